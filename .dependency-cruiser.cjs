@@ -1,0 +1,59 @@
+// Imports between packages run only downward in this list (docs/architecture.md, "Packages").
+const order = [
+  ["native"],
+  ["core"],
+  ["iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
+  ["device-models"],
+  ["suites"],
+  ["lab"],
+  ["cli"],
+  ["bench", "tests"],
+];
+// A driver may use nothing that a vendor's private package could not.
+const driverAllowed = "core";
+
+const rules = order.map((names, level) => ({
+  name: `below-${names.join("-")}`,
+  comment: `${names.join(", ")} may import only packages above them in the list`,
+  severity: "error",
+  from: { path: `^packages/(${names.join("|")})/src/` },
+  to: {
+    path: `^packages/(${[
+      ...order.slice(level + 1).flat(),
+      ...names,
+    ].join("|")})/`,
+    pathNot: names.map((name) => `^packages/${name}/`).length === 1 ? [`^packages/${names[0]}/`] : [],
+  },
+}));
+// Packages of one level do not import each other, but each imports itself.
+for (const rule of rules.filter((_, level) => order[level].length > 1)) {
+  rule.from.path = rule.from.path.replace("^packages/(", "^packages/(?:").replace("(?:", "(");
+  rule.to.pathNot = "^packages/$1/";
+}
+
+module.exports = {
+  forbidden: [
+    ...rules,
+    {
+      name: "drivers-on-core-alone",
+      severity: "error",
+      from: { path: "^packages/driver-[a-z]+/src/", pathNot: "[.]test[.]ts$" },
+      to: { path: "^packages/", pathNot: [`^packages/${driverAllowed}/`, "^packages/driver-"] },
+    },
+    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "only-the-entry-of-a-package",
+      comment: "A package is used through its index (or an export it declares), never through a file inside",
+      severity: "error",
+      from: { path: "^packages/([^/]+)/src/" },
+      to: { path: "^packages/([^/]+)/src/", pathNot: "^packages/$1/src/" },
+    },
+  ],
+  options: {
+    doNotFollow: { path: "node_modules" },
+    exclude: { path: "(^|/)(dist|prebuilds|gyp)/.*[.](map)$" },
+    tsPreCompilationDeps: true,
+    tsConfig: { fileName: "tsconfig.base.json" },
+    enhancedResolveOptions: { exportsFields: ["exports"], conditionNames: ["require", "node", "default"] },
+  },
+};

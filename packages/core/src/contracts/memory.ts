@@ -1,0 +1,23 @@
+/**
+ * Memory that can be mapped for DMA: allocated {@link DmaMemory}, or a mapped BAR (peer-to-peer).
+ * The kernel back ends need only the address; vfio-user passes `fd` to the other end, or serves `buffer` by message.
+ */
+export interface MappableMemory {
+  /** Virtual address of the first byte. */
+  readonly address: bigint;
+  /** Bytes. */
+  readonly length: number;
+  /** Ordinary memory; absent for device registers. */
+  readonly buffer?: ArrayBuffer;
+  /** The file behind it (memfd), with the offset of the first byte; absent for anonymous memory. */
+  readonly file?: { readonly fd: number; readonly offset: number };
+  /** True once unmapped from the process; mapping it for DMA is refused then. */
+  readonly closed: boolean;
+}
+
+/**
+ * What backs an allocation.
+ * `anonymous`: private anonymous pages; `shared`: shared anonymous (shmem); `memfd`: a sealed memfd, so that another
+ * process can map it; `hugetlb-2m` and `hugetlb-1g`: reserved huge pages; `memfd-2m`: a memfd on 2 MiB huge pages.
+ */
+export type MemoryBacking = "anonymous" | "shared" | "memfd" | "memfd-2m" | "hugetlb-2m" | "hugetlb-1g";

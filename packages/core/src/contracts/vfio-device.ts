@@ -1,0 +1,88 @@
+import type { IoMapping } from "../memory/io-mapping";
+
+/** VFIO_DEVICE_GET_INFO. */
+export interface DeviceInfo {
+  readonly flags: number;
+  readonly regionCount: number;
+  readonly irqCount: number;
+  /** VFIO_DEVICE_FLAGS_RESET: the device can be reset. */
+  readonly resettable: boolean;
+}
+
+/** Part of a region, in bytes. */
+export interface RegionArea {
+  readonly offset: number;
+  readonly size: number;
+}
+
+/** VFIO_DEVICE_GET_REGION_INFO with its capability chain. */
+export interface RegionInfo {
+  readonly index: number;
+  readonly flags: number;
+  /** Bytes; 0 when the region is not implemented. */
+  readonly size: number;
+  /** Offset of the region in the device's file. */
+  readonly offset: bigint;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  /** VFIO_REGION_INFO_FLAG_MMAP. */
+  readonly mappable: boolean;
+  /** What may be mapped: the sparse-mmap capability's areas, or the whole region when it has none; empty when not mappable. */
+  readonly mappableAreas: readonly RegionArea[];
+  /** VFIO_REGION_INFO_CAP_MSIX_MAPPABLE: the MSI-X table may be mapped with the rest. */
+  readonly msixMappable: boolean;
+  /** VFIO_REGION_INFO_CAP_TYPE of device-specific regions. */
+  readonly type?: { readonly type: number; readonly subtype: number };
+}
+
+/** VFIO_DEVICE_GET_IRQ_INFO. */
+export interface IrqInfo {
+  readonly index: number;
+  readonly flags: number;
+  readonly count: number;
+  readonly eventfd: boolean;
+  readonly maskable: boolean;
+  readonly autoMasked: boolean;
+  readonly noResize: boolean;
+}
+
+/** VFIO_DEVICE_SET_IRQS. */
+export interface SetIrqs {
+  readonly index: number;
+  readonly action: "mask" | "unmask" | "trigger";
+  readonly start: number;
+  /** With data: its length is the count. `trigger` with count 0 and no data disables the index. */
+  readonly count: number;
+  /** eventfds (-1 de-assigns a vector), booleans, or nothing. */
+  readonly data?: { readonly eventfds: readonly number[] } | { readonly bools: readonly boolean[] };
+}
+
+/**
+ * A device in VFIO's own vocabulary. The kernel (ioctl on a file) and vfio-user (messages on a socket) implement it
+ * alike, because the protocol mirrors the ioctls one to one. Every method throws {@link VfioError}.
+ */
+export interface VfioDevice extends Disposable {
+  /** PCI address, or `vfio-user:PATH`, or `model:NAME`. */
+  readonly address: string;
+  readonly info: DeviceInfo;
+  /** The kernel's file; undefined for a vfio-user device. */
+  readonly fd?: number;
+  /** iommufd's device id (BIND_IOMMUFD's out_devid); only in mode `iommufd`. */
+  readonly iommufdDeviceId?: number;
+  readonly closed: boolean;
+
+  /** Cached after the first call. */
+  regionInfo(index: number): RegionInfo;
+  irqInfo(index: number): IrqInfo;
+  /** Reads exactly `into.length` bytes. */
+  readRegion(index: number, offset: number, into: Uint8Array): void;
+  writeRegion(index: number, offset: number, from: Uint8Array): void;
+  /** Maps one area of a mappable region; `alignment` in bytes for the address (default: the kernel's choice). */
+  mapRegion(index: number, area: RegionArea, options?: { alignment?: number; alignmentOffset?: number }): IoMapping;
+  setIrqs(request: SetIrqs): void;
+  /** One VFIO_DEVICE_RESET; EAGAIN is the caller's business. */
+  reset(): void;
+  /** VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it. */
+  feature(flags: number, payload: Uint8Array): Uint8Array;
+  close(): void;
+}

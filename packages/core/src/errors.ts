@@ -1,0 +1,85 @@
+import { getSystemErrorName } from "node:util";
+
+export interface VfioErrorOptions {
+  /** Stable, upper-case: an errno name (`EBUSY`) or one of ours (`ERR_CLOSED`, `ERR_INVALID_ARGUMENT`, …). */
+  code: string;
+  /** Positive errno, when a system call failed. */
+  errno?: number;
+  /** What was tried: the ioctl's or system call's name, or the method's. */
+  operation: string;
+  /** What it was applied to: a device address, a path, a mode. */
+  subject?: string;
+  /** What the user can do about it. */
+  remedy?: string;
+  cause?: unknown;
+}
+
+/** The one error class of the toolkit: says what failed, on what, why, and what to do about it. */
+export class VfioError extends Error {
+  override readonly name = "VfioError";
+  readonly code: string;
+  readonly errno: number | undefined;
+  readonly operation: string;
+  readonly subject: string | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(message: string, options: VfioErrorOptions) {
+    super(
+      options.remedy === undefined ? message : `${message}\n  Remedy: ${options.remedy}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = options.code;
+    this.errno = options.errno;
+    this.operation = options.operation;
+    this.subject = options.subject;
+    this.remedy = options.remedy;
+  }
+}
+
+/** The error of a system call that returned `-errno`. */
+export function systemError(
+  result: number,
+  operation: string,
+  details: { subject?: string; remedy?: string; message?: string } = {},
+): VfioError {
+  const errno = -result;
+  const code = errnoName(errno);
+  const on = details.subject === undefined ? "" : ` on ${details.subject}`;
+  return new VfioError(details.message ?? `${operation}${on} failed: ${code}`, {
+    code,
+    errno,
+    operation,
+    ...(details.subject === undefined ? {} : { subject: details.subject }),
+    ...(details.remedy === undefined ? {} : { remedy: details.remedy }),
+  });
+}
+
+/** `ENOENT` for 2. Unknown numbers give `E<number>`. */
+export function errnoName(errno: number): string {
+  try {
+    const name = getSystemErrorName(-errno);
+    return name.startsWith("Unknown") ? `E${errno}` : name;
+  } catch {
+    return `E${errno}`;
+  }
+}
+
+/** Use of a handle after `close` or disposal. */
+export function closedError(operation: string, subject: string): VfioError {
+  return new VfioError(`${operation}: ${subject} is closed`, { code: "ERR_CLOSED", operation, subject });
+}
+
+/** An argument that is not allowed; the message names the value and what is allowed. */
+export function argumentError(operation: string, name: string, value: unknown, allowed: string): VfioError {
+  return new VfioError(`${operation}: ${name} is ${describe(value)}; allowed: ${allowed}`, {
+    code: "ERR_INVALID_ARGUMENT",
+    operation,
+    subject: name,
+  });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "bigint") return `0x${value.toString(16)}`;
+  if (typeof value === "string") return JSON.stringify(value);
+  return String(value);
+}

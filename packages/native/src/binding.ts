@@ -1,0 +1,178 @@
+/**
+ * What the C++ addon offers: mechanism, no policy, no knowledge of VFIO.
+ *
+ * Conventions
+ * - A file descriptor is a `number`. Results are numbers; a failed system call gives `-errno`.
+ * - The addon never throws for what the operating system says. It throws a `TypeError` or `RangeError` only for
+ *   arguments that no correct program passes (wrong type, offset outside the buffer).
+ * - 64-bit values that may pass 2^53 are `bigint`: addresses and 64-bit registers. Sizes and offsets are `number`.
+ * - `Bytes` may be any view of an ArrayBuffer; only the viewed range is touched.
+ */
+
+/** A view of memory that JavaScript owns (or that a {@link NativeMemory} exposes). */
+export type Bytes = Uint8Array;
+
+/**
+ * Registers of a device (or any memory) reached only by width-exact, volatile accesses in native code.
+ *
+ * Every accessor checks its offset: it must be a multiple of the width and lie within the mapping. Reads give the value,
+ * or `-errno`: `-EBADF` after `unmap`, `-EINVAL` for an offset that is out of range, misaligned or no integer, `-EFAULT`
+ * when the access raised a bus error (for VFIO: memory space disabled, or device in reset). Values are unsigned, so a
+ * negative result is always an error. Stores are ordered after earlier stores to memory, as the kernel's `writel` is.
+ * The accessors may be detached from the object (`const { read32 } = io`): they are closures.
+ */
+export interface NativeIo {
+  readonly address: bigint;
+  readonly length: number;
+  readonly read8: (offset: number) => number;
+  readonly read16: (offset: number) => number;
+  readonly read32: (offset: number) => number;
+  /** A number only when it is a (negative) errno. */
+  readonly read64: (offset: number) => bigint | number;
+  readonly write8: (offset: number, value: number) => number;
+  readonly write16: (offset: number, value: number) => number;
+  readonly write32: (offset: number, value: number) => number;
+  readonly write64: (offset: number, value: bigint) => number;
+  /**
+   * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, both multiples of 64 (offset only), as one
+   * MOVDIR64B where the CPU has it, else as eight 8-byte stores in ascending order.
+   */
+  readonly store64Bytes: (offset: number, source: Bytes, sourceOffset?: number) => number;
+  /** 0, or `-EBADF` when already unmapped. */
+  readonly unmap: () => number;
+}
+
+/** Ordinary memory, as an external ArrayBuffer. */
+export interface NativeMemory {
+  readonly address: bigint;
+  readonly length: number;
+  readonly buffer: ArrayBuffer;
+  /**
+   * Detaches the buffer, then unmaps. 0; `-EBADF` when already unmapped; `-EBUSY` when the buffer was transferred away
+   * (`structuredClone`, `postMessage`, `ArrayBuffer.prototype.transfer`): then the memory stays mapped on purpose.
+   */
+  readonly unmap: () => number;
+}
+
+export interface MapOptions {
+  /** -1 for anonymous memory. */
+  fd: number;
+  /** Bytes; must be a positive multiple of the page size of the mapping (rounded up by the kernel otherwise refused). */
+  length: number;
+  /** PROT_READ | PROT_WRITE | …: default both. */
+  prot?: number;
+  /** MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | …; MAP_FIXED is refused. */
+  flags: number;
+  /** Offset in the file; bigint since VFIO region offsets are 64-bit cookies. Default 0n. */
+  offset?: bigint;
+  /** The address satisfies `address % alignment === alignmentOffset`. A power of two ≥ page size, or 0 for any. */
+  alignment?: number;
+  alignmentOffset?: number;
+  /** madvise(2) advice after mapping; its result is ignored. */
+  advice?: number;
+}
+
+/** One waiter per file descriptor on the event loop of the calling thread (main or worker). */
+export interface NativePoller {
+  /**
+   * Calls `callback` once: with the ready events (> 0), 0 on time-out, or `-errno` (`-ECANCELED` after `stop`).
+   * `-EBUSY` is returned (not called) while another wait is under way. `timeoutMs` < 0 is refused (-EINVAL).
+   * While it waits it keeps the event loop alive unless `ref` is false.
+   */
+  readonly start: (events: number, timeoutMs: number, ref: boolean, callback: (result: number) => void) => number;
+  /** Ends a wait under way: its callback is called with `-ECANCELED` (asynchronously). */
+  readonly stop: () => number;
+  readonly close: () => number;
+}
+
+export interface ReceivedMessage {
+  /** Bytes received; 0 at end of stream; `-errno` (`-ETIMEDOUT` when nothing came in time). */
+  length: number;
+  /** Descriptors that came with it, close-on-exec, owned by the caller. */
+  fds: number[];
+  /** True when more descriptors came than there was room for (the surplus was closed). */
+  fdsTruncated: boolean;
+}
+
+export interface CpuFeatures {
+  movdir64b: boolean;
+  enqcmd: boolean;
+}
+
+export interface NativeBinding {
+  // --- file descriptors (Linux open(2), close(2), pread(2), …; O_CLOEXEC is always added) ---
+  open(path: string, flags: number, mode?: number): number;
+  close(fd: number): number;
+  dup(fd: number): number;
+  /** A short count is possible. `offset` in bytes, < 2^63. */
+  pread(fd: number, into: Bytes, offset: bigint | number): number;
+  pwrite(fd: number, from: Bytes, offset: bigint | number): number;
+  read(fd: number, into: Bytes): number;
+  write(fd: number, from: Bytes): number;
+  ftruncate(fd: number, size: number): number;
+  /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …). */
+  fcntl(fd: number, command: number, argument?: number): number;
+  memfdCreate(name: string, flags: number): number;
+
+  /**
+   * ioctl(2). `argument` undefined: no argument (0); a number or bigint: passed by value; bytes: passed by address.
+   *
+   * `links` are pairs (offset, bytes): before the call the address of the bytes is written (as u64) at that offset of
+   * `argument`, afterwards the pointer field is restored. The argument and every linked buffer lie in a staging area
+   * directly before an inaccessible page while the kernel works on them, and are copied back afterwards, so a length
+   * field that lies ends in `-EFAULT` and never overwrites the heap. At most 4 links; at most 1 MiB each.
+   * Returns the ioctl's result or `-errno`; retried on EINTR is the caller's decision.
+   */
+  ioctl(fd: number, request: number, argument?: Bytes | number | bigint, ...links: (number | Bytes)[]): number;
+
+  // --- memory ---
+  /** Memory for JavaScript to read and write freely. `-errno` on failure. */
+  mapMemory(options: MapOptions): NativeMemory | number;
+  /** Memory that only the accessors reach. `-errno` on failure. */
+  mapIo(options: MapOptions): NativeIo | number;
+  /** A store fence (x86 sfence, arm64 dmb st). */
+  storeFence(): void;
+  pageSize(): number;
+  cpuFeatures(): CpuFeatures;
+
+  // --- waiting ---
+  eventfd(initialValue: number, flags: number): number;
+  /** poll(2) of one descriptor; blocks the thread for at most `timeoutMs` (0..60_000). Events > 0, 0 on time-out, -errno. */
+  pollBlocking(fd: number, events: number, timeoutMs: number): number;
+  createPoller(fd: number): NativePoller | number;
+
+  // --- Unix stream sockets ---
+  socketpair(): [number, number] | number;
+  unixListen(path: string, backlog: number): number;
+  /** Waits at most `timeoutMs` for a connection. */
+  unixAccept(fd: number, timeoutMs: number): number;
+  unixConnect(path: string): number;
+  /**
+   * Sends all of `parts` (gathered, one sendmsg where it fits) with `fds` on the first byte. Blocks for at most
+   * `timeoutMs`; total bytes sent or `-errno` (`-EPIPE` without a signal, `-ETIMEDOUT`). At most 16 parts, 253 fds.
+   */
+  sendMessage(fd: number, parts: Bytes[], fds: number[], timeoutMs: number): number;
+  /**
+   * Receives up to `into.length` bytes (one recvmsg; `waitAll` collects exactly that many) and up to `maxFds`
+   * descriptors. Spins for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
+   */
+  receiveMessage(
+    fd: number,
+    into: Bytes,
+    maxFds: number,
+    spinMicroseconds: number,
+    timeoutMs: number,
+    waitAll: boolean,
+  ): ReceivedMessage;
+
+  // --- process and threads ---
+  gettid(): number;
+  /** CPU numbers the thread (0 = calling) may run on, or -errno. */
+  getAffinity(tid: number): number[] | number;
+  setAffinity(tid: number, cpus: number[]): number;
+  /** Makes a blocking system call of that thread of this process return EINTR (a real-time signal with an empty handler). */
+  interruptThread(tid: number): number;
+  /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */
+  getResourceLimit(resource: number): [number, number] | number;
+  setResourceLimit(resource: number, soft: number, hard: number): number;
+}
