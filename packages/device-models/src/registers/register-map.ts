@@ -1,0 +1,26 @@
+import type { RegisterDeclaration, RegisterDeclarations } from "./declaration";
+import { checkDeclarations } from "./declaration-checks";
+
+/** A checked set of declarations: what a device's address range holds. State lives in a `RegisterFile`. */
+export interface RegisterMap<D extends RegisterDeclarations = RegisterDeclarations> {
+  readonly name: string;
+  /** Bytes of the range. */
+  readonly size: number;
+  readonly declarations: D;
+}
+
+/** Checks the declarations (bounds, alignment, overlaps, masks against widths) and throws RangeError when they are wrong. */
+export function registerMap<const D extends RegisterDeclarations>(
+  name: string,
+  size: number,
+  declarations: D,
+): RegisterMap<D> {
+  checkDeclarations(name, size, declarations);
+  return { name, size, declarations };
+}
+
+/** Offsets of all places of one declaration. */
+export function offsetsOf({ offset, bytes, repeat }: RegisterDeclaration): number[] {
+  const stride = repeat?.stride ?? bytes;
+  return Array.from({ length: repeat?.count ?? 1 }, (_, i) => offset + i * stride);
+}
