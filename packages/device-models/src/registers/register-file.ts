@@ -27,9 +27,9 @@ export type HooksOf<D extends RegisterDeclarations> = {
 };
 
 /**
- * The registers of one device: values, and software's accesses by the declared rules. Accesses may have any offset and
- * length within the map and may cover several registers, which then are served in ascending order. Bytes that belong
- * to no register read 0 and ignore writes.
+ * The registers of one device: values, and software's accesses by the declared rules. An access may cover several
+ * registers, which are served in ascending order, or part of one. Bytes that belong to no register read 0 and ignore
+ * writes. It has the shape of a `ModelRegion`, so it can be a region as it is.
  */
 export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations> {
   readonly registers: RegistersOf<D>;
@@ -39,6 +39,9 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
   readonly #hooks: (RegisterHooks<number | bigint> | undefined)[] = [];
   /** For every byte of the map: position of its register in `#cells` plus one; 0 where there is none. */
   readonly #owner: Uint16Array;
+  /** Result of the access under way, so that none needs a bigint or an object. */
+  #low = 0;
+  #high = 0;
 
   constructor(map: RegisterMap<D>, hooks: HooksOf<D> = {}) {
     this.size = map.size;
@@ -61,77 +64,106 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     this.registers = registers as RegistersOf<D>;
   }
 
-  /** Software reads `into.length` bytes at `offset`; what lies outside the map reads all ones. */
-  read(offset: number, into: Uint8Array): void {
+  /** Software reads 1, 2 or 4 bytes at `offset`. */
+  read(offset: number, width: 1 | 2 | 4): number {
+    this.#gather(offset, width);
+    return this.#low >>> 0;
+  }
+
+  /** Software reads 8 bytes at once. */
+  read64(offset: number): bigint {
+    this.#gather(offset, 8);
+    return (BigInt(this.#high >>> 0) << 32n) | BigInt(this.#low >>> 0);
+  }
+
+  /** Software writes 1, 2 or 4 bytes at `offset`. */
+  write(offset: number, width: 1 | 2 | 4, value: number): void {
+    this.#scatter(offset, width, value >>> 0, 0);
+  }
+
+  /** Software writes 8 bytes at once. */
+  write64(offset: number, value: bigint): void {
+    this.#scatter(offset, 8, Number(value & 0xffff_ffffn), Number((value >> 32n) & 0xffff_ffffn));
+  }
+
+  /** Collects an access of `width` bytes in `#low` and `#high`, register by register. */
+  #gather(offset: number, width: number): void {
+    let low = 0;
+    let high = 0;
     let position = 0;
-    while (position < into.length) {
-      const at = offset + position;
-      const owner = this.#owner[at];
+    while (position < width) {
+      const owner = this.#owner[offset + position];
       if (owner === undefined || owner === 0) {
-        into[position++] = owner === undefined ? 0xff : 0;
+        position++;
         continue;
       }
       const cell = this.#cells[owner - 1] as RegisterCell;
-      const first = at - cell.offset;
-      const count = Math.min(cell.declaration.bytes - first, into.length - position);
-      this.#readCell(owner - 1, cell, first, into, position, count);
-      position += count;
+      const first = offset + position - cell.offset;
+      const count = Math.min(cell.declaration.bytes - first, width - position);
+      const allowed = this.#sample(owner - 1, cell, first, count);
+      for (let i = 0; i < count; i++) {
+        const bits = allowed ? byteOf(this.#low, this.#high, first + i) : 0xff;
+        if (position < 4) low |= bits << (position * 8);
+        else high |= bits << ((position - 4) * 8);
+        position++;
+      }
     }
+    this.#low = low;
+    this.#high = high;
   }
 
-  #readCell(n: number, cell: RegisterCell, first: number, into: Uint8Array, position: number, count: number): void {
-    if (!cell.allows(first, count)) {
-      into.fill(0xff, position, position + count);
-      return;
-    }
+  /** Puts a register's value into `#low` and `#high` with the side effects of a read; false when the width is refused. */
+  #sample(n: number, cell: RegisterCell, first: number, count: number): boolean {
+    if (!cell.allows(first, count)) return false;
     const hooks = this.#hooks[n];
     hooks?.beforeRead?.(cell.index);
-    for (let i = 0; i < count; i++) {
-      const byte = first + i;
-      into[position + i] = byte < 4 ? cell.low >>> (byte * 8) : cell.high >>> ((byte - 4) * 8);
-    }
+    const { low, high } = cell;
     cell.afterRead(lanes(first, count, 0), lanes(first, count, 4));
     hooks?.afterRead?.(cell.index);
+    this.#low = low;
+    this.#high = high;
+    return true;
   }
 
-  /** Software writes `from` at `offset`; what lies outside the map is ignored. */
-  write(offset: number, from: Uint8Array): void {
+  #scatter(offset: number, width: number, low: number, high: number): void {
     let position = 0;
-    while (position < from.length) {
-      const at = offset + position;
-      const owner = this.#owner[at] ?? 0;
+    while (position < width) {
+      const owner = this.#owner[offset + position] ?? 0;
       if (owner === 0) {
         position++;
         continue;
       }
       const cell = this.#cells[owner - 1] as RegisterCell;
-      const first = at - cell.offset;
-      const count = Math.min(cell.declaration.bytes - first, from.length - position);
-      this.#writeCell(owner - 1, cell, first, from, position, count);
-      position += count;
+      const first = offset + position - cell.offset;
+      const count = Math.min(cell.declaration.bytes - first, width - position);
+      let cellLow = 0;
+      let cellHigh = 0;
+      for (let i = 0; i < count; i++) {
+        const bits = byteOf(low, high, position++);
+        const byte = first + i;
+        if (byte < 4) cellLow |= bits << (byte * 8);
+        else cellHigh |= bits << ((byte - 4) * 8);
+      }
+      this.#store(owner - 1, cell, first, count, cellLow >>> 0, cellHigh >>> 0);
     }
   }
 
-  #writeCell(n: number, cell: RegisterCell, first: number, from: Uint8Array, position: number, count: number): void {
+  #store(n: number, cell: RegisterCell, first: number, count: number, low: number, high: number): void {
     if (!cell.allows(first, count)) return;
     const hooks = this.#hooks[n];
     if (hooks?.writable?.(cell.index) === false) return;
-    let low = 0;
-    let high = 0;
-    for (let i = 0; i < count; i++) {
-      const byte = first + i;
-      const bits = from[position + i] as number;
-      if (byte < 4) low |= bits << (byte * 8);
-      else high |= bits << ((byte - 4) * 8);
-    }
-    cell.merge(low >>> 0, high >>> 0, lanes(first, count, 0), lanes(first, count, 4));
-    hooks?.afterWrite?.(cell.compose(low >>> 0, high >>> 0), ((1 << count) - 1) << first, cell.index);
+    cell.merge(low, high, lanes(first, count, 0), lanes(first, count, 4));
+    hooks?.afterWrite?.(cell.compose(low, high), ((1 << count) - 1) << first, cell.index);
   }
 
   /** Every register back to its declared value; `keepSticky` (a function-level reset) leaves sticky bits alone. */
   reset(options: { keepSticky?: boolean } = {}): void {
     for (const cell of this.#cells) cell.reset(options.keepSticky ?? false);
   }
+}
+
+function byteOf(low: number, high: number, byte: number): number {
+  return (byte < 4 ? low >>> (byte * 8) : high >>> ((byte - 4) * 8)) & 0xff;
 }
 
 /** Mask of the bits of bytes `first`..`first + count - 1` that fall into the half starting at byte `base` (0 or 4). */
