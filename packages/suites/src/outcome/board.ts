@@ -1,0 +1,26 @@
+import type { RunOutcome } from "./run-outcome";
+
+/**
+ * What the tests' side tells the reporters' side and jest's results have no room for. Both sides live in one process
+ * (a device has one user at a time, so the suites run in band), but each loads its own copy of this module: the board
+ * hangs off a global symbol.
+ */
+export interface Board {
+  /** Lines by {@link testKey}. */
+  readonly notes: Map<string, readonly string[]>;
+  /** How much the file that is about to run holds. */
+  size: { readonly tests: number; readonly cases: number } | undefined;
+  /** The last finished run, for the one who started jest in this process. */
+  run: RunOutcome | undefined;
+}
+
+const BOARD = Symbol.for("vfio-selftests.board");
+
+export function board(): Board {
+  const holder: { [BOARD]?: Board } = globalThis;
+  return (holder[BOARD] ??= { notes: new Map(), size: undefined, run: undefined });
+}
+
+export function testKey(titles: readonly string[]): string {
+  return titles.join("\0");
+}

@@ -1,0 +1,37 @@
+import type { TestOutcome, TestStatus } from "./test-outcome";
+
+/** A finished run. */
+export interface RunOutcome {
+  readonly tests: readonly TestOutcome[];
+  /** What went wrong outside any test: a file that did not load, say. */
+  readonly errors: readonly string[];
+  readonly durationMs: number;
+}
+
+export type Totals = Readonly<Record<TestStatus, number>>;
+
+export function totalsOf(tests: readonly TestOutcome[]): Totals {
+  const totals = { passed: 0, failed: 0, skipped: 0 };
+  for (const { status } of tests) totals[status] += 1;
+  return totals;
+}
+
+/** The line every human report ends with; for machines that only count. */
+export function totalsLine({ passed, failed, skipped }: Totals): string {
+  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+}
+
+/** What the process says to its caller; numbers as the kernel's selftests use them. */
+export const EXIT_CODES = {
+  passed: 0,
+  failed: 1,
+  usage: 2,
+  /** Nothing ran: no device, or every test was skipped (KSFT_SKIP). */
+  skipped: 4,
+} as const;
+
+export function exitCodeOf(run: RunOutcome): number {
+  const { passed, failed } = totalsOf(run.tests);
+  if (failed > 0 || run.errors.length > 0) return EXIT_CODES.failed;
+  return passed > 0 ? EXIT_CODES.passed : EXIT_CODES.skipped;
+}

@@ -1,0 +1,176 @@
+import type { RunOutcome } from "../outcome/run-outcome";
+import { exitCodeOf } from "../outcome/run-outcome";
+import { identify } from "../outcome/test-identity";
+import type { TestOutcome } from "../outcome/test-outcome";
+import { REPORT_FORMATS, type ReportFormatName } from "./formats";
+import type { RunPlan } from "./report-format";
+
+function outcome(titles: string[], fields: Partial<TestOutcome> = {}): TestOutcome {
+  const none = { skip: undefined, failures: [], notes: [] };
+  return { ...identify(titles), status: "passed", durationMs: 12, ...none, ...fields };
+}
+
+const NO_HUGE_PAGES = { reason: "no free 1 GiB huge page", remedy: "reserve one" };
+const RUN: RunOutcome = {
+  tests: [
+    outcome(["vfio_dma_mapping_test", "vfio_type1_iommu_anonymous", "dma_map_unmap"]),
+    outcome(["vfio_dma_mapping_test", "iommufd_anonymous", "dma_map_unmap"], { notes: ["not checked: page size: x"] }),
+    outcome(["vfio_dma_mapping_test", "iommufd_anonymous_hugetlb_1gb", "dma_map_unmap"], {
+      status: "skipped",
+      skip: NO_HUGE_PAGES,
+    }),
+    outcome(["vfio_cdev", "bind"], { status: "failed", failures: ["Error: <EBUSY> & so on\nsecond line"] }),
+  ],
+  errors: [],
+  durationMs: 1234,
+};
+
+const PLAN: RunPlan = {
+  headline: ["Device 0000:01:00.0"],
+  size: { tests: 4, cases: 4 },
+  defaultMode: "iommufd",
+  device: "0000:01:00.0",
+};
+
+function report(name: ReportFormatName, run = RUN, plan = PLAN, interactive = false): string {
+  let text = "";
+  const format = REPORT_FORMATS[name]({ write: (part) => (text += part), interactive }, plan);
+  for (const test of run.tests) {
+    format.started?.(test);
+    format.finished?.(test);
+  }
+  format.end(run);
+  return text;
+}
+
+describe("tap", () => {
+  it("has the lines of the C harness", () => {
+    expect(report("tap").split("\n")).toEqual([
+      "TAP version 13",
+      "1..4",
+      "# Starting 4 tests from 4 test cases.",
+      "# Device 0000:01:00.0",
+      "#  RUN           vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap ...",
+      "#            OK  vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
+      "ok 1 vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
+      "#  RUN           vfio_dma_mapping_test.iommufd_anonymous.dma_map_unmap ...",
+      "# not checked: page size: x",
+      "#            OK  vfio_dma_mapping_test.iommufd_anonymous.dma_map_unmap",
+      "ok 2 vfio_dma_mapping_test.iommufd_anonymous.dma_map_unmap",
+      "#  RUN           vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap ...",
+      "#      SKIP      no free 1 GiB huge page (remedy: reserve one)",
+      "#            OK  vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap",
+      "ok 3 vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap # SKIP no free 1 GiB huge page (remedy: reserve one)",
+      "#  RUN           vfio_cdev.bind ...",
+      "# Error: <EBUSY> & so on",
+      "# second line",
+      "#          FAIL  vfio_cdev.bind",
+      "not ok 4 vfio_cdev.bind",
+      "# FAILED: 3 / 4 tests passed.",
+      "# Totals: pass:2 fail:1 xfail:0 xpass:0 skip:1 error:0",
+      "",
+    ]);
+  });
+
+  it("gives the plan at the end when nobody counted", () => {
+    const lines = report("tap", RUN, { ...PLAN, size: undefined }).split("\n");
+    expect(lines).toContain("1..4");
+    expect(lines.indexOf("1..4")).toBeGreaterThan(lines.indexOf("not ok 4 vfio_cdev.bind"));
+  });
+
+  it("names the device where it changes", () => {
+    const tests = ["0000:01:00.0", "0000:02:00.0"].map((device) => outcome([device, "vfio_cdev", "bind"]));
+    const text = report("tap", { ...RUN, tests });
+    expect(text.match(/^# device .*$/gm)).toEqual(["# device 0000:01:00.0", "# device 0000:02:00.0"]);
+    expect(text).toContain("\nok 2 vfio_cdev.bind\n");
+  });
+});
+
+describe("default", () => {
+  it("tells each test, the skips with remedy, the notes, the tables and the totals last", () => {
+    expect(report("default")).toBe(`Device 0000:01:00.0
+ok   vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap (12 ms)
+ok   vfio_dma_mapping_test.iommufd_anonymous.dma_map_unmap (12 ms)
+skip vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap (12 ms)
+FAIL vfio_cdev.bind (12 ms)
+     Error: <EBUSY> & so on
+     second line
+
+Failed
+  vfio_cdev.bind
+
+Skipped
+  vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap: no free 1 GiB huge page
+    remedy: reserve one
+
+Notes
+  vfio_dma_mapping_test.iommufd_anonymous.dma_map_unmap: not checked: page size: x
+
+By mode
+  1  vfio_type1_iommu  1 passed, 0 failed, 0 skipped
+  2  iommufd           1 passed, 1 failed, 1 skipped
+
+Device 0000:01:00.0                                          1     2
+  vfio_dma_mapping_test.anonymous.dma_map_unmap              ok    ok
+  vfio_dma_mapping_test.anonymous_hugetlb_1gb.dma_map_unmap  -     skip
+  vfio_cdev.bind                                             -     FAIL
+
+Took 1.2 s.
+2 passed, 1 failed, 1 skipped
+`);
+  });
+
+  it("tells skips of one reason once", () => {
+    const skipped = { status: "skipped", skip: NO_HUGE_PAGES } as const;
+    const tests = ["a", "b", "c"].map((name) => outcome(["fixture", name], skipped));
+    const text = report("default", { ...RUN, tests });
+    expect(text).toContain("  3 tests (fixture.a, …): no free 1 GiB huge page\n    remedy: reserve one\n");
+  });
+
+  it("on a terminal leaves no line of a passed test behind", () => {
+    const tests = [outcome(["fixture", "good"])];
+    const text = report("default", { ...RUN, tests }, PLAN, true);
+    expect(text).toContain("1/4 fixture.good\r\u001b[K");
+    expect(text).not.toContain("ok   fixture.good (");
+  });
+});
+
+describe("json", () => {
+  it("holds every test with its dimensions, and the exit code", () => {
+    const parsed = JSON.parse(report("json")) as { tests: object[]; totals: object; exitCode: number };
+    expect(parsed.totals).toEqual({ passed: 2, failed: 1, skipped: 1 });
+    expect(parsed.exitCode).toBe(1);
+    expect(parsed.tests[2]).toEqual({
+      id: "vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap",
+      device: "0000:01:00.0",
+      mode: "iommufd",
+      status: "skipped",
+      durationMs: 12,
+      skip: NO_HUGE_PAGES,
+    });
+    expect(parsed.tests[3]).toMatchObject({ mode: "iommufd", failures: ["Error: <EBUSY> & so on\nsecond line"] });
+  });
+});
+
+describe("junit", () => {
+  it("escapes, and tells skips, failures and notes", () => {
+    const text = report("junit");
+    expect(text).toContain('<testsuite name="0000:01:00.0 vfio_cdev" tests="1" failures="1" errors="0" skipped="0"');
+    expect(text).toContain('<failure message="Error: &lt;EBUSY&gt; &amp; so on">');
+    expect(text).toContain('<skipped message="no free 1 GiB huge page (remedy: reserve one)"/>');
+    expect(text).toContain("<system-out>not checked: page size: x</system-out>");
+  });
+});
+
+describe("exit code", () => {
+  const [passed, , skipped, failed] = RUN.tests as [TestOutcome, TestOutcome, TestOutcome, TestOutcome];
+  it.each([
+    ["0 when something passed and nothing failed", [passed, skipped], [], 0],
+    ["1 when a test failed", [passed, failed], [], 1],
+    ["1 when something went wrong outside any test", [passed], ["file did not load"], 1],
+    ["4 when everything was skipped", [skipped], [], 4],
+    ["4 when nothing ran", [], [], 4],
+  ])("is %s", (_, tests, errors, code) => {
+    expect(exitCodeOf({ ...RUN, tests, errors })).toBe(code);
+  });
+});

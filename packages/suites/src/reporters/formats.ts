@@ -1,0 +1,15 @@
+import { defaultFormat } from "./default-format";
+import { jsonFormat } from "./json-format";
+import { junitFormat } from "./junit-format";
+import type { ReportFormatFactory } from "./report-format";
+import { tapFormat } from "./tap-format";
+
+/** Every format by the name that `--reporter` takes. */
+export const REPORT_FORMATS = {
+  default: defaultFormat,
+  tap: tapFormat,
+  json: jsonFormat,
+  junit: junitFormat,
+} as const satisfies Record<string, ReportFormatFactory>;
+
+export type ReportFormatName = keyof typeof REPORT_FORMATS;

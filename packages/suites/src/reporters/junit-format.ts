@@ -1,0 +1,62 @@
+import { totalsOf } from "../outcome/run-outcome";
+import type { TestOutcome } from "../outcome/test-outcome";
+import type { ReportFormatFactory, RunPlan } from "./report-format";
+
+/** JUnit XML as CI systems read it: one <testsuite> per fixture and device. */
+export const junitFormat: ReportFormatFactory = (sink, plan) => ({
+  end(run) {
+    const suites = new Map<string, TestOutcome[]>();
+    for (const test of run.tests) {
+      const name = [test.device ?? plan.device, test.fixture].filter((part) => part !== undefined).join(" ");
+      suites.set(name, [...(suites.get(name) ?? []), test]);
+    }
+    const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites ${counts(run.tests, run.errors.length)}>`];
+    for (const [name, tests] of suites) {
+      lines.push(`  <testsuite name="${escape(name)}" ${counts(tests, 0)}>`);
+      for (const test of tests) lines.push(...testCase(test, plan));
+      lines.push("  </testsuite>");
+    }
+    if (run.errors.length > 0) {
+      lines.push(`  <testsuite name="outside any test" tests="0" errors="${run.errors.length}">`);
+      for (const error of run.errors) lines.push(`    <system-err>${escape(error)}</system-err>`);
+      lines.push("  </testsuite>");
+    }
+    lines.push("</testsuites>");
+    sink.write(`${lines.join("\n")}\n`);
+  },
+});
+
+function testCase(test: TestOutcome, plan: RunPlan): string[] {
+  const className = [test.fixture, test.variant].filter((part) => part !== undefined).join(".");
+  const open = `    <testcase classname="${escape(className)}" name="${escape(test.test)}" time="${seconds(test.durationMs)}"`;
+  const inner: string[] = [];
+  const mode = test.mode ?? plan.defaultMode;
+  inner.push("<properties>", `  <property name="mode" value="${escape(mode)}"/>`, "</properties>");
+  if (test.skip !== undefined) {
+    inner.push(`<skipped message="${escape(`${test.skip.reason} (remedy: ${test.skip.remedy})`)}"/>`);
+  }
+  for (const failure of test.failures) {
+    inner.push(`<failure message="${escape(failure.split("\n", 1)[0] ?? "")}">${escape(failure)}</failure>`);
+  }
+  if (test.notes.length > 0) inner.push(`<system-out>${escape(test.notes.join("\n"))}</system-out>`);
+  return [`${open}>`, ...inner.map((line) => `      ${line}`), "    </testcase>"];
+}
+
+function counts(tests: readonly TestOutcome[], errors: number): string {
+  const { failed, skipped } = totalsOf(tests);
+  const time = tests.reduce((sum, test) => sum + test.durationMs, 0);
+  return `tests="${tests.length}" failures="${failed}" errors="${errors}" skipped="${skipped}" time="${seconds(time)}"`;
+}
+
+function seconds(milliseconds: number): string {
+  return (milliseconds / 1000).toFixed(3);
+}
+
+const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;" };
+
+function escape(text: string): string {
+  // XML 1.0 has no way to write the other control characters (colours of an assertion's message, say).
+  return text
+    .replace(/[&<>"]/g, (character) => ENTITIES[character] ?? "")
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "");
+}

@@ -1,0 +1,31 @@
+import type { RunOutcome } from "../outcome/run-outcome";
+import type { TestIdentity } from "../outcome/test-identity";
+import type { TestOutcome } from "../outcome/test-outcome";
+
+/** What is known before the first test. */
+export interface RunPlan {
+  /** Lines that say what the run is about: target, devices, modes. */
+  readonly headline: readonly string[];
+  /** Number of tests that will run, and of fixture-and-variant pairs among them; undefined when nobody counted. */
+  readonly size: { readonly tests: number; readonly cases: number } | undefined;
+  /** The mode of tests whose id names none. */
+  readonly defaultMode: string;
+  /** The device of tests whose titles name none (a run on one device). */
+  readonly device: string | undefined;
+}
+
+/** Where a format writes. */
+export interface ReportSink {
+  write(text: string): void;
+  /** Whether a person watches: lines may be overwritten. */
+  readonly interactive: boolean;
+}
+
+/** One way to tell a run, fed in the order of events. */
+export interface ReportFormat {
+  started?(test: TestIdentity): void;
+  finished?(test: TestOutcome): void;
+  end(run: RunOutcome): void;
+}
+
+export type ReportFormatFactory = (sink: ReportSink, plan: RunPlan) => ReportFormat;
