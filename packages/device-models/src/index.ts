@@ -1,1 +1,2 @@
 export * from "./registers/index";
+export * from "./config-space/index";
