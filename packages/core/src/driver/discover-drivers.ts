@@ -1,0 +1,102 @@
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { isAbsolute, join, resolve } from "node:path";
+import { VfioError } from "../errors";
+import type { RegisteredDriver } from "./driver-registry";
+import { loadProjectConfig } from "./project-config";
+import { driverOfModule } from "./validate-driver";
+
+/** The keyword in package.json by which a dependency says that it is a driver. */
+export const DRIVER_KEYWORD = "vfio-selftests-driver";
+
+interface PackageJson {
+  readonly keywords?: unknown;
+  readonly dependencies?: Readonly<Record<string, string>>;
+  readonly devDependencies?: Readonly<Record<string, string>>;
+  readonly optionalDependencies?: Readonly<Record<string, string>>;
+}
+
+/**
+ * The drivers of a project: itself and dependencies with the keyword `vfio-selftests-driver`, and those that its configuration
+ * names. Each is loaded and checked; a broken one is an error that names it.
+ */
+export function discoverDrivers(projectDirectory: string): RegisteredDriver[] {
+  const names = new Set(driverDependencies(projectDirectory));
+  const { config } = loadProjectConfig(projectDirectory);
+  for (const name of config.drivers ?? []) names.add(name);
+  return [...names].map((name) => loadDriver(name, projectDirectory));
+}
+
+/**
+ * Loads one driver by the name of a package or by path (absolute, or relative to the project when it begins with a dot).
+ * Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`.
+ */
+export function loadDriver(nameOrPath: string, projectDirectory: string): RegisteredDriver {
+  const isPath = isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
+  const origin = isPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
+  const requireFromProject = createRequire(join(resolve(projectDirectory), "package.json"));
+  let file: string;
+  try {
+    file = requireFromProject.resolve(origin);
+  } catch (error) {
+    throw new VfioError(`driver ${origin} was not found from ${projectDirectory}`, {
+      code: "ERR_DRIVER_NOT_FOUND",
+      operation: "load driver",
+      subject: origin,
+      remedy: isPath ? "check the path" : `install it: npm install --save-dev ${nameOrPath} (a path begins with ./)`,
+      cause: error,
+    });
+  }
+  let exported: unknown;
+  try {
+    exported = requireFromProject(file);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new VfioError(`driver ${origin} cannot be loaded: ${reason}`, {
+      code: "ERR_DRIVER_NOT_LOADED",
+      operation: "load driver",
+      subject: origin,
+      cause: error,
+    });
+  }
+  return { driver: driverOfModule(exported, origin), origin };
+}
+
+/** The project itself when it carries the keyword, then its dependencies that do, in the order of package.json. */
+function driverDependencies(projectDirectory: string): string[] {
+  const file = join(resolve(projectDirectory), "package.json");
+  if (!existsSync(file)) return [];
+  const project = readPackageJson(file);
+  const names = Object.keys({
+    ...project.dependencies,
+    ...project.devDependencies,
+    ...project.optionalDependencies,
+  });
+  const requireFromProject = createRequire(file);
+  const dependencies = names.filter((name) => {
+    // The file is looked up by path: a package's `exports` may hide its package.json from require.
+    const directories = requireFromProject.resolve.paths(name) ?? [];
+    const manifest = directories.map((directory) => join(directory, name, "package.json")).find(existsSync);
+    if (manifest === undefined) return false; // not installed, or a dependency of another platform
+    return isDriver(readPackageJson(manifest));
+  });
+  return isDriver(project) ? ["./", ...dependencies] : dependencies;
+}
+
+function isDriver({ keywords }: PackageJson): boolean {
+  return Array.isArray(keywords) && keywords.includes(DRIVER_KEYWORD);
+}
+
+function readPackageJson(file: string): PackageJson {
+  try {
+    return JSON.parse(readFileSync(file, "utf8")) as PackageJson;
+  } catch (error) {
+    throw new VfioError(`${file} is not valid JSON`, {
+      code: "ERR_INVALID_CONFIG",
+      operation: "find drivers",
+      subject: file,
+      remedy: "correct the file",
+      cause: error,
+    });
+  }
+}

@@ -1,0 +1,31 @@
+import type { BarType } from "./bar";
+import type { ConfigSpace } from "./config-space";
+import { PciBar, PciConfig } from "./registers";
+
+/** BARs of a type 0 header. */
+export const BAR_COUNT = 6;
+
+/** What the six base address registers say; `sizes` are the regions' (0: not implemented). */
+export function readBarTypes(config: ConfigSpace, sizes: readonly number[]): BarType[] {
+  const types: BarType[] = [];
+  for (let index = 0; index < BAR_COUNT; index++) {
+    const below = types.at(-1);
+    if (below?.is64Bit === true && below.kind === "memory") {
+      types.push({ kind: "none", is64Bit: true, prefetchable: false });
+      continue;
+    }
+    const register = config.read32(PciConfig.bar0 + 4 * index);
+    if ((sizes[index] ?? 0) === 0) {
+      types.push({ kind: "none", is64Bit: false, prefetchable: false });
+    } else if ((register & PciBar.io) !== 0) {
+      types.push({ kind: "io", is64Bit: false, prefetchable: false });
+    } else {
+      types.push({
+        kind: "memory",
+        is64Bit: (register & PciBar.typeMask) === PciBar.type64,
+        prefetchable: (register & PciBar.prefetchable) !== 0,
+      });
+    }
+  }
+  return types;
+}

@@ -1,0 +1,139 @@
+import type { OpenDeviceOptions } from "../contracts/iommu";
+import type { DeviceInfo, VfioDevice } from "../contracts/vfio-device";
+import { VfioError, argumentError, closedError } from "../errors";
+import { Interrupts } from "../interrupts/interrupts";
+import { VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
+import { Bar } from "./bar";
+import { BAR_COUNT, readBarTypes } from "./bar-types";
+import { ConfigSpace } from "./config-space";
+import { DeviceFeatures } from "./features";
+import { hotReset, hotResetInfo, type HotResetInfo } from "./hot-reset";
+import { resetDevice } from "./reset";
+import { ExpansionRom } from "./rom";
+
+/** An address space that opens devices: `Iommu`, or a back end. */
+export interface DeviceOpener {
+  openDevice(address: string, options: OpenDeviceOptions): VfioDevice;
+}
+
+/** A PCI device in user space: configuration space, BARs, interrupts and reset. Knows nothing of a particular device. */
+export class PciDevice implements Disposable {
+  /** The device in VFIO's vocabulary; owned by this object. */
+  readonly vfio: VfioDevice;
+  readonly config: ConfigSpace;
+  /** Six, by index; unimplemented ones have size 0. */
+  readonly bars: readonly Bar[];
+  readonly rom: ExpansionRom;
+  readonly interrupts: Interrupts;
+  readonly features: DeviceFeatures;
+  #closed = false;
+
+  /** Opens the device at `address` in the address space `iommu`. */
+  static open(iommu: DeviceOpener, address: string, options: OpenDeviceOptions = {}): PciDevice {
+    const vfio = iommu.openDevice(address, options);
+    try {
+      return new PciDevice(vfio);
+    } catch (error) {
+      vfio.close();
+      throw error;
+    }
+  }
+
+  /** Takes over an open device: `close` closes it too. */
+  constructor(vfio: VfioDevice) {
+    const { info, address } = vfio;
+    if ((info.flags & VFIO_DEVICE_FLAGS_PCI) === 0 || info.regionCount <= VFIO_PCI_CONFIG_REGION_INDEX) {
+      throw new VfioError(`${address} is not a PCI device (device flags 0x${info.flags.toString(16)})`, {
+        code: "ERR_NOT_SUPPORTED",
+        operation: "PciDevice.open",
+        subject: address,
+        remedy: "give the address of a PCI device",
+      });
+    }
+    this.vfio = vfio;
+    this.config = new ConfigSpace(vfio);
+    const indexes = Array.from({ length: BAR_COUNT }, (_, index) => index);
+    const types = readBarTypes(
+      this.config,
+      indexes.map((index) => vfio.regionInfo(index).size),
+    );
+    this.bars = types.map((type, index) => new Bar(vfio, index, type));
+    this.rom = new ExpansionRom(vfio);
+    this.interrupts = new Interrupts(vfio);
+    this.features = new DeviceFeatures(vfio);
+  }
+
+  /** PCI address, `vfio-user:PATH` or `model:NAME`. */
+  get address(): string {
+    return this.vfio.address;
+  }
+
+  get info(): DeviceInfo {
+    return this.vfio.info;
+  }
+
+  get closed(): boolean {
+    return this.#closed || this.vfio.closed;
+  }
+
+  /** The BAR with this number; throws for what is not 0 to 5, or not implemented by the device. */
+  bar(index: number): Bar {
+    const bar = this.bars[index];
+    if (bar === undefined) throw argumentError("PciDevice.bar", "index", index, `0 to ${BAR_COUNT - 1}`);
+    if (bar.size === 0) {
+      const implemented = this.bars.filter((other) => other.size > 0).map((other) => other.index);
+      throw new VfioError(`${this.address} has no BAR ${index}; implemented: ${implemented.join(", ") || "none"}`, {
+        code: "ERR_NOT_SUPPORTED",
+        operation: "PciDevice.bar",
+        subject: this.address,
+      });
+    }
+    return bar;
+  }
+
+  /** True when the device has these ids. */
+  matches(vendorId: number, deviceId: number): boolean {
+    return this.config.vendorId === vendorId && this.config.deviceId === deviceId;
+  }
+
+  /**
+   * Resets the function (VFIO_DEVICE_RESET), with patience for EAGAIN. Afterwards the device's registers are at their
+   * defaults; `InterruptIndex.reenable` gives enabled interrupts to the kernel again.
+   */
+  reset(): void {
+    this.#checkOpen("PciDevice.reset");
+    resetDevice(this.vfio);
+  }
+
+  /** The devices that a reset of the slot or bus affects. */
+  hotResetInfo(): HotResetInfo {
+    this.#checkOpen("PciDevice.hotResetInfo");
+    return hotResetInfo(this.vfio);
+  }
+
+  /** Resets the slot or bus; see {@link hotReset}. */
+  hotReset(groupFds: readonly number[] = []): void {
+    this.#checkOpen("PciDevice.hotReset");
+    hotReset(this.vfio, groupFds);
+  }
+
+  /**
+   * Closes eventfds, unmaps BARs and closes the device, upon which the kernel ends its interrupts and DMA. Idempotent.
+   * Throws `ERR_STILL_MAPPED` while a BAR is mapped for DMA.
+   */
+  close(): void {
+    if (this.#closed) return;
+    for (const bar of this.bars) bar.close();
+    this.#closed = true;
+    this.interrupts.close();
+    this.vfio.close();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #checkOpen(operation: string): void {
+    if (this.closed) throw closedError(operation, this.address);
+  }
+}
