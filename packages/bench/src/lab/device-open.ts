@@ -1,0 +1,40 @@
+import { Iommu, PciDevice, type IommuMode } from "@vfio-selftests/core";
+import { runBaseline } from "../baseline";
+import type { Result } from "../result";
+import { spreadOf } from "../statistics";
+
+const COUNT = 5;
+const GOAL = { kind: "ratio", limit: 1.15 } as const;
+
+/** Address space and device opened, BARs mapped, and closed again; C and TypeScript in turns. */
+export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number): Result[] {
+  const c: number[] = [];
+  const typescript: number[] = [];
+  for (let i = 0; i < COUNT; i++) openAndClose(mode, address);
+  for (let round = 0; round < rounds; round++) {
+    c.push(Number(runBaseline("vfio", mode.name, address, "open", COUNT)[0]?.[0]) / 1e6);
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < COUNT; i++) openAndClose(mode, address);
+    typescript.push(Number(process.hrtime.bigint() - start) / COUNT / 1e6);
+  }
+  return [
+    {
+      where: "lab",
+      name: "device open+close",
+      variant: mode.name,
+      unit: "ms",
+      typescript: spreadOf(typescript),
+      c: spreadOf(c),
+      goal: GOAL,
+    },
+  ];
+}
+
+function openAndClose(mode: IommuMode, address: string): void {
+  using iommu = new Iommu(mode.open());
+  using device = PciDevice.open(iommu, address);
+  // What the C program does too: every BAR is mapped, and both interrupt kinds are asked for.
+  for (const bar of device.bars) if (bar.mappable) void bar.mappings;
+  void device.interrupts.msi.count;
+  void device.interrupts.msix.count;
+}

@@ -1,0 +1,23 @@
+/** The part of the benchmark that runs in the lab's guest, or on any machine with a device; prints JSON. */
+import { iommuModes } from "@vfio-selftests/iommu-modes";
+import type { Result } from "../result";
+import { benchDeviceOpen } from "./device-open";
+import { benchMapUnmap } from "./map-unmap";
+
+const rounds = Number(process.argv[2] ?? 5);
+const [address] = (process.env["VFIO_SELFTESTS_BDF"] ?? "").split(/[ ,]+/);
+if (address === undefined || address === "") {
+  console.error("VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench), or set it to a device bound to vfio-pci");
+  process.exit(2);
+}
+const results: Result[] = [];
+for (const mode of iommuModes) {
+  const availability = mode.availability();
+  if (!availability.available) {
+    console.error(`${mode.name}: not measured: ${availability.reason}\n  Remedy: ${availability.remedy}`);
+    continue;
+  }
+  console.error(`${mode.name} …`);
+  results.push(...benchMapUnmap(mode, address, rounds), ...benchDeviceOpen(mode, address, rounds));
+}
+console.log(JSON.stringify(results));

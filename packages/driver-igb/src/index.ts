@@ -1,0 +1,5 @@
+import { igbDriver } from "./igb-driver";
+
+export { igbDriver };
+/** What `vfio-selftests` looks for in a driver package. */
+export const driver = igbDriver;

@@ -1,0 +1,7 @@
+export { FIRST_VECTOR, InterruptGuest, LAST_VECTOR } from "./interrupt-guest";
+export type { InterruptCounts, InterruptGuestOptions } from "./interrupt-guest";
+export type { ApicMode, IdleMode } from "./guest-program";
+export { kvmAvailability, VirtualMachine } from "./virtual-machine";
+export type { MsiMessage } from "./virtual-machine";
+export { Vcpu } from "./vcpu";
+export type { VcpuExit } from "./vcpu";

@@ -1,0 +1,100 @@
+import { systemError, VfioError } from "@vfio-selftests/core";
+import { native } from "@vfio-selftests/native";
+import { once } from "node:events";
+import { join } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import { Worker } from "node:worker_threads";
+import { startVcpu, type VcpuStart } from "./vcpu-registers";
+import type { VcpuThreadData, VcpuThreadMessage } from "./vcpu-thread";
+import * as uapi from "./uapi";
+import type { VirtualMachine } from "./virtual-machine";
+
+const MAP_SHARED = 1;
+/** How long a thread may take to begin, or to leave once told so. */
+const THREAD_TIMEOUT_MS = 10_000;
+
+/** Why a vCPU stopped running: the I/O port the guest left by, or what happened instead. */
+export type VcpuExit = Extract<VcpuThreadMessage, { kind: "left" }>;
+
+/** One virtual CPU on a thread of its own. */
+export class Vcpu {
+  readonly id: number;
+  /** Kernel thread id, for pinning. */
+  readonly tid: number;
+  readonly #fd: number;
+  readonly #runSize: number;
+  readonly #worker: Worker;
+  readonly #left: Promise<VcpuExit>;
+
+  private constructor(id: number, fd: number, runSize: number, worker: Worker, tid: number, left: Promise<VcpuExit>) {
+    this.id = id;
+    this.#fd = fd;
+    this.#runSize = runSize;
+    this.#worker = worker;
+    this.tid = tid;
+    this.#left = left;
+  }
+
+  /** Creates the vCPU, sets its registers and lets it run. */
+  static async start(vm: VirtualMachine, id: number, start: VcpuStart): Promise<Vcpu> {
+    const fd = vm.createVcpu(id);
+    let worker: Worker | undefined;
+    try {
+      startVcpu(fd, start);
+      const runSize = vm.runSize;
+      // From TypeScript sources (jest) the compiled thread is used: a worker has no transform.
+      const thread = join(__dirname, "..", "dist", "vcpu-thread.js");
+      worker = new Worker(thread, { workerData: { fd, runSize } satisfies VcpuThreadData });
+      worker.unref();
+      const left = new Promise<VcpuExit>((resolve) => {
+        worker?.on("message", (message: VcpuThreadMessage) => {
+          if (message.kind === "left") resolve(message);
+        });
+        worker?.on("error", (error) => resolve({ kind: "left", reason: `thread failed: ${String(error)}` }));
+      });
+      const signal = AbortSignal.timeout(THREAD_TIMEOUT_MS);
+      const [message] = (await once(worker, "message", { signal })) as [VcpuThreadMessage];
+      if (message.kind !== "started") throw vcpuError(id, message.reason);
+      return new Vcpu(id, fd, runSize, worker, message.tid, left);
+    } catch (error) {
+      await worker?.terminate();
+      native.close(fd);
+      throw error;
+    }
+  }
+
+  /** Waits until the guest has left by itself. */
+  async exited(timeoutMs: number): Promise<VcpuExit | undefined> {
+    const stop = new AbortController();
+    const result = await Promise.race([
+      this.#left,
+      sleep(timeoutMs, undefined, { signal: stop.signal }).catch(() => undefined),
+    ]);
+    stop.abort();
+    return result;
+  }
+
+  /** Pins the vCPU's thread to these CPUs. */
+  pin(cpus: readonly number[]): void {
+    const result = native.setAffinity(this.tid, [...cpus]);
+    if (result < 0) throw systemError(result, "sched_setaffinity", { subject: `vCPU ${this.id} to CPUs ${cpus.join(",")}` });
+  }
+
+  /** Makes the vCPU leave whatever it does, ends its thread and closes it. */
+  async close(): Promise<void> {
+    const page = native.mapMemory({ fd: this.#fd, length: this.#runSize, flags: MAP_SHARED });
+    if (typeof page !== "number") {
+      new Uint8Array(page.buffer)[uapi.Run.immediateExit] = 1;
+      page.unmap();
+    }
+    // The signal may fall between the thread's check and its system call; immediate_exit covers that, a repeat is cheap.
+    const deadline = Date.now() + THREAD_TIMEOUT_MS;
+    while ((await this.exited(10)) === undefined && Date.now() < deadline) native.interruptThread(this.tid);
+    await this.#worker.terminate();
+    native.close(this.#fd);
+  }
+}
+
+function vcpuError(id: number, reason: string): VfioError {
+  return new VfioError(`vCPU ${id} does not run: ${reason}`, { code: "ERR_VCPU", operation: "KVM_RUN", subject: `vCPU ${id}` });
+}

@@ -1,0 +1,214 @@
+import { closedError, systemError, VfioError, type Availability } from "@vfio-selftests/core";
+import { native, type NativeMemory } from "@vfio-selftests/native";
+
+import * as uapi from "./uapi";
+
+const KVM_DEVICE = "/dev/kvm";
+const O_RDWR = 2;
+/** Below 4 GiB and above guest memory; KVM on Intel wants three pages for its real-mode emulation. */
+const TSS_ADDRESS = 0xfffbd000n;
+
+const KVM_REMEDY = "KVM needs a kernel with CONFIG_KVM and a CPU with SVM or VMX (nested virtualisation in a VM); in the lab it is there";
+
+/** An MSI that the interrupt controller delivers: what a device would write, and where. */
+export interface MsiMessage {
+  readonly addressLow: number;
+  readonly addressHigh: number;
+  readonly data: number;
+}
+
+/** Whether KVM can be used here. */
+export function kvmAvailability(device = KVM_DEVICE): Availability {
+  const fd = native.open(device, O_RDWR);
+  if (fd < 0) {
+    const { code } = systemError(fd, "open");
+    return {
+      available: false,
+      reason: `${device} cannot be opened: ${code}`,
+      remedy: code === "EACCES" ? `run as root or join the group of ${device}` : KVM_REMEDY,
+    };
+  }
+  const version = native.ioctl(fd, uapi.Ioctl.KVM_GET_API_VERSION, 0);
+  const vm = native.ioctl(fd, uapi.Ioctl.KVM_CREATE_VM, 0);
+  if (vm >= 0) native.close(vm);
+  native.close(fd);
+  if (version !== uapi.API_VERSION || vm < 0) {
+    return { available: false, reason: `${device} makes no VM (API version ${version})`, remedy: KVM_REMEDY };
+  }
+  return { available: true };
+}
+
+/** A virtual machine with an in-kernel interrupt controller and one slot of memory at guest address 0. */
+export class VirtualMachine implements Disposable {
+  /** Guest-physical memory. */
+  readonly memory: NativeMemory;
+  readonly #system: number;
+  readonly #vm: number;
+  #closed = false;
+
+  constructor(memorySize: number) {
+    this.#system = open(KVM_DEVICE);
+    let vm = -1;
+    let memory: NativeMemory | undefined;
+    try {
+      const version = native.ioctl(this.#system, uapi.Ioctl.KVM_GET_API_VERSION, 0);
+      if (version !== uapi.API_VERSION) {
+        throw new VfioError(`KVM speaks API version ${version}, not ${uapi.API_VERSION}`, {
+          code: "ERR_KVM_VERSION",
+          operation: "KVM_GET_API_VERSION",
+          remedy: KVM_REMEDY,
+        });
+      }
+      vm = checked(native.ioctl(this.#system, uapi.Ioctl.KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+      checked(native.ioctl(vm, uapi.Ioctl.KVM_SET_TSS_ADDR, TSS_ADDRESS), "KVM_SET_TSS_ADDR");
+      checked(native.ioctl(vm, uapi.Ioctl.KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
+      enableX2apicRoutes(vm);
+      memory = mapGuestMemory(memorySize);
+      setMemorySlot(vm, memory);
+    } catch (error) {
+      memory?.unmap();
+      if (vm >= 0) native.close(vm);
+      native.close(this.#system);
+      throw error;
+    }
+    this.#vm = vm;
+    this.memory = memory;
+  }
+
+  /** Most vCPUs this kernel gives one VM. */
+  get maxVcpus(): number {
+    this.#assertOpen("KVM_CHECK_EXTENSION");
+    return native.ioctl(this.#vm, uapi.Ioctl.KVM_CHECK_EXTENSION, uapi.CAP_MAX_VCPUS);
+  }
+
+  /** The descriptor of a new vCPU, whose APIC id is `id`; the caller closes it. */
+  createVcpu(id: number): number {
+    this.#assertOpen("KVM_CREATE_VCPU");
+    const fd = checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU", `vCPU ${id}`);
+    try {
+      this.#setCpuid(fd);
+      return fd;
+    } catch (error) {
+      native.close(fd);
+      throw error;
+    }
+  }
+
+  /** Bytes of the page(s) a vCPU shares with user space. */
+  get runSize(): number {
+    this.#assertOpen("KVM_GET_VCPU_MMAP_SIZE");
+    return checked(native.ioctl(this.#system, uapi.Ioctl.KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+  }
+
+  /** Replaces the whole routing table. An empty one routes no interrupt anywhere. */
+  setMsiRoutes(routes: readonly { readonly gsi: number; readonly message: MsiMessage }[]): void {
+    this.#assertOpen("KVM_SET_GSI_ROUTING");
+    const { headerSize, entrySize } = uapi.IrqRouting;
+    const table = new Uint8Array(headerSize + routes.length * entrySize);
+    const view = new DataView(table.buffer);
+    view.setUint32(uapi.IrqRouting.count, routes.length, true);
+    routes.forEach(({ gsi, message }, i) => {
+      const at = headerSize + i * entrySize;
+      view.setUint32(at + uapi.IrqRoutingEntry.gsi, gsi, true);
+      view.setUint32(at + uapi.IrqRoutingEntry.type, uapi.IRQ_ROUTING_MSI, true);
+      view.setUint32(at + uapi.IrqRoutingEntry.addressLow, message.addressLow, true);
+      view.setUint32(at + uapi.IrqRoutingEntry.addressHigh, message.addressHigh, true);
+      view.setUint32(at + uapi.IrqRoutingEntry.data, message.data, true);
+    });
+    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_SET_GSI_ROUTING, table), "KVM_SET_GSI_ROUTING", `${routes.length} routes`);
+  }
+
+  /** From now on a write to the eventfd raises the GSI. */
+  attachIrqfd(eventfd: number, gsi: number): void {
+    this.#irqfd(eventfd, gsi, 0);
+  }
+
+  detachIrqfd(eventfd: number, gsi: number): void {
+    this.#irqfd(eventfd, gsi, uapi.IRQFD_FLAG_DEASSIGN);
+  }
+
+  /** Delivers one MSI at once, past routing. */
+  signalMsi(message: MsiMessage): void {
+    this.#assertOpen("KVM_SIGNAL_MSI");
+    const argument = new Uint8Array(uapi.Msi.size);
+    const view = new DataView(argument.buffer);
+    view.setUint32(uapi.Msi.addressLow, message.addressLow, true);
+    view.setUint32(uapi.Msi.addressHigh, message.addressHigh, true);
+    view.setUint32(uapi.Msi.data, message.data, true);
+    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_SIGNAL_MSI, argument), "KVM_SIGNAL_MSI");
+  }
+
+  /** vCPUs must have been closed before. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    native.close(this.#vm);
+    native.close(this.#system);
+    this.memory.unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #irqfd(eventfd: number, gsi: number, flags: number): void {
+    this.#assertOpen("KVM_IRQFD");
+    const argument = new Uint8Array(uapi.Irqfd.size);
+    const view = new DataView(argument.buffer);
+    view.setUint32(uapi.Irqfd.fd, eventfd, true);
+    view.setUint32(uapi.Irqfd.gsi, gsi, true);
+    view.setUint32(uapi.Irqfd.flags, flags, true);
+    view.setInt32(uapi.Irqfd.resampleFd, -1, true);
+    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_IRQFD, argument), "KVM_IRQFD", `GSI ${gsi}`);
+  }
+
+  /** Gives the vCPU what the host offers; x2APIC is refused to a CPU whose CPUID lacks it. */
+  #setCpuid(vcpu: number): void {
+    const { headerSize, entrySize, maxEntries } = uapi.Cpuid2;
+    const cpuid = new Uint8Array(headerSize + entrySize * maxEntries);
+    new DataView(cpuid.buffer).setUint32(uapi.Cpuid2.count, maxEntries, true);
+    checked(native.ioctl(this.#system, uapi.Ioctl.KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
+    checked(native.ioctl(vcpu, uapi.Ioctl.KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
+  }
+
+  #assertOpen(operation: string): void {
+    if (this.#closed) throw closedError(operation, "the virtual machine");
+  }
+}
+
+function open(path: string): number {
+  return checked(native.open(path, O_RDWR), "open", path, KVM_REMEDY);
+}
+
+function enableX2apicRoutes(vm: number): void {
+  const argument = new Uint8Array(uapi.EnableCap.size);
+  const view = new DataView(argument.buffer);
+  view.setUint32(uapi.EnableCap.cap, uapi.CAP_X2APIC_API, true);
+  view.setBigUint64(
+    uapi.EnableCap.args,
+    uapi.X2APIC_API_USE_32BIT_IDS | uapi.X2APIC_API_DISABLE_BROADCAST_QUIRK,
+    true,
+  );
+  checked(native.ioctl(vm, uapi.Ioctl.KVM_ENABLE_CAP, argument), "KVM_ENABLE_CAP", "X2APIC_API");
+}
+
+function mapGuestMemory(length: number): NativeMemory {
+  const MAP_SHARED = 0x01;
+  const MAP_ANONYMOUS = 0x20;
+  const memory = native.mapMemory({ fd: -1, length, flags: MAP_SHARED | MAP_ANONYMOUS });
+  if (typeof memory === "number") throw systemError(memory, "mmap", { subject: `${length} bytes of guest memory` });
+  return memory;
+}
+
+function setMemorySlot(vm: number, memory: NativeMemory): void {
+  const argument = new Uint8Array(uapi.UserMemoryRegion.size);
+  const view = new DataView(argument.buffer);
+  view.setBigUint64(uapi.UserMemoryRegion.memorySize, BigInt(memory.length), true);
+  view.setBigUint64(uapi.UserMemoryRegion.userAddress, memory.address, true);
+  checked(native.ioctl(vm, uapi.Ioctl.KVM_SET_USER_MEMORY_REGION, argument), "KVM_SET_USER_MEMORY_REGION");
+}
+
+function checked(result: number, operation: string, subject = "the virtual machine", remedy?: string): number {
+  if (result < 0) throw systemError(result, operation, remedy === undefined ? { subject } : { subject, remedy });
+  return result;
+}
