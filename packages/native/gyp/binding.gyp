@@ -1,0 +1,33 @@
+{
+  "targets": [
+    {
+      "target_name": "vfio_native",
+      "sources": [
+        "src/addon.cc",
+        "src/argument_check.cc",
+        "src/bytes.cc",
+        "src/cpu_features.cc",
+        "src/deferred_unmap.cc",
+        "src/descriptors.cc",
+        "src/fault_recovery.cc",
+        "src/ioctl.cc",
+        "src/map_options.cc",
+        "src/mapped_io.cc",
+        "src/mapped_memory.cc",
+        "src/mapping.cc",
+        "src/poller.cc",
+        "src/register_access.S",
+        "src/sockets.cc",
+        "src/threads.cc",
+        "src/waiting.cc",
+      ],
+      "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
+      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      "cflags!": ["-O3"],
+      "cflags": ["-O2", "-fvisibility=hidden"],
+      "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror"],
+      # A worker that ends closes the library; our signal handlers must stay in place (fault_recovery.cc, threads.cc).
+      "ldflags": ["-Wl,-z,nodelete", "-Wl,-z,relro,-z,now"],
+    }
+  ]
+}

@@ -1,0 +1,57 @@
+// Reads the arguments of one call and throws one clear JavaScript error for the first that is wrong.
+//
+// After a failure every further read gives a harmless default, so a function reads all of its arguments and then asks
+// once whether one of them failed. Values that run code of the caller when read (properties, array elements) must be
+// read before any bytes, because that code could detach a buffer.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "bytes.h"
+
+namespace vfio_native {
+
+class ArgumentCheck {
+ public:
+  ArgumentCheck(Napi::Env env, const char* function) : env_(env), function_(function) {}
+
+  bool failed() const { return failed_; }
+
+  // A number without a fraction.
+  int64_t integer(Napi::Value value, const char* name, int64_t minimum, int64_t maximum);
+  int64_t integerOr(Napi::Value value, const char* name, int64_t fallback, int64_t minimum, int64_t maximum);
+  // A descriptor; one that is not open is for the kernel to refuse.
+  int descriptor(Napi::Value value, const char* name = "fd");
+  // 32 bits; a negative number stands for its two's complement, as JavaScript's bit operators give it.
+  uint32_t bits32(Napi::Value value, const char* name);
+  // 64 bits as bigint, or as a number when that is an integer below 2^53 in magnitude.
+  uint64_t bits64(Napi::Value value, const char* name);
+  // A number or bigint from 0 to 2^63 - 1.
+  int64_t fileOffset(Napi::Value value, const char* name);
+  bool boolean(Napi::Value value, const char* name);
+  // Text without NUL, for a path or name.
+  std::string text(Napi::Value value, const char* name);
+  Bytes bytes(Napi::Value value, const char* name);
+  napi_value function(Napi::Value value, const char* name);
+  // The elements of an array, each still to be checked.
+  std::vector<Napi::Value> elements(Napi::Value value, const char* name, size_t maximum);
+
+  // A property, undefined when reading it threw.
+  Napi::Value property(const Napi::Object& object, const char* name);
+
+  void wrongType(Napi::Value value, const char* name, const std::string& allowed);
+  void outOfRange(Napi::Value value, const char* name, const std::string& allowed);
+
+ private:
+  std::string message(Napi::Value value, const char* name, const std::string& allowed) const;
+
+  Napi::Env env_;
+  const char* function_;
+  bool failed_ = false;
+};
+
+}  // namespace vfio_native

@@ -1,0 +1,12 @@
+#pragma once
+
+namespace vfio_native {
+
+struct CpuFeatures {
+  bool movdir64b;
+  bool enqcmd;
+};
+
+const CpuFeatures& cpuFeatures();
+
+}  // namespace vfio_native

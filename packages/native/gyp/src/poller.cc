@@ -1,0 +1,267 @@
+// Waiting: poll(2) that blocks the thread, and pollers on the event loop.
+#include <fcntl.h>
+#include <poll.h>
+#include <uv.h>
+
+#include <cerrno>
+#include <memory>
+
+#include "addon.h"
+#include "argument_check.h"
+#include "shared_closure.h"
+#include "unique_descriptor.h"
+#include "waiting.h"
+
+namespace vfio_native {
+namespace {
+
+constexpr short knownEvents = POLLIN | POLLPRI | POLLOUT | POLLRDHUP;
+
+int uvEvents(short events) {
+  int result = 0;
+  if ((events & POLLIN) != 0) result |= UV_READABLE;
+  if ((events & POLLPRI) != 0) result |= UV_PRIORITIZED;
+  if ((events & POLLOUT) != 0) result |= UV_WRITABLE;
+  if ((events & POLLRDHUP) != 0) result |= UV_DISCONNECT;
+  return result;
+}
+
+// One wait at a time for one descriptor, on one event loop. The object lives while a JavaScript function of it is
+// reachable or libuv knows one of its handles.
+class Poller : public std::enable_shared_from_this<Poller> {
+ public:
+  // 0 or -errno.
+  int open(napi_env env, int fd);
+
+  int start(short events, int64_t timeoutMs, bool ref, napi_value callback);
+  int stop();
+  int close();
+  bool waiting() const { return callback_ != nullptr; }
+  // The last JavaScript function of it is garbage.
+  void abandoned();
+
+ private:
+  static Poller& of(void* handle) { return *static_cast<Poller*>(static_cast<uv_handle_t*>(handle)->data); }
+
+  int readyEvents() const;
+  void onEvent();
+  void onTimer();
+  void finish(int result);
+  void beginClose();
+  void onHandleClosed();
+
+  napi_env env_ = nullptr;
+  // A duplicate: libuv allows one handle per descriptor and loop, and the caller may close its own at any time.
+  UniqueDescriptor fd_;
+  uv_poll_t poll_ = {};
+  uv_timer_t timer_ = {};
+  napi_async_context asyncContext_ = nullptr;
+  napi_async_cleanup_hook_handle cleanup_ = nullptr;
+  napi_ref callback_ = nullptr;
+  short events_ = 0;
+  bool canceled_ = false;
+  bool closing_ = false;
+  bool abandoned_ = false;
+  bool environmentEnds_ = false;
+  int openHandles_ = 0;
+  std::shared_ptr<Poller> self_;
+};
+
+int Poller::open(napi_env env, int fd) {
+  env_ = env;
+  uv_loop_t* loop = nullptr;
+  if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -ECANCELED;
+  fd_ = UniqueDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  if (fd_.get() < 0) return -errno;
+  // libuv makes the open file non-blocking, which the caller's descriptor shares; a poller must not change that.
+  const int statusFlags = fcntl(fd_.get(), F_GETFL);
+  const int result = uv_poll_init(loop, &poll_, fd_.get());
+  fcntl(fd_.get(), F_SETFL, statusFlags);
+  if (result != 0) return result;
+  uv_timer_init(loop, &timer_);
+  poll_.data = timer_.data = this;
+  openHandles_ = 2;
+  self_ = shared_from_this();
+
+  napi_value name = nullptr;
+  napi_create_string_utf8(env, "VfioNativePoller", NAPI_AUTO_LENGTH, &name);
+  const auto onCleanup = [](napi_async_cleanup_hook_handle, void* data) {
+    auto* poller = static_cast<Poller*>(data);
+    poller->environmentEnds_ = true;
+    if (!poller->closing_) poller->beginClose();
+  };
+  if (napi_async_init(env, nullptr, name, &asyncContext_) == napi_ok &&
+      napi_add_async_cleanup_hook(env, onCleanup, this, &cleanup_) == napi_ok) {
+    return 0;
+  }
+  beginClose();
+  return -ECANCELED;
+}
+
+int Poller::readyEvents() const {
+  pollfd polled = {fd_.get(), events_, 0};
+  if (poll(&polled, 1, 0) < 0) return errno == EINTR ? 0 : -errno;
+  return polled.revents;
+}
+
+int Poller::start(short events, int64_t timeoutMs, bool ref, napi_value callback) {
+  if (closing_) return -EBADF;
+  if (waiting()) return -EBUSY;
+  events_ = events;
+  canceled_ = false;
+  for (auto* handle : {reinterpret_cast<uv_handle_t*>(&poll_), reinterpret_cast<uv_handle_t*>(&timer_)}) {
+    ref ? uv_ref(handle) : uv_unref(handle);
+  }
+  const int result = uv_poll_start(&poll_, uvEvents(events), [](uv_poll_t* handle, int, int) { of(handle).onEvent(); });
+  if (result != 0) return result;
+  // The loop's clock stands still while JavaScript runs; an old one would let the timer fire early.
+  uv_update_time(poll_.loop);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, static_cast<uint64_t>(timeoutMs), 0);
+  napi_create_reference(env_, callback, 1, &callback_);
+  return 0;
+}
+
+int Poller::stop() {
+  if (closing_) return -EBADF;
+  if (!waiting() || canceled_) return 0;
+  canceled_ = true;
+  uv_poll_stop(&poll_);
+  uv_timer_start(
+      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, 0, 0);
+  return 0;
+}
+
+int Poller::close() {
+  if (closing_) return -EBADF;
+  beginClose();
+  return 0;
+}
+
+void Poller::abandoned() {
+  abandoned_ = true;
+  if (!waiting() && !closing_) beginClose();
+}
+
+// libuv reports POLLERR as EBADF and hides POLLHUP; poll(2) tells the truth, the same as pollBlocking.
+void Poller::onEvent() {
+  const int ready = readyEvents();
+  if (ready != 0) finish(ready);
+}
+
+void Poller::onTimer() {
+  finish(canceled_ ? -ECANCELED : readyEvents());
+}
+
+// Ends the wait and calls the callback, which may start the next wait or close.
+void Poller::finish(int result) {
+  const std::shared_ptr<Poller> alive = self_;
+  if (!closing_) {
+    uv_poll_stop(&poll_);
+    uv_timer_stop(&timer_);
+  }
+  napi_handle_scope scope = nullptr;
+  if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
+  napi_value callback = nullptr;
+  napi_value receiver = nullptr;
+  napi_get_reference_value(env_, callback_, &callback);
+  napi_delete_reference(env_, std::exchange(callback_, nullptr));
+  napi_value argument = int32Value(env_, result);
+  napi_get_global(env_, &receiver);
+  // Opens a callback scope: promise continuations run before it returns.
+  if (napi_make_callback(env_, asyncContext_, receiver, callback, 1, &argument, nullptr) == napi_pending_exception) {
+    napi_value error = nullptr;
+    napi_get_and_clear_last_exception(env_, &error);
+    napi_fatal_exception(env_, error);
+  }
+  napi_close_handle_scope(env_, scope);
+  if (abandoned_ && !waiting() && !closing_) beginClose();
+}
+
+void Poller::beginClose() {
+  closing_ = true;
+  const auto onClosed = [](uv_handle_t* handle) { of(handle).onHandleClosed(); };
+  uv_close(reinterpret_cast<uv_handle_t*>(&poll_), onClosed);
+  uv_close(reinterpret_cast<uv_handle_t*>(&timer_), onClosed);
+}
+
+void Poller::onHandleClosed() {
+  openHandles_--;
+  if (openHandles_ > 0) return;
+  const std::shared_ptr<Poller> alive = self_;
+  if (waiting() && !environmentEnds_) finish(-ECANCELED);
+  self_.reset();
+  fd_ = UniqueDescriptor();
+  if (asyncContext_ != nullptr) napi_async_destroy(env_, std::exchange(asyncContext_, nullptr));
+  if (cleanup_ != nullptr) napi_remove_async_cleanup_hook(std::exchange(cleanup_, nullptr));
+}
+
+// What the JavaScript functions of a poller share.
+struct PollerHandle {
+  std::shared_ptr<Poller> poller;
+  explicit PollerHandle(std::shared_ptr<Poller> opened) : poller(std::move(opened)) {}
+  PollerHandle(const PollerHandle&) = delete;
+  ~PollerHandle() { poller->abandoned(); }
+};
+
+napi_value start(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  auto* handle = closureState<PollerHandle>(env, info, arguments);
+  ArgumentCheck check(env, "start");
+  const Napi::Value eventsValue(env, arguments[0]);
+  const auto events = static_cast<short>(check.integer(eventsValue, "events", 1, INT16_MAX));
+  const int64_t timeoutMs = check.integer(Napi::Value(env, arguments[1]), "timeoutMs", INT32_MIN, INT32_MAX);
+  const bool ref = check.boolean(Napi::Value(env, arguments[2]), "ref");
+  napi_value callback = check.function(Napi::Value(env, arguments[3]), "callback");
+  if ((events & ~knownEvents) != 0) {
+    check.outOfRange(eventsValue, "events", "POLLIN (1), POLLPRI (2), POLLOUT (4), POLLRDHUP (0x2000) or a union");
+  }
+  if (check.failed()) return nullptr;
+  if (timeoutMs < 0) return int32Value(env, -EINVAL);
+  return int32Value(env, handle->poller->start(events, timeoutMs, ref, callback));
+}
+
+napi_value stop(napi_env env, napi_callback_info info) {
+  return int32Value(env, closureState<PollerHandle>(env, info)->poller->stop());
+}
+
+napi_value close(napi_env env, napi_callback_info info) {
+  return int32Value(env, closureState<PollerHandle>(env, info)->poller->close());
+}
+
+Napi::Value createPoller(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  ArgumentCheck check(env, "createPoller");
+  const int fd = check.descriptor(info[0]);
+  if (check.failed()) return {};
+  auto poller = std::make_shared<Poller>();
+  const int result = poller->open(env, fd);
+  if (result != 0) return Napi::Number::New(env, result);
+  const auto handle = std::make_shared<PollerHandle>(std::move(poller));
+  const napi_property_descriptor properties[] = {
+      readOnly("start", makeClosure(env, "start", start, handle)),
+      readOnly("stop", makeClosure(env, "stop", stop, handle)),
+      readOnly("close", makeClosure(env, "close", close, handle)),
+  };
+  const auto object = Napi::Object::New(env);
+  napi_define_properties(env, object, std::size(properties), properties);
+  return object;
+}
+
+Napi::Value pollBlocking(const Napi::CallbackInfo& info) {
+  ArgumentCheck check(info.Env(), "pollBlocking");
+  const int fd = check.descriptor(info[0]);
+  const auto events = static_cast<short>(check.integer(info[1], "events", 0, INT16_MAX));
+  const int64_t timeoutMs = check.integer(info[2], "timeoutMs", 0, longestBlockingWaitMs);
+  if (check.failed()) return {};
+  return Napi::Number::New(info.Env(), pollUntil(fd, events, Deadline(timeoutMs)));
+}
+
+}  // namespace
+
+void addPoller(Napi::Env env, Napi::Object exports) {
+  addFunction<pollBlocking>(env, exports, "pollBlocking");
+  addFunction<createPoller>(env, exports, "createPoller");
+}
+
+}  // namespace vfio_native

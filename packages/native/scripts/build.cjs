@@ -1,0 +1,32 @@
+// Builds the addon for the running Node into prebuilds/<platform>-<arch>/vfio_native.node.
+"use strict";
+const { spawnSync } = require("node:child_process");
+const { existsSync, realpathSync } = require("node:fs");
+const { dirname, join } = require("node:path");
+
+const packageDirectory = dirname(__dirname);
+const prefix = dirname(dirname(realpathSync(process.execPath)));
+const environment = { ...process.env };
+
+// Headers that came with this Node save node-gyp a download.
+if (!environment.npm_config_nodedir && existsSync(join(prefix, "include/node/node_api.h"))) {
+  environment.npm_config_nodedir = prefix;
+}
+environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
+
+// --target: without it prebuildify takes the newest Node it knows, and downloads its headers.
+const { status, error } = spawnSync(
+  process.execPath,
+  [
+    require.resolve("prebuildify/bin.js"),
+    "--napi",
+    "--strip",
+    `--target=${process.versions.node}`,
+    `--cwd=${join(packageDirectory, "gyp")}`,
+    `--out=${packageDirectory}`,
+    "--name=vfio_native",
+  ],
+  { cwd: packageDirectory, env: environment, stdio: "inherit" },
+);
+if (error) throw error;
+process.exit(status ?? 1);
