@@ -1,4 +1,5 @@
 import { dirname } from "node:path";
+import type { NativeBinding } from "./binding";
 import { loadBinding } from "./load-binding";
 
 export type {
@@ -12,37 +13,8 @@ export type {
   ReceivedMessage,
 } from "./binding";
 
-// Named one by one: an ES module that imports this package sees only names written out here.
-export const {
-  open,
-  close,
-  dup,
-  pread,
-  pwrite,
-  read,
-  write,
-  ftruncate,
-  fcntl,
-  memfdCreate,
-  ioctl,
-  mapMemory,
-  mapIo,
-  storeFence,
-  pageSize,
-  cpuFeatures,
-  eventfd,
-  pollBlocking,
-  createPoller,
-  socketpair,
-  unixListen,
-  unixAccept,
-  unixConnect,
-  sendMessage,
-  receiveMessage,
-  gettid,
-  getAffinity,
-  setAffinity,
-  interruptThread,
-  getResourceLimit,
-  setResourceLimit,
-} = loadBinding(dirname(__dirname));
+/**
+ * The addon. One object rather than loose functions, so that a call reads as what it is (`native.read`) and no name of
+ * the C library is taken from the importing module.
+ */
+export const native: NativeBinding = loadBinding(dirname(__dirname));
