@@ -101,18 +101,18 @@ export interface CpuFeatures {
 
 export interface NativeBinding {
   // --- file descriptors (Linux open(2), close(2), pread(2), …; O_CLOEXEC is always added) ---
-  open(path: string, flags: number, mode?: number): number;
-  close(fd: number): number;
-  dup(fd: number): number;
+  readonly open: (path: string, flags: number, mode?: number) => number;
+  readonly close: (fd: number) => number;
+  readonly dup: (fd: number) => number;
   /** A short count is possible. `offset` in bytes, < 2^63. */
-  pread(fd: number, into: Bytes, offset: bigint | number): number;
-  pwrite(fd: number, from: Bytes, offset: bigint | number): number;
-  read(fd: number, into: Bytes): number;
-  write(fd: number, from: Bytes): number;
-  ftruncate(fd: number, size: number): number;
+  readonly pread: (fd: number, into: Bytes, offset: bigint | number) => number;
+  readonly pwrite: (fd: number, from: Bytes, offset: bigint | number) => number;
+  readonly read: (fd: number, into: Bytes) => number;
+  readonly write: (fd: number, from: Bytes) => number;
+  readonly ftruncate: (fd: number, size: number) => number;
   /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …). */
-  fcntl(fd: number, command: number, argument?: number): number;
-  memfdCreate(name: string, flags: number): number;
+  readonly fcntl: (fd: number, command: number, argument?: number) => number;
+  readonly memfdCreate: (name: string, flags: number) => number;
 
   /**
    * ioctl(2). `argument` undefined: no argument (0); a number or bigint: passed by value; bytes: passed by address.
@@ -123,56 +123,61 @@ export interface NativeBinding {
    * field that lies ends in `-EFAULT` and never overwrites the heap. At most 4 links; at most 1 MiB each.
    * Returns the ioctl's result or `-errno`; retried on EINTR is the caller's decision.
    */
-  ioctl(fd: number, request: number, argument?: Bytes | number | bigint, ...links: (number | Bytes)[]): number;
+  readonly ioctl: (
+    fd: number,
+    request: number,
+    argument?: Bytes | number | bigint,
+    ...links: (number | Bytes)[]
+  ) => number;
 
   // --- memory ---
   /** Memory for JavaScript to read and write freely. `-errno` on failure. */
-  mapMemory(options: MapOptions): NativeMemory | number;
+  readonly mapMemory: (options: MapOptions) => NativeMemory | number;
   /** Memory that only the accessors reach. `-errno` on failure. */
-  mapIo(options: MapOptions): NativeIo | number;
+  readonly mapIo: (options: MapOptions) => NativeIo | number;
   /** A store fence (x86 sfence, arm64 dmb st). */
-  storeFence(): void;
-  pageSize(): number;
-  cpuFeatures(): CpuFeatures;
+  readonly storeFence: () => void;
+  readonly pageSize: () => number;
+  readonly cpuFeatures: () => CpuFeatures;
 
   // --- waiting ---
-  eventfd(initialValue: number, flags: number): number;
+  readonly eventfd: (initialValue: number, flags: number) => number;
   /** poll(2) of one descriptor; blocks the thread for at most `timeoutMs` (0..60_000). Events > 0, 0 on time-out, -errno. */
-  pollBlocking(fd: number, events: number, timeoutMs: number): number;
-  createPoller(fd: number): NativePoller | number;
+  readonly pollBlocking: (fd: number, events: number, timeoutMs: number) => number;
+  readonly createPoller: (fd: number) => NativePoller | number;
 
   // --- Unix stream sockets ---
-  socketpair(): [number, number] | number;
-  unixListen(path: string, backlog: number): number;
+  readonly socketpair: () => [number, number] | number;
+  readonly unixListen: (path: string, backlog: number) => number;
   /** Waits at most `timeoutMs` for a connection. */
-  unixAccept(fd: number, timeoutMs: number): number;
-  unixConnect(path: string): number;
+  readonly unixAccept: (fd: number, timeoutMs: number) => number;
+  readonly unixConnect: (path: string) => number;
   /**
    * Sends all of `parts` (gathered, one sendmsg where it fits) with `fds` on the first byte. Blocks for at most
    * `timeoutMs`; total bytes sent or `-errno` (`-EPIPE` without a signal, `-ETIMEDOUT`). At most 16 parts, 253 fds.
    */
-  sendMessage(fd: number, parts: Bytes[], fds: number[], timeoutMs: number): number;
+  readonly sendMessage: (fd: number, parts: Bytes[], fds: number[], timeoutMs: number) => number;
   /**
    * Receives up to `into.length` bytes (one recvmsg; `waitAll` collects exactly that many) and up to `maxFds`
    * descriptors. Spins for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
    */
-  receiveMessage(
+  readonly receiveMessage: (
     fd: number,
     into: Bytes,
     maxFds: number,
     spinMicroseconds: number,
     timeoutMs: number,
     waitAll: boolean,
-  ): ReceivedMessage;
+  ) => ReceivedMessage;
 
   // --- process and threads ---
-  gettid(): number;
+  readonly gettid: () => number;
   /** CPU numbers the thread (0 = calling) may run on, or -errno. */
-  getAffinity(tid: number): number[] | number;
-  setAffinity(tid: number, cpus: number[]): number;
+  readonly getAffinity: (tid: number) => number[] | number;
+  readonly setAffinity: (tid: number, cpus: number[]) => number;
   /** Makes a blocking system call of that thread of this process return EINTR (a real-time signal with an empty handler). */
-  interruptThread(tid: number): number;
+  readonly interruptThread: (tid: number) => number;
   /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */
-  getResourceLimit(resource: number): [number, number] | number;
-  setResourceLimit(resource: number, soft: number, hard: number): number;
+  readonly getResourceLimit: (resource: number) => [number, number] | number;
+  readonly setResourceLimit: (resource: number, soft: number, hard: number) => number;
 }

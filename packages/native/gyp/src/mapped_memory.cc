@@ -15,6 +15,13 @@ namespace {
 
 // Shared by the ArrayBuffer and the unmap function.
 struct MappedMemory {
+  explicit MappedMemory(napi_env owner) : env(owner) {}
+  MappedMemory(const MappedMemory&) = delete;
+  ~MappedMemory() {
+    if (buffer != nullptr) napi_delete_reference(env, buffer);
+  }
+
+  napi_env env;
   Mapping mapping;
   std::shared_ptr<DeferredUnmap> deferred;
   napi_ref buffer = nullptr;  // weak; the unmap function keeps the buffer alive
@@ -41,17 +48,16 @@ napi_value unmap(napi_env env, napi_callback_info info) {
   return int32Value(env, memory->mapping.unmap());
 }
 
-// An ArrayBuffer that shows the memory, or null.
-napi_value makeBuffer(napi_env env, const std::shared_ptr<MappedMemory>& memory) {
-  auto holder = std::make_unique<std::shared_ptr<MappedMemory>>(memory);
-  napi_value buffer = nullptr;
+// An ArrayBuffer that shows the memory. 0 or -errno.
+int makeBuffer(napi_env env, const std::shared_ptr<MappedMemory>& memory, napi_value* buffer) {
+  // Given away also on failure: Node calls the finalizer then in some cases, and in others it does not.
+  auto* holder = new std::shared_ptr<MappedMemory>(memory);
   const napi_status status = napi_create_external_arraybuffer(env, memory->mapping.base(), memory->mapping.length(),
-                                                              onBufferGone, holder.get(), &buffer);
-  if (status == napi_ok) {
-    holder.release();
-    return buffer;
-  }
-  return nullptr;
+                                                              onBufferGone, holder, buffer);
+  if (status == napi_ok) return 0;
+  napi_value ignored = nullptr;
+  napi_get_and_clear_last_exception(env, &ignored);
+  return status == napi_no_external_buffers_allowed ? -EOPNOTSUPP : -EFBIG;
 }
 
 Napi::Value mapMemory(const Napi::CallbackInfo& info) {
@@ -65,16 +71,20 @@ Napi::Value mapMemory(const Napi::CallbackInfo& info) {
   }
   if (check.failed()) return {};
 
-  const auto memory = std::make_shared<MappedMemory>();
+  const auto memory = std::make_shared<MappedMemory>(env);
   memory->deferred = DeferredUnmap::of(env);
   if (memory->deferred == nullptr) return Napi::Number::New(env, -ECANCELED);
-  const int result = memory->mapping.map(request);
+  int result = memory->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
+  napi_value buffer = nullptr;
+  result = makeBuffer(env, memory, &buffer);
+  if (result != 0) {
+    memory->mapping.unmap();
+    return Napi::Number::New(env, result);
+  }
 
   const auto address = reinterpret_cast<uint64_t>(memory->mapping.base());
   const auto length = static_cast<double>(memory->mapping.length());
-  napi_value buffer = makeBuffer(env, memory);
-  if (buffer == nullptr) return {};
   napi_create_reference(env, buffer, 0, &memory->buffer);
   napi_value unmapFunction = makeClosure(env, "unmap", unmap, memory);
   const napi_property_descriptor hold = {"buffer", nullptr, nullptr, nullptr, nullptr, buffer, napi_default, nullptr};

@@ -114,10 +114,11 @@ int Poller::start(short events, int64_t timeoutMs, bool ref, napi_value callback
   }
   const int result = uv_poll_start(&poll_, uvEvents(events), [](uv_poll_t* handle, int, int) { of(handle).onEvent(); });
   if (result != 0) return result;
-  // The loop's clock stands still while JavaScript runs; an old one would let the timer fire early.
+  // The loop's clock stands still while JavaScript runs, and counts whole milliseconds; without an update and one
+  // millisecond more the wait could end early.
   uv_update_time(poll_.loop);
   uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, static_cast<uint64_t>(timeoutMs), 0);
+      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, static_cast<uint64_t>(timeoutMs) + 1, 0);
   napi_create_reference(env_, callback, 1, &callback_);
   return 0;
 }

@@ -260,6 +260,9 @@ Napi::Value receiveMessage(const Napi::CallbackInfo& info) {
       check.integer(info[4], "timeoutMs", 0, longestBlockingWaitMs),
       check.boolean(info[5], "waitAll"),
   };
+  if (request.into.length == 0) {
+    check.outOfRange(Napi::Number::New(env, 0), "the length of into", "at least 1 byte");
+  }
   if (check.failed()) return {};
   Received received = receive(request);
   const auto fds = Napi::Array::New(env, received.fds.size());
