@@ -1,4 +1,5 @@
-import { getSystemErrorName } from "node:util";
+import { errnoName } from "./errno";
+import { remedyFor } from "./remedies";
 
 export interface VfioErrorOptions {
   /** Stable, upper-case: an errno name (`EBUSY`) or one of ours (`ERR_CLOSED`, `ERR_INVALID_ARGUMENT`, …). */
@@ -36,32 +37,24 @@ export class VfioError extends Error {
   }
 }
 
-/** The error of a system call that returned `-errno`. */
+/** The error of a system call that returned `-errno`. The remedy is the known one, unless the caller gives its own. */
 export function systemError(
   result: number,
   operation: string,
-  details: { subject?: string; remedy?: string; message?: string } = {},
+  details: { subject?: string; remedy?: string | undefined; message?: string; cause?: unknown } = {},
 ): VfioError {
   const errno = -result;
   const code = errnoName(errno);
+  const remedy = details.remedy ?? remedyFor(operation, code, details.subject);
   const on = details.subject === undefined ? "" : ` on ${details.subject}`;
-  return new VfioError(details.message ?? `${operation}${on} failed: ${code}`, {
+  return new VfioError(details.message ?? `${operation} failed${on}: ${code}`, {
     code,
     errno,
     operation,
     ...(details.subject === undefined ? {} : { subject: details.subject }),
-    ...(details.remedy === undefined ? {} : { remedy: details.remedy }),
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(details.cause === undefined ? {} : { cause: details.cause }),
   });
-}
-
-/** `ENOENT` for 2. Unknown numbers give `E<number>`. */
-export function errnoName(errno: number): string {
-  try {
-    const name = getSystemErrorName(-errno);
-    return name.startsWith("Unknown") ? `E${errno}` : name;
-  } catch {
-    return `E${errno}`;
-  }
 }
 
 /** Use of a handle after `close` or disposal. */
@@ -82,4 +75,12 @@ function describe(value: unknown): string {
   if (typeof value === "bigint") return `0x${value.toString(16)}`;
   if (typeof value === "string") return JSON.stringify(value);
   return String(value);
+}
+
+/** `value` when it is an integer from `minimum` to `maximum`, else an argument error. */
+export function checkInteger(operation: string, name: string, value: number, minimum: number, maximum: number): number {
+  if (!Number.isInteger(value) || value < minimum || value > maximum) {
+    throw argumentError(operation, name, value, `an integer from ${minimum} to ${maximum}`);
+  }
+  return value;
 }

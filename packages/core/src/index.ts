@@ -8,6 +8,7 @@ export * from "./errno";
 export * from "./errors";
 export { remedyFor } from "./remedies";
 
+export * from "./uapi/capability-chain";
 export * from "./uapi/iommufd-numbers";
 export * from "./uapi/iommufd-structs";
 export * from "./uapi/mman";
@@ -53,3 +54,10 @@ export { pollUntil, type PollOptions } from "./driver/poll-until";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./driver/project-config";
 export { sleepSync } from "./driver/sleep-sync";
 export { driverOfModule, validateDriver } from "./driver/validate-driver";
+export * from "./sysfs/file-holders";
+export * from "./sysfs/iommu-groups";
+export * from "./sysfs/pci-address";
+export * from "./sysfs/pci-devices";
+export * from "./sysfs/sriov";
+export * from "./sysfs/vfio-cdev";
+export * from "./sysfs/vfio-driver";

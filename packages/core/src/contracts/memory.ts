@@ -13,6 +13,16 @@ export interface MappableMemory {
   readonly file?: { readonly fd: number; readonly offset: number };
   /** True once unmapped from the process; mapping it for DMA is refused then. */
   readonly closed: boolean;
+  /** Told by `Iommu` when a DMA mapping of this memory begins and ends; memory refuses to close while it is mapped. */
+  addMapping?(mapping: DmaMapping): void;
+  removeMapping?(mapping: DmaMapping): void;
+}
+
+/** Where memory is mapped for DMA. */
+export interface DmaMapping {
+  readonly iova: bigint;
+  /** Bytes. */
+  readonly length: number;
 }
 
 /**

@@ -1,0 +1,260 @@
+import type { DmaAccess, IommuBackend, IovaRange, OpenDeviceOptions } from "../contracts/iommu";
+import type { MappableMemory } from "../contracts/memory";
+import type { VfioDevice } from "../contracts/vfio-device";
+import { argumentError, closedError, VfioError } from "../errors";
+import { DmaRegion } from "./dma-region";
+import type { IovaRequest } from "./iova-allocator";
+import { IovaSpace, type IovaReservation } from "./iova-space";
+import { pageNumber, pagesIn } from "./page-number";
+import { RegionIndex } from "./region-index";
+
+export interface MapOptions extends IovaRequest {
+  /** Where to map; absent: chosen by the kernel (mode `iommufd`) or from the free IOVAs. */
+  iova?: bigint;
+  /** First byte of the memory to map. Default 0. */
+  offset?: number;
+  /** Bytes to map. Default: to the end of the memory. */
+  length?: number;
+  /** What the device may do. Default `read-write`. */
+  access?: DmaAccess;
+}
+
+const DEFAULTS: MapOptions = {};
+
+/**
+ * One I/O address space: the bookkeeping over a back end's few operations. Several devices may share it.
+ *
+ * IOVAs are bigint, lengths number. What the kernel refuses is a VfioError with the kernel's errno; nothing is checked
+ * here that the kernel checks, so that its answers come through.
+ */
+export class Iommu implements Disposable {
+  readonly #byIova = new RegionIndex();
+  readonly #byAddress = new RegionIndex();
+  readonly #space: IovaSpace;
+  #devices: VfioDevice[] = [];
+  #closed = false;
+
+  constructor(readonly backend: IommuBackend) {
+    this.#space = new IovaSpace(() => backend.iovaRanges(), this.#byIova);
+  }
+
+  /** Name of the mode, as upstream spells it. */
+  get mode(): string {
+    return this.backend.mode;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Mapped regions, by rising IOVA. */
+  get regions(): readonly DmaRegion[] {
+    return [...this.#byIova];
+  }
+
+  /** Opens a device into this address space. It is closed with the Iommu, if not before. */
+  openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
+    this.#requireOpen("openDevice");
+    const device = this.backend.openDevice(address, options);
+    this.#devices = this.#devices.filter((known) => !known.closed);
+    this.#devices.push(device);
+    // A device brings reserved ranges of its own.
+    this.#space.rangesChanged();
+    return device;
+  }
+
+  /**
+   * Maps memory for DMA. Errors: `ERR_CLOSED` for closed memory, `ERR_INVALID_ARGUMENT` for an area outside the memory,
+   * `ERR_NO_IOVA`, and the kernel's: `EEXIST`, `EINVAL`, `EOVERFLOW`, `ENOMEM`, …
+   */
+  map(memory: MappableMemory, options: MapOptions = DEFAULTS): DmaRegion {
+    if (this.#closed) throw closedError("map", `Iommu ${this.mode}`);
+    if (memory.closed) throw closedError("map", "the memory");
+    const offset = options.offset ?? 0;
+    const length = options.length ?? memory.length - offset;
+    if (
+      !(Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0) ||
+      offset + length > memory.length
+    ) {
+      throw argumentError("map", "area", `${offset} + ${length}`, `inside the memory's ${memory.length} bytes`);
+    }
+    const access = options.access ?? "read-write";
+
+    const wanted = options.iova;
+    let iova: bigint;
+    if (wanted !== undefined) {
+      requireAddress("map", wanted);
+      iova = this.backend.map(memory, offset, length, wanted, access);
+      this.#space.mapped(iova, length);
+    } else if (
+      this.backend.choosesIova &&
+      options.alignment === undefined &&
+      options.below === undefined &&
+      !this.#space.hasReservations
+    ) {
+      iova = this.backend.map(memory, offset, length, undefined, access);
+      this.#space.mapped(iova, length);
+    } else {
+      const free = this.#space.allocate(length, options);
+      try {
+        iova = this.backend.map(memory, offset, length, free, access);
+      } catch (error) {
+        this.#space.unmapped(free, length);
+        throw error;
+      }
+    }
+
+    const region = new DmaRegion(this, iova, length, access, memory, offset);
+    const pages = pagesIn(length);
+    this.#byIova.add(pageNumber(iova), pages, region);
+    this.#byAddress.add(pageNumber(region.address), pages, region);
+    memory.addMapping?.(region);
+    return region;
+  }
+
+  /** Maps, calls `use`, and unmaps when it returns, throws, or its promise settles. */
+  withMapping<Result>(memory: MappableMemory, options: MapOptions, use: (region: DmaRegion) => Result): Result {
+    const region = this.map(memory, options);
+    let result: Result;
+    try {
+      result = use(region);
+    } catch (error) {
+      region.unmap();
+      throw error;
+    }
+    if (result instanceof Promise) {
+      return result.finally(() => region.unmap()) as Result;
+    }
+    region.unmap();
+    return result;
+  }
+
+  /** Unmaps one region; gives the bytes that the kernel says it unmapped. */
+  unmap(region: DmaRegion): bigint {
+    if (!region.mapped) throw closedError("unmap", `region at IOVA 0x${region.iova.toString(16)}`);
+    const bytes = this.backend.unmap(region.iova, BigInt(region.length));
+    this.#forget(region);
+    return bytes;
+  }
+
+  /**
+   * Unmaps whatever lies in an area; gives the bytes that the kernel says it unmapped. Whether an area may cut through a
+   * mapping depends on the mode: type1v2 and iommufd refuse (`EINVAL`, `ENOENT`), type1 takes away the whole mapping
+   * when the area contains its start, and nothing (0 bytes) when the area starts inside it.
+   */
+  unmapRange(iova: bigint, length: bigint): bigint {
+    this.#requireOpen("unmapRange");
+    requireAddress("unmapRange", iova);
+    requireAddress("unmapRange", length);
+    const bytes = this.backend.unmap(iova, length);
+    const last = length === 0n ? iova : iova + length - 1n;
+    let left = bytes;
+    for (const region of this.#byIova.startingIn(pageNumber(iova), pageNumber(last))) {
+      if (left <= 0n) break;
+      left -= BigInt(region.length);
+      this.#forget(region);
+    }
+    return bytes;
+  }
+
+  /** Unmaps everything; gives the bytes that the kernel says it unmapped. */
+  unmapAll(): bigint {
+    this.#requireOpen("unmapAll");
+    const bytes = this.backend.unmapAll();
+    this.#forgetAll();
+    return bytes;
+  }
+
+  /** The region that holds an IOVA. */
+  regionAt(iova: bigint): DmaRegion | undefined {
+    return this.#byIova.find(pageNumber(iova), (region) => {
+      const distance = iova - region.iova;
+      return distance >= 0n && distance < region.length;
+    });
+  }
+
+  /** The IOVA of an address of this process; undefined when it is not mapped. Of several mappings any. */
+  iovaOf(address: bigint): bigint | undefined {
+    const region = this.#byAddress.find(pageNumber(address), (candidate) => {
+      const distance = address - candidate.address;
+      return distance >= 0n && distance < candidate.length;
+    });
+    return region === undefined ? undefined : region.iova + (address - region.address);
+  }
+
+  /** Usable IOVAs as the kernel tells them now: sorted, disjoint, ends inclusive. Modes on containers need a device first. */
+  iovaRanges(): readonly IovaRange[] {
+    this.#requireOpen("iovaRanges");
+    return this.backend.iovaRanges();
+  }
+
+  /** Bit n set: the IOMMU has pages of 2^n bytes. */
+  pageSizes(): bigint {
+    this.#requireOpen("pageSizes");
+    return this.backend.pageSizes();
+  }
+
+  /** Keeps IOVAs free of automatic mappings until released; they may be mapped by naming them. */
+  reserveIova(length: number, request: IovaRequest = {}): IovaReservation {
+    this.#requireOpen("reserveIova");
+    return this.#space.reserve(length, request, (first, last) => {
+      const inside = [...this.#byIova].find(
+        (region) => region.iova <= last && region.iova + BigInt(region.length) > first,
+      );
+      if (inside === undefined) return;
+      throw new VfioError(`release: IOVA 0x${inside.iova.toString(16)} of the reservation is still mapped`, {
+        code: "ERR_STILL_MAPPED",
+        operation: "release",
+        remedy: "unmap the region first",
+      });
+    });
+  }
+
+  /** Unmaps everything, closes the devices opened here (last first), then the address space; idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#forgetAll();
+    const errors: unknown[] = [];
+    for (const device of this.#devices.reverse()) {
+      try {
+        device.close();
+      } catch (error) {
+        errors.push(error);
+      }
+    }
+    this.#devices = [];
+    this.backend.close();
+    if (errors.length > 0) throw errors[0];
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #forget(region: DmaRegion): void {
+    this.#byIova.remove(pageNumber(region.iova), region);
+    this.#byAddress.remove(pageNumber(region.address), region);
+    this.#space.unmapped(region.iova, region.length);
+    region.markUnmapped();
+    region.memory.removeMapping?.(region);
+  }
+
+  #forgetAll(): void {
+    for (const region of this.#byIova) {
+      region.markUnmapped();
+      region.memory.removeMapping?.(region);
+    }
+    this.#byIova.clear();
+    this.#byAddress.clear();
+    this.#space.allUnmapped();
+  }
+
+  #requireOpen(operation: string): void {
+    if (this.#closed) throw closedError(operation, `Iommu ${this.mode}`);
+  }
+}
+
+function requireAddress(operation: string, value: bigint): void {
+  if (BigInt.asUintN(64, value) !== value) throw argumentError(operation, "address", value, "0 to 2^64 - 1");
+}

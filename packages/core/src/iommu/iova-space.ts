@@ -1,0 +1,106 @@
+import type { IovaRange } from "../contracts/iommu";
+import type { DmaMapping } from "../contracts/memory";
+import { IovaAllocator, type IovaRequest } from "./iova-allocator";
+import { PAGE_SIZE } from "./page-number";
+
+/** IOVAs kept free of automatic mappings. */
+export interface IovaReservation extends Disposable {
+  readonly iova: bigint;
+  /** Bytes. */
+  readonly length: number;
+  /** Gives the IOVAs back; idempotent. Throws ERR_STILL_MAPPED while something is mapped there. */
+  release(): void;
+}
+
+/**
+ * Which IOVAs of an address space are free: an allocator over the kernel's ranges, made at first need and again when the
+ * ranges change, without what is mapped or reserved.
+ *
+ * Automatic mappings leave page 0 out, so that a device that follows a null pointer faults.
+ */
+export class IovaSpace {
+  readonly #ranges: () => readonly IovaRange[];
+  readonly #mappings: Iterable<DmaMapping>;
+  readonly #reservations = new Set<IovaReservation>();
+  /** For mappings that lie partly in a reservation or outside the ranges: the parts that the allocator gave. */
+  readonly #partial = new Map<bigint, readonly IovaRange[]>();
+  #allocator: IovaAllocator | undefined;
+
+  constructor(ranges: () => readonly IovaRange[], mappings: Iterable<DmaMapping>) {
+    this.#ranges = ranges;
+    this.#mappings = mappings;
+  }
+
+  get hasReservations(): boolean {
+    return this.#reservations.size > 0;
+  }
+
+  allocate(length: number, request: IovaRequest): bigint {
+    return this.#current().allocate(length, request);
+  }
+
+  /** A mapping was made at an IOVA that was not allocated here. */
+  mapped(iova: bigint, length: number): void {
+    const allocator = this.#allocator;
+    if (allocator === undefined || allocator.take(iova, length)) return;
+    this.#partial.set(iova, allocator.reserve(iova, length));
+  }
+
+  unmapped(iova: bigint, length: number): void {
+    const allocator = this.#allocator;
+    if (allocator === undefined) return;
+    const parts = this.#partial.size === 0 ? undefined : this.#partial.get(iova);
+    if (parts === undefined) {
+      allocator.free(iova, length);
+      return;
+    }
+    this.#partial.delete(iova);
+    for (const { start, last } of parts) allocator.free(start, Number(last - start) + 1);
+  }
+
+  allUnmapped(): void {
+    this.rangesChanged();
+  }
+
+  rangesChanged(): void {
+    this.#allocator = undefined;
+    this.#partial.clear();
+  }
+
+  /** `requireUnmapped` is asked, with the first and the last address, before a release. */
+  reserve(
+    length: number,
+    request: IovaRequest,
+    requireUnmapped: (first: bigint, last: bigint) => void,
+  ): IovaReservation {
+    const iova = this.#current().allocate(length, request);
+    const reservations = this.#reservations;
+    // The ranges may have shrunk since; a new allocator starts from what is true then.
+    const giveBack = () => this.rangesChanged();
+    const reservation: IovaReservation = {
+      iova,
+      length,
+      release() {
+        if (!reservations.has(reservation)) return;
+        requireUnmapped(iova, iova + BigInt(length) - 1n);
+        reservations.delete(reservation);
+        giveBack();
+      },
+      [Symbol.dispose]() {
+        this.release();
+      },
+    };
+    reservations.add(reservation);
+    return reservation;
+  }
+
+  #current(): IovaAllocator {
+    if (this.#allocator !== undefined) return this.#allocator;
+    const allocator = new IovaAllocator(this.#ranges());
+    allocator.reserve(0n, PAGE_SIZE);
+    for (const { iova, length } of this.#reservations) allocator.reserve(iova, length);
+    this.#allocator = allocator;
+    for (const { iova, length } of this.#mappings) this.mapped(iova, length);
+    return allocator;
+  }
+}

@@ -1,0 +1,163 @@
+import { native, type NativeMemory } from "@vfio-selftests/native";
+import type { DmaMapping, MappableMemory, MemoryBacking } from "../contracts/memory";
+import { argumentError, closedError, systemError, type VfioError } from "../errors";
+import { Errno } from "../errno";
+import { hugePageCounts, hugePageFile } from "../sysfs/huge-pages";
+import { systemPaths } from "../sysfs/system-paths";
+import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/mman";
+import { BACKINGS, type BackingKind } from "./backing";
+import { MappingRecord } from "./mapping-record";
+
+export interface DmaMemoryOptions {
+  /** Default `anonymous`. */
+  backing?: MemoryBacking;
+  /** Bytes; a power of two. The address is a multiple of it. Default: the page size. */
+  alignment?: number;
+  /** Take the pages from the kernel now (MAP_POPULATE), so that a later map does not. Default false. */
+  populate?: boolean;
+}
+
+/**
+ * Memory of this process that can be mapped for DMA, seen through an ArrayBuffer. Zeroed.
+ *
+ * Fill it through typed arrays, poll what a device writes with `Atomics.load`: plain reads may be merged or dropped by
+ * the JIT. After `close` the buffer is detached: its length is 0 and views of it are empty.
+ */
+export class DmaMemory implements MappableMemory, Disposable {
+  readonly backing: MemoryBacking;
+  readonly address: bigint;
+  /** Bytes: what was asked for, rounded up to the backing's page size. */
+  readonly length: number;
+  readonly file?: { readonly fd: number; readonly offset: number };
+  readonly #memory: NativeMemory;
+  readonly #mappings = new MappingRecord();
+  #closed = false;
+
+  private constructor(memory: NativeMemory, backing: MemoryBacking, fd: number) {
+    this.#memory = memory;
+    this.backing = backing;
+    this.address = memory.address;
+    this.length = memory.length;
+    if (fd >= 0) this.file = { fd, offset: 0 };
+  }
+
+  /**
+   * Allocates `length` bytes (1 to 2^40). Errors: `ENOMEM` (for huge pages with the counts and the remedy),
+   * `ERR_INVALID_ARGUMENT`.
+   */
+  static allocate(length: number, options: DmaMemoryOptions = {}): DmaMemory {
+    const backing = options.backing ?? "anonymous";
+    const kind = BACKINGS[backing] as BackingKind | undefined;
+    if (kind === undefined) {
+      throw argumentError("DmaMemory.allocate", "backing", backing, Object.keys(BACKINGS).join(", "));
+    }
+    if (!Number.isInteger(length) || length < 1 || length > 2 ** 40) {
+      throw argumentError("DmaMemory.allocate", "length", length, "an integer from 1 to 2^40 bytes");
+    }
+    const pageSize = kind.hugePageSize ?? native.pageSize();
+    const alignment = options.alignment ?? 0;
+    if (alignment !== 0 && (!Number.isInteger(alignment) || alignment < 1 || !isPowerOfTwo(alignment))) {
+      throw argumentError("DmaMemory.allocate", "alignment", alignment, "a power of two");
+    }
+    const rounded = Math.ceil(length / pageSize) * pageSize;
+
+    const fd = kind.memfdFlags === undefined ? -1 : createMemfd(rounded, kind.memfdFlags);
+    const memory = native.mapMemory({
+      fd,
+      length: rounded,
+      flags: kind.mapFlags | (options.populate === true ? MAP_POPULATE : 0),
+      alignment: alignment <= pageSize ? 0 : alignment,
+    });
+    if (typeof memory === "number") {
+      if (fd >= 0) native.close(fd);
+      throw kind.hugePageSize === undefined
+        ? systemError(memory, "mmap", { subject: `${rounded} bytes of ${backing} memory` })
+        : hugePageError(memory, backing, rounded, kind.hugePageSize);
+    }
+    return new DmaMemory(memory, backing, fd);
+  }
+
+  /** Throws ERR_CLOSED after `close`. */
+  get buffer(): ArrayBuffer {
+    if (this.#closed) throw closedError("DmaMemory.buffer", this.#name);
+    return this.#memory.buffer;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  addMapping(mapping: DmaMapping): void {
+    this.#mappings.add(mapping);
+  }
+
+  removeMapping(mapping: DmaMapping): void {
+    this.#mappings.remove(mapping);
+  }
+
+  /**
+   * Detaches the buffer and unmaps the memory; idempotent. Throws ERR_STILL_MAPPED, naming the IOVA, while it is mapped
+   * for DMA, since the kernel has it pinned.
+   */
+  close(): void {
+    if (this.#closed) return;
+    this.#mappings.requireNone("DmaMemory.close", this.#name);
+    const result = this.#memory.unmap();
+    if (result < 0) {
+      throw systemError(result, "DmaMemory.close", {
+        subject: this.#name,
+        ...(result === -Errno.EBUSY
+          ? { remedy: "do not transfer the buffer of DMA memory (postMessage, structuredClone, transfer)" }
+          : {}),
+      });
+    }
+    this.#closed = true;
+    if (this.file !== undefined) native.close(this.file.fd);
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  get #name(): string {
+    return `${this.length} bytes of ${this.backing} memory at 0x${this.address.toString(16)}`;
+  }
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return Number.isInteger(Math.log2(value));
+}
+
+function createMemfd(length: number, flags: number): number {
+  const fd = native.memfdCreate("vfio-selftests", flags);
+  if (fd < 0) throw systemError(fd, "memfd_create");
+  const result = native.ftruncate(fd, length);
+  if (result < 0) {
+    native.close(fd);
+    throw systemError(result, "ftruncate", { subject: `memfd of ${length} bytes` });
+  }
+  // A peer that maps the file must not be able to take pages away under us.
+  native.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
+  return fd;
+}
+
+function hugePageError(result: number, backing: MemoryBacking, length: number, pageSize: number): VfioError {
+  const counts = hugePageCounts(pageSize);
+  const size = pageSize >= 1024 ** 3 ? "1 GiB" : "2 MiB";
+  const needed = length / pageSize;
+  const operation = "mmap of huge pages";
+  const subject = `${needed} × ${size} (${backing})`;
+  if (counts === undefined) {
+    return systemError(result, operation, {
+      subject,
+      message: `no huge pages of ${size}: this kernel or CPU does not have them`,
+      remedy: "use a kernel with CONFIG_HUGETLBFS and a CPU with that page size, or another backing",
+    });
+  }
+  const state = `${counts.reserved} reserved, ${counts.free} free, ${counts.promised} promised to others`;
+  return systemError(result, operation, {
+    subject,
+    message: `not enough huge pages of ${size}: ${needed} needed; ${state}`,
+    remedy: `echo ${counts.reserved + needed} > ${hugePageFile(pageSize, systemPaths)} (as root; 1 GiB pages best at boot: hugepagesz=1G hugepages=N)`,
+  });
+}

@@ -1,0 +1,34 @@
+import type { DmaMapping } from "../contracts/memory";
+import { VfioError } from "../errors";
+
+/**
+ * The DMA mappings that one piece of memory has at present. The kernel pins mapped pages: unmapping them from the
+ * process would leave a device reading and writing memory that nobody sees, so memory asks here before it closes.
+ */
+export class MappingRecord {
+  readonly #mappings: DmaMapping[] = [];
+
+  add(mapping: DmaMapping): void {
+    this.#mappings.push(mapping);
+  }
+
+  remove(mapping: DmaMapping): void {
+    const last = this.#mappings.pop();
+    if (last === mapping || last === undefined) return;
+    const index = this.#mappings.indexOf(mapping);
+    if (index >= 0) this.#mappings[index] = last;
+  }
+
+  /** Throws ERR_STILL_MAPPED, naming the IOVAs, while a mapping exists. */
+  requireNone(operation: string, subject: string): void {
+    if (this.#mappings.length === 0) return;
+    const shown = this.#mappings.slice(0, 4).map(({ iova }) => `0x${iova.toString(16)}`);
+    if (this.#mappings.length > shown.length) shown.push("…");
+    throw new VfioError(`${operation}: ${subject} is still mapped for DMA at IOVA ${shown.join(", ")}`, {
+      code: "ERR_STILL_MAPPED",
+      operation,
+      subject,
+      remedy: "unmap the region, or close its Iommu, before the memory",
+    });
+  }
+}

@@ -1,0 +1,51 @@
+import { readlinkSync, realpathSync } from "node:fs";
+import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
+
+/** A process that has a file open. */
+export interface FileHolder {
+  readonly pid: number;
+  /** The process's name. */
+  readonly command: string;
+}
+
+/**
+ * Processes that have `path` open, found by `/proc/PID/fd`. Processes of other users are seen by root only, so an empty
+ * list is no proof that nobody has.
+ */
+export function fileHolders(path: string, paths: SystemPaths = systemPaths): FileHolder[] {
+  const target = realPath(path);
+  const holders: FileHolder[] = [];
+  for (const entry of listDirectory(paths.proc())) {
+    if (!/^\d+$/.test(entry)) continue;
+    const directory = paths.proc(entry, "fd");
+    if (!listDirectory(directory).some((fd) => linkTarget(`${directory}/${fd}`) === target)) continue;
+    holders.push({ pid: Number(entry), command: readAttribute(paths.proc(entry, "comm")) ?? "?" });
+  }
+  return holders;
+}
+
+/** `held by process 4711 (qemu-system-x86)`; undefined when no holder is seen. */
+export function describeHolders(path: string, paths: SystemPaths = systemPaths): string | undefined {
+  const holders = fileHolders(path, paths);
+  if (holders.length === 0) return undefined;
+  const shown = holders.map(({ pid, command }) =>
+    pid === process.pid ? `this process (${pid})` : `process ${pid} (${command})`,
+  );
+  return `held by ${shown.join(", ")}`;
+}
+
+function linkTarget(path: string): string | undefined {
+  try {
+    return readlinkSync(path);
+  } catch {
+    return undefined;
+  }
+}
+
+function realPath(path: string): string {
+  try {
+    return realpathSync(path);
+  } catch {
+    return path;
+  }
+}

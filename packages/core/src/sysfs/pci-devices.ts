@@ -1,0 +1,101 @@
+import { existsSync } from "node:fs";
+import { VfioError } from "../errors";
+import { normalizePciAddress } from "./pci-address";
+import { linkName, listDirectory, readAttribute, readNumber, systemPaths, type SystemPaths } from "./system-paths";
+
+/** One line of a device's `resource` file: a BAR (0 to 5), the ROM (6), or an SR-IOV BAR (7 to 12). */
+export interface PciResource {
+  readonly index: number;
+  readonly start: bigint;
+  /** Bytes; 0 when not implemented. */
+  readonly size: bigint;
+  /** The kernel's IORESOURCE flags. */
+  readonly flags: bigint;
+  readonly kind: "io" | "memory" | "none";
+}
+
+/** What sysfs tells about a PCI function. */
+export interface PciDeviceEntry {
+  /** `0000:6a:01.0`. */
+  readonly address: string;
+  readonly vendor: number;
+  readonly device: number;
+  readonly subsystemVendor: number;
+  readonly subsystemDevice: number;
+  /** 24 bits: base class, sub-class, programming interface. */
+  readonly class: number;
+  readonly revision: number;
+  /** Name of the bound driver. */
+  readonly driver: string | undefined;
+  /** Contents of driver_override, when one is set. */
+  readonly driverOverride: string | undefined;
+  readonly iommuGroup: number | undefined;
+  readonly numaNode: number | undefined;
+  /** Set on a physical function with SR-IOV. */
+  readonly sriov: { readonly total: number; readonly enabled: number } | undefined;
+  /** Set on a virtual function: the address of its physical function. */
+  readonly physicalFunction: string | undefined;
+  readonly resources: readonly PciResource[];
+}
+
+const IORESOURCE_IO = 0x100n;
+const IORESOURCE_MEM = 0x200n;
+
+/** All PCI functions, by address. */
+export function listPciDevices(paths: SystemPaths = systemPaths): PciDeviceEntry[] {
+  return listDirectory(paths.sys("bus", "pci", "devices")).map((address) => readEntry(address, paths));
+}
+
+/** One PCI function. Throws ENODEV when there is none at this address. */
+export function pciDevice(address: string, paths: SystemPaths = systemPaths): PciDeviceEntry {
+  return readEntry(requirePciDevice(address, paths), paths);
+}
+
+/** The kernel's spelling of the address of a device that exists. Throws ENODEV with what is there. */
+export function requirePciDevice(address: string, paths: SystemPaths = systemPaths): string {
+  const normalized = normalizePciAddress(address);
+  if (existsSync(paths.pciDevice(normalized))) return normalized;
+  throw new VfioError(`no PCI device at ${normalized}`, {
+    code: "ENODEV",
+    operation: "find PCI device",
+    subject: normalized,
+    remedy: "choose one that vfio-selftests list (or lspci -D) shows",
+  });
+}
+
+function readEntry(address: string, paths: SystemPaths): PciDeviceEntry {
+  const attribute = (name: string) => paths.pciDevice(address, name);
+  const number = (name: string) => readNumber(attribute(name)) ?? 0;
+  const override = readAttribute(attribute("driver_override"));
+  const group = linkName(attribute("iommu_group"));
+  const numaNode = readNumber(attribute("numa_node"));
+  const totalVfs = readNumber(attribute("sriov_totalvfs"));
+  return {
+    address,
+    vendor: number("vendor"),
+    device: number("device"),
+    subsystemVendor: number("subsystem_vendor"),
+    subsystemDevice: number("subsystem_device"),
+    class: number("class"),
+    revision: number("revision"),
+    driver: linkName(attribute("driver")),
+    driverOverride: override === undefined || override === "(null)" || override === "" ? undefined : override,
+    iommuGroup: group === undefined ? undefined : Number(group),
+    numaNode: numaNode === undefined || numaNode < 0 ? undefined : numaNode,
+    sriov: totalVfs === undefined ? undefined : { total: totalVfs, enabled: number("sriov_numvfs") },
+    physicalFunction: linkName(attribute("physfn")),
+    resources: parseResources(readAttribute(attribute("resource")) ?? ""),
+  };
+}
+
+/** Lines of `start end flags`, hexadecimal; all zero where nothing is. */
+export function parseResources(text: string): PciResource[] {
+  return text
+    .split("\n")
+    .filter((line) => /^0x[0-9a-f]+ 0x[0-9a-f]+ 0x[0-9a-f]+$/.test(line))
+    .map((line, index) => {
+      const [start = 0n, end = 0n, flags = 0n] = line.split(" ").map(BigInt);
+      const kind = (flags & IORESOURCE_MEM) !== 0n ? "memory" : (flags & IORESOURCE_IO) !== 0n ? "io" : "none";
+      return { index, start, size: flags === 0n ? 0n : end - start + 1n, flags, kind };
+    });
+}

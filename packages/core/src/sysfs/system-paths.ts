@@ -1,0 +1,69 @@
+import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+
+/**
+ * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a
+ * tree of its own in their place.
+ */
+export class SystemPaths {
+  constructor(readonly root = "/") {}
+
+  sys(...parts: string[]): string {
+    return join(this.root, "sys", ...parts);
+  }
+
+  dev(...parts: string[]): string {
+    return join(this.root, "dev", ...parts);
+  }
+
+  proc(...parts: string[]): string {
+    return join(this.root, "proc", ...parts);
+  }
+
+  /** Directory of a PCI device, by its full address. */
+  pciDevice(address: string, ...parts: string[]): string {
+    return this.sys("bus", "pci", "devices", address, ...parts);
+  }
+}
+
+/** The machine's own paths. */
+export const systemPaths = new SystemPaths();
+
+/** A file's text without the line end; undefined when the file is not there or cannot be read. */
+export function readAttribute(path: string): string | undefined {
+  try {
+    return readFileSync(path, "utf8").trimEnd();
+  } catch {
+    return undefined;
+  }
+}
+
+/** An attribute that holds one number (decimal or 0x-hexadecimal); undefined when absent or no number. */
+export function readNumber(path: string): number | undefined {
+  const text = readAttribute(path)?.trim();
+  if (text === undefined || text === "") return undefined;
+  const value = Number(text);
+  return Number.isNaN(value) ? undefined : value;
+}
+
+/** Last part of a symbolic link's target; undefined when there is no link. */
+export function linkName(path: string): string | undefined {
+  try {
+    return basename(readlinkSync(path));
+  } catch {
+    return undefined;
+  }
+}
+
+/** Names in a directory, sorted; empty when it is not there. */
+export function listDirectory(path: string): string[] {
+  try {
+    return readdirSync(path).sort();
+  } catch {
+    return [];
+  }
+}
+
+export function existsPath(path: string): boolean {
+  return existsSync(path);
+}

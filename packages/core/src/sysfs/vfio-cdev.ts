@@ -1,0 +1,19 @@
+import { VfioError } from "../errors";
+import { vfioDriverRemedy } from "./vfio-driver";
+import { requirePciDevice } from "./pci-devices";
+import { listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+
+/** Path of a device's VFIO character device, `/dev/vfio/devices/vfioN`. Throws ENOENT with the reason. */
+export function vfioCdevPath(address: string, paths: SystemPaths = systemPaths): string {
+  const device = requirePciDevice(address, paths);
+  const entry = listDirectory(paths.pciDevice(device, "vfio-dev")).find((name) => name.startsWith("vfio"));
+  if (entry !== undefined) return paths.dev("vfio", "devices", entry);
+  throw new VfioError(`${device} has no VFIO device file`, {
+    code: "ENOENT",
+    operation: "find VFIO device file",
+    subject: device,
+    remedy:
+      vfioDriverRemedy(device, paths) ??
+      "use a kernel with CONFIG_VFIO_DEVICE_CDEV (6.6 or newer), or a mode on a container",
+  });
+}

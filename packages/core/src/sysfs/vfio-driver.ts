@@ -1,0 +1,32 @@
+import { VfioError } from "../errors";
+import { linkName, systemPaths, type SystemPaths } from "./system-paths";
+
+/** Whether a driver's name is that of vfio-pci or of one of its variants (mlx5_vfio_pci, nvgrace-gpu-vfio-pci, …). */
+export function isVfioDriver(driver: string | undefined): boolean {
+  return driver !== undefined && /(^|[-_])vfio[-_]pci$/.test(driver);
+}
+
+/** What to do when a device is not bound to a VFIO driver; undefined when it is. */
+export function vfioDriverRemedy(address: string, paths: SystemPaths = systemPaths): string | undefined {
+  const driver = linkName(paths.pciDevice(address, "driver"));
+  if (isVfioDriver(driver)) return undefined;
+  return driver === undefined
+    ? `bind it, it has no driver: vfio-selftests bind ${address}`
+    : `bind it to vfio-pci, it is bound to ${driver}: vfio-selftests bind ${address}`;
+}
+
+/** Throws ENODEV, naming the present driver and the command, unless the device is bound to a VFIO driver. */
+export function requireVfioDriver(address: string, operation: string, paths: SystemPaths = systemPaths): void {
+  const remedy = vfioDriverRemedy(address, paths);
+  if (remedy === undefined) return;
+  const driver = linkName(paths.pciDevice(address, "driver"));
+  throw new VfioError(
+    `${address} is ${driver === undefined ? "not bound to a driver" : `bound to ${driver}`}, not to vfio-pci`,
+    {
+      code: "ENODEV",
+      operation,
+      subject: address,
+      remedy,
+    },
+  );
+}

@@ -1,0 +1,113 @@
+/** Structures of linux/iommufd.h under the kernel's names; offsets and sizes in bytes. `size` is set to the layout's size. */
+import { s32, struct, u16, u32, u64, u8 } from "./struct";
+
+export const iommu_destroy = struct(8, { size: u32(0), id: u32(4) });
+
+export const iommu_ioas_alloc = struct(12, { size: u32(0), flags: u32(4), out_ioas_id: u32(8) });
+
+/** `last` is inclusive. */
+export const iommu_iova_range = struct(16, { start: u64(0), last: u64(8) });
+export const iommu_ioas_iova_ranges = struct(32, {
+  size: u32(0),
+  ioas_id: u32(4),
+  num_iovas: u32(8),
+  /** Address of `num_iovas` of {@link iommu_iova_range}. */
+  allowed_iovas: u64(16),
+  out_iova_alignment: u64(24),
+});
+export const iommu_ioas_allow_iovas = struct(24, {
+  size: u32(0),
+  ioas_id: u32(4),
+  num_iovas: u32(8),
+  allowed_iovas: u64(16),
+});
+
+export const iommu_ioas_map = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  ioas_id: u32(8),
+  user_va: u64(16),
+  length: u64(24),
+  iova: u64(32),
+});
+export const iommu_ioas_map_file = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  ioas_id: u32(8),
+  fd: s32(12),
+  start: u64(16),
+  length: u64(24),
+  iova: u64(32),
+});
+export const iommu_ioas_copy = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  dst_ioas_id: u32(8),
+  src_ioas_id: u32(12),
+  length: u64(16),
+  dst_iova: u64(24),
+  src_iova: u64(32),
+});
+export const iommu_ioas_unmap = struct(24, { size: u32(0), ioas_id: u32(4), iova: u64(8), length: u64(16) });
+
+export const iommu_option = struct(24, {
+  size: u32(0),
+  option_id: u32(4),
+  op: u16(8),
+  object_id: u32(12),
+  val64: u64(16),
+});
+export const iommu_vfio_ioas = struct(12, { size: u32(0), ioas_id: u32(4), op: u16(8) });
+
+export const iommu_hwpt_alloc = struct(48, {
+  size: u32(0),
+  flags: u32(4),
+  dev_id: u32(8),
+  pt_id: u32(12),
+  out_hwpt_id: u32(16),
+  data_type: u32(24),
+  data_len: u32(28),
+  data_uptr: u64(32),
+  fault_id: u32(40),
+});
+export const iommu_hw_info = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  dev_id: u32(8),
+  data_len: u32(12),
+  data_uptr: u64(16),
+  out_data_type: u32(24),
+  out_max_pasid_log2: u8(28),
+  out_capabilities: u64(32),
+});
+export const iommu_hw_info_vtd = struct(24, { flags: u32(0), cap_reg: u64(8), ecap_reg: u64(16) });
+export const iommu_hw_info_amd = struct(16, { efr: u64(0), efr2: u64(8) });
+
+export const iommu_hwpt_set_dirty_tracking = struct(16, { size: u32(0), flags: u32(4), hwpt_id: u32(8) });
+export const iommu_hwpt_get_dirty_bitmap = struct(48, {
+  size: u32(0),
+  hwpt_id: u32(4),
+  flags: u32(8),
+  iova: u64(16),
+  length: u64(24),
+  page_size: u64(32),
+  data: u64(40),
+});
+
+export const iommu_fault_alloc = struct(16, {
+  size: u32(0),
+  flags: u32(4),
+  out_fault_id: u32(8),
+  out_fault_fd: u32(12),
+});
+export const iommu_hwpt_pgfault = struct(40, {
+  flags: u32(0),
+  dev_id: u32(4),
+  pasid: u32(8),
+  grpid: u32(12),
+  perm: u32(16),
+  addr: u64(24),
+  length: u32(32),
+  cookie: u32(36),
+});
+export const iommu_hwpt_page_response = struct(8, { cookie: u32(0), code: u32(4) });

@@ -1,0 +1,174 @@
+import { VfioError } from "../errors";
+
+/**
+ * Layouts of kernel structures, declared once as data: `struct(size, { field: u32(offset), … })`.
+ *
+ * Fields read and write a {@link StructView}, whose typed arrays are made once, so that a hot path (map and unmap)
+ * sets its fields without allocating. Values are in the byte order of the machine, as the kernel's are.
+ */
+
+/** Bytes of a structure with every element width over them; the start is aligned to 8. */
+export class StructView {
+  /** Exactly the structure (and what was asked for behind it); what an ioctl is given. */
+  readonly bytes: Uint8Array;
+  readonly u8: Uint8Array;
+  readonly u16: Uint16Array;
+  readonly u32: Uint32Array;
+  readonly s32: Int32Array;
+  readonly u64: BigUint64Array;
+
+  constructor(size: number) {
+    const storage = new ArrayBuffer((size + 7) & ~7);
+    this.bytes = new Uint8Array(storage, 0, size);
+    this.u8 = new Uint8Array(storage);
+    this.u16 = new Uint16Array(storage);
+    this.u32 = new Uint32Array(storage);
+    this.s32 = new Int32Array(storage);
+    this.u64 = new BigUint64Array(storage);
+  }
+}
+
+/** A field of at most 32 bits. */
+export interface NumberField {
+  readonly offset: number;
+  /** Bytes. */
+  readonly width: 1 | 2 | 4;
+  readonly signed: boolean;
+  get(view: StructView): number;
+  set(view: StructView, value: number): void;
+}
+
+export class U8Field implements NumberField {
+  readonly width = 1;
+  readonly signed = false;
+  constructor(readonly offset: number) {}
+  get(view: StructView): number {
+    return view.u8[this.offset] as number;
+  }
+  set(view: StructView, value: number): void {
+    view.u8[this.offset] = value;
+  }
+}
+
+export class U16Field implements NumberField {
+  readonly width = 2;
+  readonly signed = false;
+  readonly #index: number;
+  constructor(readonly offset: number) {
+    this.#index = aligned(offset, 2);
+  }
+  get(view: StructView): number {
+    return view.u16[this.#index] as number;
+  }
+  set(view: StructView, value: number): void {
+    view.u16[this.#index] = value;
+  }
+}
+
+export class U32Field implements NumberField {
+  readonly width = 4;
+  readonly signed = false;
+  readonly #index: number;
+  constructor(readonly offset: number) {
+    this.#index = aligned(offset, 4);
+  }
+  get(view: StructView): number {
+    return view.u32[this.#index] as number;
+  }
+  set(view: StructView, value: number): void {
+    view.u32[this.#index] = value;
+  }
+}
+
+export class S32Field implements NumberField {
+  readonly width = 4;
+  readonly signed = true;
+  readonly #index: number;
+  constructor(readonly offset: number) {
+    this.#index = aligned(offset, 4);
+  }
+  get(view: StructView): number {
+    return view.s32[this.#index] as number;
+  }
+  set(view: StructView, value: number): void {
+    view.s32[this.#index] = value;
+  }
+}
+
+/** A 64-bit field: as bigint, or as number where the value is known to stay below 2^53 (sizes). */
+export class U64Field {
+  readonly width = 8;
+  readonly signed = false;
+  readonly #index: number;
+  constructor(readonly offset: number) {
+    this.#index = aligned(offset, 8);
+  }
+  get(view: StructView): bigint {
+    return view.u64[this.#index] as bigint;
+  }
+  set(view: StructView, value: bigint): void {
+    view.u64[this.#index] = value;
+  }
+  /** Exact below 2^53. */
+  getNumber(view: StructView): number {
+    const low = this.#index * 2;
+    return (view.u32[low + 1] as number) * 0x1_0000_0000 + (view.u32[low] as number);
+  }
+  /** `value` is an integer from 0 to 2^53. */
+  setNumber(view: StructView, value: number): void {
+    const low = this.#index * 2;
+    view.u32[low] = value;
+    view.u32[low + 1] = value / 0x1_0000_0000;
+  }
+}
+
+export type Field = U8Field | U16Field | U32Field | S32Field | U64Field;
+
+export const u8 = (offset: number): U8Field => new U8Field(offset);
+export const u16 = (offset: number): U16Field => new U16Field(offset);
+export const u32 = (offset: number): U32Field => new U32Field(offset);
+export const s32 = (offset: number): S32Field => new S32Field(offset);
+export const u64 = (offset: number): U64Field => new U64Field(offset);
+
+/** One kernel structure. `size` is C's sizeof, without a flexible array at the end. */
+export interface StructLayout<Fields extends Readonly<Record<string, Field>> = Readonly<Record<string, Field>>> {
+  readonly size: number;
+  readonly fields: Fields;
+  /** Zeroed storage, with `extraBytes` behind the structure (flexible arrays, capability chains). */
+  allocate(extraBytes?: number): StructView;
+  /** A copy of the structure that lies at `offset` of `bytes`; ERR_SHORT_STRUCT when it does not fit. */
+  copyOf(bytes: Uint8Array, offset?: number): StructView;
+}
+
+export function struct<const Fields extends Readonly<Record<string, Field>>>(
+  size: number,
+  fields: Fields,
+): StructLayout<Fields> {
+  for (const [name, field] of Object.entries(fields)) {
+    if (field.offset + field.width > size) throw new RangeError(`field ${name} ends after byte ${size}`);
+  }
+  return {
+    size,
+    fields,
+    allocate: (extraBytes = 0) => new StructView(size + extraBytes),
+    copyOf(bytes, offset = 0) {
+      if (offset < 0 || offset + size > bytes.length) {
+        throw new VfioError(
+          `a structure of ${size} bytes at ${offset} ends behind the ${bytes.length} bytes received`,
+          {
+            code: "ERR_SHORT_STRUCT",
+            operation: "read structure",
+          },
+        );
+      }
+      const view = new StructView(size);
+      view.bytes.set(bytes.subarray(offset, offset + size));
+      return view;
+    },
+  };
+}
+
+function aligned(offset: number, width: number): number {
+  if (offset % width !== 0) throw new RangeError(`offset ${offset} is not a multiple of ${width}`);
+  return offset / width;
+}
