@@ -1,0 +1,61 @@
+import {
+  describeHolders,
+  groupBlockers,
+  iommuGroupMembers,
+  listDirectory,
+  VfioError,
+  type SystemPaths,
+} from "@vfio-selftests/core";
+
+/** Path of a group's file. */
+export function groupPath(group: number, paths: SystemPaths): string {
+  return paths.dev("vfio", String(group));
+}
+
+/** `0000:01:00.0 (igb), 0000:01:00.1 (ahci)`; undefined when nothing stands in the way. */
+export function describeBlockers(group: number, paths: SystemPaths): string | undefined {
+  const blockers = groupBlockers(group, paths);
+  if (blockers.length === 0) return undefined;
+  return blockers.map(({ address, driver }) => `${address} (${driver})`).join(", ");
+}
+
+export function groupNotViable(group: number, operation: string, paths: SystemPaths): VfioError {
+  const blockers = groupBlockers(group, paths);
+  const named = describeBlockers(group, paths);
+  return new VfioError(
+    `IOMMU group ${group} is not viable: ${named === undefined ? "a device of it is used by the kernel" : `in use by the kernel: ${named}`}`,
+    {
+      code: "ERR_GROUP_NOT_VIABLE",
+      operation,
+      subject: groupPath(group, paths),
+      remedy:
+        blockers.length === 0
+          ? "bind every device of the group to vfio-pci or to no driver"
+          : `bind them to vfio-pci too: vfio-selftests bind ${blockers.map(({ address }) => address).join(" ")}`,
+    },
+  );
+}
+
+/** Why a group or one of its devices is busy, as far as this process may see; for the remedy. */
+export function busyRemedy(group: number, paths: SystemPaths): string | undefined {
+  const files = [groupPath(group, paths), ...cdevPaths(group, paths)];
+  const found = files.flatMap((path) => {
+    const holders = describeHolders(path, paths);
+    return holders === undefined ? [] : [`${path} is ${holders}`];
+  });
+  if (found.length === 0) {
+    return "close the other user of the group (as root, its process would be named here); a group is used either by group or by device files, and by one address space";
+  }
+  return `${found.join("; ")}: end that use first`;
+}
+
+function cdevPaths(group: number, paths: SystemPaths): string[] {
+  return iommuGroupMembers(group, paths).flatMap(({ address }) => {
+    const name = cdevName(address, paths);
+    return name === undefined ? [] : [paths.dev("vfio", "devices", name)];
+  });
+}
+
+function cdevName(address: string, paths: SystemPaths): string | undefined {
+  return listDirectory(paths.pciDevice(address, "vfio-dev")).find((name) => name.startsWith("vfio"));
+}

@@ -1,0 +1,177 @@
+import {
+  closedError,
+  Errno,
+  IOMMU_DESTROY,
+  IOMMU_IOAS_IOVA_RANGES,
+  IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FIXED_IOVA,
+  IOMMU_IOAS_MAP_READABLE,
+  IOMMU_IOAS_MAP_WRITEABLE,
+  IOMMU_IOAS_UNMAP,
+  iommuGroupOf,
+  iommu_destroy,
+  iommu_ioas_iova_ranges,
+  iommu_ioas_map,
+  iommu_ioas_unmap,
+  iommu_iova_range,
+  O_RDWR,
+  requirePciDevice,
+  requireVfioDriver,
+  systemError,
+  vfioCdevPath,
+  type DmaAccess,
+  type IommuBackend,
+  type IovaRange,
+  type MappableMemory,
+  type OpenDeviceOptions,
+  type VfioDevice,
+} from "@vfio-selftests/core";
+import { allocateIoas } from "./ioas";
+import { attachDevice, bindDevice, detachDevice } from "./iommufd-device";
+import { busyRemedy } from "./group-diagnosis";
+import { ioasPageSizes } from "./ioas-page-sizes";
+import { ioctl, type KernelEnvironment } from "./kernel-calls";
+import { KernelDevice } from "./kernel-device";
+import { mapError } from "./map-error";
+
+const map = iommu_ioas_map.fields;
+const unmap = iommu_ioas_unmap.fields;
+
+const ACCESS_FLAGS: Readonly<Record<DmaAccess, number>> = {
+  read: IOMMU_IOAS_MAP_READABLE,
+  write: IOMMU_IOAS_MAP_WRITEABLE,
+  "read-write": IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
+};
+
+const WHOLE_SPACE = (1n << 64n) - 1n;
+
+/** Mode `iommufd`: an I/O address space object (IOAS), to which devices opened by their own files are attached. */
+export class IommufdBackend implements IommuBackend {
+  readonly choosesIova = true;
+  readonly mode = "iommufd";
+  readonly ioasId: number;
+  readonly #kernel: KernelEnvironment;
+  readonly #ioctl: KernelEnvironment["calls"]["ioctl"];
+  readonly #map = iommu_ioas_map.allocate();
+  readonly #unmap = iommu_ioas_unmap.allocate();
+  #closed = false;
+
+  /** Takes over `fd` (/dev/iommu), also when the constructor throws. */
+  constructor(
+    readonly fd: number,
+    kernel: KernelEnvironment,
+  ) {
+    this.#kernel = kernel;
+    this.#ioctl = kernel.calls.ioctl;
+    try {
+      this.ioasId = allocateIoas(kernel, fd);
+    } catch (error) {
+      kernel.calls.close(fd);
+      throw error;
+    }
+    map.size.set(this.#map, iommu_ioas_map.size);
+    map.ioas_id.set(this.#map, this.ioasId);
+    unmap.size.set(this.#unmap, iommu_ioas_unmap.size);
+    unmap.ioas_id.set(this.#unmap, this.ioasId);
+  }
+
+  openDevice(address: string, { vfToken }: OpenDeviceOptions): VfioDevice {
+    if (this.#closed) throw closedError("openDevice", "/dev/iommu");
+    const kernel = this.#kernel;
+    const { calls, paths } = kernel;
+    const device = requirePciDevice(address, paths);
+    requireVfioDriver(device, "openDevice", paths);
+    const path = vfioCdevPath(device, paths);
+    const fd = calls.open(path, O_RDWR);
+    if (fd < 0) throw this.#openError(fd, path, device);
+    let iommufdDeviceId: number;
+    try {
+      iommufdDeviceId = bindDevice(kernel, fd, this.fd, device, vfToken);
+      attachDevice(kernel, fd, this.ioasId, device);
+    } catch (error) {
+      calls.close(fd);
+      throw error;
+    }
+    return new KernelDevice(device, fd, kernel, { iommufdDeviceId, beforeClose: () => detachDevice(kernel, fd) });
+  }
+
+  map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    const request = this.#map;
+    if (iova === undefined) {
+      map.flags.set(request, ACCESS_FLAGS[access]);
+    } else {
+      map.flags.set(request, ACCESS_FLAGS[access] | IOMMU_IOAS_MAP_FIXED_IOVA);
+      map.iova.set(request, iova);
+    }
+    map.user_va.set(request, offset === 0 ? memory.address : memory.address + BigInt(offset));
+    map.length.setNumber(request, length);
+    const result = this.#ioctl(this.fd, IOMMU_IOAS_MAP, request.bytes);
+    if (result < 0) throw mapError(result, "IOMMU_IOAS_MAP", this.mode, iova, length, this.#kernel);
+    return iova ?? map.iova.get(request);
+  }
+
+  unmap(iova: bigint, length: bigint): bigint {
+    const request = this.#unmap;
+    unmap.iova.set(request, iova);
+    unmap.length.set(request, length);
+    const result = this.#ioctl(this.fd, IOMMU_IOAS_UNMAP, request.bytes);
+    if (result < 0) {
+      throw systemError(result, "IOMMU_IOAS_UNMAP", {
+        subject: `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`,
+      });
+    }
+    return unmap.length.get(request);
+  }
+
+  unmapAll(): bigint {
+    return this.unmap(0n, WHOLE_SPACE);
+  }
+
+  iovaRanges(): readonly IovaRange[] {
+    const fields = iommu_ioas_iova_ranges.fields;
+    const view = iommu_ioas_iova_ranges.allocate();
+    fields.size.set(view, iommu_ioas_iova_ranges.size);
+    fields.ioas_id.set(view, this.ioasId);
+    // A device attached between two calls adds ranges, hence the loop: EMSGSIZE tells how many there are.
+    let ranges = new Uint8Array(iommu_iova_range.size);
+    for (let attempts = 0; ; attempts++) {
+      fields.num_iovas.set(view, ranges.length / iommu_iova_range.size);
+      const result = this.#ioctl(this.fd, IOMMU_IOAS_IOVA_RANGES, view.bytes, fields.allowed_iovas.offset, ranges);
+      const count = fields.num_iovas.get(view);
+      if (result === -Errno.EMSGSIZE && attempts < 8) {
+        ranges = new Uint8Array(count * iommu_iova_range.size);
+        continue;
+      }
+      if (result < 0) throw systemError(result, "IOMMU_IOAS_IOVA_RANGES", { subject: `IOAS ${this.ioasId}` });
+      return Array.from({ length: count }, (_, number) => {
+        const range = iommu_iova_range.copyOf(ranges, number * iommu_iova_range.size);
+        return { start: iommu_iova_range.fields.start.get(range), last: iommu_iova_range.fields.last.get(range) };
+      });
+    }
+  }
+
+  /** Page sizes that every attached device's IOMMU has; with no device attached, every size from the page size on. */
+  pageSizes(): bigint {
+    return ioasPageSizes(this.#kernel, this.fd, this.ioasId);
+  }
+
+  /** Destroys the IOAS (devices must be closed before) and closes the file; idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    const view = iommu_destroy.allocate();
+    iommu_destroy.fields.size.set(view, iommu_destroy.size);
+    iommu_destroy.fields.id.set(view, this.ioasId);
+    try {
+      ioctl(this.#kernel, this.fd, { IOMMU_DESTROY }, `IOAS ${this.ioasId}`, view.bytes);
+    } finally {
+      this.#kernel.calls.close(this.fd);
+    }
+  }
+
+  #openError(result: number, path: string, device: string): Error {
+    const { paths } = this.#kernel;
+    const remedy = result === -Errno.EBUSY ? busyRemedy(iommuGroupOf(device, paths), paths) : undefined;
+    return systemError(result, "open", { subject: path, remedy });
+  }
+}

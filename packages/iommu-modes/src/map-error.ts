@@ -1,0 +1,37 @@
+import { Errno, readAttribute, systemError, type VfioError } from "@vfio-selftests/core";
+import type { KernelEnvironment } from "./kernel-calls";
+
+const RLIMIT_MEMLOCK = 8;
+
+/** The error of a map, with the process's locked-memory figures when that is what ran out. */
+export function mapError(
+  result: number,
+  operation: string,
+  mode: string,
+  iova: bigint | undefined,
+  length: number,
+  kernel: KernelEnvironment,
+): VfioError {
+  const where = iova === undefined ? "an IOVA of the kernel's choice" : `IOVA 0x${iova.toString(16)}`;
+  return systemError(result, operation, {
+    subject: `${where} + ${length} (${mode})`,
+    ...(result === -Errno.ENOMEM ? { remedy: lockedMemoryRemedy(length, kernel) } : {}),
+  });
+}
+
+/** Undefined where the limit is not what stands in the way. */
+function lockedMemoryRemedy(length: number, kernel: KernelEnvironment): string | undefined {
+  const limits = kernel.calls.getResourceLimit(RLIMIT_MEMLOCK);
+  if (typeof limits === "number" || limits[0] === Infinity) return undefined;
+  const status = readAttribute(kernel.paths.proc("self", "status")) ?? "";
+  const locked = Math.max(...["VmLck", "VmPin"].map((name) => statusKib(status, name)));
+  const limit = Math.floor(limits[0] / 1024);
+  return (
+    `raise the limit on locked memory: it is ${limit} KiB, ${locked} KiB are locked and ${Math.ceil(length / 1024)} KiB more were asked for ` +
+    "(ulimit -l unlimited; memlock in /etc/security/limits.conf; LimitMEMLOCK= of a service)"
+  );
+}
+
+function statusKib(status: string, name: string): number {
+  return Number(new RegExp(`^${name}:\\s*(\\d+) kB`, "m").exec(status)?.[1] ?? 0);
+}

@@ -1,0 +1,39 @@
+import { argumentError, Iommu, type IommuMode } from "@vfio-selftests/core";
+import { AutoMode } from "./auto-mode";
+import { KernelMode } from "./kernel-mode";
+import { realKernel, type KernelEnvironment } from "./kernel-calls";
+import { MODE_TABLE, type IommuModeName } from "./mode-table";
+
+/** The five modes on a kernel, in upstream's order. */
+export function createModes(kernel: KernelEnvironment = realKernel): IommuMode[] {
+  return MODE_TABLE.map((entry) => new KernelMode(entry, kernel));
+}
+
+/** `auto` over these modes: iommufd when it works, else type1v2, on VFIO's container before iommufd's. */
+export function createAutoMode(modes: readonly IommuMode[]): AutoMode {
+  const preferred: readonly IommuModeName[] = ["iommufd", "vfio_type1v2_iommu", "iommufd_compat_type1v2"];
+  return new AutoMode(preferred.flatMap((name) => modes.filter((mode) => mode.name === name)));
+}
+
+/** The five modes of this machine's kernel, in upstream's order. */
+export const iommuModes: readonly IommuMode[] = createModes();
+
+export const autoMode: AutoMode = createAutoMode(iommuModes);
+
+/** What {@link findMode} knows: upstream's five names, and `auto`. */
+export const IOMMU_MODE_NAMES: readonly (IommuModeName | "auto")[] = [...MODE_TABLE.map(({ name }) => name), "auto"];
+
+/** Upstream's default. */
+export const DEFAULT_MODE: IommuModeName = "iommufd";
+
+/** A mode by name. Throws ERR_INVALID_ARGUMENT, listing the names, for another. */
+export function findMode(name: string): IommuMode {
+  const mode = [...iommuModes, autoMode].find((candidate) => candidate.name === name);
+  if (mode === undefined) throw argumentError("findMode", "mode", name, IOMMU_MODE_NAMES.join(", "));
+  return mode;
+}
+
+/** A new address space in the mode of that name. */
+export function openIommu(name: string = DEFAULT_MODE): Iommu {
+  return new Iommu(findMode(name).open());
+}

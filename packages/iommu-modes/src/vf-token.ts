@@ -1,0 +1,20 @@
+import { argumentError } from "@vfio-selftests/core";
+
+const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
+
+/** A VF token as VFIO_DEVICE_BIND_IOMMUFD and VFIO_DEVICE_FEATURE take it: 16 bytes in the order of the text. */
+export function vfTokenBytes(token: string): Uint8Array {
+  return new Uint8Array(Buffer.from(requireUuid(token).replaceAll("-", ""), "hex"));
+}
+
+/** The argument of VFIO_GROUP_GET_DEVICE_FD: the device's name, with the token when one is given, NUL-terminated. */
+export function groupDeviceName(address: string, token: string | undefined): Uint8Array {
+  const name = token === undefined ? address : `${address} vf_token=${requireUuid(token)}`;
+  return new Uint8Array(Buffer.from(`${name}\0`, "latin1"));
+}
+
+function requireUuid(token: string): string {
+  if (!UUID.test(token))
+    throw argumentError("openDevice", "vfToken", token, "a UUID, for example 01234567-89ab-cdef-0123-456789abcdef");
+  return token;
+}
