@@ -47,7 +47,9 @@ async function main(): Promise<number> {
   const file = resolve(values.json);
   mkdirSync(dirname(file), { recursive: true });
   writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(`\n${table(results)}\n\nmedian (min–max) over the runs; ${report.cpu}, Node ${report.node}; also in ${values.json}`);
+  console.log(
+    `\n${table(results)}\n\nmedian (min–max) over the runs; ${report.cpu}, Node ${report.node}; also in ${values.json}`,
+  );
   const missed = results.filter((result) => reached(result) === false);
   if (missed.length > 0) console.log(`goals missed: ${missed.map((r) => `${r.name} ${r.variant}`).join(", ")}`);
   return 0;

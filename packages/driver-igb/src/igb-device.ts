@@ -23,7 +23,11 @@ export class IgbDevice {
   constructor(device: PciDevice) {
     const bar = device.bars[0];
     if (bar === undefined || bar.size === 0) {
-      throw new VfioError(`${device.address} has no BAR 0`, { code: "ERR_NOT_SUPPORTED", operation: "igb", subject: device.address });
+      throw new VfioError(`${device.address} has no BAR 0`, {
+        code: "ERR_NOT_SUPPORTED",
+        operation: "igb",
+        subject: device.address,
+      });
     }
     this.#device = device;
     this.#bar = bar;
@@ -135,11 +139,14 @@ export class IgbDevice {
     const done = Mdic.READY | Mdic.ERROR;
     this.#until(() => (this.read(Reg.MDIC) & done) !== 0, PHY_TIMEOUT_MS, "MDIC.READY");
     if ((this.read(Reg.MDIC) & Mdic.ERROR) !== 0 && errors === undefined) {
-      throw new VfioError(`${this.#device.address}: writing 0x${value.toString(16)} to PHY register ${register} failed`, {
-        code: "EIO",
-        operation: "igb PHY write",
-        subject: this.#device.address,
-      });
+      throw new VfioError(
+        `${this.#device.address}: writing 0x${value.toString(16)} to PHY register ${register} failed`,
+        {
+          code: "EIO",
+          operation: "igb PHY write",
+          subject: this.#device.address,
+        },
+      );
     }
   }
 

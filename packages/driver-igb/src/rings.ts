@@ -32,9 +32,13 @@ export class Rings {
   }
 
   /** Adds one frame: `size` bytes from `source`, received into `destination`. */
-  push(source: readonly [low: number, high: number], destination: readonly [low: number, high: number], size: number): void {
-    const tx = (Layout.txRing / 4) + this.tail * WORDS;
-    const rx = (Layout.rxRing / 4) + this.tail * WORDS;
+  push(
+    source: readonly [low: number, high: number],
+    destination: readonly [low: number, high: number],
+    size: number,
+  ): void {
+    const tx = Layout.txRing / 4 + this.tail * WORDS;
+    const rx = Layout.rxRing / 4 + this.tail * WORDS;
     const words = this.#words;
     words[rx] = destination[0];
     words[rx + 1] = destination[1];

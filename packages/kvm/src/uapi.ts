@@ -33,7 +33,14 @@ export const CAP_MAX_VCPUS = 66;
 export const X2APIC_API_USE_32BIT_IDS = 1n;
 export const X2APIC_API_DISABLE_BROADCAST_QUIRK = 2n;
 
-export const UserMemoryRegion = { size: 32, slot: 0, flags: 4, guestAddress: 8, memorySize: 16, userAddress: 24 } as const;
+export const UserMemoryRegion = {
+  size: 32,
+  slot: 0,
+  flags: 4,
+  guestAddress: 8,
+  memorySize: 16,
+  userAddress: 24,
+} as const;
 export const Irqfd = { size: 32, fd: 0, gsi: 4, flags: 8, resampleFd: 12 } as const;
 export const IRQFD_FLAG_DEASSIGN = 1;
 export const IrqRouting = { headerSize: 8, count: 0, entrySize: 48 } as const;
@@ -53,7 +60,18 @@ export const Sregs = {
   cr0: 224,
   apicBase: 272,
 } as const;
-export const Segment = { base: 0, limit: 8, selector: 12, type: 14, present: 15, dpl: 16, db: 17, s: 18, l: 19, g: 20 } as const;
+export const Segment = {
+  base: 0,
+  limit: 8,
+  selector: 12,
+  type: 14,
+  present: 15,
+  dpl: 16,
+  db: 17,
+  s: 18,
+  l: 19,
+  g: 20,
+} as const;
 export const DescriptorTable = { base: 0, limit: 8 } as const;
 
 /** The page a vCPU shares with user space. */

@@ -77,7 +77,8 @@ export class Vcpu {
   /** Pins the vCPU's thread to these CPUs. */
   pin(cpus: readonly number[]): void {
     const result = native.setAffinity(this.tid, [...cpus]);
-    if (result < 0) throw systemError(result, "sched_setaffinity", { subject: `vCPU ${this.id} to CPUs ${cpus.join(",")}` });
+    if (result < 0)
+      throw systemError(result, "sched_setaffinity", { subject: `vCPU ${this.id} to CPUs ${cpus.join(",")}` });
   }
 
   /** Makes the vCPU leave whatever it does, ends its thread and closes it. */
@@ -96,5 +97,9 @@ export class Vcpu {
 }
 
 function vcpuError(id: number, reason: string): VfioError {
-  return new VfioError(`vCPU ${id} does not run: ${reason}`, { code: "ERR_VCPU", operation: "KVM_RUN", subject: `vCPU ${id}` });
+  return new VfioError(`vCPU ${id} does not run: ${reason}`, {
+    code: "ERR_VCPU",
+    operation: "KVM_RUN",
+    subject: `vCPU ${id}`,
+  });
 }

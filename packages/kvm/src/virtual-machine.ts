@@ -8,7 +8,8 @@ const O_RDWR = 2;
 /** Below 4 GiB and above guest memory; KVM on Intel wants three pages for its real-mode emulation. */
 const TSS_ADDRESS = 0xfffbd000n;
 
-const KVM_REMEDY = "KVM needs a kernel with CONFIG_KVM and a CPU with SVM or VMX (nested virtualisation in a VM); in the lab it is there";
+const KVM_REMEDY =
+  "KVM needs a kernel with CONFIG_KVM and a CPU with SVM or VMX (nested virtualisation in a VM); in the lab it is there";
 
 /** An MSI that the interrupt controller delivers: what a device would write, and where. */
 export interface MsiMessage {
@@ -115,7 +116,11 @@ export class VirtualMachine implements Disposable {
       view.setUint32(at + uapi.IrqRoutingEntry.addressHigh, message.addressHigh, true);
       view.setUint32(at + uapi.IrqRoutingEntry.data, message.data, true);
     });
-    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_SET_GSI_ROUTING, table), "KVM_SET_GSI_ROUTING", `${routes.length} routes`);
+    checked(
+      native.ioctl(this.#vm, uapi.Ioctl.KVM_SET_GSI_ROUTING, table),
+      "KVM_SET_GSI_ROUTING",
+      `${routes.length} routes`,
+    );
   }
 
   /** From now on a write to the eventfd raises the GSI. */
@@ -184,11 +189,7 @@ function enableX2apicRoutes(vm: number): void {
   const argument = new Uint8Array(uapi.EnableCap.size);
   const view = new DataView(argument.buffer);
   view.setUint32(uapi.EnableCap.cap, uapi.CAP_X2APIC_API, true);
-  view.setBigUint64(
-    uapi.EnableCap.args,
-    uapi.X2APIC_API_USE_32BIT_IDS | uapi.X2APIC_API_DISABLE_BROADCAST_QUIRK,
-    true,
-  );
+  view.setBigUint64(uapi.EnableCap.args, uapi.X2APIC_API_USE_32BIT_IDS | uapi.X2APIC_API_DISABLE_BROADCAST_QUIRK, true);
   checked(native.ioctl(vm, uapi.Ioctl.KVM_ENABLE_CAP, argument), "KVM_ENABLE_CAP", "X2APIC_API");
 }
 

@@ -7,7 +7,9 @@ import { benchMapUnmap } from "./map-unmap";
 const rounds = Number(process.argv[2] ?? 5);
 const [address] = (process.env["VFIO_SELFTESTS_BDF"] ?? "").split(/[ ,]+/);
 if (address === undefined || address === "") {
-  console.error("VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench), or set it to a device bound to vfio-pci");
+  console.error(
+    "VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench), or set it to a device bound to vfio-pci",
+  );
   process.exit(2);
 }
 const results: Result[] = [];
