@@ -81,23 +81,30 @@ int ioctlWithBytes(int fd, unsigned long request, const Bytes& argument, Link* l
   return result < 0 ? -error : result;
 }
 
+Napi::Value ioctlByValue(const Napi::CallbackInfo& info, ArgumentCheck& check, int fd, unsigned long request) {
+  const Napi::Value argument = info[2];
+  if (!argument.IsUndefined() && !argument.IsNumber() && !argument.IsBigInt()) {
+    check.wrongType(argument, "argument", "undefined, a number, a bigint or a Uint8Array");
+  }
+  if (info.Length() > 3) check.wrongType(argument, "argument", "bytes where there are links");
+  const uint64_t number = argument.IsUndefined() ? 0 : check.bits64(argument, "argument");
+  if (check.failed()) return {};
+  return systemCallResult(info.Env(), ::ioctl(fd, request, number));
+}
+
+void checkSize(Napi::Env env, ArgumentCheck& check, const Bytes& bytes, const char* name) {
+  if (bytes.length <= slotSize) return;
+  check.outOfRange(Napi::Number::New(env, static_cast<double>(bytes.length)), name, "at most 1048576 bytes");
+}
+
 Napi::Value ioctl(const Napi::CallbackInfo& info) {
   ArgumentCheck check(info.Env(), "ioctl");
   const int fd = check.descriptor(info[0]);
   const unsigned long request = check.bits32(info[1], "request");
-  const Napi::Value argument = info[2];
-  if (argument.IsUndefined() || argument.IsNumber() || argument.IsBigInt()) {
-    const uint64_t number = argument.IsUndefined() ? 0 : check.bits64(argument, "argument");
-    if (info.Length() > 3) check.wrongType(argument, "argument", "bytes where links are given");
-    if (check.failed()) return {};
-    return systemCallResult(info.Env(), ::ioctl(fd, request, number));
-  }
+  if (info[2].Type() != napi_object) return ioctlByValue(info, check, fd, request);
 
-  const Bytes bytes = check.bytes(argument, "argument");
-  if (bytes.length > slotSize) {
-    check.outOfRange(Napi::Number::New(info.Env(), static_cast<double>(bytes.length)), "the length of argument",
-                     "at most 1048576 bytes");
-  }
+  const Bytes argument = check.bytes(info[2], "argument");
+  checkSize(info.Env(), check, argument, "the length of argument");
   Link links[maximumLinks];
   const size_t linkCount = info.Length() > 3 ? (info.Length() - 3 + 1) / 2 : 0;
   if (linkCount > maximumLinks) {
@@ -105,17 +112,14 @@ Napi::Value ioctl(const Napi::CallbackInfo& info) {
   }
   for (size_t index = 0; index < linkCount && !check.failed(); index++) {
     const Napi::Value offset = info[3 + 2 * index];
-    const auto last = static_cast<int64_t>(bytes.length) - static_cast<int64_t>(sizeof(uint64_t));
+    const auto last = static_cast<int64_t>(argument.length) - static_cast<int64_t>(sizeof(uint64_t));
     if (last < 0) check.outOfRange(offset, "a link's offset", "none, as argument has less than 8 bytes");
     links[index].offset = static_cast<size_t>(check.integer(offset, "a link's offset", 0, last));
     links[index].bytes = check.bytes(info[3 + 2 * index + 1], "a link");
-    if (links[index].bytes.length > slotSize) {
-      check.outOfRange(Napi::Number::New(info.Env(), static_cast<double>(links[index].bytes.length)),
-                       "the length of a link", "at most 1048576 bytes");
-    }
+    checkSize(info.Env(), check, links[index].bytes, "the length of a link");
   }
   if (check.failed()) return {};
-  return Napi::Number::New(info.Env(), ioctlWithBytes(fd, request, bytes, links, linkCount));
+  return Napi::Number::New(info.Env(), ioctlWithBytes(fd, request, argument, links, linkCount));
 }
 
 }  // namespace
