@@ -14,8 +14,8 @@ export type RegistersOf<D extends RegisterDeclarations> = {
 export interface RegisterHooks<Value> {
   /** Brings the value up to date before software sees it. */
   beforeRead?(index: number): void;
-  /** After software has seen the value and read-to-clear bits are gone. */
-  afterRead?(index: number): void;
+  /** After software has seen the value and read-to-clear bits are gone. Bit n of `lanes`: byte n was read. */
+  afterRead?(index: number, lanes: number): void;
   /** False: software's write is dropped (a register locked in the present state). */
   writable?(index: number): boolean;
   /** After the masks were applied. `written` is what software wrote, bytes it did not write being 0; bit n of `lanes`: byte n was written. */
@@ -119,7 +119,7 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     hooks?.beforeRead?.(cell.index);
     const { low, high } = cell;
     cell.afterRead(lanes(first, count, 0), lanes(first, count, 4));
-    hooks?.afterRead?.(cell.index);
+    hooks?.afterRead?.(cell.index, byteMask(first, count));
     this.#low = low;
     this.#high = high;
     return true;
@@ -153,13 +153,17 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     const hooks = this.#hooks[n];
     if (hooks?.writable?.(cell.index) === false) return;
     cell.merge(low, high, lanes(first, count, 0), lanes(first, count, 4));
-    hooks?.afterWrite?.(cell.compose(low, high), ((1 << count) - 1) << first, cell.index);
+    hooks?.afterWrite?.(cell.compose(low, high), byteMask(first, count), cell.index);
   }
 
   /** Every register back to its declared value; `keepSticky` (a function-level reset) leaves sticky bits alone. */
   reset(options: { keepSticky?: boolean } = {}): void {
     for (const cell of this.#cells) cell.reset(options.keepSticky ?? false);
   }
+}
+
+function byteMask(first: number, count: number): number {
+  return ((1 << count) - 1) << first;
 }
 
 function byteOf(low: number, high: number, byte: number): number {

@@ -1,0 +1,2 @@
+export { IoatModel } from "./ioat-model";
+export type { IoatModelOptions } from "./ioat-model";

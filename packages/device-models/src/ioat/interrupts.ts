@@ -1,0 +1,90 @@
+import { PciIrq, type DeviceHost } from "@vfio-selftests/vfio-user";
+import { Command, Status } from "../config-space/index";
+import type { Config } from "./config-registers";
+import { Chanctrl, Intrctrl, Intrdelay, type Bar0 } from "./registers";
+
+const CHANNEL_ATTENTION = 0x1;
+
+/**
+ * From a channel's wish to the interrupt: the channel's own switch (CHANCTRL), then either its MSI-X vector or the shared
+ * line that ATTNSTATUS and INTRCTRL make, then the delay of INTRDELAY. Vector masks are VFIO's business.
+ */
+export class Interrupts {
+  #host: DeviceHost | undefined;
+  #lineUp = false;
+  /** When the delayed interrupt is due, in milliseconds of `now`. */
+  #due: number | undefined;
+
+  constructor(
+    private readonly bar0: Bar0,
+    private readonly config: Config,
+    private readonly now: () => number,
+  ) {}
+
+  attach(host: DeviceHost): void {
+    this.#host = host;
+  }
+
+  /** The channel wants to interrupt; once it has, it is silent until software re-arms it in CHANCTRL. */
+  raise(): void {
+    const { CHANCTRL, INTRCTRL, ATTNSTATUS } = this.bar0.registers;
+    if ((CHANCTRL.value & Chanctrl.interruptDisable) !== 0) return;
+    CHANCTRL.value |= Chanctrl.interruptDisable;
+    if ((INTRCTRL.value & Intrctrl.msixVectorControl) !== 0) {
+      this.#schedule();
+    } else {
+      ATTNSTATUS.value |= CHANNEL_ATTENTION;
+      this.updateLine();
+    }
+  }
+
+  /** Brings INTRCTRL's status bits, the config space's and the shared line up to date; a rising line interrupts. */
+  updateLine(): void {
+    const { INTRCTRL, ATTNSTATUS } = this.bar0.registers;
+    const { STATUS } = this.config.registers;
+    const attention = ATTNSTATUS.value !== 0;
+    const up = attention && (INTRCTRL.value & Intrctrl.masterEnable) !== 0;
+    const enables = INTRCTRL.value & (Intrctrl.masterEnable | Intrctrl.msixVectorControl);
+    INTRCTRL.value = enables | (attention ? Intrctrl.status : 0) | (up ? Intrctrl.interrupt : 0);
+    STATUS.value = up ? STATUS.value | Status.interruptStatus : STATUS.value & ~Status.interruptStatus;
+    if (up && !this.#lineUp) this.#schedule();
+    this.#lineUp = up;
+  }
+
+  /** Software has read INTRCTRL, which clears the master enable. */
+  controlRead(): void {
+    this.bar0.registers.INTRCTRL.value &= ~Intrctrl.masterEnable;
+    this.updateLine();
+  }
+
+  /** Sends a delayed interrupt that is due; true while one is waiting. */
+  poll(): boolean {
+    if (this.#due === undefined) return false;
+    if (this.now() < this.#due) return true;
+    this.#due = undefined;
+    this.#send();
+    return false;
+  }
+
+  reset(): void {
+    this.#due = undefined;
+    this.#lineUp = false;
+    this.config.registers.STATUS.value &= ~Status.interruptStatus;
+  }
+
+  #schedule(): void {
+    const microseconds = this.bar0.registers.INTRDELAY.value & Intrdelay.microseconds;
+    if (microseconds === 0) this.#send();
+    else this.#due ??= this.now() + microseconds / 1000;
+  }
+
+  #send(): void {
+    const host = this.#host;
+    if (host === undefined) return;
+    if (host.interruptConnected(PciIrq.msix, 0)) {
+      host.raiseInterrupt(PciIrq.msix, 0);
+    } else if ((this.config.registers.COMMAND.value & Command.interruptDisable) === 0) {
+      host.raiseInterrupt(PciIrq.intx, 0);
+    }
+  }
+}

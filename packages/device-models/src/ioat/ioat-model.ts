@@ -1,0 +1,111 @@
+import {
+  PciIrq,
+  PciRegion,
+  type DeviceHost,
+  type DeviceModel,
+  type ModelIrq,
+  type ModelRegion,
+} from "@vfio-selftests/vfio-user";
+import { INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
+import { RegisterFile } from "../registers/index";
+import { Channel } from "./channel";
+import { IOAT_CONFIG, type Config } from "./config-registers";
+import { Interrupts } from "./interrupts";
+import { Chanctrl, IOAT_BAR0, type Bar0 } from "./registers";
+
+export interface IoatModelOptions {
+  /** Clock in milliseconds for INTRDELAY; default `performance.now`. */
+  readonly now?: () => number;
+}
+
+/**
+ * Intel I/OAT (QuickData, CBDMA) of a Skylake Xeon: 8086:2021, version 3.3, one channel. docs/ioat.md lists what of the
+ * device is modelled.
+ */
+export class IoatModel implements DeviceModel {
+  readonly name = "ioat";
+  /** The register state, for tests that set up what software cannot. */
+  readonly bar0: Bar0;
+  readonly config: Config;
+  readonly regions: ReadonlyMap<number, ModelRegion>;
+  readonly irqs: ReadonlyMap<number, ModelIrq> = new Map([
+    [PciIrq.intx, { count: 1, maskable: true, autoMasked: true }],
+    [PciIrq.msix, { count: 1, maskable: true, noResize: true }],
+  ]);
+
+  readonly #channel: Channel;
+  readonly #interrupts: Interrupts;
+  #host: DeviceHost | undefined;
+
+  constructor({ now = () => performance.now() }: IoatModelOptions = {}) {
+    this.bar0 = new RegisterFile(IOAT_BAR0, {
+      INTRCTRL: {
+        afterRead: () => this.#interrupts.controlRead(),
+        afterWrite: () => this.#interrupts.updateLine(),
+      },
+      ATTNSTATUS: { afterRead: () => this.#interrupts.updateLine() },
+      CHANCTRL: { afterRead: (_, lanes) => this.#claim(lanes) },
+      CHANCMD: { afterWrite: (written) => this.#channel.command(written) },
+      DMACOUNT: { afterWrite: () => this.#channel.countWritten() },
+      CHANSTS: { beforeRead: () => this.#channel.refresh() },
+      CDAR: { beforeRead: () => this.#channel.refresh() },
+      CHAINADDR: { afterWrite: () => this.#channel.chainAddressWritten() },
+      CHANCMP: { afterWrite: () => this.#channel.completionAddressWritten() },
+    });
+    this.config = new RegisterFile(IOAT_CONFIG, {
+      PCIE_DEVICE_CONTROL: {
+        afterWrite: (written) => {
+          if ((written & INITIATE_FUNCTION_LEVEL_RESET) !== 0) this.#functionLevelReset();
+        },
+      },
+    });
+    this.#interrupts = new Interrupts(this.bar0, this.config, now);
+    this.#channel = new Channel(this.bar0, this.config, () => this.#interrupts.raise());
+    this.regions = new Map<number, ModelRegion>([
+      [PciRegion.bar0, this.bar0],
+      [PciRegion.config, this.config],
+    ]);
+  }
+
+  attach(host: DeviceHost): void {
+    this.#host = host;
+    this.#interrupts.attach(host);
+  }
+
+  /**
+   * VFIO's reset: vfio-pci saves config space before a function level reset and restores it afterwards, so a client finds
+   * it unchanged.
+   */
+  reset(): void {
+    this.#channel.reset();
+    this.bar0.reset({ keepSticky: true });
+    this.#interrupts.reset();
+  }
+
+  step(): boolean {
+    const dma = this.#host?.dma;
+    if (dma === undefined) return false;
+    const copying = this.#channel.run(dma);
+    const interrupting = this.#interrupts.poll();
+    return copying || interrupting;
+  }
+
+  clientGone(): void {
+    this.#channel.abort();
+    this.#interrupts.reset();
+  }
+
+  /** Config space is reset as well, except for what is sticky. */
+  #functionLevelReset(): void {
+    this.reset();
+    this.config.reset({ keepSticky: true });
+  }
+
+  /** Who reads In Use as 0 has the channel: it reads 1 from now on. */
+  #claim(lanes: number): void {
+    if ((lanes & IN_USE_LANE) !== 0) this.bar0.registers.CHANCTRL.value |= Chanctrl.inUse;
+  }
+}
+
+/** In Use is in the second byte of CHANCTRL. */
+const IN_USE_LANE = 0b10;
