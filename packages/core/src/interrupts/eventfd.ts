@@ -25,10 +25,6 @@ export interface AsyncWaitOptions extends WaitOptions {
   readonly ref?: boolean;
 }
 
-interface PendingWait {
-  readonly reject: (error: unknown) => void;
-}
-
 /**
  * A Linux eventfd: a 64-bit counter that others (the kernel, a device) add to and a read takes and resets.
  * Every read gives the count as a bigint of at least 1.
@@ -37,10 +33,11 @@ export class Eventfd implements Disposable {
   /** What it stands for, in errors: `0000:01:00.0 MSI-X vector 3`. */
   readonly label: string;
   readonly #fd: number;
-  readonly #counter = new BigUint64Array(1);
-  readonly #bytes = new Uint8Array(this.#counter.buffer);
+  readonly #bytes = new Uint8Array(8);
+  readonly #counter = new DataView(this.#bytes.buffer);
   #poller: NativePoller | undefined;
-  #pending: PendingWait | undefined;
+  /** Ends the wait under way, with the events or a negative errno. */
+  #settleWait: ((result: number) => void) | undefined;
   #closed = false;
 
   constructor(label = "eventfd") {
@@ -69,7 +66,7 @@ export class Eventfd implements Disposable {
   tryRead(): bigint | undefined {
     this.#checkOpen("Eventfd.tryRead");
     const result = native.read(this.#fd, this.#bytes);
-    if (result === 8) return this.#counter[0]!;
+    if (result === 8) return this.#counter.getBigUint64(0, true);
     if (result === EAGAIN) return undefined;
     throw systemError(result, "read", { subject: this.label });
   }
@@ -81,7 +78,8 @@ export class Eventfd implements Disposable {
     if (count < 1n || count > 0xffff_ffff_ffff_fffen) {
       throw argumentError("Eventfd.signal", "count", count, "0x1 to 0xfffffffffffffffe");
     }
-    const result = native.write(this.#fd, new Uint8Array(new BigUint64Array([count]).buffer));
+    this.#counter.setBigUint64(0, count, true);
+    const result = native.write(this.#fd, this.#bytes);
     if (result < 0) throw systemError(result, "write", { subject: this.label });
   }
 
@@ -103,69 +101,23 @@ export class Eventfd implements Disposable {
    * Waits on the event loop until there is a count, and takes it. One wait at a time. Rejects with `ETIMEDOUT`, with the
    * signal's reason, and with `ERR_CLOSED` when closed meanwhile.
    */
-  wait(options: AsyncWaitOptions = {}): Promise<bigint> {
-    return new Promise((resolve, reject) => {
-      const timeoutMs = checkTimeout("Eventfd.wait", options.timeoutMs ?? DEFAULT_WAIT_MS);
-      const { signal } = options;
-      if (signal?.aborted === true) {
-        reject(signal.reason as Error);
-        return;
-      }
-      if (this.#pending !== undefined) {
-        throw new VfioError(`Eventfd.wait: another wait for ${this.label} is under way`, {
-          code: "EBUSY",
-          operation: "Eventfd.wait",
-          subject: this.label,
-          remedy: "await the first one, or end it with its AbortSignal",
-        });
-      }
+  async wait(options: AsyncWaitOptions = {}): Promise<bigint> {
+    const operation = "Eventfd.wait";
+    const timeoutMs = checkTimeout(operation, options.timeoutMs ?? DEFAULT_WAIT_MS);
+    const { signal, ref = true } = options;
+    signal?.throwIfAborted();
+    if (this.#settleWait !== undefined) throw this.#busy(operation);
+    const deadline = performance.now() + timeoutMs;
+    for (;;) {
       const count = this.tryRead();
-      if (count !== undefined) {
-        resolve(count);
-        return;
-      }
-      const poller = this.#openPoller();
-      const pending: PendingWait = {
-        reject: (error) => {
-          this.#pending = undefined;
-          signal?.removeEventListener("abort", onAbort);
-          reject(error as Error);
-        },
-      };
-      // The native wait ends asynchronously; until then no second one can start, so the promise settles only then.
-      const onAbort = (): void => {
-        poller.stop();
-      };
-      const deadline = performance.now() + timeoutMs;
-      const settle = (result: number): void => {
-        if (this.#pending !== pending) return; // closed meanwhile
-        if (signal?.aborted === true) return pending.reject(signal.reason);
-        if (result === ECANCELED) return pending.reject(closedError("Eventfd.wait", this.label));
-        if (result < 0) return pending.reject(systemError(result, "poll", { subject: this.label }));
-        let taken: bigint | undefined;
-        try {
-          taken = this.tryRead();
-        } catch (error) {
-          return pending.reject(error);
-        }
-        if (taken !== undefined) {
-          this.#pending = undefined;
-          signal?.removeEventListener("abort", onAbort);
-          return resolve(taken);
-        }
-        // Ready, but another reader took the count first: wait on for what is left of the time.
-        const left = deadline - performance.now();
-        if (result === 0 || left <= 0) return pending.reject(this.#timeOut("Eventfd.wait", timeoutMs));
-        start(left);
-      };
-      const start = (milliseconds: number): void => {
-        const started = poller.start(POLLIN, Math.ceil(milliseconds), options.ref ?? true, settle);
-        if (started < 0) pending.reject(systemError(started, "poll", { subject: this.label }));
-      };
-      this.#pending = pending;
-      signal?.addEventListener("abort", onAbort, { once: true });
-      start(timeoutMs);
-    });
+      if (count !== undefined) return count;
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#timeOut(operation, timeoutMs);
+      const result = await this.#readable(left, ref, signal);
+      signal?.throwIfAborted();
+      if (this.#closed) throw closedError(operation, this.label);
+      if (result < 0) throw systemError(result, "poll", { subject: this.label });
+    }
   }
 
   /** Throws `ERR_UNEXPECTED_EVENT` when there is a count now, or within `withinMs` (default 0: only now). Takes it. */
@@ -191,13 +143,32 @@ export class Eventfd implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#pending?.reject(closedError("Eventfd.wait", this.label));
     this.#poller?.close();
+    this.#settleWait?.(ECANCELED);
     native.close(this.#fd);
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Resolves once: with the ready events, 0 at the time-out, or a negative errno. */
+  #readable(timeoutMs: number, ref: boolean, signal: AbortSignal | undefined): Promise<number> {
+    const poller = this.#openPoller();
+    return new Promise((resolve) => {
+      const onAbort = (): void => {
+        poller.stop();
+      };
+      const settle = (result: number): void => {
+        this.#settleWait = undefined;
+        signal?.removeEventListener("abort", onAbort);
+        resolve(result);
+      };
+      this.#settleWait = settle;
+      signal?.addEventListener("abort", onAbort, { once: true });
+      const started = poller.start(POLLIN, Math.ceil(timeoutMs), ref, settle);
+      if (started < 0) settle(started);
+    });
   }
 
   #openPoller(): NativePoller {
@@ -207,6 +178,15 @@ export class Eventfd implements Disposable {
       this.#poller = poller;
     }
     return this.#poller;
+  }
+
+  #busy(operation: string): VfioError {
+    return new VfioError(`${operation}: another wait for ${this.label} is under way`, {
+      code: "EBUSY",
+      operation,
+      subject: this.label,
+      remedy: "await the first one, or end it with its AbortSignal",
+    });
   }
 
   #timeOut(operation: string, timeoutMs: number): VfioError {

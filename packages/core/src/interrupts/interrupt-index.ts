@@ -119,7 +119,7 @@ export class InterruptIndex {
         const label = `${this.#device.address} ${this.name} vector ${vector}`;
         added.push(new InterruptVector(this.#device, this.index, vector, label));
       }
-      this.#assign(first, added);
+      this.#assign(added);
     } catch (error) {
       for (const vector of added) vector.close();
       throw error;
@@ -133,19 +133,15 @@ export class InterruptIndex {
    */
   reenable(): void {
     this.#checkOpen("reenable");
-    const vectors = this.enabledVectors;
-    if (vectors.length === 0) throw this.#notEnabled("reenable");
+    if (!this.enabled) throw this.#notEnabled("reenable");
     // One request for each run of consecutive vectors.
-    let run: InterruptVector[] = [];
-    for (const vector of vectors) {
-      const last = run.at(-1);
-      if (last !== undefined && vector.vector !== last.vector + 1) {
-        this.#assign(run[0]!.vector, run);
-        run = [];
-      }
-      run.push(vector);
+    const runs: InterruptVector[][] = [];
+    for (const vector of this.enabledVectors) {
+      const run = runs.at(-1);
+      if (run?.at(-1)?.vector === vector.vector - 1) run.push(vector);
+      else runs.push([vector]);
     }
-    this.#assign(run[0]!.vector, run);
+    for (const run of runs) this.#assign(run);
   }
 
   /** Tells the kernel to stop, then closes the eventfds. Does nothing when none is enabled. */
@@ -189,12 +185,13 @@ export class InterruptIndex {
     this.#closeVectors();
   }
 
-  #assign(first: number, vectors: readonly InterruptVector[]): void {
+  /** Gives the kernel the eventfds of consecutive vectors. */
+  #assign(vectors: readonly InterruptVector[]): void {
     const eventfds = vectors.map((vector) => vector.fd);
     this.#device.setIrqs({
       index: this.index,
       action: "trigger",
-      start: first,
+      start: vectors[0]?.vector ?? 0,
       count: eventfds.length,
       data: { eventfds },
     });

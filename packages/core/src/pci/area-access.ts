@@ -72,7 +72,7 @@ export class AreaAccess implements RegisterAccess {
 
   /** The area that holds all of the access; misaligned offsets find none, so that `elsewhere` refuses them. */
   #find(offset: number, width: number): MappedArea | undefined {
-    if (offset % width !== 0) return undefined;
+    if (!Number.isInteger(offset) || offset % width !== 0) return undefined;
     for (const area of this.#areas) {
       if (offset >= area.offset && offset + width <= area.offset + area.size) return area;
     }

@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import type { RegionInfo, VfioDevice } from "../contracts/vfio-device";
+import type { RegionArea, RegionInfo, VfioDevice } from "../contracts/vfio-device";
 import { VfioError, closedError } from "../errors";
 import type { IoMapping } from "../memory/io-mapping";
 import { AreaAccess } from "./area-access";
@@ -131,31 +131,23 @@ export class Bar implements BarType, RegisterAccess {
         remedy: this.is64Bit ? "use the BAR below it" : "use a BAR whose size is not 0",
       });
     }
-    const { mappableAreas, readable, writable } = this.region;
-    const mappings: IoMapping[] = [];
+    const { mappableAreas } = this.region;
+    const alignment = mappingAlignment(this.size);
+    const areas: (RegionArea & { access: IoMapping })[] = [];
     try {
       for (const area of mappableAreas) {
-        const alignment = mappingAlignment(this.size);
-        mappings.push(
-          this.#device.mapRegion(
-            this.index,
-            area,
-            alignment === 0 ? {} : { alignment, alignmentOffset: area.offset % alignment },
-          ),
-        );
+        const placement = alignment === 0 ? {} : { alignment, alignmentOffset: area.offset % alignment };
+        areas.push({ ...area, access: this.#device.mapRegion(this.index, area, placement) });
       }
     } catch (error) {
-      for (const mapping of mappings) mapping.close();
+      for (const { access } of areas) access.close();
       throw error;
     }
-    this.#mappings = mappings;
-    const [whole] = mappings;
-    // A store to a mapping without write permission would be a fault: read-only regions take the checked way.
-    const exact = whole !== undefined && whole.length === this.size && readable && writable;
-    if (exact) return (this.#access = whole);
+    this.#mappings = areas.map(({ access }) => access);
+    const [whole] = this.#mappings;
+    if (whole?.length === this.size) return (this.#access = whole);
     const elsewhere = new RegionAccess(this.#device, this.region, this.#name);
-    const areas = mappableAreas.map((area, position) => ({ ...area, access: mappings[position]! }));
-    return (this.#access = readable && writable && areas.length > 0 ? new AreaAccess(areas, elsewhere) : elsewhere);
+    return (this.#access = areas.length > 0 ? new AreaAccess(areas, elsewhere) : elsewhere);
   }
 }
 

@@ -18,7 +18,12 @@ export class ConfigSpace implements ConfigReader {
   /** Bytes: 256, or 4096 for PCI Express. */
   readonly size: number;
   readonly #device: VfioDevice;
-  readonly #buffers = { 1: new Uint8Array(1), 2: new Uint8Array(2), 4: new Uint8Array(4) };
+  readonly #view = new DataView(new ArrayBuffer(4));
+  readonly #bytes = {
+    1: new Uint8Array(this.#view.buffer, 0, 1),
+    2: new Uint8Array(this.#view.buffer, 0, 2),
+    4: new Uint8Array(this.#view.buffer),
+  };
 
   constructor(device: VfioDevice) {
     this.#device = device;
@@ -26,17 +31,18 @@ export class ConfigSpace implements ConfigReader {
   }
 
   read8(offset: number): number {
-    return this.#read(offset, 1)[0]!;
+    this.#read(offset, 1);
+    return this.#view.getUint8(0);
   }
 
   read16(offset: number): number {
-    const bytes = this.#read(offset, 2);
-    return bytes[0]! | (bytes[1]! << 8);
+    this.#read(offset, 2);
+    return this.#view.getUint16(0, true);
   }
 
   read32(offset: number): number {
-    const bytes = this.#read(offset, 4);
-    return (bytes[0]! | (bytes[1]! << 8) | (bytes[2]! << 16) | (bytes[3]! << 24)) >>> 0;
+    this.#read(offset, 4);
+    return this.#view.getUint32(0, true);
   }
 
   write8(offset: number, value: number): void {
@@ -164,11 +170,9 @@ export class ConfigSpace implements ConfigReader {
     else this.clearCommand(bit);
   }
 
-  #read(offset: number, width: 1 | 2 | 4): Uint8Array {
+  #read(offset: number, width: 1 | 2 | 4): void {
     this.#check(`ConfigSpace.read${width * 8}`, offset, width, width);
-    const buffer = this.#buffers[width];
-    this.#device.readRegion(VFIO_PCI_CONFIG_REGION_INDEX, offset, buffer);
-    return buffer;
+    this.#device.readRegion(VFIO_PCI_CONFIG_REGION_INDEX, offset, this.#bytes[width]);
   }
 
   #write(offset: number, value: number, width: 1 | 2 | 4): void {
@@ -178,9 +182,9 @@ export class ConfigSpace implements ConfigReader {
     if (!Number.isInteger(value) || value < 0 || value >= limit) {
       throw argumentError(operation, "value", value, `an integer from 0 to 0x${(limit - 1).toString(16)}`);
     }
-    const buffer = this.#buffers[width];
-    for (let i = 0; i < width; i++) buffer[i] = value >>> (8 * i);
-    this.#device.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, offset, buffer);
+    // Little-endian: the low bytes come first, so a narrower write takes the same ones.
+    this.#view.setUint32(0, value, true);
+    this.#device.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, offset, this.#bytes[width]);
   }
 
   #check(operation: string, offset: number, length: number, alignment: number): void {

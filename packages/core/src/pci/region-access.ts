@@ -1,6 +1,8 @@
 import type { RegionInfo, VfioDevice } from "../contracts/vfio-device";
-import { argumentError } from "../errors";
+import { argumentError, systemError } from "../errors";
 import type { RegisterAccess } from "./register-access";
+
+const EACCES = 13;
 
 /**
  * Registers of a region by reads and writes of the device's file (or by messages): for I/O port BARs, and memory BARs
@@ -46,21 +48,27 @@ export class RegionAccess implements RegisterAccess {
   }
 
   write8(offset: number, value: number): void {
+    checkValue("write8", value, 8);
     this.#view.setUint8(0, value);
     this.#write(offset, 1);
   }
 
   write16(offset: number, value: number): void {
+    checkValue("write16", value, 16);
     this.#view.setUint16(0, value, true);
     this.#write(offset, 2);
   }
 
   write32(offset: number, value: number): void {
+    checkValue("write32", value, 32);
     this.#view.setUint32(0, value, true);
     this.#write(offset, 4);
   }
 
   write64(offset: number, value: bigint): void {
+    if (BigInt.asUintN(64, value) !== value && BigInt.asIntN(64, value) !== value) {
+      throw argumentError("write64", "value", value, "a bigint from -2^63 to 2^64 - 1");
+    }
     this.#view.setBigUint64(0, value, true);
     this.#write(offset, 8);
   }
@@ -86,10 +94,17 @@ export class RegionAccess implements RegisterAccess {
 
   #check(operation: string, offset: number, width: number, permitted: boolean): void {
     const where = `${operation} of ${this.#name}`;
-    if (!permitted) throw argumentError(where, "access", operation, this.#region.writable ? "writes" : "reads");
+    if (!permitted) throw systemError(-EACCES, "region access", { subject: `${this.#name} (${operation})` });
     const last = this.#region.size - width;
     if (!Number.isInteger(offset) || offset < 0 || offset % width !== 0 || offset > last) {
       throw argumentError(where, "offset", offset, `multiples of ${width} from 0 to ${last}`);
     }
+  }
+}
+
+/** Negative values stand for their two's complement, as in a mapping's accessors. */
+function checkValue(operation: string, value: number, bits: number): void {
+  if (!Number.isInteger(value) || value < -(2 ** (bits - 1)) || value >= 2 ** bits) {
+    throw argumentError(operation, "value", value, `an integer from -2^${bits - 1} to 2^${bits} - 1`);
   }
 }

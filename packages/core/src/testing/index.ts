@@ -1,2 +1,3 @@
 export { FakeInterrupts } from "./fake-interrupts";
+export { FakeIommuBackend, type FakeMapping } from "./fake-iommu-backend";
 export { FakeVfioDevice, type FakeRegion, type FakeVfioDeviceOptions } from "./fake-vfio-device";

@@ -1,0 +1,117 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { discoverDrivers, loadDriver } from "./discover-drivers";
+
+const failure = (fields: { code: string; subject: string }): Error => expect.objectContaining(fields) as Error;
+
+const driverSource = (name: string): string =>
+  `{ name: "${name}", ids: [{ vendor: 1, device: 2 }], regionSize: 64, create() {} }`;
+
+describe("a project's drivers", () => {
+  let project: string;
+  beforeEach(() => (project = mkdtempSync(join(tmpdir(), "discover-drivers-"))));
+  afterEach(() => rmSync(project, { recursive: true }));
+
+  function write(path: string, content: string | object): void {
+    const file = join(project, path);
+    mkdirSync(dirname(file), { recursive: true });
+    writeFileSync(file, typeof content === "string" ? content : JSON.stringify(content));
+  }
+
+  function install(name: string, source: string, manifest: object = { keywords: ["vfio-selftests-driver"] }): void {
+    write(`node_modules/${name}/package.json`, { name, main: "main.js", ...manifest });
+    write(`node_modules/${name}/main.js`, source);
+  }
+
+  const found = (): [string, string][] => discoverDrivers(project).map(({ driver, origin }) => [driver.name, origin]);
+
+  test("are the dependencies with the keyword, of every kind, and no others", () => {
+    write("package.json", {
+      dependencies: { "@acme/one": "1", plain: "1" },
+      devDependencies: { two: "1", "not-installed": "1" },
+      optionalDependencies: { three: "1" },
+    });
+    install("@acme/one", `exports.driver = ${driverSource("one")}`);
+    install("two", `exports.default = ${driverSource("two")}`);
+    install("three", `module.exports = ${driverSource("three")}`);
+    install("plain", "throw new Error('must not be loaded')", { keywords: ["vfio"] });
+    install("transitive", "throw new Error('must not be loaded')");
+    expect(found()).toEqual([
+      ["one", "@acme/one"],
+      ["two", "two"],
+      ["three", "three"],
+    ]);
+  });
+
+  test("are found where package.json is hidden by the package's exports", () => {
+    write("package.json", { dependencies: { hidden: "1" } });
+    install("hidden", `exports.driver = ${driverSource("hidden")}`, {
+      exports: "./main.js",
+      keywords: ["vfio-selftests-driver"],
+    });
+    expect(found()).toEqual([["hidden", "hidden"]]);
+  });
+
+  test("include the project itself when it carries the keyword", () => {
+    write("package.json", { name: "@acme/self", main: "lib/self.js", keywords: ["vfio-selftests-driver"] });
+    write("lib/self.js", `exports.driver = ${driverSource("self")}`);
+    expect(found().map(([name]) => name)).toEqual(["self"]);
+  });
+
+  test("include those that the configuration names, each once", () => {
+    write("package.json", { dependencies: { two: "1" } });
+    install("two", `exports.driver = ${driverSource("two")}`);
+    install("unmarked", `exports.driver = ${driverSource("unmarked")}`, {});
+    write("drivers/local.cjs", `exports.driver = ${driverSource("local")}`);
+    write("vfio-selftests.config.json", { drivers: ["two", "unmarked", "./drivers/local.cjs"] });
+    expect(found()).toEqual([
+      ["two", "two"],
+      ["unmarked", "unmarked"],
+      ["local", join(project, "drivers/local.cjs")],
+    ]);
+  });
+
+  test("are none without a package.json", () => {
+    expect(found()).toEqual([]);
+  });
+
+  test("a broken one is an error that names it", () => {
+    write("package.json", { dependencies: { broken: "1" } });
+    install("broken", "throw new Error('no such hardware')");
+    expect(found).toThrow(failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }));
+    expect(found).toThrow("driver broken cannot be loaded: no such hardware");
+    install("broken", "exports.driver = { name: 'broken' }");
+    jest.resetModules();
+    expect(() => loadDriver("broken", project)).toThrow(/broken does not export a driver|cannot be loaded/);
+  });
+
+  test("one that is not there is an error that says how to get it", () => {
+    write("package.json", {});
+    expect(() => loadDriver("@acme/gone", project)).toThrow(/npm install --save-dev @acme\/gone/);
+    expect(() => loadDriver("./gone.cjs", project)).toThrow(/gone\.cjs was not found.*\n.*check the path/);
+  });
+
+  test("an unreadable package.json is an error that names the file", () => {
+    write("package.json", "{");
+    expect(found).toThrow(join(project, "package.json"));
+  });
+
+  test.each<[string, string, string | object, string]>([
+    ["unknown keys", "vfio-selftests.config.json", { driver: ["x"] }, "unknown key driver\n  Remedy: allowed: drivers"],
+    ["another type", "vfio-selftests.config.json", { drivers: "x" }, "drivers must be an array"],
+    ["no object", "vfio-selftests.config.json", "[]", "it must be an object"],
+    ["no JSON", "vfio-selftests.config.json", "{", "it cannot be loaded"],
+    ["a module that throws", "vfio-selftests.config.cjs", "throw new Error('oops')", "it cannot be loaded: oops"],
+  ])("a configuration with %s is an error that names the file", (_, file, content, message) => {
+    write(file, content);
+    expect(found).toThrow(failure({ code: "ERR_INVALID_CONFIG", subject: join(project, file) }));
+    expect(found).toThrow(message);
+  });
+
+  test("two configurations are an error", () => {
+    write("vfio-selftests.config.json", {});
+    write("vfio-selftests.config.cjs", "");
+    expect(found).toThrow(/there is also .*vfio-selftests\.config\.cjs/);
+  });
+});

@@ -1,0 +1,227 @@
+import fc from "fast-check";
+import type { Driver, DriverInstance, DriverLimits } from "../contracts/driver";
+import { VfioError } from "../errors";
+import type { DmaRegion } from "../iommu/dma-region";
+import { Iommu } from "../iommu/iommu";
+import { DmaMemory } from "../memory/dma-memory";
+import { PciDevice } from "../pci/pci-device";
+import { FakeIommuBackend } from "../testing/fake-iommu-backend";
+import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import { DriverSession } from "./driver-session";
+
+const MSIX = 2;
+
+/** A driver whose "device" is a copy loop over the address space, done in memcpyWait. */
+class CopyDriver implements Driver {
+  readonly name = "copy";
+  readonly ids = [{ vendor: 0, device: 0 }];
+  regionSize = 100;
+  limits: DriverLimits = { maxMemcpySize: 64, minMemcpySize: 8, maxMemcpyCount: 3, alignment: 4 };
+  readonly calls: string[] = [];
+  region: DmaRegion | undefined;
+  fault: Error | undefined;
+  withMsi = true;
+
+  constructor(
+    readonly backend: FakeIommuBackend,
+    readonly vfio: FakeVfioDevice,
+  ) {}
+
+  create(device: PciDevice, region: DmaRegion): DriverInstance {
+    this.calls.push("create");
+    this.region = region;
+    device.interrupts.msix.enable(1, 1);
+    let copy = (): void => undefined;
+    const instance: DriverInstance = {
+      limits: this.limits,
+      memcpyStart: (source, destination, size, count) => {
+        this.calls.push(`start ${size} x${count}`);
+        copy = () => {
+          const from = this.backend.bytesAt(source, size);
+          const to = this.backend.bytesAt(destination, size);
+          if (from === undefined || to === undefined)
+            throw new VfioError("DMA fault", { code: "EIO", operation: "memcpy" });
+          to.set(from);
+        };
+      },
+      memcpyWait: (options) => {
+        this.calls.push(`wait ${options?.timeoutMs}`);
+        if (this.fault !== undefined) throw this.fault;
+        copy();
+      },
+      remove: () => {
+        this.calls.push("remove");
+        device.interrupts.msix.disable();
+      },
+    };
+    if (!this.withMsi) return instance;
+    return { ...instance, msiVector: 1, sendMsi: () => void this.vfio.interrupts.raise(MSIX, 1) };
+  }
+}
+
+describe("DriverSession", () => {
+  let backend: FakeIommuBackend;
+  let iommu: Iommu;
+  let device: PciDevice;
+  let driver: CopyDriver;
+  let memory: DmaMemory;
+  let buffer: DmaRegion;
+
+  beforeEach(() => {
+    const vfio = new FakeVfioDevice({ address: "0000:01:00.0", irqs: { [MSIX]: { count: 4 } } });
+    backend = new FakeIommuBackend(() => vfio);
+    iommu = new Iommu(backend);
+    device = PciDevice.open(iommu, "0000:01:00.0");
+    driver = new CopyDriver(backend, vfio);
+    memory = DmaMemory.allocate(8192);
+    buffer = iommu.map(memory);
+  });
+
+  afterEach(() => {
+    device.close();
+    iommu.close();
+    memory.close();
+  });
+
+  const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
+
+  test("gives the driver a region of whole pages that another process could map", () => {
+    const session = new DriverSession(driver, device, iommu);
+    expect(driver.region).toBe(session.region);
+    expect(session.region).toMatchObject({ length: 4096, mapped: true });
+    expect(session.region.memory.file).toBeDefined();
+    session.close();
+    session.close();
+    expect(driver.calls).toEqual(["create", "remove"]);
+    expect(backend.mappings).toHaveLength(1);
+    expect(session.region.memory.closed).toBe(true);
+  });
+
+  test("create and remove can be repeated, with the same region", () => {
+    using session = new DriverSession(driver, device, iommu);
+    const { region } = session;
+    for (let i = 0; i < 10; i++) {
+      session.remove();
+      session.remove();
+      expect(session.created).toBe(false);
+      session.create();
+    }
+    expect(driver.region).toBe(region);
+    expect(() => session.create()).toThrow(withCode("ERR_INVALID_STATE"));
+    session.remove();
+    expect(() => session.memcpyStart(0n, 0n, 8)).toThrow(/it is removed\n.*call create\(\) first/);
+  });
+
+  test("lets one copy at a time run, and no interrupt meanwhile", () => {
+    using session = new DriverSession(driver, device, iommu);
+    expect(() => session.memcpyWait()).toThrow(/no copy was started/);
+    session.memcpyStart(buffer.iova, buffer.iova + 64n, 64, 3);
+    expect(session.copying).toBe(true);
+    expect(() => session.memcpyStart(buffer.iova, buffer.iova + 64n, 64)).toThrow(/a copy is in progress/);
+    expect(() => session.memcpy(buffer.iova, buffer.iova + 64n, 64)).toThrow(/a copy is in progress/);
+    expect(() => session.sendMsi()).toThrow(/a copy is in progress/);
+    session.memcpyWait({ timeoutMs: 7 });
+    expect(session.copying).toBe(false);
+    expect(driver.calls).toEqual(["create", "start 64 x3", "wait 7"]);
+  });
+
+  test("remove is allowed during a copy", () => {
+    using session = new DriverSession(driver, device, iommu);
+    session.memcpyStart(buffer.iova, buffer.iova + 64n, 64);
+    session.remove();
+    session.create();
+    session.memcpy(buffer.iova, buffer.iova + 64n, 64);
+  });
+
+  test("after a failed copy the next one may start", () => {
+    using session = new DriverSession(driver, device, iommu);
+    driver.fault = new VfioError("halted", { code: "EIO", operation: "memcpy" });
+    expect(() => session.memcpy(buffer.iova, buffer.iova + 64n, 200)).toThrow("halted");
+    expect(driver.calls.filter((call) => call.startsWith("start"))).toHaveLength(1);
+    driver.fault = undefined;
+    session.memcpy(buffer.iova, buffer.iova + 64n, 64);
+  });
+
+  test.each<[string, [bigint, bigint, number, number], string]>([
+    ["a size below the least", [0n, 0n, 4, 1], "size is 4; allowed: 8 to 64 bytes, in multiples of 4"],
+    ["a size above the greatest", [0n, 0n, 68, 1], "size is 68; allowed: 8 to 64 bytes"],
+    ["a size that is not aligned", [0n, 0n, 10, 1], "size is 10"],
+    ["a count of 0", [0n, 0n, 8, 0], "count is 0; allowed: 1 to 3"],
+    ["a count above the greatest", [0n, 0n, 8, 4], "count is 4"],
+    ["a source that is not aligned", [2n, 0n, 8, 1], "source is 0x2; allowed: a bigint from 0x0"],
+    ["a destination beyond 64 bits", [0n, 2n ** 64n, 8, 1], "destination is 0x10000000000000000"],
+  ])("refuses %s by name and the driver never sees it", (_, [source, destination, size, count], message) => {
+    using session = new DriverSession(driver, device, iommu);
+    expect(() => session.memcpyStart(source, destination, size, count)).toThrow(message);
+    expect(driver.calls).toEqual(["create"]);
+    expect(session.copying).toBe(false);
+  });
+
+  test("copies any size in chunks that the driver can do, and not a byte more", () => {
+    using session = new DriverSession(driver, device, iommu);
+    const bytes = new Uint8Array(memory.buffer);
+    const [source, destination] = [bytes.subarray(0, 4096), bytes.subarray(4096)];
+    fc.assert(
+      fc.property(fc.integer({ min: 2, max: 1000 }), fc.nat(20), (words, shift) => {
+        const size = words * 4;
+        const start = shift * 4;
+        fc.sample(fc.uint8Array({ minLength: 4096, maxLength: 4096 }), 1).forEach((data) => source.set(data));
+        const original = source.slice();
+        destination.fill(0xee);
+        const length = Math.min(size, 4096 - start - 8);
+        session.memcpy(buffer.iova, buffer.iova + 4096n + BigInt(start), length);
+        expect(source).toEqual(original);
+        expect(destination.subarray(start, start + length)).toEqual(original.subarray(0, length));
+        expect(destination.subarray(0, start).every((byte) => byte === 0xee)).toBe(true);
+        expect(destination.subarray(start + length).every((byte) => byte === 0xee)).toBe(true);
+      }),
+      { numRuns: 50 },
+    );
+  });
+
+  test("sendMsi raises the vector that msi is", () => {
+    using session = new DriverSession(driver, device, iommu);
+    expect(session.canSendMsi).toBe(true);
+    session.sendMsi();
+    expect(session.msi.vector).toBe(1);
+    expect(session.msi.waitSync({ timeoutMs: 1000 })).toBe(1n);
+  });
+
+  test("a driver that raises no interrupt says so", () => {
+    driver.withMsi = false;
+    using session = new DriverSession(driver, device, iommu);
+    expect(session.canSendMsi).toBe(false);
+    expect(() => session.sendMsi()).toThrow("driver copy on 0000:01:00.0 cannot raise an interrupt");
+    expect(() => session.msi).toThrow(withCode("ERR_NOT_SUPPORTED"));
+  });
+
+  test("a driver with impossible limits is removed and refused, and nothing stays mapped", () => {
+    driver.limits = { ...driver.limits, minMemcpySize: 65 };
+    expect(() => new DriverSession(driver, device, iommu)).toThrow(withCode("ERR_INVALID_DRIVER"));
+    expect(driver.calls).toEqual(["create", "remove"]);
+    expect(backend.mappings).toHaveLength(1);
+  });
+
+  test("use after close is a clear error", () => {
+    const session = new DriverSession(driver, device, iommu);
+    session.close();
+    for (const call of [
+      () => session.create(),
+      () => session.limits,
+      () => session.memcpyStart(0n, 0n, 8),
+      () => session.memcpyWait(),
+      () => session.memcpy(0n, 0n, 8),
+      () => session.sendMsi(),
+    ]) {
+      expect(call).toThrow(withCode("ERR_CLOSED"));
+    }
+  });
+
+  test("closing after the address space is gone still frees the region", () => {
+    const session = new DriverSession(driver, device, iommu);
+    session.remove();
+    iommu.close();
+    session.close();
+    expect(session.region.memory.closed).toBe(true);
+  });
+});

@@ -1,0 +1,154 @@
+import { readFileSync, readdirSync } from "node:fs";
+import { VfioError } from "../errors";
+import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
+import { PciDevice } from "./pci-device";
+
+const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
+
+const bytes32 = (...values: number[]): Uint8Array => new Uint8Array(Uint32Array.from(values).buffer);
+
+/** A function with a 64-bit prefetchable BAR 0, an I/O BAR 2 and a 32-bit BAR 3. */
+function config(): Uint8Array {
+  const bytes = new Uint8Array(4096);
+  bytes.set(bytes32(0x10c98086));
+  bytes.set(bytes32(0xfe00000c, 0x1, 0xc001, 0xfd000000), 0x10);
+  return bytes;
+}
+
+const options: FakeVfioDeviceOptions = {
+  address: "0000:01:00.0",
+  config: config(),
+  regions: { 0: { size: 8192 }, 2: { size: 32, mappableAreas: [] }, 3: { size: 4096 }, 6: { size: 1024 } },
+  irqs: { 2: { count: 4 } },
+};
+
+describe("PciDevice", () => {
+  test("tells what each BAR is", () => {
+    using device = new PciDevice(new FakeVfioDevice(options));
+    expect(device.bars.map(({ kind, is64Bit, prefetchable, size }) => ({ kind, is64Bit, prefetchable, size }))).toEqual(
+      [
+        { kind: "memory", is64Bit: true, prefetchable: true, size: 8192 },
+        { kind: "none", is64Bit: true, prefetchable: false, size: 0 },
+        { kind: "io", is64Bit: false, prefetchable: false, size: 32 },
+        { kind: "memory", is64Bit: false, prefetchable: false, size: 4096 },
+        { kind: "none", is64Bit: false, prefetchable: false, size: 0 },
+        { kind: "none", is64Bit: false, prefetchable: false, size: 0 },
+      ],
+    );
+    expect(device.bar(3)).toBe(device.bars[3]);
+    expect(() => device.bar(1)).toThrow("0000:01:00.0 has no BAR 1; implemented: 0, 2, 3");
+    expect(() => device.bar(6)).toThrow("index is 6; allowed: 0 to 5");
+    expect(device.matches(0x8086, 0x10c9)).toBe(true);
+    expect(device.matches(0x8086, 0x10ca)).toBe(false);
+  });
+
+  test("reads its ROM within its size", () => {
+    const vfio = new FakeVfioDevice(options);
+    vfio.poke(6, 0, Uint8Array.of(0x55, 0xaa));
+    using device = new PciDevice(vfio);
+    expect([...device.rom.read(0, 2)]).toEqual([0x55, 0xaa]);
+    expect(device.rom.read()).toHaveLength(1024);
+    expect(() => device.rom.read(1000, 25)).toThrow("length is 25; allowed: 0 to 24");
+    expect(() => device.rom.read(1025)).toThrow("offset is 1025");
+  });
+
+  test("opening maps nothing, and closing gives everything back", () => {
+    const before = readdirSync("/proc/self/fd").length;
+    const mapped = mappedRegions();
+    const vfio = new FakeVfioDevice(options);
+    const opened: PciDevice = PciDevice.open({ openDevice: () => vfio }, "0000:01:00.0");
+    expect(mappedRegions()).toBe(mapped);
+    opened.bar(0).write32(0, 1);
+    opened.bar(3).write32(0, 1);
+    expect(mappedRegions()).toBe(mapped + 2);
+    opened.interrupts.msix.enable();
+    opened.close();
+    opened.close();
+    expect(opened.closed).toBe(true);
+    expect(vfio.closed).toBe(true);
+    expect(mappedRegions()).toBe(mapped);
+    expect(readdirSync("/proc/self/fd")).toHaveLength(before);
+  });
+
+  test("use after close is a clear error everywhere", () => {
+    const device = new PciDevice(new FakeVfioDevice(options));
+    device.close();
+    for (const call of [
+      () => device.config.vendorId,
+      () => device.config.write8(0x40, 1),
+      () => device.bars[0]!.read32(0),
+      () => device.rom.read(),
+      () => device.interrupts.msix.enable(),
+      () => device.features.supports(0, "set"),
+      () => device.reset(),
+      () => device.hotReset(),
+      () => device.hotResetInfo(),
+    ]) {
+      expect(call).toThrow(withCode("ERR_CLOSED"));
+    }
+  });
+
+  test("refuses what is no PCI device, and closes it", () => {
+    const vfio = new FakeVfioDevice(options);
+    Object.defineProperty(vfio, "info", { value: { ...vfio.info, flags: 4 } });
+    expect(() => PciDevice.open({ openDevice: () => vfio }, vfio.address)).toThrow("is not a PCI device");
+    expect(vfio.closed).toBe(true);
+  });
+
+  test("a feature that the device lacks is reported as such", () => {
+    using device = new PciDevice(new FakeVfioDevice(options));
+    expect(device.features.supports(0, "set")).toBe(false);
+    expect(() => device.features.get(0, 16)).toThrow(withCode("ENOTTY"));
+  });
+
+  test("hot reset of a device that is not the kernel's says what to do instead", () => {
+    using device = new PciDevice(new FakeVfioDevice(options));
+    expect(() => device.hotResetInfo()).toThrow(/is not a device of the kernel\n.*reset\(\)/);
+  });
+});
+
+describe("reset", () => {
+  const again = new VfioError("again", { code: "EAGAIN", errno: 11, operation: "VFIO_DEVICE_RESET" });
+
+  function failingReset(times: number, error: Error): { device: PciDevice; attempts: () => number } {
+    let attempts = 0;
+    const onReset = (): void => {
+      if (++attempts <= times) throw error;
+    };
+    return { device: new PciDevice(new FakeVfioDevice({ ...options, onReset })), attempts: () => attempts };
+  }
+
+  test("is repeated while the kernel says EAGAIN", () => {
+    const { device, attempts } = failingReset(3, again);
+    device.reset();
+    expect(attempts()).toBe(4);
+    device.close();
+  });
+
+  test("gives up after 21 attempts, with a remedy", () => {
+    const { device, attempts } = failingReset(1000, again);
+    expect(() => device.reset()).toThrow(/EAGAIN 21 times in a row\n {2}Remedy: /);
+    expect(attempts()).toBe(21);
+    device.close();
+  });
+
+  test("is not repeated after another error", () => {
+    const { device, attempts } = failingReset(
+      1000,
+      new VfioError("no", { code: "EIO", operation: "VFIO_DEVICE_RESET" }),
+    );
+    expect(() => device.reset()).toThrow("no");
+    expect(attempts()).toBe(1);
+    device.close();
+  });
+
+  test("of a device without a reset method says so", () => {
+    using device = new PciDevice(new FakeVfioDevice({ ...options, resettable: false }));
+    expect(() => device.reset()).toThrow(/0000:01:00.0 cannot be reset/);
+  });
+});
+
+/** Mappings of fake regions in this process. */
+function mappedRegions(): number {
+  return readFileSync("/proc/self/maps", "utf8").match(/memfd:fake-region/g)?.length ?? 0;
+}

@@ -1,0 +1,86 @@
+import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
+import type { MappableMemory } from "../contracts/memory";
+import type { VfioDevice } from "../contracts/vfio-device";
+import { closedError, systemError } from "../errors";
+
+/** One mapping of a {@link FakeIommuBackend}. */
+export interface FakeMapping {
+  readonly iova: bigint;
+  readonly length: number;
+  readonly memory: MappableMemory;
+  readonly offset: number;
+  readonly access: DmaAccess;
+}
+
+/** An I/O address space in memory, for tests: refuses overlaps, and translates as a device would see it. */
+export class FakeIommuBackend implements IommuBackend {
+  readonly mode = "fake";
+  readonly choosesIova = false;
+  readonly mappings: FakeMapping[] = [];
+  readonly #open: (address: string) => VfioDevice;
+  #closed = false;
+
+  /** `open` gives the device of an address. */
+  constructor(open: (address: string) => VfioDevice) {
+    this.#open = open;
+  }
+
+  openDevice(address: string): VfioDevice {
+    this.#checkOpen("openDevice");
+    return this.#open(address);
+  }
+
+  map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    this.#checkOpen("map");
+    if (iova === undefined) throw systemError(-22, "map");
+    const end = iova + BigInt(length);
+    if (this.mappings.some((other) => iova < other.iova + BigInt(other.length) && other.iova < end)) {
+      throw systemError(-17, "map");
+    }
+    this.mappings.push({ iova, length, memory, offset, access });
+    return iova;
+  }
+
+  unmap(iova: bigint, length: bigint): bigint {
+    this.#checkOpen("unmap");
+    const index = this.mappings.findIndex((mapping) => mapping.iova === iova && BigInt(mapping.length) === length);
+    if (index < 0) throw systemError(-2, "unmap");
+    this.mappings.splice(index, 1);
+    return length;
+  }
+
+  unmapAll(): bigint {
+    this.#checkOpen("unmapAll");
+    const bytes = this.mappings.reduce((sum, { length }) => sum + BigInt(length), 0n);
+    this.mappings.length = 0;
+    return bytes;
+  }
+
+  iovaRanges(): readonly IovaRange[] {
+    return [{ start: 0n, last: 0xffff_ffff_ffffn }];
+  }
+
+  pageSizes(): bigint {
+    return 0x1000n;
+  }
+
+  /** The bytes at an IOVA, as the device sees them; undefined where they are not mapped in one piece. */
+  bytesAt(iova: bigint, length: number): Uint8Array | undefined {
+    for (const mapping of this.mappings) {
+      const distance = Number(iova - mapping.iova);
+      if (distance < 0 || distance + length > mapping.length) continue;
+      const { buffer } = mapping.memory;
+      return buffer === undefined ? undefined : new Uint8Array(buffer, mapping.offset + distance, length);
+    }
+    return undefined;
+  }
+
+  close(): void {
+    this.#closed = true;
+    this.mappings.length = 0;
+  }
+
+  #checkOpen(operation: string): void {
+    if (this.#closed) throw closedError(operation, "the fake address space");
+  }
+}
