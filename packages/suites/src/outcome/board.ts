@@ -17,8 +17,12 @@ export interface Board {
 const BOARD = Symbol.for("vfio-selftests.board");
 
 export function board(): Board {
-  const holder: { [BOARD]?: Board } = globalThis;
-  return (holder[BOARD] ??= { notes: new Map(), size: undefined, run: undefined });
+  const holder = globalThis as { [BOARD]?: Board };
+  const existing = holder[BOARD];
+  if (existing !== undefined) return existing;
+  const created: Board = { notes: new Map(), size: undefined, run: undefined };
+  holder[BOARD] = created;
+  return created;
 }
 
 export function testKey(titles: readonly string[]): string {

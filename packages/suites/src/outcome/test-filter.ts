@@ -1,4 +1,4 @@
-import { UPSTREAM_IDS } from "../upstream/upstream-ids";
+import { UPSTREAM_IDS } from "../upstream-ids";
 import type { TestIdentity } from "./test-identity";
 
 /** Which tests run: those that satisfy every field given. */

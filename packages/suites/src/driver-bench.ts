@@ -1,0 +1,84 @@
+import {
+  DmaMemory,
+  DriverSession,
+  Iommu,
+  PciDevice,
+  VfioError,
+  type Driver,
+  type DmaRegion,
+  type IommuMode,
+} from "@vfio-selftests/core";
+import { skip } from "./outcome/skip";
+import type { SuiteTarget } from "./suite-target";
+
+const MIB = 1024 ** 2;
+/** Upstream's upper bound of one test copy: a device with no real limit needs not copy more. */
+const LARGEST_COPY = 512 * MIB;
+
+/** A device with its driver at work, two mapped areas to copy between, and one that is not mapped. */
+export class DriverBench implements Disposable {
+  /** Bytes of each area; several times the driver's largest copy, so that copies go in chunks. */
+  readonly size: number;
+  readonly source: DmaRegion;
+  readonly destination: DmaRegion;
+  /** Start of `size` bytes of IOVA that stay unmapped. */
+  readonly unmapped: bigint;
+  readonly #memory: DmaMemory;
+
+  /** Skips the test when no driver serves the device. */
+  static open(target: SuiteTarget, mode: IommuMode, address: string): DriverBench {
+    const iommu = new Iommu(mode.open());
+    try {
+      const device = PciDevice.open(iommu, address);
+      return new DriverBench(iommu, device, new DriverSession(findDriver(target, device), device, iommu));
+    } catch (error) {
+      iommu.close();
+      throw error;
+    }
+  }
+
+  private constructor(
+    readonly iommu: Iommu,
+    readonly device: PciDevice,
+    readonly session: DriverSession,
+  ) {
+    this.size = Math.min(4 * session.limits.maxMemcpySize, LARGEST_COPY);
+    // A memfd, so that a device model in another process can map it; on 2 MiB boundaries, so that the kernel can back it
+    // with huge pages and the IOMMU has few entries.
+    this.#memory = DmaMemory.allocate(2 * this.size, { backing: "memfd", alignment: 2 * MIB });
+    this.source = iommu.map(this.#memory, { length: this.size });
+    this.destination = iommu.map(this.#memory, { offset: this.size, length: this.size });
+    this.unmapped = iommu.reserveIova(this.size).iova;
+  }
+
+  /** Another device in the same address space; the caller closes it. */
+  openSecond(address: string): PciDevice {
+    return PciDevice.open(this.iommu, address);
+  }
+
+  /** No interrupt came, where the driver has one. */
+  expectNoMsi(): void {
+    if (this.session.canSendMsi) this.session.msi.assertNone();
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      this.session.close();
+      this.device.close();
+    } finally {
+      this.iommu.close();
+      this.#memory.close();
+    }
+  }
+}
+
+/** The driver that serves the device; none skips the test, several are an error. */
+export function findDriver(target: SuiteTarget, device: PciDevice): Driver {
+  try {
+    return target.drivers.find(device);
+  } catch (error) {
+    if (!(error instanceof VfioError) || error.code !== "ERR_NO_DRIVER") throw error;
+    const [reason = error.message] = error.message.split("\n", 1);
+    skip({ reason, remedy: error.remedy ?? "name a driver with --driver" });
+  }
+}

@@ -1,0 +1,30 @@
+/** What an init worker is told, and what it answers; both cross a thread boundary. */
+export interface InitRequest {
+  /** Devices of one IOMMU group are opened one after the other: a group has one file. */
+  readonly addresses: readonly string[];
+  readonly space: SharedSpace;
+  /** One 32-bit word: threads that have come to the barrier; the main thread sets {@link GO} to let them run. */
+  readonly barrier: SharedArrayBuffer;
+}
+
+/** The one address space of all threads, by its file. */
+export type SharedSpace =
+  | { readonly kind: "iommufd"; readonly iommufd: number; readonly ioasId: number }
+  | { readonly kind: "container"; readonly container: number; readonly type: number };
+
+/** Value of the barrier that starts the threads. */
+export const GO = -1;
+
+export type InitAnswer =
+  | { readonly event: "initialised"; readonly timings: readonly InitTiming[] }
+  | { readonly event: "failed"; readonly message: string };
+
+/** Start and end of one device's init, in nanoseconds of CLOCK_MONOTONIC. */
+export interface InitTiming {
+  readonly address: string;
+  readonly start: bigint;
+  readonly end: bigint;
+  /** What the init found: BAR mappings, MSI and MSI-X vectors. */
+  readonly mappings: number;
+  readonly vectors: number;
+}

@@ -1,0 +1,90 @@
+import { parentPort, workerData } from "node:worker_threads";
+import {
+  O_RDWR,
+  PciDevice,
+  VFIO_GROUP_GET_DEVICE_FD,
+  VFIO_GROUP_SET_CONTAINER,
+  VFIO_SET_IOMMU,
+  iommuGroupOf,
+  systemError,
+  systemPaths,
+  vfioCdevPath,
+  type VfioDevice,
+} from "@vfio-selftests/core";
+import { KernelDevice, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
+import { native } from "@vfio-selftests/native";
+import { GO, type InitAnswer, type InitRequest, type InitTiming, type SharedSpace } from "./init-request";
+
+/**
+ * One thread of the parallel init: opens its devices into the address space that all threads share, when the barrier
+ * opens, and closes them when told. The back ends of iommu-modes own their address space, hence the ioctls here.
+ */
+const port = parentPort;
+if (port === null) throw new Error("init-worker.js runs as a worker thread");
+const request = workerData as InitRequest;
+const devices: PciDevice[] = [];
+const groups: number[] = [];
+const tell = (answer: InitAnswer) => port.postMessage(answer);
+
+// Told to end: the devices go first, then their groups.
+port.once("message", () => {
+  for (const device of devices) device.close();
+  for (const group of groups) native.close(group);
+  port.close();
+});
+
+waitAtBarrier(request.barrier);
+try {
+  tell({ event: "initialised", timings: request.addresses.map((address) => initialise(address, request.space)) });
+} catch (error) {
+  tell({ event: "failed", message: error instanceof Error ? error.message : String(error) });
+}
+
+function initialise(address: string, space: SharedSpace): InitTiming {
+  const start = process.hrtime.bigint();
+  const device = new PciDevice(space.kind === "iommufd" ? openByFile(address, space) : openByGroup(address, space));
+  devices.push(device);
+  // Upstream's init maps the BARs and asks for the interrupts, too.
+  const mappings = device.bars.reduce((sum, bar) => sum + bar.mappings.length, 0);
+  const vectors = device.interrupts.msi.count + device.interrupts.msix.count;
+  return { address, start, end: process.hrtime.bigint(), mappings, vectors };
+}
+
+function openByFile(address: string, space: SharedSpace & { kind: "iommufd" }): VfioDevice {
+  const path = vfioCdevPath(address);
+  const fd = checked(native.open(path, O_RDWR), "open", path);
+  const iommufdDeviceId = bindDevice(realKernel, fd, space.iommufd, address, undefined);
+  attachDevice(realKernel, fd, space.ioasId, address);
+  return new KernelDevice(address, fd, realKernel, { iommufdDeviceId });
+}
+
+function openByGroup(address: string, space: SharedSpace & { kind: "container" }): VfioDevice {
+  if (groups.length === 0) {
+    const path = systemPaths.dev("vfio", String(iommuGroupOf(address)));
+    const group = checked(native.open(path, O_RDWR), "open", path);
+    groups.push(group);
+    const container = new Uint8Array(Int32Array.of(space.container).buffer);
+    checked(native.ioctl(group, VFIO_GROUP_SET_CONTAINER, container), "VFIO_GROUP_SET_CONTAINER", path);
+    // The first thread gives the container its IOMMU, the others are refused.
+    native.ioctl(space.container, VFIO_SET_IOMMU, space.type);
+  }
+  const [group = -1] = groups;
+  const name = Buffer.from(`${address}\0`);
+  return new KernelDevice(
+    address,
+    checked(native.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name), "VFIO_GROUP_GET_DEVICE_FD", address),
+    realKernel,
+  );
+}
+
+function checked(result: number, operation: string, subject: string): number {
+  if (result < 0) throw systemError(result, operation, { subject });
+  return result;
+}
+
+function waitAtBarrier(barrier: SharedArrayBuffer): void {
+  const word = new Int32Array(barrier);
+  const arrived = Atomics.add(word, 0, 1) + 1;
+  Atomics.notify(word, 0);
+  for (let seen = arrived; seen !== GO; seen = Atomics.load(word, 0)) Atomics.wait(word, 0, seen);
+}

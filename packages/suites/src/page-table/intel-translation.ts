@@ -1,0 +1,24 @@
+/**
+ * Reads a `domain_translation_struct` file of the Intel IOMMU driver (drivers/iommu/intel/debugfs.c). Each mapping is a
+ * line `0x<page frame> |` and one entry per level, from the root down; levels below the leaf are left out or 0.
+ */
+
+/** Bytes that an entry at each of the five columns maps when it is the last: PML5E, PML4E, PDPE, PDE, PTE. */
+const PAGE_SIZES = [2 ** 48, 2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12] as const;
+/** The file counts page frames of 4 KiB (VTD_PAGE_SHIFT). */
+const FRAME_SHIFT = 12n;
+
+/** Bytes of the page that maps `iova`; undefined when no line does. */
+export function translationPageSize(text: string, iova: bigint): number | undefined {
+  const frame = iova >> FRAME_SHIFT;
+  for (const line of text.split("\n")) {
+    const [first, ...entries] = line.split(/[\s|]+/).filter((token) => token !== "");
+    if (first === undefined || !HEX.test(first) || !entries.every((entry) => HEX.test(entry))) continue;
+    if (BigInt(first) !== frame) continue;
+    const leaf = entries.findLastIndex((entry) => BigInt(entry) !== 0n);
+    return PAGE_SIZES[leaf];
+  }
+  return undefined;
+}
+
+const HEX = /^0x[0-9a-f]+$/i;

@@ -1,0 +1,31 @@
+import { readFileSync } from "node:fs";
+import { listDirectory, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { translationPageSize } from "./intel-translation";
+
+/** What the IOMMU's page table says of one address; or why it cannot be asked. */
+export type PageTableEntry =
+  | {
+      readonly readable: true;
+      /** Bytes of the page that translates the address; undefined when nothing does. */
+      readonly pageSize: number | undefined;
+    }
+  | { readonly readable: false; readonly reason: string };
+
+/** Looks a device's IOVA up in the page table that the kernel shows in debugfs; Intel's IOMMU driver alone does. */
+export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPaths = systemPaths): PageTableEntry {
+  const directory = paths.sys("kernel", "debug", "iommu", "intel");
+  if (listDirectory(directory).length === 0) {
+    return {
+      readable: false,
+      reason: `${directory} is not there (another IOMMU, a kernel without INTEL_IOMMU_DEBUGFS, or debugfs not mounted)`,
+    };
+  }
+  const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
+  let text: string;
+  try {
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    return { readable: false, reason: `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? "error"}` };
+  }
+  return { readable: true, pageSize: translationPageSize(text, iova) };
+}

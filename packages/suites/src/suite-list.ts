@@ -1,0 +1,42 @@
+import type { Suite, SuiteTarget } from "./suite-target";
+import { addressSpaceSuite } from "./suites/address-space";
+import { dmaMappingSuite } from "./suites/dma-mapping";
+import { dmaMappingMmioSuite } from "./suites/dma-mapping-mmio";
+import { driverContractSuite } from "./suites/driver-contract";
+import { enduranceSuite } from "./suites/endurance";
+import { iommufdSetupSuite } from "./suites/iommufd-setup";
+import { pciConfigSuite } from "./suites/pci-config";
+import { pciDeviceSuite } from "./suites/pci-device";
+import { pciDeviceInitPerfSuite } from "./suites/pci-device-init-perf";
+import { pciDriverSuite } from "./suites/pci-driver";
+import { pciInterruptsSuite } from "./suites/pci-interrupts";
+import { pciSriovUapiSuite } from "./suites/pci-sriov-uapi";
+
+export interface SuiteEntry {
+  readonly suite: Suite;
+  /** It tests an interface that only a kernel has: it does not apply to models. */
+  readonly kernelOnly: boolean;
+}
+
+/** Upstream's suites in upstream's order, then ours. */
+export const SUITES: readonly SuiteEntry[] = [
+  { suite: dmaMappingSuite, kernelOnly: false },
+  { suite: dmaMappingMmioSuite, kernelOnly: true },
+  { suite: iommufdSetupSuite, kernelOnly: true },
+  { suite: pciDeviceSuite, kernelOnly: false },
+  { suite: pciDeviceInitPerfSuite, kernelOnly: true },
+  { suite: pciDriverSuite, kernelOnly: false },
+  { suite: pciSriovUapiSuite, kernelOnly: true },
+  { suite: driverContractSuite, kernelOnly: false },
+  { suite: pciInterruptsSuite, kernelOnly: false },
+  { suite: pciConfigSuite, kernelOnly: false },
+  { suite: addressSpaceSuite, kernelOnly: true },
+  { suite: enduranceSuite, kernelOnly: true },
+];
+
+/** Defines every suite that applies to the target. */
+export function defineSuites(target: SuiteTarget): void {
+  for (const { suite, kernelOnly } of SUITES) {
+    if (!kernelOnly || target.kind !== "models") suite(target);
+  }
+}

@@ -1,0 +1,22 @@
+import type { DriverRegistry, IommuMode } from "@vfio-selftests/core";
+
+/** What a suite runs against. */
+export interface SuiteTarget {
+  /** `models`: no kernel answers, so suites of kernel interfaces do not apply. */
+  readonly kind: "models" | "lab" | "hardware";
+  /** In the order of the report. Those that are not available here are skipped with their reason. */
+  readonly modes: readonly IommuMode[];
+  /** Addresses. Empty: every test is skipped and says how to get a device. */
+  readonly devices: readonly string[];
+  readonly drivers: DriverRegistry;
+}
+
+/** A suite: calls jest's `describe` and `it`. */
+export type Suite = (target: SuiteTarget) => void;
+
+/** The mode of tests that are not repeated over the modes: upstream's default, iommufd, where the target has it. */
+export function defaultMode(target: SuiteTarget): IommuMode {
+  const mode = target.modes.find(({ name }) => name === "iommufd") ?? target.modes[0];
+  if (mode === undefined) throw new TypeError("a SuiteTarget needs at least one mode");
+  return mode;
+}

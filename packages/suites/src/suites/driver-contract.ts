@@ -1,0 +1,245 @@
+import { DriverSession, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { DriverBench, findDriver } from "../driver-bench";
+import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
+import { note } from "../outcome/note";
+import { skip } from "../outcome/skip";
+import { PseudoRandom } from "../pseudo-random";
+import type { SuiteTarget } from "../suite-target";
+
+const SEED = 0x5eed;
+const RANDOM_COPIES = 100;
+/** Bytes that the random copies move within: enough for every chunk boundary, little enough to compare each time. */
+const RANDOM_AREA = 64 * 1024;
+const GUARD_BYTE = 0xa5;
+/** A time-out that a stopped device must run into, and how much later the driver may come back from it at most. */
+const HUNG_TIMEOUT_MS = 300;
+const RECOVERY_MS = 10_000;
+
+/** What upstream's driver test leaves open: faults are reported, data is intact, and a driver survives rough handling. */
+export function driverContractSuite(target: SuiteTarget): void {
+  fixture("vfio_driver_contract", target, (address) => {
+    eachMode(target, (mode) => {
+      const open = () => DriverBench.open(target, mode, address);
+
+      it(
+        "fault_on_read_is_reported",
+        () => {
+          using bench = open();
+          const { session, unmapped, destination } = bench;
+          const size = session.limits.maxMemcpySize;
+          destination.bytes.fill(GUARD_BYTE);
+          expect(() => session.memcpy(unmapped, destination.iova, size)).toThrow(VfioError);
+          bench.expectNoMsi();
+          expectCopy(bench, 0, 0, size);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "fault_on_write_is_reported",
+        () => {
+          using bench = open();
+          const { session, unmapped, source } = bench;
+          const size = session.limits.maxMemcpySize;
+          source.bytes.fill(GUARD_BYTE);
+          expect(() => session.memcpy(source.iova, unmapped, size)).toThrow(VfioError);
+          expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+          bench.expectNoMsi();
+          expectCopy(bench, 0, 0, size);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "read_only_memory_is_not_written",
+        () => {
+          using bench = open();
+          const { iommu, session, source, destination } = bench;
+          const size = session.limits.maxMemcpySize;
+          const { memory, offset, length, iova } = destination;
+          destination.unmap();
+          const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
+          source.bytes.fill(0x11);
+          readOnly.bytes.fill(GUARD_BYTE);
+          expect(() => session.memcpy(source.iova, readOnly.iova, size)).toThrow(VfioError);
+          expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "random_copies",
+        () => {
+          using bench = open();
+          const { limits } = bench.session;
+          const area = Math.min(RANDOM_AREA, bench.size);
+          const random = new PseudoRandom(SEED);
+          const steps = Math.floor((area - limits.minMemcpySize) / limits.alignment);
+          note(`seed 0x${SEED.toString(16)}, ${RANDOM_COPIES} copies of ${limits.minMemcpySize} to ${area} bytes`);
+          for (let i = 0; i < RANDOM_COPIES; i++) {
+            const size = limits.minMemcpySize + random.below(steps + 1) * limits.alignment;
+            const places = Math.floor((area - size) / limits.alignment) + 1;
+            const from = random.below(places) * limits.alignment;
+            const to = random.below(places) * limits.alignment;
+            random.fill(bench.source.bytes.subarray(0, area));
+            expectCopy(bench, from, to, size, area);
+          }
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "chunk_tails",
+        () => {
+          using bench = open();
+          const { maxMemcpySize, minMemcpySize, alignment } = bench.session.limits;
+          const tails = [0, alignment, minMemcpySize, maxMemcpySize - alignment];
+          for (const tail of new Set(tails)) {
+            const size = 2 * maxMemcpySize + tail;
+            if (size <= bench.size) expectCopy(bench, 0, 0, size);
+            else note(`${size} bytes are more than the test's memory: not copied`);
+          }
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "remove_during_copy",
+        () => {
+          using bench = open();
+          const { session, source, destination } = bench;
+          const { maxMemcpySize, maxMemcpyCount } = session.limits;
+          session.memcpyStart(source.iova, destination.iova, maxMemcpySize, maxMemcpyCount);
+          session.remove();
+          // Nothing of the old copy may arrive any more.
+          destination.bytes.fill(GUARD_BYTE);
+          session.create();
+          expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+          expectCopy(bench, 0, 0, maxMemcpySize);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "reset_during_copy",
+        () => {
+          using bench = open();
+          const { device, session, source, destination } = bench;
+          if (!device.info.resettable) {
+            skip({ reason: `${address} has no reset method`, remedy: "use a device with function-level reset" });
+          }
+          const { maxMemcpySize, maxMemcpyCount } = session.limits;
+          session.memcpyStart(source.iova, destination.iova, maxMemcpySize, maxMemcpyCount);
+          device.reset();
+          session.remove();
+          session.create();
+          expectCopy(bench, 0, 0, maxMemcpySize);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "hung_device_times_out",
+        () => {
+          using bench = open();
+          const { device, session, source, destination } = bench;
+          const size = session.limits.maxMemcpySize;
+          // Without bus mastering the device cannot fetch the work it is given.
+          device.config.busMaster = false;
+          const started = performance.now();
+          session.memcpyStart(source.iova, destination.iova, size);
+          expect(() => session.memcpyWait({ timeoutMs: HUNG_TIMEOUT_MS })).toThrow(VfioError);
+          expect(performance.now() - started).toBeLessThan(HUNG_TIMEOUT_MS + RECOVERY_MS);
+          session.remove();
+          session.create();
+          expectCopy(bench, 0, 0, size);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "limits_are_enforced",
+        () => {
+          using bench = open();
+          const { session, source, destination } = bench;
+          const { maxMemcpySize, minMemcpySize, maxMemcpyCount, alignment } = session.limits;
+          const start = (size: number, count = 1) => session.memcpyStart(source.iova, destination.iova, size, count);
+          expect(() => start(maxMemcpySize + alignment)).toThrow(/size/);
+          expect(() => start(minMemcpySize - 1)).toThrow(/size/);
+          expect(() => start(maxMemcpySize, maxMemcpyCount + 1)).toThrow(/count/);
+          start(maxMemcpySize);
+          expect(() => start(maxMemcpySize)).toThrow(/in progress/);
+          session.memcpyWait();
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+    });
+  });
+
+  severalDevices(target);
+}
+
+/** Two devices at work in one address space at the same time. */
+function severalDevices(target: SuiteTarget): void {
+  describe("vfio_driver_pairs", () => {
+    eachMode(target, (mode) => {
+      it(
+        "two_devices_at_once",
+        () => {
+          const [first, second] = target.devices;
+          if (first === undefined || second === undefined) {
+            skip({ reason: "the run has one device", remedy: "name two: -d ADDRESS -d ADDRESS" });
+          }
+          copyOnTwoDevices(target, mode, first, second);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+    });
+  });
+}
+
+function copyOnTwoDevices(target: SuiteTarget, mode: IommuMode, first: string, second: string): void {
+  using bench = DriverBench.open(target, mode, first);
+  using other = bench.openSecond(second);
+  using otherSession = new DriverSession(findDriver(target, other), other, bench.iommu);
+  const limits = [bench.session.limits, otherSession.limits];
+  const size = Math.min(bench.size / 2, ...limits.map(({ maxMemcpySize }) => maxMemcpySize));
+  const { source, destination } = bench;
+  new PseudoRandom(SEED).fill(source.bytes.subarray(0, 2 * size));
+  destination.bytes.fill(GUARD_BYTE, 0, 2 * size);
+
+  const count = Math.min(64, ...limits.map(({ maxMemcpyCount }) => maxMemcpyCount));
+  bench.session.memcpyStart(source.iova, destination.iova, size, count);
+  otherSession.memcpyStart(source.iovaOf(size), destination.iovaOf(size), size, count);
+  otherSession.memcpyWait();
+  bench.session.memcpyWait();
+
+  const used = (bytes: Uint8Array) => bytes.subarray(0, 2 * size);
+  expect(Buffer.compare(used(destination.bytes), used(source.bytes))).toBe(0);
+}
+
+/**
+ * Copies, and checks what dmatest checks: the source before and after, the copied range, and that the destination around
+ * it is untouched. `area` bytes of both sides are looked at.
+ */
+function expectCopy(bench: DriverBench, from: number, to: number, size: number, area = bench.size): void {
+  const source = bench.source.bytes.subarray(0, area);
+  const destination = bench.destination.bytes.subarray(0, area);
+  const before = Buffer.from(source);
+  destination.fill(GUARD_BYTE);
+  bench.session.memcpy(bench.source.iovaOf(from), bench.destination.iovaOf(to), size);
+
+  const expected = Buffer.alloc(area, GUARD_BYTE);
+  before.copy(expected, to, from, from + size);
+  const what = { from, to, size };
+  expect({ ...what, sourceUnchanged: Buffer.compare(source, before) === 0 }).toEqual({
+    ...what,
+    sourceUnchanged: true,
+  });
+  expect({ ...what, firstWrong: firstDifference(destination, expected) }).toEqual({ ...what, firstWrong: undefined });
+}
+
+function firstDifference(actual: Uint8Array, expected: Uint8Array): number | undefined {
+  if (Buffer.compare(actual, expected) === 0) return undefined;
+  return actual.findIndex((byte, index) => byte !== expected[index]);
+}
