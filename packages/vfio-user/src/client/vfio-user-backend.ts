@@ -1,0 +1,177 @@
+import { native } from "@vfio-selftests/native";
+import { argumentError, systemError, VfioError } from "@vfio-selftests/core";
+import type {
+  DmaAccess,
+  IommuBackend,
+  IovaRange,
+  MappableMemory,
+  OpenDeviceOptions,
+  VfioDevice,
+} from "@vfio-selftests/core";
+import { constants } from "node:os";
+import { PAGE_SIZES } from "../protocol/limits";
+import { checkRange, ClientMemory, LAST_IOVA } from "./client-memory";
+import type { ClientMapping } from "./client-memory";
+import { ServerConnection } from "./server-connection";
+import { VfioUserDevice } from "./vfio-user-device";
+
+const { EFAULT, EINVAL } = constants.errno;
+
+/** A connection to a model in this process. */
+export interface ModelConnection {
+  /** A connected socket; the receiver owns it. */
+  readonly fd: number;
+  /** Told when the device is closed. */
+  close?(): void;
+  /** Why the model is gone, once that is known. */
+  failure?(): string | undefined;
+}
+
+export interface VfioUserOptions {
+  /** Connects to the model `NAME` of an address `model:NAME`. Without it there are no such addresses. */
+  readonly connectModel?: (name: string) => ModelConnection;
+  /** How long a server may take to answer, in milliseconds. Default 5000. */
+  readonly timeoutMs?: number;
+  /** How long it may take to answer the first message: it may have to start. Default 20000. */
+  readonly startTimeoutMs?: number;
+}
+
+const SOCKET_PREFIX = "vfio-user:";
+const MODEL_PREFIX = "model:";
+
+/**
+ * An I/O address space of vfio-user devices. It exists here: every device is told of every mapping, one that is opened
+ * later of those that are there.
+ */
+export class VfioUserBackend implements IommuBackend {
+  readonly mode = "vfio-user";
+  readonly choosesIova = false;
+  readonly #options: VfioUserOptions;
+  readonly #memory = new ClientMemory();
+  readonly #devices = new Set<VfioUserDevice>();
+
+  constructor(options: VfioUserOptions = {}) {
+    this.#options = options;
+  }
+
+  openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
+    if (options.vfToken !== undefined) {
+      throw argumentError("openDevice", "vfToken", options.vfToken, "none: vfio-user has no VF tokens");
+    }
+    const { fd, close, failure } = this.#connect(address);
+    const connection = new ServerConnection(fd, address, this.#memory, {
+      timeoutMs: this.#options.timeoutMs ?? 5_000,
+      startTimeoutMs: this.#options.startTimeoutMs ?? 20_000,
+      failure,
+    });
+    const device: VfioUserDevice = new VfioUserDevice(address, connection, () => {
+      this.#devices.delete(device);
+      close?.();
+    });
+    try {
+      for (const mapping of this.#memory) device.map(mapping);
+    } catch (error) {
+      device.close();
+      throw error;
+    }
+    this.#devices.add(device);
+    return device;
+  }
+
+  map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    if (iova === undefined) throw argumentError("map", "iova", iova, "an address: in this mode nobody else chooses it");
+    const fail = (errno: number, remedy?: string): VfioError =>
+      systemError(-errno, "VFIO_USER_DMA_MAP", {
+        subject: `IOVA 0x${iova.toString(16)} + ${length} (vfio-user)`,
+        ...(remedy === undefined ? {} : { remedy }),
+      });
+    const wrong = checkRange(iova, BigInt(length));
+    if (wrong !== 0) throw fail(wrong);
+    if (memory.file === undefined && memory.buffer === undefined) {
+      throw fail(EFAULT, "map ordinary memory: device registers cannot be shared with a vfio-user server");
+    }
+    if (memory.file !== undefined && offset % 4096 !== 0) throw fail(EINVAL);
+    const mapping: ClientMapping = { start: iova, last: iova + BigInt(length) - 1n, memory, offset, access };
+    const error = this.#memory.add(mapping);
+    if (error !== 0) throw fail(error);
+    const told: VfioUserDevice[] = [];
+    try {
+      for (const device of this.#devices) {
+        device.map(mapping);
+        told.push(device);
+      }
+    } catch (cause) {
+      this.#memory.remove(iova, BigInt(length));
+      for (const device of told) device.unmap(mapping);
+      throw cause;
+    }
+    return iova;
+  }
+
+  unmap(iova: bigint, length: bigint): bigint {
+    const removed = this.#memory.remove(iova, length);
+    if (typeof removed === "number") {
+      throw systemError(-removed, "VFIO_USER_DMA_UNMAP", {
+        subject: `IOVA 0x${iova.toString(16)} + ${length} (vfio-user)`,
+      });
+    }
+    return this.#unmap(removed);
+  }
+
+  unmapAll(): bigint {
+    return this.#unmap(this.#memory.clear());
+  }
+
+  iovaRanges(): readonly IovaRange[] {
+    return [{ start: 0n, last: LAST_IOVA }];
+  }
+
+  pageSizes(): bigint {
+    return BigInt(PAGE_SIZES);
+  }
+
+  close(): void {
+    for (const device of [...this.#devices]) device.close();
+    this.#memory.clear();
+  }
+
+  /** Takes mappings, already removed here, from every device; gives their bytes. */
+  #unmap(mappings: readonly ClientMapping[]): bigint {
+    let bytes = 0n;
+    let failure: unknown;
+    for (const mapping of mappings) {
+      for (const device of this.#devices) {
+        try {
+          device.unmap(mapping);
+        } catch (error) {
+          failure ??= error;
+        }
+      }
+      bytes += mapping.last - mapping.start + 1n;
+    }
+    if (failure !== undefined) throw failure;
+    return bytes;
+  }
+
+  #connect(address: string): ModelConnection {
+    if (address.startsWith(SOCKET_PREFIX)) {
+      const path = address.slice(SOCKET_PREFIX.length);
+      const fd = native.unixConnect(path);
+      if (fd >= 0) return { fd };
+      throw systemError(fd, "connect", {
+        subject: path,
+        remedy: "start the server: vfio-selftests model serve NAME --socket PATH",
+      });
+    }
+    const { connectModel } = this.#options;
+    if (address.startsWith(MODEL_PREFIX) && connectModel !== undefined) {
+      return connectModel(address.slice(MODEL_PREFIX.length));
+    }
+    throw argumentError(
+      "openDevice",
+      "address",
+      address,
+      connectModel === undefined ? "vfio-user:PATH" : "vfio-user:PATH or model:NAME",
+    );
+  }
+}

@@ -1,0 +1,415 @@
+import { native } from "@vfio-selftests/native";
+import type { NativePoller } from "@vfio-selftests/native";
+import {
+  argumentError,
+  closedError,
+  IoMapping,
+  MAP_SHARED,
+  PROT_READ,
+  PROT_WRITE,
+  systemError,
+  VFIO_DEVICE_FLAGS_RESET,
+  VFIO_IRQ_INFO_AUTOMASKED,
+  VFIO_IRQ_INFO_EVENTFD,
+  VFIO_IRQ_INFO_MASKABLE,
+  VFIO_IRQ_INFO_NORESIZE,
+  VfioError,
+} from "@vfio-selftests/core";
+import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "@vfio-selftests/core";
+import { MAX_MULTI_WRITES } from "../protocol/limits";
+import * as structs from "../protocol/structs";
+import type { ClientMapping } from "./client-memory";
+import { irqMessages } from "./irq-messages";
+import { decodeRegionInfo } from "./region-info";
+import type { ServerConnection } from "./server-connection";
+
+/** poll(2). */
+const POLLIN = 1;
+/** How long one wait for the server's requests lasts; then the next one begins. */
+const PUMP_WAIT_MS = 60_000;
+
+/** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
+const REGION_INFO_ROOM = 512;
+
+/** One write of {@link VfioUserDevice.postWrites}. */
+export interface PostedWrite {
+  readonly region: number;
+  readonly offset: number;
+  /** 1 to 8 bytes. */
+  readonly data: Uint8Array;
+}
+
+/** A device behind a vfio-user server: every operation is a message, answered before the method returns. */
+export class VfioUserDevice implements VfioDevice {
+  readonly address: string;
+  readonly info: DeviceInfo;
+  readonly #connection: ServerConnection;
+  readonly #onClose: () => void;
+  readonly #regions = new Map<number, RegionInfo>();
+  readonly #regionFds = new Map<number, number>();
+  readonly #irqs = new Map<number, IrqInfo>();
+  readonly #mappings = new Set<IoMapping>();
+  #pump: NativePoller | undefined;
+  #closed = false;
+
+  /** Takes over the connection, also when it throws. `onClose` is told once. */
+  constructor(address: string, connection: ServerConnection, onClose: () => void) {
+    this.address = address;
+    this.#connection = connection;
+    this.#onClose = onClose;
+    try {
+      this.info = this.#readInfo();
+    } catch (error) {
+      this.close();
+      throw error;
+    }
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  regionInfo(index: number): RegionInfo {
+    const known = this.#regions.get(index);
+    if (known !== undefined) return known;
+    this.#requireOpen("regionInfo");
+    this.#requireIndex("region", index, this.info.regionCount);
+    const { info, fd } = this.#readRegionInfo(index);
+    this.#regions.set(index, info);
+    if (fd !== undefined) this.#regionFds.set(index, fd);
+    return info;
+  }
+
+  irqInfo(index: number): IrqInfo {
+    const known = this.#irqs.get(index);
+    if (known !== undefined) return known;
+    this.#requireOpen("irqInfo");
+    this.#requireIndex("interrupt", index, this.info.irqCount);
+    const { fields, size } = structs.irq_info;
+    const { request } = this.#connection;
+    request.bytes.fill(0, 0, size);
+    fields.argsz.set(request, size);
+    fields.index.set(request, index);
+    this.#connection.ask("DEVICE_GET_IRQ_INFO", size, `interrupt index ${index}`);
+    const { reply } = this.#connection;
+    const flags = fields.flags.get(reply);
+    const info: IrqInfo = {
+      index,
+      flags,
+      count: fields.count.get(reply),
+      eventfd: (flags & VFIO_IRQ_INFO_EVENTFD) !== 0,
+      maskable: (flags & VFIO_IRQ_INFO_MASKABLE) !== 0,
+      autoMasked: (flags & VFIO_IRQ_INFO_AUTOMASKED) !== 0,
+      noResize: (flags & VFIO_IRQ_INFO_NORESIZE) !== 0,
+    };
+    this.#irqs.set(index, info);
+    return info;
+  }
+
+  readRegion(index: number, offset: number, into: Uint8Array): void {
+    this.#checkAccess("readRegion", index, offset, into.length);
+    const { fields, size } = structs.region_access;
+    const chunk = this.#connection.capabilities.maxDataTransfer;
+    for (let done = 0; done < into.length; done += chunk) {
+      const count = Math.min(chunk, into.length - done);
+      this.#setAccess(index, offset + done, count);
+      this.#connection.ask("REGION_READ", size, `region ${index}`);
+      const { reply } = this.#connection;
+      if (fields.count.get(reply) !== count) throw this.#short("VFIO_USER_REGION_READ", fields.count.get(reply), count);
+      if (count <= 8) for (let i = 0; i < count; i += 1) into[done + i] = reply.u8[size + i]!;
+      else into.set(reply.bytes.subarray(size, size + count), done);
+    }
+  }
+
+  writeRegion(index: number, offset: number, from: Uint8Array): void {
+    this.#checkAccess("writeRegion", index, offset, from.length);
+    const { fields, size } = structs.region_access;
+    const chunk = this.#connection.capabilities.maxDataTransfer;
+    for (let done = 0; done < from.length; done += chunk) {
+      const count = Math.min(chunk, from.length - done);
+      this.#setAccess(index, offset + done, count);
+      const { request, reply } = this.#connection;
+      if (count === from.length) request.bytes.set(from, size);
+      else request.bytes.set(from.subarray(done, done + count), size);
+      this.#connection.ask("REGION_WRITE", size + count, `region ${index}`);
+      if (fields.count.get(reply) !== count)
+        throw this.#short("VFIO_USER_REGION_WRITE", fields.count.get(reply), count);
+    }
+  }
+
+  /**
+   * Writes registers without waiting for an answer, in order, as posted writes to a BAR are: at most 200 in one message
+   * (VFIO_USER_REGION_WRITE_MULTI; a message each where the server has not got that). A later read or write comes after
+   * them. What is wrong is checked here; what the device thinks of it, nobody hears.
+   */
+  postWrites(writes: readonly PostedWrite[]): void {
+    for (const { region, offset, data } of writes) {
+      if (data.length < 1 || data.length > 8)
+        throw argumentError("postWrites", "data.length", data.length, "1 to 8 bytes");
+      this.#checkAccess("postWrites", region, offset, data.length);
+    }
+    if (!this.#connection.capabilities.writeMultiple || writes.length === 1) {
+      for (const { region, offset, data } of writes) {
+        this.#setAccess(region, offset, data.length);
+        this.#connection.request.bytes.set(data, structs.region_access.size);
+        this.#connection.post("REGION_WRITE", structs.region_access.size + data.length);
+      }
+      return;
+    }
+    for (let first = 0; first < writes.length; first += MAX_MULTI_WRITES) {
+      this.#postMulti(writes.slice(first, first + MAX_MULTI_WRITES));
+    }
+  }
+
+  mapRegion(
+    index: number,
+    area: RegionArea,
+    options: { alignment?: number; alignmentOffset?: number } = {},
+  ): IoMapping {
+    const region = this.regionInfo(index);
+    this.#requireOpen("mapRegion");
+    const fd = this.#regionFds.get(index);
+    const inside = region.mappableAreas.some(
+      ({ offset, size }) => area.size > 0 && area.offset >= offset && area.offset + area.size <= offset + size,
+    );
+    if (!inside || fd === undefined) {
+      const areas = fd === undefined ? [] : region.mappableAreas;
+      throw argumentError(
+        `mapRegion of region ${index}`,
+        "area",
+        `0x${area.offset.toString(16)} + 0x${area.size.toString(16)}`,
+        areas.map(({ offset, size }) => `0x${offset.toString(16)} + 0x${size.toString(16)}`).join(", ") ||
+          "none: the region cannot be mapped, use readRegion and writeRegion",
+      );
+    }
+    const io = native.mapIo({
+      fd,
+      length: area.size,
+      prot: (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0),
+      flags: MAP_SHARED,
+      offset: region.offset + BigInt(area.offset),
+      alignment: options.alignment ?? 0,
+      alignmentOffset: options.alignmentOffset ?? 0,
+    });
+    const name = `${this.address} region ${index}`;
+    if (typeof io === "number") throw systemError(io, "mmap", { subject: `${name}, ${area.size} bytes` });
+    const mapping = new IoMapping(io, name, (closed) => this.#mappings.delete(closed));
+    this.#mappings.add(mapping);
+    return mapping;
+  }
+
+  setIrqs(request: SetIrqs): void {
+    this.#requireOpen("setIrqs");
+    for (const { flags, start, count, bools, fds } of irqMessages(
+      request,
+      this.#connection.capabilities.maxMessageFds,
+    )) {
+      const { fields, size } = structs.irq_set;
+      const { request: body } = this.#connection;
+      const length = size + bools.length;
+      fields.argsz.set(body, length);
+      fields.flags.set(body, flags);
+      fields.index.set(body, request.index);
+      fields.start.set(body, start);
+      fields.count.set(body, count);
+      body.bytes.set(bools, size);
+      this.#connection.ask("DEVICE_SET_IRQS", length, `interrupt index ${request.index}`, fds);
+    }
+  }
+
+  reset(): void {
+    this.#requireOpen("reset");
+    this.#connection.ask("DEVICE_RESET", 0);
+  }
+
+  feature(flags: number, payload: Uint8Array): Uint8Array {
+    this.#requireOpen("feature");
+    const { fields, size } = structs.device_feature;
+    const { request } = this.#connection;
+    fields.argsz.set(request, size + payload.length);
+    fields.flags.set(request, flags);
+    request.bytes.set(payload, size);
+    const length = this.#connection.ask("DEVICE_FEATURE", size + payload.length, `feature ${flags & 0xffff}`);
+    return this.#connection.reply.bytes.slice(size, length);
+  }
+
+  /** Tells the server of a mapping. For {@link VfioUserBackend}. */
+  map(mapping: ClientMapping): void {
+    const { fields, size } = structs.dma_map;
+    const { request } = this.#connection;
+    const { file } = mapping.memory;
+    fields.argsz.set(request, size);
+    fields.flags.set(
+      request,
+      (mapping.access === "write" ? 0 : structs.DMA_MAP_READ) | (mapping.access === "read" ? 0 : structs.DMA_MAP_WRITE),
+    );
+    fields.offset.setNumber(request, file === undefined ? 0 : file.offset + mapping.offset);
+    fields.address.set(request, mapping.start);
+    fields.size.set(request, mapping.last - mapping.start + 1n);
+    this.#connection.ask("DMA_MAP", size, `IOVA 0x${mapping.start.toString(16)}`, file === undefined ? [] : [file.fd]);
+  }
+
+  /** Takes a mapping from the server. For {@link VfioUserBackend}. */
+  unmap(mapping: ClientMapping): void {
+    const { fields, size } = structs.dma_unmap;
+    const { request } = this.#connection;
+    fields.argsz.set(request, size);
+    fields.flags.set(request, 0);
+    fields.address.set(request, mapping.start);
+    fields.size.set(request, mapping.last - mapping.start + 1n);
+    this.#connection.ask("DMA_UNMAP", size, `IOVA 0x${mapping.start.toString(16)}`);
+  }
+
+  /**
+   * Serves at once what the server has asked of memory that it cannot reach itself (memory not backed by a file).
+   * Otherwise that is done while this device waits for an answer.
+   */
+  serveMemory(): void {
+    this.#requireOpen("serveMemory");
+    this.#connection.serveMemory();
+  }
+
+  /**
+   * Does what {@link serveMemory} does whenever the program is in its event loop. Does not keep the process alive; ends
+   * with `close`, or when disposed of.
+   */
+  pumpMemory(): Disposable {
+    this.#requireOpen("pumpMemory");
+    const existing = this.#pump;
+    if (existing === undefined) {
+      const poller = native.createPoller(this.#connection.fd);
+      if (typeof poller === "number") throw systemError(poller, "poll", { subject: this.address });
+      this.#pump = poller;
+      this.#pumpOnce(poller);
+    }
+    return { [Symbol.dispose]: () => this.#stopPump() };
+  }
+
+  /** Unmaps the BARs and closes the connection; idempotent. Throws ERR_STILL_MAPPED when a BAR is mapped for DMA. */
+  close(): void {
+    if (this.#closed) return;
+    for (const mapping of [...this.#mappings]) mapping.close();
+    this.#closed = true;
+    this.#stopPump();
+    this.#connection.close();
+    for (const fd of this.#regionFds.values()) native.close(fd);
+    this.#regionFds.clear();
+    this.#onClose();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #readInfo(): DeviceInfo {
+    const { fields, size } = structs.device_info;
+    const { request } = this.#connection;
+    request.bytes.fill(0, 0, size);
+    fields.argsz.set(request, size);
+    this.#connection.ask("DEVICE_GET_INFO", size);
+    const { reply } = this.#connection;
+    const flags = fields.flags.get(reply);
+    return {
+      flags,
+      regionCount: fields.num_regions.get(reply),
+      irqCount: fields.num_irqs.get(reply),
+      resettable: (flags & VFIO_DEVICE_FLAGS_RESET) !== 0,
+    };
+  }
+
+  #readRegionInfo(index: number, room = REGION_INFO_ROOM): { info: RegionInfo; fd: number | undefined } {
+    const { fields, size } = structs.region_info;
+    const { request } = this.#connection;
+    request.bytes.fill(0, 0, size);
+    fields.argsz.set(request, room);
+    fields.index.set(request, index);
+    const fds: number[] = [];
+    const length = this.#connection.ask("DEVICE_GET_REGION_INFO", size, `region ${index}`, [], fds);
+    const { reply } = this.#connection;
+    const needed = fields.argsz.get(reply);
+    const [fd] = fds;
+    try {
+      if (needed <= room || room > REGION_INFO_ROOM) {
+        return { info: decodeRegionInfo(index, reply.bytes.slice(0, length)), fd };
+      }
+    } catch (error) {
+      if (fd !== undefined) native.close(fd);
+      throw new VfioError(`VFIO_USER_DEVICE_GET_REGION_INFO: bad capabilities of region ${index} of ${this.address}`, {
+        code: "EPROTO",
+        operation: "VFIO_USER_DEVICE_GET_REGION_INFO",
+        subject: this.address,
+        cause: error,
+      });
+    }
+    if (fd !== undefined) native.close(fd);
+    return this.#readRegionInfo(index, needed);
+  }
+
+  #setAccess(index: number, offset: number, count: number): void {
+    const { fields } = structs.region_access;
+    const { request } = this.#connection;
+    fields.offset.setNumber(request, offset);
+    fields.region.set(request, index);
+    fields.count.set(request, count);
+  }
+
+  #postMulti(writes: readonly PostedWrite[]): void {
+    const { write_multi, write_one } = structs;
+    const { request } = this.#connection;
+    write_multi.fields.count.setNumber(request, writes.length);
+    for (const [i, { region, offset, data }] of writes.entries()) {
+      const entry = write_one.allocate();
+      write_one.fields.offset.setNumber(entry, offset);
+      write_one.fields.region.set(entry, region);
+      write_one.fields.count.set(entry, data.length);
+      entry.bytes.set(data, write_one.fields.data.offset);
+      request.bytes.set(entry.bytes, write_multi.size + i * write_one.size);
+    }
+    this.#connection.post("REGION_WRITE_MULTI", write_multi.size + writes.length * write_one.size);
+  }
+
+  #pumpOnce(poller: NativePoller): void {
+    const started = poller.start(POLLIN, PUMP_WAIT_MS, false, (result) => {
+      if (this.#pump !== poller || this.#closed) return;
+      try {
+        if (result > 0) this.#connection.serveMemory();
+      } catch {
+        // The server has gone: the next request says so to somebody who can do something about it.
+        this.#stopPump();
+        return;
+      }
+      this.#pumpOnce(poller);
+    });
+    if (started < 0) this.#stopPump();
+  }
+
+  #stopPump(): void {
+    this.#pump?.close();
+    this.#pump = undefined;
+  }
+
+  #checkAccess(operation: string, index: number, offset: number, length: number): void {
+    const region = this.#regions.get(index) ?? this.regionInfo(index);
+    if (this.#closed) this.#requireOpen(operation);
+    if (!Number.isInteger(offset) || offset < 0 || offset + length > region.size) {
+      throw argumentError(`${operation} of region ${index}`, "offset", offset, `0 to ${region.size - length}`);
+    }
+  }
+
+  #short(operation: string, got: number, wanted: number): VfioError {
+    return systemError(-5, operation, {
+      subject: this.address,
+      message: `${operation} on ${this.address}: ${got} bytes transferred instead of ${wanted}`,
+    });
+  }
+
+  #requireOpen(operation: string): void {
+    if (this.#closed) throw closedError(operation, this.address);
+  }
+
+  #requireIndex(what: string, index: number, count: number): void {
+    if (!Number.isInteger(index) || index < 0 || index >= count) {
+      throw argumentError(this.address, `${what} index`, index, count === 0 ? "none" : `0 to ${count - 1}`);
+    }
+  }
+}

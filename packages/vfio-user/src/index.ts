@@ -1,0 +1,23 @@
+export { VfioUserMode } from "./client/vfio-user-mode";
+export { VfioUserBackend } from "./client/vfio-user-backend";
+export type { ModelConnection, VfioUserOptions } from "./client/vfio-user-backend";
+export { VfioUserDevice } from "./client/vfio-user-device";
+export type { PostedWrite } from "./client/vfio-user-device";
+
+export { PciIrq, PciRegion } from "./server/device-model";
+export type {
+  DeviceHost,
+  DeviceModel,
+  DmaFault,
+  DmaSpace,
+  ModelIrq,
+  ModelRegion,
+  ModelRegionMemory,
+} from "./server/device-model";
+export { ListeningSocket } from "./server/listening-socket";
+export { ModelWorker } from "./server/model-worker";
+export type { ModelWorkerOptions } from "./server/model-worker";
+export { serveConnection } from "./server/serve-connection";
+export { serveSocket } from "./server/serve-socket";
+export { ServedDevice } from "./server/served-device";
+export type { ServedDeviceOptions } from "./server/served-device";

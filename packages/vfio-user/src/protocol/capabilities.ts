@@ -1,0 +1,87 @@
+import { MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_DMA_MAPS, MAX_MESSAGE_FDS, PAGE_SIZES } from "./limits";
+
+/** What one end tells the other in VFIO_USER_VERSION. */
+export interface Capabilities {
+  /** Descriptors that the sender takes with one message. */
+  readonly maxMessageFds: number;
+  /** Data bytes of one region or DMA access that the sender takes. */
+  readonly maxDataTransfer: number;
+  readonly maxDmaMaps: number;
+  /** Page sizes of DMA maps, or'ed. */
+  readonly pageSizes: number;
+  /** VFIO_USER_REGION_WRITE_MULTI is served. */
+  readonly writeMultiple: boolean;
+}
+
+/** What this implementation tells its peers. */
+export const OWN_CAPABILITIES: Capabilities = {
+  maxMessageFds: MAX_MESSAGE_FDS,
+  maxDataTransfer: MAX_DATA_TRANSFER,
+  maxDmaMaps: MAX_DMA_MAPS,
+  pageSizes: PAGE_SIZES,
+  writeMultiple: true,
+};
+
+interface NumberCapability {
+  readonly key: "max_msg_fds" | "max_data_xfer_size" | "max_dma_maps" | "pgsizes";
+  readonly property: "maxMessageFds" | "maxDataTransfer" | "maxDmaMaps" | "pageSizes";
+  /** What the specification lets the receiver assume when the sender says nothing. */
+  readonly absent: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+const NUMBERS: readonly NumberCapability[] = [
+  { key: "max_msg_fds", property: "maxMessageFds", absent: 1, min: 0, max: 2 ** 31 },
+  { key: "max_data_xfer_size", property: "maxDataTransfer", absent: 1024 * 1024, min: 1, max: 2 ** 40 },
+  { key: "max_dma_maps", property: "maxDmaMaps", absent: 65_535, min: 0, max: 2 ** 40 },
+  { key: "pgsizes", property: "pageSizes", absent: 4096, min: 1, max: Number.MAX_SAFE_INTEGER },
+];
+
+/** The JSON text of a message, with its terminating NUL. */
+export function encodeCapabilities(capabilities: Capabilities): Uint8Array {
+  const values: Record<string, number | boolean> = {};
+  for (const { key, property } of NUMBERS) values[key] = capabilities[property];
+  values["write_multiple"] = capabilities.writeMultiple;
+  return new TextEncoder().encode(`${JSON.stringify({ capabilities: values })}\0`);
+}
+
+/**
+ * Reads what a peer sent. No text at all gives the specification's defaults; unknown names are ignored. A string says
+ * what is wrong.
+ */
+export function decodeCapabilities(text: Uint8Array): Capabilities | string {
+  const values = capabilityObject(text);
+  if (typeof values === "string") return values;
+  const numbers: Partial<Record<NumberCapability["property"], number>> = {};
+  for (const { key, property, absent, min, max } of NUMBERS) {
+    const value = values[key] ?? absent;
+    if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
+      return `${key} is ${JSON.stringify(value)}, an integer from ${min} to ${max} wanted`;
+    }
+    numbers[property] = value;
+  }
+  const writeMultiple = values["write_multiple"] ?? false;
+  if (typeof writeMultiple !== "boolean") return "write_multiple is no boolean";
+  return { ...(numbers as Record<NumberCapability["property"], number>), writeMultiple };
+}
+
+function capabilityObject(text: Uint8Array): Readonly<Record<string, unknown>> | string {
+  if (text.length === 0) return {};
+  if (text.length > MAX_CAPABILITIES_TEXT)
+    return `${text.length} bytes of JSON, at most ${MAX_CAPABILITIES_TEXT} taken`;
+  if (text.indexOf(0) !== text.length - 1) return "the JSON text does not end with its only NUL";
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
+  } catch {
+    return "the text is no JSON";
+  }
+  if (!isObject(parsed)) return "the JSON value is no object";
+  const capabilities = parsed["capabilities"] ?? {};
+  return isObject(capabilities) ? capabilities : "capabilities is no object";
+}
+
+function isObject(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,170 @@
+import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core";
+import { HEADER_SIZE, MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
+import * as structs from "./structs";
+
+/** What follows the fixed part of a body. */
+export type Tail =
+  | { readonly kind: "none" }
+  /** `count` records of `size` bytes each, at most `max` records; as many as `field` says. */
+  | { readonly kind: "counted"; readonly field: U32Field | U64Field; readonly size: number; readonly max: number }
+  /** Anything from 0 to `max` bytes: the message's size tells. */
+  | { readonly kind: "open"; readonly max: number };
+
+/** One direction of a command: the layout of its body, and how many descriptors may come with it. */
+export interface Shape {
+  readonly fixed: StructLayout;
+  readonly tail: Tail;
+  readonly minFds: number;
+  readonly maxFds: number;
+}
+
+export interface Command {
+  readonly name: string;
+  readonly number: number;
+  readonly from: "client" | "server";
+  readonly request: Shape;
+  readonly reply: Shape;
+}
+
+const NONE: Tail = { kind: "none" };
+const open = (max: number): Tail => ({ kind: "open", max });
+const bytes = (field: U32Field | U64Field): Tail => ({ kind: "counted", field, size: 1, max: MAX_DATA_TRANSFER });
+
+function shape(fixed: StructLayout, tail: Tail = NONE, maxFds = 0, minFds = 0): Shape {
+  return { fixed, tail, minFds, maxFds };
+}
+
+/** Most bytes of a capability chain, of a feature's data: far above what any device has. */
+const MAX_CHAIN = 64 * 1024;
+
+const { region_access, dma_access, write_multi, mig_data } = structs;
+
+/** Every command of the protocol, under the specification's name without its prefix VFIO_USER_. */
+export const Commands = {
+  VERSION: {
+    number: 1,
+    from: "client",
+    request: shape(structs.version, open(MAX_CAPABILITIES_TEXT)),
+    reply: shape(structs.version, open(MAX_CAPABILITIES_TEXT)),
+  },
+  DMA_MAP: { number: 2, from: "client", request: shape(structs.dma_map, NONE, 1), reply: shape(structs.nothing) },
+  DMA_UNMAP: {
+    number: 3,
+    from: "client",
+    request: shape(structs.dma_unmap, open(24)),
+    reply: shape(structs.dma_unmap, open(MAX_CHAIN)),
+  },
+  DEVICE_GET_INFO: {
+    number: 4,
+    from: "client",
+    request: shape(structs.device_info),
+    reply: shape(structs.device_info),
+  },
+  DEVICE_GET_REGION_INFO: {
+    number: 5,
+    from: "client",
+    request: shape(structs.region_info),
+    reply: shape(structs.region_info, open(MAX_CHAIN), 1),
+  },
+  DEVICE_GET_REGION_IO_FDS: {
+    number: 6,
+    from: "client",
+    request: shape(structs.region_io_fds),
+    reply: shape(structs.region_io_fds, open(MAX_CHAIN), MAX_MESSAGE_FDS),
+  },
+  DEVICE_GET_IRQ_INFO: { number: 7, from: "client", request: shape(structs.irq_info), reply: shape(structs.irq_info) },
+  DEVICE_SET_IRQS: {
+    number: 8,
+    from: "client",
+    request: shape(structs.irq_set, open(MAX_CHAIN), MAX_MESSAGE_FDS),
+    reply: shape(structs.nothing),
+  },
+  REGION_READ: {
+    number: 9,
+    from: "client",
+    request: shape(region_access),
+    reply: shape(region_access, bytes(region_access.fields.count)),
+  },
+  REGION_WRITE: {
+    number: 10,
+    from: "client",
+    request: shape(region_access, bytes(region_access.fields.count)),
+    reply: shape(region_access),
+  },
+  DMA_READ: {
+    number: 11,
+    from: "server",
+    request: shape(dma_access),
+    reply: shape(dma_access, bytes(dma_access.fields.count)),
+  },
+  DMA_WRITE: {
+    number: 12,
+    from: "server",
+    request: shape(dma_access, bytes(dma_access.fields.count)),
+    // The specification has a reply count of 4 bytes, libvfio-user one of 8, and QEMU answers with the header alone.
+    reply: shape(structs.nothing, open(dma_access.size)),
+  },
+  DEVICE_RESET: { number: 13, from: "client", request: shape(structs.nothing), reply: shape(structs.nothing) },
+  /** Of an early version; its number is not used again. */
+  DIRTY_PAGES: {
+    number: 14,
+    from: "client",
+    request: shape(structs.nothing, open(MAX_CHAIN)),
+    reply: shape(structs.nothing, open(MAX_CHAIN)),
+  },
+  REGION_WRITE_MULTI: {
+    number: 15,
+    from: "client",
+    request: shape(write_multi, {
+      kind: "counted",
+      field: write_multi.fields.count,
+      size: structs.write_one.size,
+      max: MAX_MULTI_WRITES,
+    }),
+    reply: shape(write_multi),
+  },
+  DEVICE_FEATURE: {
+    number: 16,
+    from: "client",
+    request: shape(structs.device_feature, open(MAX_CHAIN)),
+    reply: shape(structs.device_feature, open(MAX_CHAIN)),
+  },
+  MIG_DATA_READ: {
+    number: 17,
+    from: "client",
+    request: shape(mig_data),
+    reply: shape(mig_data, bytes(mig_data.fields.size)),
+  },
+  MIG_DATA_WRITE: {
+    number: 18,
+    from: "client",
+    request: shape(mig_data, bytes(mig_data.fields.size)),
+    reply: shape(structs.nothing),
+  },
+} as const satisfies Readonly<Record<string, Omit<Command, "name">>>;
+
+export type CommandName = keyof typeof Commands;
+
+const BY_NUMBER: readonly (Command | undefined)[] = (() => {
+  const table: (Command | undefined)[] = [];
+  for (const [name, command] of Object.entries(Commands)) table[command.number] = { name, ...command };
+  return table;
+})();
+
+/** The command with this number; undefined when the protocol has none. */
+export function commandOf(number: number): Command | undefined {
+  return BY_NUMBER[number];
+}
+
+/** `VFIO_USER_DMA_MAP` for 2. */
+export function commandName(number: number): string {
+  const command = commandOf(number);
+  return command === undefined ? `vfio-user command ${number}` : `VFIO_USER_${command.name}`;
+}
+
+/** Bytes of the longest message with this shape. */
+export function longestMessage(shape: Shape): number {
+  const { tail } = shape;
+  const tailBytes = tail.kind === "none" ? 0 : tail.kind === "open" ? tail.max : tail.size * tail.max;
+  return HEADER_SIZE + shape.fixed.size + tailBytes;
+}

@@ -1,0 +1,28 @@
+/** Numbers of the vfio-user specification and of the peers that matter (QEMU's hw/vfio-user/protocol.h). */
+
+/** Bytes of the header of every message. */
+export const HEADER_SIZE = 16;
+
+/** The version spoken here. QEMU's client refuses a reply with a higher minor version than its own 0. */
+export const VERSION = { major: 0, minor: 0 } as const;
+
+/** Most data bytes of one region or DMA access that we take (capability `max_data_xfer_size`; the specification's default). */
+export const MAX_DATA_TRANSFER = 1024 * 1024;
+
+/** Most descriptors we take with one message (capability `max_msg_fds`). QEMU refuses to hear of more than 16. */
+export const MAX_MESSAGE_FDS = 16;
+
+/** Most DMA maps at a time (capability `max_dma_maps`; the specification's default, and QEMU's). */
+export const MAX_DMA_MAPS = 65_535;
+
+/** Supported page sizes of a DMA map, or'ed (capability `pgsizes`; the specification's default). */
+export const PAGE_SIZES = 4096;
+
+/** Most bytes of the capabilities' JSON text that we take; a few hundred are usual. */
+export const MAX_CAPABILITIES_TEXT = 16 * 1024;
+
+/** Most writes in one VFIO_USER_REGION_WRITE_MULTI (QEMU's VFIO_USER_MULTI_MAX). */
+export const MAX_MULTI_WRITES = 200;
+
+/** Bytes of the longest message we take: a transfer of {@link MAX_DATA_TRANSFER} with its header and fields. */
+export const MAX_MESSAGE_SIZE = HEADER_SIZE + 32 + MAX_DATA_TRANSFER;

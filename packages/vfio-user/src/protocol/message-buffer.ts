@@ -1,0 +1,76 @@
+import type { StructView } from "@vfio-selftests/core";
+import { HEADER_SIZE } from "./limits";
+import { header } from "./structs";
+
+/** Part of a message's storage, as a view that structure fields read and write. */
+function viewFrom(storage: ArrayBuffer, offset: number): StructView {
+  return {
+    bytes: new Uint8Array(storage, offset),
+    u8: new Uint8Array(storage, offset),
+    u16: new Uint16Array(storage, offset),
+    u32: new Uint32Array(storage, offset),
+    s32: new Int32Array(storage, offset),
+    u64: new BigUint64Array(storage, offset),
+  };
+}
+
+/** Storage for one message at a time: the fields of its header and of its body, without a copy. */
+export class MessageBuffer {
+  /** The whole storage; the message lies at its start. */
+  readonly bytes: Uint8Array;
+  readonly header: StructView;
+  readonly body: StructView;
+  /** Short prefixes of `bytes` by length: hot paths send them without making a view each time. */
+  readonly #prefixes: Uint8Array[] = [];
+
+  /** `capacity` in bytes, header included. */
+  constructor(capacity: number) {
+    const storage = new ArrayBuffer((capacity + 7) & ~7);
+    this.bytes = new Uint8Array(storage);
+    this.header = viewFrom(storage, 0);
+    this.body = viewFrom(storage, HEADER_SIZE);
+  }
+
+  get id(): number {
+    return header.fields.message_id.get(this.header);
+  }
+
+  get command(): number {
+    return header.fields.command.get(this.header);
+  }
+
+  get size(): number {
+    return header.fields.message_size.get(this.header);
+  }
+
+  get flags(): number {
+    return header.fields.flags.get(this.header);
+  }
+
+  /** Positive errno of an error reply. */
+  get error(): number {
+    return header.fields.error.get(this.header);
+  }
+
+  /** Fills the header in. `bodyLength` in bytes. */
+  setHeader(id: number, command: number, flags: number, bodyLength: number, error = 0): void {
+    const { fields } = header;
+    fields.message_id.set(this.header, id);
+    fields.command.set(this.header, command);
+    fields.message_size.set(this.header, HEADER_SIZE + bodyLength);
+    fields.flags.set(this.header, flags);
+    fields.error.set(this.header, error);
+  }
+
+  /** The message as its header's size says. */
+  message(): Uint8Array {
+    const { size } = this;
+    if (size > 256) return this.bytes.subarray(0, size);
+    return (this.#prefixes[size] ??= this.bytes.subarray(0, size));
+  }
+
+  /** Zeroes the first `length` bytes of the body. */
+  clearBody(length: number): void {
+    this.body.bytes.fill(0, 0, length);
+  }
+}

@@ -1,0 +1,173 @@
+import { native } from "@vfio-selftests/native";
+import { constants } from "node:os";
+import { HEADER_SIZE, MAX_MESSAGE_FDS, MAX_MESSAGE_SIZE } from "../protocol/limits";
+import { MessageBuffer } from "../protocol/message-buffer";
+
+const { EINTR, EAGAIN, ETIMEDOUT } = constants.errno;
+
+/** What {@link MessageSocket.next} found. */
+export type Arrival =
+  /** A whole message is in `input`. */
+  | "message"
+  /** No whole message came in time; what came of it is kept. */
+  | "timeout"
+  /** The peer has closed, or the connection is broken. */
+  | "closed"
+  /** The header's size is impossible, so nothing that follows can be understood. The header is in `input`. */
+  | "malformed";
+
+/** Bytes asked for at once when no message has begun: several short messages then cost one system call. */
+const READ_AHEAD = 4096;
+
+interface ArrivedFds {
+  /** Where the message they belong to begins in the input. */
+  readonly position: number;
+  readonly fds: number[];
+  readonly truncated: boolean;
+}
+
+/**
+ * vfio-user's framing on a Unix stream socket: whole messages with their file descriptors.
+ *
+ * Which message descriptors belong to follows from unix(7): a receive never goes past data that came with descriptors,
+ * so those it brings were sent with the last message that begins in what it brought.
+ */
+export class MessageSocket {
+  /** The current message, valid until the next call of {@link next}. */
+  readonly input: MessageBuffer;
+  readonly #capacity: number;
+  readonly #fd: number;
+  readonly #fresh: Uint8Array;
+  /** Bytes received, from the start of `input`. */
+  #have = 0;
+  /** Bytes of the current message. */
+  #current = 0;
+  #arrivedFds: ArrivedFds[] = [];
+  #closed = false;
+
+  /** Takes ownership of `fd`. `capacity`: bytes of the longest message accepted. */
+  constructor(fd: number, capacity = MAX_MESSAGE_SIZE) {
+    this.#fd = fd;
+    this.#capacity = capacity;
+    this.input = new MessageBuffer(Math.max(capacity, READ_AHEAD));
+    this.#fresh = this.input.bytes.subarray(0, READ_AHEAD);
+  }
+
+  get fd(): number {
+    return this.#fd;
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** True when a message, or a part of one, was received but not yet given out. */
+  get buffered(): boolean {
+    return this.#have > this.#current;
+  }
+
+  /**
+   * Gives up the current message and waits for the next one: spins for at most `spinMicroseconds`, then blocks for at
+   * most `timeoutMs`.
+   */
+  next(spinMicroseconds: number, timeoutMs: number): Arrival {
+    if (this.#closed) return "closed";
+    if (this.#current > 0) this.#dropCurrent();
+    for (;;) {
+      if (this.#have >= HEADER_SIZE) {
+        const size = this.input.size;
+        if (size < HEADER_SIZE || size > this.#capacity) return "malformed";
+        if (this.#have >= size) {
+          this.#current = size;
+          return "message";
+        }
+      }
+      const received = native.receiveMessage(
+        this.#fd,
+        this.#window(),
+        MAX_MESSAGE_FDS,
+        spinMicroseconds,
+        timeoutMs,
+        false,
+      );
+      const { length } = received;
+      if (length > 0) {
+        const from = this.#have;
+        this.#have += length;
+        if (received.fds.length > 0 || received.fdsTruncated) {
+          this.#arrivedFds.push({
+            position: this.#lastBeginning(from),
+            fds: received.fds,
+            truncated: received.fdsTruncated,
+          });
+        }
+      } else if (length === -ETIMEDOUT || length === -EAGAIN || length === -EINTR) {
+        return "timeout";
+      } else {
+        return "closed";
+      }
+    }
+  }
+
+  /** The descriptors that came with the current message, which the caller then owns; undefined when too many came. */
+  takeFds(): number[] | undefined {
+    if (this.#arrivedFds.length === 0) return [];
+    const mine = this.#arrivedFds.filter(({ position }) => position < this.#current);
+    this.#arrivedFds = this.#arrivedFds.filter(({ position }) => position >= this.#current);
+    const fds = mine.flatMap((arrived) => arrived.fds);
+    if (!mine.some(({ truncated }) => truncated)) return fds;
+    for (const fd of fds) native.close(fd);
+    return undefined;
+  }
+
+  /** Sends one message; 0 or `-errno`. Blocks for at most `timeoutMs` when the peer does not read. */
+  send(message: Uint8Array, fds: number[], timeoutMs: number): number {
+    const result = native.sendMessage(this.#fd, [message], fds, timeoutMs);
+    return result < 0 ? result : 0;
+  }
+
+  /** Closes the socket and every descriptor not taken. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const { fds } of this.#arrivedFds) for (const fd of fds) native.close(fd);
+    this.#arrivedFds = [];
+    native.close(this.#fd);
+  }
+
+  /** Where the next bytes go: no further than the message that has begun, so that short ones never pile up. */
+  #window(): Uint8Array {
+    if (this.#have === 0) return this.#fresh;
+    const end = this.#have < HEADER_SIZE ? READ_AHEAD : this.input.size;
+    return this.input.bytes.subarray(this.#have, end);
+  }
+
+  /** The start of the last message that begins before the end of the input; the first one's when none begins at `from` or later. */
+  #lastBeginning(from: number): number {
+    let start = 0;
+    for (;;) {
+      const sizeAt = start + 4;
+      if (start + HEADER_SIZE > this.#have) return start;
+      const { bytes } = this.input;
+      const size =
+        bytes[sizeAt]! + bytes[sizeAt + 1]! * 0x100 + bytes[sizeAt + 2]! * 0x1_0000 + bytes[sizeAt + 3]! * 0x100_0000;
+      const end = start + size;
+      if (size < HEADER_SIZE || end >= this.#have) return start;
+      start = end;
+    }
+  }
+
+  #dropCurrent(): void {
+    const dropped = this.#current;
+    this.input.bytes.copyWithin(0, dropped, this.#have);
+    this.#have -= dropped;
+    this.#current = 0;
+    if (this.#arrivedFds.length === 0) return;
+    const kept: ArrivedFds[] = [];
+    for (const arrived of this.#arrivedFds) {
+      if (arrived.position >= dropped) kept.push({ ...arrived, position: arrived.position - dropped });
+      else for (const fd of arrived.fds) native.close(fd);
+    }
+    this.#arrivedFds = kept;
+  }
+}
