@@ -1,0 +1,146 @@
+#!/bin/sh
+# First process of the lab's guest. The kernel starts it from the shared root file system, with LAB_RUN in its
+# environment: the folder on the host that holds `plan.sh` (shell variables) and `command.sh` (what to run).
+# Everything here is POSIX shell and the userland of any distribution, because that is what the host offers.
+#
+# The host speaks with it through virtio-serial ports, found by name:
+#   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>"
+#   lab.stdin    the command's standard input, when the plan asks for it
+#   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
+
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+
+power_off() {
+  sync
+  echo "$1" >&3
+  # The host ends the VM as soon as it has read that line; this is for a host that does not.
+  sleep 600
+  echo o >/proc/sysrq-trigger
+  sleep 600
+}
+
+fail() {
+  echo "lab: $1" >/dev/console
+  power_off "failed $1"
+}
+
+mount_once() {
+  [ -d "$4" ] || mkdir -p "$4" || return
+  mount -t "$1" -o "$2" "$3" "$4"
+}
+
+mount -t proc proc /proc
+mount -t sysfs sys /sys
+[ -e /dev/console ] || mount -t devtmpfs dev /dev
+
+# /tmp or /run may hold this folder and is about to be covered.
+mkdir /dev/lab
+cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || echo "lab: cannot read $LAB_RUN" >/dev/console
+. /dev/lab/plan.sh
+
+mount -t debugfs debug /sys/kernel/debug
+[ -d /sys/fs/cgroup ] && mount -t cgroup2 cgroup /sys/fs/cgroup
+mount_once devpts gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+ln -sf pts/ptmx /dev/ptmx
+mount_once tmpfs mode=1777 shm /dev/shm
+mount_once hugetlbfs pagesize=2M huge2m /dev/hugepages
+mount_once hugetlbfs pagesize=1G huge1g /dev/hugepages-1G
+for folder in $LAB_TMPFS; do mount_once tmpfs mode=1777 tmp "$folder"; done
+[ -d /run ] && mkdir -p /run/lock
+ln -sf /proc/self/fd /dev/fd
+ln -sf /proc/self/fd/0 /dev/stdin
+ln -sf /proc/self/fd/1 /dev/stdout
+ln -sf /proc/self/fd/2 /dev/stderr
+echo vfio-lab >/proc/sys/kernel/hostname
+ip link set lo up 2>/dev/null || ifconfig lo up
+
+port() {
+  for entry in /sys/class/virtio-ports/*; do
+    if [ -r "$entry/name" ] && read -r name <"$entry/name" && [ "$name" = "$1" ]; then
+      echo "/dev/${entry##*/}"
+      return
+    fi
+  done
+}
+
+# The ports appear one by one a moment after the virtio device; control is the last one on the command line.
+tries=0
+while control=$(port lab.control) && [ -z "$control" ] && [ $tries -lt 100 ]; do
+  tries=$((tries + 1))
+  sleep 0.1
+done
+exec 3<>"$control"
+
+devices=""
+for slot in $LAB_BIND; do
+  found=""
+  # A slot is a path below the root bus; "*" stands for the bus number that the firmware chose.
+  for device in /sys/devices/pci0000:00/$slot; do
+    [ -e "$device/vendor" ] || continue
+    found=yes
+    address=${device##*/}
+    if [ -e "$device/driver" ]; then echo "$address" >"$device/driver/unbind"; fi
+    echo vfio-pci >"$device/driver_override"
+    echo "$address" >/sys/bus/pci/drivers_probe
+    case $(readlink "$device/driver") in
+      */vfio-pci) devices="$devices${devices:+ }$address" ;;
+      *) fail "the guest could not bind $address to vfio-pci" ;;
+    esac
+  done
+  [ -n "$found" ] || fail "the guest has no PCI device at $slot"
+done
+export LAB_DEVICES="$devices"
+
+{
+  while read -r word first second <&3; do
+    case $word in
+      signal)
+        tries=0
+        while [ ! -s /dev/lab/pid ] && [ $tries -lt 100 ]; do
+          tries=$((tries + 1))
+          sleep 0.1
+        done
+        read -r leader </dev/lab/pid && kill -s "$first" -- "-$leader"
+        ;;
+      size) stty -F /dev/hvc0 rows "$first" cols "$second" ;;
+    esac
+  done
+} &
+control_reader=$!
+
+echo "ready $(cut -d' ' -f1 /proc/uptime)" >&3
+
+# The command is started in the foreground: a shell makes background commands ignore SIGINT.
+if [ "$LAB_MODE" = shell ]; then
+  setsid -c sh /dev/lab/command.sh <>/dev/hvc0 >&0 2>&1
+  power_off "exit $?"
+fi
+
+# Pipes in between, because a port can be opened only once, and commands do reopen /dev/stdout.
+mkfifo /dev/lab/out /dev/lab/err /dev/lab/in
+exec 5>"$(port lab.stdout)" 6>"$(port lab.stderr)"
+cat /dev/lab/out >&5 3<&- &
+out_relay=$!
+cat /dev/lab/err >&6 3<&- &
+err_relay=$!
+if [ "$LAB_STDIN" = yes ]; then
+  cat "$(port lab.stdin)" >/dev/lab/in 3<&- 5>&- 6>&- &
+  in_relay=$!
+  input=/dev/lab/in
+else
+  in_relay=""
+  input=/dev/null
+fi
+setsid sh /dev/lab/command.sh <$input >/dev/lab/out 2>/dev/lab/err 3<&- 5>&- 6>&-
+status=$?
+
+# What the command left running would hold the pipes open: end all but kernel threads and our own.
+for process in /proc/[0-9]*; do
+  pid=${process#/proc/}
+  case " 1 $out_relay $err_relay $control_reader " in *" $pid "*) continue ;; esac
+  [ -n "$(readlink "$process/exe")" ] && kill -9 "$pid" 2>/dev/null
+done
+wait $out_relay $err_relay
+printf %s "$LAB_END_MARK" >&5
+printf %s "$LAB_END_MARK" >&6
+power_off "exit $status"

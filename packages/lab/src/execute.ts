@@ -1,0 +1,81 @@
+import { VfioError } from "@vfio-selftests/core";
+import { createWriteStream } from "node:fs";
+import { createInterface } from "node:readline";
+import { childExit, killChild, startChild } from "./child-process";
+import type { LabHost } from "./host";
+
+/** Lines of a failed program's output that its error message repeats. */
+const QUOTED_LINES = 20;
+
+export interface ExecuteOptions {
+  cwd?: string;
+  env?: NodeJS.ProcessEnv;
+  signal?: AbortSignal | undefined;
+  /** Called with each line of output, standard error included. */
+  onLine?: (line: string) => void;
+  /** The whole output goes here too. */
+  logFile?: string;
+  /** Milliseconds; the program is ended after that. Default: no limit. */
+  timeoutMs?: number;
+  remedy?: string;
+}
+
+/** Runs a program to its end and returns its standard output. Fails with its last lines of output. */
+export async function execute(
+  host: LabHost,
+  command: readonly string[],
+  options: ExecuteOptions = {},
+): Promise<string> {
+  options.signal?.throwIfAborted();
+  const child = startChild(host, command, {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...host.env, LC_ALL: "C", ...options.env },
+    ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
+  });
+  const log = options.logFile === undefined ? undefined : createWriteStream(options.logFile);
+  const stdout: string[] = [];
+  const last: string[] = [];
+  for (const [stream, keep] of [
+    [child.stdout, true],
+    [child.stderr, false],
+  ] as const) {
+    if (stream === null) continue;
+    createInterface({ input: stream }).on("line", (line) => {
+      if (keep) stdout.push(line);
+      last.push(line);
+      if (last.length > QUOTED_LINES) last.shift();
+      log?.write(`${line}\n`);
+      options.onLine?.(line);
+    });
+  }
+  const end = (): void => {
+    killChild(child);
+  };
+  let timedOut = false;
+  const timer =
+    options.timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => {
+          timedOut = true;
+          end();
+        }, options.timeoutMs);
+  options.signal?.addEventListener("abort", end);
+  try {
+    const exit = await childExit(child);
+    options.signal?.throwIfAborted();
+    if (exit.code === 0) return stdout.join("\n");
+    const name = command[0] ?? "";
+    const why = timedOut ? `no end after ${options.timeoutMs ?? 0} ms` : exit.description;
+    const output = last.length === 0 ? "" : `\n${last.map((line) => `  | ${line}`).join("\n")}`;
+    const where = options.logFile === undefined ? "" : `\n  Full output: ${options.logFile}`;
+    throw new VfioError(`${name} failed: ${why}${output}${where}`, {
+      code: "ERR_LAB_PROGRAM_FAILED",
+      operation: name,
+      ...(options.remedy === undefined ? {} : { remedy: options.remedy }),
+    });
+  } finally {
+    clearTimeout(timer);
+    options.signal?.removeEventListener("abort", end);
+    log?.end();
+  }
+}

@@ -1,0 +1,33 @@
+import { statfsSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import { join } from "node:path";
+
+/** Everything of the machine that the lab depends on, so that a test can replace it. */
+export interface LabHost {
+  readonly env: NodeJS.ProcessEnv;
+  readonly uid: number;
+  readonly gid: number;
+  readonly cpus: number;
+  /** In front of every system path that is read (`/etc/apt`, `/dev/kvm`, `/proc`): empty, or a folder of a test. */
+  readonly root: string;
+  /** Bytes free for this user in the file system that holds `path`, which exists. */
+  freeBytes(path: string): number;
+}
+
+export function thisHost(): LabHost {
+  return {
+    env: process.env,
+    uid: process.getuid?.() ?? 0,
+    gid: process.getgid?.() ?? 0,
+    cpus: availableParallelism(),
+    root: "",
+    freeBytes: (path) => {
+      const { bavail, bsize } = statfsSync(path);
+      return bavail * bsize;
+    },
+  };
+}
+
+export function systemPath(host: LabHost, path: string): string {
+  return host.root === "" ? path : join(host.root, path);
+}

@@ -1,0 +1,11 @@
+export { LAB_DEVICES, deviceUsage, parseDevices, type LabDevice, type PlacedDevice } from "./devices";
+export { DEFAULT_DEVICES, DEFAULT_IOMMU, type LabMachineOptions, type LabResult } from "./guest-run";
+export { thisHost, type LabHost } from "./host";
+export { LAB_IOMMUS, parseIommu, type LabIommu } from "./iommus";
+export { readLabState, requireLabState, type LabState } from "./lab-state";
+export { labCache, type LabCache } from "./cache";
+export { TextProgress, silentProgress, type Progress } from "./progress";
+export type { HugePages } from "./qemu-arguments";
+export { runInLab, type LabRunOptions } from "./run";
+export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup";
+export { shellInLab, type LabShellOptions } from "./shell";

@@ -1,0 +1,86 @@
+/** How a set-up tells what it is doing. */
+export interface Progress {
+  /** A step begins; the one before has ended. */
+  step(title: string): void;
+  /** What the step is at, such as the file being compiled. Frequent. */
+  detail(text: string): void;
+  /** The step has ended; `summary` says with what. */
+  done(summary: string): void;
+}
+
+export const silentProgress: Progress = {
+  step: () => undefined,
+  detail: () => undefined,
+  done: () => undefined,
+};
+
+interface TextOutput {
+  isTTY?: boolean;
+  columns?: number;
+  write(text: string): unknown;
+}
+
+/** Redraw period of the live line, milliseconds: the elapsed seconds tick. */
+const TICK_MS = 500;
+
+/** Writes progress to a terminal as one live line a step with the elapsed seconds, elsewhere (CI, a file) as plain lines. */
+export class TextProgress implements Progress, Disposable {
+  readonly #output: TextOutput;
+  readonly #live: boolean;
+  #title = "";
+  #detail = "";
+  #started = 0;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(output: TextOutput = process.stderr, options: { live?: boolean } = {}) {
+    this.#output = output;
+    this.#live = options.live ?? (output.isTTY === true && process.env["CI"] === undefined);
+  }
+
+  step(title: string): void {
+    this.#stop();
+    this.#title = title;
+    this.#detail = "";
+    this.#started = performance.now();
+    if (!this.#live) {
+      this.#output.write(`${title} ...\n`);
+      return;
+    }
+    this.#draw();
+    this.#timer = setInterval(() => {
+      this.#draw();
+    }, TICK_MS).unref();
+  }
+
+  detail(text: string): void {
+    this.#detail = text;
+  }
+
+  done(summary: string): void {
+    const line = `${this.#title}: ${summary} (${this.#seconds()} s)`;
+    this.#stop();
+    this.#output.write(`${line}\n`);
+  }
+
+  /** Leaves the terminal clean when a set-up failed in the middle of a step. */
+  [Symbol.dispose](): void {
+    this.#stop();
+  }
+
+  #seconds(): string {
+    const seconds = (performance.now() - this.#started) / 1000;
+    return seconds < 10 ? seconds.toFixed(1) : seconds.toFixed(0);
+  }
+
+  #draw(): void {
+    const line = `${this.#title} ... ${this.#seconds()} s  ${this.#detail}`;
+    this.#output.write(`\r\x1b[K${line.slice(0, (this.#output.columns ?? 80) - 1)}`);
+  }
+
+  #stop(): void {
+    if (this.#timer === undefined) return;
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+    this.#output.write("\r\x1b[K");
+  }
+}

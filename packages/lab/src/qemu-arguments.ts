@@ -1,0 +1,99 @@
+import type { PlacedDevice } from "./devices";
+import type { LabIommu } from "./iommus";
+import type { RunFolder } from "./run-folder";
+
+export type Accelerator = "kvm" | "tcg";
+
+/** Huge pages that the guest reserves at boot. */
+export interface HugePages {
+  readonly gib1: number;
+  readonly mib2: number;
+}
+
+export interface MachineOptions {
+  readonly kernel: string;
+  readonly accelerator: Accelerator;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  readonly hugePages: HugePages;
+  readonly devices: readonly PlacedDevice[];
+  readonly iommu: LabIommu;
+  /** `run`: the command's streams go over ports of their own; `shell`: they are one terminal. */
+  readonly mode: "run" | "shell";
+  /** More kernel parameters, at the end. */
+  readonly kernelParameters: readonly string[];
+}
+
+const ROOT_TAG = "labroot";
+
+/** QEMU's command line, without the program. */
+export function qemuArguments(machine: MachineOptions, folder: RunFolder): string[] {
+  const memory = `${machine.memoryMiB}M`;
+  return [
+    ...["-nodefaults", "-no-user-config", "-display", "none"],
+    // A kernel that panics reboots (panic=-1): then QEMU ends.
+    "-no-reboot",
+    ...["-machine", "q35,kernel-irqchip=split", "-accel", machine.accelerator, "-cpu", "max"],
+    ...["-smp", String(machine.cpus), "-m", memory],
+    // virtiofsd and vfio-user devices map the guest's memory.
+    ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-numa", "node,memdev=ram"],
+    ...["-chardev", socket("serial", folder.file("serial"), folder.file("console.log")), "-serial", "chardev:serial"],
+    ...["-kernel", machine.kernel, "-append", kernelCommandLine(machine, folder)],
+    ...device(...machine.iommu.devices),
+    ...["-chardev", socket("fs", folder.file("fs"))],
+    ...device(`vhost-user-fs-pci,chardev=fs,tag=${ROOT_TAG}`, "virtio-serial-pci"),
+    ...streamPorts(machine.mode).flatMap(({ name, model }) => [
+      ...["-chardev", socket(name, folder.file(name))],
+      ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
+    ]),
+    ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
+  ];
+}
+
+interface StreamPort {
+  readonly name: "stdin" | "stdout" | "stderr" | "terminal" | "control";
+  readonly model: "virtserialport" | "virtconsole";
+}
+
+/** The virtio ports of a mode. Control is the last: when the guest sees it, all are there. */
+export function streamPorts(mode: MachineOptions["mode"]): StreamPort[] {
+  const control: StreamPort = { name: "control", model: "virtserialport" };
+  if (mode === "shell") return [{ name: "terminal", model: "virtconsole" }, control];
+  return [
+    { name: "stdin", model: "virtserialport" },
+    { name: "stdout", model: "virtserialport" },
+    { name: "stderr", model: "virtserialport" },
+    control,
+  ];
+}
+
+function kernelCommandLine(machine: MachineOptions, folder: RunFolder): string {
+  const { hugePages } = machine;
+  return [
+    ...["console=ttyS0", "quiet", "panic=-1"],
+    ...[`root=${ROOT_TAG}`, "rootfstype=virtiofs", "rw"],
+    ...machine.iommu.kernel,
+    // Shared anonymous memory in 2 MiB pages where it can be: a vfio-user device is told each page in a message.
+    "transparent_hugepage_shmem=always",
+    "vfio_pci.enable_sriov=1",
+    ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
+    ...machine.kernelParameters,
+    // The kernel gives unknown parameters to init as its environment, and what follows "--" as its arguments.
+    `LAB_RUN=${folder.path}`,
+    ...["init=/bin/sh", "--", folder.file("init.sh")],
+  ].join(" ");
+}
+
+function device(...devices: readonly string[]): string[] {
+  return devices.flatMap((properties) => ["-device", properties]);
+}
+
+/** A character device that connects to our socket. QEMU wants commas in values doubled. */
+function socket(id: string, path: string, logFile?: string): string {
+  const log = logFile === undefined ? "" : `,logfile=${escapeComma(logFile)}`;
+  return `socket,id=${id},path=${escapeComma(path)}${log}`;
+}
+
+function escapeComma(value: string): string {
+  return value.replaceAll(",", ",,");
+}
