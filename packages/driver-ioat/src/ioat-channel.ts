@@ -1,0 +1,160 @@
+import { PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { FAMILIES } from "./devices";
+import {
+  Chancmd,
+  Chanctrl,
+  ConfigReg,
+  INTRCTRL_MSIX_VECTOR_CONTROL,
+  Reg,
+  STATUS_MASK,
+  Status,
+  XFERCAP_MASK,
+  XFERCAP_SMALLEST,
+  channelErrorNames,
+} from "./registers";
+
+/** A reset takes microseconds; the kernel's driver gives it 200 ms. */
+const RESET_TIMEOUT_MS = 1000;
+const SUSPEND_TIMEOUT_MS = 1000;
+
+const COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interruptDisable;
+const CONTROL = Chanctrl.interruptRearm | Chanctrl.anyErrorAbortEnable | Chanctrl.errorCompletionEnable;
+
+/** The first channel's registers and what is done with them, without any notion of a copy. */
+export class IoatChannel {
+  readonly #bar: Bar;
+  readonly #configErrors: boolean;
+  readonly #resetLosesMsix: boolean;
+
+  constructor(
+    readonly device: PciDevice,
+    /** IOVA of the completion word. */
+    private readonly completion: bigint,
+  ) {
+    this.#bar = device.bar(0);
+    const id = device.config.deviceId;
+    const family = FAMILIES.find(({ devices }) => devices.includes(id));
+    this.#configErrors = family?.configErrors === true && device.config.size > ConfigReg.CHANERR_INT;
+    this.#resetLosesMsix = family?.resetLosesMsix ?? false;
+  }
+
+  /** Bytes that one descriptor may move. */
+  get maximumTransfer(): number {
+    const xfercap = this.#bar.read8(Reg.XFERCAP) & XFERCAP_MASK;
+    if (xfercap < XFERCAP_SMALLEST) {
+      const message = `${this.device.address}: XFERCAP is ${xfercap}, at least ${XFERCAP_SMALLEST} expected`;
+      throw new VfioError(message, { code: "EIO", operation: "ioat create", subject: this.device.address });
+    }
+    return 2 ** xfercap;
+  }
+
+  /** From any state to one in which `start` works; nothing is in progress afterwards. */
+  bringUp(): void {
+    this.device.config.command = COMMAND;
+    this.#resetOrReplace();
+    this.#bar.write8(Reg.INTRCTRL, INTRCTRL_MSIX_VECTOR_CONTROL);
+    this.#bar.write64(Reg.CHANCMP, this.completion);
+    this.#bar.write16(Reg.CHANCTRL, CONTROL);
+  }
+
+  /** Stops everything. */
+  bringDown(): void {
+    this.#resetOrReplace();
+  }
+
+  /** Interrupts once more. */
+  rearmInterrupt(): void {
+    this.#bar.write16(Reg.CHANCTRL, CONTROL);
+  }
+
+  /** Does the descriptor at `address` and those it links to, `count` in all. */
+  start(address: bigint, count: number): void {
+    this.#bar.write64(Reg.CHAINADDR, address);
+    this.#bar.write16(Reg.DMACOUNT, count);
+  }
+
+  get status(): number {
+    return this.#bar.read32(Reg.CHANSTS) & STATUS_MASK;
+  }
+
+  /** After this the channel touches no memory, and its status is not a left-over `done` when the next copy starts. */
+  suspend(): void {
+    this.#bar.write8(Reg.CHANCMD, Chancmd.suspend);
+    pollUntil(() => this.#isSuspended(), {
+      timeoutMs: SUSPEND_TIMEOUT_MS,
+      what: "CHANSTS to show suspended",
+      subject: this.device.address,
+      state: () => this.state(),
+    });
+  }
+
+  /** Registers that tell what the channel is about, for errors. */
+  state(): string {
+    const bar = this.#bar;
+    const values: [string, number | bigint][] = [
+      ["CHANSTS", bar.read64(Reg.CHANSTS)],
+      ["CHANERR", this.errors],
+      ["CHANCMD", bar.read8(Reg.CHANCMD)],
+      ["DMACOUNT", bar.read16(Reg.DMACOUNT)],
+      ["CHAINADDR", bar.read64(Reg.CHAINADDR)],
+    ];
+    if (this.#configErrors) {
+      const { config } = this.device;
+      values.push(["CHANERR_INT", config.read32(ConfigReg.CHANERR_INT)]);
+      values.push(["DMAUNCERRSTS", config.read32(ConfigReg.DMAUNCERRSTS)]);
+    }
+    const names = channelErrorNames(this.errors);
+    const cause = names === "" ? "no error" : `${names} error`;
+    return `${cause}: ${values.map(([name, value]) => `${name} 0x${value.toString(16)}`).join(", ")}`;
+  }
+
+  get errors(): number {
+    return this.#bar.read32(Reg.CHANERR);
+  }
+
+  #isSuspended(): boolean {
+    const { status } = this;
+    return status === Status.suspended || status === Status.halted;
+  }
+
+  /** Resets the channel; where it does not react, the whole function. */
+  #resetOrReplace(): void {
+    try {
+      this.#resetChannel();
+    } catch (error) {
+      if (!(error instanceof VfioError) || error.code !== "ETIMEDOUT" || !this.device.info.resettable) throw error;
+      this.device.reset();
+      this.device.config.command = COMMAND;
+      this.#resetChannel();
+      this.#restoreMsix();
+    }
+  }
+
+  #resetChannel(): void {
+    this.#clearErrors();
+    this.#bar.write8(Reg.CHANCMD, Chancmd.reset);
+    pollUntil(() => (this.#bar.read8(Reg.CHANCMD) & Chancmd.reset) === 0 && this.status === Status.halted, {
+      timeoutMs: RESET_TIMEOUT_MS,
+      what: "the channel reset to end",
+      subject: this.device.address,
+      state: () => this.state(),
+    });
+    if (this.#resetLosesMsix) this.#restoreMsix();
+  }
+
+  /** Errors survive a reset, and keep the channel halted. Each register is cleared by writing back what it shows. */
+  #clearErrors(): void {
+    if (this.#configErrors) {
+      const { config } = this.device;
+      for (const register of [ConfigReg.CHANERR_INT, ConfigReg.DMAUNCERRSTS]) {
+        config.write32(register, config.read32(register));
+      }
+    }
+    this.#bar.write32(Reg.CHANERR, this.errors);
+  }
+
+  #restoreMsix(): void {
+    const { msix } = this.device.interrupts;
+    if (msix.enabled) msix.reenable();
+  }
+}

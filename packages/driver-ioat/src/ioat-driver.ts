@@ -1,0 +1,183 @@
+import {
+  VfioError,
+  argumentError,
+  pollUntil,
+  type DmaRegion,
+  type Driver,
+  type DriverInstance,
+  type DriverLimits,
+  type PciDevice,
+} from "@vfio-selftests/core";
+import { IDS, VERSIONS } from "./devices";
+import { IoatChannel } from "./ioat-channel";
+import { Descriptor, Layout } from "./region-layout";
+import { BAR0_MINIMUM, Control, Reg, STATUS_MASK, Status } from "./registers";
+
+/** DMACOUNT has 16 bits. */
+const MAXIMUM_COUNT = 0xffff;
+const DEFAULT_TIMEOUT_MS = 5000;
+/** How long to watch the completion word before asking the device, which over a socket costs a round trip. */
+const COMPLETION_SPIN_MS = 0.1;
+/** A completion word before the device has written it: no status the device writes has these bits. */
+const NOT_COMPLETED = 0xffff_ffff;
+
+const MSI_BYTES = 8;
+const MSI_VECTOR = 0;
+
+/** Intel I/OAT (QuickData Technology, CBDMA), version 3.2 to 3.4. */
+export const ioatDriver: Driver = {
+  name: "ioat",
+  ids: IDS,
+  regionSize: Layout.size,
+  probe,
+  create: (device, region) => new IoatInstance(device, region),
+};
+
+function probe(device: PciDevice): true | string {
+  const bar = device.bars[0];
+  if (bar === undefined || bar.size < BAR0_MINIMUM) return `BAR0 has ${bar?.size ?? 0} bytes`;
+  const version = bar.read8(Reg.CBVER);
+  if (VERSIONS.includes(version)) return true;
+  const known = VERSIONS.map((v) => `0x${v.toString(16)}`).join(", ");
+  return `version register is 0x${version.toString(16)}; known: ${known}`;
+}
+
+class IoatInstance implements DriverInstance {
+  readonly limits: DriverLimits;
+  readonly msiVector = MSI_VECTOR;
+  readonly #channel: IoatChannel;
+  readonly #device: PciDevice;
+  readonly #region: DmaRegion;
+  readonly #words: Uint32Array;
+  readonly #quadwords: BigUint64Array;
+  /** Repeats of the copy in progress; 0: none. */
+  #pending = 0;
+  #removed = false;
+
+  constructor(device: PciDevice, region: DmaRegion) {
+    this.#device = device;
+    this.#region = region;
+    const { buffer, byteOffset } = region.bytes;
+    this.#words = new Uint32Array(buffer, byteOffset, Layout.size / 4);
+    this.#quadwords = new BigUint64Array(buffer, byteOffset, Layout.size / 8);
+    this.#channel = new IoatChannel(device, region.iovaOf(Layout.completion));
+    this.#channel.bringUp();
+    this.limits = {
+      minMemcpySize: 1,
+      maxMemcpySize: this.#channel.maximumTransfer,
+      maxMemcpyCount: MAXIMUM_COUNT,
+      alignment: 1,
+    };
+    device.interrupts.msix.enable();
+  }
+
+  memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
+    this.#checkIdle("memcpyStart");
+    this.#checkRange("size", size, this.limits.maxMemcpySize);
+    this.#checkRange("count", count, MAXIMUM_COUNT);
+    // With repeats, the first completion would say nothing of the last: they are told apart by CHANSTS alone.
+    this.#start(source, destination, size, count, count === 1 ? Control.completionWrite : 0);
+  }
+
+  memcpyWait({ timeoutMs = DEFAULT_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
+    if (this.#pending === 0) throw this.#stateError("memcpyWait", "no copy was started");
+    try {
+      if (this.#waitForEnd(timeoutMs) === Status.halted) throw this.#copyError();
+      this.#channel.suspend();
+    } catch (error) {
+      this.#pending = 0;
+      this.#channel.bringUp();
+      throw error;
+    }
+    this.#pending = 0;
+  }
+
+  sendMsi(): void {
+    this.#checkIdle("sendMsi");
+    this.#channel.rearmInterrupt();
+    const region = this.#region;
+    const control = Control.interrupt | Control.completionWrite;
+    this.#start(region.iovaOf(Layout.msiSource), region.iovaOf(Layout.msiDestination), MSI_BYTES, 1, control);
+    this.memcpyWait();
+  }
+
+  remove(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    this.#pending = 0;
+    try {
+      this.#channel.bringDown();
+    } finally {
+      this.#device.interrupts.msix.disable();
+    }
+  }
+
+  #start(source: bigint, destination: bigint, size: number, count: number, control: number): void {
+    const address = this.#region.iovaOf(Layout.descriptor);
+    this.#words[(Layout.descriptor + Descriptor.size) / 4] = size;
+    this.#words[(Layout.descriptor + Descriptor.control) / 4] = control;
+    this.#quadwords[(Layout.descriptor + Descriptor.source) / 8] = source;
+    this.#quadwords[(Layout.descriptor + Descriptor.destination) / 8] = destination;
+    this.#quadwords[(Layout.descriptor + Descriptor.next) / 8] = address;
+    this.#words[COMPLETION_WORD] = NOT_COMPLETED;
+    this.#pending = count;
+    this.#channel.start(address, count);
+  }
+
+  /** The status in which the channel ended: done or halted. */
+  #waitForEnd(timeoutMs: number): number {
+    if (this.#pending === 1) {
+      const spinUntil = performance.now() + Math.min(COMPLETION_SPIN_MS, timeoutMs);
+      do {
+        const word = Atomics.load(this.#words, COMPLETION_WORD);
+        if (word !== NOT_COMPLETED) return (word & STATUS_MASK) === Status.halted ? Status.halted : Status.done;
+      } while (performance.now() < spinUntil);
+    }
+    let status: number = Status.active;
+    pollUntil(
+      () => {
+        status = this.#channel.status;
+        return status === Status.done || status === Status.halted;
+      },
+      {
+        timeoutMs,
+        what: "CHANSTS to show done",
+        subject: this.#device.address,
+        state: () => this.#channel.state(),
+      },
+    );
+    return status;
+  }
+
+  #copyError(): VfioError {
+    const { address } = this.#device;
+    return new VfioError(`ioat memcpy failed on ${address}: the channel halted; ${this.#channel.state()}`, {
+      code: "EIO",
+      operation: "ioat memcpy",
+      subject: address,
+    });
+  }
+
+  #checkIdle(operation: string): void {
+    if (this.#removed) throw this.#stateError(operation, "the driver was removed");
+    if (this.#pending !== 0) throw this.#stateError(operation, "a copy is in progress");
+  }
+
+  #stateError(operation: string, why: string): VfioError {
+    const { address } = this.#device;
+    return new VfioError(`ioat ${operation} on ${address}: ${why}`, {
+      code: "ERR_INVALID_STATE",
+      operation: `ioat ${operation}`,
+      subject: address,
+    });
+  }
+
+  #checkRange(name: string, value: number, maximum: number): void {
+    if (!Number.isInteger(value) || value < 1 || value > maximum) {
+      throw argumentError("ioat memcpyStart", name, value, `1 to ${maximum}`);
+    }
+  }
+}
+
+/** The completion's low half, which has the status, in 32-bit words. */
+const COMPLETION_WORD = Layout.completion / 4;
