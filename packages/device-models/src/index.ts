@@ -1,2 +1,8 @@
-export * from "./registers/index";
 export * from "./config-space/index";
+export * from "./dsa/index";
+export * from "./ioat/index";
+export { createModel, modelByName, modelNames } from "./models";
+export type { ModelFactory } from "./models";
+export * from "./registers/index";
+export { connectModel, startModel } from "./start-model";
+export type { StartModelOptions } from "./start-model";

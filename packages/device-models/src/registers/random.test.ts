@@ -70,7 +70,7 @@ describe("RegisterFile under random accesses", () => {
         const bytewise = new ByteModel();
         const map: Record<string, RegisterDeclaration> = {};
         specs.forEach((spec, slot) => {
-          const bytes = spec.bytes as 1 | 2 | 4 | 8;
+          const bytes = spec.bytes;
           const offset = slot * 8 + (spec.shift - (spec.shift % bytes));
           const width = (1n << BigInt(bytes * 8)) - 1n;
           const readWrite = spec.readWrite & width;
@@ -85,10 +85,10 @@ describe("RegisterFile under random accesses", () => {
           const start = at - (at % width);
           if (write) {
             if (width === 8) file.write64(start, value);
-            else file.write(start, width as 1 | 2 | 4, Number(value & 0xffff_ffffn));
+            else file.write(start, width, Number(value & 0xffff_ffffn));
             bytewise.write(start, width, value);
           } else {
-            const read = width === 8 ? file.read64(start) : BigInt(file.read(start, width as 1 | 2 | 4));
+            const read = width === 8 ? file.read64(start) : BigInt(file.read(start, width));
             expect(read).toBe(bytewise.read(start, width));
           }
         }

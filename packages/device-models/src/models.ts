@@ -1,0 +1,25 @@
+import { argumentError } from "@vfio-selftests/core";
+import type { DeviceModel } from "@vfio-selftests/vfio-user";
+import { DsaModel } from "./dsa/index";
+import { IoatModel } from "./ioat/index";
+
+export type ModelFactory = () => DeviceModel;
+
+const MODELS: Readonly<Record<string, ModelFactory>> = {
+  ioat: () => new IoatModel(),
+  dsa: () => new DsaModel(),
+};
+
+export const modelNames: readonly string[] = Object.keys(MODELS);
+
+/** The maker of the model with this name, as in `model serve NAME` and `model:NAME`; ERR_INVALID_ARGUMENT for others. */
+export function modelByName(name: string): ModelFactory {
+  const factory = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
+  if (factory === undefined) throw argumentError("modelByName", "name", name, modelNames.join(", "));
+  return factory;
+}
+
+/** What a model's thread calls (see `startModel`). */
+export function createModel({ name }: { readonly name: string }): DeviceModel {
+  return modelByName(name)();
+}

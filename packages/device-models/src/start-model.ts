@@ -1,0 +1,26 @@
+import { ModelWorker, type ModelConnection, type ModelWorkerOptions } from "@vfio-selftests/vfio-user";
+import { extname, join } from "node:path";
+import { modelByName } from "./models";
+
+export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "trustClients" | "execArgv">;
+
+/** Starts the model `name` in a thread of its own; with `socketPath` it listens there. ERR_INVALID_ARGUMENT for a name that is none. */
+export function startModel(name: string, options: StartModelOptions = {}): ModelWorker {
+  modelByName(name);
+  return new ModelWorker({
+    ...options,
+    module: join(__dirname, `models${extname(__filename)}`),
+    exportName: "createModel",
+    options: { name },
+  });
+}
+
+/** For `VfioUserMode`: every device `model:NAME` that is opened is a new model, which ends when the device is closed. */
+export function connectModel(name: string, options: StartModelOptions = {}): ModelConnection {
+  const worker = startModel(name, options);
+  return {
+    fd: worker.connect(),
+    close: () => void worker.close(),
+    failure: () => worker.failure,
+  };
+}
