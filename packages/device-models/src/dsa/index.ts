@@ -1,0 +1,2 @@
+export type { DsaOptions } from "./capabilities";
+export { DsaModel } from "./dsa-model";
