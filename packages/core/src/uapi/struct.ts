@@ -17,14 +17,14 @@ export class StructView {
   readonly s32: Int32Array;
   readonly u64: BigUint64Array;
 
-  constructor(size: number) {
-    const storage = new ArrayBuffer((size + 7) & ~7);
-    this.bytes = new Uint8Array(storage, 0, size);
-    this.u8 = new Uint8Array(storage);
-    this.u16 = new Uint16Array(storage);
-    this.u32 = new Uint32Array(storage);
-    this.s32 = new Int32Array(storage);
-    this.u64 = new BigUint64Array(storage);
+  /** `size` bytes of storage of its own, or of `storage` from `start` on; that and the storage's length are multiples of 8. */
+  constructor(size: number, storage = new ArrayBuffer((size + 7) & ~7), start = 0) {
+    this.bytes = new Uint8Array(storage, start, size);
+    this.u8 = new Uint8Array(storage, start);
+    this.u16 = new Uint16Array(storage, start);
+    this.u32 = new Uint32Array(storage, start);
+    this.s32 = new Int32Array(storage, start);
+    this.u64 = new BigUint64Array(storage, start);
   }
 }
 
