@@ -152,7 +152,7 @@ export class CommandProcessor {
       this.target.closeWorkQueues(ALL_WORK_QUEUES);
     }
     if (code === Command.abortAll || code === Command.resetDevice) this.target.abandon(every);
-    if (this.target.holds(every)) { this.#wait(); return; }
+    if (this.target.holds(every)) return this.#wait();
     if (code === Command.disableDevice) {
       this.target.disableWorkQueues(ALL_WORK_QUEUES);
       this.target.setDeviceState(DeviceState.disabled);
@@ -177,7 +177,7 @@ export class CommandProcessor {
     const ofThese = ({ workQueue }: Submission) => ((mask >>> workQueue) & 1) === 1;
     if (code === Command.disableWorkQueue || code === Command.resetWorkQueue) this.target.closeWorkQueues(mask);
     if (code === Command.abortWorkQueue || code === Command.resetWorkQueue) this.target.abandon(ofThese);
-    if (this.target.holds(ofThese)) { this.#wait(); return; }
+    if (this.target.holds(ofThese)) return this.#wait();
     if (code === Command.disableWorkQueue) this.target.disableWorkQueues(mask);
     if (code === Command.resetWorkQueue) this.target.resetWorkQueues(mask);
     return { error: CommandError.none };
@@ -202,7 +202,8 @@ export class CommandProcessor {
     return { error: CommandError.none, result: handle };
   }
 
-  #wait(): undefined {
+  /** For `#execute`: not yet. */
+  #wait(): CommandResult | undefined {
     this.#draining = true;
     return undefined;
   }

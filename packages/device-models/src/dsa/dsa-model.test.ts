@@ -3,7 +3,7 @@ import { Command, DSA, Table } from "./capabilities";
 import { Flag, Opcode } from "./operations";
 import { DeviceState, WqMode } from "./registers";
 import { CommandError, SoftwareError, Status } from "./status-codes";
-import { Bench, DEDICATED, DESTINATION, NOTIFY, RECORD, SOURCE, descriptorBytes } from "./testing/bench";
+import { DEDICATED, DsaBench, DESTINATION, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-bench";
 
 const MIB = 1024 * 1024;
 
@@ -12,7 +12,7 @@ const copy = (size: number) => ({ opcode: Opcode.memoryMove, source: SOURCE, des
 
 describe("capabilities", () => {
   it("are those of the first generation, without block on fault", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     expect(bench.read32(0x00)).toBe(0x100);
     const gencap = bench.read64(0x10);
     expect(Number((gencap >> 16n) & 0x1fn)).toBe(31);
@@ -25,12 +25,12 @@ describe("capabilities", () => {
   });
 
   it("name no interrupt handle command unless asked to", () => {
-    expect(new Bench().read64(0xb0)).toBe(0x1ffen);
-    expect(new Bench({ interruptHandles: true }).read64(0xb0)).toBe(0x7ffen);
+    expect(new DsaBench().read64(0xb0)).toBe(0x1ffen);
+    expect(new DsaBench({ interruptHandles: true }).read64(0xb0)).toBe(0x7ffen);
   });
 
   it("cannot be written", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     for (const offset of [0x00, 0x10, 0x20, 0x30, 0x38, 0x40, 0x60, 0xb0]) {
       const before = bench.read64(offset);
       bench.write64(offset, ~before & 0xffff_ffff_ffff_ffffn);
@@ -39,7 +39,7 @@ describe("capabilities", () => {
   });
 
   it("say of every operation whether a descriptor with it is refused", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     const opcap = bench.read64(0x40);
     for (let opcode = 0; opcode < 0x30; opcode++) {
@@ -51,7 +51,7 @@ describe("capabilities", () => {
 });
 
 describe("Enable Device", () => {
-  const cases: [name: string, error: number, wrong: (bench: Bench) => void][] = [
+  const cases: [name: string, error: number, wrong: (bench: DsaBench) => void][] = [
     ["bus mastering off", CommandError.busMasterDisabled, (b) => b.writeConfig(4, 2, 0x402)],
     ["queues larger than the storage", CommandError.workQueueSizes, (b) => b.write32(Table.workQueues, 129)],
     ["a group of queues only", CommandError.groupIncomplete, (b) => b.write64(Table.groups + 0x20, 0n)],
@@ -97,7 +97,7 @@ describe("Enable Device", () => {
   ];
 
   it.each(cases)("refuses %s", (_, error, wrong) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure();
     wrong(bench);
     expect(bench.command(Command.enableDevice)).toBe(error);
@@ -105,7 +105,7 @@ describe("Enable Device", () => {
   });
 
   it("enables, once", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure();
     expect(bench.command(Command.enableDevice)).toBe(CommandError.none);
     expect(bench.read32(0x90) & 3).toBe(DeviceState.enabled);
@@ -113,7 +113,7 @@ describe("Enable Device", () => {
   });
 
   it("locks the configuration", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.write64(Table.groups, 0n);
     bench.write64(Table.groups + 0x20, 0n);
@@ -130,7 +130,7 @@ describe("Enable Device", () => {
 
 describe("Enable WQ", () => {
   const mode = Table.workQueues + 8;
-  const cases: [name: string, error: number, wrong: (bench: Bench) => void][] = [
+  const cases: [name: string, error: number, wrong: (bench: DsaBench) => void][] = [
     ["priority 0", CommandError.workQueuePriority, (b) => b.write32(mode, 0x1)],
     [
       "block on fault, which is not there",
@@ -169,7 +169,7 @@ describe("Enable WQ", () => {
   ];
 
   it.each(cases)("refuses %s", (_, error, wrong) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure();
     wrong(bench);
     bench.command(Command.enableDevice);
@@ -178,7 +178,7 @@ describe("Enable WQ", () => {
   });
 
   it("refuses a queue of size 0, one that does not exist, and one enabled before", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     expect(bench.command(Command.enableWorkQueue, 1)).toBe(CommandError.workQueueSizeZero);
     expect(bench.command(Command.enableWorkQueue, 8)).toBe(CommandError.invalidWorkQueue);
@@ -187,13 +187,13 @@ describe("Enable WQ", () => {
   });
 
   it("wants an enabled device", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure();
     expect(bench.command(Command.enableWorkQueue, 0)).toBe(CommandError.deviceNotEnabled);
   });
 
   it("refuses a privileged queue with PASID", () => {
-    const bench = new Bench({ pasid: true });
+    const bench = new DsaBench({ pasid: true });
     bench.writeConfig(0x166, 2, 1);
     bench.configure([{ mode: DEDICATED | WqMode.pasidEnable | WqMode.privileged }]);
     bench.command(Command.enableDevice);
@@ -203,12 +203,12 @@ describe("Enable WQ", () => {
 
 describe("commands", () => {
   it("that do not exist are refused", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     for (const code of [0, 13, 14, 15, 31]) expect(bench.command(code)).toBe(CommandError.unsupportedCommand);
   });
 
   it("with reserved bits are refused", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     expect(bench.command(Command.enableDevice, 1)).toBe(CommandError.nonZeroReserved);
     bench.write32(0xa0, 0x0250_0000 | 0x4000_0000);
     bench.run();
@@ -216,7 +216,7 @@ describe("commands", () => {
   });
 
   it("end with an interrupt when one is asked for", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.write32(0xa0, 0x8050_0000);
     expect(bench.read32(0xa8)).toBe(0x8000_0000);
     bench.run();
@@ -228,7 +228,7 @@ describe("commands", () => {
   });
 
   it("written while another is active are discarded and recorded", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.write32(0x88, 1);
     bench.write32(0xa0, 0x0050_0000);
     bench.write32(0xa0, 0x0010_0000);
@@ -248,7 +248,7 @@ describe("commands", () => {
   });
 
   it("on queues that are not enabled are refused, except reset", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     for (const code of [Command.disableWorkQueue, Command.drainWorkQueue, Command.abortWorkQueue]) {
       expect(bench.command(code, 0b11)).toBe(CommandError.workQueueNotEnabled);
@@ -262,7 +262,7 @@ describe("commands", () => {
   });
 
   it("disable what is enabled, and nothing else", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     expect(bench.command(Command.disableDevice)).toBe(CommandError.disableOfDisabledDevice);
     bench.enable();
     expect(bench.command(Command.disableWorkQueue, 1)).toBe(CommandError.none);
@@ -279,7 +279,7 @@ describe("commands", () => {
     ["Disable WQ", Command.disableWorkQueue, 1],
     ["Disable Device", Command.disableDevice, 0],
   ])("%s waits for a long copy and answers reads meanwhile", (_, code, operand) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.memory.map(0x1_0000_0000n, 64 * MIB);
     bench.enable();
     bench.submit({
@@ -306,7 +306,7 @@ describe("commands", () => {
     ["Reset WQ", Command.resetWorkQueue, 1],
     ["Reset Device", Command.resetDevice, 0],
   ])("%s ends a long copy at once, without a completion", (_, code, operand) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.memory.map(0x1_0000_0000n, 64 * MIB);
     bench.enable();
     for (let i = 0; i < 3; i++) {
@@ -327,7 +327,7 @@ describe("commands", () => {
   });
 
   it("Reset Device clears the configuration but keeps errors and the MSI-X table", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.write64(Table.msix + 16, 0xfee0_0000n);
     bench.write32(0x88, 3);
@@ -348,7 +348,7 @@ describe("commands", () => {
 
 describe("interrupt handles", () => {
   it("are given, checked and released", () => {
-    const bench = new Bench({ interruptHandles: true });
+    const bench = new DsaBench({ interruptHandles: true });
     bench.enable();
     expect(bench.command(Command.requestInterruptHandle, 9)).toBe(CommandError.invalidInterruptIndex);
     expect(bench.command(Command.requestInterruptHandle, 0x1_0001)).toBe(CommandError.invalidInterruptIndex);
@@ -367,7 +367,7 @@ describe("interrupt handles", () => {
 
 describe("resets and PCI configuration", () => {
   it("halts when bus mastering is taken away, until a function level reset", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.write32(0x88, 2);
     bench.submit({ ...copy(64), completion: RECORD, flags: NOTIFY });
@@ -387,7 +387,7 @@ describe("resets and PCI configuration", () => {
   });
 
   it("loses nothing of config space in a VFIO reset", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.model.reset();
     expect(bench.model.config.read(4, 2)).toBe(0x406);
@@ -396,7 +396,7 @@ describe("resets and PCI configuration", () => {
   });
 
   it("drops work when the client goes, and serves the next one", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.submit({ ...copy(MIB), completion: RECORD, flags: NOTIFY });
     bench.model.clientGone();
@@ -406,22 +406,23 @@ describe("resets and PCI configuration", () => {
   });
 
   it.each([
-    ["reset", (bench: Bench) => bench.model.reset()],
-    ["the client's end", (bench: Bench) => bench.model.clientGone()],
+    ["reset", (bench: DsaBench) => bench.model.reset()],
+    ["the client's end", (bench: DsaBench) => bench.model.clientGone()],
   ])("leaves everything alone after %s during an access by message", (_, happens) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.memory.map(0x1_0000_0000n, MIB, { shared: false });
     bench.enable();
     bench.submit({ ...copy(MIB), source: 0x1_0000_0000n, completion: RECORD, flags: NOTIFY });
-    bench.memory.onMessage = () => {
+    bench.memory.duringAccess = () => {
       happens(bench);
-      return "aborted";
+      bench.memory.failure = "aborted";
     };
     bench.run();
     expect(bench.record().status).toBe(0);
     expect(bench.softwareError().valid).toBe(false);
     expect(bench.memory.faults).toEqual([]);
-    bench.memory.onMessage = () => undefined;
+    bench.memory.duringAccess = undefined;
+    bench.memory.failure = undefined;
     bench.command(Command.resetDevice);
     bench.enable();
     expect(bench.execute({ ...copy(MIB), source: 0x1_0000_0000n }).status).toBe(Status.success);
@@ -430,11 +431,11 @@ describe("resets and PCI configuration", () => {
 
 describe("config space", () => {
   it("identifies the device and offers no ATS or PASID unless asked to", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     expect(bench.model.config.read(0, 4)).toBe(0x0b25_8086);
     expect(bench.model.config.read(0x82, 2)).toBe(DSA.msixVectors - 1);
     expect(bench.model.config.read(0x100, 4) >>> 20).toBe(0);
-    const both = new Bench({ ats: true, pasid: true }).model.config;
+    const both = new DsaBench({ ats: true, pasid: true }).model.config;
     expect(both.read(0x100, 4) >>> 20).toBe(0x150);
     expect(both.read(0x150, 4)).toBe(0x1601_000f);
     expect(both.read(0x160, 4)).toBe(0x0001_001b);
@@ -443,13 +444,13 @@ describe("config space", () => {
 
 describe("portals", () => {
   const noop = descriptorBytes({ opcode: Opcode.noop, completion: RECORD, flags: NOTIFY });
-  const store = (bench: Bench, offset: number, from: number, to: number) => {
+  const store = (bench: DsaBench, offset: number, from: number, to: number) => {
     const view = new DataView(noop.buffer);
     for (let i = from; i < to; i += 8) bench.model.portals.write64(offset + i, view.getBigUint64(i, true));
   };
 
   it.each([0x0, 0x40, 0xfc0, 0x1000])("take a descriptor as eight 8-byte stores at offset %i", (offset) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     store(bench, offset, 0, 56);
     bench.run();
@@ -460,7 +461,7 @@ describe("portals", () => {
   });
 
   it("collect two slots of a page apart", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     store(bench, 0, 0, 32);
     store(bench, 64, 0, 64);
@@ -473,7 +474,7 @@ describe("portals", () => {
   });
 
   it("forget a descriptor whose stores come out of order, and start anew at its beginning", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     store(bench, 0, 0, 24);
     store(bench, 0, 32, 64);
@@ -486,7 +487,7 @@ describe("portals", () => {
   });
 
   it("ignore narrower stores and read as ones", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     store(bench, 0, 0, 56);
     const region = bench.model.regions.get(PciRegion.bar2);
@@ -502,7 +503,7 @@ describe("portals", () => {
     ["of the IMS", 0x2000],
     ["of a queue that is not enabled", 0x4000],
   ])("%s ignore what is written", (_, offset) => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     bench.model.portals.write64Bytes(offset, noop);
     bench.run();
@@ -512,7 +513,7 @@ describe("portals", () => {
   });
 
   it("of a full dedicated queue record the loss", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable([{ size: 2 }]);
     for (let i = 0; i < 3; i++) bench.submit({ opcode: Opcode.noop });
     expect(bench.read32(Table.workQueues + 24) & 0xffff).toBe(2);
@@ -528,7 +529,7 @@ describe("portals", () => {
   });
 
   it("answer ENQCMD to a dedicated queue with retry", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable();
     expect(bench.model.portals.enqueue(0, noop)).toBe("retry");
   });
@@ -537,7 +538,7 @@ describe("portals", () => {
 describe("a shared work queue", () => {
   const SHARED = 0x10 | WqMode.pasidEnable;
   const shared = (setup = { size: 4, threshold: 2, mode: SHARED }) => {
-    const bench = new Bench({ pasid: true });
+    const bench = new DsaBench({ pasid: true });
     bench.writeConfig(0x166, 2, 1);
     bench.enable([setup]);
     return bench;
@@ -617,7 +618,7 @@ describe("a shared work queue", () => {
 
 describe("work queues and engines", () => {
   it("dispatch by priority within a group", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable(
       [
         { size: 64, mode: 0x31 },
@@ -634,7 +635,7 @@ describe("work queues and engines", () => {
   });
 
   it("run one queue's descriptors in order on one engine", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.enable([{ size: 16 }]);
     for (let i = 1; i <= 8; i++) bench.submit({ flags: Flag.requestCompletionInterrupt, handle: i });
     bench.run();
@@ -642,7 +643,7 @@ describe("work queues and engines", () => {
   });
 
   it("keep a Drain descriptor waiting for what other engines do for its queue", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.memory.map(0x1_0000_0000n, 32 * MIB);
     bench.enable([{ size: 16 }], [[1n, 0xfn]]);
     const long = { ...copy(32 * MIB), source: 0x1_0000_0000n, destination: 0x1_0000_0000n };
@@ -655,7 +656,7 @@ describe("work queues and engines", () => {
   });
 
   it("let a second group work during a long copy of the first", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.memory.map(0x1_0000_0000n, 64 * MIB);
     bench.enable(
       [{ size: 8 }, { size: 8 }],
@@ -682,7 +683,7 @@ describe("work queues and engines", () => {
   });
 
   it("raise the occupancy interrupt once per acknowledgement", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure([{ size: 16 }]);
     bench.write32(Table.workQueues + 16, 4);
     bench.command(Command.enableDevice);

@@ -4,7 +4,7 @@ import { Flag, Opcode } from "./operations";
 import { Status } from "./status-codes";
 import {
   BASE,
-  Bench,
+  DsaBench,
   DEDICATED,
   DESTINATION,
   LIST,
@@ -14,7 +14,7 @@ import {
   RECORD,
   SOURCE,
   type DescriptorFields,
-} from "./testing/bench";
+} from "../testing/dsa-bench";
 
 const END = BASE + BigInt(MEMORY_BYTES);
 const WRITE_FAULT = 0x80;
@@ -25,15 +25,15 @@ function pattern(length: number, seed = 1): Uint8Array {
 }
 
 /** A model whose work queue uses ATS, so that page faults are reported with their address. */
-function translated(): Bench {
-  const bench = new Bench({ ats: true });
+function translated(): DsaBench {
+  const bench = new DsaBench({ ats: true });
   bench.writeConfig(0x156, 2, 0x8000);
   bench.enable();
   return bench;
 }
 
-function untranslated(): Bench {
-  const bench = new Bench();
+function untranslated(): DsaBench {
+  const bench = new DsaBench();
   bench.enable();
   return bench;
 }
@@ -111,7 +111,7 @@ describe("Memory Move", () => {
       faultAddress: END,
     });
     const readOnly = translated();
-    readOnly.memory.map(NOWHERE, 0x4000, { writable: false });
+    readOnly.memory.map(NOWHERE, 0x4000, { access: "read" });
     expect(readOnly.execute(move({ destination: NOWHERE }))).toMatchObject({
       status: Status.pageFault | WRITE_FAULT,
       completed: 0,
@@ -159,7 +159,7 @@ describe("Memory Move", () => {
   });
 
   it("obeys the queue's switch that turns ATS off", () => {
-    const bench = new Bench({ ats: true });
+    const bench = new DsaBench({ ats: true });
     bench.writeConfig(0x156, 2, 0x8000);
     bench.enable([{ mode: DEDICATED | 4 }]);
     expect(bench.execute(move({ source: NOWHERE })).status).toBe(Status.hardwareError);
@@ -190,7 +190,7 @@ describe("Fill", () => {
 });
 
 describe("Compare", () => {
-  const compare = (bench: Bench, size: number, more: DescriptorFields = {}) =>
+  const compare = (bench: DsaBench, size: number, more: DescriptorFields = {}) =>
     bench.execute({ opcode: Opcode.compare, source: SOURCE, destination: DESTINATION, size, ...more });
 
   it("finds equal memory equal and the first difference where it is", () => {
@@ -276,7 +276,8 @@ describe("CRC Generation and Copy with CRC Generation", () => {
     const fields = { opcode: Opcode.crcGeneration, source: END - 0x1800n, size: 0x2000 };
     const first = bench.execute(fields);
     expect(first).toMatchObject({ status: Status.pageFault, completed: 0x1800, faultAddress: END, extra: crc(data) });
-    const rest = bench.memory.map(END, pattern(0x800, 9));
+    const rest = bench.memory.map(END, 0x800);
+    rest.set(pattern(0x800, 9));
     const second = bench.execute({ ...fields, source: END, size: 0x800, rest: words(BigInt(first.extra)) });
     expect(second).toMatchObject({ status: Status.success, extra: crc(Uint8Array.from([...data, ...rest])) });
 
@@ -314,7 +315,7 @@ describe("CRC Generation and Copy with CRC Generation", () => {
 
 describe("Memory Copy with Dualcast", () => {
   const second = DESTINATION + 0x10_0000n;
-  const dualcast = (bench: Bench, more: DescriptorFields = {}) =>
+  const dualcast = (bench: DsaBench, more: DescriptorFields = {}) =>
     bench.execute({
       opcode: Opcode.dualcast,
       source: SOURCE,
@@ -560,7 +561,7 @@ describe("descriptor checks", () => {
   });
 
   it("obey the queue's own limits and operations", () => {
-    const bench = new Bench();
+    const bench = new DsaBench();
     bench.configure([{ limits: 12 | (1 << 5) }]);
     bench.write64(Table.workQueues + 32, 0xbn);
     bench.command(Command.enableDevice);

@@ -1,9 +1,9 @@
-import { PciRegion, type DeviceHost } from "@vfio-selftests/vfio-user";
-import { Command, Table, type DsaOptions } from "../capabilities";
-import { DsaModel } from "../dsa-model";
-import { Flag, Opcode } from "../operations";
-import { CMDSTATUS_ACTIVE } from "../registers";
-import { FakeMemory } from "./fake-memory";
+import { PciIrq, PciRegion } from "@vfio-selftests/vfio-user";
+import { Command, DSA, Table, type DsaOptions } from "../dsa/capabilities";
+import { DsaModel } from "../dsa/dsa-model";
+import { Flag, Opcode } from "../dsa/operations";
+import { CMDSTATUS_ACTIVE } from "../dsa/registers";
+import { MemoryHost } from "./memory-host";
 
 /** Fields of a descriptor; what is not given is 0. */
 export interface DescriptorFields {
@@ -70,24 +70,21 @@ export const DEDICATED = 0x11;
 const LIMITS = 31 | (10 << 5);
 
 /** A model with a client, as a unit test wants them: everything in one thread, one step at a time. */
-export class Bench {
-  readonly memory = new FakeMemory();
-  readonly interrupts: number[] = [];
+export class DsaBench {
+  readonly memory = new MemoryHost();
   readonly model: DsaModel;
   readonly bytes: Uint8Array;
 
   constructor(options: DsaOptions = {}) {
     this.model = new DsaModel(options);
-    const host: DeviceHost = {
-      dma: this.memory,
-      raiseInterrupt: (_, vector) => {
-        this.interrupts.push(vector);
-        return "raised";
-      },
-      interruptConnected: () => true,
-    };
-    this.model.attach(host);
+    for (let vector = 0; vector < DSA.msixVectors; vector++) this.memory.connected.add(`${PciIrq.msix}:${vector}`);
+    this.model.attach(this.memory);
     this.bytes = this.memory.map(BASE, MEMORY_BYTES);
+  }
+
+  /** MSI-X vectors raised so far. */
+  get interrupts(): number[] {
+    return this.memory.interrupts.map((raised) => Number(raised.split(":")[1]));
   }
 
   read32(offset: number): number {
