@@ -22,7 +22,13 @@
         "src/waiting.cc",
       ],
       "include_dirs": ["<!(node -p \"require('node-addon-api').include_dir\")"],
-      "defines": ["NAPI_VERSION=8", "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS", "_GNU_SOURCE"],
+      # NODE_API_SWALLOW_…: a worker that is being terminated can throw nothing; without it node-addon-api aborts.
+      "defines": [
+        "NAPI_VERSION=8",
+        "NODE_ADDON_API_DISABLE_CPP_EXCEPTIONS",
+        "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS",
+        "_GNU_SOURCE",
+      ],
       "cflags!": ["-O3"],
       "cflags": ["-O2", "-fvisibility=hidden"],
       "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror"],

@@ -1,0 +1,25 @@
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+
+export interface Exit {
+  status: number | null;
+  signal: string | null;
+  stdout: string;
+  stderr: string;
+}
+
+/** The built package, for code that runs outside of jest: child processes and workers. */
+export const builtPackage = dirname(dirname(__dirname));
+
+/** What such code begins with to have `native` in scope. */
+export const prelude = `const { native } = require(${JSON.stringify(join(builtPackage, "dist/index.js"))});\n`;
+
+/** Runs `code` in a Node process of its own; SIGKILL after 30 s tells of one that hangs. */
+export function runNode(code: string, flags: string[] = []): Exit {
+  const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, "-e", code], {
+    encoding: "utf8",
+    timeout: 30_000,
+    killSignal: "SIGKILL",
+  });
+  return { status, signal, stdout, stderr };
+}
