@@ -14,8 +14,8 @@ import {
 } from "./registers";
 
 /** A reset takes microseconds; the kernel's driver gives it 200 ms. */
-const RESET_TIMEOUT_MS = 1000;
-const SUSPEND_TIMEOUT_MS = 1000;
+const RESET_TIMEOUT_MS = 500;
+const SUSPEND_TIMEOUT_MS = 500;
 
 const COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interruptDisable;
 const CONTROL = Chanctrl.interruptRearm | Chanctrl.anyErrorAbortEnable | Chanctrl.errorCompletionEnable;

@@ -85,11 +85,11 @@ class IoatInstance implements DriverInstance {
       if (this.#waitForEnd(timeoutMs) === Status.halted) throw this.#copyError();
       this.#channel.suspend();
     } catch (error) {
-      this.#pending = 0;
-      this.#channel.bringUp();
+      this.#recover(error);
       throw error;
+    } finally {
+      this.#pending = 0;
     }
-    this.#pending = 0;
   }
 
   sendMsi(): void {
@@ -147,6 +147,23 @@ class IoatInstance implements DriverInstance {
       },
     );
     return status;
+  }
+
+  /** Stops what may still be going on and makes the next copy possible. */
+  #recover(cause: unknown): void {
+    try {
+      this.#channel.bringUp();
+    } catch (error) {
+      const { address } = this.#device;
+      const reasons = [cause, error].map((reason) => (reason instanceof Error ? reason.message : String(reason)));
+      throw new VfioError(`ioat memcpy failed and ${address} does not recover: ${reasons.join("; then ")}`, {
+        code: error instanceof VfioError ? error.code : "EIO",
+        operation: "ioat memcpy",
+        subject: address,
+        remedy: "reset or replace the device",
+        cause,
+      });
+    }
   }
 
   #copyError(): VfioError {
