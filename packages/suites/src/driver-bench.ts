@@ -78,7 +78,8 @@ export function findDriver(target: SuiteTarget, device: PciDevice): Driver {
     return target.drivers.find(device);
   } catch (error) {
     if (!(error instanceof VfioError) || error.code !== "ERR_NO_DRIVER") throw error;
-    const [reason = error.message] = error.message.split("\n", 1);
-    skip({ reason, remedy: error.remedy ?? "name a driver with --driver" });
+    const { vendorId, deviceId } = device.config;
+    const ids = [vendorId, deviceId].map((id) => id.toString(16).padStart(4, "0")).join(":");
+    skip({ reason: `no driver serves the device (${ids})`, remedy: error.remedy ?? "name a driver with --driver" });
   }
 }

@@ -19,7 +19,19 @@ describe("translationPageSize", () => {
     ["1 GiB by its PDPE", 0x4000_0000n, 2 ** 30],
     ["nothing", 0x2000n, undefined],
   ])("finds %s", (_, iova, size) => {
-    expect(translationPageSize(FILE, iova)).toBe(size);
+    expect(translationPageSize([FILE], iova)).toBe(size);
+  });
+
+  it("does not mind where the pieces end, and takes no more than it needs", () => {
+    let taken = 0;
+    function* pieces() {
+      for (let at = 0; at < FILE.length; at += 7) {
+        taken += 1;
+        yield FILE.slice(at, at + 7);
+      }
+    }
+    expect(translationPageSize(pieces(), 0x20_0000n)).toBe(2 ** 21);
+    expect(taken).toBeLessThan(FILE.length / 7 - 5);
   });
 });
 

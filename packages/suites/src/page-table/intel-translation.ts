@@ -7,18 +7,29 @@
 const PAGE_SIZES = [2 ** 48, 2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12] as const;
 /** The file counts page frames of 4 KiB (VTD_PAGE_SHIFT). */
 const FRAME_SHIFT = 12n;
+const HEX = /^0x[0-9a-f]+$/i;
 
-/** Bytes of the page that maps `iova`; undefined when no line does. */
-export function translationPageSize(text: string, iova: bigint): number | undefined {
+/**
+ * Bytes of the page that maps `iova`; undefined when no line does. `chunks` are the pieces of the file in order; they
+ * are taken only as far as needed, since a mapping of many small pages makes the kernel print megabytes.
+ */
+export function translationPageSize(chunks: Iterable<string>, iova: bigint): number | undefined {
   const frame = iova >> FRAME_SHIFT;
-  for (const line of text.split("\n")) {
+  for (const line of linesOf(chunks)) {
     const [first, ...entries] = line.split(/[\s|]+/).filter((token) => token !== "");
-    if (first === undefined || !HEX.test(first) || !entries.every((entry) => HEX.test(entry))) continue;
-    if (BigInt(first) !== frame) continue;
-    const leaf = entries.findLastIndex((entry) => BigInt(entry) !== 0n);
-    return PAGE_SIZES[leaf];
+    if (first === undefined || !HEX.test(first) || BigInt(first) !== frame) continue;
+    if (!entries.every((entry) => HEX.test(entry))) continue;
+    return PAGE_SIZES[entries.findLastIndex((entry) => BigInt(entry) !== 0n)];
   }
   return undefined;
 }
 
-const HEX = /^0x[0-9a-f]+$/i;
+function* linesOf(chunks: Iterable<string>): Generator<string> {
+  let rest = "";
+  for (const chunk of chunks) {
+    const lines = (rest + chunk).split("\n");
+    rest = lines.pop() ?? "";
+    yield* lines;
+  }
+  if (rest !== "") yield rest;
+}

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { listDirectory, systemPaths, type SystemPaths } from "@vfio-selftests/core";
 import { translationPageSize } from "./intel-translation";
 
@@ -21,11 +21,28 @@ export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPat
     };
   }
   const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
-  let text: string;
   try {
-    text = readFileSync(file, "utf8");
+    return { readable: true, pageSize: translationPageSize(chunksOf(file), iova) };
   } catch (error) {
-    return { readable: false, reason: `${file} cannot be read: ${(error as NodeJS.ErrnoException).code ?? "error"}` };
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === undefined) throw error;
+    return { readable: false, reason: `${file} cannot be read: ${code}` };
   }
-  return { readable: true, pageSize: translationPageSize(text, iova) };
+}
+
+const CHUNK_BYTES = 65_536;
+
+/** A file's text in pieces; what the caller does not take is not read. */
+function* chunksOf(file: string): Generator<string> {
+  const fd = openSync(file, "r");
+  try {
+    const buffer = Buffer.allocUnsafe(CHUNK_BYTES);
+    for (;;) {
+      const length = readSync(fd, buffer);
+      if (length === 0) return;
+      yield buffer.toString("latin1", 0, length);
+    }
+  } finally {
+    closeSync(fd);
+  }
 }

@@ -126,7 +126,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           using bench = open();
           const { device, session, source, destination } = bench;
           if (!device.info.resettable) {
-            skip({ reason: `${address} has no reset method`, remedy: "use a device with function-level reset" });
+            skip({ reason: "the device has no reset method", remedy: "use a device with function-level reset" });
           }
           const { maxMemcpySize, maxMemcpyCount } = session.limits;
           session.memcpyStart(source.iova, destination.iova, maxMemcpySize, maxMemcpyCount);

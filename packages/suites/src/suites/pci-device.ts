@@ -51,7 +51,7 @@ export function pciDeviceSuite(target: SuiteTarget): void {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
       if (!device.info.resettable) {
-        skip({ reason: `${address} has no reset method`, remedy: "use a device with function-level reset" });
+        skip({ reason: "the device has no reset method", remedy: "use a device with function-level reset" });
       }
       device.reset();
       expect(device.config.vendorId).not.toBe(0xffff);
@@ -69,7 +69,7 @@ export function pciDeviceSuite(target: SuiteTarget): void {
           const interrupts = device.interrupts[kind];
           const count = Math.min(interrupts.count, MOST_VECTORS);
           if (count === 0) {
-            skip({ reason: `${address} has no ${interrupts.name}`, remedy: `use a device with ${interrupts.name}` });
+            skip({ reason: `the device has no ${interrupts.name}`, remedy: `use a device with ${interrupts.name}` });
           }
           interrupts.enable(0, count);
           for (const vector of interrupts.enabledVectors) {

@@ -19,7 +19,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
     it("enable_trigger_disable", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      const intx = offered(device.interrupts.intx, address);
+      const intx = offered(device.interrupts.intx);
       expect(intx.info.maskable).toBe(true);
       expect(intx.info.autoMasked).toBe(true);
       intx.enable();
@@ -33,7 +33,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
     it("mask_and_unmask", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      const intx = offered(device.interrupts.intx, address);
+      const intx = offered(device.interrupts.intx);
       intx.enable();
       intx.mask();
       intx.unmask();
@@ -45,11 +45,11 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
     it("level_stays_until_acknowledged", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      const intx = offered(device.interrupts.intx, address);
+      const intx = offered(device.interrupts.intx);
       const source = intxSourceOf(device);
       if (source === undefined) {
         skip({
-          reason: `no way is known to make ${address} assert INTx`,
+          reason: "no way is known to make the device assert INTx",
           remedy: "use QEMU's edu device: pnpm vfio lab run --device edu",
         });
       }
@@ -81,7 +81,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("enable_again_after_disable", () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const interrupts = offered(device.interrupts[kind], address);
+          const interrupts = offered(device.interrupts[kind]);
           for (let round = 0; round < 3; round++) {
             interrupts.enable(0, 1);
             interrupts.trigger(0);
@@ -93,9 +93,9 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("eventfds_survive_reset", () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const interrupts = offered(device.interrupts[kind], address);
+          const interrupts = offered(device.interrupts[kind]);
           if (!device.info.resettable) {
-            skip({ reason: `${address} has no reset method`, remedy: "use a device with function-level reset" });
+            skip({ reason: "the device has no reset method", remedy: "use a device with function-level reset" });
           }
           interrupts.enable(0, 1);
           const vector = interrupts.vector(0);
@@ -109,10 +109,10 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("only_the_triggered_vector_signals", () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const interrupts = offered(device.interrupts[kind], address);
+          const interrupts = offered(device.interrupts[kind]);
           const count = Math.min(interrupts.count, 4);
           if (count === 1) {
-            skip({ reason: `${address} has one ${interrupts.name} vector`, remedy: "use a device with several" });
+            skip({ reason: `the device has one ${interrupts.name} vector`, remedy: "use a device with several" });
           }
           interrupts.enable(0, count);
           interrupts.trigger(count - 1);
@@ -123,7 +123,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("promise_resolves_and_times_out", async () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const interrupts = offered(device.interrupts[kind], address);
+          const interrupts = offered(device.interrupts[kind]);
           interrupts.enable(0, 1);
           const vector = interrupts.vector(0);
           const arrival = vector.wait({ timeoutMs: 5000 });
@@ -135,8 +135,8 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("no_second_kind_beside_it", () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const interrupts = offered(device.interrupts[kind], address);
-          const other = offered(device.interrupts[kind === "msi" ? "msix" : "msi"], address);
+          const interrupts = offered(device.interrupts[kind]);
+          const other = offered(device.interrupts[kind === "msi" ? "msix" : "msi"]);
           interrupts.enable(0, 1);
           expect(() => other.enable(0, 1)).toThrow(errorWithCode("EBUSY"));
           interrupts.disable();
@@ -154,7 +154,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         it("enable_trigger_disable", () => {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          const event = offered(device.interrupts[kind], address);
+          const event = offered(device.interrupts[kind]);
           event.enable();
           event.vector(0).assertNone();
           event.trigger(0);
@@ -169,7 +169,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
   });
 }
 
-function offered(interrupts: InterruptIndex, address: string): InterruptIndex {
+function offered(interrupts: InterruptIndex): InterruptIndex {
   if (interrupts.count > 0) return interrupts;
-  skip({ reason: `${address} has no ${interrupts.name}`, remedy: `use a device that offers ${interrupts.name}` });
+  skip({ reason: `the device has no ${interrupts.name}`, remedy: `use a device that offers ${interrupts.name}` });
 }

@@ -94,10 +94,10 @@ function enableOneVf(pf: string): () => string {
     if (pf === "") return;
     const file = systemPaths.pciDevice(pf, "sriov_numvfs");
     if ((readNumber(systemPaths.pciDevice(pf, "sriov_totalvfs")) ?? 0) === 0) {
-      skip({ reason: `${pf} has no virtual functions (SR-IOV)`, remedy: "use an SR-IOV physical function" });
+      skip({ reason: "the device has no virtual functions (SR-IOV)", remedy: "use an SR-IOV physical function" });
     }
     if (readNumber(file) !== 0) {
-      skip({ reason: `${pf} has virtual functions enabled already`, remedy: `echo 0 > ${file}` });
+      skip({ reason: "the device has virtual functions enabled already", remedy: `echo 0 > ${file}` });
     }
     count = new GuardedValue(file);
     enable(count, pf);
@@ -122,7 +122,7 @@ function enable(count: GuardedValue, pf: string): void {
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || !existsSync(count.path)) throw error;
     skip({
-      reason: `vfio-pci does not let ${pf} enable virtual functions`,
+      reason: "vfio-pci does not let the device enable virtual functions",
       remedy: "boot with vfio_pci.enable_sriov=1, or echo Y > /sys/module/vfio_pci/parameters/enable_sriov",
     });
   }

@@ -1,0 +1,16 @@
+import { connectModel, modelNames } from "@vfio-selftests/device-models";
+import { VfioUserMode } from "@vfio-selftests/vfio-user";
+import { chooseDrivers } from "./driver-choice";
+import type { SuiteTarget } from "./suite-target";
+import { targetList, type Environment } from "./target-environment";
+
+/** The vfio-user devices that the environment names; with none, every device model there is. */
+export function modelsTarget(environment: Environment = process.env): SuiteTarget {
+  const devices = targetList(environment, "devices");
+  return {
+    kind: "models",
+    modes: [new VfioUserMode({ connectModel })],
+    devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
+    drivers: chooseDrivers(targetList(environment, "drivers")),
+  };
+}
