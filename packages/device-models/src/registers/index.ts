@@ -1,7 +1,7 @@
 export { placedAt } from "./declaration";
 export type { Bits, RegisterDeclaration, RegisterDeclarations, RegisterWidth } from "./declaration";
 export { Register, Register64 } from "./register";
-export { registerMap } from "./register-map";
+export { offsetsOf, registerMap } from "./register-map";
 export type { RegisterMap } from "./register-map";
 export { RegisterFile } from "./register-file";
 export type { HooksOf, RegisterHooks, RegistersOf } from "./register-file";
