@@ -71,7 +71,7 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     let high = this.#entries.length;
     while (low < high) {
       const middle = (low + high) >>> 1;
-      if (this.#entries[middle]!.last < iova) low = middle + 1;
+      if ((this.#entries[middle] as Entry).last < iova) low = middle + 1;
       else high = middle;
     }
     return low;

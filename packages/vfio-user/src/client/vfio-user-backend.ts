@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import { argumentError, systemError, VfioError } from "@vfio-selftests/core";
+import { argumentError, systemError } from "@vfio-selftests/core";
 import type {
   DmaAccess,
   IommuBackend,
@@ -7,6 +7,7 @@ import type {
   MappableMemory,
   OpenDeviceOptions,
   VfioDevice,
+  VfioError,
 } from "@vfio-selftests/core";
 import { constants } from "node:os";
 import { PAGE_SIZES } from "../protocol/limits";
@@ -22,9 +23,9 @@ export interface ModelConnection {
   /** A connected socket; the receiver owns it. */
   readonly fd: number;
   /** Told when the device is closed. */
-  close?(): void;
+  readonly close?: () => void;
   /** Why the model is gone, once that is known. */
-  failure?(): string | undefined;
+  readonly failure?: () => string | undefined;
 }
 
 export interface VfioUserOptions {
@@ -138,18 +139,18 @@ export class VfioUserBackend implements IommuBackend {
   /** Takes mappings, already removed here, from every device; gives their bytes. */
   #unmap(mappings: readonly ClientMapping[]): bigint {
     let bytes = 0n;
-    let failure: unknown;
+    const failures: unknown[] = [];
     for (const mapping of mappings) {
       for (const device of this.#devices) {
         try {
           device.unmap(mapping);
         } catch (error) {
-          failure ??= error;
+          failures.push(error);
         }
       }
       bytes += mapping.last - mapping.start + 1n;
     }
-    if (failure !== undefined) throw failure;
+    if (failures.length > 0) throw failures[0];
     return bytes;
   }
 

@@ -116,7 +116,7 @@ export class VfioUserDevice implements VfioDevice {
       this.#connection.ask("REGION_READ", size, `region ${index}`);
       const { reply } = this.#connection;
       if (fields.count.get(reply) !== count) throw this.#short("VFIO_USER_REGION_READ", fields.count.get(reply), count);
-      if (count <= 8) for (let i = 0; i < count; i += 1) into[done + i] = reply.u8[size + i]!;
+      if (count <= 8) for (let i = 0; i < count; i += 1) into[done + i] = reply.u8[size + i] as number;
       else into.set(reply.bytes.subarray(size, size + count), done);
     }
   }

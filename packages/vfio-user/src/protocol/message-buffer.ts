@@ -1,18 +1,6 @@
-import type { StructView } from "@vfio-selftests/core";
+import { StructView } from "@vfio-selftests/core";
 import { HEADER_SIZE } from "./limits";
 import { header } from "./structs";
-
-/** Part of a message's storage, as a view that structure fields read and write. */
-function viewFrom(storage: ArrayBuffer, offset: number): StructView {
-  return {
-    bytes: new Uint8Array(storage, offset),
-    u8: new Uint8Array(storage, offset),
-    u16: new Uint16Array(storage, offset),
-    u32: new Uint32Array(storage, offset),
-    s32: new Int32Array(storage, offset),
-    u64: new BigUint64Array(storage, offset),
-  };
-}
 
 /** Storage for one message at a time: the fields of its header and of its body, without a copy. */
 export class MessageBuffer {
@@ -25,10 +13,11 @@ export class MessageBuffer {
 
   /** `capacity` in bytes, header included. */
   constructor(capacity: number) {
-    const storage = new ArrayBuffer((capacity + 7) & ~7);
+    const length = (capacity + 7) & ~7;
+    const storage = new ArrayBuffer(length);
     this.bytes = new Uint8Array(storage);
-    this.header = viewFrom(storage, 0);
-    this.body = viewFrom(storage, HEADER_SIZE);
+    this.header = new StructView(HEADER_SIZE, storage);
+    this.body = new StructView(length - HEADER_SIZE, storage, HEADER_SIZE);
   }
 
   get id(): number {

@@ -83,4 +83,4 @@ export const device_feature: typeof vfio_device_feature = vfio_device_feature;
 export const mig_data = struct(8, { argsz: u32(0), size: u32(4) });
 
 /** No fields at all. */
-export const nothing: StructLayout<Record<never, never>> = struct(0, {});
+export const nothing: StructLayout = struct(0, {});

@@ -125,8 +125,8 @@ export class IrqTable {
     const perform = this.#actionOf(index, action);
     if (perform === undefined) return EINVAL;
     const vectors = this.#of(index);
-    for (let i = 0; i < count; i += 1) {
-      if (chosen === undefined || chosen[i] !== 0) perform(vectors[start + i]!, start + i);
+    for (const [i, vector] of vectors.slice(start, start + count).entries()) {
+      if (chosen === undefined || chosen[i] !== 0) perform(vector, start + i);
     }
     return 0;
   }
@@ -158,8 +158,7 @@ export class IrqTable {
     const slot = SLOTS[action];
     if (slot === undefined) return EINVAL;
     const vectors = this.#of(index);
-    for (let i = 0; i < count; i += 1) {
-      const vector = vectors[start + i]!;
+    for (const [i, vector] of vectors.slice(start, start + count).entries()) {
       const had = vector[slot] >= 0;
       if (had) native.close(vector[slot]);
       vector[slot] = fds[i] ?? -1;

@@ -2,8 +2,8 @@ import { native } from "@vfio-selftests/native";
 import { closedError, systemError, VfioError } from "@vfio-selftests/core";
 import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { WorkerInput } from "./worker-main";
-import { WorkerState } from "./worker-state";
+import { END, WorkerState } from "./worker-state";
+import type { WorkerInput } from "./worker-state";
 
 export interface ModelWorkerOptions {
   /** Absolute path (or package specifier that resolves from here) of a CommonJS module. */
@@ -22,12 +22,10 @@ export interface ModelWorkerOptions {
 
 /** How long a thread may take to load its model, in milliseconds. */
 const START_TIMEOUT_MS = 20_000;
-/** How long it may take to end before it is terminated. */
+/** How long it may take to end (it looks every few milliseconds whether it shall) before it is terminated. */
 const STOP_TIMEOUT_MS = 2_000;
-/** Between two attempts to wake it from its system call. */
-const WAKE_INTERVAL_MS = 5;
 
-const running = new Set<ModelWorker>();
+const running = new Set<WorkerState>();
 let exitHook = false;
 
 /**
@@ -59,12 +57,12 @@ export class ModelWorker implements Disposable {
       if (this.#state.status !== "ended") this.#state.fail(error instanceof Error ? error.message : String(error));
     });
     this.#worker.unref();
-    running.add(this);
+    running.add(this.#state);
     if (!exitHook) {
       exitHook = true;
-      // A thread in a system call would hold up the end of the process until the call returns.
+      // A thread that is not told would go on serving, and hold up the end of the process.
       process.once("exit", () => {
-        for (const worker of running) worker.#wake();
+        for (const state of running) state.stop();
       });
     }
   }
@@ -113,29 +111,11 @@ export class ModelWorker implements Disposable {
   async #end(): Promise<void> {
     const exited = new Promise<void>((resolve) => this.#worker.once("exit", () => resolve()));
     this.#worker.ref();
-    this.#worker.postMessage(-1);
-    const deadline = performance.now() + STOP_TIMEOUT_MS;
-    for (;;) {
-      this.#wake();
-      let timer: NodeJS.Timeout | undefined;
-      const tick = new Promise<"tick">((resolve) => {
-        timer = setTimeout(() => resolve("tick"), WAKE_INTERVAL_MS);
-      });
-      const winner = await Promise.race([exited, tick]);
-      clearTimeout(timer);
-      if (winner !== "tick") break;
-      if (performance.now() > deadline) {
-        await this.#worker.terminate();
-        break;
-      }
-    }
-    running.delete(this);
-  }
-
-  /** Tells the thread to stop, and gets it out of a system call. */
-  #wake(): void {
     this.#state.stop();
-    const { threadId, status } = this.#state;
-    if (threadId > 0 && status === "serving") native.interruptThread(threadId);
+    this.#worker.postMessage(END);
+    const timer = setTimeout(() => void this.#worker.terminate(), STOP_TIMEOUT_MS);
+    await exited;
+    clearTimeout(timer);
+    running.delete(this.#state);
   }
 }

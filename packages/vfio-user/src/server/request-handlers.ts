@@ -18,7 +18,7 @@ import {
   vfio_region_info_cap_sparse_mmap,
   vfio_region_sparse_mmap_area,
 } from "@vfio-selftests/core";
-import type { StructLayout, StructView } from "@vfio-selftests/core";
+import type { StructView } from "@vfio-selftests/core";
 import { constants } from "node:os";
 import type { CommandName } from "../protocol/commands";
 import * as structs from "../protocol/structs";

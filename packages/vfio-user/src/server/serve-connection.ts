@@ -5,7 +5,7 @@ import type { ServedDevice } from "./served-device";
 /** How long to look for the next message before sleeping: register accesses come one after the other. */
 const SPIN_MICROSECONDS = 50;
 /** The longest sleep, after which `stopped` is asked again. */
-const SLICE_MS = 100;
+const SLICE_MS = 20;
 
 /**
  * Serves one client on a connected socket, which it takes over and closes. Blocks the thread until the client has gone

@@ -3,7 +3,7 @@ import { serveConnection } from "./serve-connection";
 import type { ServedDevice } from "./served-device";
 
 /** The longest wait for a client, after which `stopped` is asked again. */
-const SLICE_MS = 100;
+const SLICE_MS = 20;
 
 /**
  * Serves clients of a listening socket one after the other; one that connects meanwhile waits in the queue until the

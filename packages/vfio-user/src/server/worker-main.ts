@@ -6,17 +6,8 @@ import { ListeningSocket } from "./listening-socket";
 import { serveConnection } from "./serve-connection";
 import { serveSocket } from "./serve-socket";
 import { ServedDevice } from "./served-device";
-import { WorkerState } from "./worker-state";
-
-export interface WorkerInput {
-  readonly state: SharedArrayBuffer;
-  readonly module: string;
-  readonly exportName: string;
-  readonly options: unknown;
-  /** Where to listen; without it the owner sends connected sockets. */
-  readonly socketPath: string | undefined;
-  readonly trustClients: boolean;
-}
+import { END, WorkerState } from "./worker-state";
+import type { WorkerInput } from "./worker-state";
 
 function loadModel({ module, exportName, options }: WorkerInput): DeviceModel {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- the module is named at run time; `import` would not give it synchronously
@@ -28,7 +19,6 @@ function loadModel({ module, exportName, options }: WorkerInput): DeviceModel {
 
 function main(input: WorkerInput): void {
   const state = new WorkerState(input.state);
-  state.threadId = native.gettid();
   const stopped = (): boolean => state.stopped;
   let device: ServedDevice | undefined;
   let socket: ListeningSocket | undefined;
@@ -53,7 +43,7 @@ function main(input: WorkerInput): void {
     return;
   }
   parentPort?.on("message", (fd: number) => {
-    if (fd < 0) end();
+    if (fd === END) end();
     else if (device === undefined || state.status === "failed" || state.stopped) native.close(fd);
     else serveConnection(device, fd, stopped);
   });

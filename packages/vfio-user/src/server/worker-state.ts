@@ -1,11 +1,24 @@
 /** What a model's thread and its owner share without messages: either may be blocked in a system call. */
 
+/** What the thread is started with. */
+export interface WorkerInput {
+  readonly state: SharedArrayBuffer;
+  readonly module: string;
+  readonly exportName: string;
+  readonly options: unknown;
+  /** Where to listen; without it the owner sends connected sockets. */
+  readonly socketPath: string | undefined;
+  readonly trustClients: boolean;
+}
+
+/** Sent instead of a socket: nothing more will come. */
+export const END = -1;
+
 /** Words of the shared memory. */
 const STOP = 0;
-const THREAD_ID = 1;
-const STATUS = 2;
-const MESSAGE_LENGTH = 3;
-const WORDS = 4;
+const STATUS = 1;
+const MESSAGE_LENGTH = 2;
+const WORDS = 3;
 const MESSAGE_BYTES = 2048;
 
 export type WorkerStatus = "starting" | "serving" | "failed" | "ended";
@@ -27,15 +40,6 @@ export class WorkerState {
 
   stop(): void {
     Atomics.store(this.#words, STOP, 1);
-  }
-
-  /** 0 until the thread runs. */
-  get threadId(): number {
-    return Atomics.load(this.#words, THREAD_ID);
-  }
-
-  set threadId(id: number) {
-    Atomics.store(this.#words, THREAD_ID, id);
   }
 
   get status(): WorkerStatus {

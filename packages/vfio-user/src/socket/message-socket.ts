@@ -2,6 +2,7 @@ import { native } from "@vfio-selftests/native";
 import { constants } from "node:os";
 import { HEADER_SIZE, MAX_MESSAGE_FDS, MAX_MESSAGE_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
+import { header } from "../protocol/structs";
 
 const { EINTR, EAGAIN, ETIMEDOUT } = constants.errno;
 
@@ -92,11 +93,10 @@ export class MessageSocket {
       );
       const { length } = received;
       if (length > 0) {
-        const from = this.#have;
         this.#have += length;
         if (received.fds.length > 0 || received.fdsTruncated) {
           this.#arrivedFds.push({
-            position: this.#lastBeginning(from),
+            position: this.#lastBeginning(),
             fds: received.fds,
             truncated: received.fdsTruncated,
           });
@@ -142,15 +142,14 @@ export class MessageSocket {
     return this.input.bytes.subarray(this.#have, end);
   }
 
-  /** The start of the last message that begins before the end of the input; the first one's when none begins at `from` or later. */
-  #lastBeginning(from: number): number {
+  /** The start of the last message that has begun. */
+  #lastBeginning(): number {
+    const { bytes } = this.input;
+    const view = new DataView(bytes.buffer);
     let start = 0;
     for (;;) {
-      const sizeAt = start + 4;
       if (start + HEADER_SIZE > this.#have) return start;
-      const { bytes } = this.input;
-      const size =
-        bytes[sizeAt]! + bytes[sizeAt + 1]! * 0x100 + bytes[sizeAt + 2]! * 0x1_0000 + bytes[sizeAt + 3]! * 0x100_0000;
+      const size = view.getUint32(start + header.fields.message_size.offset, true);
       const end = start + size;
       if (size < HEADER_SIZE || end >= this.#have) return start;
       start = end;

@@ -103,9 +103,9 @@ export class ScratchModel implements DeviceModel {
         width === 4 ? bar.getUint32(offset, true) : width === 2 ? bar.getUint16(offset, true) : bar.getUint8(offset),
       read64: (offset) => bar.getBigUint64(offset, true),
       write: (offset, width, value) => {
-        if (offset === Scratch.command) return this.#command(value);
-        if (offset >= Scratch.command && offset < Scratch.portal) return;
-        if (width === 4) bar.setUint32(offset, value, true);
+        if (offset === Scratch.command) this.#command(value);
+        else if (offset >= Scratch.command && offset < Scratch.portal) return;
+        else if (width === 4) bar.setUint32(offset, value, true);
         else if (width === 2) bar.setUint16(offset, value, true);
         else bar.setUint8(offset, value);
       },
