@@ -1,5 +1,5 @@
 import { VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
-import { RING_BYTES } from "./region-layout";
+import { RX_RING_BYTES, TX_RING_BYTES } from "./region-layout";
 import type { Rings } from "./rings";
 import * as regs from "./registers";
 import { Reg } from "./registers";
@@ -75,13 +75,13 @@ export class IgbDevice {
   /** Gives the device empty rings and starts both queues. */
   startQueues(rings: Rings): void {
     rings.reset();
-    this.#ring(rings.txBase, Reg.TDBAL, Reg.TDBAH, Reg.TDLEN);
-    this.#ring(rings.rxBase, Reg.RDBAL, Reg.RDBAH, Reg.RDLEN);
+    this.#ring(rings.txBase, TX_RING_BYTES, Reg.TDBAL, Reg.TDBAH, Reg.TDLEN);
+    this.#ring(rings.rxBase, RX_RING_BYTES, Reg.RDBAL, Reg.RDBAH, Reg.RDLEN);
     this.write(Reg.TDH, 0);
     this.write(Reg.TDT, 0);
     this.write(Reg.RDH, 0);
     this.write(Reg.RDT, 0);
-    this.write(Reg.SRRCTL, regs.SRRCTL_ADVANCED_ONE_BUFFER);
+    this.write(Reg.SRRCTL, regs.SRRCTL_SPLIT_ALWAYS);
     this.write(Reg.TXDCTL, regs.QUEUE_ENABLE);
     this.write(Reg.RXDCTL, regs.QUEUE_ENABLE);
     const { Rctl, Tctl } = regs;
@@ -123,10 +123,10 @@ export class IgbDevice {
     return this.read(Reg.TDH) === this.read(Reg.TDT);
   }
 
-  #ring(base: bigint, low: number, high: number, length: number): void {
+  #ring(base: bigint, bytes: number, low: number, high: number, length: number): void {
     this.write(low, Number(base & 0xffffffffn));
     this.write(high, Number(base >> 32n));
-    this.write(length, RING_BYTES);
+    this.write(length, bytes);
   }
 
   #set(offset: number, bits: number, clear = 0): void {

@@ -8,15 +8,12 @@ import {
   type PciDevice,
 } from "@vfio-selftests/core";
 import { IgbDevice } from "./igb-device";
-import { Layout, RING_SIZE } from "./region-layout";
+import { Layout, RX_RING_SIZE } from "./region-layout";
 import { Reg, RX_ERROR, VECTOR0 } from "./registers";
-import { Rings, type ReceivedFrame } from "./rings";
+import { halves, Rings, type ReceivedFrame } from "./rings";
 
-/**
- * One copy is one Ethernet frame, looped back: its bytes are the data. A shorter one would be padded to 60 bytes and so
- * overwrite what follows the destination.
- */
-const LIMITS: DriverLimits = { minMemcpySize: 60, maxMemcpySize: 1024, maxMemcpyCount: RING_SIZE - 1, alignment: 1 };
+/** One copy is one Ethernet frame, looped back: a header of our own, then the data. */
+const LIMITS: DriverLimits = { minMemcpySize: 1, maxMemcpySize: 1024, maxMemcpyCount: RX_RING_SIZE - 1, alignment: 1 };
 const DEFAULT_TIMEOUT_MS = 1000;
 /** Once the transmitter is through, a looped frame arrives within microseconds; a frame lost to a fault never does. */
 const ARRIVAL_TIMEOUT_MS = 10;
@@ -65,8 +62,8 @@ class IgbInstance implements DriverInstance {
     for (let i = 0; i < count; i++) this.#rings.push(from, to, size);
     this.#pending = count;
     this.#size = size;
-    this.#igb.write(Reg.RDT, this.#rings.tail);
-    this.#igb.write(Reg.TDT, this.#rings.tail);
+    this.#igb.write(Reg.RDT, this.#rings.rxTail);
+    this.#igb.write(Reg.TDT, this.#rings.txTail);
   }
 
   memcpyWait({ timeoutMs = DEFAULT_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
@@ -180,9 +177,4 @@ class IgbInstance implements DriverInstance {
       subject: this.#device.address,
     });
   }
-}
-
-/** The low and high 32 bits, as descriptor words take them. */
-function halves(address: bigint): readonly [number, number] {
-  return [Number(address & 0xffffffffn) | 0, Number(address >> 32n) | 0];
 }

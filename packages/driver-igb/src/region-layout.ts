@@ -1,8 +1,24 @@
 import { DESCRIPTOR_SIZE } from "./registers";
 
-/** Descriptors a ring holds; the device needs one free to tell full from empty. */
-export const RING_SIZE = 4096;
-export const RING_BYTES = RING_SIZE * DESCRIPTOR_SIZE;
+/** Frames in flight at most, plus one: the device needs a descriptor free to tell full from empty. */
+export const RX_RING_SIZE = 4096;
+/** A frame takes up to three transmit descriptors (see rings.ts). */
+export const TX_RING_SIZE = 3 * RX_RING_SIZE;
+/** Bytes of every frame before the data, and of the receive header buffer: the smallest there is (SRRCTL.BSIZEHDRSIZE). */
+export const HEADER_SIZE = 64;
 
-/** Where the rings lie in the driver's DMA region; ring bases must be multiples of 128 (RDBAL, TDBAL). */
-export const Layout = { txRing: 0, rxRing: RING_BYTES, size: 2 * RING_BYTES } as const;
+export const TX_RING_BYTES = TX_RING_SIZE * DESCRIPTOR_SIZE;
+export const RX_RING_BYTES = RX_RING_SIZE * DESCRIPTOR_SIZE;
+
+const headers = TX_RING_BYTES + RX_RING_BYTES;
+
+/** Where things lie in the driver's DMA region; ring bases must be multiples of 128 (RDBAL, TDBAL). */
+export const Layout = {
+  txRing: 0,
+  rxRing: TX_RING_BYTES,
+  /** The header that every frame is sent with. */
+  txHeader: headers,
+  /** Where every received header goes. */
+  rxHeader: headers + HEADER_SIZE,
+  size: headers + 2 * HEADER_SIZE,
+} as const;

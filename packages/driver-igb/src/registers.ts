@@ -85,8 +85,11 @@ export const Rctl = {
 export const Tctl = { EN: 1 << 1, PSP: 1 << 3 } as const;
 /** In TXDCTL and RXDCTL. */
 export const QUEUE_ENABLE = 1 << 25;
-/** SRRCTL: advanced descriptors, one buffer. */
-export const SRRCTL_ADVANCED_ONE_BUFFER = 1 << 25;
+/**
+ * SRRCTL: advanced descriptors whose header buffer is always used: the first 64 bytes of each frame go there, the rest to
+ * the packet buffer of 2 KiB (datasheet section 7.1.5.3, "split always").
+ */
+export const SRRCTL_SPLIT_ALWAYS = (5 << 25) | (64 << 2) | 2;
 /** GPIE: MSI-X mode, with causes masked and cleared by themselves. */
 export const Gpie = { MSIX_MODE: 1 << 4, EIAME: 1 << 30 } as const;
 /** IVAR0: the first receive cause raises vector 0. */
@@ -101,9 +104,9 @@ export const TxCommand = {
   DEXT: 1 << 29,
 } as const;
 export const TX_PAYLOAD_SHIFT = 14;
-/** Advanced receive descriptor as written back: word 2, descriptor done. */
+/** Advanced receive descriptor as written back: descriptor done, in word 2. */
 export const RX_DESCRIPTOR_DONE = 1 << 0;
-/** Words of a descriptor written back by the receiver: status and errors, then length in the low half. */
+/** Words of a descriptor written back by the receiver: status and errors, then bytes in the packet buffer (low half). */
 export const RxWriteBack = { statusWord: 2, lengthWord: 3 } as const;
 /** Error bits of the receive status word (datasheet section 7.1.5.2): RXE. */
 export const RX_ERROR = 0x80000000;
