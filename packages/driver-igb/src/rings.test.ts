@@ -6,7 +6,7 @@ import { halves, Rings } from "./rings";
 const IOVA = 0x7fff_0000n;
 const EOP = 1 << 24;
 const memory = DmaMemory.allocate(Layout.size);
-const region = new DmaRegion({} as Iommu, IOVA, Layout.size, "read-write", memory, 0);
+const region = new DmaRegion(undefined as unknown as Iommu, IOVA, Layout.size, "read-write", memory, 0);
 const words = new Int32Array(memory.buffer);
 
 afterAll(() => memory.close());
