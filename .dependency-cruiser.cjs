@@ -18,10 +18,7 @@ const rules = order.map((names, level) => ({
   severity: "error",
   from: { path: `^packages/(${names.join("|")})/src/` },
   to: {
-    path: `^packages/(${[
-      ...order.slice(level + 1).flat(),
-      ...names,
-    ].join("|")})/`,
+    path: `^packages/(${[...order.slice(level + 1).flat(), ...names].join("|")})/`,
     pathNot: names.map((name) => `^packages/${name}/`).length === 1 ? [`^packages/${names[0]}/`] : [],
   },
 }));
@@ -40,7 +37,19 @@ module.exports = {
       from: { path: "^packages/driver-[a-z]+/src/", pathNot: "[.]test[.]ts$" },
       to: { path: "^packages/", pathNot: [`^packages/${driverAllowed}/`, "^packages/driver-"] },
     },
-    { name: "no-circular", severity: "error", from: {}, to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } } },
+    {
+      name: "declared",
+      comment: "Every import is a dependency that the package declares; an undeclared one does not resolve",
+      severity: "error",
+      from: { path: "^packages/[^/]+/src/" },
+      to: { couldNotResolve: true },
+    },
+    {
+      name: "no-circular",
+      severity: "error",
+      from: {},
+      to: { circular: true, viaOnly: { dependencyTypesNot: ["type-only"] } },
+    },
     {
       name: "only-the-entry-of-a-package",
       comment: "A package is used through its index (or an export it declares), never through a file inside",
