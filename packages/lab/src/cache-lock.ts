@@ -32,7 +32,7 @@ export function takeLock(path: string): Disposable {
           },
         };
       } catch (error) {
-        if (!(error instanceof Error && "code" in error && error.code === "EEXIST")) throw error;
+        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
       }
       const holder = livingHolder(path);
       if (holder !== undefined) {

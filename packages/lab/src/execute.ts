@@ -51,12 +51,12 @@ export async function execute(
   const end = (): void => {
     killChild(child);
   };
-  let timedOut = false;
+  const overran = new AbortController();
   const timer =
     options.timeoutMs === undefined
       ? undefined
       : setTimeout(() => {
-          timedOut = true;
+          overran.abort();
           end();
         }, options.timeoutMs);
   options.signal?.addEventListener("abort", end);
@@ -65,7 +65,7 @@ export async function execute(
     options.signal?.throwIfAborted();
     if (exit.code === 0) return stdout.join("\n");
     const name = command[0] ?? "";
-    const why = timedOut ? `no end after ${options.timeoutMs ?? 0} ms` : exit.description;
+    const why = overran.signal.aborted ? `no end after ${options.timeoutMs ?? 0} ms` : exit.description;
     const output = last.length === 0 ? "" : `\n${last.map((line) => `  | ${line}`).join("\n")}`;
     const where = options.logFile === undefined ? "" : `\n  Full output: ${options.logFile}`;
     throw new VfioError(`${name} failed: ${why}${output}${where}`, {

@@ -136,9 +136,12 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
       if (ready && interrupts === 1) control?.signal(signal);
       else end({ kind: "interrupt", signal });
     });
-    const end = (result: Outcome): void => {
+    const settle = (): void => {
       for (const timer of timers) clearTimeout(timer);
       signals[Symbol.dispose]();
+    };
+    const end = (result: Outcome): void => {
+      settle();
       resolve(result);
     };
     const onMessage = (message: GuestMessage): void => {
@@ -189,8 +192,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
           end({ kind: ready ? "lost" : "no boot", reason: `the VM ended: ${description}` });
         },
         (error: unknown) => {
-          end({ kind: "no boot", reason: "" });
-          reject(error as Error);
+          settle();
+          reject(error instanceof Error ? error : new Error(String(error)));
         },
       );
   });

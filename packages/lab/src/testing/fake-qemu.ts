@@ -1,0 +1,85 @@
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { TestHost } from "./test-host";
+
+export interface FakeQemu {
+  version?: string;
+  virtiofsdVersion?: string;
+  models?: readonly string[];
+  /**
+   * JavaScript that plays the guest; `guest` has `send(line)` and `onLine(handler)` for the control port,
+   * `stdout(text)`, `stderr(text)`, `endStreams()`, `console(text)` and `stdin` (a socket).
+   */
+  guest?: string;
+}
+
+export const ALL_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
+
+/** Puts a QEMU and a virtiofsd into the host that answer as the real ones, and a guest that a test writes. */
+export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {
+  const models = (fake.models ?? ALL_MODELS).map((model) => `name "${model}", bus PCI`).join("\n");
+  const script = join(host.folder, "guest.cjs");
+  writeFileSync(script, GUEST_RUNTIME.replace("/* guest */", fake.guest ?? ""));
+  host.addProgram(
+    "qemu-system-x86_64",
+    `#!/bin/sh
+case "$1" in
+  --version) echo "QEMU emulator version ${fake.version ?? "11.1.3"} (Debian)" ;;
+  -device) echo '${models}' ;;
+  *) exec '${process.execPath}' '${script}' "$@" ;;
+esac
+`,
+  );
+  const virtiofsd = join(host.folder, "virtiofsd.cjs");
+  writeFileSync(virtiofsd, VIRTIOFSD_RUNTIME);
+  host.addProgram(
+    "virtiofsd",
+    `#!/bin/sh
+case "$1" in
+  --version) echo "virtiofsd ${fake.virtiofsdVersion ?? "1.13.2"}" ;;
+  *) exec '${process.execPath}' '${virtiofsd}' "$@" ;;
+esac
+`,
+  );
+}
+
+const VIRTIOFSD_RUNTIME = `
+const path = process.argv.find((word) => word.startsWith("--socket-path=")).slice("--socket-path=".length);
+require("node:net").createServer().listen(path);
+`;
+
+/** Connects to the sockets that QEMU's command line names, as QEMU does. */
+const GUEST_RUNTIME = `
+const fs = require("node:fs");
+const net = require("node:net");
+const ports = {};
+let log;
+for (const word of process.argv) {
+  const match = /^socket,id=(\\w+),path=([^,]+)(?:,logfile=([^,]+))?/.exec(word);
+  if (match === null || match[1] === "fs") continue;
+  ports[match[1]] = net.connect(match[2]);
+  log ??= match[3];
+}
+const append = process.argv[process.argv.indexOf("-append") + 1];
+const folder = /LAB_RUN=(\\S+)/.exec(append)[1];
+const plan = fs.readFileSync(folder + "/plan.sh", "utf8");
+const endMark = /LAB_END_MARK='(.*)'/.exec(plan)[1];
+let buffered = "";
+const handlers = [];
+ports.control.on("data", (data) => {
+  buffered += data;
+  for (let end; (end = buffered.indexOf("\\n")) >= 0; buffered = buffered.slice(end + 1)) {
+    for (const handler of handlers) handler(buffered.slice(0, end));
+  }
+});
+const guest = {
+  send: (line) => ports.control.write(line + "\\n"),
+  onLine: (handler) => handlers.push(handler),
+  stdout: (text) => ports.stdout.write(text),
+  stderr: (text) => ports.stderr.write(text),
+  endStreams: () => { ports.stdout.write(endMark); ports.stderr.write(endMark); },
+  console: (text) => { fs.appendFileSync(log, text); ports.serial.write(text); },
+  stdin: ports.stdin,
+};
+/* guest */
+`;
