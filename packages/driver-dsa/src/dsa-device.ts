@@ -1,0 +1,176 @@
+import { PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { readCapabilities, type Capabilities } from "./capabilities";
+import { commandErrorName, statusName } from "./error-names";
+import {
+  CMDSTATUS_ACTIVE,
+  CMDSTATUS_ERROR,
+  COMMAND_SHIFT,
+  Command,
+  DeviceState,
+  GENSTS_STATE,
+  GROUP_ENGINES,
+  Opcode,
+  PORTAL,
+  PORTALS_BAR,
+  REGISTERS_BAR,
+  Reg,
+  SWERROR_CLEAR,
+  SWERROR_VALID,
+  WQ_BATCH_SHIFT,
+  WQ_STATE_ENABLED,
+  WQ_STATE_SHIFT,
+  WqMode,
+  WqWord,
+} from "./registers";
+
+/** Commands take microseconds; a reset waits for what cannot be abandoned. */
+const COMMAND_TIMEOUT_MS = 2000;
+
+const PCI_COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interruptDisable;
+
+/** The device's registers: from any state to a work queue that takes descriptors, and what they say about trouble. */
+export class DsaDevice {
+  capabilities: Capabilities;
+  readonly #bar: Bar;
+  readonly #portals: Bar;
+
+  /** Brings the device up: see `bringUp`. */
+  constructor(readonly device: PciDevice) {
+    this.#bar = device.bar(REGISTERS_BAR);
+    this.#portals = device.bar(PORTALS_BAR);
+    this.capabilities = this.bringUp();
+  }
+
+  /**
+   * From any state to one dedicated work queue with all entries, in a group with one engine, both enabled. Nothing is in
+   * progress afterwards.
+   */
+  bringUp(): Capabilities {
+    this.device.config.command = PCI_COMMAND;
+    this.reset();
+    this.capabilities = readCapabilities(this.device);
+    this.#configure();
+    this.#command(Command.enableDevice, "Enable Device");
+    this.#command(Command.enableWorkQueue, "Enable WQ");
+    return this.capabilities;
+  }
+
+  /** Ends all work and disables the device; where it does not answer, or is halted, by a reset of the function. */
+  reset(): void {
+    try {
+      this.#command(Command.resetDevice, "Reset Device");
+    } catch (error) {
+      if (!(error instanceof VfioError) || !this.device.info.resettable) throw error;
+      this.device.reset();
+      this.device.config.command = PCI_COMMAND;
+      const { msix } = this.device.interrupts;
+      if (msix.enabled) msix.reenable();
+      this.#command(Command.resetDevice, "Reset Device");
+    }
+    this.clearError();
+  }
+
+  /** Gives the device the descriptor at `offset` of `memory`. */
+  submit(memory: Uint8Array, offset: number): void {
+    this.#portals.store64Bytes(PORTAL, memory, offset);
+  }
+
+  /** The device and its work queue take descriptors. */
+  get ready(): boolean {
+    if ((this.#bar.read32(Reg.GENSTS) & GENSTS_STATE) !== DeviceState.enabled) return false;
+    const state = this.#bar.read32(this.capabilities.workQueueTable + WqWord.state * 4);
+    return state >>> WQ_STATE_SHIFT === WQ_STATE_ENABLED;
+  }
+
+  /** What is wrong with the device apart from any completion record: an error in SWERROR, or that it is not enabled. */
+  trouble(): string | undefined {
+    const bar = this.#bar;
+    if ((bar.read64(Reg.SWERROR) & SWERROR_VALID) !== 0n) return this.#softwareError();
+    const state = bar.read32(Reg.GENSTS) & GENSTS_STATE;
+    return state === DeviceState.enabled ? undefined : `the device is ${stateName(state)}`;
+  }
+
+  clearError(): void {
+    this.#bar.write64(Reg.SWERROR, SWERROR_CLEAR);
+  }
+
+  /** Registers that tell what the device is about, for errors. */
+  state(): string {
+    const bar = this.#bar;
+    const queue = bar.read32(this.capabilities.workQueueTable + WqWord.state * 4);
+    return [
+      `GENSTS 0x${bar.read32(Reg.GENSTS).toString(16)}`,
+      `CMDSTATUS 0x${bar.read32(Reg.CMDSTATUS).toString(16)}`,
+      `WQ state ${queue >>> WQ_STATE_SHIFT}, occupancy ${queue & 0xffff}`,
+      this.#softwareError(),
+    ].join(", ");
+  }
+
+  #configure(): void {
+    const { workQueueTable, groupTable, workQueueWords } = this.capabilities;
+    const words = this.#workQueueConfiguration();
+    for (let i = 0; i < workQueueWords; i++) this.#bar.write32(workQueueTable + i * 4, words[i] ?? 0);
+    this.#bar.write64(groupTable, 1n);
+    this.#bar.write64(groupTable + GROUP_ENGINES, 1n);
+  }
+
+  /**
+   * ATS is off where that can be chosen, so that the IOMMU sees, and reports, every access to an address that is not
+   * mapped.
+   */
+  #workQueueConfiguration(): number[] {
+    const { capabilities } = this;
+    const words = new Array<number>(WqWord.operations + 1).fill(0);
+    words[WqWord.size] = capabilities.totalWorkQueueSize;
+    words[WqWord.mode] = WqMode.dedicated | WqMode.priority1 | (capabilities.atsControl ? WqMode.atsDisable : 0);
+    words[WqWord.limits] = capabilities.maximumTransferShift | (capabilities.maximumBatchShift << WQ_BATCH_SHIFT);
+    if (capabilities.operationsConfiguration) words[WqWord.operations] = (1 << Opcode.batch) | (1 << Opcode.memoryMove);
+    return words;
+  }
+
+  #command(code: number, name: string): void {
+    const bar = this.#bar;
+    bar.write32(Reg.CMD, code << COMMAND_SHIFT);
+    pollUntil(() => (bar.read32(Reg.CMDSTATUS) & CMDSTATUS_ACTIVE) === 0, {
+      timeoutMs: COMMAND_TIMEOUT_MS,
+      what: `the command ${name}`,
+      subject: this.device.address,
+      state: () => this.#errorState(),
+    });
+    const error = bar.read32(Reg.CMDSTATUS) & CMDSTATUS_ERROR;
+    if (error === 0) return;
+    const message = `${this.device.address}: command ${name} failed: ${commandErrorName(error)}; ${this.#errorState()}`;
+    throw new VfioError(message, { code: "EIO", operation: name, subject: this.device.address });
+  }
+
+  #errorState(): string {
+    const bar = this.#bar;
+    const status = bar.read32(Reg.CMDSTATUS).toString(16);
+    return `GENSTS 0x${bar.read32(Reg.GENSTS).toString(16)}, CMDSTATUS 0x${status}, ${this.#softwareError()}`;
+  }
+
+  /** SWERROR in words (section 9.2.15). */
+  #softwareError(): string {
+    const bar = this.#bar;
+    const [first, second, address] = [0, 8, 16].map((offset) => bar.read64(Reg.SWERROR + offset)) as [
+      bigint,
+      bigint,
+      bigint,
+    ];
+    if ((first & SWERROR_VALID) === 0n) return "SWERROR empty";
+    const part = (word: bigint, shift: number, bits: number) =>
+      Number((word >> BigInt(shift)) & ((1n << BigInt(bits)) - 1n));
+    const notes = [`SWERROR ${statusName(part(first, 8, 8))}`];
+    if (part(first, 3, 1) === 1) notes.push(`WQ ${part(first, 16, 8)}`);
+    if (part(first, 2, 1) === 1) notes.push(`operation 0x${part(first, 32, 8).toString(16)}`);
+    if (part(first, 4, 1) === 1) notes.push(`batch index ${part(second, 0, 16)}`);
+    if (part(second, 32, 32) !== 0) notes.push(`information 0x${part(second, 32, 32).toString(16)}`);
+    notes.push(`${part(first, 5, 1) === 1 ? "write" : "read"} address 0x${address.toString(16)}`);
+    if (part(first, 1, 1) === 1) notes.push("more errors were lost");
+    return notes.join(" ");
+  }
+}
+
+function stateName(state: number): string {
+  return Object.entries(DeviceState).find(([, value]) => value === state)?.[0] ?? `in state ${state}`;
+}

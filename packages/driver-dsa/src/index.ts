@@ -1,0 +1,5 @@
+import { dsaDriver } from "./dsa-driver";
+
+export { dsaDriver };
+/** What `vfio-selftests` looks for in a driver package. */
+export const driver = dsaDriver;
