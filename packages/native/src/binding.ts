@@ -17,8 +17,10 @@ export type Bytes = Uint8Array;
  *
  * Every accessor checks its offset: it must be a multiple of the width and lie within the mapping. Reads give the value,
  * or `-errno`: `-EBADF` after `unmap`, `-EINVAL` for an offset that is out of range, misaligned or no integer, `-EFAULT`
- * when the access raised a bus error (for VFIO: memory space disabled, or device in reset). Values are unsigned, so a
- * negative result is always an error. Stores are ordered after earlier stores to memory, as the kernel's `writel` is.
+ * when the access raised a bus error (for VFIO: memory space disabled, or device in reset), `-EACCES` when the mapping's
+ * protection forbids it. Values are unsigned, so a negative result is always an error. Written values may be negative
+ * and then stand for their two's complement; one that does not fit the width throws. Stores are ordered after earlier
+ * stores to memory, as the kernel's `writel` is.
  * The accessors may be detached from the object (`const { read32 } = io`): they are closures.
  */
 export interface NativeIo {
@@ -42,14 +44,18 @@ export interface NativeIo {
   readonly unmap: () => number;
 }
 
-/** Ordinary memory, as an external ArrayBuffer. */
+/**
+ * Ordinary memory, as an external ArrayBuffer. It is unmapped by `unmap`, or when neither the buffer nor `unmap` is
+ * reachable any more. What a worker leaves mapped when it ends stays mapped until the process ends, because another
+ * thread may have been given the memory.
+ */
 export interface NativeMemory {
   readonly address: bigint;
   readonly length: number;
   readonly buffer: ArrayBuffer;
   /**
    * Detaches the buffer, then unmaps. 0; `-EBADF` when already unmapped; `-EBUSY` when the buffer was transferred away
-   * (`structuredClone`, `postMessage`, `ArrayBuffer.prototype.transfer`): then the memory stays mapped on purpose.
+   * (`ArrayBuffer.prototype.transfer`, from Node 22 on): then the memory stays mapped on purpose.
    */
   readonly unmap: () => number;
 }
@@ -59,7 +65,7 @@ export interface MapOptions {
   fd: number;
   /** Bytes; must be a positive multiple of the page size of the mapping (rounded up by the kernel otherwise refused). */
   length: number;
-  /** PROT_READ | PROT_WRITE | …: default both. */
+  /** PROT_READ | PROT_WRITE, the default; `mapIo` takes also one of them, or none (0). */
   prot?: number;
   /** MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | …; MAP_FIXED is refused. */
   flags: number;
@@ -75,9 +81,10 @@ export interface MapOptions {
 /** One waiter per file descriptor on the event loop of the calling thread (main or worker). */
 export interface NativePoller {
   /**
-   * Calls `callback` once: with the ready events (> 0), 0 on time-out, or `-errno` (`-ECANCELED` after `stop`).
-   * `-EBUSY` is returned (not called) while another wait is under way. `timeoutMs` < 0 is refused (-EINVAL).
-   * While it waits it keeps the event loop alive unless `ref` is false.
+   * Calls `callback` once, never from within a call: with the ready events (> 0), 0 on time-out, or `-errno`
+   * (`-ECANCELED` after `stop` or `close`). Events are those of poll(2), POLLERR and POLLHUP among them.
+   * `-EBUSY` is returned (not called) while another wait is under way, which one is until its callback is called.
+   * `timeoutMs` < 0 is refused (-EINVAL). While it waits it keeps the event loop alive unless `ref` is false.
    */
   readonly start: (events: number, timeoutMs: number, ref: boolean, callback: (result: number) => void) => number;
   /** Ends a wait under way: its callback is called with `-ECANCELED` (asynchronously). */
@@ -110,7 +117,7 @@ export interface NativeBinding {
   readonly read: (fd: number, into: Bytes) => number;
   readonly write: (fd: number, from: Bytes) => number;
   readonly ftruncate: (fd: number, size: number) => number;
-  /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …). */
+  /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …); commands that take an address are refused. */
   readonly fcntl: (fd: number, command: number, argument?: number) => number;
   readonly memfdCreate: (name: string, flags: number) => number;
 
@@ -131,7 +138,10 @@ export interface NativeBinding {
   ) => number;
 
   // --- memory ---
-  /** Memory for JavaScript to read and write freely. `-errno` on failure. */
+  /**
+   * Memory for JavaScript to read and write freely. `-errno` on failure; `-EFBIG` when it is longer than an ArrayBuffer
+   * of this Node can be (Node 20: 4 GiB). Shrinking the file below raises SIGBUS in JavaScript: seal it (F_SEAL_SHRINK).
+   */
   readonly mapMemory: (options: MapOptions) => NativeMemory | number;
   /** Memory that only the accessors reach. `-errno` on failure. */
   readonly mapIo: (options: MapOptions) => NativeIo | number;
@@ -151,15 +161,18 @@ export interface NativeBinding {
   readonly unixListen: (path: string, backlog: number) => number;
   /** Waits at most `timeoutMs` for a connection. */
   readonly unixAccept: (fd: number, timeoutMs: number) => number;
+  /** `-EAGAIN` when the listener's backlog is full: it never blocks. */
   readonly unixConnect: (path: string) => number;
   /**
    * Sends all of `parts` (gathered, one sendmsg where it fits) with `fds` on the first byte. Blocks for at most
    * `timeoutMs`; total bytes sent or `-errno` (`-EPIPE` without a signal, `-ETIMEDOUT`). At most 16 parts, 253 fds.
+   * After a failure a part may have been sent: close the socket.
    */
   readonly sendMessage: (fd: number, parts: Bytes[], fds: number[], timeoutMs: number) => number;
   /**
-   * Receives up to `into.length` bytes (one recvmsg; `waitAll` collects exactly that many) and up to `maxFds`
-   * descriptors. Spins for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
+   * Receives up to `into.length` bytes (one recvmsg; `waitAll` collects exactly that many, and fewer only when the
+   * stream ends, fails or the time is over midway, which the next call tells) and up to `maxFds` descriptors. Spins
+   * for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
    */
   readonly receiveMessage: (
     fd: number,
@@ -175,7 +188,10 @@ export interface NativeBinding {
   /** CPU numbers the thread (0 = calling) may run on, or -errno. */
   readonly getAffinity: (tid: number) => number[] | number;
   readonly setAffinity: (tid: number, cpus: number[]) => number;
-  /** Makes a blocking system call of that thread of this process return EINTR (a real-time signal with an empty handler). */
+  /**
+   * Makes a blocking system call of that thread of this process (ioctl, read, write) return EINTR, by a real-time signal
+   * with an empty handler. Waits with a time-out go on.
+   */
   readonly interruptThread: (tid: number) => number;
   /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */
   readonly getResourceLimit: (resource: number) => [number, number] | number;

@@ -61,6 +61,14 @@ describe("file descriptors", () => {
     native.close(fd);
   });
 
+  it("takes views of a SharedArrayBuffer", () => {
+    const fd = nonNegative(native.memfdCreate("shared", 0));
+    const shared = new Uint8Array(new SharedArrayBuffer(8), 2, 3).fill(9);
+    expect(native.pwrite(fd, shared, 0)).toBe(3);
+    expect(native.pwrite(fd, new Uint8Array(new SharedArrayBuffer(0)), 0)).toBe(0);
+    native.close(fd);
+  });
+
   it("counts an eventfd", () => {
     const fd = nonNegative(native.eventfd(3, linux.O_NONBLOCK));
     const counter = new BigUint64Array(1);

@@ -107,6 +107,18 @@ describe("mapMemory", () => {
     closeSync(file);
   });
 
+  it("says when it is longer than an ArrayBuffer of this Node can be", () => {
+    const flags = anonymous.flags | linux.MAP_NORESERVE;
+    const length = 5 * 2 ** 30;
+    const memory = native.mapMemory({ fd: -1, flags, length });
+    if (typeof memory === "number") {
+      expect(memory).toBe(-linux.EFBIG);
+    } else {
+      expect(memory.buffer.byteLength).toBe(length);
+      expect(memory.unmap()).toBe(0);
+    }
+  });
+
   it("maps 2 MiB pages, or says that there are none", () => {
     const flags = anonymous.flags | linux.MAP_HUGETLB | linux.MAP_HUGE_2MB;
     const huge = 2 ** 21;
