@@ -15,6 +15,7 @@ export { GuardedValue } from "./state-guard";
 export { SUITES, defineSuites, type SuiteEntry } from "./suite-list";
 export { defaultMode, type Suite, type SuiteTarget } from "./suite-target";
 export { UPSTREAM_FIXTURES, UPSTREAM_IDS, upstreamFixtureIds } from "./upstream-ids";
+export { collectTests } from "./catalogue";
 export { BUILT_IN_DRIVERS, chooseDrivers } from "./driver-choice";
 export { kernelTarget } from "./kernel-target";
 export { modelsTarget } from "./models-target";

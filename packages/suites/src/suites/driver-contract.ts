@@ -1,9 +1,12 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { DriverSession, VfioError, type IommuMode } from "@vfio-selftests/core";
 import { DriverBench, findDriver } from "../driver-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
+import { KernelLog } from "../kernel-log";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import { PseudoRandom } from "../pseudo-random";
+import { expectFaultReport } from "../silent-faults";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x5eed;
@@ -11,6 +14,9 @@ const RANDOM_COPIES = 100;
 /** Bytes that the random copies move within: enough for every chunk boundary, little enough to compare each time. */
 const RANDOM_AREA = 64 * 1024;
 const GUARD_BYTE = 0xa5;
+/** The kernel logs at most ten faults in five seconds; after that long without a message the next one gets through. */
+const RATE_LIMIT_MS = 5500;
+const FAULT_LOG_ATTEMPTS = 3;
 /** A time-out that a stopped device must run into, and how much later the driver may come back from it at most. */
 const HUNG_TIMEOUT_MS = 300;
 const RECOVERY_MS = 10_000;
@@ -21,6 +27,21 @@ export function driverContractSuite(target: SuiteTarget): void {
     eachMode(target, (mode) => {
       const open = () => DriverBench.open(target, mode, address);
 
+      // First, before other tests have used up what the kernel logs of faults in five seconds.
+      if (target.kind !== "models") {
+        it(
+          "fault_is_in_the_kernel_log",
+          async () => {
+            using bench = open();
+            using log = openKernelLog();
+            const line = await loggedFault(log, bench);
+            expect(line).toMatch(/fault/i);
+            note(line);
+          },
+          DEFAULT_TIMEOUT_MS,
+        );
+      }
+
       it(
         "fault_on_read_is_reported",
         () => {
@@ -28,7 +49,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, destination } = bench;
           const size = session.limits.maxMemcpySize;
           destination.bytes.fill(GUARD_BYTE);
-          expect(() => session.memcpy(unmapped, destination.iova, size)).toThrow(VfioError);
+          expectFaultReport(bench.device, () => session.memcpy(unmapped, destination.iova, size));
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
         },
@@ -42,7 +63,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, source } = bench;
           const size = session.limits.maxMemcpySize;
           source.bytes.fill(GUARD_BYTE);
-          expect(() => session.memcpy(source.iova, unmapped, size)).toThrow(VfioError);
+          expectFaultReport(bench.device, () => session.memcpy(source.iova, unmapped, size));
           expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
@@ -61,7 +82,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
           source.bytes.fill(0x11);
           readOnly.bytes.fill(GUARD_BYTE);
-          expect(() => session.memcpy(source.iova, readOnly.iova, size)).toThrow(VfioError);
+          expectFaultReport(bench.device, () => session.memcpy(source.iova, readOnly.iova, size));
           expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
         },
         DEFAULT_TIMEOUT_MS,
@@ -216,6 +237,34 @@ function copyOnTwoDevices(target: SuiteTarget, mode: IommuMode, first: string, s
 
   const used = (bytes: Uint8Array) => bytes.subarray(0, 2 * size);
   expect(Buffer.compare(used(destination.bytes), used(source.bytes))).toBe(0);
+}
+
+function openKernelLog(): KernelLog {
+  try {
+    return new KernelLog();
+  } catch (error) {
+    skip({ reason: `the kernel's log cannot be read (${String(error)})`, remedy: "run as root" });
+  }
+}
+
+/** Makes the device fault at an address of its own and waits for the IOMMU driver's message about it. */
+async function loggedFault(log: KernelLog, { session, unmapped, destination }: DriverBench): Promise<string> {
+  const address = unmapped.toString(16);
+  for (let attempt = 0; attempt < FAULT_LOG_ATTEMPTS; attempt++) {
+    log.newLines();
+    try {
+      session.memcpy(unmapped, destination.iova, session.limits.maxMemcpySize);
+    } catch (error) {
+      if (!(error instanceof VfioError)) throw error;
+    }
+    const deadline = performance.now() + RATE_LIMIT_MS;
+    while (performance.now() < deadline) {
+      const line = log.newLines().find((text) => /fault/i.test(text) && text.includes(address));
+      if (line !== undefined) return line;
+      await sleep(50);
+    }
+  }
+  throw new Error(`the kernel logged no fault at 0x${address}`);
 }
 
 /**
