@@ -15,9 +15,10 @@ import { ErrorLog } from "./error-log";
 import { Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES, type Bar0 } from "./registers";
 import { startTransfer, transferScratch, type Transfer } from "./transfer";
 
-/** What one `run` may do before the server looks for messages again: about 100 us of work. */
-const SLICE_BYTES = 0x8_0000;
-const SLICE_DESCRIPTORS = 64;
+/** How long one `run` may take before the server looks for messages again, in milliseconds. */
+const SLICE_MS = 0.1;
+/** Bytes moved between two looks at the clock: well below 100 us of copying. */
+const PIECE_BYTES = 0x8_0000;
 
 const DESCRIPTOR_ALIGNMENT = 0x3fn;
 const COMPLETION_ALIGNMENT = 0x7n;
@@ -54,6 +55,7 @@ export class Channel {
     private readonly bar0: Bar0,
     private readonly config: Config,
     private readonly interrupt: () => void,
+    private readonly now: () => number,
   ) {
     this.#errors = new ErrorLog(bar0, config);
   }
@@ -119,12 +121,12 @@ export class Channel {
 
   /** Does a slice of the work; true while there is more. */
   run(dma: DmaSpace): boolean {
-    let bytes = SLICE_BYTES;
-    for (let n = 0; n < SLICE_DESCRIPTORS && bytes > 0 && this.#status === ChannelStatus.active; n++) {
+    if (this.#status !== ChannelStatus.active) return false;
+    const end = this.now() + SLICE_MS;
+    do {
       const current = this.#current ?? this.#fetch(dma);
-      if (current === undefined) break;
-      bytes -= this.#execute(dma, current, bytes);
-    }
+      if (current === undefined || !this.#execute(dma, current)) break;
+    } while (this.#status === ChannelStatus.active && this.now() < end);
     return this.#status === ChannelStatus.active;
   }
 
@@ -207,22 +209,20 @@ export class Channel {
     return this.#status === ChannelStatus.active && this.#chain.next !== 0n;
   }
 
-  /** Moves at most `limit` bytes of the current descriptor; gives how many. */
-  #execute(dma: DmaSpace, { address, descriptor, transfer }: Execution, limit: number): number {
-    let bytes = 0;
+  /** Moves a piece of the current descriptor; false when it was dropped or has failed. */
+  #execute(dma: DmaSpace, { address, descriptor, transfer }: Execution): boolean {
     if (transfer !== undefined) {
       const generation = this.#generation;
-      const progress = transfer.advance(dma, limit);
-      if (generation !== this.#generation) return limit;
+      const progress = transfer.advance(dma, PIECE_BYTES);
+      if (generation !== this.#generation) return false;
       if (progress.error !== undefined) {
         this.#fail(dma, progress.error, address, descriptor);
-        return limit;
+        return false;
       }
-      bytes = progress.bytes;
-      if (bytes === 0) return limit;
+      if (progress.bytes === 0) return false;
     }
     if (transfer === undefined || transfer.remaining === 0) this.#complete(dma, address, descriptor);
-    return bytes;
+    return true;
   }
 
   #complete(dma: DmaSpace, address: bigint, descriptor: Descriptor): void {

@@ -14,7 +14,7 @@ import { Interrupts } from "./interrupts";
 import { Chanctrl, IOAT_BAR0, type Bar0 } from "./registers";
 
 export interface IoatModelOptions {
-  /** Clock in milliseconds for INTRDELAY; default `performance.now`. */
+  /** Clock in milliseconds, for INTRDELAY and for the length of a step; default `performance.now`. */
   readonly now?: () => number;
 }
 
@@ -60,7 +60,7 @@ export class IoatModel implements DeviceModel {
       },
     });
     this.#interrupts = new Interrupts(this.bar0, this.config, now);
-    this.#channel = new Channel(this.bar0, this.config, () => this.#interrupts.raise());
+    this.#channel = new Channel(this.bar0, this.config, () => this.#interrupts.raise(), now);
     this.regions = new Map<number, ModelRegion>([
       [PciRegion.bar0, this.bar0],
       [PciRegion.config, this.config],
