@@ -2,7 +2,7 @@
 "use strict";
 const { spawnSync } = require("node:child_process");
 const { existsSync, realpathSync } = require("node:fs");
-const { dirname, join } = require("node:path");
+const { delimiter, dirname, join } = require("node:path");
 
 const packageDirectory = dirname(__dirname);
 const prefix = dirname(dirname(realpathSync(process.execPath)));
@@ -13,6 +13,9 @@ if (!environment.npm_config_nodedir && existsSync(join(prefix, "include/node/nod
   environment.npm_config_nodedir = prefix;
 }
 environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
+// node-gyp and binding.gyp call `node`: let it be this one.
+environment.PATH = [dirname(process.execPath), environment.PATH].join(delimiter);
+environment.JOBS ??= "max";
 
 // --target: without it prebuildify takes the newest Node it knows, and downloads its headers.
 const { status, error } = spawnSync(

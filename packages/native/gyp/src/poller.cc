@@ -43,6 +43,8 @@ class Poller : public std::enable_shared_from_this<Poller> {
  private:
   static Poller& of(void* handle) { return *static_cast<Poller*>(static_cast<uv_handle_t*>(handle)->data); }
 
+  int watch();
+  void setTimer(int64_t milliseconds);
   int readyEvents() const;
   void onEvent();
   void onTimer();
@@ -98,6 +100,15 @@ int Poller::open(napi_env env, int fd) {
   return -ECANCELED;
 }
 
+int Poller::watch() {
+  return uv_poll_start(&poll_, uvEvents(events_), [](uv_poll_t* handle, int, int) { of(handle).onEvent(); });
+}
+
+void Poller::setTimer(int64_t milliseconds) {
+  const auto onTimeout = [](uv_timer_t* handle) { of(handle).onTimer(); };
+  uv_timer_start(&timer_, onTimeout, static_cast<uint64_t>(milliseconds), 0);
+}
+
 int Poller::readyEvents() const {
   pollfd polled = {fd_.get(), events_, 0};
   if (poll(&polled, 1, 0) < 0) return errno == EINTR ? 0 : -errno;
@@ -112,13 +123,12 @@ int Poller::start(short events, int64_t timeoutMs, bool ref, napi_value callback
   for (auto* handle : {reinterpret_cast<uv_handle_t*>(&poll_), reinterpret_cast<uv_handle_t*>(&timer_)}) {
     ref ? uv_ref(handle) : uv_unref(handle);
   }
-  const int result = uv_poll_start(&poll_, uvEvents(events), [](uv_poll_t* handle, int, int) { of(handle).onEvent(); });
+  const int result = watch();
   if (result != 0) return result;
   // The loop's clock stands still while JavaScript runs, and counts whole milliseconds; without an update and one
   // millisecond more the wait could end early.
   uv_update_time(poll_.loop);
-  uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, static_cast<uint64_t>(timeoutMs) + 1, 0);
+  setTimer(timeoutMs + 1);
   napi_create_reference(env_, callback, 1, &callback_);
   return 0;
 }
@@ -128,8 +138,7 @@ int Poller::stop() {
   if (!waiting() || canceled_) return 0;
   canceled_ = true;
   uv_poll_stop(&poll_);
-  uv_timer_start(
-      &timer_, [](uv_timer_t* handle) { of(handle).onTimer(); }, 0, 0);
+  setTimer(0);
   return 0;
 }
 
@@ -147,7 +156,8 @@ void Poller::abandoned() {
 // libuv reports POLLERR as EBADF and hides POLLHUP; poll(2) tells the truth, the same as pollBlocking.
 void Poller::onEvent() {
   const int ready = readyEvents();
-  if (ready != 0) finish(ready);
+  if (ready != 0) return finish(ready);
+  watch();  // nothing is ready any more, and libuv stops a handle that reported an error
 }
 
 void Poller::onTimer() {

@@ -8,16 +8,13 @@ export const MAP_HUGETLB = 0x40000;
 export const MAP_HUGE_2MB = 21 << 26;
 export const PROT_NONE = 0;
 export const PROT_READ = 1;
-export const PROT_WRITE = 2;
 
 export const POLLIN = 0x1;
 export const POLLOUT = 0x4;
-export const POLLERR = 0x8;
 export const POLLHUP = 0x10;
 
 export const F_GETFD = 1;
 export const F_GETFL = 3;
-export const F_SETFL = 4;
 export const F_GETLK = 5;
 export const F_ADD_SEALS = 1033;
 export const F_GET_SEALS = 1034;
