@@ -121,12 +121,16 @@ export class Channel {
 
   /** Does a slice of the work; true while there is more. */
   run(dma: DmaSpace): boolean {
-    if (this.#status !== ChannelStatus.active) return false;
+    if (!this.#active()) return false;
     const end = this.now() + SLICE_MS;
     do {
       const current = this.#current ?? this.#fetch(dma);
       if (current === undefined || !this.#execute(dma, current)) break;
-    } while (this.#status === ChannelStatus.active && this.now() < end);
+    } while (this.#active() && this.now() < end);
+    return this.#active();
+  }
+
+  #active(): boolean {
     return this.#status === ChannelStatus.active;
   }
 
