@@ -7,6 +7,8 @@ import { parseArgs } from "node:util";
 import { buildBaselines } from "./baseline";
 import { benchEventfd } from "./host/eventfd";
 import { benchMmio } from "./host/mmio";
+import { benchCopies } from "./models/copies";
+import { benchRoundTrip } from "./models/round-trip";
 import { table } from "./report";
 import { reached, type Result } from "./result";
 
@@ -60,6 +62,10 @@ async function host(rounds: number): Promise<Result[]> {
   const results = benchMmio(rounds);
   progress("eventfd wake-up");
   results.push(...(await benchEventfd(rounds)));
+  progress("register reads of the device models");
+  results.push(...benchRoundTrip(rounds));
+  progress("copies by the device models");
+  results.push(...benchCopies(rounds));
   return results;
 }
 
