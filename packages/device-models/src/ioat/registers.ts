@@ -25,7 +25,7 @@ export const Intrctrl = {
 export const Intrdelay = { microseconds: 0x3fff, coalescingSupported: 0x8000 } as const;
 
 /** Bits of DMACAPABILITY that this model offers; a driver must not use what is missing. */
-export const DmaCapability = { pageBreak: 0x01, fill: 0x40 } as const;
+const DmaCapability = { pageBreak: 0x01, fill: 0x40 } as const;
 
 export const Chanctrl = {
   /** Read: the channel's interrupts are off, as after each one. Write 1: on again, for one interrupt. */

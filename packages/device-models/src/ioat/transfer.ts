@@ -7,7 +7,7 @@ const BOUNCE_BYTES = 0x1_0000;
 const PATTERN_BYTES = 8;
 
 /** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. */
-export type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
+type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
 
 /** A copy or fill under way, done piece by piece. */
 export interface Transfer {
