@@ -9,7 +9,7 @@ export interface GroupMembers {
 }
 
 /** Bytes of copying that one engine may do before the next has its turn. */
-const TURN = 512 * 1024;
+const TURN = 1024 * 1024;
 
 /** Takes descriptors from the queues, by priority, and has the engines work on them in turns. */
 export class Dispatcher {

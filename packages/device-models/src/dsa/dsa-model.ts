@@ -35,8 +35,8 @@ import { CommandError, SoftwareError } from "./status-codes";
 import type { Submission } from "./submission";
 import { WorkQueue } from "./work-queue";
 
-/** Bytes of copying in one step: some 50 us. */
-const STEP_BYTES = 1024 * 1024;
+/** Bytes of copying in one step: some 100 us. */
+const STEP_BYTES = 2 * 1024 * 1024;
 
 /**
  * Intel Data Streaming Accelerator of the first generation: 8086:0b25, architecture version 1.0. docs/dsa.md lists what
