@@ -1,0 +1,154 @@
+import { readdirSync } from "node:fs";
+import fc from "fast-check";
+import { native } from "@vfio-selftests/native";
+import { MessageBuffer } from "../protocol/message-buffer";
+import { HEADER_SIZE } from "../protocol/limits";
+import { MessageSocket } from "./message-socket";
+
+const openFds = () => readdirSync("/proc/self/fd").length;
+
+function pair(capacity?: number): { raw: number; socket: MessageSocket } {
+  const fds = native.socketpair();
+  if (typeof fds === "number") throw new Error("no socket pair");
+  return { raw: fds[0], socket: new MessageSocket(fds[1], capacity) };
+}
+
+function message(id: number, bodyLength: number): Uint8Array {
+  const buffer = new MessageBuffer(HEADER_SIZE + bodyLength);
+  buffer.setHeader(id, 9, 0, bodyLength);
+  for (let i = 0; i < bodyLength; i += 1) buffer.body.u8[i] = (id + i) & 0xff;
+  return buffer.message().slice();
+}
+
+/** Descriptors that one message carries, told apart by the size of their files. */
+function files(count: number, tag: number): number[] {
+  return Array.from({ length: count }, (_, i) => {
+    const fd = native.memfdCreate("test", 1);
+    native.ftruncate(fd, tag * 100 + i + 1);
+    return fd;
+  });
+}
+
+function sizeOf(fd: number): number {
+  const byte = new Uint8Array(1);
+  let size = 0;
+  while (native.pread(fd, byte, size) === 1) size += 1;
+  return size;
+}
+
+test("messages arrive whole, in order and with their own descriptors, however they are cut on the way", () => {
+  const before = openFds();
+  const sent = fc.record({ body: fc.oneof(fc.nat(64), fc.nat(10_000)), fds: fc.constantFrom(0, 0, 0, 1, 3) });
+  const cutting = fc.array(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 50, max: 30_000 })), {
+    minLength: 1,
+  });
+  fc.assert(
+    fc.property(
+      fc.array(sent, { minLength: 1, maxLength: 12 }),
+      cutting,
+      fc.integer({ min: 1, max: 8 }),
+      (messages, cuts, drainEvery) => {
+        const { raw, socket } = pair();
+        const arrived: { bytes: Uint8Array; fds: number[] }[] = [];
+        const drain = () => {
+          while (socket.next(0, 0) === "message") {
+            const fds = socket.takeFds() ?? [];
+            arrived.push({ bytes: socket.input.message().slice(), fds: fds.map(sizeOf) });
+            for (const fd of fds) native.close(fd);
+          }
+        };
+        let sends = 0;
+        const send = (bytes: Uint8Array, fds: number[]) => {
+          expect(native.sendMessage(raw, [bytes], fds, 1000)).toBe(bytes.length);
+          if (++sends % drainEvery === 0) drain();
+        };
+        // Messages without descriptors may share a send or be cut anywhere; one with descriptors begins a send.
+        let pending: Uint8Array[] = [];
+        const flush = () => {
+          const bytes = Buffer.concat(pending);
+          pending = [];
+          for (let at = 0; at < bytes.length;) {
+            // A few bytes at a time for long messages would only take long.
+            const length = Math.max(cuts[sends % cuts.length] ?? 1, bytes.length >> 5);
+            send(bytes.subarray(at, at + length), []);
+            at += length;
+          }
+        };
+        messages.forEach(({ body, fds }, id) => {
+          if (fds === 0) {
+            pending.push(message(id, body));
+            return;
+          }
+          flush();
+          const carried = files(fds, id);
+          send(message(id, body), carried);
+          for (const fd of carried) native.close(fd);
+        });
+        flush();
+        drain();
+        expect(arrived).toEqual(
+          messages.map(({ body, fds }, id) => ({
+            bytes: message(id, body),
+            fds: Array.from({ length: fds }, (_, i) => id * 100 + i + 1),
+          })),
+        );
+        native.close(raw);
+        expect(socket.next(0, 1000)).toBe("closed");
+        socket.close();
+      },
+    ),
+    { numRuns: 60 },
+  );
+  expect(openFds()).toBe(before);
+});
+
+test("half a message is kept until the rest comes", () => {
+  const { raw, socket } = pair();
+  const whole = message(7, 20);
+  native.sendMessage(raw, [whole.subarray(0, 5)], [], 1000);
+  expect(socket.next(0, 0)).toBe("timeout");
+  expect(socket.buffered).toBe(true);
+  native.sendMessage(raw, [whole.subarray(5)], [], 1000);
+  expect(socket.next(0, 0)).toBe("message");
+  expect(socket.input.id).toBe(7);
+  socket.close();
+  native.close(raw);
+});
+
+test.each([0, 15, 1041, 0xffff_ffff])("a size of %d is malformed when 16 to 1040 are possible", (size) => {
+  const { raw, socket } = pair(1040);
+  const bytes = message(1, 0);
+  new DataView(bytes.buffer).setUint32(4, size, true);
+  native.sendMessage(raw, [bytes], [], 1000);
+  expect(socket.next(0, 0)).toBe("malformed");
+  socket.close();
+  native.close(raw);
+});
+
+test("more descriptors than a message may have are told apart from none, and all are closed", () => {
+  const before = openFds();
+  const { raw, socket } = pair();
+  const carried = files(17, 0);
+  native.sendMessage(raw, [message(1, 0)], carried, 1000);
+  expect(socket.next(0, 0)).toBe("message");
+  expect(socket.takeFds()).toBeUndefined();
+  for (const fd of carried) native.close(fd);
+  socket.close();
+  native.close(raw);
+  expect(openFds()).toBe(before);
+});
+
+test("descriptors that nobody takes are closed with the next message or the socket", () => {
+  const before = openFds();
+  const { raw, socket } = pair();
+  const carried = files(2, 0);
+  for (let i = 0; i < 3; i += 1) native.sendMessage(raw, [message(i, 4)], carried, 1000);
+  for (const fd of carried) native.close(fd);
+  expect(socket.next(0, 0)).toBe("message");
+  expect(socket.next(0, 0)).toBe("message");
+  socket.close();
+  socket.close();
+  expect(socket.next(0, 0)).toBe("closed");
+  native.close(raw);
+  expect(openFds()).toBe(before);
+});
