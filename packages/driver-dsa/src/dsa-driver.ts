@@ -2,6 +2,7 @@ import {
   DEFAULT_WAIT_MS,
   VfioError,
   checkInteger,
+  closedError,
   pollUntil,
   type DmaRegion,
   type Driver,
@@ -14,7 +15,7 @@ import { Descriptors, type CompletionRecord } from "./descriptors";
 import { DsaDevice } from "./dsa-device";
 import { statusName } from "./error-names";
 import { Layout, MAX_BATCHES, MAX_COPIES_PER_BATCH } from "./region-layout";
-import { Flag, RECORD_BYTES, STATUS_MASK, STATUS_WRITE_FAULT, Status } from "./registers";
+import { Flag, PORTALS_BAR, RECORD_BYTES, REGISTERS_BAR, STATUS_MASK, STATUS_WRITE_FAULT, Status } from "./registers";
 
 const VENDOR_INTEL = 0x8086;
 /** Sapphire Rapids and Emerald Rapids, Diamond Rapids, Granite Rapids D. */
@@ -31,10 +32,12 @@ const TROUBLE_INTERVAL_MS = 2;
 export const dsaDriver: Driver = {
   name: "dsa",
   ids: DEVICES.map((device) => ({ vendor: VENDOR_INTEL, device })),
-  probe: (device) =>
-    needsInterruptHandles(device)
-      ? "it hands out interrupt handles by command (CMDCAP bit 13), as virtual devices do; this driver does not use them"
-      : true,
+  probe: (device) => {
+    const missing = [REGISTERS_BAR, PORTALS_BAR].find((index) => device.bars[index]?.size === 0);
+    if (missing !== undefined) return `BAR ${missing} is not implemented`;
+    if (!needsInterruptHandles(device)) return true;
+    return "it hands out interrupt handles by command (CMDCAP bit 13), as virtual devices do; this driver uses none";
+  },
   regionSize: Layout.size,
   create: (device, region) => new DsaInstance(device, region),
 };
@@ -86,7 +89,7 @@ class DsaInstance implements DriverInstance {
   }
 
   memcpyWait({ timeoutMs = DEFAULT_WAIT_MS }: { timeoutMs?: number } = {}): void {
-    if (this.#awaited.length === 0) return;
+    if (this.#awaited.length === 0) throw this.#stateError("memcpyWait", "no copy is in progress");
     this.#wait("memcpyWait", timeoutMs);
   }
 
@@ -205,13 +208,15 @@ class DsaInstance implements DriverInstance {
   }
 
   #checkIdle(operation: string): void {
-    if (!this.#removed && this.#awaited.length === 0) return;
-    const state = this.#removed ? "the driver is removed" : "a copy is in progress";
-    throw new VfioError(`dsa ${operation} on ${this.#device.address}: ${state}`, {
-      code: this.#removed ? "ERR_CLOSED" : "ERR_INVALID_STATE",
+    if (this.#removed) throw closedError(operation, `driver dsa on ${this.#device.address}`);
+    if (this.#awaited.length > 0) throw this.#stateError(operation, "a copy is in progress");
+  }
+
+  #stateError(operation: string, state: string): VfioError {
+    return new VfioError(`dsa ${operation} on ${this.#device.address}: ${state}`, {
+      code: "ERR_INVALID_STATE",
       operation,
       subject: this.#device.address,
-      remedy: this.#removed ? "create the driver again" : "call memcpyWait() first",
     });
   }
 

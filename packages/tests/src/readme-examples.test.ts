@@ -8,6 +8,7 @@ const EXAMPLES: readonly { readonly package: string; readonly example: number; r
     { package: "device-models", example: 0, prints: ["2021", "33"] },
     { package: "device-models", example: 1, prints: ["1"] },
     { package: "driver-ioat", example: 0, prints: ["3"] },
+    { package: "driver-dsa", example: 0, prints: ["3"] },
   ];
 
 function codeOf(name: string, example: number): string {

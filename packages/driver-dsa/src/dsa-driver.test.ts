@@ -1,0 +1,467 @@
+import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
+import { dsaDriver } from "./dsa-driver";
+import { Layout } from "./region-layout";
+
+const BAR0 = 0;
+const BAR2 = 2;
+const CONFIG = 7;
+const MSIX = 2;
+
+const GROUPS = 0x600;
+const QUEUES = 0x800;
+
+interface Options {
+  readonly gencap?: bigint;
+  readonly wqcap?: bigint;
+  readonly cmdcap?: bigint;
+  readonly opcap?: bigint;
+  readonly portalBytes?: number;
+}
+
+/** Overlapping copy, readback and cache control; 2 GiB, 1024 descriptors; configurable. */
+const GENCAP = (1n << 31n) | (10n << 21n) | (31n << 16n) | (1n << 8n) | (1n << 2n) | (1n << 1n);
+/** 8 queues with 128 entries; WQCFG of 64 bytes with operations; ATS can be turned off. */
+const WQCAP = (1n << 54n) | (1n << 50n) | (1n << 49n) | (1n << 24n) | (8n << 16n) | 128n;
+
+/** Just enough of a DSA to answer the driver; the tests with a model are in the package `tests`. */
+class ScriptedDsa extends FakeVfioDevice {
+  /** Status that a descriptor ends with; 0: it never ends. */
+  status = 1;
+  /** Of members of a batch, where that differs from success. */
+  memberStatus = 0;
+  /** CMDSTATUS stays active. */
+  hung = false;
+  /** Error codes of commands, by code. */
+  readonly commandErrors = new Map<number, number>();
+  resets = 0;
+  readonly writes: string[] = [];
+  readonly descriptors: Uint8Array[] = [];
+  region: DmaRegion | undefined;
+
+  constructor({ gencap = GENCAP, wqcap = WQCAP, cmdcap = 0n, opcap = 0xbn, portalBytes = 0x20000 }: Options = {}) {
+    const config = new Uint8Array(4096);
+    new DataView(config.buffer).setUint32(0, 0x0b25_8086, true);
+    super({
+      regions: { [BAR0]: { size: 0x10000, mappableAreas: [] }, [BAR2]: { size: portalBytes, mappableAreas: [] } },
+      config,
+      irqs: { [MSIX]: { count: 9, eventfd: true } },
+    });
+    this.set(0x10, gencap);
+    this.set(0x20, wqcap);
+    this.set(0x30, 4n);
+    this.set(0x38, 4n);
+    this.set(0x40, opcap);
+    this.set(0x60, 0x0000_0004_0008_0006n);
+    this.set(0xb0, cmdcap);
+  }
+
+  override writeRegion(index: number, offset: number, from: Uint8Array): void {
+    if (index === BAR2) {
+      this.descriptors.push(from.slice());
+      this.#execute(from);
+      return;
+    }
+    const value = Buffer.from(from).readUIntLE(0, Math.min(from.length, 6));
+    this.writes.push(`${index === CONFIG ? "config" : "bar"} 0x${offset.toString(16)} = 0x${value.toString(16)}`);
+    if (index === BAR0 && offset === 0xa0) this.#command(value >>> 20);
+    else if (index === BAR0 && offset === 0xc0) this.set(0xc0, 0n);
+    else super.writeRegion(index, offset, from);
+  }
+
+  override reset(): void {
+    this.resets++;
+    this.hung = false;
+    this.set(0x90, 0n, 4);
+    super.reset();
+  }
+
+  set(offset: number, value: bigint, bytes: 4 | 8 = 8): void {
+    const data = new Uint8Array(8);
+    new DataView(data.buffer).setBigUint64(0, value, true);
+    this.poke(BAR0, offset, data.subarray(0, bytes));
+  }
+
+  /** Puts a completion record where `at` says. */
+  complete(at: number, status: number, completed = 0, fault = 0n): void {
+    const view = new DataView((this.region as DmaRegion).memory.buffer as ArrayBuffer, at, 32);
+    view.setUint32(4, completed, true);
+    view.setBigUint64(8, fault, true);
+    view.setUint8(0, status);
+  }
+
+  #command(code: number): void {
+    const error = this.commandErrors.get(code) ?? 0;
+    this.set(0xa8, this.hung ? 0x8000_0000n : BigInt(error), 4);
+    if (this.hung || error !== 0) return;
+    if (code === 5) this.set(0x90, 0n, 4);
+    if (code === 1) this.set(0x90, 1n, 4);
+    if (code === 6) this.set(QUEUES + 24, 0x4000_0000n, 4);
+  }
+
+  #execute(descriptor: Uint8Array): void {
+    if (this.status === 0) return;
+    const view = new DataView(descriptor.buffer, descriptor.byteOffset);
+    const record = Number(view.getBigUint64(8, true) - (this.region as DmaRegion).iova);
+    if (this.memberStatus !== 0) this.complete(Layout.copyRecord, this.memberStatus);
+    this.complete(record, this.status, 0x1000, 0xdead_f000n);
+  }
+}
+
+let cleanup: (() => void)[] = [];
+afterEach(() => {
+  for (const step of cleanup.reverse()) step();
+  cleanup = [];
+});
+
+function setUp(options: Options = {}): { vfio: ScriptedDsa; device: PciDevice; create: () => DriverInstance } {
+  const vfio = new ScriptedDsa(options);
+  const device = new PciDevice(vfio);
+  const iommu = new Iommu(new FakeIommuBackend(() => vfio));
+  const memory = DmaMemory.allocate(dsaDriver.regionSize);
+  const region = iommu.map(memory);
+  vfio.region = region;
+  cleanup.push(
+    () => memory.close(),
+    () => region.unmap(),
+    () => device.close(),
+  );
+  return { vfio, device, create: () => dsaDriver.create(device, region) };
+}
+
+function thrownBy(action: () => void): VfioError {
+  try {
+    action();
+  } catch (error) {
+    if (error instanceof VfioError) return error;
+    throw error;
+  }
+  throw new Error("nothing was thrown");
+}
+
+function fieldsOf(descriptor: Uint8Array) {
+  const view = new DataView(descriptor.buffer, descriptor.byteOffset);
+  return {
+    trusted: view.getUint32(0, true),
+    flags: view.getUint32(4, true) & 0xff_ffff,
+    opcode: descriptor[7],
+    record: view.getBigUint64(8, true),
+    source: view.getBigUint64(16, true),
+    destination: view.getBigUint64(24, true),
+    size: view.getUint32(32, true),
+    vector: view.getUint16(36, true),
+  };
+}
+
+describe("probe", () => {
+  it("knows upstream's devices", () => {
+    expect(dsaDriver.ids).toEqual([0x0b25, 0x1212, 0x11fb].map((device) => ({ vendor: 0x8086, device })));
+  });
+
+  it.each([
+    ["without command capabilities", {}],
+    ["whose commands give no handles", { gencap: GENCAP | 16n, cmdcap: 0x1ffen }],
+    ["whose handle bit means nothing", { cmdcap: 0x3ffen }],
+  ])("takes a device %s", (_, options) => {
+    expect(dsaDriver.probe?.(setUp(options).device)).toBe(true);
+  });
+
+  it("refuses a device without portals", () => {
+    expect(dsaDriver.probe?.(setUp({ portalBytes: 0 }).device)).toBe("BAR 2 is not implemented");
+  });
+
+  it("refuses a device that needs interrupt handles, with the reason", () => {
+    const { device } = setUp({ gencap: GENCAP | 16n, cmdcap: 0x3ffen });
+    expect(dsaDriver.probe?.(device)).toMatch(/CMDCAP bit 13/);
+  });
+});
+
+describe("bringing up", () => {
+  it("resets, clears errors, configures one queue, group and engine, and enables them", () => {
+    const { vfio, create } = setUp();
+    create();
+    expect(vfio.writes).toEqual([
+      "config 0x4 = 0x406",
+      "bar 0xa0 = 0x500000",
+      "bar 0xc0 = 0x3",
+      "bar 0x800 = 0x80",
+      "bar 0x804 = 0x0",
+      "bar 0x808 = 0x15",
+      "bar 0x80c = 0x15f",
+      ...[0x810, 0x814, 0x818, 0x81c].map((offset) => `bar 0x${offset.toString(16)} = 0x0`),
+      "bar 0x820 = 0xa",
+      ...[0x824, 0x828, 0x82c, 0x830, 0x834, 0x838, 0x83c].map((offset) => `bar 0x${offset.toString(16)} = 0x0`),
+      `bar 0x${GROUPS.toString(16)} = 0x1`,
+      `bar 0x${(GROUPS + 32).toString(16)} = 0x1`,
+      "bar 0xa0 = 0x100000",
+      "bar 0xa0 = 0x600000",
+    ]);
+    expect(vfio.interrupts.assigned(MSIX)).toEqual([1]);
+  });
+
+  it("keeps to a small WQCFG and leaves ATS alone where it cannot be turned off", () => {
+    const { vfio, create } = setUp({ wqcap: (1n << 49n) | (8n << 16n) | 64n });
+    create();
+    expect(vfio.writes.filter((write) => /bar 0x8[0-3]/.test(write))).toHaveLength(8);
+    expect(vfio.writes).toContain("bar 0x808 = 0x11");
+  });
+
+  it.each([
+    [128n, 10n, 32 * 1024],
+    [16n, 10n, 16 * 1024],
+    [128n, 5n, 32 * 32],
+    [1n, 15n, 1024],
+  ])("with %i entries and batches of 2^%i copies up to %i times", (entries, batch, count) => {
+    const gencap = (GENCAP & ~(0xfn << 21n)) | (batch << 21n);
+    const { limits } = setUp({ wqcap: (WQCAP & ~0xffffn) | entries, gencap }).create();
+    expect(limits).toEqual({ minMemcpySize: 1, maxMemcpySize: 2 ** 31, maxMemcpyCount: count, alignment: 1 });
+  });
+
+  it.each([
+    ["queues", { wqcap: WQCAP & ~0xff_0000n }, /no work queues/],
+    ["batches", { opcap: 8n }, /no batches/],
+    ["batches of four", { gencap: (GENCAP & ~(0xfn << 21n)) | (1n << 21n) }, /no batches of four/],
+  ])("refuses a device without %s", (_, options, message) => {
+    expect(thrownBy(setUp(options).create).message).toMatch(message);
+  });
+
+  it("names the error of a command that fails", () => {
+    const { vfio, create } = setUp();
+    vfio.commandErrors.set(1, 0x18);
+    expect(thrownBy(create).message).toMatch(
+      /Enable Device failed: 0x18 \(wrong read buffers\); GENSTS 0x0, CMDSTATUS 0x18/,
+    );
+  });
+
+  it("resets the function when the device does not answer", () => {
+    const { vfio, create } = setUp();
+    vfio.hung = true;
+    create();
+    expect(vfio.resets).toBe(1);
+  }, 10_000);
+
+  it("resets the function when the device is halted", () => {
+    const { vfio, create } = setUp();
+    vfio.commandErrors.set(5, 5);
+    const reset = vfio.reset.bind(vfio);
+    vfio.reset = () => {
+      vfio.commandErrors.clear();
+      reset();
+    };
+    create();
+    expect(vfio.resets).toBe(1);
+  });
+});
+
+describe("copying", () => {
+  const READBACK = (1 << 14) | (1 << 8);
+
+  it("hands over one descriptor for one copy", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    instance.memcpyStart(0x1111_2222_3333_4444n, 0x5555_6666_7777_8888n, 0x1234, 1);
+    instance.memcpyWait();
+    expect(vfio.descriptors.map(fieldsOf)).toEqual([
+      {
+        trusted: 0x8000_0000,
+        flags: 0x0c | READBACK,
+        opcode: 3,
+        record: (vfio.region?.iova ?? 0n) + BigInt(Layout.copyRecord),
+        source: 0x1111_2222_3333_4444n,
+        destination: 0x5555_6666_7777_8888n,
+        size: 0x1234,
+        vector: 0,
+      },
+    ]);
+  });
+
+  it.each([
+    [2, [2]],
+    [1024, [1024]],
+    [1025, [1023, 2]],
+    [1026, [1024, 2]],
+    [3073, [1024, 1024, 1023, 2]],
+  ])("hands over %i copies as batches of %j", (count, batches) => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    instance.memcpyStart(0x1000n, 0x2000n, 64, count);
+    instance.memcpyWait();
+    const descriptors = vfio.descriptors.map(fieldsOf);
+    expect(descriptors.map(({ size }) => size)).toEqual(batches);
+    const { iova, bytes } = vfio.region as DmaRegion;
+    const records = descriptors.map(({ record }) => Number(record - iova));
+    expect(records).toEqual(batches.map((_, i) => Layout.batchRecords + i * 32));
+    for (const { opcode, flags, source } of descriptors) {
+      expect({ opcode, flags, source }).toEqual({ opcode: 1, flags: 0x0c, source: iova + BigInt(Layout.copies) });
+    }
+    for (const i of [0, 1, Math.min(count, 1024) - 1]) {
+      const member = bytes.slice(Layout.copies + i * 64, Layout.copies + i * 64 + 64);
+      expect(fieldsOf(member)).toMatchObject({
+        opcode: 3,
+        flags: 0x04 | READBACK,
+        source: 0x1000n,
+        size: 64,
+        vector: 0,
+      });
+    }
+  });
+
+  it("asks for no readback where there is none", () => {
+    const { vfio, create } = setUp({ gencap: GENCAP & ~(1n << 8n) });
+    const instance = create();
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(fieldsOf(vfio.descriptors[0] as Uint8Array).flags).toBe(0x0c);
+  });
+
+  it("tells status, fault and registers of a copy that fails, and goes on", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 0x83;
+    instance.memcpyStart(0n, 0n, 0x2000, 1);
+    vfio.set(0xc0, (0x53n << 8n) | (3n << 16n) | 0x9n);
+    const error = thrownBy(() => instance.memcpyWait());
+    expect(error.code).toBe("EFAULT");
+    expect(error.message).toMatch(
+      /0x03 \(page fault\): write of 0xdeadf000 after 4096 bytes; GENSTS 0x1, CMDSTATUS 0x0/,
+    );
+    expect(error.message).toMatch(/SWERROR 0x53 \(work queue full\) WQ 3/);
+    expect(vfio.writes.at(-1)).toBe("bar 0xc0 = 0x3");
+    vfio.status = 1;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(() => instance.memcpyWait()).not.toThrow();
+  });
+
+  it("tells which batch failed and what its member says", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 5;
+    vfio.memberStatus = 0x20;
+    instance.memcpyStart(0n, 0n, 64, 2000);
+    const error = thrownBy(() => instance.memcpyWait());
+    expect(error.code).toBe("EIO");
+    expect(error.message).toMatch(/batch 1 of 2: status 0x20 \(memory read refused or failed\)/);
+  });
+
+  it("brings a device up again that has left the enabled state", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 0x20;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    vfio.set(0x90, 0n, 4);
+    vfio.writes.length = 0;
+    thrownBy(() => instance.memcpyWait());
+    expect(vfio.writes).toContain("bar 0xa0 = 0x600000");
+  });
+
+  it("stops waiting when the device reports an error instead of a completion", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 0;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    vfio.set(0xc8, 7n);
+    vfio.set(0xd0, 0xabc000n);
+    vfio.set(0xc0, 1n | (1n << 2n) | (1n << 3n) | (1n << 4n) | (1n << 5n) | (0x1an << 8n) | (3n << 32n));
+    const error = thrownBy(() => instance.memcpyWait({ timeoutMs: 5000 }));
+    expect(error.code).toBe("EIO");
+    expect(error.message).toMatch(
+      /SWERROR 0x1a \(page fault on the completion record\) WQ 0 operation 0x3 batch index 7 write address 0xabc000/,
+    );
+    expect(vfio.writes).toContain("bar 0xa0 = 0x500000");
+  });
+
+  it("gives up on a hung device in time, tells its state, and has stopped it", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 0;
+    instance.memcpyStart(0n, 0n, 64, 2000);
+    vfio.writes.length = 0;
+    vfio.hung = true;
+    const error = thrownBy(() => instance.memcpyWait({ timeoutMs: 20 }));
+    expect(error.code).toBe("ETIMEDOUT");
+    expect(error.message).toMatch(/waited 20 ms .*2 of 2 descriptors not completed, GENSTS 0x1, CMDSTATUS 0x0/);
+    expect(vfio.resets).toBe(1);
+    expect(vfio.writes.at(-1)).toBe("bar 0xa0 = 0x600000");
+    vfio.status = 1;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(() => instance.memcpyWait()).not.toThrow();
+  }, 10_000);
+
+  it("says so when the device does not recover, and tries again before the next copy", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    vfio.status = 0;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    vfio.commandErrors.set(1, 0x12);
+    expect(thrownBy(() => instance.memcpyWait({ timeoutMs: 1 })).message).toMatch(
+      /Recovery failed.*bus mastering is off/,
+    );
+    expect(thrownBy(() => instance.memcpyStart(0n, 0n, 64, 1)).message).toMatch(/bus mastering is off/);
+    vfio.commandErrors.clear();
+    vfio.status = 1;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(() => instance.memcpyWait()).not.toThrow();
+  });
+
+  it.each([
+    ["size 0", 0, 1],
+    ["a size beyond the maximum", 2 ** 31 + 1, 1],
+    ["count 0", 64, 0],
+    ["a count beyond the batches", 64, 32 * 1024 + 1],
+  ])("refuses %s", (_, size, count) => {
+    const instance = setUp().create();
+    expect(thrownBy(() => instance.memcpyStart(0n, 0n, size, count)).code).toBe("ERR_INVALID_ARGUMENT");
+  });
+
+  it("refuses a second copy, an interrupt or a wait at the wrong time", () => {
+    const { vfio, create } = setUp();
+    const instance = create();
+    expect(thrownBy(() => instance.memcpyWait()).code).toBe("ERR_INVALID_STATE");
+    vfio.status = 0;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(thrownBy(() => instance.memcpyStart(0n, 0n, 64, 1)).message).toMatch(/a copy is in progress/);
+    expect(thrownBy(() => instance.sendMsi?.()).message).toMatch(/a copy is in progress/);
+  });
+});
+
+describe("sendMsi", () => {
+  it("is a copy within the region that asks for vector 1", () => {
+    const { vfio, create } = setUp();
+    create().sendMsi?.();
+    const iova = vfio.region?.iova ?? 0n;
+    expect(vfio.descriptors.map(fieldsOf)).toMatchObject([
+      {
+        flags: 0x1c,
+        opcode: 3,
+        source: iova + BigInt(Layout.msiSource),
+        destination: iova + BigInt(Layout.msiDestination),
+        size: 8,
+        vector: 1,
+      },
+    ]);
+  });
+});
+
+describe("remove", () => {
+  it("resets and disables MSI-X, once, also during a copy", () => {
+    const { vfio, device, create } = setUp();
+    const instance = create();
+    vfio.status = 0;
+    instance.memcpyStart(0n, 0n, 64, 1);
+    vfio.writes.length = 0;
+    instance.remove();
+    expect(vfio.writes[0]).toBe("bar 0xa0 = 0x500000");
+    expect(device.interrupts.msix.enabled).toBe(false);
+    const writes = vfio.writes.length;
+    instance.remove();
+    expect(vfio.writes).toHaveLength(writes);
+    expect(thrownBy(() => instance.memcpyStart(0n, 0n, 64, 1)).code).toBe("ERR_CLOSED");
+  });
+
+  it("can be followed by a new start", () => {
+    const { create } = setUp();
+    create().remove();
+    const instance = create();
+    instance.memcpyStart(0n, 0n, 64, 1);
+    expect(() => instance.memcpyWait()).not.toThrow();
+  });
+});
