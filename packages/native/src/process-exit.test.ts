@@ -96,6 +96,7 @@ describe("a worker", () => {
     const round = () => {
       native.mapMemory({ fd: -1, length: 4096, flags: 0x22 });
       native.mapIo({ fd: -1, length: 4096, flags: 0x21 }).read32(0);
+      try { native.open(5); } catch {}
       poller.start(1, 1, true, round);
     };
     round();`;

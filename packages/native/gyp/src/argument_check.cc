@@ -11,7 +11,13 @@ std::string range(int64_t minimum, int64_t maximum) {
   return "an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum);
 }
 
-// Never runs code of the caller.
+// Of a value whose conversion runs no code of the caller. In a worker that is being terminated it fails.
+std::string primitiveText(Napi::Value value) {
+  napi_value text = nullptr;
+  if (napi_coerce_to_string(value.Env(), value, &text) != napi_ok) return "a primitive value";
+  return Napi::String(value.Env(), text).Utf8Value();
+}
+
 std::string describe(Napi::Value value) {
   constexpr size_t longest = 80;
   switch (value.Type()) {
@@ -19,9 +25,9 @@ std::string describe(Napi::Value value) {
     case napi_null:
     case napi_boolean:
     case napi_number:
-      return value.ToString().Utf8Value();
+      return primitiveText(value);
     case napi_bigint:
-      return value.ToString().Utf8Value() + "n";
+      return primitiveText(value) + "n";
     case napi_string: {
       const std::string text = value.As<Napi::String>().Utf8Value();
       return text.size() > longest ? "\"" + text.substr(0, longest) + "…\"" : "\"" + text + "\"";
