@@ -12,13 +12,19 @@ import { skip } from "./outcome/skip";
 import type { SuiteTarget } from "./suite-target";
 
 const MIB = 1024 ** 2;
-/** Upstream's upper bound of one test copy: a device with no real limit needs not copy more. */
-const LARGEST_COPY = 512 * MIB;
+const UPSTREAMS_LARGEST_COPY = 512 * MIB;
+
+export interface DriverBenchOptions {
+  /** Bytes of each area at most; default: the target's, else upstream's. */
+  readonly largestCopy?: number;
+}
 
 /** A device with its driver at work, two mapped areas to copy between, and one that is not mapped. */
 export class DriverBench implements Disposable {
-  /** Bytes of each area; several times the driver's largest copy, so that copies go in chunks. */
+  /** Bytes of each area: four of the driver's largest copies, so that copies go in chunks, if that is not too much. */
   readonly size: number;
+  /** Bytes of the largest copy that is possible in one piece here. */
+  readonly oneCopy: number;
   readonly source: DmaRegion;
   readonly destination: DmaRegion;
   /** Start of `size` bytes of IOVA that stay unmapped. */
@@ -26,11 +32,17 @@ export class DriverBench implements Disposable {
   readonly #memory: DmaMemory;
 
   /** Skips the test when no driver serves the device. */
-  static open(target: SuiteTarget, mode: IommuMode, address: string): DriverBench {
+  static open(
+    target: SuiteTarget,
+    mode: IommuMode,
+    address: string,
+    { largestCopy = target.largestCopy ?? UPSTREAMS_LARGEST_COPY }: DriverBenchOptions = {},
+  ): DriverBench {
     const iommu = new Iommu(mode.open());
     try {
       const device = PciDevice.open(iommu, address);
-      return new DriverBench(iommu, device, new DriverSession(findDriver(target, device), device, iommu));
+      const session = new DriverSession(findDriver(target, device), device, iommu);
+      return new DriverBench(iommu, device, session, largestCopy);
     } catch (error) {
       iommu.close();
       throw error;
@@ -41,8 +53,11 @@ export class DriverBench implements Disposable {
     readonly iommu: Iommu,
     readonly device: PciDevice,
     readonly session: DriverSession,
+    largestCopy: number,
   ) {
-    this.size = Math.min(4 * session.limits.maxMemcpySize, LARGEST_COPY);
+    const { maxMemcpySize } = session.limits;
+    this.size = Math.min(4 * maxMemcpySize, largestCopy);
+    this.oneCopy = Math.min(maxMemcpySize, this.size);
     // A memfd, so that a device model in another process can map it; on 2 MiB boundaries, so that the kernel can back it
     // with huge pages and the IOMMU has few entries.
     this.#memory = DmaMemory.allocate(2 * this.size, { backing: "memfd", alignment: 2 * MIB });

@@ -1,9 +1,10 @@
 import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core";
+import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { igbDriver } from "@vfio-selftests/driver-igb";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";
 
 /** The drivers that come with the toolkit. */
-export const BUILT_IN_DRIVERS: readonly Driver[] = [ioatDriver, igbDriver];
+export const BUILT_IN_DRIVERS: readonly Driver[] = [ioatDriver, dsaDriver, igbDriver];
 
 /** The built-in drivers and those of the project in `directory`; or, where some are named, only those. */
 export function chooseDrivers(names: readonly string[], directory = process.cwd()): DriverRegistry {

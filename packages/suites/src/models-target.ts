@@ -2,7 +2,10 @@ import { connectModel, modelNames } from "@vfio-selftests/device-models";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
 import { chooseDrivers } from "./driver-choice";
 import type { SuiteTarget } from "./suite-target";
-import { targetList, type Environment } from "./target-environment";
+import { TARGET_VARIABLES, targetList, type Environment } from "./target-environment";
+
+/** Models copy as fast as the CPU, but a first run should take seconds and no gigabyte of memory. */
+const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
 
 /** The vfio-user devices that the environment names; with none, every device model there is. */
 export function modelsTarget(environment: Environment = process.env): SuiteTarget {
@@ -12,5 +15,6 @@ export function modelsTarget(environment: Environment = process.env): SuiteTarge
     modes: [new VfioUserMode({ connectModel })],
     devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
     drivers: chooseDrivers(targetList(environment, "drivers")),
+    ...(environment[TARGET_VARIABLES.full] === undefined ? { largestCopy: QUICK_LARGEST_COPY } : {}),
   };
 }

@@ -9,6 +9,8 @@ export interface SuiteTarget {
   /** Addresses. Empty: every test is skipped and says how to get a device. */
   readonly devices: readonly string[];
   readonly drivers: DriverRegistry;
+  /** Bytes that a driver test copies at most, however much the driver could. Default: upstream's 512 MiB. */
+  readonly largestCopy?: number;
 }
 
 /** A suite: calls jest's `describe` and `it`. */

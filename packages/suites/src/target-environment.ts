@@ -6,6 +6,8 @@ export const TARGET_VARIABLES = {
   modes: "VFIO_SELFTESTS_MODE",
   /** Names, packages or paths of drivers, which then are the only ones. */
   drivers: "VFIO_SELFTESTS_DRIVER",
+  /** Set: copies as large as upstream's, on models, too. */
+  full: "VFIO_SELFTESTS_FULL",
   /** Set inside the lab's VM. */
   lab: "VFIO_SELFTESTS_LAB",
 } as const;

@@ -11,6 +11,8 @@ import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x5eed;
 const RANDOM_COPIES = 100;
+/** No more is needed here: the large copies are upstream's tests'. */
+const LARGEST_COPY = 4 * 1024 ** 2;
 /** Bytes that the random copies move within: enough for every chunk boundary, little enough to compare each time. */
 const RANDOM_AREA = 64 * 1024;
 const GUARD_BYTE = 0xa5;
@@ -25,7 +27,7 @@ const RECOVERY_MS = 10_000;
 export function driverContractSuite(target: SuiteTarget): void {
   fixture("vfio_driver_contract", target, (address) => {
     eachMode(target, (mode) => {
-      const open = () => DriverBench.open(target, mode, address);
+      const open = () => DriverBench.open(target, mode, address, { largestCopy: LARGEST_COPY });
 
       // First, before other tests have used up what the kernel logs of faults in five seconds.
       if (target.kind !== "models") {
@@ -47,9 +49,9 @@ export function driverContractSuite(target: SuiteTarget): void {
         () => {
           using bench = open();
           const { session, unmapped, destination } = bench;
-          const size = session.limits.maxMemcpySize;
+          const size = bench.oneCopy;
           destination.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, () => session.memcpy(unmapped, destination.iova, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpy(unmapped, destination.iova, size));
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
         },
@@ -61,9 +63,9 @@ export function driverContractSuite(target: SuiteTarget): void {
         () => {
           using bench = open();
           const { session, unmapped, source } = bench;
-          const size = session.limits.maxMemcpySize;
+          const size = bench.oneCopy;
           source.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, () => session.memcpy(source.iova, unmapped, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpy(source.iova, unmapped, size));
           expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
@@ -76,13 +78,13 @@ export function driverContractSuite(target: SuiteTarget): void {
         () => {
           using bench = open();
           const { iommu, session, source, destination } = bench;
-          const size = session.limits.maxMemcpySize;
+          const size = bench.oneCopy;
           const { memory, offset, length, iova } = destination;
           destination.unmap();
           const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
           source.bytes.fill(0x11);
           readOnly.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, () => session.memcpy(source.iova, readOnly.iova, size));
+          expectFaultReport(bench.device, "read-only", () => session.memcpy(source.iova, readOnly.iova, size));
           expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
         },
         DEFAULT_TIMEOUT_MS,
@@ -115,11 +117,14 @@ export function driverContractSuite(target: SuiteTarget): void {
           using bench = open();
           const { maxMemcpySize, minMemcpySize, alignment } = bench.session.limits;
           const tails = [0, alignment, minMemcpySize, maxMemcpySize - alignment];
-          for (const tail of new Set(tails)) {
-            const size = 2 * maxMemcpySize + tail;
-            if (size <= bench.size) expectCopy(bench, 0, 0, size);
-            else note(`${size} bytes are more than the test's memory: not copied`);
+          const sizes = [...new Set(tails)].map((tail) => 2 * maxMemcpySize + tail);
+          if (Math.max(...sizes) > bench.size) {
+            skip({
+              reason: `one copy of the driver may have ${maxMemcpySize} bytes: more than this test's memory`,
+              remedy: "use a driver whose copies are limited to 1 MiB",
+            });
           }
+          for (const size of sizes) expectCopy(bench, 0, 0, size);
         },
         DEFAULT_TIMEOUT_MS,
       );
@@ -129,14 +134,13 @@ export function driverContractSuite(target: SuiteTarget): void {
         () => {
           using bench = open();
           const { session, source, destination } = bench;
-          const { maxMemcpySize, maxMemcpyCount } = session.limits;
-          session.memcpyStart(source.iova, destination.iova, maxMemcpySize, maxMemcpyCount);
+          session.memcpyStart(source.iova, destination.iova, bench.oneCopy, session.limits.maxMemcpyCount);
           session.remove();
           // Nothing of the old copy may arrive any more.
           destination.bytes.fill(GUARD_BYTE);
           session.create();
           expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
-          expectCopy(bench, 0, 0, maxMemcpySize);
+          expectCopy(bench, 0, 0, bench.oneCopy);
         },
         DEFAULT_TIMEOUT_MS,
       );
@@ -149,12 +153,11 @@ export function driverContractSuite(target: SuiteTarget): void {
           if (!device.info.resettable) {
             skip({ reason: "the device has no reset method", remedy: "use a device with function-level reset" });
           }
-          const { maxMemcpySize, maxMemcpyCount } = session.limits;
-          session.memcpyStart(source.iova, destination.iova, maxMemcpySize, maxMemcpyCount);
+          session.memcpyStart(source.iova, destination.iova, bench.oneCopy, session.limits.maxMemcpyCount);
           device.reset();
           session.remove();
           session.create();
-          expectCopy(bench, 0, 0, maxMemcpySize);
+          expectCopy(bench, 0, 0, bench.oneCopy);
         },
         DEFAULT_TIMEOUT_MS,
       );
@@ -164,7 +167,7 @@ export function driverContractSuite(target: SuiteTarget): void {
         () => {
           using bench = open();
           const { device, session, source, destination } = bench;
-          const size = session.limits.maxMemcpySize;
+          const size = bench.oneCopy;
           // Without bus mastering the device cannot fetch the work it is given.
           device.config.busMaster = false;
           const started = performance.now();
@@ -188,8 +191,8 @@ export function driverContractSuite(target: SuiteTarget): void {
           expect(() => start(maxMemcpySize + alignment)).toThrow(/size/);
           expect(() => start(minMemcpySize - 1)).toThrow(/size/);
           expect(() => start(maxMemcpySize, maxMemcpyCount + 1)).toThrow(/count/);
-          start(maxMemcpySize);
-          expect(() => start(maxMemcpySize)).toThrow(/in progress/);
+          start(bench.oneCopy);
+          expect(() => start(bench.oneCopy)).toThrow(/in progress/);
           session.memcpyWait();
         },
         DEFAULT_TIMEOUT_MS,
@@ -220,7 +223,7 @@ function severalDevices(target: SuiteTarget): void {
 }
 
 function copyOnTwoDevices(target: SuiteTarget, mode: IommuMode, first: string, second: string): void {
-  using bench = DriverBench.open(target, mode, first);
+  using bench = DriverBench.open(target, mode, first, { largestCopy: LARGEST_COPY });
   using other = bench.openSecond(second);
   using otherSession = new DriverSession(findDriver(target, other), other, bench.iommu);
   const limits = [bench.session.limits, otherSession.limits];
@@ -248,12 +251,12 @@ function openKernelLog(): KernelLog {
 }
 
 /** Makes the device fault at an address of its own and waits for the IOMMU driver's message about it. */
-async function loggedFault(log: KernelLog, { session, unmapped, destination }: DriverBench): Promise<string> {
+async function loggedFault(log: KernelLog, { session, unmapped, destination, oneCopy }: DriverBench): Promise<string> {
   const address = unmapped.toString(16);
   for (let attempt = 0; attempt < FAULT_LOG_ATTEMPTS; attempt++) {
     log.newLines();
     try {
-      session.memcpy(unmapped, destination.iova, session.limits.maxMemcpySize);
+      session.memcpy(unmapped, destination.iova, oneCopy);
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
     }

@@ -1,6 +1,7 @@
 import { VfioError } from "@vfio-selftests/core";
 import { DriverBench } from "../driver-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
+import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
 
@@ -90,9 +91,9 @@ export function pciDriverSuite(target: SuiteTarget): void {
         "memcpy_storm",
         () => {
           using bench = open();
-          const { limits } = bench.session;
-          const size = Math.min(limits.maxMemcpySize, bench.size);
-          const count = Math.min(Math.floor((250 * GIB) / size), limits.maxMemcpyCount);
+          const size = bench.oneCopy;
+          const count = Math.min(Math.floor((250 * GIB) / size), bench.session.limits.maxMemcpyCount);
+          note(`${count} copies of ${size} bytes`);
           bench.session.memcpyStart(bench.source.iova, bench.destination.iova, size, count);
           bench.session.memcpyWait({ timeoutMs: STORM_TIMEOUT_MS });
           bench.expectNoMsi();

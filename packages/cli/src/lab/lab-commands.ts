@@ -1,0 +1,63 @@
+import { join } from "node:path";
+import {
+  TextProgress,
+  labCache,
+  readLabState,
+  runInLab,
+  setupLab,
+  shellInLab,
+  thisHost,
+  type LabMachineOptions,
+} from "@vfio-selftests/lab";
+import { ExitCode } from "../exit-codes";
+import type { LabRunCommandOptions, MachineOptions, SetupOptions } from "../commands/lab";
+
+/** `lab setup` */
+export async function labSetup(options: SetupOptions): Promise<number> {
+  using progress = new TextProgress();
+  const lab = await setupLab(options, progress);
+  console.log(`${lab.changed ? "ready" : "ready already"}: kernel ${lab.kernel}`);
+  return ExitCode.ok;
+}
+
+/** `lab run`: without a command this program's `run`, on the VM's devices, with the options given. */
+export async function labRun(
+  command: readonly string[],
+  options: LabRunCommandOptions,
+  suiteArguments: readonly string[],
+): Promise<number> {
+  await setUpOnce(options);
+  const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
+  const { exitCode } = await runInLab({
+    ...machineOf(options),
+    ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout * 1000 }),
+    command: command.length > 0 ? command : program,
+  });
+  return exitCode;
+}
+
+/** `lab shell` */
+export async function labShell(options: MachineOptions): Promise<number> {
+  await setUpOnce(options);
+  return (await shellInLab(machineOf(options))).exitCode;
+}
+
+/** The first run prepares what it needs; on standard error, so that the run's own output stays clean. */
+async function setUpOnce({ kernel }: MachineOptions): Promise<void> {
+  if (readLabState(labCache(thisHost())) !== undefined) return;
+  process.stderr.write("The lab is not set up yet; this is done once.\n");
+  using progress = new TextProgress(process.stderr);
+  await setupLab(kernel === undefined ? {} : { kernel }, progress);
+}
+
+function machineOf({ device, iommu, kernel, memory, cpus, append, console }: MachineOptions): LabMachineOptions {
+  return {
+    ...(device === undefined ? {} : { devices: device }),
+    ...(iommu === undefined ? {} : { iommu }),
+    ...(kernel === undefined ? {} : { kernel }),
+    ...(memory === undefined ? {} : { memoryMiB: memory }),
+    ...(cpus === undefined ? {} : { cpus }),
+    ...(append === undefined ? {} : { kernelParameters: append }),
+    ...(console === true ? { console: process.stderr } : {}),
+  };
+}

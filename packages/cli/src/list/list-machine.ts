@@ -1,0 +1,69 @@
+import { listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core";
+import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
+import { chooseDrivers } from "@vfio-selftests/suites";
+import { isBridge } from "../binding/device-use";
+import { ExitCode } from "../exit-codes";
+import { assessDevice, type ListedDevice } from "./assess-device";
+import { textTable } from "./text-table";
+
+interface ListedMode {
+  readonly name: string;
+  readonly description: string;
+  readonly available: boolean;
+  readonly reason?: string;
+  readonly remedy?: string;
+}
+
+/** The `list` command. */
+export function listMachine({ json = false, all = false }: { json?: boolean; all?: boolean }): number {
+  const drivers = chooseDrivers([]).drivers;
+  const entries = listPciDevices().filter((entry) => all || isCandidate(entry));
+  const devices = entries.map((entry) => assessDevice(entry, drivers));
+  const modes = [...iommuModes, autoMode].map((mode): ListedMode => {
+    return { name: mode.name, description: mode.description, ...mode.availability() };
+  });
+  if (json) console.log(JSON.stringify({ devices, modes }, undefined, 2));
+  else for (const line of [...deviceLines(devices, all), "", ...modeLines(modes)]) console.log(line);
+  return ExitCode.ok;
+}
+
+function isCandidate(entry: PciDeviceEntry): boolean {
+  return entry.iommuGroup !== undefined && !isBridge(entry);
+}
+
+function deviceLines(devices: readonly ListedDevice[], all: boolean): string[] {
+  if (devices.length === 0) {
+    return [
+      all ? "No PCI device." : "No PCI device is behind an IOMMU (--all shows every device).",
+      "  Remedy: switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on,",
+      "  or use a VM that has one: vfio-selftests lab run",
+    ];
+  }
+  const rows = devices.map(({ address, ids, group, driver, selftestDriver, usable }) => [
+    address,
+    ids,
+    group === undefined ? "-" : String(group),
+    driver ?? "-",
+    selftestDriver ?? "-",
+    usable ? "yes" : "no",
+  ]);
+  const lines = textTable(["device", "ids", "group", "driver", "selftest driver", "usable"], rows);
+  const reasons = devices.flatMap(({ address, reason, remedy }) =>
+    reason === undefined ? [] : [`${address}: ${reason}`, ...(remedy === undefined ? [] : [`  remedy: ${remedy}`])],
+  );
+  return reasons.length === 0 ? lines : [...lines, "", ...reasons];
+}
+
+function modeLines(modes: readonly ListedMode[]): string[] {
+  const lines = textTable(
+    ["mode", "available"],
+    modes.map(({ name, available }) => [name, available ? "yes" : "no"]),
+  );
+  const reasons = new Map<string, string[]>();
+  for (const { name, reason, remedy } of modes) {
+    if (reason === undefined || name === autoMode.name) continue;
+    const text = `${reason}\n  remedy: ${remedy ?? ""}`;
+    reasons.set(text, [...(reasons.get(text) ?? []), name]);
+  }
+  return [...lines, ...[...reasons].flatMap(([text, names]) => ["", `${names.join(", ")}: ${text}`])];
+}

@@ -1,0 +1,21 @@
+import { VfioError } from "@vfio-selftests/core";
+import { ExitCode } from "./exit-codes";
+
+/** Set to anything: errors come with their stack. */
+export const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
+
+/** Tells a person what went wrong and what to do, without a stack; gives the exit code. */
+export function reportError(error: unknown, write: (text: string) => void): number {
+  if (process.env[DEBUG_VARIABLE] !== undefined) {
+    write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  } else {
+    write(`vfio-selftests: ${messageOf(error)}\n`);
+  }
+  return error instanceof VfioError && error.code === "ERR_INVALID_ARGUMENT" ? ExitCode.usage : ExitCode.failed;
+}
+
+function messageOf(error: unknown): string {
+  if (error instanceof VfioError) return error.message;
+  const message = error instanceof Error ? error.message : String(error);
+  return `${message}\n  (not an error this program foresees; ${DEBUG_VARIABLE}=1 shows where it comes from)`;
+}

@@ -1,0 +1,69 @@
+import { argumentError } from "@vfio-selftests/core";
+import { TARGET_VARIABLES, exitCodeOf, totalsLine, totalsOf, type TestFilter } from "@vfio-selftests/suites";
+import { listTests } from "./list-tests";
+import type { RunOptions } from "./run-options";
+import { chooseTarget, type RunTarget } from "./run-target";
+
+/** The `run` command. Gives the exit code. */
+export async function runSuites(options: RunOptions): Promise<number> {
+  const filter = chooseFilter(options);
+  const target = chooseTarget(options);
+  passToTests(target, options);
+  if (options.list === true) return listTests(target, filter);
+
+  const { runJest } = await import("./jest-run.js");
+  const [device, ...others] = target.devices;
+  const run = await runJest({
+    file: require.resolve(`@vfio-selftests/suites/entries/${target.entry}`),
+    filter,
+    plan: {
+      headline: target.headline,
+      defaultMode: target.defaultMode,
+      ...(others.length === 0 && device !== undefined ? { device } : {}),
+    },
+    reports: chooseReports(options),
+  });
+  if (run.tests.length === 0 && run.errors.length === 0) {
+    throw argumentError("run", "test", describeFilter(options), "a pattern or id that --list shows");
+  }
+  // The human report ends with this line by itself; machines have standard output to themselves.
+  if (options.reporter !== "default" && options.output === undefined) {
+    process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
+  }
+  return exitCodeOf(run);
+}
+
+function chooseFilter({ test, run, upstream }: RunOptions): TestFilter {
+  if (test !== undefined) {
+    try {
+      new RegExp(test);
+    } catch (error) {
+      throw argumentError("run", "test", test, `a regular expression (${(error as Error).message})`);
+    }
+  }
+  return {
+    ...(test === undefined ? {} : { pattern: test }),
+    ...(run === undefined ? {} : { ids: run }),
+    ...(upstream === undefined ? {} : { upstream }),
+  };
+}
+
+function describeFilter({ test, run, upstream }: RunOptions): string {
+  return [test, ...(run ?? []), upstream === true ? "--upstream" : undefined]
+    .filter((part) => part !== undefined)
+    .join(" ");
+}
+
+/** The test file runs in this process and reads its target from the environment, as a vendor's jest project would. */
+function passToTests({ devices, modes }: RunTarget, { driver, full }: RunOptions): void {
+  process.env[TARGET_VARIABLES.devices] = devices.join(" ");
+  process.env[TARGET_VARIABLES.modes] = modes.join(" ");
+  if (full === true) process.env[TARGET_VARIABLES.full] = "1";
+  if (driver !== undefined) process.env[TARGET_VARIABLES.drivers] = driver.join(" ");
+}
+
+function chooseReports({ reporter, output }: RunOptions): { format: RunOptions["reporter"]; file?: string }[] {
+  if (output === undefined) return [{ format: reporter }];
+  if (reporter === "default") return [{ format: "default" }, { format: "default", file: output }];
+  return [{ format: "default" }, { format: reporter, file: output }];
+}
