@@ -1,7 +1,8 @@
-import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
+import type { DmaSpace } from "@vfio-selftests/vfio-user";
 import { Command } from "../config-space/index";
 import { Chain } from "./chain";
 import { ChannelError } from "./channel-error";
+import { CompletionWriter } from "./completion-writer";
 import type { Config } from "./config-registers";
 import {
   Control,
@@ -21,7 +22,6 @@ const SLICE_MS = 0.1;
 const PIECE_BYTES = 0x8_0000;
 
 const DESCRIPTOR_ALIGNMENT = 0x3fn;
-const COMPLETION_ALIGNMENT = 0x7n;
 
 /** The descriptor being executed. */
 interface Execution {
@@ -39,16 +39,14 @@ interface Execution {
 export class Channel {
   readonly #chain = new Chain();
   readonly #errors: ErrorLog;
+  readonly #completion: CompletionWriter;
   #status: number = ChannelStatus.halted;
   #current: Execution | undefined;
   #suspendPending = false;
-  #completionAddressSet = false;
   #generation = 0;
 
   readonly #descriptorBytes = new Uint8Array(DESCRIPTOR_BYTES);
   readonly #descriptorView = new DataView(this.#descriptorBytes.buffer);
-  readonly #completion = new Uint8Array(8);
-  readonly #completionView = new DataView(this.#completion.buffer);
   readonly #scratch = transferScratch();
 
   constructor(
@@ -58,6 +56,7 @@ export class Channel {
     private readonly now: () => number,
   ) {
     this.#errors = new ErrorLog(bar0, config);
+    this.#completion = new CompletionWriter(bar0);
   }
 
   /** CHANCMD written. */
@@ -89,7 +88,7 @@ export class Channel {
   }
 
   completionAddressWritten(): void {
-    this.#completionAddressSet = true;
+    this.#completion.addressSet = true;
   }
 
   /** Stops at once, halted; no error, no interrupt. */
@@ -107,7 +106,7 @@ export class Channel {
     CHAINADDR.value = 0n;
     CHANCMP.value = 0n;
     DMACOUNT.value = 0;
-    this.#completionAddressSet = false;
+    this.#completion.addressSet = false;
     this.#chain.submission = "count";
     this.#chain.begin(0n);
   }
@@ -234,9 +233,9 @@ export class Channel {
     this.#chain.pass(address, descriptor.next);
     if ((descriptor.control & Control.completionWrite) !== 0) {
       const generation = this.#generation;
-      const fault = this.#writeCompletion(dma, this.#statusAfter());
+      const written = this.#writeCompletion(dma, this.#statusAfter());
       if (generation !== this.#generation) return;
-      if (fault && this.#halt(dma, ChannelError.completionAddress, address)) return;
+      if (!written && this.#halt(dma, ChannelError.completionAddress, address)) return;
     }
     this.#settle();
     if ((descriptor.control & Control.interrupt) !== 0) this.interrupt();
@@ -263,21 +262,16 @@ export class Channel {
     this.#chain.last = address;
     if (error !== ChannelError.completionAddress && this.#enabled(Chanctrl.errorCompletionEnable)) {
       const generation = this.#generation;
-      const fault = this.#writeCompletion(dma, ChannelStatus.halted);
+      const written = this.#writeCompletion(dma, ChannelStatus.halted);
       if (generation !== this.#generation) return true;
-      if (fault) this.#errors.record(ChannelError.completionAddress);
+      if (!written) this.#errors.record(ChannelError.completionAddress);
     }
     if (this.#enabled(Chanctrl.errorInterruptEnable)) this.interrupt();
     return true;
   }
 
-  /** Writes what CHANSTS would show to CHANCMP's address; true when that cannot be done. */
   #writeCompletion(dma: DmaSpace, status: number): boolean {
-    const address = this.bar0.registers.CHANCMP.value;
-    if (!this.#completionAddressSet || (address & COMPLETION_ALIGNMENT) !== 0n || !this.#busMaster()) return true;
-    this.#completionView.setBigUint64(0, this.#statusWord(status), true);
-    const fault: DmaFault | undefined = dma.publish(address, this.#completion);
-    return fault !== undefined && fault.reason !== "aborted";
+    return this.#busMaster() && this.#completion.write(dma, this.#statusWord(status));
   }
 
   #statusWord(status: number): bigint {
