@@ -17,15 +17,19 @@ environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
 environment.PATH = [dirname(process.execPath), environment.PATH].join(delimiter);
 environment.JOBS ??= "max";
 
+const gypDirectory = join(packageDirectory, "gyp");
+// The lock: two builds of one checkout at once would delete each other's objects.
 // --target: without it prebuildify takes the newest Node it knows, and downloads its headers.
 const { status, error } = spawnSync(
-  process.execPath,
+  "flock",
   [
+    gypDirectory,
+    process.execPath,
     require.resolve("prebuildify/bin.js"),
     "--napi",
     "--strip",
     `--target=${process.versions.node}`,
-    `--cwd=${join(packageDirectory, "gyp")}`,
+    `--cwd=${gypDirectory}`,
     `--out=${packageDirectory}`,
     "--name=vfio_native",
   ],
