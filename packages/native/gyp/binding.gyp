@@ -5,6 +5,7 @@
       "sources": [
         "src/addon.cc",
         "src/argument_check.cc",
+        "src/bound_ioctl.cc",
         "src/bytes.cc",
         "src/cpu_features.cc",
         "src/deferred_unmap.cc",

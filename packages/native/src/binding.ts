@@ -78,6 +78,22 @@ export interface MapOptions {
   advice?: number;
 }
 
+/**
+ * One ioctl request on one file, for hot paths: its argument stays where the kernel works on it, so a call copies
+ * nothing. A quarter of the cost of {@link NativeBinding.ioctl}.
+ */
+export interface NativeIoctl {
+  /** The argument, directly before an inaccessible page: a length field that lies ends in `-EFAULT`. Zeroed. */
+  readonly argument: ArrayBuffer;
+  /** The ioctl's result or `-errno`; `-EBADF` after `close`. May be detached from the object: it is a closure. */
+  readonly call: () => number;
+  /**
+   * Detaches `argument` and frees it; does not close the file. 0; `-EBADF` when already closed; `-EBUSY` when the buffer
+   * was transferred away: then the memory stays mapped on purpose.
+   */
+  readonly close: () => number;
+}
+
 /** One waiter per file descriptor on the event loop of the calling thread (main or worker). */
 export interface NativePoller {
   /**
@@ -136,6 +152,12 @@ export interface NativeBinding {
     argument?: Bytes | number | bigint,
     ...links: (number | Bytes)[]
   ) => number;
+
+  /**
+   * Binds a request with an argument of `length` bytes (a multiple of 8, at most 4096) to a descriptor, which must stay
+   * open until `close`. `-errno` on failure.
+   */
+  bindIoctl(fd: number, request: number, length: number): NativeIoctl | number;
 
   // --- memory ---
   /**

@@ -8,6 +8,7 @@ export type {
   MapOptions,
   NativeBinding,
   NativeIo,
+  NativeIoctl,
   NativeMemory,
   NativePoller,
   ReceivedMessage,

@@ -6,6 +6,7 @@ namespace {
 Napi::Object addAll(Napi::Env env, Napi::Object exports) {
   addDescriptors(env, exports);
   addIoctl(env, exports);
+  addBoundIoctl(env, exports);
   addMappedMemory(env, exports);
   addMappedIo(env, exports);
   addCpu(env, exports);

@@ -7,6 +7,7 @@
 
 namespace vfio_native {
 
+void addBoundIoctl(Napi::Env env, Napi::Object exports);
 void addCpu(Napi::Env env, Napi::Object exports);
 void addDescriptors(Napi::Env env, Napi::Object exports);
 void addIoctl(Napi::Env env, Napi::Object exports);
