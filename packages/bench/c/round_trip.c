@@ -1,11 +1,12 @@
 /*
- * Request and reply over a Unix socket pair between two threads that wait adaptively: spin for SPIN microseconds, then
- * block. Messages have the sizes of a vfio-user register read (32 bytes out, 36 back).
+ * Request and reply over a Unix socket pair between two threads that wait adaptively: for SPIN microseconds they try again
+ * and give up the CPU in between, then they block. Messages have the sizes of a vfio-user register read (32 bytes out, 36 back).
  * usage: round_trip ROUNDS REQUESTS SPIN -> a line "round-trip P50 P95 P99" (microseconds) per round.
  */
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,7 +41,10 @@ static int receive(int fd, char *into, size_t length)
 			return -1;
 		} else if (errno != EAGAIN && errno != EINTR) {
 			return -1;
-		} else if (now() > give_up) {
+		} else if (now() < give_up) {
+			/* The peer may be waiting for this very CPU. */
+			sched_yield();
+		} else {
 			struct pollfd p = { .fd = fd, .events = POLLIN };
 
 			poll(&p, 1, 1000);

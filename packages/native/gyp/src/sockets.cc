@@ -1,6 +1,7 @@
 // Unix stream sockets that carry bytes and file descriptors.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -236,7 +237,8 @@ Received receive(const ReceiveRequest& request) {
     if (length == -EAGAIN) {
       failure = 0;
       if (request.spinNanoseconds > 0 && monotonicNanoseconds() < spinEnd) {
-        spinPause();
+        // The peer may be waiting for this very CPU: give it up rather than burn the rest of the spin.
+        sched_yield();
       } else {
         const int ready = pollUntil(request.fd, POLLIN, deadline);
         if (ready <= 0) failure = ready == 0 ? -ETIMEDOUT : ready;

@@ -23,13 +23,4 @@ class Deadline {
 // Ready events (> 0), 0 at the deadline, or -errno. A signal does not end the wait.
 int pollUntil(int fd, short events, const Deadline& deadline);
 
-// Tells the CPU that this is a spinning loop.
-inline void spinPause() {
-#if defined(__x86_64__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  asm volatile("yield");
-#endif
-}
-
 }  // namespace vfio_native
