@@ -30,6 +30,9 @@ const GRACE_MS = 5_000;
 /** Lines of the guest's console that an error repeats. */
 const CONSOLE_TAIL_LINES = 25;
 
+/** A network card that leads nowhere is what we want. */
+const HARMLESS_MESSAGES = /^.*warning: nic \S+ has no peer\n/gm;
+
 /** How the VM is built; all parts have defaults. */
 export interface LabMachineOptions {
   /** Names from `LAB_DEVICES`, `name*count` for several, `vfio-user:<socket>`. Default: one `igb`. */
@@ -237,7 +240,7 @@ function guestError(
     text.trim() === "" ? "" : `\n  ${title}:\n${text.trimEnd().replace(/^/gm, "  | ")}`;
   return new VfioError(
     `${booted ? "the guest went down while the command ran" : "the guest did not boot"}: ${outcome.reason}` +
-      quote("QEMU said", about.messages) +
+      quote("QEMU said", about.messages.replace(HARMLESS_MESSAGES, "")) +
       quote(`end of the guest's console (all of it: ${about.consoleLog})`, about.console),
     {
       code: booted ? "ERR_LAB_GUEST_LOST" : "ERR_LAB_BOOT",

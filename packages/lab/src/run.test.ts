@@ -7,14 +7,14 @@ import { labCache, writeJson } from "./cache";
 import { COMPLETE_QEMU, systemQemu } from "./qemu";
 import { runInLab, type LabRunOptions } from "./run";
 import { addFakeQemu, type FakeQemu } from "./testing/fake-qemu";
-import { makeTestHost, type TestHost } from "./testing/test-host";
+import { KERNEL_IMAGE, makeTestHost, type TestHost } from "./testing/test-host";
 
 /** A lab that is set up with a fake QEMU and an image of some bytes. */
 async function makeLab(fake: FakeQemu): Promise<TestHost> {
   const host = makeTestHost();
   addFakeQemu(host, fake);
   const kernel = join(host.folder, "bzImage");
-  writeFileSync(kernel, "kernel");
+  writeFileSync(kernel, KERNEL_IMAGE);
   writeJson(labCache(host).state, { qemu: await systemQemu(host, COMPLETE_QEMU), kernel });
   return host;
 }
@@ -155,12 +155,12 @@ describe("what is refused before anything starts", () => {
     expect(existsSync(labCache(host).folder)).toBe(false);
   });
 
-  test("a kernel image that is not there, or empty, or a folder", async () => {
+  test("a kernel image that is not there, or not a kernel, or a folder", async () => {
     using host = await makeLab({});
-    writeFileSync(join(host.folder, "empty"), "");
+    writeFileSync(join(host.folder, "text"), "not a kernel");
     for (const [kernel, what] of [
       [join(host.folder, "none"), /does not exist/],
-      [join(host.folder, "empty"), /is empty/],
+      [join(host.folder, "text"), /is not a Linux kernel image/],
       [host.folder, /is not a file/],
     ] as const) {
       await expect(run(host, { kernel })).rejects.toEqual(failsWith("ERR_LAB_NO_IMAGE", what));

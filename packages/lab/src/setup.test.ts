@@ -4,7 +4,7 @@ import { labCache, readJson, writeJson } from "./cache";
 import { builtKernel, fragmentKey, KERNEL_FRAGMENT } from "./kernel-build";
 import { setupLab } from "./setup";
 import { addFakeQemu, type FakeQemu } from "./testing/fake-qemu";
-import { makeTestHost, type TestHost } from "./testing/test-host";
+import { KERNEL_IMAGE, makeTestHost, type TestHost } from "./testing/test-host";
 
 const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
 
@@ -12,7 +12,7 @@ function makeHost(fake: FakeQemu, options: Parameters<typeof makeTestHost>[0] = 
   const host = makeTestHost(options);
   addFakeQemu(host, fake);
   const kernel = join(host.folder, "bzImage");
-  writeFileSync(kernel, "kernel");
+  writeFileSync(kernel, KERNEL_IMAGE);
   return Object.assign(host, { kernel });
 }
 
@@ -35,7 +35,7 @@ test("a kernel that does not boot is refused, and the lab from before stays", as
   const state = readJson(labCache(host).state);
   addFakeQemu(host, { guest: `guest.console("not a kernel\\n"); setTimeout(() => process.exit(0), 200);` });
   const other = join(host.folder, "other");
-  writeFileSync(other, "?");
+  writeFileSync(other, KERNEL_IMAGE);
   await expect(setupLab({ host, kernel: other })).rejects.toEqual(failsWith("ERR_LAB_BOOT", /\| not a kernel/));
   expect(readJson(labCache(host).state)).toEqual(state);
   expect(existsSync(labCache(host).lock)).toBe(false);

@@ -12,6 +12,9 @@ export interface TestHost extends LabHost, Disposable {
   addProgram(name: string, script: string): string;
 }
 
+/** Enough of a bzImage to be taken for one. */
+export const KERNEL_IMAGE = `${"\0".repeat(0x202)}HdrS`;
+
 const GIB = 1024 ** 3;
 
 export function makeTestHost(options: { uid?: number; freeBytes?: number; path?: string } = {}): TestHost {
