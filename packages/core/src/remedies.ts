@@ -14,6 +14,10 @@ const LOCKED_MEMORY =
   "raise the limit on locked memory (ulimit -l, memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the service)";
 const RESET_NEEDED = "enable memory space in the command register, or wait until the device is out of reset";
 
+const MAP_MEMORY =
+  "map memory that is mapped in this process and writable where the device may write; registers (BARs) can be mapped " +
+  "for DMA in the modes vfio_type1_iommu and vfio_type1v2_iommu only";
+
 type ByErrno = Readonly<Record<string, string>>;
 
 /** Keys: an operation, and for `open` the path as well. */
@@ -63,6 +67,7 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
     ENOSPC: "unmap something: the limit of mappings per container is the parameter dma_entry_limit of vfio_iommu_type1",
     EEXIST: "unmap what is there, or choose another IOVA",
     ENODEV: "open a device first: the container has no IOMMU before",
+    EFAULT: MAP_MEMORY,
   },
   VFIO_IOMMU_GET_INFO: {
     EINVAL: "open a device first: the container has no IOMMU before",
@@ -72,6 +77,7 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
     ENOMEM: LOCKED_MEMORY,
     EEXIST: "unmap what is there, or choose another IOVA",
     ENOSPC: "unmap something: no free IOVA is left in the allowed ranges",
+    EFAULT: MAP_MEMORY,
     EADDRINUSE: "choose an IOVA outside the devices' reserved ranges (iovaRanges)",
   },
   mmap: { ENOMEM: "free memory, or raise the limits (ulimit -v, vm.max_map_count)", EPERM: LOCKED_MEMORY },

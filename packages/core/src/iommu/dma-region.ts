@@ -5,8 +5,11 @@ import type { Iommu } from "./iommu";
 
 /** Memory mapped at an I/O virtual address. Made by {@link Iommu.map}; keeps its memory alive while mapped. */
 export class DmaRegion implements Disposable {
-  #mapped = true;
-  #bytes: Uint8Array | undefined;
+  /** False once unmapped. Set by {@link Iommu} alone. */
+  mapped = true;
+  /** Place in the table of regions; the table's alone. */
+  slot = 0;
+  private view: Uint8Array | undefined = undefined;
 
   /** Use {@link Iommu.map}. */
   constructor(
@@ -20,10 +23,6 @@ export class DmaRegion implements Disposable {
     readonly offset: number,
   ) {}
 
-  get mapped(): boolean {
-    return this.#mapped;
-  }
-
   /** Address of the first byte in this process. */
   get address(): bigint {
     return this.offset === 0 ? this.memory.address : this.memory.address + BigInt(this.offset);
@@ -31,12 +30,12 @@ export class DmaRegion implements Disposable {
 
   /** The region's bytes; the same view at every call. Throws ERR_NOT_MEMORY for device registers. */
   get bytes(): Uint8Array {
-    return (this.#bytes ??= new Uint8Array(this.#buffer(), this.offset, this.length));
+    return (this.view ??= new Uint8Array(this.buffer(), this.offset, this.length));
   }
 
   /** The region as 32-bit words: a new view at every call, to be kept by who uses it. */
   words(): Uint32Array {
-    return new Uint32Array(this.#buffer(), this.offset, this.length >>> 2);
+    return new Uint32Array(this.buffer(), this.offset, this.length >>> 2);
   }
 
   /** IOVA of the region's byte `offset` (0 to its length). */
@@ -49,19 +48,14 @@ export class DmaRegion implements Disposable {
 
   /** Unmaps; gives the bytes that the kernel unmapped, 0 when it was unmapped before. */
   unmap(): bigint {
-    return this.#mapped ? this.iommu.unmap(this) : 0n;
+    return this.mapped ? this.iommu.unmap(this) : 0n;
   }
 
   [Symbol.dispose](): void {
     this.unmap();
   }
 
-  /** Called by {@link Iommu} alone, when the mapping is gone. */
-  markUnmapped(): void {
-    this.#mapped = false;
-  }
-
-  #buffer(): ArrayBuffer {
+  private buffer(): ArrayBuffer {
     if (this.memory.buffer === undefined) {
       throw new VfioError("a region of device registers has no buffer", {
         code: "ERR_NOT_MEMORY",

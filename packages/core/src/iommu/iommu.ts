@@ -5,12 +5,14 @@ import { argumentError, closedError, VfioError } from "../errors";
 import { DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import { IovaSpace, type IovaReservation } from "./iova-space";
-import { pageNumber, pagesIn } from "./page-number";
-import { RegionIndex } from "./region-index";
+import { RegionTable } from "./region-table";
 
 export interface MapOptions extends IovaRequest {
-  /** Where to map; absent: chosen by the kernel (mode `iommufd`) or from the free IOVAs. */
-  iova?: bigint;
+  /**
+   * Where to map. Absent: taken from the free IOVAs, in every mode alike. `kernel`: the kernel chooses, in modes whose
+   * back end `choosesIova` (iommufd); it knows nothing of IOVAs reserved here, and aligns to 2 MiB at most.
+   */
+  iova?: bigint | "kernel";
   /** First byte of the memory to map. Default 0. */
   offset?: number;
   /** Bytes to map. Default: to the end of the memory. */
@@ -28,14 +30,13 @@ const DEFAULTS: MapOptions = {};
  * here that the kernel checks, so that its answers come through.
  */
 export class Iommu implements Disposable {
-  readonly #byIova = new RegionIndex();
-  readonly #byAddress = new RegionIndex();
+  readonly #regions = new RegionTable();
   readonly #space: IovaSpace;
   #devices: VfioDevice[] = [];
   #closed = false;
 
   constructor(readonly backend: IommuBackend) {
-    this.#space = new IovaSpace(() => backend.iovaRanges(), this.#byIova);
+    this.#space = new IovaSpace(() => backend.iovaRanges(), this.#regions);
   }
 
   /** Name of the mode, as upstream spells it. */
@@ -49,7 +50,7 @@ export class Iommu implements Disposable {
 
   /** Mapped regions, by rising IOVA. */
   get regions(): readonly DmaRegion[] {
-    return [...this.#byIova];
+    return this.#regions.sorted();
   }
 
   /** Opens a device into this address space. It is closed with the Iommu, if not before. */
@@ -82,19 +83,7 @@ export class Iommu implements Disposable {
 
     const wanted = options.iova;
     let iova: bigint;
-    if (wanted !== undefined) {
-      requireAddress("map", wanted);
-      iova = this.backend.map(memory, offset, length, wanted, access);
-      this.#space.mapped(iova, length);
-    } else if (
-      this.backend.choosesIova &&
-      options.alignment === undefined &&
-      options.below === undefined &&
-      !this.#space.hasReservations
-    ) {
-      iova = this.backend.map(memory, offset, length, undefined, access);
-      this.#space.mapped(iova, length);
-    } else {
+    if (wanted === undefined) {
       const free = this.#space.allocate(length, options);
       try {
         iova = this.backend.map(memory, offset, length, free, access);
@@ -102,12 +91,13 @@ export class Iommu implements Disposable {
         this.#space.unmapped(free, length);
         throw error;
       }
+    } else {
+      iova = this.backend.map(memory, offset, length, this.#fixed(wanted), access);
+      this.#space.mapped(iova, length);
     }
 
     const region = new DmaRegion(this, iova, length, access, memory, offset);
-    const pages = pagesIn(length);
-    this.#byIova.add(pageNumber(iova), pages, region);
-    this.#byAddress.add(pageNumber(region.address), pages, region);
+    this.#regions.add(region);
     memory.addMapping?.(region);
     return region;
   }
@@ -149,7 +139,7 @@ export class Iommu implements Disposable {
     const bytes = this.backend.unmap(iova, length);
     const last = length === 0n ? iova : iova + length - 1n;
     let left = bytes;
-    for (const region of this.#byIova.startingIn(pageNumber(iova), pageNumber(last))) {
+    for (const region of this.#regions.startingIn(iova, last)) {
       if (left <= 0n) break;
       left -= BigInt(region.length);
       this.#forget(region);
@@ -167,18 +157,12 @@ export class Iommu implements Disposable {
 
   /** The region that holds an IOVA. */
   regionAt(iova: bigint): DmaRegion | undefined {
-    return this.#byIova.find(pageNumber(iova), (region) => {
-      const distance = iova - region.iova;
-      return distance >= 0n && distance < region.length;
-    });
+    return this.#regions.atIova(iova);
   }
 
   /** The IOVA of an address of this process; undefined when it is not mapped. Of several mappings any. */
   iovaOf(address: bigint): bigint | undefined {
-    const region = this.#byAddress.find(pageNumber(address), (candidate) => {
-      const distance = address - candidate.address;
-      return distance >= 0n && distance < candidate.length;
-    });
+    const region = this.#regions.atAddress(address);
     return region === undefined ? undefined : region.iova + (address - region.address);
   }
 
@@ -198,7 +182,7 @@ export class Iommu implements Disposable {
   reserveIova(length: number, request: IovaRequest = {}): IovaReservation {
     this.#requireOpen("reserveIova");
     return this.#space.reserve(length, request, (first, last) => {
-      const inside = [...this.#byIova].find(
+      const inside = [...this.#regions].find(
         (region) => region.iova <= last && region.iova + BigInt(region.length) > first,
       );
       if (inside === undefined) return;
@@ -232,21 +216,34 @@ export class Iommu implements Disposable {
     this.close();
   }
 
+  /** What the back end is told of a wanted IOVA: undefined leaves it to the kernel. */
+  #fixed(wanted: bigint | "kernel"): bigint | undefined {
+    if (wanted !== "kernel") {
+      requireAddress("map", wanted);
+      return wanted;
+    }
+    if (this.backend.choosesIova) return undefined;
+    throw argumentError(
+      "map",
+      "iova",
+      wanted,
+      `an address, or nothing: in mode ${this.mode} the kernel does not choose`,
+    );
+  }
+
   #forget(region: DmaRegion): void {
-    this.#byIova.remove(pageNumber(region.iova), region);
-    this.#byAddress.remove(pageNumber(region.address), region);
+    this.#regions.remove(region);
     this.#space.unmapped(region.iova, region.length);
-    region.markUnmapped();
+    region.mapped = false;
     region.memory.removeMapping?.(region);
   }
 
   #forgetAll(): void {
-    for (const region of this.#byIova) {
-      region.markUnmapped();
+    for (const region of this.#regions) {
+      region.mapped = false;
       region.memory.removeMapping?.(region);
     }
-    this.#byIova.clear();
-    this.#byAddress.clear();
+    this.#regions.clear();
     this.#space.allUnmapped();
   }
 

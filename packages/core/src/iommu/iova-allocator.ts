@@ -45,10 +45,7 @@ export class IovaAllocator {
     if (!Number.isSafeInteger(length) || length < 1) {
       throw argumentError("IovaAllocator.allocate", "length", length, "an integer of at least 1 byte");
     }
-    const alignment = request.alignment ?? largestPowerOfTwo(length);
-    if (!Number.isSafeInteger(alignment) || alignment < 1 || !Number.isInteger(Math.log2(alignment))) {
-      throw argumentError("IovaAllocator.allocate", "alignment", alignment, "a power of two, in bytes");
-    }
+    const alignment = request.alignment === undefined ? naturalAlignment(length) : checkAlignment(request.alignment);
     const count = pagesIn(length);
     const step = Math.max(1, alignment / PAGE_SIZE);
     const limit = request.below === undefined ? PAGE_NUMBER_END : pagesBelow(request.below);
@@ -99,10 +96,9 @@ export class IovaAllocator {
   free(iova: bigint, length: number): void {
     const start = pageNumber(iova);
     const end = start + pagesIn(length);
-    const inside = this.#ranges.some((range) => range.start <= start && end <= range.end);
     const next = this.#firstEndingAfter(start);
     const following = this.#free[next];
-    if (!inside || (following !== undefined && following.start < end)) {
+    if (!this.#inRange(start, end) || (following !== undefined && following.start < end)) {
       throw argumentError(
         "IovaAllocator.free",
         "area",
@@ -123,6 +119,13 @@ export class IovaAllocator {
     } else {
       this.#free.splice(next, 0, { start, end });
     }
+  }
+
+  #inRange(start: number, end: number): boolean {
+    for (const range of this.#ranges) {
+      if (range.start <= start && end <= range.end) return true;
+    }
+    return false;
   }
 
   /** Index of the first free extent that ends after `page`. */
@@ -173,8 +176,14 @@ function pagesBelow(address: bigint): number {
   return Number(address >> 12n);
 }
 
-function largestPowerOfTwo(length: number): number {
-  return Math.min(2 ** Math.floor(Math.log2(length)), GIB);
+/** The largest power of two that is not above `length`, at most 1 GiB. */
+function naturalAlignment(length: number): number {
+  return length >= GIB ? GIB : 1 << (31 - Math.clz32(length));
+}
+
+function checkAlignment(alignment: number): number {
+  if (Number.isSafeInteger(alignment) && alignment >= 1 && Number.isInteger(Math.log2(alignment))) return alignment;
+  throw argumentError("IovaAllocator.allocate", "alignment", alignment, "a power of two, in bytes");
 }
 
 function checkRanges(ranges: readonly IovaRange[]): Extent[] {

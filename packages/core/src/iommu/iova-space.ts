@@ -31,10 +31,6 @@ export class IovaSpace {
     this.#mappings = mappings;
   }
 
-  get hasReservations(): boolean {
-    return this.#reservations.size > 0;
-  }
-
   allocate(length: number, request: IovaRequest): bigint {
     return this.#current().allocate(length, request);
   }

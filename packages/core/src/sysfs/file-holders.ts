@@ -10,23 +10,24 @@ export interface FileHolder {
 
 /**
  * Processes that have `path` open, found by `/proc/PID/fd`. Processes of other users are seen by root only, so an empty
- * list is no proof that nobody has.
+ * list is no proof that nobody has. `ownFd`, a descriptor of this process, does not count.
  */
-export function fileHolders(path: string, paths: SystemPaths = systemPaths): FileHolder[] {
+export function fileHolders(path: string, paths: SystemPaths = systemPaths, ownFd = -1): FileHolder[] {
   const target = realPath(path);
   const holders: FileHolder[] = [];
   for (const entry of listDirectory(paths.proc())) {
     if (!/^\d+$/.test(entry)) continue;
     const directory = paths.proc(entry, "fd");
-    if (!listDirectory(directory).some((fd) => linkTarget(`${directory}/${fd}`) === target)) continue;
+    const own = Number(entry) === process.pid ? String(ownFd) : undefined;
+    if (!listDirectory(directory).some((fd) => fd !== own && linkTarget(`${directory}/${fd}`) === target)) continue;
     holders.push({ pid: Number(entry), command: readAttribute(paths.proc(entry, "comm")) ?? "?" });
   }
   return holders;
 }
 
 /** `held by process 4711 (qemu-system-x86)`; undefined when no holder is seen. */
-export function describeHolders(path: string, paths: SystemPaths = systemPaths): string | undefined {
-  const holders = fileHolders(path, paths);
+export function describeHolders(path: string, paths: SystemPaths = systemPaths, ownFd = -1): string | undefined {
+  const holders = fileHolders(path, paths, ownFd);
   if (holders.length === 0) return undefined;
   const shown = holders.map(({ pid, command }) =>
     pid === process.pid ? `this process (${pid})` : `process ${pid} (${command})`,

@@ -1,0 +1,88 @@
+import type { DmaRegion } from "./dma-region";
+import { pageNumber, pagesIn } from "./page-number";
+import { RegionIndex } from "./region-index";
+
+/**
+ * The mapped regions of an address space.
+ *
+ * Adding and removing one costs a push and a pop, since map and unmap are the hot path: the sorted indexes are made when
+ * a search first needs them, and kept up from then on.
+ */
+export class RegionTable implements Iterable<DmaRegion> {
+  /** In no order; a region's `slot` is its place. */
+  private readonly regions: DmaRegion[] = [];
+  private byIova: RegionIndex | undefined;
+  private byAddress: RegionIndex | undefined;
+
+  add(region: DmaRegion): void {
+    region.slot = this.regions.length;
+    this.regions.push(region);
+    if (this.byIova !== undefined) indexByIova(this.byIova, region);
+    if (this.byAddress !== undefined) indexByAddress(this.byAddress, region);
+  }
+
+  remove(region: DmaRegion): void {
+    const last = this.regions.pop();
+    if (last !== undefined && last !== region) {
+      this.regions[region.slot] = last;
+      last.slot = region.slot;
+    }
+    if (this.byIova !== undefined) this.byIova.remove(pageNumber(region.iova), region);
+    if (this.byAddress !== undefined) this.byAddress.remove(pageNumber(region.address), region);
+  }
+
+  clear(): void {
+    this.regions.length = 0;
+    this.byIova = undefined;
+    this.byAddress = undefined;
+  }
+
+  [Symbol.iterator](): Iterator<DmaRegion> {
+    return this.regions.values();
+  }
+
+  /** By rising IOVA. */
+  sorted(): readonly DmaRegion[] {
+    return [...this.iovaIndex()];
+  }
+
+  /** The region that holds an IOVA. */
+  atIova(iova: bigint): DmaRegion | undefined {
+    return this.iovaIndex().find(pageNumber(iova), (region) => {
+      const distance = iova - region.iova;
+      return distance >= 0n && distance < region.length;
+    });
+  }
+
+  /** A region whose memory holds an address of this process. */
+  atAddress(address: bigint): DmaRegion | undefined {
+    this.byAddress ??= this.indexed(indexByAddress);
+    return this.byAddress.find(pageNumber(address), (region) => {
+      const distance = address - region.address;
+      return distance >= 0n && distance < region.length;
+    });
+  }
+
+  /** Regions whose first byte has an IOVA from `first` to `last` (both in whole pages), by rising IOVA. */
+  startingIn(first: bigint, last: bigint): DmaRegion[] {
+    return this.iovaIndex().startingIn(pageNumber(first), pageNumber(last));
+  }
+
+  private iovaIndex(): RegionIndex {
+    return (this.byIova ??= this.indexed(indexByIova));
+  }
+
+  private indexed(add: (index: RegionIndex, region: DmaRegion) => void): RegionIndex {
+    const index = new RegionIndex();
+    for (const region of this.regions) add(index, region);
+    return index;
+  }
+}
+
+function indexByIova(index: RegionIndex, region: DmaRegion): void {
+  index.add(pageNumber(region.iova), pagesIn(region.length), region);
+}
+
+function indexByAddress(index: RegionIndex, region: DmaRegion): void {
+  index.add(pageNumber(region.address), pagesIn(region.length), region);
+}
