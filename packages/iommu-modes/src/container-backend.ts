@@ -24,6 +24,7 @@ import {
   type OpenDeviceOptions,
   type VfioDevice,
 } from "@vfio-selftests/core";
+import { bindRequest, type BoundRequest } from "./bound-request";
 import { ContainerGroups } from "./container-groups";
 import { busyRemedy, describeBlockers, groupNotViable } from "./group-diagnosis";
 import { ioctl, type KernelEnvironment } from "./kernel-calls";
@@ -57,11 +58,10 @@ export class ContainerBackend implements IommuBackend {
   readonly choosesIova = false;
   readonly mode: string;
   readonly #kernel: KernelEnvironment;
-  readonly #ioctl: KernelEnvironment["calls"]["ioctl"];
   readonly #options: ContainerOptions;
   readonly #groups: ContainerGroups;
-  readonly #map = vfio_iommu_type1_dma_map.allocate();
-  readonly #unmap = vfio_iommu_type1_dma_unmap.allocate();
+  readonly #map: BoundRequest;
+  readonly #unmap: BoundRequest;
   #hasIommu = false;
   #closed = false;
 
@@ -73,11 +73,12 @@ export class ContainerBackend implements IommuBackend {
   ) {
     this.mode = options.mode;
     this.#kernel = kernel;
-    this.#ioctl = kernel.calls.ioctl;
     this.#options = options;
     this.#groups = new ContainerGroups(kernel, fd);
-    map.argsz.set(this.#map, vfio_iommu_type1_dma_map.size);
-    unmap.argsz.set(this.#unmap, vfio_iommu_type1_dma_unmap.size);
+    this.#map = bindRequest(kernel, fd, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map);
+    this.#unmap = bindRequest(kernel, fd, { VFIO_IOMMU_UNMAP_DMA }, vfio_iommu_type1_dma_unmap);
+    map.argsz.set(this.#map.view, vfio_iommu_type1_dma_map.size);
+    unmap.argsz.set(this.#unmap.view, vfio_iommu_type1_dma_unmap.size);
   }
 
   openDevice(address: string, { vfToken }: OpenDeviceOptions): VfioDevice {
@@ -92,7 +93,7 @@ export class ContainerBackend implements IommuBackend {
     let fd: number;
     try {
       this.#setIommu();
-      fd = this.#ioctl(groupFd, VFIO_GROUP_GET_DEVICE_FD, name);
+      fd = this.#kernel.calls.ioctl(groupFd, VFIO_GROUP_GET_DEVICE_FD, name);
       if (fd < 0) throw this.#deviceError(fd, device, group);
     } catch (error) {
       this.#groups.abandon(group);
@@ -105,37 +106,41 @@ export class ContainerBackend implements IommuBackend {
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
     if (iova === undefined)
       throw argumentError("VFIO_IOMMU_MAP_DMA", "iova", iova, "an address: this mode's kernel does not choose one");
-    const request = this.#map;
-    map.flags.set(request, ACCESS_FLAGS[access]);
-    map.vaddr.set(request, offset === 0 ? memory.address : memory.address + BigInt(offset));
-    map.iova.set(request, iova);
-    map.size.setNumber(request, length);
-    const result = this.#ioctl(this.fd, VFIO_IOMMU_MAP_DMA, request.bytes);
-    if (result < 0) throw mapError(result, "VFIO_IOMMU_MAP_DMA", this.mode, iova, length, this.#kernel);
+    const { view, call } = this.#map;
+    map.flags.set(view, ACCESS_FLAGS[access]);
+    map.vaddr.set(view, offset === 0 ? memory.address : memory.address + BigInt(offset));
+    map.iova.set(view, iova);
+    map.size.setNumber(view, length);
+    const result = call();
+    if (result < 0) {
+      const remedy = this.#hasIommu ? undefined : "open a device first: the container has no IOMMU before";
+      throw mapError(result, "VFIO_IOMMU_MAP_DMA", this.mode, iova, length, this.#kernel, remedy);
+    }
     return iova;
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const request = this.#unmap;
-    unmap.flags.set(request, 0);
-    unmap.iova.set(request, iova);
-    unmap.size.set(request, length);
-    const result = this.#ioctl(this.fd, VFIO_IOMMU_UNMAP_DMA, request.bytes);
+    const { view, call } = this.#unmap;
+    unmap.flags.set(view, 0);
+    unmap.iova.set(view, iova);
+    unmap.size.set(view, length);
+    const result = call();
     if (result < 0) {
       throw systemError(result, "VFIO_IOMMU_UNMAP_DMA", {
         subject: `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`,
       });
     }
-    return unmap.size.get(request);
+    return unmap.size.get(view);
   }
 
   unmapAll(): bigint {
-    const request = this.#unmap;
-    unmap.flags.set(request, VFIO_DMA_UNMAP_FLAG_ALL);
-    unmap.iova.set(request, 0n);
-    unmap.size.set(request, 0n);
-    ioctl(this.#kernel, this.fd, { VFIO_IOMMU_UNMAP_DMA }, `everything (${this.mode})`, request.bytes);
-    return unmap.size.get(request);
+    const { view, call } = this.#unmap;
+    unmap.flags.set(view, VFIO_DMA_UNMAP_FLAG_ALL);
+    unmap.iova.set(view, 0n);
+    unmap.size.set(view, 0n);
+    const result = call();
+    if (result < 0) throw systemError(result, "VFIO_IOMMU_UNMAP_DMA", { subject: `everything (${this.mode})` });
+    return unmap.size.get(view);
   }
 
   iovaRanges(): readonly IovaRange[] {
@@ -150,6 +155,8 @@ export class ContainerBackend implements IommuBackend {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#map.close();
+    this.#unmap.close();
     this.#groups.close();
     this.#kernel.calls.close(this.fd);
   }

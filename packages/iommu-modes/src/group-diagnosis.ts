@@ -36,17 +36,21 @@ export function groupNotViable(group: number, operation: string, paths: SystemPa
   );
 }
 
-/** Why a group or one of its devices is busy, as far as this process may see; for the remedy. */
-export function busyRemedy(group: number, paths: SystemPaths): string | undefined {
+/** Who has the group or one of its devices open, as far as this process may see. `ownFd` does not count. */
+export function describeUsers(group: number, paths: SystemPaths, ownFd = -1): string | undefined {
   const files = [groupPath(group, paths), ...cdevPaths(group, paths)];
   const found = files.flatMap((path) => {
-    const holders = describeHolders(path, paths);
+    const holders = describeHolders(path, paths, ownFd);
     return holders === undefined ? [] : [`${path} is ${holders}`];
   });
-  if (found.length === 0) {
-    return "close the other user of the group (as root, its process would be named here); a group is used either by group or by device files, and by one address space";
-  }
-  return `${found.join("; ")}: end that use first`;
+  return found.length === 0 ? undefined : found.join("; ");
+}
+
+/** What to do about a busy group or device. */
+export function busyRemedy(group: number, paths: SystemPaths, ownFd = -1): string {
+  const users = describeUsers(group, paths, ownFd);
+  if (users !== undefined) return `end the other use first: ${users}`;
+  return "end the other use of the group first (root sees its process named here); a group is used either by its group file or by device files, and by one address space";
 }
 
 function cdevPaths(group: number, paths: SystemPaths): string[] {

@@ -26,6 +26,7 @@ import {
   type OpenDeviceOptions,
   type VfioDevice,
 } from "@vfio-selftests/core";
+import { bindRequest, type BoundRequest } from "./bound-request";
 import { allocateIoas } from "./ioas";
 import { attachDevice, bindDevice, detachDevice } from "./iommufd-device";
 import { busyRemedy } from "./group-diagnosis";
@@ -51,9 +52,8 @@ export class IommufdBackend implements IommuBackend {
   readonly mode = "iommufd";
   readonly ioasId: number;
   readonly #kernel: KernelEnvironment;
-  readonly #ioctl: KernelEnvironment["calls"]["ioctl"];
-  readonly #map = iommu_ioas_map.allocate();
-  readonly #unmap = iommu_ioas_unmap.allocate();
+  readonly #map: BoundRequest;
+  readonly #unmap: BoundRequest;
   #closed = false;
 
   /** Takes over `fd` (/dev/iommu), also when the constructor throws. */
@@ -62,17 +62,18 @@ export class IommufdBackend implements IommuBackend {
     kernel: KernelEnvironment,
   ) {
     this.#kernel = kernel;
-    this.#ioctl = kernel.calls.ioctl;
     try {
       this.ioasId = allocateIoas(kernel, fd);
     } catch (error) {
       kernel.calls.close(fd);
       throw error;
     }
-    map.size.set(this.#map, iommu_ioas_map.size);
-    map.ioas_id.set(this.#map, this.ioasId);
-    unmap.size.set(this.#unmap, iommu_ioas_unmap.size);
-    unmap.ioas_id.set(this.#unmap, this.ioasId);
+    this.#map = bindRequest(kernel, fd, { IOMMU_IOAS_MAP }, iommu_ioas_map);
+    this.#unmap = bindRequest(kernel, fd, { IOMMU_IOAS_UNMAP }, iommu_ioas_unmap);
+    map.size.set(this.#map.view, iommu_ioas_map.size);
+    map.ioas_id.set(this.#map.view, this.ioasId);
+    unmap.size.set(this.#unmap.view, iommu_ioas_unmap.size);
+    unmap.ioas_id.set(this.#unmap.view, this.ioasId);
   }
 
   openDevice(address: string, { vfToken }: OpenDeviceOptions): VfioDevice {
@@ -96,31 +97,31 @@ export class IommufdBackend implements IommuBackend {
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
-    const request = this.#map;
+    const { view, call } = this.#map;
     if (iova === undefined) {
-      map.flags.set(request, ACCESS_FLAGS[access]);
+      map.flags.set(view, ACCESS_FLAGS[access]);
     } else {
-      map.flags.set(request, ACCESS_FLAGS[access] | IOMMU_IOAS_MAP_FIXED_IOVA);
-      map.iova.set(request, iova);
+      map.flags.set(view, ACCESS_FLAGS[access] | IOMMU_IOAS_MAP_FIXED_IOVA);
+      map.iova.set(view, iova);
     }
-    map.user_va.set(request, offset === 0 ? memory.address : memory.address + BigInt(offset));
-    map.length.setNumber(request, length);
-    const result = this.#ioctl(this.fd, IOMMU_IOAS_MAP, request.bytes);
+    map.user_va.set(view, offset === 0 ? memory.address : memory.address + BigInt(offset));
+    map.length.setNumber(view, length);
+    const result = call();
     if (result < 0) throw mapError(result, "IOMMU_IOAS_MAP", this.mode, iova, length, this.#kernel);
-    return iova ?? map.iova.get(request);
+    return iova ?? map.iova.get(view);
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const request = this.#unmap;
-    unmap.iova.set(request, iova);
-    unmap.length.set(request, length);
-    const result = this.#ioctl(this.fd, IOMMU_IOAS_UNMAP, request.bytes);
+    const { view, call } = this.#unmap;
+    unmap.iova.set(view, iova);
+    unmap.length.set(view, length);
+    const result = call();
     if (result < 0) {
       throw systemError(result, "IOMMU_IOAS_UNMAP", {
         subject: `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`,
       });
     }
-    return unmap.length.get(request);
+    return unmap.length.get(view);
   }
 
   unmapAll(): bigint {
@@ -136,7 +137,13 @@ export class IommufdBackend implements IommuBackend {
     let ranges = new Uint8Array(iommu_iova_range.size);
     for (let attempts = 0; ; attempts++) {
       fields.num_iovas.set(view, ranges.length / iommu_iova_range.size);
-      const result = this.#ioctl(this.fd, IOMMU_IOAS_IOVA_RANGES, view.bytes, fields.allowed_iovas.offset, ranges);
+      const result = this.#kernel.calls.ioctl(
+        this.fd,
+        IOMMU_IOAS_IOVA_RANGES,
+        view.bytes,
+        fields.allowed_iovas.offset,
+        ranges,
+      );
       const count = fields.num_iovas.get(view);
       if (result === -Errno.EMSGSIZE && attempts < 8) {
         ranges = new Uint8Array(count * iommu_iova_range.size);
@@ -159,6 +166,8 @@ export class IommufdBackend implements IommuBackend {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#map.close();
+    this.#unmap.close();
     const view = iommu_destroy.allocate();
     iommu_destroy.fields.size.set(view, iommu_destroy.size);
     iommu_destroy.fields.id.set(view, this.ioasId);

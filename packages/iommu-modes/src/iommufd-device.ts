@@ -11,7 +11,7 @@ import {
   vfio_device_detach_iommufd_pt,
   type VfioError,
 } from "@vfio-selftests/core";
-import { busyRemedy, describeBlockers, groupNotViable } from "./group-diagnosis";
+import { busyRemedy, describeBlockers, describeUsers, groupNotViable } from "./group-diagnosis";
 import { ioctl, type KernelEnvironment } from "./kernel-calls";
 import { vfTokenBytes } from "./vf-token";
 
@@ -38,7 +38,7 @@ export function bindDevice(
     flags.set(view, VFIO_DEVICE_BIND_FLAG_TOKEN);
     result = kernel.calls.ioctl(fd, VFIO_DEVICE_BIND_IOMMUFD, view.bytes, token_uuid_ptr.offset, vfTokenBytes(vfToken));
   }
-  if (result < 0) throw bindError(result, address, kernel);
+  if (result < 0) throw bindError(result, fd, address, kernel);
   return out_devid.get(view);
 }
 
@@ -59,10 +59,12 @@ export function detachDevice(kernel: KernelEnvironment, fd: number): void {
   kernel.calls.ioctl(fd, VFIO_DEVICE_DETACH_IOMMUFD_PT, view.bytes);
 }
 
-function bindError(result: number, address: string, kernel: KernelEnvironment): VfioError {
+function bindError(result: number, fd: number, address: string, kernel: KernelEnvironment): VfioError {
   const { paths } = kernel;
   const group = iommuGroupOf(address, paths);
   if (describeBlockers(group, paths) !== undefined) return groupNotViable(group, "VFIO_DEVICE_BIND_IOMMUFD", paths);
-  const remedy = result === -Errno.EBUSY ? busyRemedy(group, paths) : undefined;
+  // The use of the group by its group file is EBUSY, of this device EINVAL, of the group by another iommufd EPERM.
+  const used = describeUsers(group, paths, fd) !== undefined;
+  const remedy = result === -Errno.EBUSY || used ? busyRemedy(group, paths, fd) : undefined;
   return systemError(result, "VFIO_DEVICE_BIND_IOMMUFD", { subject: address, remedy });
 }

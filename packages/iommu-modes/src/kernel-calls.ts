@@ -4,7 +4,7 @@ import { native, type NativeBinding } from "@vfio-selftests/native";
 /** The system calls that the modes make. */
 export type KernelCalls = Pick<
   NativeBinding,
-  "open" | "close" | "ioctl" | "pread" | "pwrite" | "mapIo" | "pageSize" | "getResourceLimit"
+  "open" | "close" | "ioctl" | "bindIoctl" | "pread" | "pwrite" | "mapIo" | "pageSize" | "getResourceLimit"
 >;
 
 /** What the modes reach outside the process: system calls and paths. A test puts its own in their place. */

@@ -137,15 +137,16 @@ export class KernelDevice implements VfioDevice {
         allowed.length === 0 ? "none: the region cannot be mapped, use readRegion and writeRegion" : allowed.join(", "),
       );
     }
+    const pageSize = this.#kernel.calls.pageSize();
     // Huge pages in the process's and the IOMMU's tables need an address that is aligned like the BAR.
     const natural = Math.min(2 ** Math.floor(Math.log2(area.size)), MAX_DMA_PAGE);
     const io = this.#kernel.calls.mapIo({
       fd: this.fd,
-      length: area.size,
+      length: Math.ceil(area.size / pageSize) * pageSize,
       prot: (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0),
       flags: MAP_SHARED,
       offset: region.offset + BigInt(area.offset),
-      alignment: options.alignment ?? (natural > this.#kernel.calls.pageSize() ? natural : 0),
+      alignment: options.alignment ?? (natural > pageSize ? natural : 0),
       alignmentOffset: options.alignmentOffset ?? 0,
       advice: MADV_HUGEPAGE,
     });

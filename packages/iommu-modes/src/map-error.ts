@@ -11,11 +11,12 @@ export function mapError(
   iova: bigint | undefined,
   length: number,
   kernel: KernelEnvironment,
+  knownRemedy?: string,
 ): VfioError {
   const where = iova === undefined ? "an IOVA of the kernel's choice" : `IOVA 0x${iova.toString(16)}`;
   return systemError(result, operation, {
     subject: `${where} + ${length} (${mode})`,
-    ...(result === -Errno.ENOMEM ? { remedy: lockedMemoryRemedy(length, kernel) } : {}),
+    remedy: knownRemedy ?? (result === -Errno.ENOMEM ? lockedMemoryRemedy(length, kernel) : undefined),
   });
 }
 
