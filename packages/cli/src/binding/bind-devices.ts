@@ -1,3 +1,4 @@
+import { writeFileSync } from "node:fs";
 import {
   VfioError,
   isVfioDriver,
@@ -10,7 +11,7 @@ import {
 import { ExitCode } from "../exit-codes";
 import { reportError } from "../report-error";
 import { isBridge, useByHost, useByVfio } from "./device-use";
-import { DriverBinding, requireVfioPci } from "./driver-binding";
+import { DriverBinding, requireVfioPci, type WriteFile } from "./driver-binding";
 import { SavedBindings, type SavedBinding } from "./saved-state";
 
 export interface BindOptions {
@@ -21,6 +22,7 @@ export interface BindOptions {
 export interface BindingMachine {
   readonly paths: SystemPaths;
   readonly saved: SavedBindings;
+  readonly writeFile: WriteFile;
   readonly print: (line: string) => void;
   readonly printError: (text: string) => void;
 }
@@ -29,6 +31,7 @@ function thisMachine(): BindingMachine {
   return {
     paths: systemPaths,
     saved: new SavedBindings(),
+    writeFile: writeFileSync,
     print: (line) => console.log(line),
     printError: (text) => process.stderr.write(text),
   };
@@ -71,7 +74,8 @@ function forEachDevice(
 }
 
 /** Idempotent; gives a line for people. What it changes it puts back when a later step fails. */
-function bind(address: string, { force = false }: BindOptions, { paths, saved }: BindingMachine): string {
+function bind(address: string, { force = false }: BindOptions, machine: BindingMachine): string {
+  const { paths, saved } = machine;
   const device = pciDevice(address, paths);
   if (isVfioDriver(device.driver)) return `${address} is bound to ${device.driver ?? ""} already`;
   refuseBridge(device);
@@ -92,7 +96,7 @@ function bind(address: string, { force = false }: BindOptions, { paths, saved }:
     ...(device.sriov === undefined ? {} : { numVfs: device.sriov.enabled }),
   };
   saved.save(before);
-  const binding = new DriverBinding(address, paths);
+  const binding = new DriverBinding(address, paths, machine.writeFile);
   try {
     // The driver that enabled virtual functions must take them back before it lets go.
     if (before.numVfs !== undefined && before.numVfs > 0) binding.setNumVfs(0);
@@ -108,7 +112,8 @@ function bind(address: string, { force = false }: BindOptions, { paths, saved }:
   return `${address} is bound to vfio-pci${before.driver === undefined ? "" : ` (was ${before.driver})`}`;
 }
 
-function unbind(address: string, { force = false }: BindOptions, { paths, saved }: BindingMachine): string {
+function unbind(address: string, { force = false }: BindOptions, machine: BindingMachine): string {
+  const { paths, saved } = machine;
   const device = pciDevice(address, paths);
   const before = saved.get(address);
   if (before === undefined && !isVfioDriver(device.driver)) {
@@ -123,7 +128,7 @@ function unbind(address: string, { force = false }: BindOptions, { paths, saved 
       remedy: "end that process, or unbind with --force, which waits for it",
     });
   }
-  const binding = new DriverBinding(address, paths);
+  const binding = new DriverBinding(address, paths, machine.writeFile);
   restore(before ?? { address }, binding);
   // Bound to vfio-pci by somebody else: the kernel knows whose it is.
   if (before === undefined) binding.probe();

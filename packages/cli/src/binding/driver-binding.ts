@@ -1,16 +1,22 @@
-import { existsSync, writeFileSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { VfioError, linkName, systemError, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+
+/** Writes to an existing file; throws as `writeFileSync` does. */
+export type WriteFile = (path: string, value: string) => void;
 
 /** The steps of moving one function between drivers, each a write to sysfs (Documentation/ABI/testing/sysfs-bus-pci). */
 export class DriverBinding {
   readonly #paths: SystemPaths;
+  readonly #writeFile: WriteFile;
 
   constructor(
     readonly address: string,
-    paths: SystemPaths = systemPaths,
+    paths: SystemPaths,
+    writeFile: WriteFile,
   ) {
     this.#paths = paths;
+    this.#writeFile = writeFile;
   }
 
   get driver(): string | undefined {
@@ -45,7 +51,7 @@ export class DriverBinding {
 
   #write(path: string, value: string): void {
     try {
-      writeFileSync(path, value);
+      this.#writeFile(path, value);
     } catch (error) {
       const { code, errno } = error as NodeJS.ErrnoException;
       const denied = code === "EACCES" || code === "EPERM";

@@ -1,5 +1,11 @@
 import { dirname } from "node:path";
-import { board, type ReportFormatName, type RunOutcome, type RunPlan, type TestFilter } from "@vfio-selftests/suites";
+import {
+  board,
+  type ReportFormatName,
+  type RunOutcome,
+  type RunPlan,
+  type TestFilter,
+} from "@vfio-selftests/suites/runner";
 import { runCLI } from "jest";
 
 export interface JestRun {
@@ -33,7 +39,8 @@ export async function runJest({ file, filter, plan, reports }: JestRun): Promise
       watchman: false,
       cache: false,
     },
-    [rootDir],
+    // jest takes the options of a whole run only from the project that is the working directory.
+    [process.cwd()],
   );
   const { run } = board();
   if (run === undefined) throw new Error("jest ended without a report");

@@ -1,4 +1,4 @@
-import type { ReportFormatName } from "@vfio-selftests/suites";
+import type { ReportFormatName } from "@vfio-selftests/suites/runner";
 
 /** The options of `run`, as the command line gives them. */
 export interface RunOptions {

@@ -1,15 +1,18 @@
-import { argumentError } from "@vfio-selftests/core";
-import { TARGET_VARIABLES, exitCodeOf, totalsLine, totalsOf, type TestFilter } from "@vfio-selftests/suites";
-import { listTests } from "./list-tests";
+import { closeSync, openSync } from "node:fs";
+import { VfioError, argumentError } from "@vfio-selftests/core";
+import { TARGET_VARIABLES, exitCodeOf, totalsLine, totalsOf, type TestFilter } from "@vfio-selftests/suites/runner";
 import type { RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
 
 /** The `run` command. Gives the exit code. */
 export async function runSuites(options: RunOptions): Promise<number> {
   const filter = chooseFilter(options);
-  const target = chooseTarget(options);
+  if (options.output !== undefined) requireWritable(options.output);
+  // The tests load the drivers themselves; here it shows early whether that works.
+  if (options.driver !== undefined) (await import("@vfio-selftests/suites")).chooseDrivers(options.driver);
+  const target = await chooseTarget(options);
   passToTests(target, options);
-  if (options.list === true) return listTests(target, filter);
+  if (options.list === true) return (await import("./list-tests.js")).listTests(target, filter);
 
   const { runJest } = await import("./jest-run.js");
   const [device, ...others] = target.devices;
@@ -46,6 +49,21 @@ function chooseFilter({ test, run, upstream }: RunOptions): TestFilter {
     ...(run === undefined ? {} : { ids: run }),
     ...(upstream === undefined ? {} : { upstream }),
   };
+}
+
+/** Before the first test: a report that cannot be written after the last one would be lost. */
+function requireWritable(path: string): void {
+  try {
+    closeSync(openSync(path, "a"));
+  } catch (error) {
+    const { code = "error" } = error as NodeJS.ErrnoException;
+    throw new VfioError(`cannot write the report to ${path}: ${code}`, {
+      code,
+      operation: "run",
+      subject: path,
+      remedy: "give --output a file in a folder that exists and that you may write to",
+    });
+  }
 }
 
 function describeFilter({ test, run, upstream }: RunOptions): string {

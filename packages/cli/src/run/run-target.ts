@@ -8,7 +8,7 @@ import {
   type IommuMode,
 } from "@vfio-selftests/core";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { TARGET_VARIABLES, targetList } from "@vfio-selftests/suites";
+import { TARGET_VARIABLES, targetList } from "@vfio-selftests/suites/runner";
 import type { RunOptions } from "./run-options";
 
 /** What a run is about, checked as far as can be before the first test. */
@@ -26,7 +26,7 @@ const NOT_A_PCI_ADDRESS = /^(?:vfio-user|model):/;
 const VFIO_USER = "vfio-user";
 
 /** Which devices and modes the options and the environment name. Throws what stands in the way, with the remedy. */
-export function chooseTarget(options: RunOptions): RunTarget {
+export async function chooseTarget(options: RunOptions): Promise<RunTarget> {
   const named = options.device ?? targetList(process.env, "devices");
   const software = named.filter((address) => NOT_A_PCI_ADDRESS.test(address));
   if (software.length === named.length) return modelsTarget(named, options);
@@ -36,7 +36,7 @@ export function chooseTarget(options: RunOptions): RunTarget {
   return kernelTarget(named, options);
 }
 
-function modelsTarget(devices: readonly string[], options: RunOptions): RunTarget {
+async function modelsTarget(devices: readonly string[], options: RunOptions): Promise<RunTarget> {
   const [other] = modesOf(options).filter((mode) => mode !== VFIO_USER);
   if (other !== undefined) {
     throw new VfioError(`mode ${other} needs a device of the kernel, and ${describe(devices)} is none`, {
@@ -44,6 +44,12 @@ function modelsTarget(devices: readonly string[], options: RunOptions): RunTarge
       operation: "run",
       remedy: "name one with -d 0000:6a:01.0, or run in a VM: vfio-selftests lab run",
     });
+  }
+  if (devices.length > 0) {
+    // Not needed, and not loaded, on the way to the kernel.
+    const { connectModel } = await import("@vfio-selftests/device-models");
+    const { VfioUserMode } = await import("@vfio-selftests/vfio-user");
+    openOnce(devices, [new VfioUserMode({ connectModel })]);
   }
   return {
     entry: "models",
@@ -104,7 +110,7 @@ function requireAvailable(modes: readonly IommuMode[], byName: boolean): void {
   );
 }
 
-/** Opens each device once: a group that is not viable or a device in use would fail every test alike. */
+/** Opens each device once: a device in use, a group that is not viable or a server that is gone would fail every test alike. */
 function openOnce(devices: readonly string[], modes: readonly IommuMode[]): void {
   const mode = modes.findLast((candidate) => candidate.availability().available);
   if (mode === undefined) return;

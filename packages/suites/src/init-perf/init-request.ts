@@ -1,5 +1,9 @@
-/** What an init worker is told, and what it answers; both cross a thread boundary. */
+/** What an init worker is told, and what it answers; all of it crosses a thread boundary. */
+export type InitMessage = InitRequest | { readonly kind: "close" } | { readonly kind: "end" };
+
+/** One round: the devices stay open until `close`. */
 export interface InitRequest {
+  readonly kind: "initialise";
   /** Devices of one IOMMU group are opened one after the other: a group has one file. */
   readonly addresses: readonly string[];
   readonly space: SharedSpace;
@@ -17,6 +21,7 @@ export const GO = -1;
 
 export type InitAnswer =
   | { readonly event: "initialised"; readonly timings: readonly InitTiming[] }
+  | { readonly event: "closed" }
   | { readonly event: "failed"; readonly message: string };
 
 /** Start and end of one device's init, in nanoseconds of CLOCK_MONOTONIC. */

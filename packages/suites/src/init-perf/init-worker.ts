@@ -1,4 +1,4 @@
-import { parentPort, workerData } from "node:worker_threads";
+import { parentPort } from "node:worker_threads";
 import {
   O_RDWR,
   PciDevice,
@@ -13,7 +13,7 @@ import {
 } from "@vfio-selftests/core";
 import { KernelDevice, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { GO, type InitAnswer, type InitRequest, type InitTiming, type SharedSpace } from "./init-request";
+import { GO, type InitAnswer, type InitMessage, type InitTiming, type SharedSpace } from "./init-request";
 
 /**
  * One thread of the parallel init: opens its devices into the address space that all threads share, when the barrier
@@ -21,23 +21,37 @@ import { GO, type InitAnswer, type InitRequest, type InitTiming, type SharedSpac
  */
 const port = parentPort;
 if (port === null) throw new Error("init-worker.js runs as a worker thread");
-const request = workerData as InitRequest;
-const devices: PciDevice[] = [];
-const groups: number[] = [];
+let devices: PciDevice[] = [];
+let group: number | undefined;
 const tell = (answer: InitAnswer) => port.postMessage(answer);
 
-// Told to end: the devices go first, then their groups.
-port.once("message", () => {
-  for (const device of devices) device.close();
-  for (const group of groups) native.close(group);
-  port.close();
+port.on("message", (message: InitMessage) => {
+  switch (message.kind) {
+    case "initialise":
+      waitAtBarrier(message.barrier);
+      try {
+        tell({ event: "initialised", timings: message.addresses.map((address) => initialise(address, message.space)) });
+      } catch (error) {
+        tell({ event: "failed", message: error instanceof Error ? error.message : String(error) });
+      }
+      break;
+    case "close":
+      closeAll();
+      tell({ event: "closed" });
+      break;
+    case "end":
+      closeAll();
+      port.close();
+      break;
+  }
 });
 
-waitAtBarrier(request.barrier);
-try {
-  tell({ event: "initialised", timings: request.addresses.map((address) => initialise(address, request.space)) });
-} catch (error) {
-  tell({ event: "failed", message: error instanceof Error ? error.message : String(error) });
+/** The devices go first, then their group. */
+function closeAll(): void {
+  for (const device of devices) device.close();
+  devices = [];
+  if (group !== undefined) native.close(group);
+  group = undefined;
 }
 
 function initialise(address: string, space: SharedSpace): InitTiming {
@@ -59,16 +73,14 @@ function openByFile(address: string, space: SharedSpace & { kind: "iommufd" }): 
 }
 
 function openByGroup(address: string, space: SharedSpace & { kind: "container" }): VfioDevice {
-  if (groups.length === 0) {
+  if (group === undefined) {
     const path = systemPaths.dev("vfio", String(iommuGroupOf(address)));
-    const group = checked(native.open(path, O_RDWR), "open", path);
-    groups.push(group);
+    group = checked(native.open(path, O_RDWR), "open", path);
     const container = new Uint8Array(Int32Array.of(space.container).buffer);
     checked(native.ioctl(group, VFIO_GROUP_SET_CONTAINER, container), "VFIO_GROUP_SET_CONTAINER", path);
     // The first thread gives the container its IOMMU, the others are refused.
     native.ioctl(space.container, VFIO_SET_IOMMU, space.type);
   }
-  const [group = -1] = groups;
   const name = Buffer.from(`${address}\0`);
   return new KernelDevice(
     address,

@@ -2,52 +2,70 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { GO, type InitAnswer, type InitRequest, type InitTiming, type SharedSpace } from "./init-request";
+import { GO, type InitAnswer, type InitMessage, type InitTiming, type SharedSpace } from "./init-request";
 
-/** Milliseconds for all threads to start (slow under emulation). */
-const START_TIMEOUT_MS = 20_000;
+/** Milliseconds for all threads to come to the barrier; the first time they start (slow under emulation). */
+const BARRIER_TIMEOUT_MS = 20_000;
 
-/**
- * Initialises groups of devices at the same time, a thread per group, into one address space; gives the timings when
- * all devices are closed again. Throws what the first failing thread said.
- */
-export async function initialiseInParallel(
-  groups: readonly (readonly string[])[],
-  space: SharedSpace,
-): Promise<InitTiming[]> {
-  const barrier = new SharedArrayBuffer(4);
-  const word = new Int32Array(barrier);
-  const workers = groups.map(
-    (addresses) =>
-      new Worker(join(__dirname, "init-worker.js"), {
-        workerData: { addresses, space, barrier } satisfies InitRequest,
-      }),
-  );
-  try {
-    const answers = workers.map((worker) => once(worker, "message") as Promise<[InitAnswer]>);
-    const deadline = performance.now() + START_TIMEOUT_MS;
-    while (Atomics.load(word, 0) < workers.length) {
-      if (performance.now() > deadline) throw new Error(`a worker thread did not start in ${START_TIMEOUT_MS} ms`);
-      await sleep(1);
-    }
-    Atomics.store(word, 0, GO);
-    Atomics.notify(word, 0);
-    const timings: InitTiming[] = [];
-    for (const [answer] of await Promise.all(answers)) {
+/** Threads that initialise devices at the same time; kept over several rounds, since starting them takes longest. */
+export class InitThreads {
+  readonly #workers: Worker[] = [];
+
+  /** Starts so many threads, without waiting for them. */
+  constructor(count: number) {
+    for (let i = 0; i < count; i++) this.#workers.push(new Worker(join(__dirname, "init-worker.js")));
+  }
+
+  /**
+   * One round: each thread initialises its devices, all start at once. Gives the timings when all devices are closed
+   * again; throws what the first failing thread said.
+   */
+  async initialise(parts: readonly (readonly string[])[], space: SharedSpace): Promise<InitTiming[]> {
+    const barrier = new SharedArrayBuffer(4);
+    const workers = this.#workers.slice(0, parts.length);
+    const answers = workers.map((worker, index) => {
+      return ask(worker, { kind: "initialise", addresses: parts[index] ?? [], space, barrier });
+    });
+    // A thread that failed before the barrier ends the wait for the others.
+    await Promise.race([arrived(barrier, workers.length), Promise.all(answers)]);
+    openBarrier(barrier);
+    const results = await Promise.all(answers);
+    await Promise.all(workers.map((worker) => ask(worker, { kind: "close" })));
+    return results.flatMap((answer) => {
       if (answer.event === "failed") throw new Error(answer.message);
-      timings.push(...answer.timings);
-    }
-    return timings;
-  } finally {
-    Atomics.store(word, 0, GO);
-    Atomics.notify(word, 0);
-    await Promise.all(workers.map(endWorker));
+      return answer.event === "initialised" ? answer.timings : [];
+    });
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(
+      this.#workers.map(async (worker) => {
+        if (worker.threadId === -1) return;
+        const ended = once(worker, "exit");
+        worker.postMessage({ kind: "end" } satisfies InitMessage);
+        await ended;
+      }),
+    );
   }
 }
 
-async function endWorker(worker: Worker): Promise<void> {
-  if (worker.threadId === -1) return;
-  const ended = once(worker, "exit");
-  worker.postMessage("close");
-  await ended;
+async function ask(worker: Worker, message: InitMessage): Promise<InitAnswer> {
+  const answer = once(worker, "message") as Promise<[InitAnswer]>;
+  worker.postMessage(message);
+  return (await answer)[0];
+}
+
+async function arrived(barrier: SharedArrayBuffer, count: number): Promise<void> {
+  const word = new Int32Array(barrier);
+  const deadline = performance.now() + BARRIER_TIMEOUT_MS;
+  while (Atomics.load(word, 0) < count) {
+    if (performance.now() > deadline) throw new Error(`a thread did not start within ${BARRIER_TIMEOUT_MS} ms`);
+    await sleep(1);
+  }
+}
+
+function openBarrier(barrier: SharedArrayBuffer): void {
+  const word = new Int32Array(barrier);
+  Atomics.store(word, 0, GO);
+  Atomics.notify(word, 0);
 }

@@ -1,6 +1,6 @@
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, iommuGroupOf, type IommuMode } from "@vfio-selftests/core";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
-import { initialiseInParallel } from "../init-perf/parallel-init";
+import { InitThreads } from "../init-perf/parallel-init";
 import type { InitTiming, SharedSpace } from "../init-perf/init-request";
 import { note } from "../outcome/note";
 import type { SuiteTarget } from "../suite-target";
@@ -10,11 +10,17 @@ export function pciDeviceInitPerfSuite(target: SuiteTarget): void {
   // One run with all devices: no repetition per device.
   const together = { ...target, devices: target.devices.slice(0, 1) };
   fixture("vfio_pci_device_init_perf_test", together, () => {
+    let threads: InitThreads | undefined;
+    beforeAll(() => {
+      threads = new InitThreads(target.devices.length);
+    });
+    afterAll(() => threads?.end());
+
     eachMode(target, (mode) => {
       it(
         "init",
         async () => {
-          const timings = await timeInit(mode, target.devices);
+          const timings = await timeInit(threads ?? new InitThreads(0), mode, target.devices);
           expect(timings.map(({ address }) => address).sort()).toEqual([...target.devices].sort());
           for (const line of describeTimings(timings)) note(line);
         },
@@ -24,13 +30,13 @@ export function pciDeviceInitPerfSuite(target: SuiteTarget): void {
   });
 }
 
-async function timeInit(mode: IommuMode, devices: readonly string[]): Promise<InitTiming[]> {
+async function timeInit(threads: InitThreads, mode: IommuMode, devices: readonly string[]): Promise<InitTiming[]> {
   const backend = mode.open();
   try {
     const space = sharedSpace(mode.name, backend.fd, backend.ioasId);
     // A device file takes any number of threads, a group's file only one.
     const parallel = space.kind === "iommufd" ? devices.map((address) => [address]) : byGroup(devices);
-    return await initialiseInParallel(parallel, space);
+    return await threads.initialise(parallel, space);
   } finally {
     backend.close();
   }

@@ -1,0 +1,77 @@
+import { runCommandLine } from "./command-line";
+
+/** Runs the program in this process and gives its exit code and what it wrote. */
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const stdout = jest.spyOn(process.stdout, "write").mockImplementation((text) => ((out += String(text)), true));
+  const stderr = jest.spyOn(process.stderr, "write").mockImplementation((text) => ((err += String(text)), true));
+  const log = jest.spyOn(console, "log").mockImplementation((text) => (out += `${String(text)}\n`));
+  try {
+    return { code: await runCommandLine(args), out, err };
+  } finally {
+    for (const spy of [stdout, stderr, log]) spy.mockRestore();
+  }
+}
+
+describe("wrong usage ends with 2 and says what is allowed", () => {
+  it.each([
+    [["nonsense"], "unknown command"],
+    [["run", "--nonsense"], "unknown option"],
+    [["run", "--reporter", "xml"], "Allowed choices are default, tap, json, junit"],
+    [["run", "-d", "not-an-address"], "DDDD:BB:DD.F"],
+    [["run", "-d", "0000:01:00.0", "-d", "model:ioat"], "PCI addresses only, or models and sockets only"],
+    [["run", "-t", "("], "regular expression"],
+    [["run", "--mode", "iommufd"], "needs a device of the kernel"],
+    [["bind"], "missing required argument"],
+    [["lab", "run", "--cpus", "none"], "whole number"],
+    [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
+    [["model", "serve", "nvme", "--socket", "/tmp/x"], "Allowed choices are ioat, dsa"],
+    [["model", "serve", "ioat"], "required option '--socket"],
+  ])("%j", async (args, expected) => {
+    const { code, err } = await run(...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string });
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("what cannot be done ends with 1 and the remedy", () => {
+  it.each([
+    [["run", "-d", "0000:ff:1f.7"], "vfio-selftests list"],
+    [["run", "--output", "/nowhere/report", "-t", "reset"], "a folder that exists"],
+    [["run", "--driver", "no-such-driver", "-t", "reset"], "npm install --save-dev no-such-driver"],
+  ])("%j", async (args, remedy) => {
+    const { code, err } = await run(...args);
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(remedy) as string });
+    expect(err).toContain("Remedy: ");
+    expect(err).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("help and version", () => {
+  it("are no errors", async () => {
+    const help = await run("--help");
+    expect(help.code).toBe(0);
+    expect(help.out).toContain("Exit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 4 nothing ran");
+    expect((await run("--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+});
+
+describe("list", () => {
+  it("tells the modes, as JSON too", async () => {
+    const { code, out } = await run("list", "--json");
+    expect(code).toBe(0);
+    const { modes } = JSON.parse(out) as {
+      modes: { name: string; available: boolean; reason?: string; remedy?: string }[];
+    };
+    expect(modes.map(({ name }) => name)).toEqual([
+      "vfio_type1_iommu",
+      "vfio_type1v2_iommu",
+      "iommufd_compat_type1",
+      "iommufd_compat_type1v2",
+      "iommufd",
+      "auto",
+    ]);
+    for (const { available, reason, remedy } of modes) expect(available || (reason !== "" && remedy !== "")).toBe(true);
+  });
+});

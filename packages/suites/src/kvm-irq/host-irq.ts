@@ -1,0 +1,66 @@
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { VfioError, readAttribute, systemPaths, type InterruptKind, type SystemPaths } from "@vfio-selftests/core";
+import { GuardedValue } from "../state-guard";
+
+/** Number of the host's interrupt for a vector of a VFIO device; the kernel names it `vfio-msix[0](0000:01:00.0)`. */
+export function findHostIrq(
+  address: string,
+  kind: InterruptKind,
+  vector: number,
+  paths: SystemPaths = systemPaths,
+): number {
+  const name = `vfio-${kind}[${vector}](${address})`;
+  const line = (readAttribute(paths.proc("interrupts")) ?? "").split("\n").find((text) => text.endsWith(name));
+  const irq = Number.parseInt(line ?? "", 10);
+  if (Number.isNaN(irq)) {
+    throw new VfioError(`${paths.proc("interrupts")} has no ${name}`, {
+      code: "ENOENT",
+      operation: "find the host's interrupt",
+      subject: address,
+      remedy: "the vector must be enabled, and /proc be that of the kernel whose device it is",
+    });
+  }
+  return irq;
+}
+
+/** CPUs that interrupts can go to. */
+export function onlineCpus(paths: SystemPaths = systemPaths): number[] {
+  return parseCpuList(readAttribute(paths.sys("devices", "system", "cpu", "online")) ?? "0");
+}
+
+/** Reads `0-2,5`. */
+export function parseCpuList(list: string): number[] {
+  return list.split(",").flatMap((part) => {
+    const [first = NaN, last = first] = part.split("-").map(Number);
+    return Array.from({ length: last - first + 1 }, (_, i) => first + i);
+  });
+}
+
+/** Which CPU takes a host interrupt. Goes back to what it was, with the interrupt itself if that ends before. */
+export class HostIrqAffinity implements Disposable {
+  readonly #directory: string;
+  readonly #value: GuardedValue;
+
+  constructor(irq: number, paths: SystemPaths = systemPaths) {
+    this.#directory = paths.proc("irq", String(irq));
+    this.#value = new GuardedValue(join(this.#directory, "smp_affinity_list"));
+  }
+
+  moveTo(cpu: number): void {
+    this.#value.set(cpu);
+  }
+
+  /** CPUs it may go to, as the kernel lists them. */
+  get current(): string | undefined {
+    return readAttribute(this.#value.path);
+  }
+
+  [Symbol.dispose](): void {
+    this.#value[Symbol.dispose]();
+  }
+
+  get exists(): boolean {
+    return existsSync(this.#directory);
+  }
+}

@@ -1,0 +1,11 @@
+/**
+ * What the one who starts jest on the suites needs, and no suite: `@vfio-selftests/suites/runner`. Loading every suite in
+ * the starting process, too, costs seconds under emulation.
+ */
+export { board } from "./outcome/board";
+export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
+export { testPredicate, type TestFilter } from "./outcome/test-filter";
+export type { ReportFormatName } from "./reporters/formats";
+export type { RunPlan } from "./reporters/report-format";
+export type { SuiteReporterOptions } from "./reporter";
+export { TARGET_VARIABLES, targetList, type Environment } from "./target-environment";
