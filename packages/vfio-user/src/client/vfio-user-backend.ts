@@ -6,7 +6,6 @@ import type {
   IovaRange,
   MappableMemory,
   OpenDeviceOptions,
-  VfioDevice,
   VfioError,
 } from "@vfio-selftests/core";
 import { constants } from "node:os";
@@ -55,28 +54,30 @@ export class VfioUserBackend implements IommuBackend {
     this.#options = options;
   }
 
-  openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
+  openDevice(address: string, options: OpenDeviceOptions = {}): VfioUserDevice {
     if (options.vfToken !== undefined) {
       throw argumentError("openDevice", "vfToken", options.vfToken, "none: vfio-user has no VF tokens");
     }
     const { fd, close, failure } = this.#connect(address);
-    const connection = new ServerConnection(fd, address, this.#memory, {
-      timeoutMs: this.#options.timeoutMs ?? 5_000,
-      startTimeoutMs: this.#options.startTimeoutMs ?? 20_000,
-      failure,
-    });
-    const device: VfioUserDevice = new VfioUserDevice(address, connection, () => {
-      this.#devices.delete(device);
-      close?.();
-    });
+    let device: VfioUserDevice | undefined;
     try {
+      const connection = new ServerConnection(fd, address, this.#memory, {
+        timeoutMs: this.#options.timeoutMs ?? 5_000,
+        startTimeoutMs: this.#options.startTimeoutMs ?? 20_000,
+        failure,
+      });
+      device = new VfioUserDevice(address, connection, (closed) => {
+        // A device that was never opened for the caller is closed below.
+        if (this.#devices.delete(closed)) close?.();
+      });
       for (const mapping of this.#memory) device.map(mapping);
+      this.#devices.add(device);
+      return device;
     } catch (error) {
-      device.close();
+      device?.close();
+      close?.();
       throw error;
     }
-    this.#devices.add(device);
-    return device;
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {

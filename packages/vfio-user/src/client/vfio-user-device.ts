@@ -44,7 +44,7 @@ export class VfioUserDevice implements VfioDevice {
   readonly address: string;
   readonly info: DeviceInfo;
   readonly #connection: ServerConnection;
-  readonly #onClose: () => void;
+  readonly #onClose: (device: VfioUserDevice) => void;
   readonly #regions = new Map<number, RegionInfo>();
   readonly #regionFds = new Map<number, number>();
   readonly #irqs = new Map<number, IrqInfo>();
@@ -53,7 +53,7 @@ export class VfioUserDevice implements VfioDevice {
   #closed = false;
 
   /** Takes over the connection, also when it throws. `onClose` is told once. */
-  constructor(address: string, connection: ServerConnection, onClose: () => void) {
+  constructor(address: string, connection: ServerConnection, onClose: (device: VfioUserDevice) => void) {
     this.address = address;
     this.#connection = connection;
     this.#onClose = onClose;
@@ -294,7 +294,7 @@ export class VfioUserDevice implements VfioDevice {
     this.#connection.close();
     for (const fd of this.#regionFds.values()) native.close(fd);
     this.#regionFds.clear();
-    this.#onClose();
+    this.#onClose(this);
   }
 
   [Symbol.dispose](): void {

@@ -7,9 +7,9 @@ import { MessageBuffer } from "./message-buffer";
 import { shapeError } from "./shape";
 import * as structs from "./structs";
 
-const shapes = Object.entries(Commands).flatMap(([name, { request, reply }]) => [
-  [`${name} request`, request as Shape] as const,
-  [`${name} reply`, reply as Shape] as const,
+const shapes: (readonly [string, Shape])[] = Object.entries(Commands).flatMap(([name, { request, reply }]) => [
+  [`${name} request`, request] as const,
+  [`${name} reply`, reply] as const,
 ]);
 
 const buffer = new MessageBuffer(MAX_MESSAGE_SIZE);

@@ -74,8 +74,18 @@ export class RawClient implements Disposable {
 
   /** Sends raw bytes and lets the server work until it has nothing to do. */
   sendBytes(bytes: Uint8Array, fds: number[] = []): void {
-    native.sendMessage(this.#client.fd, [bytes], fds, 1000);
+    this.queueBytes(bytes, fds);
     this.work();
+  }
+
+  /** Sends raw bytes that the server meets when it works next. */
+  queueBytes(bytes: Uint8Array, fds: number[] = []): void {
+    native.sendMessage(this.#client.fd, [bytes], fds, 1000);
+  }
+
+  /** The client's end is closed: the server meets the end of the stream when it works next. */
+  vanish(): void {
+    this.#client.close();
   }
 
   work(): void {

@@ -45,7 +45,8 @@ export class ScratchModel implements DeviceModel {
   /** Clients that have gone so far. */
   clientsGone = 0;
 
-  constructor() {
+  /** `throws`: whether command 4 does. */
+  constructor(private readonly throws = true) {
     this.#config.setUint16(0, SCRATCH_IDS.vendor, true);
     this.#config.setUint16(2, SCRATCH_IDS.device, true);
     this.regions = new Map<number, ModelRegion>([
@@ -93,6 +94,8 @@ export class ScratchModel implements DeviceModel {
 
   clientGone(): void {
     this.clientsGone += 1;
+    // A copy under way has no memory any more.
+    if (this.#bar.getUint32(Scratch.status, true) === 1) this.#bar.setUint32(Scratch.status, 0, true);
   }
 
   #bar0(): ModelRegion {
@@ -118,7 +121,7 @@ export class ScratchModel implements DeviceModel {
   }
 
   #command(value: number): void {
-    if (value === 4) throw new Error("as ordered");
+    if (value === 4 && this.throws) throw new Error("as ordered by the test");
     if (value === 3) {
       this.#host?.raiseInterrupt(PciIrq.msix, 1);
       return;
@@ -146,6 +149,6 @@ export class ScratchModel implements DeviceModel {
 }
 
 /** For {@link ModelWorker}. */
-export function createModel(): DeviceModel {
-  return new ScratchModel();
+export function createModel(options?: { throws?: boolean }): DeviceModel {
+  return new ScratchModel(options?.throws);
 }

@@ -1,0 +1,12 @@
+import { join } from "node:path";
+import { ModelWorker } from "../server/model-worker";
+import type { ModelWorkerOptions } from "../server/model-worker";
+
+/** The scratch device in a thread, loaded from source. */
+export function startScratchModel(options: Partial<ModelWorkerOptions> = {}): ModelWorker {
+  return new ModelWorker({
+    module: join(__dirname, "scratch-model.ts"),
+    execArgv: ["-r", join(__dirname, "register-typescript.cjs")],
+    ...options,
+  });
+}
