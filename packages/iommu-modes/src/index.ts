@@ -3,6 +3,7 @@ export { ContainerBackend } from "./container-backend";
 export { IommufdBackend } from "./iommufd-backend";
 export { allocateIoas } from "./ioas";
 export { attachDevice, bindDevice, detachDevice } from "./iommufd-device";
+export * from "./iommufd-objects";
 export { KernelDevice } from "./kernel-device";
 export { encodeSetIrqs } from "./irq-set";
 export { ioctl, realKernel, type KernelCalls, type KernelEnvironment } from "./kernel-calls";
@@ -13,6 +14,7 @@ export {
   findMode,
   IOMMU_MODE_NAMES,
   iommuModes,
+  mapFileMode,
   autoMode,
   openIommu,
 } from "./modes";

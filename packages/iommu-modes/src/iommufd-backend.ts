@@ -4,6 +4,7 @@ import {
   IOMMU_DESTROY,
   IOMMU_IOAS_IOVA_RANGES,
   IOMMU_IOAS_MAP,
+  IOMMU_IOAS_MAP_FILE,
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
@@ -12,6 +13,7 @@ import {
   iommu_destroy,
   iommu_ioas_iova_ranges,
   iommu_ioas_map,
+  iommu_ioas_map_file,
   iommu_ioas_unmap,
   iommu_iova_range,
   O_RDWR,
@@ -46,12 +48,21 @@ const ACCESS_FLAGS: Readonly<Record<DmaAccess, number>> = {
 
 const WHOLE_SPACE = (1n << 64n) - 1n;
 
+export interface IommufdOptions {
+  /**
+   * Memory that has a file (memfd) is mapped by it, with IOMMU_IOAS_MAP_FILE (Linux 6.14 or newer), and not by its
+   * address in this process. Default false.
+   */
+  readonly mapFiles?: boolean;
+}
+
 /** Mode `iommufd`: an I/O address space object (IOAS), to which devices opened by their own files are attached. */
 export class IommufdBackend implements IommuBackend {
   readonly choosesIova = true;
   readonly mode = "iommufd";
   readonly ioasId: number;
   readonly #kernel: KernelEnvironment;
+  readonly #mapFiles: boolean;
   readonly #map: BoundRequest;
   readonly #unmap: BoundRequest;
   #closed = false;
@@ -60,8 +71,10 @@ export class IommufdBackend implements IommuBackend {
   constructor(
     readonly fd: number,
     kernel: KernelEnvironment,
+    { mapFiles = false }: IommufdOptions = {},
   ) {
     this.#kernel = kernel;
+    this.#mapFiles = mapFiles;
     try {
       this.ioasId = allocateIoas(kernel, fd);
     } catch (error) {
@@ -97,6 +110,9 @@ export class IommufdBackend implements IommuBackend {
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    if (this.#mapFiles && memory.file !== undefined) {
+      return this.#mapFile(memory.file.fd, memory.file.offset + offset, length, iova, access);
+    }
     const { view, call } = this.#map;
     if (iova === undefined) {
       map.flags.set(view, ACCESS_FLAGS[access]);
@@ -176,6 +192,21 @@ export class IommufdBackend implements IommuBackend {
     } finally {
       this.#kernel.calls.close(this.fd);
     }
+  }
+
+  #mapFile(fd: number, start: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    const fields = iommu_ioas_map_file.fields;
+    const request = iommu_ioas_map_file.allocate();
+    fields.size.set(request, iommu_ioas_map_file.size);
+    fields.flags.set(request, ACCESS_FLAGS[access] | (iova === undefined ? 0 : IOMMU_IOAS_MAP_FIXED_IOVA));
+    fields.ioas_id.set(request, this.ioasId);
+    fields.fd.set(request, fd);
+    fields.start.setNumber(request, start);
+    fields.length.setNumber(request, length);
+    fields.iova.set(request, iova ?? 0n);
+    const result = this.#kernel.calls.ioctl(this.fd, IOMMU_IOAS_MAP_FILE, request.bytes);
+    if (result < 0) throw mapError(result, "IOMMU_IOAS_MAP_FILE", this.mode, iova, length, this.#kernel);
+    return fields.iova.get(request);
   }
 
   #openError(result: number, path: string, device: string): Error {

@@ -27,11 +27,11 @@ export class KernelMode implements IommuMode {
   /** A new, empty address space. Errors: the errno of opening the file, with the remedy. */
   open(): IommuBackend {
     const kernel = this.#kernel;
-    const { container } = this.#entry;
+    const { container, mapFiles = false } = this.#entry;
     const path = kernel.paths.dev(...(container?.path ?? ["iommu"]));
     const fd = kernel.calls.open(path, O_RDWR);
     if (fd < 0) throw systemError(fd, "open", { subject: path });
-    if (container === undefined) return new IommufdBackend(fd, kernel);
+    if (container === undefined) return new IommufdBackend(fd, kernel, { mapFiles });
     try {
       const version = ioctl(kernel, fd, { VFIO_GET_API_VERSION }, path);
       if (version !== VFIO_API_VERSION) {

@@ -6,6 +6,8 @@ export interface ModeEntry {
   readonly description: string;
   /** The container's path under /dev; undefined for native iommufd. */
   readonly container?: { readonly path: readonly string[]; readonly type: number; readonly typeName: string };
+  /** Memory that has a file is mapped by it. */
+  readonly mapFiles?: boolean;
 }
 
 const VFIO_CONTAINER = ["vfio", "vfio"];
@@ -40,5 +42,12 @@ export const MODE_TABLE = [
     description: "iommufd with device files (cdev)",
   },
 ] as const satisfies readonly ModeEntry[];
+
+/** Not one of upstream's modes, but a variant of iommufd that its mapping benchmark knows. */
+export const MAP_FILE_ENTRY = {
+  name: "iommufd_map_file",
+  description: "iommufd with device files; memfds are mapped by their file (IOMMU_IOAS_MAP_FILE)",
+  mapFiles: true,
+} as const satisfies ModeEntry;
 
 export type IommuModeName = (typeof MODE_TABLE)[number]["name"];

@@ -2,7 +2,7 @@ import { argumentError, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { AutoMode } from "./auto-mode";
 import { KernelMode } from "./kernel-mode";
 import { realKernel, type KernelEnvironment } from "./kernel-calls";
-import { MODE_TABLE, type IommuModeName } from "./mode-table";
+import { MAP_FILE_ENTRY, MODE_TABLE, type IommuModeName } from "./mode-table";
 
 /** The five modes on a kernel, in upstream's order. */
 export function createModes(kernel: KernelEnvironment = realKernel): IommuMode[] {
@@ -19,6 +19,9 @@ export function createAutoMode(modes: readonly IommuMode[]): AutoMode {
 export const iommuModes: readonly IommuMode[] = createModes();
 
 export const autoMode: AutoMode = createAutoMode(iommuModes);
+
+/** iommufd, with memfds mapped by IOMMU_IOAS_MAP_FILE. */
+export const mapFileMode: IommuMode = new KernelMode(MAP_FILE_ENTRY);
 
 /** What {@link findMode} knows: upstream's five names, and `auto`. */
 export const IOMMU_MODE_NAMES: readonly (IommuModeName | "auto")[] = [...MODE_TABLE.map(({ name }) => name), "auto"];
