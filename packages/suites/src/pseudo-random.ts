@@ -14,6 +14,12 @@ export class PseudoRandom {
     return (this.#state >>> 0) % limit;
   }
 
+  oneOf<T>(choices: readonly T[]): T {
+    const choice = choices[this.below(choices.length)];
+    if (choice === undefined) throw new RangeError("nothing to choose from");
+    return choice;
+  }
+
   fill(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) bytes[i] = this.below(256);
   }

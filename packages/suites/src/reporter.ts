@@ -72,7 +72,7 @@ export default class SuiteReporter {
   /** The formats start with the first test: only then the file's tests have been counted. */
   #open(): readonly ReportFormat[] {
     const size = this.#files === 1 ? board().size : undefined;
-    const plan: RunPlan = { headline: [], size, defaultMode: "iommufd", device: undefined, ...this.#plan };
+    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...this.#plan };
     return (this.#formats ??= this.#reports.map(({ format, file }) => {
       return REPORT_FORMATS[format](file === undefined ? standardOutput() : this.#fileSink(file), plan);
     }));

@@ -5,6 +5,7 @@ import { dmaMappingMmioSuite } from "./suites/dma-mapping-mmio";
 import { driverContractSuite } from "./suites/driver-contract";
 import { enduranceSuite } from "./suites/endurance";
 import { iommufdSetupSuite } from "./suites/iommufd-setup";
+import { kvmIrqSuite } from "./suites/kvm-irq";
 import { pciConfigSuite } from "./suites/pci-config";
 import { pciDeviceSuite } from "./suites/pci-device";
 import { pciDeviceInitPerfSuite } from "./suites/pci-device-init-perf";
@@ -31,6 +32,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: addressSpaceSuite, kernelOnly: true },
+  { suite: kvmIrqSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
 ];
 

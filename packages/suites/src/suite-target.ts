@@ -1,4 +1,5 @@
 import type { DriverRegistry, IommuMode } from "@vfio-selftests/core";
+import type { IrqTestOptions } from "./kvm-irq/irq-test-options";
 
 /** What a suite runs against. */
 export interface SuiteTarget {
@@ -11,6 +12,8 @@ export interface SuiteTarget {
   readonly drivers: DriverRegistry;
   /** Bytes that a driver test copies at most, however much the driver could. Default: upstream's 512 MiB. */
   readonly largestCopy?: number;
+  /** One run of the KVM interrupt test instead of its variants. */
+  readonly kvmIrq?: IrqTestOptions;
 }
 
 /** A suite: calls jest's `describe` and `it`. */

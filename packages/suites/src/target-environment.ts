@@ -8,6 +8,8 @@ export const TARGET_VARIABLES = {
   drivers: "VFIO_SELFTESTS_DRIVER",
   /** Set: copies as large as upstream's, on models, too. */
   full: "VFIO_SELFTESTS_FULL",
+  /** One run of the KVM interrupt test, by upstream's options: `-e -i 5000 -v 4`. */
+  kvmIrq: "VFIO_SELFTESTS_KVM_IRQ",
   /** Set inside the lab's VM. */
   lab: "VFIO_SELFTESTS_LAB",
 } as const;

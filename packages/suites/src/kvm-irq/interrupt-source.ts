@@ -1,5 +1,5 @@
-import { DriverSession, Eventfd, Iommu, PciDevice, type IommuMode } from "@vfio-selftests/core";
-import { findDriver } from "../driver-bench";
+import { Eventfd, type IommuMode } from "@vfio-selftests/core";
+import { DriverBench } from "../driver-bench";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
 import { findHostIrq } from "./host-irq";
@@ -28,34 +28,34 @@ export function eventfdSource(): InterruptSource {
   };
 }
 
+/** Nothing is copied here but what a driver needs to raise an interrupt. */
+const LARGEST_COPY = 4096;
+
 /** A device's own MSI or MSI-X, raised through its driver. Skips the test when there is no such driver. */
 export function deviceSource(target: SuiteTarget, mode: IommuMode, address: string): InterruptSource {
-  const stack = new DisposableStack();
+  const bench = DriverBench.open(target, mode, address, { largestCopy: LARGEST_COPY });
   try {
-    const iommu = stack.use(new Iommu(mode.open()));
-    const device = stack.use(PciDevice.open(iommu, address));
-    const driver = findDriver(target, device);
-    const session = stack.use(new DriverSession(driver, device, iommu));
-    const index = device.interrupts.exclusiveInUse();
-    if (!session.canSendMsi || index === undefined) {
+    const { session, device } = bench;
+    const kind = device.interrupts.exclusiveInUse()?.kind;
+    if (!session.canSendMsi || kind === undefined) {
       skip({
-        reason: `driver ${driver.name} cannot make the device raise an interrupt`,
+        reason: `driver ${session.driver.name} cannot make the device raise an interrupt`,
         remedy: "use a device whose driver has sendMsi: igb, ioat or dsa",
       });
     }
     const eventfd = session.msi;
     return {
       eventfd,
-      hostIrq: findHostIrq(device.address, index.kind, eventfd.vector),
+      hostIrq: findHostIrq(device.address, kind, eventfd.vector),
       raise: () => {
         session.sendMsi();
       },
       [Symbol.dispose]: () => {
-        stack.dispose();
+        bench[Symbol.dispose]();
       },
     };
   } catch (error) {
-    stack.dispose();
+    bench[Symbol.dispose]();
     throw error;
   }
 }

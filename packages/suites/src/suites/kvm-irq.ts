@@ -1,0 +1,110 @@
+import { randomInt } from "node:crypto";
+import { kvmAvailability } from "@vfio-selftests/kvm";
+import { fixture, requireMode } from "../fixture";
+import { deliverInterrupts } from "../kvm-irq/deliver-interrupts";
+import { onlineCpus } from "../kvm-irq/host-irq";
+import { deviceSource, eventfdSource, type InterruptSource } from "../kvm-irq/interrupt-source";
+import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../kvm-irq/irq-test-options";
+import { note, notChecked } from "../outcome/note";
+import { skip } from "../outcome/skip";
+import { defaultMode, type SuiteTarget } from "../suite-target";
+
+const FIXTURE = "kvm_irq_test";
+/** Beside the interrupts themselves: threads start slowly under emulation. */
+const START_TIMEOUT_MS = 120_000;
+const TIMEOUT_PER_IRQ_MS = 20;
+
+interface Variant {
+  readonly name: string;
+  readonly options: Partial<IrqTestOptions>;
+}
+
+/** Each of upstream's options alone, then together. */
+const VARIANTS: readonly Variant[] = [
+  { name: "irqs", options: {} },
+  { name: "nmis", options: { nmi: true } },
+  { name: "empty_routing", options: { emptyRouting: true } },
+  { name: "moving_vcpu", options: { pinVcpu: true } },
+  { name: "moving_host_irq", options: { hostAffinity: true } },
+  { name: "several_vcpus", options: { vcpus: 3 } },
+  { name: "xapic", options: { apic: "xapic" } },
+  { name: "halted_vcpu", options: { idle: "halt" } },
+  {
+    name: "everything",
+    options: { vcpus: 3, nmi: true, emptyRouting: true, pinVcpu: true, hostAffinity: true },
+  },
+  {
+    name: "everything_xapic",
+    options: { vcpus: 3, nmi: true, emptyRouting: true, pinVcpu: true, hostAffinity: true, apic: "xapic" },
+  },
+];
+
+/**
+ * tools/testing/selftests/kvm/irq_test.c: interrupts reach exactly the vCPU of a KVM guest that they are routed to, from
+ * an eventfd and from a device through VFIO. With options of its own (`target.kvmIrq`) one run with those.
+ */
+export function kvmIrqSuite(target: SuiteTarget): void {
+  const variants =
+    target.kvmIrq === undefined ? VARIANTS : [{ name: "as_asked", options: target.kvmIrq } satisfies Variant];
+
+  describe(FIXTURE, () => {
+    describe("eventfd", () => {
+      requireKvm();
+      // An eventfd is no interrupt of the host; asked for by name it is skipped with that reason.
+      const own = variants.filter(({ options }) => target.kvmIrq !== undefined || options.hostAffinity !== true);
+      for (const variant of own) defineTest(variant, eventfdSource);
+    });
+  });
+
+  fixture(FIXTURE, target, (address) => {
+    const mode = defaultMode(target);
+    for (const each of target.modes) {
+      describe(each.name, () => {
+        requireKvm();
+        requireMode(each);
+        // How the interrupt gets from host to guest does not depend on the mode: one test shows that each has it.
+        for (const variant of each === mode ? variants : variants.slice(0, 1)) {
+          defineTest(variant, () => deviceSource(target, each, address));
+        }
+      });
+    }
+  });
+}
+
+function requireKvm(): void {
+  beforeEach(() => {
+    if (process.arch !== "x64") {
+      skip({ reason: `the guest is for x86_64, and this is ${process.arch}`, remedy: "run on an x86_64 machine" });
+    }
+    const kvm = kvmAvailability();
+    if (!kvm.available) skip(kvm);
+  });
+}
+
+function defineTest({ name, options: changes }: Variant, open: () => InterruptSource): void {
+  const options = { ...DEFAULT_IRQ_TEST, seed: randomInt(2 ** 32), ...changes };
+  it(
+    name,
+    async () => {
+      using source = open();
+      if (options.hostAffinity && source.hostIrq === undefined) {
+        skip({ reason: "-a moves a host interrupt, and an eventfd has none", remedy: "see the test with a device" });
+      }
+      note(`seed ${options.seed}`);
+      const report = await deliverInterrupts(source, options);
+      note(describeReport(options, report));
+      if (options.hostAffinity && onlineCpus().length === 1) {
+        notChecked("moving the host interrupt", "the machine has one CPU");
+      }
+    },
+    START_TIMEOUT_MS + options.irqs * TIMEOUT_PER_IRQ_MS,
+  );
+}
+
+function describeReport(
+  { irqs, vcpus, apic }: IrqTestOptions,
+  { gsi, vector, idle, startMs, deliverMs, stopMs }: Awaited<ReturnType<typeof deliverInterrupts>>,
+): string {
+  const times = `${irqs} in ${deliverMs.toFixed(0)} ms; start ${startMs.toFixed(0)} ms, stop ${stopMs.toFixed(0)} ms`;
+  return `${vcpus} vCPU(s), ${apic}, idle ${idle}, GSI ${gsi}, vector ${vector}: ${times}`;
+}

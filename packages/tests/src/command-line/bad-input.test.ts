@@ -1,0 +1,95 @@
+import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { basename, join } from "node:path";
+import { skip } from "@vfio-selftests/suites";
+import { runCommand, type CommandResult } from "./run-command";
+
+const DEVICES = "/sys/bus/pci/devices";
+
+/** A clear error: a message, a remedy, nothing of the program's inside, and nothing on standard output. */
+function expectClearError(result: CommandResult, code: number, message: RegExp): void {
+  expect(result.err).toMatch(message);
+  expect(result.err).not.toMatch(/\n\s+at .*:\d+:\d+/);
+  expect(result.err).not.toContain("not an error this program foresees");
+  expect({ code: result.code, out: result.out }).toEqual({ code, out: "" });
+}
+
+describe("bad_input", () => {
+  it("unknown_device", () => {
+    expectClearError(runCommand(["run", "-d", "0000:ff:1f.7"]), 1, /no PCI device at 0000:ff:1f\.7\n.*Remedy: .*list/);
+  });
+
+  it("address_that_is_none", () => {
+    expectClearError(runCommand(["run", "-d", "hello"]), 2, /"hello"; allowed: .*DDDD:BB:DD\.F/);
+    expectClearError(runCommand(["run"], { VFIO_SELFTESTS_BDF: "hello" }), 2, /"hello"; allowed: /);
+  });
+
+  it("device_of_another_driver_or_none", () => {
+    const address = (existsSync(DEVICES) ? readdirSync(DEVICES) : []).find((name) => driverOf(name) !== "vfio-pci");
+    if (address === undefined) {
+      skip({ reason: "this machine has no PCI device without vfio-pci", remedy: "run on a machine with PCI devices" });
+    }
+    expectClearError(runCommand(["run", "-d", address]), 1, /not to vfio-pci\n.*Remedy: .*vfio-selftests bind/);
+  });
+
+  it("wrong_mode_name", () => {
+    const address = existsSync(DEVICES)
+      ? readdirSync(DEVICES).find((name) => driverOf(name) === "vfio-pci")
+      : undefined;
+    const args = address === undefined ? ["run", "--mode", "type9"] : ["run", "-d", address, "--mode", "type9"];
+    expectClearError(runCommand(args), 2, /type9/);
+  });
+
+  it("mode_without_device_of_the_kernel", () => {
+    expectClearError(
+      runCommand(["run", "--mode", "iommufd"]),
+      2,
+      /needs a device of the kernel.*\n.*Remedy: .*lab run/,
+    );
+  });
+
+  it("vfio_user_socket_that_is_not_there", () => {
+    expectClearError(
+      runCommand(["run", "-d", "vfio-user:/nowhere/socket"]),
+      1,
+      /nowhere\/socket.*\n.*Remedy: .*model serve/,
+    );
+  });
+
+  it("unknown_model", () => {
+    expectClearError(runCommand(["run", "-d", "model:nvme"]), 2, /"nvme"; allowed: ioat, dsa/);
+  });
+
+  it("pattern_that_matches_nothing", () => {
+    const { code, err } = runCommand(["run", "-t", "no_such_test"]);
+    expect(code).toBe(2);
+    expect(err).toContain("--list");
+  });
+
+  it("kernel_image_that_is_not_there", () => {
+    const result = runCommand(["lab", "setup", "--kernel", "/nowhere/bzImage"], { XDG_CACHE_HOME: "/nowhere" });
+    expectClearError(result, 1, /nowhere\/bzImage/);
+  });
+
+  it("bind_of_a_device_that_is_not_there_leaves_no_state", () => {
+    const runtime = join(__dirname, "no-such-runtime-directory");
+    expectClearError(runCommand(["bind", "0000:ff:1f.7"], { XDG_RUNTIME_DIR: runtime }), 1, /no PCI device/);
+    expect(existsSync(runtime)).toBe(false);
+  });
+
+  it("model_socket_in_a_folder_that_is_not_there", () => {
+    expectClearError(runCommand(["model", "serve", "ioat", "--socket", "/nowhere/x"]), 1, /nowhere\/x/);
+  });
+
+  it("debug_shows_the_stack", () => {
+    const { err } = runCommand(["run", "-d", "0000:ff:1f.7"], { VFIO_SELFTESTS_DEBUG: "1" });
+    expect(err).toMatch(/\n\s+at .*:\d+:\d+/);
+  });
+});
+
+function driverOf(address: string): string | undefined {
+  try {
+    return basename(readlinkSync(join(DEVICES, address, "driver")));
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,65 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCommand } from "./run-command";
+
+/** Two tests on each of two models: quick, and everywhere the same. */
+const QUICK = ["run", "-t", "vfio_pci_device_test[.](reset|validate_bars)"];
+
+describe("reports", () => {
+  it("human_ends_with_the_totals", () => {
+    const { code, out } = runCommand(QUICK);
+    expect(code).toBe(0);
+    expect(out).toContain("the kernel's VFIO and IOMMU are not");
+    expect(out).toContain("vfio-selftests lab run");
+    expect(out.trimEnd().split("\n").at(-1)).toBe("4 passed, 0 failed, 0 skipped");
+  });
+
+  it("tap_is_alone_on_standard_output", () => {
+    const { code, out, err } = runCommand([...QUICK, "--reporter", "tap"]);
+    expect(code).toBe(0);
+    const lines = out.trimEnd().split("\n");
+    expect(lines.slice(0, 3)).toEqual(["TAP version 13", "1..4", "# Starting 4 tests from 2 test cases."]);
+    expect(lines.filter((line) => line.startsWith("ok ")).map((line) => line.split(" ")[2])).toEqual([
+      "vfio_pci_device_test.validate_bars",
+      "vfio_pci_device_test.reset",
+      "vfio_pci_device_test.validate_bars",
+      "vfio_pci_device_test.reset",
+    ]);
+    expect(lines.every((line) => /^(TAP version 13|1\.\.4|#.*|ok \d+ .*)$/.test(line))).toBe(true);
+    expect(lines.at(-1)).toBe("# Totals: pass:4 fail:0 xfail:0 xpass:0 skip:0 error:0");
+    expect(err).toBe("4 passed, 0 failed, 0 skipped\n");
+  });
+
+  it("json_on_standard_output_is_one_object", () => {
+    const { out } = runCommand([...QUICK, "--reporter", "json"]);
+    const report = JSON.parse(out) as { totals: object; tests: { device: string; mode: string }[] };
+    expect(report.totals).toEqual({ passed: 4, failed: 0, skipped: 0 });
+    expect(new Set(report.tests.map(({ device }) => device))).toEqual(new Set(["model:ioat", "model:dsa"]));
+    expect(new Set(report.tests.map(({ mode }) => mode))).toEqual(new Set(["vfio-user"]));
+  });
+
+  it("output_takes_the_report_and_leaves_the_terminal_to_people", () => {
+    const directory = mkdtempSync(join(tmpdir(), "reports-"));
+    try {
+      const file = join(directory, "report.xml");
+      const { out } = runCommand([...QUICK, "--reporter", "junit", "--output", file]);
+      expect(out).toContain("4 passed, 0 failed, 0 skipped");
+      expect(readFileSync(file, "utf8")).toContain('<testsuite name="model:ioat vfio_pci_device_test"');
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
+  it("a_run_that_skips_everything_ends_with_4", () => {
+    const { code, out } = runCommand(["run", "-d", "model:ioat", "-r", "vfio_pci_irq_test.msi.enable_trigger_disable"]);
+    expect(code).toBe(4);
+    expect(out).toContain("the device has no MSI\n    remedy: ");
+  });
+
+  it("list_shows_what_would_run", () => {
+    const { code, out } = runCommand([...QUICK, "-d", "model:ioat", "--list"]);
+    expect(code).toBe(0);
+    expect(out).toBe("vfio_pci_device_test.validate_bars\nvfio_pci_device_test.reset\n");
+  });
+});

@@ -1,0 +1,22 @@
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+
+const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
+const TIMEOUT_MS = 60_000;
+
+export interface CommandResult {
+  readonly code: number | null;
+  readonly out: string;
+  readonly err: string;
+}
+
+/** Runs `vfio-selftests` as a user does: a process of its own, without this run's devices. */
+export function runCommand(args: readonly string[], environment: Readonly<Record<string, string>> = {}): CommandResult {
+  const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VFIO_SELFTESTS_"));
+  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
+    encoding: "utf8",
+    timeout: TIMEOUT_MS,
+    env: { ...Object.fromEntries(inherited), ...environment },
+  });
+  return { code: status, out: stdout, err: stderr };
+}

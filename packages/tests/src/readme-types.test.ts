@@ -1,0 +1,73 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join, relative } from "node:path";
+
+const ROOT = join(__dirname, "../../..");
+/** Below node_modules, so that the examples find the packages as a user's project does, and git does not see them. */
+const WORKSHOP = join(__dirname, "../node_modules/.readme-examples");
+
+/** Names that the text around an example brings in. */
+const CONTEXT = `
+import type { DmaRegion, Iommu, PciDevice } from "@vfio-selftests/core";
+declare global {
+  const device: PciDevice;
+  const iommu: Iommu;
+  const region: DmaRegion;
+  const eventfd: number;
+}
+`;
+
+/** Every TypeScript block of every README, by name. */
+function readExamples(): Map<string, string> {
+  const packages = readdirSync(join(ROOT, "packages")).map((name) => join(ROOT, "packages", name, "README.md"));
+  const examples = new Map<string, string>();
+  for (const readme of [join(ROOT, "README.md"), ...packages].filter(existsSync)) {
+    for (const [index, match] of [...readFileSync(readme, "utf8").matchAll(/^```ts\n([^]*?)^```$/gm)].entries()) {
+      examples.set(`${relative(ROOT, readme)} #${index + 1}`, match[1] ?? "");
+    }
+  }
+  return examples;
+}
+
+/** In a function, so that an example may await; its imports stay outside. */
+function asModule(code: string): string {
+  const imports = /^import [^;]*;$/gm;
+  const found = code.match(imports) ?? [];
+  return `${found.join("\n")}\nexport async function example(): Promise<void> {\n${code.replace(imports, "")}\n}\n`;
+}
+
+function compile(examples: ReadonlyMap<string, string>): string {
+  rmSync(WORKSHOP, { recursive: true, force: true });
+  mkdirSync(WORKSHOP, { recursive: true });
+  const files = [...examples].map(([name, code]) => {
+    const file = join(WORKSHOP, `${name.replace(/[^A-Za-z0-9]+/g, "-")}.ts`);
+    writeFileSync(file, asModule(code));
+    return file;
+  });
+  writeFileSync(join(WORKSHOP, "context.d.ts"), CONTEXT);
+  const project = join(WORKSHOP, "tsconfig.json");
+  const types = { types: ["node", "jest"], typeRoots: [join(ROOT, "node_modules/@types")] };
+  writeFileSync(
+    project,
+    JSON.stringify({
+      extends: join(ROOT, "tsconfig.base.json"),
+      compilerOptions: { ...types, noEmit: true },
+      files: [join(WORKSHOP, "context.d.ts"), ...files],
+    }),
+  );
+  const compiler = join(dirname(require.resolve("typescript")), "tsc.js");
+  try {
+    execFileSync(process.execPath, [compiler, "-p", project], { encoding: "utf8", stdio: "pipe" });
+    return "";
+  } catch (error) {
+    return (error as { stdout: string }).stdout;
+  }
+}
+
+describe("readme_examples", () => {
+  it("fit_the_interfaces_they_use", () => {
+    const examples = readExamples();
+    expect(examples.size).toBeGreaterThan(5);
+    expect(compile(examples)).toBe("");
+  }, 60_000);
+});

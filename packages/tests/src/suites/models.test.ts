@@ -1,0 +1,4 @@
+/** The suites on every device model: what runs on any machine. */
+import { defineSuites, modelsTarget } from "@vfio-selftests/suites";
+
+defineSuites(modelsTarget({}));
