@@ -61,3 +61,6 @@ export * from "./sysfs/pci-devices";
 export * from "./sysfs/sriov";
 export * from "./sysfs/vfio-cdev";
 export * from "./sysfs/vfio-driver";
+export * from "./sysfs/binding-store";
+export * from "./sysfs/device-use";
+export * from "./sysfs/driver-binding";

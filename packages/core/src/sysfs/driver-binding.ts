@@ -1,0 +1,179 @@
+import { writeFileSync } from "node:fs";
+import { systemError, VfioError } from "../errors";
+import { deviceUses } from "./device-use";
+import { describeHolders } from "./file-holders";
+import { pciDevice, type PciDeviceEntry } from "./pci-devices";
+import { setSriovNumVfs, sriovVfAddress } from "./sriov";
+import { existsPath, linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+import { isVfioDriver } from "./vfio-driver";
+
+/** What a device was before it was bound: what {@link restoreBinding} puts back. */
+export interface BindingState {
+  readonly address: string;
+  readonly driver: string | undefined;
+  readonly driverOverride: string | undefined;
+  readonly sriovNumVfs: number;
+}
+
+export interface BindOptions {
+  /** Default `vfio-pci`. */
+  readonly driver?: string;
+  /** Take the device although the machine uses it (mounted disk, default route, display). Default false. */
+  readonly force?: boolean;
+  readonly paths?: SystemPaths;
+}
+
+const BRIDGE_CLASS = 0x06;
+
+/**
+ * Binds a device to vfio-pci by driver_override, after switching its VFs off; gives the state it was in. On failure the
+ * device is put back. Nothing is done when it is bound already.
+ *
+ * Errors: `ENODEV` (no such device), `ERR_BRIDGE`, `ERR_IN_USE` (unless forced), `ERR_NO_DRIVER`, `ERR_BIND`, `EACCES`.
+ */
+export function bindDriver(address: string, options: BindOptions = {}): BindingState {
+  const { driver = "vfio-pci", force = false, paths = systemPaths } = options;
+  const device = pciDevice(address, paths);
+  const before = stateOf(device);
+  if (device.driver === driver) return before;
+
+  if (device.class >>> 16 === BRIDGE_CLASS) {
+    throw failure(
+      "ERR_BRIDGE",
+      device.address,
+      "is a bridge, which no user-space driver can have",
+      "bind the devices behind it; a bridge may keep its driver",
+    );
+  }
+  if (!existsPath(paths.sys("bus", "pci", "drivers", driver))) {
+    throw failure(
+      "ERR_NO_DRIVER",
+      device.address,
+      `cannot be bound: the driver ${driver} is not loaded`,
+      `modprobe ${driver} (kernel option CONFIG_VFIO_PCI)`,
+    );
+  }
+  if (!force) requireUnused(device, paths);
+  requireUnheld(device, paths);
+
+  try {
+    if (before.sriovNumVfs > 0) setSriovNumVfs(device.address, 0, paths);
+    write(paths.pciDevice(device.address, "driver_override"), driver);
+    unbind(device.address, paths);
+    write(paths.sys("bus", "pci", "drivers_probe"), device.address);
+    requireDriver(device.address, driver, paths);
+  } catch (error) {
+    tryRestore(before, paths);
+    throw error;
+  }
+  return before;
+}
+
+/**
+ * Puts a device back into an earlier state: driver, driver_override and VFs. Errors: `ERR_IN_USE` while a process holds
+ * the device (the kernel would block until it lets go), `ERR_BIND` when the driver does not take it.
+ */
+export function restoreBinding(state: BindingState, paths: SystemPaths = systemPaths): void {
+  const device = pciDevice(state.address, paths);
+  const { address } = device;
+  if (device.driver !== state.driver) {
+    requireUnheld(device, paths);
+    if ((device.sriov?.enabled ?? 0) > 0) setSriovNumVfs(address, 0, paths);
+    unbind(address, paths);
+  }
+  // A new line clears the override.
+  write(paths.pciDevice(address, "driver_override"), state.driverOverride ?? "\n");
+  if (state.driver !== undefined && device.driver !== state.driver) {
+    write(paths.sys("bus", "pci", "drivers", state.driver, "bind"), address);
+    requireDriver(address, state.driver, paths);
+  }
+  if (state.sriovNumVfs > 0 && (pciDevice(address, paths).sriov?.enabled ?? 0) === 0) {
+    setSriovNumVfs(address, state.sriovNumVfs, paths);
+  }
+}
+
+function stateOf(device: PciDeviceEntry): BindingState {
+  return {
+    address: device.address,
+    driver: device.driver,
+    driverOverride: device.driverOverride,
+    sriovNumVfs: device.sriov?.enabled ?? 0,
+  };
+}
+
+function functionsOf(device: PciDeviceEntry, paths: SystemPaths): PciDeviceEntry[] {
+  const vfs = Array.from({ length: device.sriov?.enabled ?? 0 }, (_, index) =>
+    sriovVfAddress(device.address, index, paths),
+  );
+  return [device, ...vfs.flatMap((address) => (address === undefined ? [] : [pciDevice(address, paths)]))];
+}
+
+/** VFs go with their physical function, so their uses count too. */
+function requireUnused(device: PciDeviceEntry, paths: SystemPaths): void {
+  for (const { address } of functionsOf(device, paths)) {
+    const uses = deviceUses(address, paths);
+    if (uses.length === 0) continue;
+    throw failure(
+      "ERR_IN_USE",
+      address,
+      `is in use by this machine: ${uses.join("; ")}`,
+      "choose another device; --force takes it all the same",
+    );
+  }
+}
+
+/** Unbinding a VFIO driver waits in the kernel, for ever, until every process has closed the device. */
+function requireUnheld(device: PciDeviceEntry, paths: SystemPaths): void {
+  for (const { address, driver, iommuGroup } of functionsOf(device, paths)) {
+    if (!isVfioDriver(driver)) continue;
+    const files = listDirectory(paths.pciDevice(address, "vfio-dev")).map((name) => paths.dev("vfio", "devices", name));
+    if (iommuGroup !== undefined) files.push(paths.dev("vfio", String(iommuGroup)));
+    for (const file of files) {
+      const holders = describeHolders(file, paths);
+      if (holders === undefined) continue;
+      throw failure(
+        "ERR_IN_USE",
+        address,
+        `is open: ${file} is ${holders}`,
+        "end that process first; the kernel would wait for it",
+      );
+    }
+  }
+}
+
+function unbind(address: string, paths: SystemPaths): void {
+  const driver = linkName(paths.pciDevice(address, "driver"));
+  if (driver !== undefined) write(paths.sys("bus", "pci", "drivers", driver, "unbind"), address);
+}
+
+function requireDriver(address: string, driver: string, paths: SystemPaths): void {
+  const bound = linkName(paths.pciDevice(address, "driver"));
+  if (bound === driver) return;
+  throw failure(
+    "ERR_BIND",
+    address,
+    `was not taken by ${driver}${bound === undefined ? "" : ` but by ${bound}`}`,
+    "see the kernel log (dmesg) for the driver's reason",
+  );
+}
+
+function tryRestore(state: BindingState, paths: SystemPaths): void {
+  try {
+    restoreBinding(state, paths);
+  } catch {
+    // The first error tells what went wrong; it is the one to report.
+  }
+}
+
+function write(path: string, text: string): void {
+  try {
+    writeFileSync(path, text);
+  } catch (cause) {
+    const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
+    throw systemError(errno, "write", { subject: path, cause, ...(errno === -13 ? { remedy: "run as root" } : {}) });
+  }
+}
+
+function failure(code: string, address: string, what: string, remedy: string): VfioError {
+  return new VfioError(`${address} ${what}`, { code, operation: "bind driver", subject: address, remedy });
+}
