@@ -51,6 +51,8 @@ ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/0 /dev/stdin
 ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
+# The kernel's own limit is 4096; a test that opens many devices and files has a distribution's.
+ulimit -n 65536
 echo vfio-lab >/proc/sys/kernel/hostname
 ip link set lo up 2>/dev/null || ifconfig lo up
 

@@ -8,6 +8,8 @@ export interface LabHost {
   readonly uid: number;
   readonly gid: number;
   readonly cpus: number;
+  /** As `process.arch` has it. */
+  readonly architecture: string;
   /** In front of every system path that is read (`/etc/apt`, `/dev/kvm`, `/proc`): empty, or a folder of a test. */
   readonly root: string;
   /** Bytes free for this user in the file system that holds `path`, which exists. */
@@ -20,6 +22,7 @@ export function thisHost(): LabHost {
     uid: process.getuid?.() ?? 0,
     gid: process.getgid?.() ?? 0,
     cpus: availableParallelism(),
+    architecture: process.arch,
     root: "",
     freeBytes: (path) => {
       const { bavail, bsize } = statfsSync(path);

@@ -98,8 +98,14 @@ test("a mirror that does not serve the suite is named with what apt said", async
   );
 });
 
+test("another architecture is refused", async () => {
+  using host = makeHost({}, { architecture: "arm64" });
+  await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_ARCHITECTURE", /arm64/));
+});
+
 test("too little disk space is refused before anything is fetched", async () => {
   using host = makeHost({}, { freeBytes: 2 ** 30 });
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/debian bookworm main\n");
   await expect(setupLab({ host })).rejects.toEqual(failsWith("ENOSPC", /3072 MiB needed, 1024 MiB free/));
   expect(existsSync(labCache(host).work)).toBe(false);
 });

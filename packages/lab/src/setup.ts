@@ -45,7 +45,7 @@ export interface LabSetupResult extends LabState {
  *
  * @throws VfioError `ENOSPC`, `ERR_LAB_BUSY`, `ERR_LAB_TOOLS_MISSING`, `ERR_LAB_NO_MIRROR`, `ERR_LAB_NO_QEMU`,
  * `ERR_LAB_QEMU_TOO_OLD`, `ERR_LAB_NO_KERNEL_SOURCE`, `ERR_LAB_KERNEL_CONFIG`, `ERR_LAB_NO_IMAGE`,
- * `ERR_LAB_PROGRAM_FAILED`, `ERR_LAB_BOOT`, `ERR_LAB_INTERRUPTED`
+ * `ERR_LAB_PROGRAM_FAILED`, `ERR_LAB_ARCHITECTURE`, `ERR_LAB_BOOT`, `ERR_LAB_INTERRUPTED`
  */
 export async function setupLab(
   options: LabSetupOptions = {},
@@ -55,6 +55,7 @@ export async function setupLab(
   const cache = labCache(host);
   const kernel = options.kernel === undefined ? undefined : resolve(options.kernel);
   if (kernel !== undefined) requireKernelImage(kernel);
+  requireArchitecture(host);
   const choice = options.qemu ?? "auto";
   const ready = options.force === true ? undefined : readyLab(cache, choice, kernel);
   if (ready !== undefined) return { ...ready, changed: false };
@@ -90,6 +91,15 @@ function readyLab(
   if (choice !== "auto" && (choice === "system") !== (state.qemu.origin === "system")) return undefined;
   if (kernel !== undefined) return state.kernel === kernel ? state : undefined;
   return state.fragment === fragmentKey(readFileSync(KERNEL_FRAGMENT, "utf8")) ? state : undefined;
+}
+
+function requireArchitecture(host: LabHost): void {
+  if (host.architecture === "x64") return;
+  throw new VfioError(`the lab runs on x86-64 only; this machine is ${host.architecture}`, {
+    code: "ERR_LAB_ARCHITECTURE",
+    operation: "lab setup",
+    remedy: "use an x86-64 machine for the lab; the models need none",
+  });
 }
 
 class Setup {
@@ -131,6 +141,7 @@ class Setup {
         // Damaged: made anew
       }
     }
+    requireMirrors(this.#host, "QEMU");
     requireDiskSpace(this.#host, this.#cache.folder, DEBIAN_ROOT_BYTES, "QEMU in a Debian root");
     await requirePackages(this.#host, QEMU_ROOT_REQUIREMENTS, "making a Debian root for QEMU", this.#following());
     const made = await makeDebianRoot(this.#host, this.#cache.qemuRoot, await this.#openApt(), this.#suites, {
@@ -149,6 +160,7 @@ class Setup {
       this.#progress.done(`${basename(dirname(kept))}, there already`);
       return { kernel: kept, fragment: fragmentKey(fragment) };
     }
+    requireMirrors(this.#host, "the kernel source");
     requireDiskSpace(this.#host, this.#cache.folder, KERNEL_BUILD_BYTES, "building the kernel");
     await requirePackages(this.#host, KERNEL_BUILD_REQUIREMENTS, "building the kernel", this.#following());
     const apt = await this.#openApt();

@@ -17,7 +17,9 @@ export const KERNEL_IMAGE = `${"\0".repeat(0x202)}HdrS`;
 
 const GIB = 1024 ** 3;
 
-export function makeTestHost(options: { uid?: number; freeBytes?: number; path?: string } = {}): TestHost {
+export function makeTestHost(
+  options: { uid?: number; freeBytes?: number; path?: string; architecture?: string } = {},
+): TestHost {
   const folder = mkdtempSync(join(tmpdir(), "lab-test-"));
   const bin = join(folder, "bin");
   mkdirSync(bin);
@@ -36,6 +38,7 @@ export function makeTestHost(options: { uid?: number; freeBytes?: number; path?:
     uid: options.uid ?? 0,
     gid: options.uid ?? 0,
     cpus: 1,
+    architecture: options.architecture ?? "x64",
     root: join(folder, "root"),
     freeBytes: () => options.freeBytes ?? 100 * GIB,
     addFile,
