@@ -1,5 +1,7 @@
-/** The thread of one vCPU: runs it until the guest leaves. Started by vcpu.ts as a worker. */
-import { errnoName } from "@vfio-selftests/core";
+/**
+ * The thread of one vCPU: runs it until the guest leaves. Started by vcpu.ts as a worker. It loads as little as it can:
+ * there may be hundreds of these threads, and modules load slowly under emulation.
+ */
 import { native } from "@vfio-selftests/native";
 import { parentPort, workerData } from "node:worker_threads";
 import * as uapi from "./uapi";
@@ -12,39 +14,40 @@ export interface VcpuThreadData {
 
 /** What the thread says: first its kernel thread id, at the end why the guest left. */
 export type VcpuThreadMessage =
-  | { readonly kind: "started"; readonly tid: number }
-  | { readonly kind: "left"; readonly port?: number; readonly reason: string };
+  { readonly kind: "started"; readonly tid: number } | ({ readonly kind: "left" } & VcpuLeft);
+
+/** Why a vCPU stopped running. */
+export type VcpuLeft =
+  | { readonly by: "port"; readonly port: number }
+  | { readonly by: "exit"; readonly exitReason: number }
+  /** A negative errno. */
+  | { readonly by: "error"; readonly operation: string; readonly error: number }
+  | { readonly by: "request" };
 
 const MAP_SHARED = 1;
+const EINTR = -4;
+const EAGAIN = -11;
 
-function run({ fd, runSize }: VcpuThreadData): VcpuThreadMessage {
+function run({ fd, runSize }: VcpuThreadData): VcpuLeft {
   const page = native.mapMemory({ fd, length: runSize, flags: MAP_SHARED });
-  if (typeof page === "number") return { kind: "left", reason: `mmap of the vCPU: ${errnoName(-page)}` };
+  if (typeof page === "number") return { by: "error", operation: "mmap", error: page };
   const view = new DataView(page.buffer);
   try {
     for (;;) {
       const result = native.ioctl(fd, uapi.Ioctl.KVM_RUN, 0);
       if (result < 0) {
-        const name = errnoName(-result);
-        if (view.getUint8(uapi.Run.immediateExit) !== 0) return { kind: "left", reason: "told to leave" };
-        if (name === "EINTR" || name === "EAGAIN") continue;
-        return { kind: "left", reason: `KVM_RUN: ${name}` };
+        if (view.getUint8(uapi.Run.immediateExit) !== 0) return { by: "request" };
+        if (result === EINTR || result === EAGAIN) continue;
+        return { by: "error", operation: "KVM_RUN", error: result };
       }
-      const exit = view.getUint32(uapi.Run.exitReason, true);
-      if (exit === uapi.ExitReason.IO) {
-        return { kind: "left", port: view.getUint16(uapi.Run.io.port, true), reason: "I/O" };
-      }
-      if (exit === uapi.ExitReason.INTR) continue;
-      return { kind: "left", reason: `exit reason ${exit} (${exitName(exit)})` };
+      const exitReason = view.getUint32(uapi.Run.exitReason, true);
+      if (exitReason === uapi.ExitReason.IO) return { by: "port", port: view.getUint16(uapi.Run.io.port, true) };
+      if (exitReason !== uapi.ExitReason.INTR) return { by: "exit", exitReason };
     }
   } finally {
     page.unmap();
   }
 }
 
-function exitName(exit: number): string {
-  return Object.entries(uapi.ExitReason).find(([, value]) => value === exit)?.[0] ?? "unknown";
-}
-
 parentPort?.postMessage({ kind: "started", tid: native.gettid() } satisfies VcpuThreadMessage);
-parentPort?.postMessage(run(workerData as VcpuThreadData));
+parentPort?.postMessage({ kind: "left", ...run(workerData as VcpuThreadData) } satisfies VcpuThreadMessage);

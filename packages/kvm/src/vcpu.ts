@@ -1,11 +1,11 @@
-import { systemError, VfioError } from "@vfio-selftests/core";
+import { errnoName, systemError, VfioError } from "@vfio-selftests/core";
 import { native } from "@vfio-selftests/native";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { startVcpu, type VcpuStart } from "./vcpu-registers";
-import type { VcpuThreadData, VcpuThreadMessage } from "./vcpu-thread";
+import type { VcpuLeft, VcpuThreadData, VcpuThreadMessage } from "./vcpu-thread";
 import * as uapi from "./uapi";
 import type { VirtualMachine } from "./virtual-machine";
 
@@ -14,7 +14,10 @@ const MAP_SHARED = 1;
 const THREAD_TIMEOUT_MS = 10_000;
 
 /** Why a vCPU stopped running: the I/O port the guest left by, or what happened instead. */
-export type VcpuExit = Extract<VcpuThreadMessage, { kind: "left" }>;
+export interface VcpuExit {
+  readonly port?: number;
+  readonly reason: string;
+}
 
 /** One virtual CPU on a thread of its own. */
 export class Vcpu {
@@ -45,16 +48,18 @@ export class Vcpu {
       // From TypeScript sources (jest) the compiled thread is used: a worker has no transform.
       const thread = join(__dirname, "..", "dist", "vcpu-thread.js");
       worker = new Worker(thread, { workerData: { fd, runSize } satisfies VcpuThreadData });
-      worker.unref();
       const left = new Promise<VcpuExit>((resolve) => {
         worker?.on("message", (message: VcpuThreadMessage) => {
-          if (message.kind === "left") resolve(message);
+          if (message.kind === "left") resolve(describeLeft(message));
         });
-        worker?.on("error", (error) => resolve({ kind: "left", reason: `thread failed: ${String(error)}` }));
+        worker?.on("error", (error) => {
+          resolve({ reason: `thread failed: ${String(error)}` });
+        });
       });
       const signal = AbortSignal.timeout(THREAD_TIMEOUT_MS);
       const [message] = (await once(worker, "message", { signal })) as [VcpuThreadMessage];
-      if (message.kind !== "started") throw vcpuError(id, message.reason);
+      if (message.kind !== "started") throw vcpuError(id, describeLeft(message).reason);
+      worker.unref();
       return new Vcpu(id, fd, runSize, worker, message.tid, left);
     } catch (error) {
       await worker?.terminate();
@@ -94,6 +99,23 @@ export class Vcpu {
     await this.#worker.terminate();
     native.close(this.#fd);
   }
+}
+
+function describeLeft(left: VcpuLeft): VcpuExit {
+  switch (left.by) {
+    case "port":
+      return { port: left.port, reason: "I/O" };
+    case "exit":
+      return { reason: `exit reason ${left.exitReason} (${exitName(left.exitReason)})` };
+    case "error":
+      return { reason: `${left.operation}: ${errnoName(-left.error)}` };
+    case "request":
+      return { reason: "told to leave" };
+  }
+}
+
+function exitName(exit: number): string {
+  return Object.entries(uapi.ExitReason).find(([, value]) => value === exit)?.[0] ?? "unknown";
 }
 
 function vcpuError(id: number, reason: string): VfioError {

@@ -4,6 +4,7 @@ import { dmaMappingSuite } from "./suites/dma-mapping";
 import { dmaMappingMmioSuite } from "./suites/dma-mapping-mmio";
 import { driverContractSuite } from "./suites/driver-contract";
 import { enduranceSuite } from "./suites/endurance";
+import { iommufdFaultQueueSuite } from "./suites/iommufd-fault-queue";
 import { iommufdSetupSuite } from "./suites/iommufd-setup";
 import { kvmIrqSuite } from "./suites/kvm-irq";
 import { pciConfigSuite } from "./suites/pci-config";
@@ -32,6 +33,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: addressSpaceSuite, kernelOnly: true },
+  { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
 ];
