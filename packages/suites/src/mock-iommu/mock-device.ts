@@ -1,0 +1,164 @@
+import {
+  Errno,
+  O_RDWR,
+  errnoName,
+  systemError,
+  systemPaths,
+  type Availability,
+  type StructLayout,
+  type StructView,
+  type U32Field,
+} from "@vfio-selftests/core";
+import { destroyObject } from "@vfio-selftests/iommu-modes";
+import { native } from "@vfio-selftests/native";
+import {
+  IOMMU_TEST_CMD,
+  IOMMU_TEST_OP_ACCESS_RW,
+  IOMMU_TEST_OP_CREATE_ACCESS,
+  IOMMU_TEST_OP_MD_CHECK_MAP,
+  IOMMU_TEST_OP_MOCK_DOMAIN,
+  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
+  IOMMU_TEST_OP_TRIGGER_IOPF,
+  MOCK_ACCESS_RW_WRITE,
+  access_rw,
+  check_map,
+  create_access,
+  mock_domain,
+  mock_domain_replace,
+  trigger_iopf,
+} from "./test-command";
+
+/** What a mock device asks a page for. */
+export interface MockPageRequest {
+  readonly address: bigint;
+  /** IOMMU_PGFAULT_PERM_* */
+  readonly permissions: number;
+  readonly group: number;
+}
+
+/**
+ * The kernel's mock device behind its mock IOMMU: page tables that nothing walks but the kernel itself. A page request is
+ * made on demand, and the kernel's own accesses to the IOAS stand for the device's DMA.
+ */
+export class MockDevice implements Disposable {
+  /** iommufd's id of the device, as for a real one. */
+  readonly deviceId: number;
+  readonly #stdevId: number;
+  #access: number | undefined;
+  #closed = false;
+
+  /** Whether this kernel has mock devices. */
+  static availability(): Availability {
+    const fd = native.open(systemPaths.dev("iommu"), O_RDWR);
+    if (fd < 0) {
+      return {
+        available: false,
+        reason: `cannot open /dev/iommu: ${errnoName(-fd)}`,
+        remedy: "run as root on a kernel with CONFIG_IOMMUFD: pnpm vfio lab run",
+      };
+    }
+    const view = mock_domain.allocate();
+    mock_domain.fields.size.set(view, mock_domain.size);
+    const result = native.ioctl(fd, IOMMU_TEST_CMD, view.bytes);
+    native.close(fd);
+    // Operation 0 does not exist: a kernel with the interface says EOPNOTSUPP, one without ENOTTY.
+    if (result === -Errno.EOPNOTSUPP) return { available: true };
+    return {
+      available: false,
+      reason: "this kernel has no mock IOMMU device (CONFIG_IOMMUFD_TEST)",
+      remedy: "use the lab's kernel: pnpm vfio lab run",
+    };
+  }
+
+  /** A new device, attached to the IOAS. */
+  constructor(
+    private readonly iommufd: number,
+    private readonly ioasId: number,
+  ) {
+    const view = this.#command(mock_domain, IOMMU_TEST_OP_MOCK_DOMAIN, ioasId);
+    this.#run(view, "mock device");
+    this.#stdevId = mock_domain.fields.out_stdev_id.get(view);
+    this.deviceId = mock_domain.fields.out_idev_id.get(view);
+  }
+
+  /** Moves the device to another page table or IOAS. */
+  attach(pageTableId: number): void {
+    const view = this.#command(mock_domain_replace, IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, this.#stdevId);
+    mock_domain_replace.fields.pt_id.set(view, pageTableId);
+    this.#run(view, `attach to ${pageTableId}`);
+  }
+
+  /** The device asks for a page; the last request of its group. */
+  requestPage({ address, permissions, group }: MockPageRequest): void {
+    const { dev_id, grpid, perm, addr } = trigger_iopf.fields;
+    const view = this.#command(trigger_iopf, IOMMU_TEST_OP_TRIGGER_IOPF, 0);
+    dev_id.set(view, this.deviceId);
+    grpid.set(view, group);
+    perm.set(view, permissions);
+    addr.set(view, address);
+    this.#run(view, `page request at 0x${address.toString(16)}`);
+  }
+
+  /** Throws EINVAL unless the page table leads from the IOVAs to the pages at `address` of this process. */
+  checkPageTable(pageTableId: number, iova: bigint, length: number, address: bigint): void {
+    const fields = check_map.fields;
+    const view = this.#command(check_map, IOMMU_TEST_OP_MD_CHECK_MAP, pageTableId);
+    fields.iova.set(view, iova);
+    fields.length.setNumber(view, length);
+    fields.uptr.set(view, address);
+    this.#run(view, `page table ${pageTableId} at 0x${iova.toString(16)}`);
+  }
+
+  /** Reads mapped memory through the IOAS. Throws ENOENT where nothing is mapped. */
+  read(iova: bigint, length: number): Uint8Array {
+    const bytes = new Uint8Array(length);
+    this.#transfer(iova, bytes, 0);
+    return bytes;
+  }
+
+  /** Writes mapped memory through the IOAS. Throws ENOENT where nothing is mapped. */
+  write(iova: bigint, bytes: Uint8Array): void {
+    this.#transfer(iova, bytes, MOCK_ACCESS_RW_WRITE);
+  }
+
+  /** Takes the device away, which detaches it; idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    if (this.#access !== undefined) native.close(this.#access);
+    destroyObject(native, this.iommufd, this.#stdevId, "mock device");
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #transfer(iova: bigint, bytes: Uint8Array, flags: number): void {
+    const fields = access_rw.fields;
+    this.#access ??= this.#createAccess();
+    const view = this.#command(access_rw, IOMMU_TEST_OP_ACCESS_RW, this.#access);
+    fields.iova.set(view, iova);
+    fields.length.setNumber(view, bytes.length);
+    fields.flags.set(view, flags);
+    this.#run(view, `access to 0x${iova.toString(16)} + ${bytes.length}`, fields.uptr.offset, bytes);
+  }
+
+  #createAccess(): number {
+    const view = this.#command(create_access, IOMMU_TEST_OP_CREATE_ACCESS, this.ioasId);
+    this.#run(view, "access");
+    return create_access.fields.out_access_fd.get(view);
+  }
+
+  #command(layout: StructLayout<{ size: U32Field; op: U32Field; id: U32Field }>, op: number, id: number): StructView {
+    const view = layout.allocate();
+    layout.fields.size.set(view, layout.size);
+    layout.fields.op.set(view, op);
+    layout.fields.id.set(view, id);
+    return view;
+  }
+
+  #run(view: StructView, subject: string, ...links: (number | Uint8Array)[]): void {
+    const result = native.ioctl(this.iommufd, IOMMU_TEST_CMD, view.bytes, ...links);
+    if (result < 0) throw systemError(result, "IOMMU_TEST_CMD", { subject });
+  }
+}
