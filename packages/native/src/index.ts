@@ -11,6 +11,7 @@ export type {
   NativeIoctl,
   NativeMemory,
   NativePoller,
+  NativeSocket,
   ReceivedMessage,
 } from "./binding";
 

@@ -7,6 +7,7 @@ Napi::Object addAll(Napi::Env env, Napi::Object exports) {
   addDescriptors(env, exports);
   addIoctl(env, exports);
   addBoundIoctl(env, exports);
+  addBoundSocket(env, exports);
   addMappedMemory(env, exports);
   addMappedIo(env, exports);
   addCpu(env, exports);

@@ -8,6 +8,7 @@
 namespace vfio_native {
 
 void addBoundIoctl(Napi::Env env, Napi::Object exports);
+void addBoundSocket(Napi::Env env, Napi::Object exports);
 void addCpu(Napi::Env env, Napi::Object exports);
 void addDescriptors(Napi::Env env, Napi::Object exports);
 void addIoctl(Napi::Env env, Napi::Object exports);

@@ -6,6 +6,7 @@
 namespace vfio_native {
 
 constexpr int64_t longestBlockingWaitMs = 60'000;
+constexpr int64_t longestSpinMicroseconds = 1000;
 
 int64_t monotonicNanoseconds();
 
