@@ -6,6 +6,7 @@ import { addLabCommand } from "./commands/lab";
 import { addListCommand } from "./commands/list";
 import { addModelCommand } from "./commands/model";
 import { addRunCommand } from "./commands/run";
+import { addUpstreamCommand } from "./commands/upstream";
 import { ExitCode } from "./exit-codes";
 import { reportError } from "./report-error";
 
@@ -39,6 +40,7 @@ function createProgram(act: Action): Command {
   addListCommand(program, act);
   addBindCommands(program, act);
   addLabCommand(program, act);
+  addUpstreamCommand(program, act);
   addModelCommand(program, act);
   program.addHelpText(
     "after",

@@ -5,7 +5,9 @@
 export { board } from "./outcome/board";
 export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
 export { testPredicate, type TestFilter } from "./outcome/test-filter";
-export type { ReportFormatName } from "./reporters/formats";
-export type { RunPlan } from "./reporters/report-format";
+export { identify, type TestIdentity } from "./outcome/test-identity";
+export type { TestOutcome } from "./outcome/test-outcome";
+export { REPORT_FORMATS, type ReportFormatName } from "./reporters/formats";
+export type { ReportFormat, RunPlan } from "./reporters/report-format";
 export type { SuiteReporterOptions } from "./reporter";
 export { TARGET_VARIABLES, targetList, type Environment } from "./target-environment";

@@ -1,0 +1,81 @@
+import { spawn } from "node:child_process";
+import { createInterface } from "node:readline";
+import type { UpstreamProgram } from "./find-programs";
+import { TapReader, type TapEvents } from "./tap-reader";
+
+/** Exit status of a program that skipped everything (KSFT_SKIP). */
+const SKIPPED = 4;
+const STDERR_KEPT = 20;
+
+export interface ProgramRun {
+  readonly program: UpstreamProgram;
+  readonly devices: readonly string[];
+  /** What the report calls the device of these tests. */
+  readonly label: string | undefined;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal;
+}
+
+/** Runs one program and tells its tests as they end. Gives what went wrong outside any test. */
+export async function runProgram(run: ProgramRun, events: TapEvents): Promise<string[]> {
+  const { program, devices, timeoutMs } = run;
+  const reader = new TapReader(events, run.label);
+  const errors: string[] = [];
+  const child = spawn(program.path, program.takesDevices ? [...devices] : [], {
+    stdio: ["ignore", "pipe", "pipe"],
+    // The harness forks a child for each test: all must end with it.
+    detached: true,
+  });
+  const stop = (): void => {
+    if (child.pid !== undefined) killGroup(child.pid);
+  };
+  const timer = setTimeout(() => {
+    errors.push(`${program.name}: did not end within ${timeoutMs / 1000} s and was killed`);
+    stop();
+  }, timeoutMs);
+  run.signal.addEventListener("abort", stop);
+  const stderr: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => reader.read(line));
+  createInterface({ input: child.stderr }).on("line", (line) => {
+    stderr.push(line);
+    if (stderr.length > STDERR_KEPT) stderr.shift();
+  });
+  try {
+    const { status, failure } = await ended(child);
+    if (failure !== undefined) return [...errors, `${program.name}: ${failure}`];
+    errors.push(...judge(program, reader, status, stderr));
+    return errors;
+  } finally {
+    clearTimeout(timer);
+    run.signal.removeEventListener("abort", stop);
+    stop();
+  }
+}
+
+/** What the exit status and the plan say that no test's result says. */
+function judge(program: UpstreamProgram, reader: TapReader, status: number | string, stderr: string[]): string[] {
+  if (status === SKIPPED && reader.finished === 0) return [];
+  const told = stderr.length === 0 ? "" : `; its last words: ${stderr.join(" | ")}`;
+  if (reader.planned !== undefined && reader.finished < reader.planned) {
+    return [`${program.name}: ${reader.finished} of ${reader.planned} tests ran, then it ended (${status})${told}`];
+  }
+  if (reader.finished === 0 && reader.skippedAll === undefined)
+    return [`${program.name}: ran no test (${status})${told}`];
+  return [];
+}
+
+function ended(child: ReturnType<typeof spawn>): Promise<{ status: number | string; failure?: string }> {
+  return new Promise((resolve) => {
+    child.once("error", (error) => resolve({ status: "not started", failure: error.message }));
+    // `close`, not `exit`: by then all output has been read.
+    child.once("close", (code, signal) => resolve({ status: code ?? signal ?? "unknown" }));
+  });
+}
+
+function killGroup(pid: number): void {
+  try {
+    process.kill(-pid, "SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
