@@ -20,6 +20,9 @@ const SPIN_MICROSECONDS = 50;
 /** The longest single wait. */
 const SLICE_MS = 1_000;
 
+/** What of a command a connection needs. */
+type Shapes = Pick<Command, "number" | "reply">;
+
 export interface ConnectionOptions {
   /** How long a server may take for one request, in milliseconds. */
   readonly timeoutMs: number;
@@ -38,7 +41,6 @@ export class ServerConnection {
   readonly #address: string;
   readonly #memory: ClientMemory;
   readonly #options: ConnectionOptions;
-  readonly #output = new MessageBuffer(MAX_MESSAGE_SIZE);
   /** Replies to the server's requests: made while a request of ours is under way. */
   readonly #answer = new MessageBuffer(MAX_MESSAGE_SIZE);
   #capabilities: Capabilities | undefined;
@@ -76,7 +78,7 @@ export class ServerConnection {
 
   /** Where the next request's body is written. */
   get request(): StructView {
-    return this.#output.body;
+    return this.#socket.output.body;
   }
 
   /** The body of the last reply; valid until the next request. */
@@ -88,14 +90,16 @@ export class ServerConnection {
    * Sends the request in {@link request} and waits for its reply; gives the bytes of the reply's body. `subject`: what it
    * is about, for errors. Descriptors that come with the reply are put into `received`.
    */
-  ask(name: CommandName, bodyLength: number, subject = "", fds: number[] = NO_FDS, received?: number[]): number {
-    const id = this.#send(name, bodyLength, 0, fds);
-    return this.#await(Commands[name].number, id, name, subject, received, this.#options.timeoutMs);
+  ask(name: CommandName, bodyLength: number, subject = "", fds = NO_FDS, received?: number[]): number {
+    const command: Shapes = Commands[name];
+    const id = this.#send(command, bodyLength, 0, fds);
+    this.#await(command, id, this.#options.timeoutMs);
+    return this.#accept(command, subject, received);
   }
 
   /** Sends the request in {@link request} without wanting a reply. */
   post(name: CommandName, bodyLength: number): void {
-    this.#send(name, bodyLength, structs.FLAG_NO_REPLY, NO_FDS);
+    this.#send(Commands[name], bodyLength, structs.FLAG_NO_REPLY, NO_FDS);
   }
 
   /** Serves what the server has asked of the client's memory so far; does not wait. */
@@ -114,13 +118,14 @@ export class ServerConnection {
 
   #negotiate(): Capabilities {
     const { fields, size } = structs.version;
-    const { body } = this.#output;
+    const { body } = this.#socket.output;
     fields.major.set(body, VERSION.major);
     fields.minor.set(body, VERSION.minor);
     const text = encodeCapabilities(OWN_CAPABILITIES);
     body.bytes.set(text, size);
-    const id = this.#send("VERSION", size + text.length, 0, NO_FDS);
-    const length = this.#await(Commands.VERSION.number, id, "VERSION", "", undefined, this.#options.startTimeoutMs);
+    const id = this.#send(Commands.VERSION, size + text.length, 0, NO_FDS);
+    this.#await(Commands.VERSION, id, this.#options.startTimeoutMs);
+    const length = this.#accept(Commands.VERSION, "", undefined);
     const reply = this.reply;
     const [major, minor] = [fields.major.get(reply), fields.minor.get(reply)];
     if (major !== VERSION.major || minor > VERSION.minor) {
@@ -132,73 +137,67 @@ export class ServerConnection {
     return capabilities;
   }
 
-  #send(name: CommandName, bodyLength: number, flags: number, fds: number[]): number {
-    const operation = `VFIO_USER_${name}`;
-    if (this.#socket.closed) throw closedError(operation, this.#address);
-    if (this.#broken !== undefined) throw this.#broke(operation, this.#broken);
+  #send(command: Shapes, bodyLength: number, flags: number, fds: readonly number[]): number {
+    const socket = this.#socket;
+    if (socket.closed) throw closedError(commandName(command.number), this.#address);
+    if (this.#broken !== undefined) throw this.#broke(commandName(command.number), this.#broken);
     const id = this.#nextId;
     this.#nextId = (id + 1) & 0xffff;
-    this.#output.setHeader(id, Commands[name].number, structs.TYPE_COMMAND | flags, bodyLength);
-    const sent = this.#socket.send(this.#output.message(), fds, this.#options.timeoutMs);
+    socket.output.setHeader(id, command.number, structs.TYPE_COMMAND | flags, bodyLength);
+    const sent = socket.send(socket.output, fds, this.#options.timeoutMs);
     if (sent === 0) return id;
     if (sent === -ETIMEDOUT) {
       // Part of the message may be on its way: the stream is of no use any more.
       this.#broken = "does not take messages";
-      throw this.#hung(operation, this.#options.timeoutMs);
+      throw this.#hung(commandName(command.number), this.#options.timeoutMs);
     }
-    throw this.#lost(operation, "closed", sent);
+    throw this.#lost(commandName(command.number), "closed", sent);
   }
 
-  #await(
-    command: number,
-    id: number,
-    name: CommandName,
-    subject: string,
-    received: number[] | undefined,
-    timeoutMs: number,
-  ): number {
+  /** Waits until the reply to message `id` is the current message. */
+  #await(command: Shapes, id: number, timeoutMs: number): void {
     const socket = this.#socket;
-    const deadline = performance.now() + timeoutMs;
-    for (let left = timeoutMs; left > 0; left = deadline - performance.now()) {
-      const arrival = socket.next(SPIN_MICROSECONDS, Math.min(SLICE_MS, Math.ceil(left)));
+    // The clock is looked at only when the first thing to arrive is not the reply.
+    let deadline: number | undefined;
+    for (let left = timeoutMs; left > 0;) {
+      const wait = Math.min(SLICE_MS, left);
+      const arrival = socket.next(SPIN_MICROSECONDS, wait);
       if (arrival === "message") {
         const { input } = socket;
-        if (input.id === id && (input.flags & structs.TYPE_MASK) === structs.TYPE_REPLY) {
-          return this.#accept(command, name, subject, received);
-        }
-        this.#takeUnasked(`VFIO_USER_${name}`);
-      } else if (arrival !== "timeout") {
-        throw this.#lost(`VFIO_USER_${name}`, arrival);
+        if (input.id === id && (input.flags & structs.TYPE_MASK) === structs.TYPE_REPLY) return;
+        this.#takeUnasked(commandName(command.number));
+        deadline ??= performance.now() + left;
+        left = Math.min(left, Math.ceil(deadline - performance.now()));
+      } else if (arrival === "timeout") {
+        left -= wait;
+      } else {
+        throw this.#lost(commandName(command.number), arrival);
       }
     }
     this.#givenUp.add(id);
-    throw this.#hung(`VFIO_USER_${name}`, timeoutMs);
+    throw this.#hung(commandName(command.number), timeoutMs);
   }
 
-  /** The reply is the current message: checks it. */
-  #accept(number: number, name: CommandName, subject: string, received: number[] | undefined): number {
+  /** The reply is the current message: checks it, and gives the bytes of its body. */
+  #accept(command: Shapes, subject: string, received: number[] | undefined): number {
     const { input } = this.#socket;
-    const operation = `VFIO_USER_${name}`;
-    const fds = this.#socket.takeFds() ?? [];
-    if ((input.flags & structs.FLAG_ERROR) !== 0 || input.command !== number) {
-      for (const fd of fds) native.close(fd);
-      if (input.command !== number) {
-        throw this.#broke(operation, `answers with ${commandName(input.command)}`);
-      }
-      throw systemError(-(input.error === 0 ? EIO : input.error), operation, {
-        subject: subject === "" ? this.#address : `${this.#address}, ${subject}`,
-      });
-    }
+    const fds = this.#socket.takeFds();
     const length = input.size - HEADER_SIZE;
-    const command: Omit<Command, "name"> = Commands[name];
-    const wrong = shapeError(command.reply, input.body, length, fds.length);
-    if (wrong !== undefined) {
-      for (const fd of fds) native.close(fd);
-      throw this.#broke(operation, `sends a bad reply: ${wrong}`);
+    const good = (input.flags & structs.FLAG_ERROR) === 0 && input.command === command.number;
+    const wrong =
+      good && fds !== undefined ? shapeError(command.reply, input.body, length, fds.length) : "too many descriptors";
+    if (wrong === undefined) {
+      if (received !== undefined) received.push(...(fds ?? NO_FDS));
+      else if (fds !== undefined && fds.length > 0) for (const fd of fds) native.close(fd);
+      return length;
     }
-    if (received === undefined) for (const fd of fds) native.close(fd);
-    else received.push(...fds);
-    return length;
+    for (const fd of fds ?? NO_FDS) native.close(fd);
+    const operation = commandName(command.number);
+    if (input.command !== command.number) throw this.#broke(operation, `answers with ${commandName(input.command)}`);
+    if (good) throw this.#broke(operation, `sends a bad reply: ${wrong}`);
+    throw systemError(-(input.error === 0 ? EIO : input.error), operation, {
+      subject: subject === "" ? this.#address : `${this.#address}, ${subject}`,
+    });
   }
 
   /** The current message is not the reply waited for: a request of the server's, or a late reply. */
@@ -216,7 +215,7 @@ export class ServerConnection {
     if ((flags & structs.FLAG_NO_REPLY) !== 0) return;
     if (result >= 0) this.#answer.setHeader(id, command, structs.TYPE_REPLY, result);
     else this.#answer.setHeader(id, command, structs.TYPE_REPLY | structs.FLAG_ERROR, 0, -result);
-    const sent = this.#socket.send(this.#answer.message(), NO_FDS, this.#options.timeoutMs);
+    const sent = this.#socket.send(this.#answer, NO_FDS, this.#options.timeoutMs);
     if (sent < 0) throw this.#lost(operation, "closed", sent);
   }
 
@@ -274,4 +273,4 @@ export class ServerConnection {
   }
 }
 
-const NO_FDS: number[] = [];
+const NO_FDS: readonly number[] = [];

@@ -31,6 +31,15 @@ const PUMP_WAIT_MS = 60_000;
 /** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
 const REGION_INFO_ROOM = 512;
 
+/** What is kept of a region. */
+interface Region {
+  readonly info: RegionInfo;
+  /** To map it; the device's. */
+  readonly fd: number | undefined;
+  /** For errors. */
+  readonly name: string;
+}
+
 /** One write of {@link VfioUserDevice.postWrites}. */
 export interface PostedWrite {
   readonly region: number;
@@ -45,8 +54,7 @@ export class VfioUserDevice implements VfioDevice {
   readonly info: DeviceInfo;
   readonly #connection: ServerConnection;
   readonly #onClose: (device: VfioUserDevice) => void;
-  readonly #regions = new Map<number, RegionInfo>();
-  readonly #regionFds = new Map<number, number>();
+  readonly #regions = new Map<number, Region>();
   readonly #irqs = new Map<number, IrqInfo>();
   readonly #mappings = new Set<IoMapping>();
   #pump: NativePoller | undefined;
@@ -70,14 +78,7 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   regionInfo(index: number): RegionInfo {
-    const known = this.#regions.get(index);
-    if (known !== undefined) return known;
-    this.#requireOpen("regionInfo");
-    this.#requireIndex("region", index, this.info.regionCount);
-    const { info, fd } = this.#readRegionInfo(index);
-    this.#regions.set(index, info);
-    if (fd !== undefined) this.#regionFds.set(index, fd);
-    return info;
+    return this.#region(index).info;
   }
 
   irqInfo(index: number): IrqInfo {
@@ -107,13 +108,13 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   readRegion(index: number, offset: number, into: Uint8Array): void {
-    this.#checkAccess("readRegion", index, offset, into.length);
+    const { name } = this.#checkAccess("readRegion", index, offset, into.length);
     const { fields, size } = structs.region_access;
     const chunk = this.#connection.capabilities.maxDataTransfer;
     for (let done = 0; done < into.length; done += chunk) {
       const count = Math.min(chunk, into.length - done);
       this.#setAccess(index, offset + done, count);
-      this.#connection.ask("REGION_READ", size, `region ${index}`);
+      this.#connection.ask("REGION_READ", size, name);
       const { reply } = this.#connection;
       if (fields.count.get(reply) !== count) throw this.#short("VFIO_USER_REGION_READ", fields.count.get(reply), count);
       if (count <= 8) for (let i = 0; i < count; i += 1) into[done + i] = reply.u8[size + i] as number;
@@ -122,7 +123,7 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   writeRegion(index: number, offset: number, from: Uint8Array): void {
-    this.#checkAccess("writeRegion", index, offset, from.length);
+    const { name } = this.#checkAccess("writeRegion", index, offset, from.length);
     const { fields, size } = structs.region_access;
     const chunk = this.#connection.capabilities.maxDataTransfer;
     for (let done = 0; done < from.length; done += chunk) {
@@ -131,7 +132,7 @@ export class VfioUserDevice implements VfioDevice {
       const { request, reply } = this.#connection;
       if (count === from.length) request.bytes.set(from, size);
       else request.bytes.set(from.subarray(done, done + count), size);
-      this.#connection.ask("REGION_WRITE", size + count, `region ${index}`);
+      this.#connection.ask("REGION_WRITE", size + count, name);
       if (fields.count.get(reply) !== count)
         throw this.#short("VFIO_USER_REGION_WRITE", fields.count.get(reply), count);
     }
@@ -166,9 +167,8 @@ export class VfioUserDevice implements VfioDevice {
     area: RegionArea,
     options: { alignment?: number; alignmentOffset?: number } = {},
   ): IoMapping {
-    const region = this.regionInfo(index);
+    const { info: region, fd, name: regionName } = this.#region(index);
     this.#requireOpen("mapRegion");
-    const fd = this.#regionFds.get(index);
     const inside = region.mappableAreas.some(
       ({ offset, size }) => area.size > 0 && area.offset >= offset && area.offset + area.size <= offset + size,
     );
@@ -191,7 +191,7 @@ export class VfioUserDevice implements VfioDevice {
       alignment: options.alignment ?? 0,
       alignmentOffset: options.alignmentOffset ?? 0,
     });
-    const name = `${this.address} region ${index}`;
+    const name = `${this.address} ${regionName}`;
     if (typeof io === "number") throw systemError(io, "mmap", { subject: `${name}, ${area.size} bytes` });
     const mapping = new IoMapping(io, name, (closed) => this.#mappings.delete(closed));
     this.#mappings.add(mapping);
@@ -292,8 +292,8 @@ export class VfioUserDevice implements VfioDevice {
     this.#closed = true;
     this.#stopPump();
     this.#connection.close();
-    for (const fd of this.#regionFds.values()) native.close(fd);
-    this.#regionFds.clear();
+    for (const { fd } of this.#regions.values()) if (fd !== undefined) native.close(fd);
+    this.#regions.clear();
     this.#onClose(this);
   }
 
@@ -388,12 +388,23 @@ export class VfioUserDevice implements VfioDevice {
     this.#pump = undefined;
   }
 
-  #checkAccess(operation: string, index: number, offset: number, length: number): void {
-    const region = this.#regions.get(index) ?? this.regionInfo(index);
-    if (this.#closed) this.#requireOpen(operation);
-    if (!Number.isInteger(offset) || offset < 0 || offset + length > region.size) {
-      throw argumentError(`${operation} of region ${index}`, "offset", offset, `0 to ${region.size - length}`);
+  #region(index: number): Region {
+    const known = this.#regions.get(index);
+    if (known !== undefined) return known;
+    this.#requireOpen("regionInfo");
+    this.#requireIndex("region", index, this.info.regionCount);
+    const region = { ...this.#readRegionInfo(index), name: `region ${index}` };
+    this.#regions.set(index, region);
+    return region;
+  }
+
+  #checkAccess(operation: string, index: number, offset: number, length: number): Region {
+    const region = this.#region(index);
+    const { size } = region.info;
+    if (!Number.isInteger(offset) || offset < 0 || offset + length > size) {
+      throw argumentError(`${operation} of region ${index}`, "offset", offset, `0 to ${size - length}`);
     }
+    return region;
   }
 
   #short(operation: string, got: number, wanted: number): VfioError {

@@ -8,8 +8,8 @@ export class MessageBuffer {
   readonly bytes: Uint8Array;
   readonly header: StructView;
   readonly body: StructView;
-  /** Short prefixes of `bytes` by length: hot paths send them without making a view each time. */
-  readonly #prefixes: Uint8Array[] = [];
+  /** The body again, for what lies in it unaligned. */
+  readonly data: DataView;
 
   /** `capacity` in bytes, header included. */
   constructor(capacity: number) {
@@ -18,6 +18,7 @@ export class MessageBuffer {
     this.bytes = new Uint8Array(storage);
     this.header = new StructView(HEADER_SIZE, storage);
     this.body = new StructView(length - HEADER_SIZE, storage, HEADER_SIZE);
+    this.data = new DataView(storage, HEADER_SIZE);
   }
 
   get id(): number {
@@ -53,9 +54,7 @@ export class MessageBuffer {
 
   /** The message as its header's size says. */
   message(): Uint8Array {
-    const { size } = this;
-    if (size > 256) return this.bytes.subarray(0, size);
-    return (this.#prefixes[size] ??= this.bytes.subarray(0, size));
+    return this.bytes.subarray(0, this.size);
   }
 
   /** Zeroes the first `length` bytes of the body. */

@@ -1,14 +1,12 @@
 import { constants } from "node:os";
 import { commandOf, Commands } from "../protocol/commands";
-import type { CommandName } from "../protocol/commands";
 import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
 import type { Capabilities } from "../protocol/capabilities";
-import { MAX_MESSAGE_SIZE, HEADER_SIZE, VERSION } from "../protocol/limits";
-import { MessageBuffer } from "../protocol/message-buffer";
+import { HEADER_SIZE, VERSION } from "../protocol/limits";
 import { shapeError } from "../protocol/shape";
 import * as structs from "../protocol/structs";
 import type { MessageSocket } from "../socket/message-socket";
-import { closeAll, HANDLERS } from "./request-handlers";
+import { closeAll, closeEach, handlerOf } from "./request-handlers";
 import type { Exchange } from "./request-handlers";
 import type { ServedDevice } from "./served-device";
 import { MessageDma } from "./message-dma";
@@ -19,7 +17,7 @@ const { EINVAL, ENOSYS } = constants.errno;
 export const SEND_TIMEOUT_MS = 5_000;
 
 /** The socket as a session uses it; the fuzz test puts generated messages here. */
-export type SessionSocket = Pick<MessageSocket, "input" | "next" | "takeFds" | "send">;
+export type SessionSocket = Pick<MessageSocket, "input" | "output" | "next" | "takeFds" | "send">;
 
 /**
  * One client's connection: answers its requests until it goes, misbehaves beyond repair, or the server ends it.
@@ -30,7 +28,6 @@ export type SessionSocket = Pick<MessageSocket, "input" | "next" | "takeFds" | "
 export class ClientSession {
   readonly #socket: SessionSocket;
   readonly #device: ServedDevice;
-  readonly #output = new MessageBuffer(MAX_MESSAGE_SIZE);
   readonly #dma: MessageDma;
   /** The client's, once the versions have been exchanged. */
   #capabilities: Capabilities | undefined;
@@ -55,9 +52,11 @@ export class ClientSession {
     this.#exchange = {
       device,
       request: socket.input.body,
+      requestData: socket.input.data,
       length: 0,
       fds: this.#fds,
-      reply: this.#output.body,
+      reply: socket.output.body,
+      replyData: socket.output.data,
       replyFds: this.#replyFds,
     };
   }
@@ -95,12 +94,12 @@ export class ClientSession {
     const fds = this.#socket.takeFds();
     const type = input.flags & structs.TYPE_MASK;
     if (type === structs.TYPE_REPLY) {
-      closeAll(fds ?? []);
+      closeEach(fds ?? []);
       if (!this.#dma.takeReply(input)) this.end();
       return;
     }
     if (type !== structs.TYPE_COMMAND) {
-      closeAll(fds ?? []);
+      closeEach(fds ?? []);
       this.#reply(-EINVAL);
       this.end();
       return;
@@ -129,7 +128,7 @@ export class ClientSession {
         ? this.#negotiate(length)
         : this.#refuse();
     }
-    const handler = HANDLERS[command.name as CommandName];
+    const handler = handlerOf(command.number);
     if (wrong !== undefined || handler === undefined) return -EINVAL;
     const exchange = this.#exchange as { length: number } & Exchange;
     exchange.length = length;
@@ -156,7 +155,7 @@ export class ClientSession {
     const capabilities = decodeCapabilities(body.bytes.subarray(size, length));
     if (typeof capabilities === "string" || fields.major.get(body) !== VERSION.major) return this.#refuse();
     this.#capabilities = capabilities;
-    const reply = this.#output.body;
+    const reply = this.#socket.output.body;
     fields.major.set(reply, VERSION.major);
     fields.minor.set(reply, VERSION.minor);
     // What the client has not proposed is not offered.
@@ -169,10 +168,10 @@ export class ClientSession {
   #reply(result: number): void {
     const { id, command, flags } = this.#socket.input;
     if ((flags & structs.FLAG_NO_REPLY) !== 0) return;
-    const output = this.#output;
+    const { output } = this.#socket;
     if (result >= 0) output.setHeader(id, command, structs.TYPE_REPLY, result);
     else output.setHeader(id, command, structs.TYPE_REPLY | structs.FLAG_ERROR, 0, -result);
-    const sent = this.#socket.send(output.message(), result >= 0 ? this.#replyFds : [], SEND_TIMEOUT_MS);
+    const sent = this.#socket.send(output, result >= 0 ? this.#replyFds : [], SEND_TIMEOUT_MS);
     if (sent < 0) this.end();
   }
 }

@@ -35,10 +35,12 @@ function fdPool(): number[] {
 
 /** One for all sessions: a megabyte each would be most of the work. */
 const INPUT = new MessageBuffer(MAX_MESSAGE_SIZE);
+const OUTPUT = new MessageBuffer(MAX_MESSAGE_SIZE);
 
 /** Hands generated messages to a session, and checks what it answers. */
 class GeneratedSocket implements SessionSocket {
   readonly input = INPUT;
+  readonly output = OUTPUT;
   readonly #random: Random;
   readonly #generator: MessageGenerator;
   readonly #pool: readonly number[];
@@ -83,27 +85,21 @@ class GeneratedSocket implements SessionSocket {
     return undefined;
   }
 
-  send(message: Uint8Array, fds: number[]): number {
-    const view = new DataView(message.buffer, message.byteOffset, message.length);
-    const [id, command, size, flags] = [
-      view.getUint16(0, true),
-      view.getUint16(2, true),
-      view.getUint32(4, true),
-      view.getUint32(8, true),
-    ];
-    if (size !== message.length) this.complaints.push(`size ${size} of ${message.length} bytes`);
+  send(message: MessageBuffer, fds: readonly number[]): number {
+    const { id, command, size, flags, body } = message;
+    if (size < HEADER_SIZE || size > MAX_MESSAGE_SIZE) this.complaints.push(`a size of ${size}`);
     if (fds.length > 0) this.complaints.push("descriptors");
     if ((flags & structs.TYPE_MASK) === structs.TYPE_REPLY) {
       this.replies += 1;
       if (!this.#mayReply) this.complaints.push("a reply that nobody wants");
       if (id !== this.input.id || command !== this.input.command) this.complaints.push("a reply to something else");
-      if ((flags & structs.FLAG_ERROR) !== 0 && (size !== HEADER_SIZE || view.getUint32(12, true) === 0)) {
+      if ((flags & structs.FLAG_ERROR) !== 0 && (size !== HEADER_SIZE || message.error === 0)) {
         this.complaints.push("an error reply with a body, or without an errno");
       }
       this.#mayReply = false;
     } else {
       this.dmaRequests += 1;
-      const count = view.getUint32(HEADER_SIZE + 12, true) > 0 ? 2 ** 32 : view.getUint32(HEADER_SIZE + 8, true);
+      const count = structs.dma_access.fields.count.getNumber(body) >= 2 ** 32 ? 2 ** 32 : (body.u32[2] ?? 0);
       this.#asked = { id, command, count };
       if (command !== Commands.DMA_READ.number && command !== Commands.DMA_WRITE.number)
         this.complaints.push("a strange request");

@@ -95,7 +95,7 @@ export class MessageDma implements MemoryPeer {
     if (write) output.setHeader(id, Commands.DMA_WRITE.number, structs.TYPE_COMMAND, structs.dma_access.size + 1);
     else output.setHeader(id, Commands.DMA_READ.number, structs.TYPE_COMMAND, structs.dma_access.size);
     // Not waiting: a client that does not read its socket is not told.
-    if (this.#host.socket.send(output.message(), [], 0) === 0) this.#unawaited.push(id);
+    if (this.#host.socket.send(output, [], 0) === 0) this.#unawaited.push(id);
   }
 
   /** A reply has arrived; false when it answers nothing that was asked. */
@@ -169,7 +169,7 @@ export class MessageDma implements MemoryPeer {
     const resets = this.#host.resets();
     this.#output.setHeader(id, command, structs.TYPE_COMMAND, bodyLength);
     if (this.#host.ended()) return "aborted";
-    if (this.#host.socket.send(this.#output.message(), [], ANSWER_TIMEOUT_MS) < 0) {
+    if (this.#host.socket.send(this.#output, [], ANSWER_TIMEOUT_MS) < 0) {
       this.#host.end();
       return "aborted";
     }

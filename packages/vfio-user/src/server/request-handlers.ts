@@ -20,6 +20,7 @@ import {
 } from "@vfio-selftests/core";
 import type { StructView } from "@vfio-selftests/core";
 import { constants } from "node:os";
+import { commandOf, Commands } from "../protocol/commands";
 import type { CommandName } from "../protocol/commands";
 import * as structs from "../protocol/structs";
 import { MAX_DATA_TRANSFER } from "../protocol/limits";
@@ -34,12 +35,14 @@ export interface Exchange {
   readonly device: ServedDevice;
   /** Fields and tail of the request. */
   readonly request: StructView;
+  readonly requestData: DataView;
   /** Bytes of the request's body. */
   readonly length: number;
   /** Descriptors that came with it; a handler removes those it keeps. */
   readonly fds: number[];
   /** Fields and tail of the reply; not zeroed. */
   readonly reply: StructView;
+  readonly replyData: DataView;
   /** Descriptors to send with the reply; they stay the model's. */
   readonly replyFds: number[];
 }
@@ -198,11 +201,7 @@ function accessedRegion(
   return region.access === undefined || region.access === "read-write" || region.access === access ? region : undefined;
 }
 
-function viewOf({ bytes }: StructView): DataView {
-  return new DataView(bytes.buffer, bytes.byteOffset);
-}
-
-function regionRead({ device, request, reply }: Exchange): number {
+function regionRead({ device, request, reply, replyData }: Exchange): number {
   const { fields, size } = region_access;
   const offset = fields.offset.getNumber(request);
   const index = fields.region.get(request);
@@ -212,11 +211,15 @@ function regionRead({ device, request, reply }: Exchange): number {
   fields.offset.setNumber(reply, offset);
   fields.region.set(reply, index);
   fields.count.set(reply, count);
-  if (!device.guard("read", () => readRegion(index, region, offset, count, viewOf(reply), size))) return -EIO;
+  try {
+    readRegion(index, region, offset, count, replyData, size);
+  } catch (error) {
+    return device.failed(error, "read");
+  }
   return size + count;
 }
 
-function regionWrite({ device, request, reply }: Exchange): number {
+function regionWrite({ device, request, requestData, reply }: Exchange): number {
   const { fields, size } = region_access;
   const offset = fields.offset.getNumber(request);
   const index = fields.region.get(request);
@@ -226,30 +229,37 @@ function regionWrite({ device, request, reply }: Exchange): number {
   fields.offset.setNumber(reply, offset);
   fields.region.set(reply, index);
   fields.count.set(reply, count);
-  if (!device.guard("write", () => writeRegion(index, region, offset, count, viewOf(request), size))) return -EIO;
+  try {
+    writeRegion(index, region, offset, count, requestData, size);
+  } catch (error) {
+    return device.failed(error, "write");
+  }
   return size;
 }
 
-function regionWriteMulti({ device, request, reply }: Exchange): number {
+function regionWriteMulti({ device, request, requestData: data, reply }: Exchange): number {
   const { fields, size } = structs.write_multi;
   const count = fields.count.getNumber(request);
-  const view = viewOf(request);
   for (let i = 0; i < count; i += 1) {
     const at = size + i * write_one.size;
-    const offset = view.getUint32(at, true) + view.getUint32(at + 4, true) * 2 ** 32;
-    const index = view.getUint32(at + write_one.fields.region.offset, true);
-    const width = view.getUint32(at + write_one.fields.count.offset, true);
+    const offset = data.getUint32(at, true) + data.getUint32(at + 4, true) * 2 ** 32;
+    const index = data.getUint32(at + write_one.fields.region.offset, true);
+    const width = data.getUint32(at + write_one.fields.count.offset, true);
     const region = width > 8 ? undefined : accessedRegion(device, index, offset, width, "write");
     if (region === undefined) return -EINVAL;
     const from = at + write_one.fields.data.offset;
-    if (!device.guard("write", () => writeRegion(index, region, offset, width, view, from))) return -EIO;
+    try {
+      writeRegion(index, region, offset, width, data, from);
+    } catch (error) {
+      return device.failed(error, "write");
+    }
   }
   fields.count.setNumber(reply, count);
   return size;
 }
 
 /** Every command a client may send, but VERSION, which belongs to the connection. */
-export const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
+const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
   DMA_MAP: dmaMap,
   DMA_UNMAP: dmaUnmap,
   DEVICE_GET_INFO: deviceInfo,
@@ -268,8 +278,25 @@ export const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
   MIG_DATA_WRITE: () => -EOPNOTSUPP,
 };
 
+const BY_NUMBER: readonly (Handler | undefined)[] = Object.values(Commands).reduce<(Handler | undefined)[]>(
+  (table, { number }) => {
+    table[number] = HANDLERS[commandOf(number)?.name as CommandName];
+    return table;
+  },
+  [],
+);
+
+/** Who serves a command; undefined when nobody does. */
+export function handlerOf(command: number): Handler | undefined {
+  return BY_NUMBER[command];
+}
+
+export function closeEach(fds: readonly number[]): void {
+  for (const fd of fds) native.close(fd);
+}
+
 /** Closes the descriptors that no handler kept. */
 export function closeAll(fds: number[]): void {
-  for (const fd of fds) native.close(fd);
+  closeEach(fds);
   fds.length = 0;
 }

@@ -1,7 +1,10 @@
+import { constants } from "node:os";
 import { ClientDmaSpace } from "./dma-space";
 import { DmaMaps } from "./dma-maps";
 import type { DeviceHost, DeviceModel } from "./device-model";
 import { IrqTable } from "./irq-table";
+
+const { EIO } = constants.errno;
 
 export interface ServedDeviceOptions {
   /**
@@ -53,6 +56,12 @@ export class ServedDevice implements DeviceHost {
       this.#onModelError(error, during);
       return false;
     }
+  }
+
+  /** A region's callback threw: `-EIO`. */
+  failed(error: unknown, during: string): number {
+    this.#onModelError(error, during);
+    return -EIO;
   }
 
   /** One slice of the model's work; whether there is more. */

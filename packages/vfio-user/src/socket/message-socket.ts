@@ -1,4 +1,5 @@
 import { native } from "@vfio-selftests/native";
+import type { NativeSocket } from "@vfio-selftests/native";
 import { constants } from "node:os";
 import { HEADER_SIZE, MAX_MESSAGE_FDS, MAX_MESSAGE_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
@@ -20,6 +21,8 @@ export type Arrival =
 /** Bytes asked for at once when no message has begun: several short messages then cost one system call. */
 const READ_AHEAD = 4096;
 
+const NO_FDS: readonly number[] = [];
+
 interface ArrivedFds {
   /** Where the message they belong to begins in the input. */
   readonly position: number;
@@ -36,9 +39,13 @@ interface ArrivedFds {
 export class MessageSocket {
   /** The current message, valid until the next call of {@link next}. */
   readonly input: MessageBuffer;
+  /** Where messages are made that are sent often; any other buffer can be sent, too. */
+  readonly output: MessageBuffer;
   readonly #capacity: number;
   readonly #fd: number;
-  readonly #fresh: Uint8Array;
+  readonly #native: NativeSocket;
+  /** What the last receive brought: how many descriptors, 1 when there were more, and the descriptors. */
+  readonly #received = new Int32Array(2 + MAX_MESSAGE_FDS);
   /** Bytes received, from the start of `input`. */
   #have = 0;
   /** Bytes of the current message. */
@@ -51,7 +58,8 @@ export class MessageSocket {
     this.#fd = fd;
     this.#capacity = capacity;
     this.input = new MessageBuffer(Math.max(capacity, READ_AHEAD));
-    this.#fresh = this.input.bytes.subarray(0, READ_AHEAD);
+    this.output = new MessageBuffer(capacity);
+    this.#native = native.bindSocket(fd, this.output.bytes, this.input.bytes, this.#received);
   }
 
   get fd(): number {
@@ -83,24 +91,13 @@ export class MessageSocket {
           return "message";
         }
       }
-      const received = native.receiveMessage(
-        this.#fd,
-        this.#window(),
-        MAX_MESSAGE_FDS,
-        spinMicroseconds,
-        timeoutMs,
-        false,
-      );
-      const { length } = received;
+      const have = this.#have;
+      // No further than the message that has begun, so that short ones never pile up.
+      const end = have < HEADER_SIZE ? READ_AHEAD : this.input.size;
+      const length = this.#native.receive(have, end - have, spinMicroseconds, timeoutMs);
       if (length > 0) {
-        this.#have += length;
-        if (received.fds.length > 0 || received.fdsTruncated) {
-          this.#arrivedFds.push({
-            position: this.#lastBeginning(),
-            fds: received.fds,
-            truncated: received.fdsTruncated,
-          });
-        }
+        this.#have = have + length;
+        if (this.#received[0] !== 0 || this.#received[1] !== 0) this.#keepFds();
       } else if (length === -ETIMEDOUT || length === -EAGAIN || length === -EINTR) {
         return "timeout";
       } else {
@@ -110,8 +107,8 @@ export class MessageSocket {
   }
 
   /** The descriptors that came with the current message, which the caller then owns; undefined when too many came. */
-  takeFds(): number[] | undefined {
-    if (this.#arrivedFds.length === 0) return [];
+  takeFds(): readonly number[] | undefined {
+    if (this.#arrivedFds.length === 0) return NO_FDS;
     const mine = this.#arrivedFds.filter(({ position }) => position < this.#current);
     this.#arrivedFds = this.#arrivedFds.filter(({ position }) => position >= this.#current);
     const fds = mine.flatMap((arrived) => arrived.fds);
@@ -120,9 +117,13 @@ export class MessageSocket {
     return undefined;
   }
 
-  /** Sends one message; 0 or `-errno`. Blocks for at most `timeoutMs` when the peer does not read. */
-  send(message: Uint8Array, fds: number[], timeoutMs: number): number {
-    const result = native.sendMessage(this.#fd, [message], fds, timeoutMs);
+  /**
+   * Sends the message in `message`; 0 or `-errno`. Blocks for at most `timeoutMs` when the peer does not read. After a
+   * failure a part may have been sent: the connection is of no use any more.
+   */
+  send(message: MessageBuffer, fds: readonly number[], timeoutMs: number): number {
+    if (message === this.output && fds.length === 0) return this.#native.send(message.size, timeoutMs);
+    const result = native.sendMessage(this.#fd, [message.message()], [...fds], timeoutMs);
     return result < 0 ? result : 0;
   }
 
@@ -135,11 +136,10 @@ export class MessageSocket {
     native.close(this.#fd);
   }
 
-  /** Where the next bytes go: no further than the message that has begun, so that short ones never pile up. */
-  #window(): Uint8Array {
-    if (this.#have === 0) return this.#fresh;
-    const end = this.#have < HEADER_SIZE ? READ_AHEAD : this.input.size;
-    return this.input.bytes.subarray(this.#have, end);
+  #keepFds(): void {
+    const [count = 0, more] = this.#received;
+    const fds = [...this.#received.subarray(2, 2 + count)];
+    this.#arrivedFds.push({ position: this.#lastBeginning(), fds, truncated: more !== 0 });
   }
 
   /** The start of the last message that has begun. */
@@ -158,7 +158,7 @@ export class MessageSocket {
 
   #dropCurrent(): void {
     const dropped = this.#current;
-    this.input.bytes.copyWithin(0, dropped, this.#have);
+    if (this.#have > dropped) this.input.bytes.copyWithin(0, dropped, this.#have);
     this.#have -= dropped;
     this.#current = 0;
     if (this.#arrivedFds.length === 0) return;

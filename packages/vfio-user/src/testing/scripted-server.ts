@@ -47,7 +47,9 @@ export class ScriptedServer implements Disposable {
   }
 
   /** The next message of the client's, whole; undefined when there is none. */
-  hear(): { bytes: Uint8Array; id: number; command: number; flags: number; error: number; fds: number[] } | undefined {
+  hear():
+    | { bytes: Uint8Array; id: number; command: number; flags: number; error: number; fds: readonly number[] }
+    | undefined {
     if (this.#socket.next(0, 0) !== "message") return undefined;
     const { id, command, flags, error } = this.#socket.input;
     return {
