@@ -26,7 +26,7 @@ const GIB = 2 ** 30;
  */
 export class IovaAllocator {
   readonly #ranges: readonly Extent[];
-  /** Free extents: sorted, disjoint, not adjacent, except where two ranges touch. */
+  /** Free extents: sorted, disjoint, not adjacent. */
   readonly #free: Extent[];
 
   /** `ranges`: sorted, disjoint, both ends inclusive; parts of pages at their ends are left out. */
@@ -196,7 +196,10 @@ function checkRanges(ranges: readonly IovaRange[]): Extent[] {
     }
     previous = last;
     const extent = { start: Number((start + 0xfffn) >> 12n), end: Number((last + 1n) >> 12n) };
-    if (extent.start < extent.end) extents.push(extent);
+    if (extent.start >= extent.end) continue;
+    const before = extents.at(-1);
+    if (before?.end === extent.start) before.end = extent.end;
+    else extents.push(extent);
   }
   return extents;
 }

@@ -1,5 +1,4 @@
-import { writeFileSync } from "node:fs";
-import { systemError, VfioError } from "../errors";
+import { VfioError } from "../errors";
 import { deviceUses } from "./device-use";
 import { describeHolders } from "./file-holders";
 import { pciDevice, type PciDeviceEntry } from "./pci-devices";
@@ -58,9 +57,9 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
 
   try {
     if (before.sriovNumVfs > 0) setSriovNumVfs(device.address, 0, paths);
-    write(paths.pciDevice(device.address, "driver_override"), driver);
+    paths.write(paths.pciDevice(device.address, "driver_override"), driver);
     unbind(device.address, paths);
-    write(paths.sys("bus", "pci", "drivers_probe"), device.address);
+    paths.write(paths.sys("bus", "pci", "drivers_probe"), device.address);
     requireDriver(device.address, driver, paths);
   } catch (error) {
     tryRestore(before, paths);
@@ -82,9 +81,9 @@ export function restoreBinding(state: BindingState, paths: SystemPaths = systemP
     unbind(address, paths);
   }
   // A new line clears the override.
-  write(paths.pciDevice(address, "driver_override"), state.driverOverride ?? "\n");
+  paths.write(paths.pciDevice(address, "driver_override"), state.driverOverride ?? "\n");
   if (state.driver !== undefined && device.driver !== state.driver) {
-    write(paths.sys("bus", "pci", "drivers", state.driver, "bind"), address);
+    paths.write(paths.sys("bus", "pci", "drivers", state.driver, "bind"), address);
     requireDriver(address, state.driver, paths);
   }
   if (state.sriovNumVfs > 0 && (pciDevice(address, paths).sriov?.enabled ?? 0) === 0) {
@@ -143,7 +142,7 @@ function requireUnheld(device: PciDeviceEntry, paths: SystemPaths): void {
 
 function unbind(address: string, paths: SystemPaths): void {
   const driver = linkName(paths.pciDevice(address, "driver"));
-  if (driver !== undefined) write(paths.sys("bus", "pci", "drivers", driver, "unbind"), address);
+  if (driver !== undefined) paths.write(paths.sys("bus", "pci", "drivers", driver, "unbind"), address);
 }
 
 function requireDriver(address: string, driver: string, paths: SystemPaths): void {
@@ -162,15 +161,6 @@ function tryRestore(state: BindingState, paths: SystemPaths): void {
     restoreBinding(state, paths);
   } catch {
     // The first error tells what went wrong; it is the one to report.
-  }
-}
-
-function write(path: string, text: string): void {
-  try {
-    writeFileSync(path, text);
-  } catch (cause) {
-    const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
-    throw systemError(errno, "write", { subject: path, cause, ...(errno === -13 ? { remedy: "run as root" } : {}) });
   }
 }
 

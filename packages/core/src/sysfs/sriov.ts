@@ -1,5 +1,4 @@
-import { writeFileSync } from "node:fs";
-import { argumentError, systemError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors";
 import { requirePciDevice } from "./pci-devices";
 import { linkName, readNumber, systemPaths, type SystemPaths } from "./system-paths";
 
@@ -26,12 +25,7 @@ export function setSriovNumVfs(address: string, count: number, paths: SystemPath
   if (!Number.isInteger(count) || count < 0 || count > total) {
     throw argumentError("set sriov_numvfs", "count", count, `0 to ${total}`);
   }
-  try {
-    writeFileSync(paths.pciDevice(device, "sriov_numvfs"), String(count));
-  } catch (cause) {
-    const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
-    throw systemError(errno, "set sriov_numvfs", { subject: device, cause, remedy: SRIOV_REMEDIES[-errno] });
-  }
+  paths.write(paths.pciDevice(device, "sriov_numvfs"), String(count), SRIOV_REMEDIES);
 }
 
 /** Address of VF number `index`; undefined when it is not enabled. */
@@ -39,8 +33,7 @@ export function sriovVfAddress(address: string, index: number, paths: SystemPath
   return linkName(paths.pciDevice(requirePciDevice(address, paths), `virtfn${index}`));
 }
 
-const SRIOV_REMEDIES: Readonly<Record<number, string>> = {
-  2: "allow it: load vfio-pci with enable_sriov=1 (boot parameter vfio_pci.enable_sriov=1)",
-  13: "run as root",
-  16: "disable the VFs first (write 0), after closing who uses them",
+const SRIOV_REMEDIES = {
+  ENOENT: "allow it: load vfio-pci with enable_sriov=1 (boot parameter vfio_pci.enable_sriov=1)",
+  EBUSY: "disable the VFs first (write 0), after closing who uses them",
 };

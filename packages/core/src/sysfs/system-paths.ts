@@ -1,5 +1,7 @@
-import { existsSync, readFileSync, readdirSync, readlinkSync } from "node:fs";
+import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
+import { systemError } from "../errors";
+import { errnoName } from "../errno";
 
 /**
  * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a
@@ -23,6 +25,18 @@ export class SystemPaths {
   /** Directory of a PCI device, by its full address. */
   pciDevice(address: string, ...parts: string[]): string {
     return this.sys("bus", "pci", "devices", address, ...parts);
+  }
+
+  /** Writes an attribute; `path` is one that this object gave. `remedies` by errno name. */
+  write(path: string, text: string, remedies: Readonly<Record<string, string>> = {}): void {
+    try {
+      writeFileSync(path, text);
+    } catch (cause) {
+      const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
+      const code = errnoName(-errno);
+      const remedy = remedies[code] ?? (code === "EACCES" || code === "EPERM" ? "run as root" : undefined);
+      throw systemError(errno, "write", { subject: path, cause, remedy });
+    }
   }
 }
 

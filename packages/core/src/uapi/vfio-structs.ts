@@ -11,6 +11,7 @@ export const vfio_device_info = struct(24, {
   num_regions: u32(8),
   num_irqs: u32(12),
   cap_offset: u32(16),
+  pad: u32(20),
 });
 
 export const vfio_device_info_cap_pci_atomic_comp = struct(16, { flags: u32(8) });
@@ -103,6 +104,7 @@ export const vfio_iommu_type1_info = struct(24, {
   flags: u32(4),
   iova_pgsizes: u64(8),
   cap_offset: u32(16),
+  pad: u32(20),
 });
 /** Followed by `nr_iovas` of {@link vfio_iova_range}. */
 export const vfio_iommu_type1_info_cap_iova_range = struct(16, { nr_iovas: u32(8) });

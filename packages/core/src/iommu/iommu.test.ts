@@ -1,0 +1,306 @@
+import fc from "fast-check";
+import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
+import type { VfioDevice } from "../contracts/vfio-device";
+import { systemError } from "../errors";
+import { DmaMemory } from "../memory/dma-memory";
+import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import { Iommu } from "./iommu";
+
+const PAGE = 4096;
+
+/** How a mode treats an unmap that cuts through a mapping (drivers/vfio/vfio_iommu_type1.c, vfio_dma_do_unmap). */
+type Cutting = "type1" | "refused";
+
+/** An address space that keeps the kernel's rules on maps and unmaps, and nothing else. */
+class RulesBackend implements IommuBackend {
+  readonly mode = "rules";
+  choosesIova = false;
+  ranges: IovaRange[] = [{ start: 0n, last: 0xffff_ffffn }];
+  readonly maps: { iova: bigint; length: bigint; access: DmaAccess }[] = [];
+  readonly devices: VfioDevice[] = [];
+  closed = false;
+
+  constructor(readonly cutting: Cutting = "refused") {}
+
+  openDevice(address: string): VfioDevice {
+    const device = new FakeVfioDevice({ address });
+    this.devices.push(device);
+    return device;
+  }
+
+  map(_memory: unknown, _offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    const start = iova ?? 0x7000_0000n;
+    const size = BigInt(length);
+    if (this.maps.some((map) => start < map.iova + map.length && map.iova < start + size))
+      throw systemError(-17, "map");
+    this.maps.push({ iova: start, length: size, access });
+    this.maps.sort((left, right) => (left.iova < right.iova ? -1 : 1));
+    return start;
+  }
+
+  unmap(iova: bigint, length: bigint): bigint {
+    const end = iova + length;
+    const touched = this.maps.filter((map) => map.iova < end && iova < map.iova + map.length);
+    const cut = touched.some((map) => map.iova < iova || map.iova + map.length > end);
+    if (cut && this.cutting === "refused") throw systemError(-22, "unmap");
+    let bytes = 0n;
+    for (const map of touched) {
+      if (map.iova < iova) break;
+      bytes += map.length;
+      this.maps.splice(this.maps.indexOf(map), 1);
+    }
+    return bytes;
+  }
+
+  unmapAll(): bigint {
+    return this.maps.splice(0).reduce((sum, { length }) => sum + length, 0n);
+  }
+
+  iovaRanges(): readonly IovaRange[] {
+    return this.ranges;
+  }
+
+  pageSizes(): bigint {
+    return 0x1000n;
+  }
+
+  close(): void {
+    this.closed = true;
+  }
+}
+
+describe("Iommu", () => {
+  let backend: RulesBackend;
+  let iommu: Iommu;
+  let memory: DmaMemory;
+  beforeEach(() => {
+    backend = new RulesBackend();
+    iommu = new Iommu(backend);
+    memory = DmaMemory.allocate(8 * PAGE);
+  });
+  afterEach(() => {
+    iommu.close();
+    memory.close();
+  });
+
+  it("maps all of a memory read-write at a free IOVA, never at page 0", () => {
+    const region = iommu.map(memory);
+    expect(region).toMatchObject({ iova: 0x8000n, length: 8 * PAGE, access: "read-write", offset: 0, mapped: true });
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x1000n);
+  });
+
+  it("maps a part, with the access asked for, where it is told", () => {
+    const region = iommu.map(memory, { iova: 0x5000n, offset: 2 * PAGE, length: PAGE, access: "read" });
+    expect(backend.maps).toEqual([{ iova: 0x5000n, length: 4096n, access: "read" }]);
+    region.bytes[0] = 0xab;
+    expect(new Uint8Array(memory.buffer)[2 * PAGE]).toBe(0xab);
+    expect(region.words().length).toBe(PAGE / 4);
+    expect(region.iovaOf(PAGE)).toBe(0x6000n);
+    expect(() => region.iovaOf(PAGE + 1)).toThrow("offset is 4097; allowed: 0 to 4096");
+  });
+
+  it("finds the IOVA of an address and the region of an IOVA, until they are unmapped", () => {
+    const region = iommu.map(memory, { iova: 0x10000n, offset: PAGE, length: PAGE });
+    expect(iommu.iovaOf(memory.address + 4097n)).toBe(0x10001n);
+    expect(iommu.iovaOf(memory.address + 4095n)).toBeUndefined();
+    expect(iommu.regionAt(0x10fffn)).toBe(region);
+    expect(iommu.regionAt(0x11000n)).toBeUndefined();
+    expect(region.unmap()).toBe(4096n);
+    expect(iommu.iovaOf(memory.address + 4097n)).toBeUndefined();
+    expect(iommu.regionAt(0x10000n)).toBeUndefined();
+  });
+
+  it("unmaps once", () => {
+    const region = iommu.map(memory);
+    expect(region.unmap()).toBe(BigInt(8 * PAGE));
+    expect(region.unmap()).toBe(0n);
+    expect(() => iommu.unmap(region)).toThrow("is closed");
+  });
+
+  it("uses an IOVA again after the unmap, and not one that somebody mapped by hand", () => {
+    const first = iommu.map(memory, { length: PAGE });
+    const fixed = iommu.map(memory, { iova: 0x2000n, length: PAGE });
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x3000n);
+    first.unmap();
+    fixed.unmap();
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x1000n);
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x2000n);
+  });
+
+  it("gives the IOVA back when the kernel refuses the map", () => {
+    iommu.map(memory, { length: PAGE });
+    backend.maps.push({ iova: 0x2000n, length: 4096n, access: "read" });
+    expect(() => iommu.map(memory, { length: PAGE })).toThrow("EEXIST");
+    backend.maps.pop();
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x2000n);
+  });
+
+  it("keeps reserved IOVAs free of automatic maps, but open to fixed ones", () => {
+    const reservation = iommu.reserveIova(4 * PAGE);
+    expect(reservation.iova).toBe(0x4000n);
+    expect(iommu.map(memory, { length: 4 * PAGE }).iova).toBe(0x8000n);
+    const inside = iommu.map(memory, { iova: reservation.iova, length: PAGE });
+    expect(() => {
+      reservation.release();
+    }).toThrow("0x4000 of the reservation is still mapped");
+    inside.unmap();
+    reservation.release();
+    reservation.release();
+    expect(iommu.map(memory, { length: 4 * PAGE }).iova).toBe(0x4000n);
+  });
+
+  it("keeps a reservation whole after a mapping across its edge is gone", () => {
+    const reservation = iommu.reserveIova(4 * PAGE);
+    const across = iommu.map(memory, { iova: reservation.iova + 0x3000n, length: 2 * PAGE });
+    across.unmap();
+    expect(iommu.map(memory, { length: 4 * PAGE }).iova).toBe(0x8000n);
+  });
+
+  it("leaves the choice of the IOVA to the kernel when asked, where the mode can", () => {
+    expect(() => iommu.map(memory, { iova: "kernel" })).toThrow("in mode rules the kernel does not choose");
+    backend.choosesIova = true;
+    const region = iommu.map(memory, { iova: "kernel" });
+    expect(region.iova).toBe(0x7000_0000n);
+    expect(iommu.regionAt(0x7000_0fffn)).toBe(region);
+  });
+
+  it("takes new IOVA ranges from the kernel when a device has joined", () => {
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x1000n);
+    backend.ranges = [{ start: 0x10_0000n, last: 0x1f_ffffn }];
+    iommu.openDevice("0000:01:00.0");
+    expect(iommu.map(memory, { length: PAGE }).iova).toBe(0x10_0000n);
+  });
+
+  it("refuses areas outside the memory, and addresses that are not 64 bits", () => {
+    expect(() => iommu.map(memory, { offset: PAGE, length: 8 * PAGE })).toThrow("inside the memory's 32768 bytes");
+    expect(() => iommu.map(memory, { offset: -1, length: PAGE })).toThrow("inside the memory's");
+    expect(() => iommu.map(memory, { iova: -1n })).toThrow("0 to 2^64 - 1");
+    expect(() => iommu.map(memory, { iova: 1n << 64n })).toThrow("0 to 2^64 - 1");
+    expect(() => iommu.unmapRange(0n, 1n << 64n)).toThrow("0 to 2^64 - 1");
+  });
+
+  it("keeps memory from closing while it is mapped, naming the IOVA", () => {
+    const region = iommu.map(memory, { iova: 0xabc000n });
+    expect(() => {
+      memory.close();
+    }).toThrow("still mapped for DMA at IOVA 0xabc000");
+    region.unmap();
+    memory.close();
+    expect(() => iommu.map(memory)).toThrow("the memory is closed");
+  });
+
+  it("forgets what an unmap of a range took away", () => {
+    const regions = [0, 1, 2].map((index) => iommu.map(memory, { iova: BigInt(0x10000 * (index + 1)), length: PAGE }));
+    expect(iommu.unmapRange(0x10000n, 0x20000n)).toBe(8192n);
+    expect(regions.map(({ mapped }) => mapped)).toEqual([false, false, true]);
+    expect(iommu.regions).toEqual([regions[2]]);
+    expect(iommu.unmapAll()).toBe(4096n);
+    expect(iommu.regions).toEqual([]);
+  });
+
+  it("follows type1, which takes away whole mappings or nothing", () => {
+    const space = new Iommu(new RulesBackend("type1"));
+    const region = space.map(memory, { iova: 0x10000n, length: 4 * PAGE });
+    expect(space.unmapRange(0x11000n, 0x1000n)).toBe(0n);
+    expect(region.mapped).toBe(true);
+    expect(space.unmapRange(0x10000n, 0x1000n)).toBe(0x4000n);
+    expect(region.mapped).toBe(false);
+  });
+
+  it("keeps the books when the kernel refuses to cut a mapping", () => {
+    const region = iommu.map(memory, { iova: 0x10000n, length: 4 * PAGE });
+    expect(() => iommu.unmapRange(0x10000n, 0x1000n)).toThrow("EINVAL");
+    expect(region.mapped).toBe(true);
+    expect(iommu.regionAt(0x13fffn)).toBe(region);
+  });
+
+  it("unmaps after the use, also when that throws or takes its time", async () => {
+    expect(iommu.withMapping(memory, { length: PAGE }, (region) => region.length)).toBe(PAGE);
+    expect(() =>
+      iommu.withMapping(memory, {}, () => {
+        throw new Error("use failed");
+      }),
+    ).toThrow("use failed");
+    const later = iommu.withMapping(memory, {}, async (region) => {
+      await Promise.resolve();
+      return region.mapped;
+    });
+    expect(backend.maps.length).toBe(1);
+    expect(await later).toBe(true);
+    expect(backend.maps).toEqual([]);
+  });
+
+  it("closes with all its devices and regions, once", () => {
+    const device = iommu.openDevice("0000:01:00.0");
+    const region = iommu.map(memory);
+    iommu.close();
+    iommu.close();
+    expect([device.closed, region.mapped, backend.closed]).toEqual([true, false, true]);
+    expect(region.unmap()).toBe(0n);
+    memory.close();
+    expect(() => iommu.map(memory)).toThrow("Iommu rules is closed");
+    expect(() => iommu.openDevice("0000:01:00.0")).toThrow("Iommu rules is closed");
+    expect(() => iommu.iovaRanges()).toThrow("Iommu rules is closed");
+  });
+
+  it("keeps exact books over any sequence of maps, unmaps and range unmaps", () => {
+    const page = fc.nat(30);
+    const step = fc.oneof(
+      fc.record({
+        kind: fc.constant("map" as const),
+        page: fc.option(page, { nil: undefined }),
+        pages: fc.integer({ min: 1, max: 8 }),
+        offset: fc.nat(7),
+      }),
+      fc.record({ kind: fc.constant("unmap" as const), which: fc.nat(10) }),
+      fc.record({ kind: fc.constant("range" as const), page, pages: fc.integer({ min: 1, max: 10 }) }),
+      fc.record({ kind: fc.constant("all" as const) }),
+    );
+    fc.assert(
+      fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom<Cutting>("type1", "refused"), (steps, cutting) => {
+        const rules = new RulesBackend(cutting);
+        rules.ranges = [{ start: 0n, last: 0x3f_ffffn }];
+        const space = new Iommu(rules);
+        for (const action of steps) {
+          try {
+            if (action.kind === "map") {
+              const offset = Math.min(action.offset, 8 - action.pages) * PAGE;
+              const place = action.page === undefined ? {} : { iova: BigInt(action.page * PAGE) };
+              space.map(memory, { ...place, offset, length: action.pages * PAGE });
+            } else if (action.kind === "unmap") {
+              space.regions[action.which]?.unmap();
+            } else if (action.kind === "range") {
+              space.unmapRange(BigInt(action.page * PAGE), BigInt(action.pages * PAGE));
+            } else {
+              space.unmapAll();
+            }
+          } catch (error) {
+            // The books must have kept an automatic map from hitting another one.
+            if (action.kind === "map" && action.page === undefined) throw error;
+          }
+          const books = space.regions.map(({ iova, length }) => ({
+            iova,
+            length: BigInt(length),
+            access: "read-write",
+          }));
+          expect(books).toEqual(rules.maps);
+          for (let at = 0; at < 32; at++) {
+            const iova = BigInt(at * PAGE);
+            const expected = rules.maps.find((map) => map.iova <= iova && iova < map.iova + map.length)?.iova;
+            expect(space.regionAt(iova)?.iova).toBe(expected);
+          }
+          for (let at = 0; at < 8; at++) {
+            const address = memory.address + BigInt(at * PAGE);
+            const found = space.iovaOf(address);
+            const candidates = space.regions
+              .filter((region) => region.address <= address && address < region.address + BigInt(region.length))
+              .map((region) => region.iova + (address - region.address));
+            if (found === undefined) expect(candidates).toEqual([]);
+            else expect(candidates).toContain(found);
+          }
+        }
+        space.close();
+      }),
+    );
+  });
+});
