@@ -27,6 +27,7 @@ export async function runJest({ file, filter, plan, reports }: JestRun): Promise
     testEnvironmentOptions: { filter },
     reporters: [[require.resolve("@vfio-selftests/suites/reporter"), { plan, reports }]],
     transform: {},
+    moduleFileExtensions: ["js", "json", "node"],
     testTimeout: 30_000,
   };
   await runCLI(
