@@ -6,6 +6,7 @@ export { BUILT_IN_DRIVERS, chooseDrivers } from "./driver-choice";
 export { errorWithCode } from "./expect-code";
 export { DEFAULT_TIMEOUT_MS, eachMode, fixture, requireMode } from "./fixture";
 export { kernelTarget } from "./kernel-target";
+export { DEFAULT_IRQ_TEST, parseIrqTestOptions, type IrqTestOptions } from "./kvm-irq/irq-test-options";
 export { modelsTarget } from "./models-target";
 export { note, notChecked } from "./outcome/note";
 export { SkipError, skip, type SkipReason } from "./outcome/skip";

@@ -79,7 +79,7 @@ function suiteArguments(command: Command): string[] {
   });
 }
 
-const SUITE_OPTIONS = ["mode", "driver", "test", "run", "upstream", "full", "list", "reporter", "output"];
+const SUITE_OPTIONS = ["mode", "driver", "test", "run", "upstream", "full", "kvmIrq", "list", "reporter", "output"];
 
 function collect(value: string, previous: string[] | undefined): string[] {
   return [...(previous ?? []), ...value.split(",").filter((part) => part !== "")];

@@ -9,6 +9,7 @@ export interface RunOptions {
   readonly run?: readonly string[];
   readonly upstream?: boolean;
   readonly full?: boolean;
+  readonly kvmIrq?: string;
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;

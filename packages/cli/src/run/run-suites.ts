@@ -10,6 +10,7 @@ export async function runSuites(options: RunOptions): Promise<number> {
   if (options.output !== undefined) requireWritable(options.output);
   // The tests load the drivers themselves; here it shows early whether that works.
   if (options.driver !== undefined) (await import("@vfio-selftests/suites")).chooseDrivers(options.driver);
+  if (options.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(options.kvmIrq);
   const target = await chooseTarget(options);
   passToTests(target, options);
   if (options.list === true) return (await import("./list-tests.js")).listTests(target, filter);
@@ -73,10 +74,11 @@ function describeFilter({ test, run, upstream }: RunOptions): string {
 }
 
 /** The test file runs in this process and reads its target from the environment, as a vendor's jest project would. */
-function passToTests({ devices, modes }: RunTarget, { driver, full }: RunOptions): void {
+function passToTests({ devices, modes }: RunTarget, { driver, full, kvmIrq }: RunOptions): void {
   process.env[TARGET_VARIABLES.devices] = devices.join(" ");
   process.env[TARGET_VARIABLES.modes] = modes.join(" ");
   if (full === true) process.env[TARGET_VARIABLES.full] = "1";
+  if (kvmIrq !== undefined) process.env[TARGET_VARIABLES.kvmIrq] = kvmIrq;
   if (driver !== undefined) process.env[TARGET_VARIABLES.drivers] = driver.join(" ");
 }
 
