@@ -1,5 +1,7 @@
 import type { Suite, SuiteTarget } from "./suite-target";
 import { addressSpaceSuite } from "./suites/address-space";
+import { deviceGroupsSuite } from "./suites/device-groups";
+import { dmaLoadSuite } from "./suites/dma-load";
 import { dmaMappingSuite } from "./suites/dma-mapping";
 import { dmaMappingMmioSuite } from "./suites/dma-mapping-mmio";
 import { driverContractSuite } from "./suites/driver-contract";
@@ -33,6 +35,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: addressSpaceSuite, kernelOnly: true },
+  { suite: deviceGroupsSuite, kernelOnly: true },
+  { suite: dmaLoadSuite, kernelOnly: true },
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },

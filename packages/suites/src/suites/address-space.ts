@@ -1,6 +1,7 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, linkName, listDirectory, systemPaths } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { errorWithCode } from "../expect-code";
 import { eachMode, fixture } from "../fixture";
+import { devicesOfOneGroup } from "../group-members";
 import { skip } from "../outcome/skip";
 import { defaultMode, type SuiteTarget } from "../suite-target";
 
@@ -220,7 +221,7 @@ function severalDevicesSuite(target: SuiteTarget): void {
       });
 
       it("devices_of_one_group", () => {
-        const addresses = sameGroup(target.devices);
+        const addresses = devicesOfOneGroup(target.devices);
         using iommu = new Iommu(mode.open());
         const devices = addresses.map((address) => PciDevice.open(iommu, address));
         using memory = DmaMemory.allocate(PAGE);
@@ -235,20 +236,5 @@ function severalDevicesSuite(target: SuiteTarget): void {
         expect(region.unmap()).toBe(BigInt(PAGE));
       });
     });
-  });
-}
-
-/** Devices of the run that share an IOMMU group. */
-function sameGroup(devices: readonly string[]): string[] {
-  for (const address of devices) {
-    const members = listDirectory(systemPaths.pciDevice(address, "iommu_group", "devices"));
-    const used = members.filter((member) => devices.includes(member));
-    if (used.length > 1) return used;
-  }
-  const groups = devices.map((address) => linkName(systemPaths.pciDevice(address, "iommu_group")) ?? "none");
-  skip({
-    reason: `no two devices of the run share an IOMMU group (groups: ${groups.join(", ") || "none"})`,
-    remedy:
-      "name two devices of one group, for example two edu devices behind a PCI bridge (lab run --device edu-group)",
   });
 }

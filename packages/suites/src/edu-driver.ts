@@ -1,0 +1,74 @@
+import { pollUntil, type Driver, type DriverInstance, type PciDevice } from "@vfio-selftests/core";
+
+/** QEMU's edu device (docs/specs/edu.rst): one DMA channel between memory and a buffer of its own. */
+const EDU = { vendor: 0x1234, device: 0x11e8 } as const;
+const DMA_SOURCE = 0x80;
+const DMA_DESTINATION = 0x88;
+const DMA_COUNT = 0x90;
+const DMA_COMMAND = 0x98;
+const COMMAND_START = 1 << 0;
+/** From the buffer to memory. */
+const COMMAND_TO_MEMORY = 1 << 1;
+/** The buffer, in the addresses of the DMA engine. */
+const BUFFER = 0x40000n;
+const BUFFER_SIZE = 4096;
+const STEP_TIMEOUT_MS = 5000;
+
+/** edu reaches this many address bits by DMA (its property dma_mask). */
+export const EDU_IOVA_LIMIT = 2n ** 28n;
+
+/**
+ * Copies through edu's buffer, 0.1 s each way (the device's own delay). It is no driver for everybody, because the device
+ * only reaches IOVAs below {@link EDU_IOVA_LIMIT}; a fault leaves no trace in its registers.
+ */
+export const eduDriver: Driver = {
+  name: "edu",
+  ids: [EDU],
+  regionSize: 1,
+  create: (device) => new EduCopies(device),
+};
+
+class EduCopies implements DriverInstance {
+  readonly limits = { maxMemcpySize: BUFFER_SIZE, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 };
+  #second: { readonly destination: bigint; readonly size: number } | undefined;
+
+  constructor(private readonly device: PciDevice) {
+    device.config.busMaster = true;
+  }
+
+  memcpyStart(source: bigint, destination: bigint, size: number): void {
+    this.#second = { destination, size };
+    this.#transfer(source, BUFFER, size, COMMAND_START);
+  }
+
+  memcpyWait({ timeoutMs = STEP_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
+    const second = this.#second;
+    this.#second = undefined;
+    this.#idle(timeoutMs);
+    if (second === undefined) return;
+    this.#transfer(BUFFER, second.destination, second.size, COMMAND_START | COMMAND_TO_MEMORY);
+    this.#idle(timeoutMs);
+  }
+
+  remove(): void {
+    this.#idle();
+    this.device.config.busMaster = false;
+  }
+
+  #transfer(source: bigint, destination: bigint, size: number, command: number): void {
+    const registers = this.device.bar(0);
+    registers.write64(DMA_SOURCE, source);
+    registers.write64(DMA_DESTINATION, destination);
+    registers.write64(DMA_COUNT, BigInt(size));
+    registers.write64(DMA_COMMAND, BigInt(command));
+  }
+
+  #idle(timeoutMs = STEP_TIMEOUT_MS): void {
+    const registers = this.device.bar(0);
+    pollUntil(() => (registers.read64(DMA_COMMAND) & BigInt(COMMAND_START)) === 0n, {
+      timeoutMs,
+      what: "the DMA to end",
+      subject: this.device.address,
+    });
+  }
+}
