@@ -1,17 +1,15 @@
-import { join } from "node:path";
-import { DmaMemory, Iommu, VfioError } from "@vfio-selftests/core";
+import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
 import { VfioUserMode } from "./client/vfio-user-mode";
-import { ModelWorker } from "./server/model-worker";
+import { VfioUserBackend } from "./client/vfio-user-backend";
+import type { ModelWorker } from "./server/model-worker";
+import { startScratchModel } from "./testing/model-thread";
 import { Scratch, SCRATCH_IDS } from "./testing/scratch-model";
 
 const workers: ModelWorker[] = [];
 
 function startModel(): ModelWorker {
-  const worker = new ModelWorker({
-    module: join(__dirname, "testing/scratch-model.ts"),
-    execArgv: ["-r", join(__dirname, "testing/register-typescript.cjs")],
-  });
+  const worker = startScratchModel();
   workers.push(worker);
   return worker;
 }
@@ -65,6 +63,25 @@ test("a device in a worker: info, registers, config space", () => {
   write32(device, 8, 0xdeadbeef);
   expect(read32(device, 8)).toBe(0xdeadbeef);
   expect(() => device.readRegion(0, 4095, new Uint8Array(2))).toThrow(VfioError);
+});
+
+test("a program in its event loop has anonymous memory served by the pump", async () => {
+  const worker = startModel();
+  using memory = DmaMemory.allocate(8192);
+  const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }) });
+  using iommu = new Iommu(backend);
+  const region = iommu.map(memory);
+  using device = backend.openDevice("model:scratch");
+  using event = new Eventfd();
+  device.setIrqs({ index: 2, action: "trigger", start: 0, count: 1, data: { eventfds: [event.fd] } });
+  using _pump = device.pumpMemory();
+  new Uint8Array(memory.buffer).fill(0x77, 0, 4096);
+  write64(device, Scratch.source, region.iova);
+  write64(device, Scratch.destination, region.iova + 4096n);
+  write64(device, Scratch.size, 4096n);
+  write32(device, Scratch.command, 2);
+  expect(await event.wait()).toBe(1n);
+  expect(new Uint8Array(memory.buffer)[8191]).toBe(0x77);
 });
 
 test.each(["memfd", "anonymous"] as const)("copies through %s memory", (backing) => {

@@ -48,6 +48,8 @@ export class ServerConnection {
   /** Ids of requests given up; their replies may still come. */
   readonly #givenUp = new Set<number>();
   #broken: string | undefined;
+  /** Told when a request of the server's has arrived along with a reply: the socket alone does not show it any more. */
+  onRequestWaiting: (() => void) | undefined;
 
   /** Takes over `fd`, also when it throws. Negotiates version and capabilities. */
   constructor(fd: number, address: string, memory: ClientMemory, options: ConnectionOptions) {
@@ -182,6 +184,7 @@ export class ServerConnection {
   #accept(command: Shapes, subject: string, received: number[] | undefined): number {
     const { input } = this.#socket;
     const fds = this.#socket.takeFds();
+    if (this.#socket.buffered) this.onRequestWaiting?.();
     const length = input.size - HEADER_SIZE;
     const good = (input.flags & structs.FLAG_ERROR) === 0 && input.command === command.number;
     const wrong =

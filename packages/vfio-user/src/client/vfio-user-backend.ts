@@ -15,7 +15,7 @@ import type { ClientMapping } from "./client-memory";
 import { ServerConnection } from "./server-connection";
 import { VfioUserDevice } from "./vfio-user-device";
 
-const { EFAULT, EINVAL } = constants.errno;
+const { EAGAIN, EFAULT, EINVAL } = constants.errno;
 
 /** A connection to a model in this process. */
 export interface ModelConnection {
@@ -162,7 +162,10 @@ export class VfioUserBackend implements IommuBackend {
       if (fd >= 0) return { fd };
       throw systemError(fd, "connect", {
         subject: path,
-        remedy: "start the server: vfio-selftests model serve NAME --socket PATH",
+        remedy:
+          fd === -EAGAIN
+            ? "a server serves one client at a time: close the others"
+            : "start the server: vfio-selftests model serve NAME --socket PATH",
       });
     }
     const { connectModel } = this.#options;

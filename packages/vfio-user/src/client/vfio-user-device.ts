@@ -1,5 +1,4 @@
 import { native } from "@vfio-selftests/native";
-import type { NativePoller } from "@vfio-selftests/native";
 import {
   argumentError,
   closedError,
@@ -20,13 +19,9 @@ import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
 import { irqMessages } from "./irq-messages";
+import { MemoryPump } from "./memory-pump";
 import { decodeRegionInfo } from "./region-info";
 import type { ServerConnection } from "./server-connection";
-
-/** poll(2). */
-const POLLIN = 1;
-/** How long one wait for the server's requests lasts; then the next one begins. */
-const PUMP_WAIT_MS = 60_000;
 
 /** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
 const REGION_INFO_ROOM = 512;
@@ -57,7 +52,7 @@ export class VfioUserDevice implements VfioDevice {
   readonly #regions = new Map<number, Region>();
   readonly #irqs = new Map<number, IrqInfo>();
   readonly #mappings = new Set<IoMapping>();
-  #pump: NativePoller | undefined;
+  #pump: MemoryPump | undefined;
   #closed = false;
 
   /** Takes over the connection, also when it throws. `onClose` is told once. */
@@ -275,13 +270,7 @@ export class VfioUserDevice implements VfioDevice {
    */
   pumpMemory(): Disposable {
     this.#requireOpen("pumpMemory");
-    const existing = this.#pump;
-    if (existing === undefined) {
-      const poller = native.createPoller(this.#connection.fd);
-      if (typeof poller === "number") throw systemError(poller, "poll", { subject: this.address });
-      this.#pump = poller;
-      this.#pumpOnce(poller);
-    }
+    this.#pump ??= new MemoryPump(this.#connection, this.address);
     return { [Symbol.dispose]: () => this.#stopPump() };
   }
 
@@ -366,21 +355,6 @@ export class VfioUserDevice implements VfioDevice {
       request.bytes.set(entry.bytes, write_multi.size + i * write_one.size);
     }
     this.#connection.post("REGION_WRITE_MULTI", write_multi.size + writes.length * write_one.size);
-  }
-
-  #pumpOnce(poller: NativePoller): void {
-    const started = poller.start(POLLIN, PUMP_WAIT_MS, false, (result) => {
-      if (this.#pump !== poller || this.#closed) return;
-      try {
-        if (result > 0) this.#connection.serveMemory();
-      } catch {
-        // The server has gone: the next request says so to somebody who can do something about it.
-        this.#stopPump();
-        return;
-      }
-      this.#pumpOnce(poller);
-    });
-    if (started < 0) this.#stopPump();
   }
 
   #stopPump(): void {

@@ -109,7 +109,7 @@ export interface DmaFault {
   readonly iova: bigint;
   /**
    * `unmapped`: nothing is mapped there; `protection`: mapped, but not for this access; `aborted`: the device was reset or
-   * the client vanished during the access; `failed`: the client answered with an error.
+   * the client vanished during the access; `failed`: the client answered with an error, or not within 5 seconds.
    */
   readonly reason: "unmapped" | "protection" | "aborted" | "failed";
   readonly access: "read" | "write";

@@ -150,6 +150,14 @@ describe("memory shared by descriptor", () => {
   });
 });
 
+test("65,535 maps fit, and no more", () => {
+  const { maps } = client.device;
+  for (let i = 0; i < 65_535; i += 1) expect(maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined)).toBe(0);
+  expect(maps.map(2n ** 40n, 4096n, 3, 0n, undefined)).toBe(constants.errno.ENOSPC);
+  expect(maps.unmap(0n, 2n ** 40n)).toBe(0);
+  expect(maps.size).toBe(0);
+});
+
 test("DMA outside of step is a defect of the model", () => {
   expect(() => client.device.dma.read(0n, new Uint8Array(1))).toThrow(/step/);
   expect(() => client.device.dma.view(0n, 1, "read")).toThrow(/step/);

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { native } from "@vfio-selftests/native";
 import { Commands } from "../protocol/commands";
 import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "../protocol/limits";
@@ -152,5 +152,6 @@ test(`${MESSAGES} generated messages: errors or a closed connection, nothing wor
   expect(sessions).toBeGreaterThan(100);
   expect(device.maps.size).toBe(0);
   expect(openFds()).toBe(before);
+  expect(readFileSync("/proc/self/maps", "utf8")).not.toContain("memfd:");
   for (const fd of new Set(pool)) native.close(fd);
 }, 120_000);

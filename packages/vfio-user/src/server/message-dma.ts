@@ -6,7 +6,7 @@ import * as structs from "../protocol/structs";
 import type { SessionSocket } from "./client-session";
 import type { MemoryPeer } from "./dma-space";
 
-const { EIO } = constants.errno;
+const { EIO, ETIMEDOUT } = constants.errno;
 
 /**
  * Data bytes of one DMA message. A client may be sending to us at the same time: as long as ours fits into the socket's
@@ -14,15 +14,15 @@ const { EIO } = constants.errno;
  */
 const CHUNK = 64 * 1024;
 
-/** How long a client may take to answer, in milliseconds. */
+/** How long a client may take to answer, in milliseconds; then the access has failed, as by a completion time-out on PCIe. */
 const ANSWER_TIMEOUT_MS = 5_000;
 /** How long one wait lasts until it is looked whether the server has been stopped. */
-const SLICE_MS = 100;
+const SLICE_MS = 20;
 const SPIN_MICROSECONDS = 50;
 
 /** Faults reported and not answered yet: more are not sent, since the client is not reading. */
 const MAX_REPORTS = 16;
-/** A client that resets the device again and again without answering a read is not waited for for ever. */
+/** A client that never answers is not borne with for ever. */
 const MAX_UNAWAITED = 1000;
 
 /** What a message of the session's is needed for. */
@@ -129,9 +129,10 @@ export class MessageDma implements MemoryPeer {
    * A read of 2^32 bytes: who has a count of 64 bits refuses it, who has one of 32 bits sees 0 and agrees.
    * (QEMU 10 and 11 have 32, against their own specification.)
    */
-  #askLayout(): 0 | "aborted" {
+  #askLayout(): number | "aborted" {
     const result = this.#read(0n, 0x1_0000_0000n, undefined);
     if (result === "aborted") return result;
+    if (result === ETIMEDOUT) return result;
     this.#qemuLayout = result === 0;
     return 0;
   }
@@ -182,12 +183,11 @@ export class MessageDma implements MemoryPeer {
       if (outcome !== undefined) return outcome;
       const reset = this.#host.resets() !== resets;
       const late = performance.now() > deadline;
-      if (late) this.#host.end();
       if (reset || late || this.#host.ended()) {
         this.#awaited = undefined;
         this.#unawaited.push(id);
         if (this.#unawaited.length > MAX_UNAWAITED) this.#host.end();
-        return "aborted";
+        return late && !reset && !this.#host.ended() ? ETIMEDOUT : "aborted";
       }
     }
   }
