@@ -2,6 +2,7 @@
  * What the one who starts jest on the suites needs, and no suite: `@vfio-selftests/suites/runner`. Loading every suite in
  * the starting process, too, costs seconds under emulation.
  */
+export { restoreLeftovers, type RestoredValue } from "./machine-state/restore-leftovers";
 export { board } from "./outcome/board";
 export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
 export { testPredicate, type TestFilter } from "./outcome/test-filter";

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { VfioError, listDirectory } from "@vfio-selftests/core";
+import { VfioError, listDirectory, systemPaths } from "@vfio-selftests/core";
 
 /** What a device was before `bind`, and becomes again by `unbind`. */
 export interface SavedBinding {
@@ -14,7 +14,7 @@ export interface SavedBinding {
 
 /** Where the states of bound devices are kept, so that another process, also after a crash, can put them back. */
 export class SavedBindings {
-  constructor(readonly directory: string = defaultDirectory()) {}
+  constructor(readonly directory: string = systemPaths.runtime("devices")) {}
 
   get(address: string): SavedBinding | undefined {
     const file = this.#file(address);
@@ -67,11 +67,4 @@ export class SavedBindings {
   #file(address: string): string {
     return join(this.directory, `${address}.json`);
   }
-}
-
-/** `/run` is emptied at boot, as the bindings are. */
-function defaultDirectory(): string {
-  const runtime = process.env["XDG_RUNTIME_DIR"];
-  const root = process.getuid?.() === 0;
-  return join(root || runtime === undefined ? "/run" : runtime, "vfio-selftests", "devices");
 }

@@ -22,6 +22,15 @@ export class SystemPaths {
     return join(this.root, "proc", ...parts);
   }
 
+  /**
+   * A file of this toolkit's own that lasts until the machine boots again, as most of what it tells about does: below
+   * `/run`, or below the user's own runtime directory.
+   */
+  runtime(...parts: string[]): string {
+    const user = this.root === "/" && process.getuid?.() !== 0 ? process.env["XDG_RUNTIME_DIR"] : undefined;
+    return join(user ?? join(this.root, "run"), "vfio-selftests", ...parts);
+  }
+
   /** Directory of a PCI device, by its full address. */
   pciDevice(address: string, ...parts: string[]): string {
     return this.sys("bus", "pci", "devices", address, ...parts);

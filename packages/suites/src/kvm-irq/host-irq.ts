@@ -1,7 +1,5 @@
-import { existsSync } from "node:fs";
-import { join } from "node:path";
 import { VfioError, readAttribute, systemPaths, type InterruptKind, type SystemPaths } from "@vfio-selftests/core";
-import { GuardedValue } from "../state-guard";
+import { GuardedValue } from "../machine-state/guarded-value";
 
 /** Number of the host's interrupt for a vector of a VFIO device; the kernel names it `vfio-msix[0](0000:01:00.0)`. */
 export function findHostIrq(
@@ -39,28 +37,17 @@ export function parseCpuList(list: string): number[] {
 
 /** Which CPU takes a host interrupt. Goes back to what it was, with the interrupt itself if that ends before. */
 export class HostIrqAffinity implements Disposable {
-  readonly #directory: string;
   readonly #value: GuardedValue;
 
   constructor(irq: number, paths: SystemPaths = systemPaths) {
-    this.#directory = paths.proc("irq", String(irq));
-    this.#value = new GuardedValue(join(this.#directory, "smp_affinity_list"));
+    this.#value = new GuardedValue(paths.proc("irq", String(irq), "smp_affinity_list"), paths);
   }
 
   moveTo(cpu: number): void {
     this.#value.set(cpu);
   }
 
-  /** CPUs it may go to, as the kernel lists them. */
-  get current(): string | undefined {
-    return readAttribute(this.#value.path);
-  }
-
   [Symbol.dispose](): void {
     this.#value[Symbol.dispose]();
-  }
-
-  get exists(): boolean {
-    return existsSync(this.#directory);
   }
 }

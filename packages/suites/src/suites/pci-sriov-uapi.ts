@@ -13,7 +13,7 @@ import {
 import { errorWithCode } from "../expect-code";
 import { eachMode, fixture, requireMode } from "../fixture";
 import { skip } from "../outcome/skip";
-import { GuardedValue } from "../state-guard";
+import { GuardedValue } from "../machine-state/guarded-value";
 import { defaultMode, type SuiteTarget } from "../suite-target";
 
 const PF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";

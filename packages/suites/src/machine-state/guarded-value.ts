@@ -1,0 +1,29 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { MachineChanges } from "./machine-changes";
+
+/**
+ * A value in a file of the machine (`sriov_numvfs`, `nr_hugepages`, `smp_affinity_list`, a module's parameter) that goes
+ * back to what it was: at disposal, and also when the process is killed before.
+ */
+export class GuardedValue implements Disposable {
+  readonly path: string;
+  /** What it was and will be again. */
+  readonly original: string;
+  readonly #restore: () => void;
+
+  /** Reads the value; nothing changes yet. `paths` says where the journal is. */
+  constructor(path: string, paths: SystemPaths = systemPaths) {
+    this.path = path;
+    this.original = readFileSync(path, "utf8").trim();
+    this.#restore = MachineChanges.on(paths).record([{ path, value: this.original }]);
+  }
+
+  set(value: string | number): void {
+    writeFileSync(this.path, String(value));
+  }
+
+  [Symbol.dispose](): void {
+    this.#restore();
+  }
+}

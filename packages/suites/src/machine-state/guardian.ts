@@ -1,0 +1,58 @@
+import { spawn, type ChildProcess } from "node:child_process";
+import { VfioError } from "@vfio-selftests/core";
+
+/**
+ * Waits for the end of its input, which is the end of the guarded process, however that went; then takes the steps in the
+ * journal ($1) and deletes it. What fails is tried again for five seconds, because the kernel may still be closing the
+ * process's devices; after that the journal stays for `restoreLeftovers`. No journal: nothing is left to be done.
+ * It is a shell because that needs nothing of us: no build, no module, little memory.
+ */
+const SCRIPT = `
+trap "" INT TERM HUP QUIT
+cat >/dev/null
+[ -e "$1" ] || exit 0
+{
+  failed=
+  while IFS="|" read -r path unless value; do
+    if [ ! -e "$path" ]; then continue; fi
+    if [ -n "$unless" ] && [ -e "$unless" ]; then continue; fi
+    tries=0
+    until printf "%s\\n" "$value" >"$path"; do
+      tries=$((tries + 1))
+      if [ $tries -ge 50 ]; then failed=yes; break; fi
+      sleep 0.1
+    done
+  done
+  [ -n "$failed" ] || rm -f "$1"
+} <"$1"
+`;
+
+/** A process that outlives this one and then puts back what the journal says. */
+export class Guardian {
+  readonly #process: ChildProcess;
+
+  constructor(journal: string) {
+    // In a session of its own, so that Ctrl-C and the end of a terminal do not reach it.
+    this.#process = spawn("sh", ["-c", SCRIPT, "vfio-selftests-guardian", journal], {
+      cwd: "/",
+      detached: true,
+      stdio: ["pipe", "ignore", "ignore"],
+    });
+    // Without a process id it did not start; the error's event would otherwise end this process.
+    this.#process.on("error", () => undefined);
+    this.#process.stdin?.on("error", () => undefined);
+    this.#process.unref();
+    if (this.#process.pid === undefined) {
+      throw new VfioError("cannot start the shell that would put the machine's state back after a crash", {
+        code: "ENOENT",
+        operation: "record a change",
+        remedy: "have a POSIX shell named sh in PATH",
+      });
+    }
+  }
+
+  /** Ends it; the journal must be gone. */
+  dismiss(): void {
+    this.#process.stdin?.end();
+  }
+}

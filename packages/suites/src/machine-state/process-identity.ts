@@ -1,0 +1,10 @@
+import { readAttribute, systemPaths } from "@vfio-selftests/core";
+
+/** A name that no later process has, even one with the same id: `4711-1234567`, id and start time in clock ticks. */
+export function processIdentity(pid: number): string | undefined {
+  const stat = readAttribute(systemPaths.proc(String(pid), "stat"));
+  // The command's name, in parentheses, may hold anything. Start time is field 22 (proc_pid_stat(5)), state is field 3.
+  const [state, ...fields] = stat?.slice(stat.lastIndexOf(")") + 2).split(" ") ?? [];
+  if (state === undefined || state === "Z" || state === "X") return undefined;
+  return `${pid}-${fields[18] ?? ""}`;
+}

@@ -1,0 +1,58 @@
+import { readFileSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { listDirectory, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { JOURNALS } from "./machine-changes";
+import { processIdentity } from "./process-identity";
+import { applyUndo, parseUndoLine } from "./undo-write";
+
+/** A step that was taken late: the process that made the change died, and its guardian, too. */
+export interface RestoredValue {
+  readonly path: string;
+  readonly value: string;
+  /** Why it could not be put back; the journal then stays. */
+  readonly error?: string;
+}
+
+/** Puts back what processes that are gone have left changed. Those that live are not touched. */
+export function restoreLeftovers(paths: SystemPaths = systemPaths): RestoredValue[] {
+  const directory = paths.runtime(JOURNALS);
+  return listDirectory(directory)
+    .filter((name) => /^\d+-\d*-[0-9a-f]+$/.test(name) && !isAlive(name))
+    .flatMap((name) => restore(join(directory, name)));
+}
+
+function isAlive(journal: string): boolean {
+  const identity = processIdentity(Number.parseInt(journal, 10));
+  return identity !== undefined && journal.startsWith(`${identity}-`);
+}
+
+function restore(journal: string): RestoredValue[] {
+  const restored = readJournal(journal)
+    .split("\n")
+    .filter((line) => line !== "")
+    .map(takeStep);
+  if (restored.every(({ error }) => error === undefined)) rmSync(journal, { force: true });
+  return restored;
+}
+
+/** Empty when the guardian has just done its work. */
+function readJournal(journal: string): string {
+  try {
+    return readFileSync(journal, "utf8");
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === "ENOENT") return "";
+    throw error;
+  }
+}
+
+function takeStep(line: string): RestoredValue {
+  const step = parseUndoLine(line);
+  if (step === undefined) return { path: line, value: "", error: "the journal's line is damaged" };
+  const { path, value } = step;
+  try {
+    applyUndo(step);
+    return { path, value };
+  } catch (error) {
+    return { path, value, error: (error as Error).message };
+  }
+}
