@@ -5,6 +5,7 @@ import { addBindCommands } from "./commands/bind";
 import { addLabCommand } from "./commands/lab";
 import { addListCommand } from "./commands/list";
 import { addModelCommand } from "./commands/model";
+import { addRestoreCommand } from "./commands/restore";
 import { addRunCommand } from "./commands/run";
 import { addUpstreamCommand } from "./commands/upstream";
 import { ExitCode } from "./exit-codes";
@@ -39,6 +40,7 @@ function createProgram(act: Action): Command {
   addRunCommand(program, act);
   addListCommand(program, act);
   addBindCommands(program, act);
+  addRestoreCommand(program, act);
   addLabCommand(program, act);
   addUpstreamCommand(program, act);
   addModelCommand(program, act);

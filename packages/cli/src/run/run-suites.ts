@@ -1,6 +1,13 @@
 import { closeSync, openSync } from "node:fs";
 import { VfioError, argumentError } from "@vfio-selftests/core";
-import { TARGET_VARIABLES, exitCodeOf, totalsLine, totalsOf, type TestFilter } from "@vfio-selftests/suites/runner";
+import {
+  TARGET_VARIABLES,
+  exitCodeOf,
+  restoreLeftovers,
+  totalsLine,
+  totalsOf,
+  type TestFilter,
+} from "@vfio-selftests/suites/runner";
 import type { RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
 
@@ -11,6 +18,7 @@ export async function runSuites(options: RunOptions): Promise<number> {
   // The tests load the drivers themselves; here it shows early whether that works.
   if (options.driver !== undefined) (await import("@vfio-selftests/suites")).chooseDrivers(options.driver);
   if (options.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(options.kvmIrq);
+  if (options.list !== true) restoreFirst();
   const target = await chooseTarget(options);
   passToTests(target, options);
   if (options.list === true) return (await import("./list-tests.js")).listTests(target, filter);
@@ -35,6 +43,13 @@ export async function runSuites(options: RunOptions): Promise<number> {
     process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
   }
   return exitCodeOf(run);
+}
+
+/** A run before this one may have been killed together with its guardian. What fails now is for `restore` to tell. */
+function restoreFirst(): void {
+  for (const { path, value, error } of restoreLeftovers()) {
+    if (error === undefined) process.stderr.write(`put back after a run that crashed: ${path} is ${value}\n`);
+  }
 }
 
 function chooseFilter({ test, run, upstream }: RunOptions): TestFilter {
