@@ -29,9 +29,10 @@ function readExamples(): Map<string, string> {
   return examples;
 }
 
-/** In a function, so that an example may await; its imports stay outside. */
+/** In a function, so that an example may await; its imports stay outside. One that exports is a module already. */
 function asModule(code: string): string {
-  const imports = /^import [^;]*;$/gm;
+  if (/^export /m.test(code)) return code;
+  const imports = /^import [^;]*;.*$/gm;
   const found = code.match(imports) ?? [];
   return `${found.join("\n")}\nexport async function example(): Promise<void> {\n${code.replace(imports, "")}\n}\n`;
 }

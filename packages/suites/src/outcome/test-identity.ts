@@ -15,6 +15,7 @@ const ADDRESS = /^(?:[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|vfio-user:.+|mo
 export interface TestIdentity {
   /** `fixture.variant.test`, or `fixture.test` where the fixture has no variants. */
   readonly id: string;
+  /** Empty for a test outside any describe. */
   readonly fixture: string;
   readonly variant: string | undefined;
   readonly test: string;
@@ -31,7 +32,7 @@ export function identify(titles: readonly string[]): TestIdentity {
   const [first = "", ...rest] = titles;
   const device = ADDRESS.test(first) ? first : undefined;
   const names = device === undefined ? titles : rest;
-  const fixture = names[0] ?? "";
+  const fixture = names.length > 1 ? (names[0] ?? "") : "";
   const variant = names.length > 2 ? names.slice(1, -1).join(".") : undefined;
   const mode = MODE_NAMES.find((name) => variant === name || variant?.startsWith(`${name}_`));
   const flavour = mode === undefined ? variant : variant?.slice(mode.length + 1);

@@ -4,6 +4,7 @@ import type { RunPlan } from "./report-format";
 
 const CELLS = { passed: "ok", failed: "FAIL", skipped: "skip" } as const;
 const NOT_RUN = "-";
+const NO_DEVICE = "";
 const GAP = "  ";
 
 /** The summary by mode, and per device a table test × mode. The modes' numbers are the tables' columns. */
@@ -26,12 +27,12 @@ export function resultTables(tests: readonly TestOutcome[], plan: RunPlan): stri
 function deviceTable(device: string, tests: readonly TestOutcome[], modes: readonly string[], plan: RunPlan): string[] {
   const rows = new Map<string, string[]>();
   for (const test of tests) {
-    const name = [test.fixture, test.flavour, test.test].filter((part) => part !== undefined).join(".");
+    const name = [test.fixture, test.flavour, test.test].filter((part) => part !== undefined && part !== "").join(".");
     const cells = rows.get(name) ?? modes.map(() => NOT_RUN);
     cells[modes.indexOf(modeOf(test, plan))] = CELLS[test.status];
     rows.set(name, cells);
   }
-  const title = `Device ${device}`;
+  const title = device === NO_DEVICE ? "Tests" : `Device ${device}`;
   const width = Math.max(title.length, ...[...rows.keys()].map((name) => GAP.length + name.length));
   const line = (name: string, cells: readonly string[]) =>
     `${name.padEnd(width)}${cells.map((cell) => GAP + cell.padEnd(CELLS.failed.length)).join("")}`.trimEnd();
@@ -49,7 +50,7 @@ function modeOf(test: TestOutcome, plan: RunPlan): string {
 }
 
 function deviceOf(test: TestOutcome, plan: RunPlan): string {
-  return test.device ?? plan.device ?? "none";
+  return test.device ?? plan.device ?? NO_DEVICE;
 }
 
 function distinct(values: readonly string[]): string[] {

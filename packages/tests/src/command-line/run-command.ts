@@ -11,11 +11,16 @@ export interface CommandResult {
 }
 
 /** Runs `vfio-selftests` as a user does: a process of its own, without this run's devices. */
-export function runCommand(args: readonly string[], environment: Readonly<Record<string, string>> = {}): CommandResult {
+export function runCommand(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  user: { readonly uid?: number; readonly gid?: number } = {},
+): CommandResult {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VFIO_SELFTESTS_"));
   const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
     encoding: "utf8",
     timeout: TIMEOUT_MS,
+    ...user,
     env: { ...Object.fromEntries(inherited), ...environment },
   });
   return { code: status, out: stdout, err: stderr };
