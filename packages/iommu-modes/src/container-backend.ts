@@ -100,7 +100,7 @@ export class ContainerBackend implements IommuBackend {
       if (this.#groups.count === 0) this.#hasIommu = false;
       throw error;
     }
-    return new KernelDevice(device, fd, this.#kernel, { afterClose: () => this.#groups.release(group) });
+    return new KernelDevice(device, fd, this.#kernel, { groupFd, afterClose: () => this.#groups.release(group) });
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {

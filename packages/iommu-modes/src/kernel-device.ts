@@ -33,6 +33,7 @@ import { readRegionInfo } from "./region-info";
 
 /** What a mode adds to a device it opened. */
 export interface KernelDeviceOptions {
+  readonly groupFd?: number;
   readonly iommufdDeviceId?: number;
   /** Called before the device's file is closed: detaches from the address space. */
   readonly beforeClose?: () => void;
@@ -45,6 +46,7 @@ const MAX_DMA_PAGE = 2 ** 30;
 /** A device that the kernel's VFIO drives: every operation is an ioctl, a read, a write or an mmap on one file. */
 export class KernelDevice implements VfioDevice {
   readonly info: DeviceInfo;
+  readonly groupFd?: number;
   readonly iommufdDeviceId?: number;
   readonly #kernel: KernelEnvironment;
   readonly #options: KernelDeviceOptions;
@@ -62,6 +64,7 @@ export class KernelDevice implements VfioDevice {
   ) {
     this.#kernel = kernel;
     this.#options = options;
+    if (options.groupFd !== undefined) this.groupFd = options.groupFd;
     if (options.iommufdDeviceId !== undefined) this.iommufdDeviceId = options.iommufdDeviceId;
     try {
       this.info = this.#readInfo();

@@ -67,6 +67,8 @@ export interface VfioDevice extends Disposable {
   readonly info: DeviceInfo;
   /** The kernel's file; undefined for a vfio-user device. */
   readonly fd?: number;
+  /** The file of the device's IOMMU group, which proves ownership in a hot reset; only in modes on containers. */
+  readonly groupFd?: number;
   /** iommufd's device id (BIND_IOMMUFD's out_devid); only in mode `iommufd`. */
   readonly iommufdDeviceId?: number;
   readonly closed: boolean;

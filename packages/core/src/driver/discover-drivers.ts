@@ -39,11 +39,14 @@ export function loadDriver(nameOrPath: string, projectDirectory: string): Regist
   try {
     file = requireFromProject.resolve(origin);
   } catch (error) {
-    throw new VfioError(`driver ${origin} was not found from ${projectDirectory}`, {
+    const [reason] = error instanceof Error ? error.message.split("\n") : [String(error)];
+    throw new VfioError(`driver ${origin} was not found from ${projectDirectory}: ${reason}`, {
       code: "ERR_DRIVER_NOT_FOUND",
       operation: "load driver",
       subject: origin,
-      remedy: isPath ? "check the path" : `install it: npm install --save-dev ${nameOrPath} (a path begins with ./)`,
+      remedy: isPath
+        ? "check the path; a package must be built"
+        : `install it (npm install --save-dev ${nameOrPath}) and build it where it is a workspace package; a path begins with ./`,
       cause: error,
     });
   }

@@ -7,6 +7,11 @@ import { vfio_pci_dependent_device, vfio_pci_hot_reset, vfio_pci_hot_reset_info 
 
 const ENOSPC = -28;
 
+const REMEDIES: ReadonlyMap<number, string> = new Map([
+  [-19, "use a device behind a root port or bridge: the root bus cannot be reset"], // ENODEV
+  [-25, "see the kernel log: the bus was reset, but a link or device did not come back in time"], // ENOTTY
+]);
+
 /** One device that a hot reset of the slot or bus would reset too. */
 export interface HotResetDevice {
   readonly address: string;
@@ -51,10 +56,10 @@ export function hotResetInfo(device: VfioDevice): HotResetInfo {
 }
 
 /**
- * Resets the device's slot or bus. Group modes prove ownership by the descriptors of all affected groups; mode
- * `iommufd` gives none. Throws `EINVAL` or `EPERM` when an affected device is not owned.
+ * VFIO_DEVICE_PCI_HOT_RESET of the device's slot or bus. Modes on containers prove ownership by the descriptors of all
+ * affected groups; mode `iommufd` gives none.
  */
-export function hotReset(device: VfioDevice, groupFds: readonly number[] = []): void {
+export function hotReset(device: VfioDevice, groupFds: readonly number[]): void {
   const fd = deviceFd(device, "VFIO_DEVICE_PCI_HOT_RESET");
   const { argsz, count } = vfio_pci_hot_reset.fields;
   const view = vfio_pci_hot_reset.allocate(4 * groupFds.length);
@@ -80,7 +85,7 @@ function dependentDevice(bytes: Uint8Array, offset: number, byDeviceId: boolean)
 function failure(result: number, operation: string, device: VfioDevice): VfioError {
   return systemError(result, operation, {
     subject: device.address,
-    remedy: "every device that hotResetInfo() lists must be bound to vfio-pci and opened by this process",
+    remedy: REMEDIES.get(result) ?? "bind every device that hotResetInfo() lists to vfio-pci, and open them all",
   });
 }
 

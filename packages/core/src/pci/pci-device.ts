@@ -111,10 +111,15 @@ export class PciDevice implements Disposable {
     return hotResetInfo(this.vfio);
   }
 
-  /** Resets the slot or bus; see {@link hotReset}. */
-  hotReset(groupFds: readonly number[] = []): void {
+  /**
+   * Resets the slot or bus. `owned` are open devices of this process in all IOMMU groups that the reset affects, this
+   * one among them. Errors: `EINVAL` when a group is missing, `ENODEV` on the root bus, `ENOTTY` when a device did not
+   * come back in time.
+   */
+  hotReset(owned: readonly PciDevice[] = [this]): void {
     this.#checkOpen("PciDevice.hotReset");
-    hotReset(this.vfio, groupFds);
+    const groupFds = new Set(owned.flatMap(({ vfio }) => vfio.groupFd ?? []));
+    hotReset(this.vfio, [...groupFds]);
   }
 
   /**

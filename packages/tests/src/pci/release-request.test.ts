@@ -1,0 +1,41 @@
+import { Iommu, PciDevice, existsPath, linkName, systemPaths } from "@vfio-selftests/core";
+import { defaultMode, fixture, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { execFileSync, spawn } from "node:child_process";
+import { once } from "node:events";
+
+const target = kernelTarget();
+const mode = defaultMode(target);
+
+/** The kernel asks at once and then every 10 s (vfio_unregister_group_dev). */
+const REQUEST_MS = 20_000;
+
+fixture("vfio_pci_release_request", target, (address) => {
+  requireMode(mode);
+
+  it("unbinding_raises_REQ_and_waits_for_the_close", async () => {
+    if (target.kind !== "lab") {
+      skip({ reason: "the test unbinds the device from its driver", remedy: "run it in the lab: pnpm vfio lab run" });
+    }
+    const driver = linkName(systemPaths.pciDevice(address, "driver")) ?? "vfio-pci";
+    const bound = systemPaths.pciDevice(address, "driver");
+    using iommu = new Iommu(mode.open());
+    using device = PciDevice.open(iommu, address);
+    device.interrupts.req.enable();
+    const asked = device.interrupts.req.vector(0).wait({ timeoutMs: REQUEST_MS });
+    // In a process of its own: the write returns only when the device is closed.
+    const unbind = spawn("sh", ["-c", `echo ${address} > /sys/bus/pci/drivers/${driver}/unbind`], { stdio: "ignore" });
+    const ended = once(unbind, "exit");
+    try {
+      await expect(asked).resolves.toBe(1n);
+      expect(unbind.exitCode).toBeNull();
+      device.close();
+      expect((await ended)[0]).toBe(0);
+      expect(existsPath(bound)).toBe(false);
+    } finally {
+      device.close();
+      await ended;
+      execFileSync("sh", ["-c", `echo ${address} > /sys/bus/pci/drivers/${driver}/bind`]);
+    }
+    expect(linkName(bound)).toBe(driver);
+  }, 60_000);
+});
