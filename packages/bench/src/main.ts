@@ -13,16 +13,21 @@ import { table } from "./report";
 import { reached, type Result } from "./result";
 
 const USAGE = `usage: pnpm bench [--host] [--lab] [--rounds N] [--json FILE]
+       pnpm bench --mapping
   --host      only what needs no kernel with an IOMMU
   --lab       only what runs in the lab's VM
+  --mapping   map and unmap by mode, memory and size, in the lab's VM; without C, with percentiles
   --rounds N  times each measurement is repeated, in turns with its C baseline (default 7)
   --json FILE where the figures go (default bench/results/latest.json)`;
+
+const cli = join(__dirname, "../../cli/dist/main.js");
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
     options: {
       host: { type: "boolean", default: false },
       lab: { type: "boolean", default: false },
+      mapping: { type: "boolean", default: false },
       rounds: { type: "string", default: "7" },
       json: { type: "string", default: "bench/results/latest.json" },
       help: { type: "boolean", default: false },
@@ -33,6 +38,7 @@ async function main(): Promise<number> {
     console.error(values.help ? USAGE : `--rounds is ${JSON.stringify(values.rounds)}; allowed: 1 to 100\n${USAGE}`);
     return values.help ? 0 : 2;
   }
+  if (values.mapping) return mapping();
   const everything = !values.host && !values.lab;
   buildBaselines();
   const results: Result[] = [];
@@ -72,7 +78,6 @@ async function host(rounds: number): Promise<Result[]> {
 /** Runs the guest's part in the VM; its progress goes to the terminal, its figures come back as JSON. */
 function lab(rounds: number): Result[] {
   progress("the lab: map+unmap and device open+close in each mode");
-  const cli = join(__dirname, "../../cli/dist/main.js");
   const guest = join(__dirname, "lab/guest.js");
   const { status, stdout } = spawnSync(
     process.execPath,
@@ -82,6 +87,16 @@ function lab(rounds: number): Result[] {
   const json = stdout.split("\n").find((line) => line.startsWith("[{"));
   if (status !== 0 || json === undefined) throw new Error(`the lab's part failed (exit status ${String(status)})`);
   return JSON.parse(json) as Result[];
+}
+
+/** Gives the exit status of the guest's part, which prints its own table. */
+function mapping(): number {
+  const { status } = spawnSync(
+    process.execPath,
+    [cli, "lab", "run", "--", process.execPath, join(__dirname, "lab/mapping.js")],
+    { stdio: "inherit" },
+  );
+  return status ?? 1;
 }
 
 function progress(what: string): void {

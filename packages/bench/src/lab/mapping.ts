@@ -1,0 +1,88 @@
+/**
+ * How long it takes to map and unmap memory for DMA: by mode, by what is behind it, by size. Runs in the lab's guest, or on
+ * any machine with a device; prints a table, or with `--json` figures.
+ */
+import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode, type MappableMemory } from "@vfio-selftests/core";
+import { iommuModes, mapFileMode } from "@vfio-selftests/iommu-modes";
+import { MAPPING_CASES, sizeText, type MappingCase } from "./mapping-cases";
+import { mappingTable, percentilesOf, type MappingFigures } from "./mapping-figures";
+
+const IOVA = 0x1_0000_0000n;
+const WARM_UP = 3;
+const GIB = 1024 ** 3;
+
+function main(): number {
+  const [address = ""] = (process.env["VFIO_SELFTESTS_BDF"] ?? "").split(/[ ,]+/);
+  if (address === "") {
+    console.error(
+      "VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench --mapping), or set it to a device bound to vfio-pci",
+    );
+    return 2;
+  }
+  const figures = [...iommuModes, mapFileMode].flatMap((mode) => {
+    console.error(`${mode.name} …`);
+    return casesOf(mode).map((mapping) => measure(mode, address, mapping));
+  });
+  console.log(process.argv.includes("--json") ? JSON.stringify(figures) : `microseconds\n${mappingTable(figures)}`);
+  return 0;
+}
+
+/** Mapping by file differs from mode iommufd only for what has a file. */
+function casesOf(mode: IommuMode): MappingCase[] {
+  return MAPPING_CASES.filter(({ thing }) => mode !== mapFileMode || thing.startsWith("memfd"));
+}
+
+function measure(mode: IommuMode, address: string, { thing, bytes, count }: MappingCase): MappingFigures {
+  const what = { mode: mode.name, thing };
+  const availability = mode.availability();
+  if (!availability.available) return { ...what, size: sizeText(bytes), notMeasured: availability.reason };
+  using iommu = new Iommu(mode.open());
+  using device = PciDevice.open(iommu, address);
+  try {
+    using memory = thing === "bar" ? mapLargestBar(device) : touched(DmaMemory.allocate(bytes, options(thing, bytes)));
+    return { ...what, size: sizeText(memory.length), count, ...mapRepeatedly(iommu, memory, count) };
+  } catch (error) {
+    if (!(error instanceof VfioError)) throw error;
+    return { ...what, size: bytes === 0 ? "" : sizeText(bytes), notMeasured: error.message.split("\n")[0] ?? "" };
+  }
+}
+
+function mapRepeatedly(iommu: Iommu, memory: MappableMemory, count: number): Pick<Measured, "map" | "unmap"> {
+  const map: number[] = [];
+  const unmap: number[] = [];
+  for (let i = -WARM_UP; i < count; i++) {
+    const start = process.hrtime.bigint();
+    const region = iommu.map(memory, { iova: IOVA });
+    const middle = process.hrtime.bigint();
+    iommu.unmap(region);
+    const end = process.hrtime.bigint();
+    if (i < 0) continue;
+    map.push(Number(middle - start));
+    unmap.push(Number(end - middle));
+  }
+  return { map: percentilesOf(map), unmap: percentilesOf(unmap) };
+}
+
+type Measured = Extract<MappingFigures, { map: unknown }>;
+
+function options(backing: DmaMemory["backing"], bytes: number): Parameters<typeof DmaMemory.allocate>[1] {
+  return { backing, alignment: 2 ** Math.floor(Math.log2(Math.min(bytes, GIB))) };
+}
+
+/** With its pages there, so that taking them is not measured. */
+function touched(memory: DmaMemory): DmaMemory {
+  const bytes = new Uint8Array(memory.buffer);
+  for (let offset = 0; offset < bytes.length; offset += 4096) bytes[offset] = 1;
+  return memory;
+}
+
+function mapLargestBar(device: PciDevice): MappableMemory & Disposable {
+  const [largest] = device.bars.filter(({ region }) => region.mappable).sort((a, b) => b.size - a.size);
+  if (largest === undefined) {
+    throw new VfioError("the device has no BAR that can be mapped", { code: "ENODEV", operation: "map BAR" });
+  }
+  const area = { offset: 0, size: largest.region.mappableAreas[0]?.size ?? largest.size };
+  return device.vfio.mapRegion(largest.index, area, { alignment: Math.min(largest.size, GIB) });
+}
+
+process.exitCode = main();
