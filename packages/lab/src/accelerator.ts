@@ -27,15 +27,20 @@ export async function chooseAccelerator(
     return "tcg";
   }
   const { mtimeMs, size } = statSync(kernel);
-  const question = [bootId(host), qemu.version.join("."), kernel, mtimeMs, size].join(" ");
-  const memo = join(cache.folder, "accelerator.json");
-  const known = readJson(memo) as { question?: unknown; accelerator?: unknown } | undefined;
-  if (known?.question === question && (known.accelerator === "kvm" || known.accelerator === "tcg")) {
-    return known.accelerator;
-  }
-  const accelerator = (await kernelStartsUnderKvm(host, qemu, kernel)) ? "kvm" : "tcg";
-  writeJson(memo, { question, accelerator });
-  return accelerator;
+  const boot = bootId(host);
+  const question = [qemu.version.join("."), kernel, mtimeMs, size].join(" ");
+  const path = join(cache.folder, "accelerator.json");
+  const kept = readJson(path) as Partial<KvmAnswers> | undefined;
+  const answers = kept?.boot === boot ? (kept.works ?? {}) : {};
+  const works = answers[question] ?? (await kernelStartsUnderKvm(host, qemu, kernel));
+  if (answers[question] === undefined) writeJson(path, { boot, works: { ...answers, [question]: works } });
+  return works ? "kvm" : "tcg";
+}
+
+/** What was found since the machine was booted. */
+interface KvmAnswers {
+  boot: string;
+  works: Record<string, boolean>;
 }
 
 function bootId(host: LabHost): string {

@@ -1,4 +1,5 @@
-import { LAB_DEVICES, parseDevices, requireDeviceVersions } from "./devices";
+import { parseIommu } from "./iommus";
+import { LAB_DEVICES, parseDevices, requireDevicesServed } from "./devices";
 
 test("each instance has a slot of its own, in the order asked for", () => {
   const placed = parseDevices(["igb*2", "edu"]);
@@ -50,10 +51,21 @@ test("the group's two devices sit behind one bridge", () => {
 
 test("a device that is newer than QEMU is refused with the remedy", () => {
   const placed = parseDevices(["igb", "vfio-user:/s"]);
+  const intel = parseIommu("intel");
   expect(() => {
-    requireDeviceVersions(placed, { version: [10, 1] });
+    requireDevicesServed(placed, { version: [10, 1] }, intel);
   }).not.toThrow();
   expect(() => {
-    requireDeviceVersions(placed, { version: [9, 2] });
+    requireDevicesServed(placed, { version: [9, 2] }, intel);
   }).toThrow(/vfio-user needs QEMU 10\.1[^]*--qemu root/);
+});
+
+test("a vfio-user device is refused behind an IOMMU whose mappings QEMU does not see", () => {
+  const scalable = parseIommu("intel-scalable");
+  expect(() => {
+    requireDevicesServed(parseDevices(["vfio-user:/s"]), { version: [11, 1] }, scalable);
+  }).toThrow(/cannot do DMA behind the IOMMU intel-scalable[^]*intel, amd or virtio/);
+  expect(() => {
+    requireDevicesServed(parseDevices(["igb"]), { version: [11, 1] }, scalable);
+  }).not.toThrow();
 });

@@ -1,5 +1,6 @@
 import { argumentError, VfioError } from "@vfio-selftests/core";
-import type { Version } from "./version";
+import type { LabIommu } from "./iommus";
+import { atLeast, versionText, type Version } from "./version";
 
 /** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
 export interface Slot {
@@ -43,6 +44,8 @@ function rootPort(slot: Slot): string {
   return `pcie-root-port,id=port${slot.number},chassis=${slot.number},slot=${slot.number},addr=0x${slot.address}`;
 }
 
+const VFIO_USER = "vfio-user-pci";
+
 export const LAB_DEVICES: readonly LabDevice[] = [
   {
     name: "igb",
@@ -74,11 +77,11 @@ export const LAB_DEVICES: readonly LabDevice[] = [
   {
     name: "vfio-user",
     summary: "a device model in another process, which serves vfio-user on a Unix socket",
-    model: "vfio-user-pci",
+    model: VFIO_USER,
     since: [10, 1],
     argument: "socket path",
     devices: (slot, path) => [
-      JSON.stringify({ driver: "vfio-user-pci", addr: `0x${slot.address}`, socket: { type: "unix", path } }),
+      JSON.stringify({ driver: VFIO_USER, addr: `0x${slot.address}`, socket: { type: "unix", path } }),
     ],
     functions: (slot) => [onRootBus(slot)],
   },
@@ -125,18 +128,31 @@ export function deviceUsage(device: LabDevice): string {
   return device.argument === undefined ? device.name : `${device.name}:<${device.argument}>`;
 }
 
-export function requireDeviceVersions(placed: readonly PlacedDevice[], qemu: { version: Version }): void {
+/** Fails where a device is newer than QEMU or cannot work behind the IOMMU. */
+export function requireDevicesServed(
+  placed: readonly PlacedDevice[],
+  qemu: { readonly version: Version },
+  iommu: LabIommu,
+): void {
   for (const { device } of placed) {
-    const [major, minor] = device.since;
-    if (qemu.version[0] > major || (qemu.version[0] === major && qemu.version[1] >= minor)) continue;
-    throw new VfioError(
-      `the device ${device.name} needs QEMU ${major}.${minor} or newer; the lab's is ${qemu.version.join(".")}`,
-      {
-        code: "ERR_LAB_QEMU_TOO_OLD",
+    if (!atLeast(qemu.version, device.since)) {
+      throw new VfioError(
+        `the device ${device.name} needs QEMU ${versionText(device.since)} or newer; the lab's is ${versionText(qemu.version)}`,
+        {
+          code: "ERR_LAB_QEMU_TOO_OLD",
+          operation: "lab run",
+          subject: device.name,
+          remedy: "let the lab make its own QEMU: `lab setup --qemu root`",
+        },
+      );
+    }
+    if (device.model === VFIO_USER && !iommu.announcesMappings) {
+      throw new VfioError(`a ${device.name} device cannot do DMA behind the IOMMU ${iommu.name}`, {
+        code: "ERR_INVALID_ARGUMENT",
         operation: "lab run",
-        subject: device.name,
-        remedy: "let the lab make its own QEMU: `lab setup --qemu root`",
-      },
-    );
+        subject: iommu.name,
+        remedy: "choose another IOMMU: intel, amd or virtio",
+      });
+    }
   }
 }

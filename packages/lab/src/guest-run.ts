@@ -7,7 +7,7 @@ import type { Writable } from "node:stream";
 import { chooseAccelerator } from "./accelerator";
 import { labCache, type LabCache } from "./cache";
 import { ControlChannel, type GuestMessage } from "./control-channel";
-import { parseDevices, requireDeviceVersions } from "./devices";
+import { parseDevices, requireDevicesServed } from "./devices";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
 import { thisHost, type LabHost } from "./host";
 import { INTERRUPT_STATUS, onInterrupt, type InterruptSignal } from "./interruption";
@@ -98,7 +98,7 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const devices = parseDevices(run.devices ?? DEFAULT_DEVICES);
   const iommu = parseIommu(run.iommu ?? DEFAULT_IOMMU);
   const { qemu, kernel } = run.lab ?? requireLabState(cache, run.kernel);
-  requireDeviceVersions(devices, qemu);
+  requireDevicesServed(devices, qemu, iommu);
   const accelerator = await chooseAccelerator(host, cache, qemu, kernel);
   const endMark = `--${randomBytes(16).toString("hex")}--`;
   const cwd = run.cwd ?? process.cwd();

@@ -8,6 +8,11 @@ export interface LabIommu {
   readonly devices: readonly string[];
   /** Added to the kernel command line. */
   readonly kernel: readonly string[];
+  /**
+   * Whether QEMU learns of every mapping, as it must to tell a vfio-user device of it. Linux announces new first-stage
+   * mappings to no one (`cache_tag_flush_range_np` in drivers/iommu/intel/cache.c), so their DMA would fail.
+   */
+  readonly announcesMappings: boolean;
 }
 
 export const LAB_IOMMUS: readonly LabIommu[] = [
@@ -17,30 +22,35 @@ export const LAB_IOMMUS: readonly LabIommu[] = [
     // caching-mode: vfio-user-pci aborts without it
     devices: ["intel-iommu,intremap=on,caching-mode=on,device-iotlb=on"],
     kernel: ["intel_iommu=on"],
+    announcesMappings: true,
   },
   {
     name: "intel-scalable",
     summary: "VT-d in scalable mode with first-stage tables",
     devices: ["intel-iommu,intremap=on,scalable-mode=on,fsts=on,device-iotlb=on"],
     kernel: ["intel_iommu=on,sm_on"],
+    announcesMappings: false,
   },
   {
     name: "amd",
     summary: "AMD-Vi with interrupt remapping",
     devices: ["amd-iommu,intremap=on,dma-remap=on"],
     kernel: [],
+    announcesMappings: true,
   },
   {
     name: "virtio",
     summary: "virtio-iommu; it remaps no interrupts, so VFIO is told to allow that",
     devices: ["virtio-iommu-pci"],
     kernel: ["vfio_iommu_type1.allow_unsafe_interrupts=1", "iommufd.allow_unsafe_interrupts=1"],
+    announcesMappings: true,
   },
   {
     name: "none",
     summary: "no IOMMU: VFIO's no-IOMMU mode, and the errors of a machine without one",
     devices: [],
     kernel: ["intel_iommu=off", "amd_iommu=off", "vfio.enable_unsafe_noiommu_mode=1"],
+    announcesMappings: true,
   },
 ];
 
