@@ -5,6 +5,7 @@ import { join } from "node:path";
 /** Examples in the packages' READMEs that run anywhere: each prints what its comments say. */
 const EXAMPLES: readonly { readonly package: string; readonly example: number; readonly prints: readonly string[] }[] =
   [
+    { package: "core", example: 2, prints: ["254,202", "1"] },
     { package: "device-models", example: 0, prints: ["2021", "33"] },
     { package: "device-models", example: 1, prints: ["1"] },
     { package: "driver-ioat", example: 0, prints: ["3"] },
