@@ -103,11 +103,6 @@ export class DriverRegistry {
   }
 }
 
-/** What one driver says about the device. */
-export function judgeDriver(driver: Driver, device: PciDevice): DriverVerdict {
-  return judge(driver, device, device.config.vendorId, device.config.deviceId);
-}
-
 function judge(driver: Driver, device: PciDevice, vendorId: number, deviceId: number): DriverVerdict {
   if (driver.ids !== undefined && !driver.ids.some((id) => id.vendor === vendorId && id.device === deviceId)) {
     return { driver, matches: false, reason: "does not know the device's ids" };

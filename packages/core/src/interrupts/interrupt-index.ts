@@ -13,7 +13,7 @@ import { InterruptVector } from "./interrupt-vector";
 export const MAX_VECTORS = 2048;
 
 /** The interrupt kinds of a PCI device, with VFIO's index of each (`VFIO_PCI_*_IRQ_INDEX`). */
-export const interruptIndexes = {
+const interruptIndexes = {
   intx: VFIO_PCI_INTX_IRQ_INDEX,
   msi: VFIO_PCI_MSI_IRQ_INDEX,
   msix: VFIO_PCI_MSIX_IRQ_INDEX,
