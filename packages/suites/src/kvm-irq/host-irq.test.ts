@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SystemPaths } from "@vfio-selftests/core";
 import { errorWithCode } from "../expect-code";
-import { findHostIrq, onlineCpus, parseCpuList } from "./host-irq";
+import { findHostIrq, hostIrqCounts, onlineCpus, parseCpuList } from "./host-irq";
 
 /** As the kernel prints it; vector 10 and another device must not be taken for vector 1. */
 const INTERRUPTS = `            CPU0       CPU1
@@ -35,6 +35,13 @@ describe("findHostIrq", () => {
   it("says what it looked for", () => {
     expect(() => findHostIrq("0000:01:00.0", "msi", 1, paths)).toThrow("vfio-msi[1](0000:01:00.0)");
     expect(() => findHostIrq("0000:03:00.0", "msix", 1, paths)).toThrow(errorWithCode("ENOENT"));
+  });
+});
+
+describe("hostIrqCounts", () => {
+  it("gives a count for each CPU", () => {
+    expect(hostIrqCounts(47, paths)).toEqual([0, 12]);
+    expect(hostIrqCounts(4, paths)).toEqual([]);
   });
 });
 

@@ -9,8 +9,7 @@ export function findHostIrq(
   paths: SystemPaths = systemPaths,
 ): number {
   const name = `vfio-${kind}[${vector}](${address})`;
-  const line = (readAttribute(paths.proc("interrupts")) ?? "").split("\n").find((text) => text.endsWith(name));
-  const irq = Number.parseInt(line ?? "", 10);
+  const irq = Number.parseInt(lines(paths).find((line) => line.endsWith(name)) ?? "", 10);
   if (Number.isNaN(irq)) {
     throw new VfioError(`${paths.proc("interrupts")} has no ${name}`, {
       code: "ENOENT",
@@ -20,6 +19,22 @@ export function findHostIrq(
     });
   }
   return irq;
+}
+
+/** How often each CPU has taken a host interrupt. */
+export function hostIrqCounts(irq: number, paths: SystemPaths = systemPaths): number[] {
+  const [header = "", ...rows] = lines(paths);
+  const cpus = header.trim().split(/\s+/).length;
+  const row = rows.find((line) => Number.parseInt(line, 10) === irq) ?? "";
+  return row
+    .trim()
+    .split(/\s+/)
+    .slice(1, cpus + 1)
+    .map(Number);
+}
+
+function lines(paths: SystemPaths): string[] {
+  return (readAttribute(paths.proc("interrupts")) ?? "").split("\n");
 }
 
 /** CPUs that interrupts can go to. */

@@ -6,25 +6,32 @@ const DELIVERY_TIMEOUT_MS = 2000;
 /** The longest pause between two looks at the guest's counter; a thread that never pauses keeps vCPUs off its CPU. */
 const LONGEST_PAUSE_MS = 0.2;
 
+/** What of a guest is looked at. */
+export type InterruptCounters = Pick<InterruptGuest, "irqs" | "nmis" | "taken" | "counts"> & {
+  readonly vcpus: { readonly length: number };
+};
+
 /** What each vCPU of a guest should have taken so far, against what it has. */
 export class TakenInterrupts {
-  readonly #guest: InterruptGuest;
+  readonly #guest: InterruptCounters;
+  readonly #timeoutMs: number;
   readonly #irqs: Int32Array;
   readonly #nmis: Int32Array;
 
-  constructor(guest: InterruptGuest) {
+  constructor(guest: InterruptCounters, timeoutMs = DELIVERY_TIMEOUT_MS) {
     this.#guest = guest;
+    this.#timeoutMs = timeoutMs;
     this.#irqs = new Int32Array(guest.vcpus.length);
     this.#nmis = new Int32Array(guest.vcpus.length);
   }
 
-  /** Waits until the vCPU has taken one more, and throws unless it is what was sent. */
+  /** Waits until the vCPU has taken one more; {@link check} tells whether it was what was sent. */
   waitForOne(vcpu: number, delivery: "vector" | "nmi", iteration: number): void {
     const kind = delivery === "nmi" ? this.#nmis : this.#irqs;
     kind[vcpu] = (kind[vcpu] ?? 0) + 1;
     const total = this.#total(vcpu);
     pollUntil(() => this.#guest.taken(vcpu) >= total, {
-      timeoutMs: DELIVERY_TIMEOUT_MS,
+      timeoutMs: this.#timeoutMs,
       maxPauseMs: LONGEST_PAUSE_MS,
       what: `interrupt ${iteration} (${delivery})`,
       subject: `vCPU ${vcpu}`,

@@ -2,7 +2,7 @@ import { randomInt } from "node:crypto";
 import { kvmAvailability } from "@vfio-selftests/kvm";
 import { fixture, requireMode } from "../fixture";
 import { deliverInterrupts } from "../kvm-irq/deliver-interrupts";
-import { onlineCpus } from "../kvm-irq/host-irq";
+import { hostIrqCounts, onlineCpus } from "../kvm-irq/host-irq";
 import { deviceSource, eventfdSource, type InterruptSource } from "../kvm-irq/interrupt-source";
 import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../kvm-irq/irq-test-options";
 import { note, notChecked } from "../outcome/note";
@@ -94,8 +94,10 @@ function defineTest({ name, options: changes }: Variant, open: () => InterruptSo
         skip({ reason: "-a moves a host interrupt, and an eventfd has none", remedy: "see the test with a device" });
       }
       note(`seed ${options.seed}`);
+      const before = source.hostIrq === undefined ? [] : hostIrqCounts(source.hostIrq);
       const report = await deliverInterrupts(source, options);
       note(describeReport(options, report));
+      if (source.hostIrq !== undefined) note(describeHostIrq(source.hostIrq, before));
       if (options.hostAffinity && onlineCpus().length === 1) {
         notChecked("moving the host interrupt", "the machine has one CPU");
       }
@@ -110,4 +112,10 @@ function describeReport(
 ): string {
   const times = `${irqs} in ${deliverMs.toFixed(0)} ms; start ${startMs.toFixed(0)} ms, stop ${stopMs.toFixed(0)} ms`;
   return `${vcpus} vCPU(s), ${apic}, idle ${idle}, GSI ${gsi}, vector ${vector}: ${times}`;
+}
+
+/** With posted interrupts the device reaches the guest past the host's CPUs. */
+function describeHostIrq(irq: number, before: readonly number[]): string {
+  const counts = hostIrqCounts(irq).map((count, cpu) => `CPU ${cpu} ${count - (before[cpu] ?? 0)} times`);
+  return `host interrupt ${irq}: ${counts.join(", ")}`;
 }
