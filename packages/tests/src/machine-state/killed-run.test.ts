@@ -1,4 +1,3 @@
-/** @jest-environment @vfio-selftests/suites/jest-environment */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";

@@ -1,6 +1,6 @@
 import { Iommu, PciDevice, existsPath, linkName, systemPaths } from "@vfio-selftests/core";
-import { defaultMode, fixture, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
-import { execFileSync, spawn } from "node:child_process";
+import { GuardedDriver, defaultMode, fixture, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { spawn } from "node:child_process";
 import { once } from "node:events";
 
 const target = kernelTarget();
@@ -16,7 +16,8 @@ fixture("vfio_pci_release_request", target, (address) => {
     if (target.kind !== "lab") {
       skip({ reason: "the test unbinds the device from its driver", remedy: "run it in the lab: pnpm vfio lab run" });
     }
-    const driver = linkName(systemPaths.pciDevice(address, "driver")) ?? "vfio-pci";
+    using guarded = new GuardedDriver(address);
+    const driver = guarded.original ?? "vfio-pci";
     const bound = systemPaths.pciDevice(address, "driver");
     using iommu = new Iommu(mode.open());
     using device = PciDevice.open(iommu, address);
@@ -34,8 +35,8 @@ fixture("vfio_pci_release_request", target, (address) => {
     } finally {
       device.close();
       await ended;
-      execFileSync("sh", ["-c", `echo ${address} > /sys/bus/pci/drivers/${driver}/bind`]);
     }
+    guarded[Symbol.dispose]();
     expect(linkName(bound)).toBe(driver);
   }, 60_000);
 });
