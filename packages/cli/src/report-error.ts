@@ -2,7 +2,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { ExitCode } from "./exit-codes";
 
 /** Set to anything: errors come with their stack. */
-export const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
+const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
 
 /** Tells a person what went wrong and what to do, without a stack; gives the exit code. */
 export function reportError(error: unknown, write: (text: string) => void): number {

@@ -2,7 +2,7 @@
 export type InitMessage = InitRequest | { readonly kind: "close" } | { readonly kind: "end" };
 
 /** One round: the devices stay open until `close`. */
-export interface InitRequest {
+interface InitRequest {
   readonly kind: "initialise";
   /** Devices of one IOMMU group are opened one after the other: a group has one file. */
   readonly addresses: readonly string[];
