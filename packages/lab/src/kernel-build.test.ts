@@ -1,6 +1,7 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildKernel } from "./kernel-build";
+import { makeKernelFragment } from "./kernel-fragment";
 import { makeTestHost, type TestHost } from "./testing/test-host";
 
 /** A make that writes its targets to a log, makes what the kernel's makes, and fails at `bzImage` as often as told. */
@@ -32,8 +33,7 @@ function prepare(host: TestHost) {
   const folders = { work: join(host.folder, "work"), kernels: join(host.folder, "kernels") };
   const source = { version: "7.2.12-1", folder: join(folders.work, "source") };
   mkdirSync(source.folder, { recursive: true });
-  const fragment = join(host.folder, "fragment");
-  writeFileSync(fragment, "CONFIG_VFIO=y\n");
+  const fragment = makeKernelFragment("CONFIG_VFIO=y\n", "CONFIG_KVM=y\n");
   return { folders, source, fragment, build: async () => buildKernel(host, source, fragment, folders, {}) };
 }
 
@@ -41,14 +41,15 @@ test("a kernel is configured from tinyconfig and the fragment, and kept with its
   using host = makeTestHost();
   const targets = addFakeMake(host);
   const { build, source } = prepare(host);
-  const image = await build();
+  const { image, lost } = await build();
   expect(targets()).toEqual(["tinyconfig", "olddefconfig", "bzImage"]);
   expect(readFileSync(image, "utf8")).toBe("image\n");
-  expect(readFileSync(join(image, "../config"), "utf8")).toBe("CONFIG_TINY=y\n\nCONFIG_VFIO=y\n");
+  expect(readFileSync(join(image, "../config"), "utf8")).toBe("CONFIG_TINY=y\n\nCONFIG_VFIO=y\nCONFIG_KVM=y\n");
+  expect(lost).toEqual([]);
   expect(existsSync(source.folder)).toBe(false);
 });
 
-test("an option that does not survive is an error with its name", async () => {
+test("a required option that does not survive is an error with its name", async () => {
   using host = makeTestHost();
   addFakeMake(host, { olddefconfig: `echo '# CONFIG_VFIO is not set' >"$build/.config"` });
   const { build, folders } = prepare(host);
@@ -57,6 +58,12 @@ test("an option that does not survive is an error with its name", async () => {
     message: expect.stringContaining("CONFIG_VFIO=y (is n)") as string,
   });
   expect(existsSync(folders.kernels)).toBe(false);
+});
+
+test("a wanted option that does not survive is told", async () => {
+  using host = makeTestHost();
+  addFakeMake(host, { olddefconfig: `printf 'CONFIG_VFIO=y\\n# CONFIG_KVM is not set\\n' >"$build/.config"` });
+  expect((await prepare(host).build()).lost).toEqual([{ name: "CONFIG_KVM", value: "y", actual: "n" }]);
 });
 
 test("a build that broke off goes on where it was, and its error has the compiler's words", async () => {

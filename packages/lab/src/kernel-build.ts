@@ -1,5 +1,4 @@
 import { VfioError } from "@vfio-selftests/core";
-import { createHash } from "node:crypto";
 import {
   copyFileSync,
   existsSync,
@@ -13,45 +12,48 @@ import {
 import { join } from "node:path";
 import { execute } from "./execute";
 import type { LabHost } from "./host";
-import { lostOptions } from "./kernel-config";
+import { lostOptions, type LostOption } from "./kernel-config";
+import { fragmentText, type KernelFragment } from "./kernel-fragment";
 import type { KernelSource } from "./kernel-source";
-
-/** Our options on top of `tinyconfig`; a data file of this package. */
-export const KERNEL_FRAGMENT = join(__dirname, "..", "kernel", "lab.config");
 
 /** Disk space for the source tree and the build. Both go when the kernel is done; it keeps 5 MB. */
 export const KERNEL_BUILD_BYTES = 3 * 1024 * 1024 * 1024;
 
-/** Names the kernels that this fragment gives, whatever the version. A changed fragment makes a new kernel. */
-export function fragmentKey(fragment: string): string {
-  return createHash("sha256").update(fragment).digest("hex").slice(0, 12);
+export interface BuiltKernel {
+  /** Version and fragment key. */
+  readonly name: string;
+  readonly image: string;
+  /** Wanted options that this kernel version did not take. */
+  readonly lost: readonly LostOption[];
 }
 
-/** A kernel built before from this fragment, the newest version first found. */
-export function builtKernel(kernels: string, fragment: string): string | undefined {
-  const key = fragmentKey(fragment);
+/** The newest kernel built before from this fragment. */
+export function builtKernel(kernels: string, fragment: KernelFragment): BuiltKernel | undefined {
   if (!existsSync(kernels)) return undefined;
-  const folder = readdirSync(kernels)
-    .filter((name) => name.endsWith(`-${key}`))
+  const name = readdirSync(kernels)
+    .filter((folder) => folder.endsWith(`-${fragment.key}`))
     .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))[0];
-  return folder === undefined ? undefined : join(kernels, folder, "bzImage");
+  return name === undefined ? undefined : describeKernel(kernels, name, fragment);
+}
+
+function describeKernel(kernels: string, name: string, fragment: KernelFragment): BuiltKernel {
+  const config = readFileSync(join(kernels, name, "config"), "utf8");
+  return { name, image: join(kernels, name, "bzImage"), lost: lostOptions(fragment.wanted, config) };
 }
 
 /** Builds the kernel out of tree in `work` (an interrupted build goes on) and puts image and configuration into `kernels`. */
 export async function buildKernel(
   host: LabHost,
   source: KernelSource,
-  fragmentPath: string,
+  fragment: KernelFragment,
   folders: { work: string; kernels: string },
   options: { signal?: AbortSignal | undefined; onLine?: (line: string) => void },
-): Promise<string> {
-  const fragment = readFileSync(fragmentPath, "utf8");
-  const name = `${source.version}-${fragmentKey(fragment)}`;
+): Promise<BuiltKernel> {
+  const name = `${source.version}-${fragment.key}`;
   const build = join(folders.work, `build-${name}`);
   mkdirSync(build, { recursive: true });
   const logFile = join(folders.work, "kernel-build.log");
   const make = async (...args: string[]): Promise<string> =>
-    // `-w` off: the line that is shown should be the file at work.
     execute(host, ["make", "-C", source.folder, `O=${build}`, "--no-print-directory", ...args], {
       ...options,
       logFile,
@@ -59,9 +61,9 @@ export async function buildKernel(
   const config = join(build, ".config");
   if (!existsSync(join(build, "configured"))) {
     await make("tinyconfig");
-    writeFileSync(config, `${readFileSync(config, "utf8")}\n${fragment}`);
+    writeFileSync(config, `${readFileSync(config, "utf8")}\n${fragmentText(fragment)}`);
     await make("olddefconfig");
-    checkOptions(fragment, readFileSync(config, "utf8"));
+    checkRequired(fragment, readFileSync(config, "utf8"), source.version);
     writeFileSync(join(build, "configured"), "");
   }
   await make(`-j${host.cpus}`, "bzImage");
@@ -75,17 +77,17 @@ export async function buildKernel(
   renameSync(unfinished, finished);
   rmSync(build, { recursive: true, force: true });
   rmSync(source.folder, { recursive: true, force: true });
-  return join(finished, "bzImage");
+  return describeKernel(folders.kernels, name, fragment);
 }
 
-function checkOptions(fragment: string, config: string): void {
-  const lost = lostOptions(fragment, config);
+function checkRequired(fragment: KernelFragment, config: string, version: string): void {
+  const lost = lostOptions(fragment.required, config);
   if (lost.length === 0) return;
   const list = lost.map(({ name, value, actual }) => `${name}=${value} (is ${actual})`).join(", ");
-  throw new VfioError(`the kernel's configuration does not take all of our options: ${list}`, {
+  throw new VfioError(`the configuration of kernel ${version} does not take what the lab needs: ${list}`, {
     code: "ERR_LAB_KERNEL_CONFIG",
     operation: "make olddefconfig",
-    subject: KERNEL_FRAGMENT,
-    remedy: "this kernel version has renamed or dropped them: adapt the fragment, or give an image with --kernel",
+    subject: version,
+    remedy: "this version has renamed or dropped them: adapt kernel/required.config, or give an image with --kernel",
   });
 }

@@ -1,11 +1,10 @@
-import { readFileSync } from "node:fs";
-import { KERNEL_FRAGMENT } from "./kernel-build";
 import { lostOptions, parseKernelConfig } from "./kernel-config";
+import { labKernelFragment, makeKernelFragment } from "./kernel-fragment";
 
 test("a lost option is told with what it has become", () => {
   const fragment = "# group\nCONFIG_A=y\nCONFIG_B=y\nCONFIG_C=n\nCONFIG_D=18\nCONFIG_E=n\n";
   const config = "CONFIG_A=y\n# CONFIG_B is not set\nCONFIG_C=y\nCONFIG_D=17\n";
-  expect(lostOptions(fragment, config)).toEqual([
+  expect(lostOptions(parseKernelConfig(fragment), config)).toEqual([
     { name: "CONFIG_B", value: "y", actual: "n" },
     { name: "CONFIG_C", value: "n", actual: "y" },
     { name: "CONFIG_D", value: "18", actual: "17" },
@@ -13,11 +12,20 @@ test("a lost option is told with what it has become", () => {
 });
 
 test("an option that the configuration does not name is off", () => {
-  expect(lostOptions("CONFIG_GONE=y\n", "")).toEqual([{ name: "CONFIG_GONE", value: "y", actual: "n" }]);
+  expect(lostOptions(parseKernelConfig("CONFIG_GONE=y\n"), "")).toEqual([
+    { name: "CONFIG_GONE", value: "y", actual: "n" },
+  ]);
+});
+
+test("a fragment's key changes with its options, not with their order or comments", () => {
+  const { key } = makeKernelFragment("CONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=n\n");
+  expect(makeKernelFragment("# why\nCONFIG_B=y\n", "CONFIG_C=n\n\nCONFIG_A=y\n").key).toBe(key);
+  expect(makeKernelFragment("CONFIG_A=y\nCONFIG_B=y\n", "CONFIG_C=y\n").key).not.toBe(key);
 });
 
 describe("the lab's fragment", () => {
-  const options = parseKernelConfig(readFileSync(KERNEL_FRAGMENT, "utf8"));
+  const { required, wanted } = labKernelFragment();
+  const options = [...required, ...wanted];
 
   test("names no option twice", () => {
     const names = options.map(({ name }) => name);

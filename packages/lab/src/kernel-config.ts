@@ -1,4 +1,4 @@
-/** One option that a fragment asks for. `n` stands for "not set". */
+/** One option of a kernel configuration. The value `n` stands for "not set". */
 export interface KernelOption {
   readonly name: string;
   readonly value: string;
@@ -14,10 +14,15 @@ export function parseKernelConfig(text: string): KernelOption[] {
   });
 }
 
-/** The options of the fragment that the final configuration does not have as asked, with what it has instead. */
-export function lostOptions(fragment: string, config: string): (KernelOption & { actual: string })[] {
+export interface LostOption extends KernelOption {
+  /** What the configuration has instead. */
+  readonly actual: string;
+}
+
+/** Those of the options that the final configuration does not have as asked. */
+export function lostOptions(options: readonly KernelOption[], config: string): LostOption[] {
   const actual = new Map(parseKernelConfig(config).map(({ name, value }) => [name, value]));
-  return parseKernelConfig(fragment)
+  return options
     .map((option) => ({ ...option, actual: actual.get(option.name) ?? "n" }))
     .filter(({ value, actual: has }) => value !== has);
 }

@@ -1,7 +1,8 @@
-import { existsSync, mkdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { labCache, readJson, writeJson } from "./cache";
-import { builtKernel, fragmentKey, KERNEL_FRAGMENT } from "./kernel-build";
+import { builtKernel } from "./kernel-build";
+import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel-fragment";
 import { setupLab } from "./setup";
 import { addFakeQemu, type FakeQemu } from "./testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "./testing/test-host";
@@ -50,14 +51,16 @@ test("a guest that cannot run the command is refused", async () => {
 test("a kernel built before from the same options is used; one from other options is not", async () => {
   using host = makeHost({ guest: BOOTS });
   const { kernels } = labCache(host);
-  const key = fragmentKey(readFileSync(KERNEL_FRAGMENT, "utf8"));
+  const fragment = labKernelFragment();
+  const { key } = fragment;
   for (const name of [`7.2.9-1-${key}`, `7.2.12-1-${key}`, "9.0-1-0123456789ab"]) {
     mkdirSync(join(kernels, name), { recursive: true });
-    writeFileSync(join(kernels, name, "bzImage"), "kernel");
+    writeFileSync(join(kernels, name, "bzImage"), KERNEL_IMAGE);
+    writeFileSync(join(kernels, name, "config"), fragmentText(fragment));
   }
   const result = await setupLab({ host });
   expect(result.kernel).toBe(join(kernels, `7.2.12-1-${key}`, "bzImage"));
-  expect(builtKernel(kernels, "CONFIG_OTHER=y")).toBeUndefined();
+  expect(builtKernel(kernels, makeKernelFragment("CONFIG_OTHER=y", ""))).toBeUndefined();
   // What nothing uses any more is gone.
   expect(existsSync(join(kernels, "9.0-1-0123456789ab"))).toBe(false);
 });

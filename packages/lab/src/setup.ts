@@ -1,6 +1,6 @@
 import { VfioError } from "@vfio-selftests/core";
-import { existsSync, readdirSync, readFileSync, rmSync } from "node:fs";
-import { basename, dirname, join, resolve } from "node:path";
+import { existsSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
 import { Writable } from "node:stream";
 import { openAptWorkspace, type AptWorkspace } from "./apt-workspace";
 import { labCache, writeJson, type LabCache } from "./cache";
@@ -10,7 +10,8 @@ import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian-root";
 import { requireDiskSpace } from "./disk-space";
 import { thisHost, type LabHost } from "./host";
 import { onInterrupt } from "./interruption";
-import { buildKernel, builtKernel, fragmentKey, KERNEL_BUILD_BYTES, KERNEL_FRAGMENT } from "./kernel-build";
+import { buildKernel, builtKernel, KERNEL_BUILD_BYTES, type BuiltKernel } from "./kernel-build";
+import { labKernelFragment } from "./kernel-fragment";
 import { fetchKernelSource, newestKernelSource } from "./kernel-source";
 import { readLabState, requireKernelImage, type LabState } from "./lab-state";
 import { silentProgress, type Progress } from "./progress";
@@ -90,7 +91,7 @@ function readyLab(
   if (state === undefined || !existsSync(state.kernel)) return undefined;
   if (choice !== "auto" && (choice === "system") !== (state.qemu.origin === "system")) return undefined;
   if (kernel !== undefined) return state.kernel === kernel ? state : undefined;
-  return state.fragment === fragmentKey(readFileSync(KERNEL_FRAGMENT, "utf8")) ? state : undefined;
+  return state.fragment === labKernelFragment().key ? state : undefined;
 }
 
 function requireArchitecture(host: LabHost): void {
@@ -100,6 +101,11 @@ function requireArchitecture(host: LabHost): void {
     operation: "lab setup",
     remedy: "use an x86-64 machine for the lab; the models need none",
   });
+}
+
+function describeKernel({ name, lost }: BuiltKernel): string {
+  if (lost.length === 0) return name;
+  return `${name}, which does not take ${lost.map((option) => `${option.name}=${option.value}`).join(", ")}`;
 }
 
 class Setup {
@@ -154,25 +160,25 @@ class Setup {
 
   async kernel(): Promise<{ kernel: string; fragment: string }> {
     this.#progress.step("kernel");
-    const fragment = readFileSync(KERNEL_FRAGMENT, "utf8");
+    const fragment = labKernelFragment();
     const kept = this.#force ? undefined : builtKernel(this.#cache.kernels, fragment);
     if (kept !== undefined) {
-      this.#progress.done(`${basename(dirname(kept))}, there already`);
-      return { kernel: kept, fragment: fragmentKey(fragment) };
+      this.#progress.done(`${describeKernel(kept)}, there already`);
+      return { kernel: kept.image, fragment: fragment.key };
     }
     requireMirrors(this.#host, "the kernel source");
     requireDiskSpace(this.#host, this.#cache.folder, KERNEL_BUILD_BYTES, "building the kernel");
     await requirePackages(this.#host, KERNEL_BUILD_REQUIREMENTS, "building the kernel", this.#following());
     const apt = await this.#openApt();
     const newest = await newestKernelSource(this.#host, apt, this.#following());
-    this.#progress.done(`building ${newest.version} with options ${fragmentKey(fragment)}`);
+    this.#progress.done(`the newest is ${newest.version}`);
     this.#progress.step("kernel source");
     const source = await fetchKernelSource(this.#host, apt, newest, this.#cache.work, this.#following());
     this.#progress.done(newest.package);
     this.#progress.step("kernel build");
-    const kernel = await buildKernel(this.#host, source, KERNEL_FRAGMENT, this.#cache, this.#following());
-    this.#progress.done(basename(dirname(kernel)));
-    return { kernel, fragment: fragmentKey(fragment) };
+    const built = await buildKernel(this.#host, source, fragment, this.#cache, this.#following());
+    this.#progress.done(describeKernel(built));
+    return { kernel: built.image, fragment: fragment.key };
   }
 
   /** A set-up is done when the VM has booted, bound a device to vfio-pci and run a command. */
