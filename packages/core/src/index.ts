@@ -9,6 +9,7 @@ export * from "./errors";
 export { remedyFor } from "./remedies";
 
 export * from "./uapi/capability-chain";
+export { decodeIrqInfo, decodeRegionInfo } from "./uapi/decode-info";
 export * from "./uapi/iommufd-numbers";
 export * from "./uapi/iommufd-structs";
 export * from "./uapi/mman";

@@ -19,5 +19,4 @@ export {
   openIommu,
 } from "./modes";
 export type { IommuModeName } from "./mode-table";
-export { decodeRegionInfo } from "./region-info";
 export { vfTokenBytes } from "./vf-token";

@@ -1,6 +1,7 @@
 import {
   argumentError,
   closedError,
+  decodeIrqInfo,
   IoMapping,
   systemError,
   VFIO_DEVICE_FEATURE,
@@ -9,10 +10,6 @@ import {
   VFIO_DEVICE_GET_IRQ_INFO,
   VFIO_DEVICE_RESET,
   VFIO_DEVICE_SET_IRQS,
-  VFIO_IRQ_INFO_AUTOMASKED,
-  VFIO_IRQ_INFO_EVENTFD,
-  VFIO_IRQ_INFO_MASKABLE,
-  VFIO_IRQ_INFO_NORESIZE,
   vfio_device_feature,
   vfio_device_info,
   vfio_irq_info,
@@ -97,16 +94,7 @@ export class KernelDevice implements VfioDevice {
     fields.argsz.set(view, vfio_irq_info.size);
     fields.index.set(view, index);
     this.#ioctl({ VFIO_DEVICE_GET_IRQ_INFO }, `interrupt index ${index}`, view.bytes);
-    const flags = fields.flags.get(view);
-    const info: IrqInfo = {
-      index,
-      flags,
-      count: fields.count.get(view),
-      eventfd: (flags & VFIO_IRQ_INFO_EVENTFD) !== 0,
-      maskable: (flags & VFIO_IRQ_INFO_MASKABLE) !== 0,
-      autoMasked: (flags & VFIO_IRQ_INFO_AUTOMASKED) !== 0,
-      noResize: (flags & VFIO_IRQ_INFO_NORESIZE) !== 0,
-    };
+    const info = decodeIrqInfo(index, view);
     this.#irqs.set(index, info);
     return info;
   }

@@ -2,16 +2,14 @@ import { native } from "@vfio-selftests/native";
 import {
   argumentError,
   closedError,
+  decodeIrqInfo,
+  decodeRegionInfo,
   IoMapping,
   MAP_SHARED,
   PROT_READ,
   PROT_WRITE,
   systemError,
   VFIO_DEVICE_FLAGS_RESET,
-  VFIO_IRQ_INFO_AUTOMASKED,
-  VFIO_IRQ_INFO_EVENTFD,
-  VFIO_IRQ_INFO_MASKABLE,
-  VFIO_IRQ_INFO_NORESIZE,
   VfioError,
 } from "@vfio-selftests/core";
 import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "@vfio-selftests/core";
@@ -20,7 +18,6 @@ import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
 import { irqMessages } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
-import { decodeRegionInfo } from "./region-info";
 import type { ServerConnection } from "./server-connection";
 
 /** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
@@ -87,17 +84,7 @@ export class VfioUserDevice implements VfioDevice {
     fields.argsz.set(request, size);
     fields.index.set(request, index);
     this.#connection.ask("DEVICE_GET_IRQ_INFO", size, `interrupt index ${index}`);
-    const { reply } = this.#connection;
-    const flags = fields.flags.get(reply);
-    const info: IrqInfo = {
-      index,
-      flags,
-      count: fields.count.get(reply),
-      eventfd: (flags & VFIO_IRQ_INFO_EVENTFD) !== 0,
-      maskable: (flags & VFIO_IRQ_INFO_MASKABLE) !== 0,
-      autoMasked: (flags & VFIO_IRQ_INFO_AUTOMASKED) !== 0,
-      noResize: (flags & VFIO_IRQ_INFO_NORESIZE) !== 0,
-    };
+    const info = decodeIrqInfo(index, this.#connection.reply);
     this.#irqs.set(index, info);
     return info;
   }
