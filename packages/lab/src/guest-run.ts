@@ -27,6 +27,8 @@ const DEFAULT_HUGE_PAGES: HugePages = { gib1: 1, mib2: 64 };
 const DEFAULT_BOOT_TIMEOUT_MS = 60_000;
 /** Milliseconds between asking a command that overran its time to end, and ending the VM. */
 const GRACE_MS = 5_000;
+/** The exit status of a shell for a program whose output nobody reads. */
+const SIGPIPE_STATUS = 141;
 /** Lines of the guest's console that an error repeats. */
 const CONSOLE_TAIL_LINES = 25;
 
@@ -68,7 +70,7 @@ export interface GuestRun extends LabMachineOptions {
   hasStdin: boolean;
   /** Milliseconds for the command. Default: no limit. */
   timeoutMs?: number;
-  /** Takes a stream of the guest; the promise resolves when all of its data has been passed on. */
+  /** Takes a stream of the guest; the promise resolves when all of its data has been passed on, rejects when it cannot. */
   onStream(name: RunFile, socket: Socket, endMark: string): Promise<void>;
   onReady?(control: ControlChannel): void;
 }
@@ -76,7 +78,10 @@ export interface GuestRun extends LabMachineOptions {
 export interface LabResult {
   /** The command's exit status; 128 + n when signal n ended it; 124 after the time-out. */
   readonly exitCode: number;
-  /** How the run ended: by the command's exit, by a second interrupt (or one during boot), or by the time-out. */
+  /**
+   * How the run ended: by the command's exit; by a second interrupt, one during boot or output that nobody reads any
+   * more; or by the time-out.
+   */
   readonly ended: "exit" | "interrupt" | "timeout";
   /** Milliseconds from power-on to the command's start. */
   readonly bootMs: number;
@@ -88,6 +93,7 @@ type Outcome =
   | { kind: "exit"; status: number }
   | { kind: "interrupt"; signal: InterruptSignal }
   | { kind: "timeout" }
+  | { kind: "unread" }
   | { kind: "no boot"; reason: string }
   | { kind: "lost"; reason: string };
 
@@ -167,7 +173,13 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     const onConnection = (name: RunFile, socket: Socket): void => {
       if (name === "control") control = new ControlChannel(socket, onMessage);
       else if (name === "serial") passConsole(socket, run.console);
-      else streams.push(run.onStream(name, socket, endMark));
+      else {
+        const passed = run.onStream(name, socket, endMark);
+        streams.push(passed);
+        passed.catch(() => {
+          end({ kind: "unread" });
+        });
+      }
     };
     const bootTimeoutMs = run.bootTimeoutMs ?? DEFAULT_BOOT_TIMEOUT_MS;
     after(bootTimeoutMs, () => {
@@ -200,13 +212,15 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
         },
       );
   });
-  if (outcome.kind === "exit") await Promise.all(streams);
+  if (outcome.kind === "exit") await Promise.allSettled(streams);
   const consoleLog = keepConsole(cache, folder);
   switch (outcome.kind) {
     case "exit":
       return { exitCode: outcome.status, ended: "exit", bootMs, consoleLog };
     case "interrupt":
       return { exitCode: INTERRUPT_STATUS[outcome.signal], ended: "interrupt", bootMs, consoleLog };
+    case "unread":
+      return { exitCode: SIGPIPE_STATUS, ended: "interrupt", bootMs, consoleLog };
     case "timeout":
       return { exitCode: 124, ended: "timeout", bootMs, consoleLog };
     default:

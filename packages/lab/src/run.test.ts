@@ -121,6 +121,17 @@ test("an interrupt goes to the command, whose status counts", async () => {
   expect(process.listenerCount("SIGINT")).toBe(0);
 });
 
+test("a reader that goes away ends the VM", async () => {
+  using host = await makeLab({ guest: `guest.send("ready 1"); setInterval(() => guest.stdout("more"), 50);` });
+  const stdout = new Writable({
+    write: (_chunk, _encoding, callback) => {
+      callback(new Error("EPIPE"));
+    },
+  });
+  expect(await run(host, { stdout })).toMatchObject({ exitCode: 141, ended: "interrupt" });
+  expect(leftovers(host)).toEqual([]);
+});
+
 test("a second interrupt ends the VM", async () => {
   using host = await makeLab({ guest: `guest.send("ready 1"); guest.stdout("up");` });
   const stdout = new Collector();

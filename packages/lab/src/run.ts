@@ -42,15 +42,22 @@ export async function runInLab(options: LabRunOptions): Promise<LabResult> {
   }
 }
 
+/** Passes a stream on up to its end mark. Fails when nobody reads any more (`lab run … | head`). */
 async function passOutput(socket: Socket, destination: Writable, endMark: string): Promise<void> {
   const passed = new EndMarkStream(endMark);
-  const ended = new Promise<void>((resolve) => {
-    passed.once("end", resolve);
-  });
   // A socket that is cut off ends the stream too.
   socket.once("close", () => {
     if (!passed.complete) passed.end();
   });
-  socket.pipe(passed, { end: false }).pipe(destination, { end: false });
-  await ended;
+  let stop = (): void => undefined;
+  try {
+    await new Promise<void>((resolve, reject) => {
+      destination.on("error", reject);
+      stop = () => destination.off("error", reject);
+      passed.once("end", resolve);
+      socket.pipe(passed, { end: false }).pipe(destination, { end: false });
+    });
+  } finally {
+    stop();
+  }
 }
