@@ -8,7 +8,7 @@ export interface HardwarePageTableOptions {
   /** The IOAS whose mappings it holds. */
   readonly ioasId: number;
   /** Takes the page requests of the devices attached to it. */
-  readonly faultQueue?: FaultQueue;
+  readonly faultQueue?: Pick<FaultQueue, "id">;
 }
 
 /** A page table of the IOMMU (HWPT) as an object of its own, to be attached to by its id. Detach devices before `close`. */
