@@ -3,7 +3,7 @@ import type { LabIommu } from "./iommus";
 import { atLeast, versionText, type Version } from "./version";
 
 /** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
-export interface Slot {
+interface Slot {
   readonly number: number;
   /** PCI device number on the root bus, two hexadecimal digits. */
   readonly address: string;
