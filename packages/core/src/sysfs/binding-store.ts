@@ -1,17 +1,15 @@
-import { mkdirSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
+import { VfioError } from "../errors";
 import type { BindingState } from "./driver-binding";
 import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
 
-/**
- * Remembers, across processes, what devices were before they were bound: one JSON file per device in
- * `/run/vfio-selftests/bindings`, which like the bindings themselves is gone after a reboot.
- */
+/** Remembers, across processes and their crashes, what devices were before they were bound: one JSON file per device. */
 export class BindingStore {
   readonly #directory: string;
 
   constructor(paths: SystemPaths = systemPaths) {
-    this.#directory = join(paths.root, "run", "vfio-selftests", "bindings");
+    this.#directory = paths.runtime("devices");
   }
 
   /** Addresses of the devices that have a state stored. */
@@ -19,30 +17,40 @@ export class BindingStore {
     return listDirectory(this.#directory).flatMap((name) => (name.endsWith(".json") ? [name.slice(0, -5)] : []));
   }
 
-  /** Keeps the state, unless an earlier one is kept already: that is the one to go back to. */
+  /**
+   * Keeps the state, whole or not at all, unless an earlier one is kept already: that is the one to go back to. To be
+   * called before the device is touched.
+   */
   save(state: BindingState): void {
-    if (this.load(state.address) !== undefined) return;
-    mkdirSync(this.#directory, { recursive: true });
-    const { address, driver = null, driverOverride = null, sriovNumVfs } = state;
-    writeFileSync(this.#file(address), `${JSON.stringify({ address, driver, driverOverride, sriovNumVfs })}\n`);
+    const file = this.#file(state.address);
+    if (readAttribute(file) !== undefined) return;
+    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    const draft = `${file}.new`;
+    const fd = openSync(draft, "w", 0o600);
+    try {
+      writeSync(fd, `${JSON.stringify(state)}\n`);
+      fsyncSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(draft, file);
   }
 
-  /** Undefined when none is stored, or what is stored cannot be read. */
+  /** Undefined when none is stored. Throws ERR_INVALID_STATE for a damaged file. */
   load(address: string): BindingState | undefined {
-    const text = readAttribute(this.#file(address));
+    const file = this.#file(address);
+    const text = readAttribute(file);
     if (text === undefined) return undefined;
     try {
-      const stored: unknown = JSON.parse(text);
-      if (typeof stored !== "object" || stored === null) return undefined;
-      const { driver, driverOverride, sriovNumVfs } = stored as Record<string, unknown>;
-      return {
-        address,
-        driver: typeof driver === "string" ? driver : undefined,
-        driverOverride: typeof driverOverride === "string" ? driverOverride : undefined,
-        sriovNumVfs: typeof sriovNumVfs === "number" ? sriovNumVfs : 0,
-      };
-    } catch {
-      return undefined;
+      return JSON.parse(text) as BindingState;
+    } catch (cause) {
+      throw new VfioError(`${file} is damaged`, {
+        code: "ERR_INVALID_STATE",
+        operation: "read stored binding",
+        subject: address,
+        remedy: "bind the device to its driver by hand (/sys/bus/pci/drivers), then delete the file",
+        cause,
+      });
     }
   }
 

@@ -20,7 +20,7 @@ describe("bindDriver and restoreBinding", () => {
   it("binds by driver_override, and puts back what was there", () => {
     system.pci({ address: ADDRESS, driver: "igb" });
     const before = bindDriver(ADDRESS, { paths: system.paths });
-    expect(before).toEqual({ address: ADDRESS, driver: "igb", driverOverride: undefined, sriovNumVfs: 0 });
+    expect(before).toEqual({ address: ADDRESS, driver: "igb" });
     expect(driverOf()).toBe("vfio-pci");
     expect(system.paths.writes).toEqual([
       `sys/bus/pci/devices/${ADDRESS}/driver_override = vfio-pci`,
@@ -94,7 +94,7 @@ describe("bindDriver and restoreBinding", () => {
     system.file("dev/vfio/devices/vfio0");
     system.file("proc/4711/comm", "qemu-system-x86\n");
     system.absoluteLink("proc/4711/fd/12", "dev/vfio/devices/vfio0");
-    const state = { address: ADDRESS, driver: "igb", driverOverride: undefined, sriovNumVfs: 0 };
+    const state = { address: ADDRESS, driver: "igb" };
     system.driver("igb");
     expect(() => {
       restoreBinding(state, system.paths);
@@ -107,7 +107,7 @@ describe("BindingStore", () => {
   it("keeps the first state until it is forgotten", () => {
     using system = new FakeSystem();
     const store = new BindingStore(system.paths);
-    const state = { address: ADDRESS, driver: "igb", driverOverride: undefined, sriovNumVfs: 2 };
+    const state = { address: ADDRESS, driver: "igb", numVfs: 2 };
     expect(store.load(ADDRESS)).toBeUndefined();
     store.save(state);
     store.save({ ...state, driver: "vfio-pci" });
@@ -118,9 +118,9 @@ describe("BindingStore", () => {
     expect(store.addresses()).toEqual([]);
   });
 
-  it("reads no state from a file that is none", () => {
+  it("tells a damaged file from none", () => {
     using system = new FakeSystem();
-    system.file(`run/vfio-selftests/bindings/${ADDRESS}.json`, "{");
-    expect(new BindingStore(system.paths).load(ADDRESS)).toBeUndefined();
+    system.file(`run/vfio-selftests/devices/${ADDRESS}.json`, "{");
+    expect(() => new BindingStore(system.paths).load(ADDRESS)).toThrow(`${ADDRESS}.json is damaged`);
   });
 });

@@ -9,9 +9,11 @@ import { isVfioDriver } from "./vfio-driver";
 /** What a device was before it was bound: what {@link restoreBinding} puts back. */
 export interface BindingState {
   readonly address: string;
-  readonly driver: string | undefined;
-  readonly driverOverride: string | undefined;
-  readonly sriovNumVfs: number;
+  /** Absent when it had none. */
+  readonly driver?: string;
+  readonly driverOverride?: string;
+  /** VFs that were enabled; absent on a device without SR-IOV. */
+  readonly numVfs?: number;
 }
 
 export interface BindOptions {
@@ -56,7 +58,7 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
   requireUnheld(device, paths);
 
   try {
-    if (before.sriovNumVfs > 0) setSriovNumVfs(device.address, 0, paths);
+    if ((before.numVfs ?? 0) > 0) setSriovNumVfs(device.address, 0, paths);
     paths.write(paths.pciDevice(device.address, "driver_override"), driver);
     unbind(device.address, paths);
     paths.write(paths.sys("bus", "pci", "drivers_probe"), device.address);
@@ -86,17 +88,16 @@ export function restoreBinding(state: BindingState, paths: SystemPaths = systemP
     paths.write(paths.sys("bus", "pci", "drivers", state.driver, "bind"), address);
     requireDriver(address, state.driver, paths);
   }
-  if (state.sriovNumVfs > 0 && (pciDevice(address, paths).sriov?.enabled ?? 0) === 0) {
-    setSriovNumVfs(address, state.sriovNumVfs, paths);
-  }
+  const { numVfs = 0 } = state;
+  if (numVfs > 0 && (pciDevice(address, paths).sriov?.enabled ?? 0) === 0) setSriovNumVfs(address, numVfs, paths);
 }
 
-function stateOf(device: PciDeviceEntry): BindingState {
+function stateOf({ address, driver, driverOverride, sriov }: PciDeviceEntry): BindingState {
   return {
-    address: device.address,
-    driver: device.driver,
-    driverOverride: device.driverOverride,
-    sriovNumVfs: device.sriov?.enabled ?? 0,
+    address,
+    ...(driver === undefined ? {} : { driver }),
+    ...(driverOverride === undefined ? {} : { driverOverride }),
+    ...(sriov === undefined ? {} : { numVfs: sriov.enabled }),
   };
 }
 
