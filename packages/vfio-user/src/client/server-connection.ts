@@ -43,7 +43,7 @@ export class ServerConnection {
   readonly #options: ConnectionOptions;
   /** Replies to the server's requests: made while a request of ours is under way. */
   readonly #answer = new MessageBuffer(MAX_MESSAGE_SIZE);
-  #capabilities: Capabilities | undefined;
+  #capabilities: Capabilities = OWN_CAPABILITIES;
   #nextId = 0;
   /** Ids of requests given up; their replies may still come. */
   readonly #givenUp = new Set<number>();
@@ -73,9 +73,9 @@ export class ServerConnection {
     return this.#socket.closed;
   }
 
-  /** The server's. */
+  /** What both ends can do. */
   get capabilities(): Capabilities {
-    return this.#capabilities ?? OWN_CAPABILITIES;
+    return this.#capabilities;
   }
 
   /** Where the next request's body is written. */
@@ -136,7 +136,7 @@ export class ServerConnection {
     const capabilities = decodeCapabilities(reply.bytes.subarray(size, length));
     if (typeof capabilities === "string")
       throw this.#broke("VFIO_USER_VERSION", `sends bad capabilities: ${capabilities}`);
-    return capabilities;
+    return { ...capabilities, maxDataTransfer: Math.min(capabilities.maxDataTransfer, MAX_DATA_TRANSFER) };
   }
 
   #send(command: Shapes, bodyLength: number, flags: number, fds: readonly number[]): number {

@@ -1,36 +1,25 @@
-import { native } from "@vfio-selftests/native";
-import {
-  argumentError,
-  closedError,
-  decodeIrqInfo,
-  decodeRegionInfo,
+import { argumentError, closedError, decodeIrqInfo, systemError, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core";
+import type {
+  DeviceInfo,
   IoMapping,
-  MAP_SHARED,
-  PROT_READ,
-  PROT_WRITE,
-  systemError,
-  VFIO_DEVICE_FLAGS_RESET,
+  IrqInfo,
+  RegionArea,
+  RegionInfo,
+  SetIrqs,
+  VfioDevice,
   VfioError,
 } from "@vfio-selftests/core";
-import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "@vfio-selftests/core";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
+import { DeviceRegions } from "./device-regions";
+import type { MapRegionOptions } from "./device-regions";
 import { irqMessages } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
 import type { ServerConnection } from "./server-connection";
 
-/** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
-const REGION_INFO_ROOM = 512;
-
-/** What is kept of a region. */
-interface Region {
-  readonly info: RegionInfo;
-  /** To map it; the device's. */
-  readonly fd: number | undefined;
-  /** For errors. */
-  readonly name: string;
-}
+/** Far more than any feature has. */
+const MAX_FEATURE_DATA = 64 * 1024;
 
 /** One write of {@link VfioUserDevice.postWrites}. */
 export interface PostedWrite {
@@ -46,13 +35,12 @@ export class VfioUserDevice implements VfioDevice {
   readonly info: DeviceInfo;
   readonly #connection: ServerConnection;
   readonly #onClose: (device: VfioUserDevice) => void;
-  readonly #regions = new Map<number, Region>();
+  readonly #regions: DeviceRegions;
   readonly #irqs = new Map<number, IrqInfo>();
-  readonly #mappings = new Set<IoMapping>();
   #pump: MemoryPump | undefined;
   #closed = false;
 
-  /** Takes over the connection, also when it throws. `onClose` is told once. */
+  /** Takes over the connection, also when it throws. `onClose` is told by `close`, once. */
   constructor(address: string, connection: ServerConnection, onClose: (device: VfioUserDevice) => void) {
     this.address = address;
     this.#connection = connection;
@@ -60,9 +48,10 @@ export class VfioUserDevice implements VfioDevice {
     try {
       this.info = this.#readInfo();
     } catch (error) {
-      this.close();
+      connection.close();
       throw error;
     }
+    this.#regions = new DeviceRegions(address, connection, this.info.regionCount);
   }
 
   get closed(): boolean {
@@ -70,7 +59,8 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   regionInfo(index: number): RegionInfo {
-    return this.#region(index).info;
+    this.#requireOpen("regionInfo");
+    return this.#regions.get(index).info;
   }
 
   irqInfo(index: number): IrqInfo {
@@ -144,40 +134,9 @@ export class VfioUserDevice implements VfioDevice {
     }
   }
 
-  mapRegion(
-    index: number,
-    area: RegionArea,
-    options: { alignment?: number; alignmentOffset?: number } = {},
-  ): IoMapping {
-    const { info: region, fd, name: regionName } = this.#region(index);
+  mapRegion(index: number, area: RegionArea, options: MapRegionOptions = {}): IoMapping {
     this.#requireOpen("mapRegion");
-    const inside = region.mappableAreas.some(
-      ({ offset, size }) => area.size > 0 && area.offset >= offset && area.offset + area.size <= offset + size,
-    );
-    if (!inside || fd === undefined) {
-      const areas = fd === undefined ? [] : region.mappableAreas;
-      throw argumentError(
-        `mapRegion of region ${index}`,
-        "area",
-        `0x${area.offset.toString(16)} + 0x${area.size.toString(16)}`,
-        areas.map(({ offset, size }) => `0x${offset.toString(16)} + 0x${size.toString(16)}`).join(", ") ||
-          "none: the region cannot be mapped, use readRegion and writeRegion",
-      );
-    }
-    const io = native.mapIo({
-      fd,
-      length: area.size,
-      prot: (region.readable ? PROT_READ : 0) | (region.writable ? PROT_WRITE : 0),
-      flags: MAP_SHARED,
-      offset: region.offset + BigInt(area.offset),
-      alignment: options.alignment ?? 0,
-      alignmentOffset: options.alignmentOffset ?? 0,
-    });
-    const name = `${this.address} ${regionName}`;
-    if (typeof io === "number") throw systemError(io, "mmap", { subject: `${name}, ${area.size} bytes` });
-    const mapping = new IoMapping(io, name, (closed) => this.#mappings.delete(closed));
-    this.#mappings.add(mapping);
-    return mapping;
+    return this.#regions.map(index, area, options);
   }
 
   setIrqs(request: SetIrqs): void {
@@ -206,6 +165,9 @@ export class VfioUserDevice implements VfioDevice {
 
   feature(flags: number, payload: Uint8Array): Uint8Array {
     this.#requireOpen("feature");
+    if (payload.length > MAX_FEATURE_DATA) {
+      throw argumentError("feature", "payload.length", payload.length, `at most ${MAX_FEATURE_DATA} bytes`);
+    }
     const { fields, size } = structs.device_feature;
     const { request } = this.#connection;
     fields.argsz.set(request, size + payload.length);
@@ -264,12 +226,10 @@ export class VfioUserDevice implements VfioDevice {
   /** Unmaps the BARs and closes the connection; idempotent. Throws ERR_STILL_MAPPED when a BAR is mapped for DMA. */
   close(): void {
     if (this.#closed) return;
-    for (const mapping of [...this.#mappings]) mapping.close();
+    this.#regions.close();
     this.#closed = true;
     this.#stopPump();
     this.#connection.close();
-    for (const { fd } of this.#regions.values()) if (fd !== undefined) native.close(fd);
-    this.#regions.clear();
     this.#onClose(this);
   }
 
@@ -291,34 +251,6 @@ export class VfioUserDevice implements VfioDevice {
       irqCount: fields.num_irqs.get(reply),
       resettable: (flags & VFIO_DEVICE_FLAGS_RESET) !== 0,
     };
-  }
-
-  #readRegionInfo(index: number, room = REGION_INFO_ROOM): { info: RegionInfo; fd: number | undefined } {
-    const { fields, size } = structs.region_info;
-    const { request } = this.#connection;
-    request.bytes.fill(0, 0, size);
-    fields.argsz.set(request, room);
-    fields.index.set(request, index);
-    const fds: number[] = [];
-    const length = this.#connection.ask("DEVICE_GET_REGION_INFO", size, `region ${index}`, [], fds);
-    const { reply } = this.#connection;
-    const needed = fields.argsz.get(reply);
-    const [fd] = fds;
-    try {
-      if (needed <= room || room > REGION_INFO_ROOM) {
-        return { info: decodeRegionInfo(index, reply.bytes.slice(0, length)), fd };
-      }
-    } catch (error) {
-      if (fd !== undefined) native.close(fd);
-      throw new VfioError(`VFIO_USER_DEVICE_GET_REGION_INFO: bad capabilities of region ${index} of ${this.address}`, {
-        code: "EPROTO",
-        operation: "VFIO_USER_DEVICE_GET_REGION_INFO",
-        subject: this.address,
-        cause: error,
-      });
-    }
-    if (fd !== undefined) native.close(fd);
-    return this.#readRegionInfo(index, needed);
   }
 
   #setAccess(index: number, offset: number, count: number): void {
@@ -349,23 +281,9 @@ export class VfioUserDevice implements VfioDevice {
     this.#pump = undefined;
   }
 
-  #region(index: number): Region {
-    const known = this.#regions.get(index);
-    if (known !== undefined) return known;
-    this.#requireOpen("regionInfo");
-    this.#requireIndex("region", index, this.info.regionCount);
-    const region = { ...this.#readRegionInfo(index), name: `region ${index}` };
-    this.#regions.set(index, region);
-    return region;
-  }
-
-  #checkAccess(operation: string, index: number, offset: number, length: number): Region {
-    const region = this.#region(index);
-    const { size } = region.info;
-    if (!Number.isInteger(offset) || offset < 0 || offset + length > size) {
-      throw argumentError(`${operation} of region ${index}`, "offset", offset, `0 to ${size - length}`);
-    }
-    return region;
+  #checkAccess(operation: string, index: number, offset: number, length: number): { readonly name: string } {
+    if (this.#closed) throw closedError(operation, this.address);
+    return this.#regions.check(operation, index, offset, length);
   }
 
   #short(operation: string, got: number, wanted: number): VfioError {

@@ -1,5 +1,5 @@
 import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core";
-import { HEADER_SIZE, MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
+import { MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
 import * as structs from "./structs";
 
 /** What follows the fixed part of a body. */
@@ -160,11 +160,4 @@ export function commandOf(number: number): Command | undefined {
 export function commandName(number: number): string {
   const command = commandOf(number);
   return command === undefined ? `vfio-user command ${number}` : `VFIO_USER_${command.name}`;
-}
-
-/** Bytes of the longest message with this shape. */
-export function longestMessage(shape: Shape): number {
-  const { tail } = shape;
-  const tailBytes = tail.kind === "none" ? 0 : tail.kind === "open" ? tail.max : tail.size * tail.max;
-  return HEADER_SIZE + shape.fixed.size + tailBytes;
 }

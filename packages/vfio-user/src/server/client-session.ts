@@ -7,14 +7,14 @@ import { shapeError } from "../protocol/shape";
 import * as structs from "../protocol/structs";
 import type { MessageSocket } from "../socket/message-socket";
 import { closeAll, closeEach, handlerOf } from "./request-handlers";
-import type { Exchange } from "./request-handlers";
+import type { Exchange } from "./exchange";
 import type { ServedDevice } from "./served-device";
 import { MessageDma } from "./message-dma";
 
 const { EINVAL, ENOSYS } = constants.errno;
 
 /** How long a client may leave our bytes unread, in milliseconds. */
-export const SEND_TIMEOUT_MS = 5_000;
+const SEND_TIMEOUT_MS = 5_000;
 
 /** The socket as a session uses it; the fuzz test puts generated messages here. */
 export type SessionSocket = Pick<MessageSocket, "input" | "output" | "next" | "takeFds" | "send">;

@@ -152,7 +152,9 @@ describe("memory shared by descriptor", () => {
 
 test("65,535 maps fit, and no more", () => {
   const { maps } = client.device;
-  for (let i = 0; i < 65_535; i += 1) expect(maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined)).toBe(0);
+  let refused = 0;
+  for (let i = 0; i < 65_535; i += 1) if (maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined) !== 0) refused += 1;
+  expect(refused).toBe(0);
   expect(maps.map(2n ** 40n, 4096n, 3, 0n, undefined)).toBe(constants.errno.ENOSPC);
   expect(maps.unmap(0n, 2n ** 40n)).toBe(0);
   expect(maps.size).toBe(0);
