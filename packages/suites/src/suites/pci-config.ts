@@ -93,7 +93,7 @@ export function pciConfigSuite(target: SuiteTarget): void {
       if (small.length === 0) {
         skip({
           reason: "the device has no BAR smaller than a page",
-          remedy: "use a device that has one, for example nvme or a device model with one",
+          remedy: "use a device that has one: pnpm vfio lab run --device sdhci-pci",
         });
       }
       for (const bar of small) {
