@@ -117,7 +117,7 @@ export class DeviceCopier {
 }
 
 /** The target's driver for the device, or the suites' own for QEMU's edu. Without one the test is skipped. */
-export function copyDriver(target: SuiteTarget, device: PciDevice): Driver {
+function copyDriver(target: SuiteTarget, device: PciDevice): Driver {
   const isEdu = eduDriver.ids?.some(({ vendor, device: id }) => device.matches(vendor, id)) ?? false;
   try {
     return isEdu ? target.drivers.find(device) : findDriver(target, device);

@@ -29,7 +29,7 @@ import {
 } from "./test-command";
 
 /** What a mock device asks a page for. */
-export interface MockPageRequest {
+interface MockPageRequest {
   readonly address: bigint;
   /** IOMMU_PGFAULT_PERM_* */
   readonly permissions: number;

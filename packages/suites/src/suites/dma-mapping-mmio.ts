@@ -1,15 +1,7 @@
-import { existsSync } from "node:fs";
-import {
-  Iommu,
-  PciDevice,
-  VfioError,
-  systemPaths,
-  type Bar,
-  type IoMapping,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type Bar, type IoMapping, type IommuMode } from "@vfio-selftests/core";
 import { native } from "@vfio-selftests/native";
 import { eachMode, fixture } from "../fixture";
+import { mapsRegisters } from "../register-mappings";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
@@ -82,9 +74,4 @@ function expectMapping(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length
   } catch (error) {
     expect(error).toBeInstanceOf(VfioError);
   }
-}
-
-/** With CONFIG_IOMMUFD_VFIO_CONTAINER /dev/vfio/vfio is iommufd's, and the type 1 driver is not there. */
-function mapsRegisters(mode: IommuMode): boolean {
-  return mode.name.startsWith("vfio_type1") && existsSync(systemPaths.sys("module", "vfio_iommu_type1"));
 }

@@ -1,0 +1,33 @@
+/** What the racing threads share: words to start and stop by, then each step's results, then the steps' arguments. */
+export const WORDS = { round: 0, finished: 1, repeats: 2, ready: 3 } as const;
+export const WORD_COUNT = 4;
+/** Words of each step's results. */
+export const RESULTS = { succeeded: 0, failed: 1, lastErrno: 2 } as const;
+export const RESULT_COUNT = 3;
+
+/** One request that a thread repeats. `argument` is read anew in every round. */
+export interface RacerStep {
+  readonly fd: number;
+  readonly request: number;
+  /** Bytes of the argument. */
+  readonly length: number;
+}
+
+export interface RacerRequest {
+  readonly steps: readonly RacerStep[];
+  readonly memory: SharedArrayBuffer;
+}
+
+export function resultWord(step: number, result: keyof typeof RESULTS): number {
+  return WORD_COUNT + step * RESULT_COUNT + RESULTS[result];
+}
+
+/** Offset of a step's argument in the shared memory. */
+export function argumentOffset(steps: readonly { readonly length: number }[], step: number): number {
+  const words = WORD_COUNT + steps.length * RESULT_COUNT;
+  return steps.slice(0, step).reduce((offset, { length }) => offset + roundUp(length), roundUp(words * 4));
+}
+
+function roundUp(length: number): number {
+  return Math.ceil(length / 8) * 8;
+}
