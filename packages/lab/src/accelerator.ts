@@ -57,6 +57,7 @@ async function kernelStartsUnderKvm(host: LabHost, qemu: Qemu, kernel: string): 
   const command = ["-kernel", kernel, "-append", "console=ttyS0 panic=-1"];
   const child = startChild(host, [...qemu.qemu, ...machine, ...output, ...command], {
     stdio: ["ignore", "pipe", "ignore"],
+    deathSignal: "KILL",
   });
   const spoke = new Promise<boolean>((resolve) => {
     let text = "";

@@ -6,15 +6,18 @@ export interface ChildOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
   stdio: StdioOptions;
+  /** What it gets when this process dies. TERM lets make end its own children; KILL lets nothing linger. */
+  deathSignal: "TERM" | "KILL";
 }
 
 /**
  * Starts a program in a session of its own, so that Ctrl-C at the terminal reaches us and not it, and asks the kernel
- * to kill it when this process dies, however it dies (`PR_SET_PDEATHSIG`, by util-linux's `setpriv`).
+ * to signal it when this process dies, however it dies (`PR_SET_PDEATHSIG`, by util-linux's `setpriv`).
  */
 export function startChild(host: LabHost, command: readonly string[], options: ChildOptions): ChildProcess {
   const setpriv = findProgram(host, "setpriv");
-  const [program, ...args] = setpriv === undefined ? command : [setpriv, "--pdeathsig", "KILL", ...command];
+  const [program, ...args] =
+    setpriv === undefined ? command : [setpriv, "--pdeathsig", options.deathSignal, ...command];
   return spawn(program ?? "", args, {
     detached: true,
     stdio: options.stdio,

@@ -29,6 +29,7 @@ export async function execute(
   options.signal?.throwIfAborted();
   const child = startChild(host, command, {
     stdio: ["ignore", "pipe", "pipe"],
+    deathSignal: "TERM",
     env: { ...host.env, LC_ALL: "C", ...options.env },
     ...(options.cwd === undefined ? {} : { cwd: options.cwd }),
   });

@@ -74,7 +74,7 @@ export class VirtualMachine implements AsyncDisposable {
   }
 
   #launch(command: readonly string[]): ChildProcess {
-    const child = startChild(this.#host, command, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = startChild(this.#host, command, { stdio: ["ignore", "pipe", "pipe"], deathSignal: "KILL" });
     this.#children.push(child);
     for (const stream of [child.stdout, child.stderr]) {
       stream?.setEncoding("utf8").on("data", (text: string) => {
