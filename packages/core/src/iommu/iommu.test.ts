@@ -8,8 +8,8 @@ import { Iommu } from "./iommu";
 
 const PAGE = 4096;
 
-/** How a mode treats an unmap that cuts through a mapping (drivers/vfio/vfio_iommu_type1.c, vfio_dma_do_unmap). */
-type Cutting = "type1" | "refused";
+/** How a mode treats an unmap that cuts through a mapping (vfio_dma_do_unmap, iommufd_vfio_unmap_dma in Linux). */
+type Cutting = "type1" | "cut" | "refused";
 
 /** An address space that keeps the kernel's rules on maps and unmaps, and nothing else. */
 class RulesBackend implements IommuBackend {
@@ -43,11 +43,26 @@ class RulesBackend implements IommuBackend {
     const touched = this.maps.filter((map) => map.iova < end && iova < map.iova + map.length);
     const cut = touched.some((map) => map.iova < iova || map.iova + map.length > end);
     if (cut && this.cutting === "refused") throw systemError(-22, "unmap");
+    if (this.cutting === "cut") return this.#cut(touched, iova, end);
     let bytes = 0n;
     for (const map of touched) {
       if (map.iova < iova) break;
       bytes += map.length;
       this.maps.splice(this.maps.indexOf(map), 1);
+    }
+    return bytes;
+  }
+
+  #cut(touched: RulesBackend["maps"], start: bigint, end: bigint): bigint {
+    let bytes = 0n;
+    for (const map of touched) {
+      const last = map.iova + map.length;
+      const parts = [
+        { ...map, length: start - map.iova },
+        { ...map, iova: end, length: last - end },
+      ].filter(({ length }) => length > 0n);
+      this.maps.splice(this.maps.indexOf(map), 1, ...parts);
+      bytes += map.length - parts.reduce((sum, { length }) => sum + length, 0n);
     }
     return bytes;
   }
@@ -207,6 +222,22 @@ describe("Iommu", () => {
     expect(region.mapped).toBe(false);
   });
 
+  it("keeps what is left of a region that was cut, with its memory", () => {
+    const space = new Iommu(new RulesBackend("cut"));
+    const region = space.map(memory, { iova: 0x10000n, offset: PAGE, length: 5 * PAGE, access: "write" });
+    expect(space.unmapRange(0x12000n, 0x1000n)).toBe(0x1000n);
+    expect(region.mapped).toBe(false);
+    expect(space.regions).toMatchObject([
+      { iova: 0x10000n, length: 2 * PAGE, offset: PAGE, access: "write" },
+      { iova: 0x13000n, length: 2 * PAGE, offset: 4 * PAGE, access: "write" },
+    ]);
+    expect(space.iovaOf(memory.address + BigInt(4 * PAGE))).toBe(0x13000n);
+    expect(() => {
+      memory.close();
+    }).toThrow("IOVA 0x10000, 0x13000");
+    space.close();
+  });
+
   it("keeps the books when the kernel refuses to cut a mapping", () => {
     const region = iommu.map(memory, { iova: 0x10000n, length: 4 * PAGE });
     expect(() => iommu.unmapRange(0x10000n, 0x1000n)).toThrow("EINVAL");
@@ -257,50 +288,54 @@ describe("Iommu", () => {
       fc.record({ kind: fc.constant("all" as const) }),
     );
     fc.assert(
-      fc.property(fc.array(step, { maxLength: 40 }), fc.constantFrom<Cutting>("type1", "refused"), (steps, cutting) => {
-        const rules = new RulesBackend(cutting);
-        rules.ranges = [{ start: 0n, last: 0x3f_ffffn }];
-        const space = new Iommu(rules);
-        for (const action of steps) {
-          try {
-            if (action.kind === "map") {
-              const offset = Math.min(action.offset, 8 - action.pages) * PAGE;
-              const place = action.page === undefined ? {} : { iova: BigInt(action.page * PAGE) };
-              space.map(memory, { ...place, offset, length: action.pages * PAGE });
-            } else if (action.kind === "unmap") {
-              space.regions[action.which]?.unmap();
-            } else if (action.kind === "range") {
-              space.unmapRange(BigInt(action.page * PAGE), BigInt(action.pages * PAGE));
-            } else {
-              space.unmapAll();
+      fc.property(
+        fc.array(step, { maxLength: 40 }),
+        fc.constantFrom<Cutting>("type1", "cut", "refused"),
+        (steps, cutting) => {
+          const rules = new RulesBackend(cutting);
+          rules.ranges = [{ start: 0n, last: 0x3f_ffffn }];
+          const space = new Iommu(rules);
+          for (const action of steps) {
+            try {
+              if (action.kind === "map") {
+                const offset = Math.min(action.offset, 8 - action.pages) * PAGE;
+                const place = action.page === undefined ? {} : { iova: BigInt(action.page * PAGE) };
+                space.map(memory, { ...place, offset, length: action.pages * PAGE });
+              } else if (action.kind === "unmap") {
+                space.regions[action.which]?.unmap();
+              } else if (action.kind === "range") {
+                space.unmapRange(BigInt(action.page * PAGE), BigInt(action.pages * PAGE));
+              } else {
+                space.unmapAll();
+              }
+            } catch (error) {
+              // The books must have kept an automatic map from hitting another one.
+              if (action.kind === "map" && action.page === undefined) throw error;
             }
-          } catch (error) {
-            // The books must have kept an automatic map from hitting another one.
-            if (action.kind === "map" && action.page === undefined) throw error;
+            const books = space.regions.map(({ iova, length }) => ({
+              iova,
+              length: BigInt(length),
+              access: "read-write",
+            }));
+            expect(books).toEqual(rules.maps);
+            for (let at = 0; at < 32; at++) {
+              const iova = BigInt(at * PAGE);
+              const expected = rules.maps.find((map) => map.iova <= iova && iova < map.iova + map.length)?.iova;
+              expect(space.regionAt(iova)?.iova).toBe(expected);
+            }
+            for (let at = 0; at < 8; at++) {
+              const address = memory.address + BigInt(at * PAGE);
+              const found = space.iovaOf(address);
+              const candidates = space.regions
+                .filter((region) => region.address <= address && address < region.address + BigInt(region.length))
+                .map((region) => region.iova + (address - region.address));
+              if (found === undefined) expect(candidates).toEqual([]);
+              else expect(candidates).toContain(found);
+            }
           }
-          const books = space.regions.map(({ iova, length }) => ({
-            iova,
-            length: BigInt(length),
-            access: "read-write",
-          }));
-          expect(books).toEqual(rules.maps);
-          for (let at = 0; at < 32; at++) {
-            const iova = BigInt(at * PAGE);
-            const expected = rules.maps.find((map) => map.iova <= iova && iova < map.iova + map.length)?.iova;
-            expect(space.regionAt(iova)?.iova).toBe(expected);
-          }
-          for (let at = 0; at < 8; at++) {
-            const address = memory.address + BigInt(at * PAGE);
-            const found = space.iovaOf(address);
-            const candidates = space.regions
-              .filter((region) => region.address <= address && address < region.address + BigInt(region.length))
-              .map((region) => region.iova + (address - region.address));
-            if (found === undefined) expect(candidates).toEqual([]);
-            else expect(candidates).toContain(found);
-          }
-        }
-        space.close();
-      }),
+          space.close();
+        },
+      ),
     );
   });
 });

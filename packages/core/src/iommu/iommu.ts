@@ -129,20 +129,28 @@ export class Iommu implements Disposable {
 
   /**
    * Unmaps whatever lies in an area; gives the bytes that the kernel says it unmapped. Whether an area may cut through a
-   * mapping depends on the mode: type1v2 and iommufd refuse (`EINVAL`, `ENOENT`), type1 takes away the whole mapping
-   * when the area contains its start, and nothing (0 bytes) when the area starts inside it.
+   * mapping depends on the mode: type1v2 and iommufd refuse (`EINVAL`, `ENOENT`); type1 takes away the whole mapping when
+   * the area contains its start, and nothing (0 bytes) when the area starts inside it; type1 on iommufd cuts. What is left
+   * of a region that was cut are new regions ({@link regionAt}).
    */
   unmapRange(iova: bigint, length: bigint): bigint {
     this.#requireOpen("unmapRange");
     requireAddress("unmapRange", iova);
     requireAddress("unmapRange", length);
     const bytes = this.backend.unmap(iova, length);
-    const last = length === 0n ? iova : iova + length - 1n;
-    let left = bytes;
-    for (const region of this.#regions.startingIn(iova, last)) {
-      if (left <= 0n) break;
-      left -= BigInt(region.length);
-      this.#forget(region);
+    if (bytes === 0n) return bytes;
+    const end = iova + length;
+    const touched = this.#regions.touching(iova, end);
+    if (bytes === touched.reduce((sum, region) => sum + bytesInside(region, iova, end), 0n)) {
+      for (const region of touched) this.#cut(region, iova, end);
+    } else {
+      // Type 1: as many whole mappings as make up the bytes, from the first that starts in the area.
+      let left = bytes;
+      for (const region of touched.filter((candidate) => candidate.iova >= iova)) {
+        if (left <= 0n) break;
+        left -= BigInt(region.length);
+        this.#forget(region);
+      }
     }
     return bytes;
   }
@@ -231,6 +239,22 @@ export class Iommu implements Disposable {
     );
   }
 
+  /** Leaves of a region what lies outside [start, end). */
+  #cut(region: DmaRegion, start: bigint, end: bigint): void {
+    const { iova, length, access, memory, offset } = region;
+    this.#forget(region);
+    const before = start > iova ? Number(start - iova) : 0;
+    if (before > 0) this.#remember(new DmaRegion(this, iova, before, access, memory, offset));
+    const after = iova + BigInt(length) > end ? Number(iova + BigInt(length) - end) : 0;
+    if (after > 0) this.#remember(new DmaRegion(this, end, after, access, memory, offset + length - after));
+  }
+
+  #remember(region: DmaRegion): void {
+    this.#space.mapped(region.iova, region.length);
+    this.#regions.add(region);
+    region.memory.addMapping?.(region);
+  }
+
   #forget(region: DmaRegion): void {
     this.#regions.remove(region);
     this.#space.unmapped(region.iova, region.length);
@@ -250,6 +274,11 @@ export class Iommu implements Disposable {
   #requireOpen(operation: string): void {
     if (this.#closed) throw closedError(operation, `Iommu ${this.mode}`);
   }
+}
+
+function bytesInside(region: DmaRegion, start: bigint, end: bigint): bigint {
+  const last = region.iova + BigInt(region.length);
+  return (last < end ? last : end) - (region.iova > start ? region.iova : start);
 }
 
 function requireAddress(operation: string, value: bigint): void {

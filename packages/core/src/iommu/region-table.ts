@@ -63,9 +63,11 @@ export class RegionTable implements Iterable<DmaRegion> {
     });
   }
 
-  /** Regions whose first byte has an IOVA from `first` to `last` (both in whole pages), by rising IOVA. */
-  startingIn(first: bigint, last: bigint): DmaRegion[] {
-    return this.iovaIndex().startingIn(pageNumber(first), pageNumber(last));
+  /** Regions that have a byte in [start, end), by rising IOVA; `start` is a multiple of the page size. */
+  touching(start: bigint, end: bigint): DmaRegion[] {
+    const first = this.atIova(start);
+    const others = this.iovaIndex().startingIn(pageNumber(start), pageNumber(end - 1n));
+    return first === undefined || first.iova === start ? others : [first, ...others];
   }
 
   private iovaIndex(): RegionIndex {
