@@ -76,6 +76,8 @@ function kernelCommandLine(machine: MachineOptions, folder: RunFolder): string {
     // Shared anonymous memory in 2 MiB pages where it can be: a vfio-user device is told each page in a message.
     "transparent_hugepage_shmem=always",
     "vfio_pci.enable_sriov=1",
+    // vfio-pci refuses Intel DSA (8086:0b25) otherwise, because of an erratum that a model does not have.
+    "vfio_pci.disable_denylist=1",
     ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
     ...machine.kernelParameters,
     // The kernel gives unknown parameters to init as its environment, and what follows "--" as its arguments.

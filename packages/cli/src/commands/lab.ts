@@ -57,7 +57,11 @@ export interface LabRunCommandOptions extends MachineOptions {
 
 function addMachineOptions(command: Command): Command {
   return command
-    .option("-d, --device <name...>", "devices of the VM: igb (default), edu, nvme, …, name*count", collect)
+    .option(
+      "-d, --device <name...>",
+      "devices of the VM: igb (default), edu, nvme, …, model:ioat, model:dsa; name*count",
+      collect,
+    )
     .option("--iommu <name>", "intel (default), intel-scalable, amd or virtio")
     .option("--kernel <image>", "boot this kernel image")
     .option("--memory <MiB>", "memory of the VM (default 6144)", positive)

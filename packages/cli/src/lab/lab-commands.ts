@@ -10,6 +10,7 @@ import {
   type LabMachineOptions,
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
+import { serveModels } from "./served-models";
 import type { LabRunCommandOptions, MachineOptions, SetupOptions } from "../commands/lab";
 
 /** `lab setup` */
@@ -28,18 +29,33 @@ export async function labRun(
 ): Promise<number> {
   await setUpOnce(options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
-  const { exitCode } = await runInLab({
-    ...machineOf(options),
-    ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout * 1000 }),
-    command: command.length > 0 ? command : program,
+  return withModels(options, async (machine) => {
+    const { exitCode } = await runInLab({
+      ...machine,
+      ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout * 1000 }),
+      command: command.length > 0 ? command : program,
+    });
+    return exitCode;
   });
-  return exitCode;
 }
 
 /** `lab shell` */
 export async function labShell(options: MachineOptions): Promise<number> {
   await setUpOnce(options);
-  return (await shellInLab(machineOf(options))).exitCode;
+  return withModels(options, async (machine) => (await shellInLab(machine)).exitCode);
+}
+
+/** Models among the devices live as long as the VM. */
+async function withModels(
+  options: MachineOptions,
+  run: (machine: LabMachineOptions) => Promise<number>,
+): Promise<number> {
+  const models = await serveModels(options.device ?? []);
+  try {
+    return await run(machineOf(options.device === undefined ? options : { ...options, device: models.devices }));
+  } finally {
+    await models.close();
+  }
 }
 
 /** The first run prepares what it needs; on standard error, so that the run's own output stays clean. */

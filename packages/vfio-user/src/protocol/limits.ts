@@ -15,6 +15,12 @@ export const MAX_MESSAGE_FDS = 16;
 /** Most DMA maps at a time (capability `max_dma_maps`; the specification's default, and QEMU's). */
 export const MAX_DMA_MAPS = 65_535;
 
+/**
+ * Most DMA maps that our server takes. More than it announces: with a vIOMMU in front of it QEMU sends a map for each leaf
+ * of the guest's I/O page tables whatever was announced, 262,144 for 1 GiB in 4 KiB pages.
+ */
+export const MAX_DMA_MAPS_TAKEN = 1_048_576;
+
 /** Supported page sizes of a DMA map, or'ed (capability `pgsizes`; the specification's default). */
 export const PAGE_SIZES = 4096;
 

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { IovaMap } from "../iova-map";
-import { MAX_DMA_MAPS, PAGE_SIZES } from "../protocol/limits";
+import { MAX_DMA_MAPS_TAKEN, PAGE_SIZES } from "../protocol/limits";
 import { DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE } from "../protocol/structs";
 import { SharedFiles } from "./shared-file";
 import type { FileView } from "./shared-file";
@@ -49,7 +49,7 @@ export class DmaMaps {
     const last = address + size - 1n;
     if (last > MAX_ADDRESS) return EOVERFLOW;
     if (this.#maps.overlaps(address, last)) return EEXIST;
-    if (this.#maps.size >= MAX_DMA_MAPS) return ENOSPC;
+    if (this.#maps.size >= MAX_DMA_MAPS_TAKEN) return ENOSPC;
     let view: FileView | undefined;
     if (fd !== undefined) {
       if ((offset & PAGE_MASK) !== 0n || offset + size > MAX_FILE_RANGE) return EINVAL;

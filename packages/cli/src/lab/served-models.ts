@@ -1,0 +1,49 @@
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { argumentError } from "@vfio-selftests/core";
+
+const MODEL = /^model:([^*]+)(?:\*(\d+))?$/;
+const MOST = 16;
+
+/** The devices of a VM in which models are sockets, and what ends the models. */
+export interface ServedModels {
+  readonly devices: readonly string[];
+  close(): Promise<void>;
+}
+
+/** Starts a model for each `model:NAME` (or `model:NAME*COUNT`) among the devices, for the VM to attach by vfio-user-pci. */
+export async function serveModels(devices: readonly string[]): Promise<ServedModels> {
+  if (!devices.some((device) => MODEL.test(device))) return { devices, close: () => Promise.resolve() };
+  const { modelByName, startModel } = await import("@vfio-selftests/device-models");
+  const names = devices.map(modelNames);
+  for (const name of names.flatMap((group) => group ?? [])) modelByName(name);
+
+  const folder = mkdtempSync(join(tmpdir(), "vfio-selftests-models-"));
+  const workers: ReturnType<typeof startModel>[] = [];
+  const close = async (): Promise<void> => {
+    await Promise.all(workers.map((worker) => worker.close()));
+    rmSync(folder, { recursive: true, force: true });
+  };
+  const serve = (name: string): string => {
+    const socketPath = join(folder, `${name}-${workers.length}.sock`);
+    const worker = startModel(name, { socketPath });
+    workers.push(worker);
+    worker.ready();
+    return `vfio-user:${socketPath}`;
+  };
+  try {
+    return { devices: devices.flatMap((device, i) => names[i]?.map(serve) ?? [device]), close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+/** The model's name, as often as it is wanted; undefined for another kind of device. */
+function modelNames(device: string): string[] | undefined {
+  const [, name, count = "1"] = MODEL.exec(device) ?? [];
+  if (name === undefined) return undefined;
+  if (Number(count) < 1 || Number(count) > MOST) throw argumentError("lab", "device", device, `*1 to *${MOST}`);
+  return Array.from({ length: Number(count) }, () => name);
+}
