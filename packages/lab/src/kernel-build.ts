@@ -11,6 +11,7 @@ import {
 } from "node:fs";
 import { join } from "node:path";
 import { execute } from "./execute";
+import { findProgram } from "./find-program";
 import type { LabHost } from "./host";
 import { lostOptions, type LostOption } from "./kernel-config";
 import { fragmentText, type KernelFragment } from "./kernel-fragment";
@@ -53,8 +54,12 @@ export async function buildKernel(
   const build = join(folders.work, `build-${name}`);
   mkdirSync(build, { recursive: true });
   const logFile = join(folders.work, "kernel-build.log");
+  // Compilers of a set-up that was killed may be at work in there a moment longer; they hold the lock, too.
+  const flock = findProgram(host, "flock");
+  const lockFile = join(folders.work, "build.lock");
+  const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", lockFile];
   const make = async (...args: string[]): Promise<string> =>
-    execute(host, ["make", "-C", source.folder, `O=${build}`, "--no-print-directory", ...args], {
+    execute(host, [...alone, "make", "-C", source.folder, `O=${build}`, "--no-print-directory", ...args], {
       ...options,
       logFile,
     });
