@@ -1,4 +1,11 @@
-import { Iommu, PciDevice, VFIO_DEVICE_SET_IRQS, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
+import {
+  Iommu,
+  PciDevice,
+  VFIO_DEVICE_SET_IRQS,
+  sleepSync,
+  type InterruptIndex,
+  type SetIrqs,
+} from "@vfio-selftests/core";
 import { encodeSetIrqs } from "@vfio-selftests/iommu-modes";
 import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "../fixture";
 import { intxSourceOf, type IntxSource } from "../intx-source";
@@ -56,6 +63,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
           source.acknowledge();
           device.vfio.setIrqs({ ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } });
           intx.unmask();
+          sleepSync(QUIET_MS);
           intx.vector(0).tryRead();
           for (let round = 0; round < 3; round++) {
             source.raise();
