@@ -27,6 +27,20 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     return entry;
   }
 
+  /** The ranges from the one that `iova` lies in on, at most `most`, as long as each `continues` the one before it. */
+  following(iova: bigint, most: number, continues: (entry: Entry, before: Entry) => boolean): Entry[] {
+    const first = this.#firstEndingAtOrAfter(iova);
+    let before = this.#entries[first];
+    if (before === undefined || iova < before.start) return [];
+    let end = first + 1;
+    for (; end < first + most; end += 1) {
+      const entry = this.#entries[end];
+      if (entry === undefined || !continues(entry, before)) break;
+      before = entry;
+    }
+    return this.#entries.slice(first, end);
+  }
+
   /** Whether any range has an address in start..last. */
   overlaps(start: bigint, last: bigint): boolean {
     const entry = this.#entries[this.#firstEndingAtOrAfter(start)];

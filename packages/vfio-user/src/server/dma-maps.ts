@@ -22,9 +22,23 @@ export interface DmaMap {
   readonly view: FileView | undefined;
 }
 
+/** Adjacent maps with equal rights whose memory lies side by side: as good as one map. */
+export interface DmaRun {
+  readonly start: bigint;
+  readonly last: bigint;
+  readonly readable: boolean;
+  readonly writable: boolean;
+  readonly bytes: Uint8Array;
+}
+
+/** Maps that are joined at most: 2 MiB of 4 KiB pages, which a guest's kernel often has in one piece. */
+const MOST_JOINED = 512;
+
 /** The client's DMA maps. */
 export class DmaMaps {
   readonly #maps = new IovaMap<DmaMap>();
+  /** Runs found since the last unmap. A guest's I/O page table in 4 KiB pages would make every copy one of 4 KiB pieces. */
+  readonly #runs = new IovaMap<DmaRun>();
   readonly #files: SharedFiles;
 
   /** `trusting`: map files that the client could truncate, too. */
@@ -38,6 +52,27 @@ export class DmaMaps {
 
   find(iova: bigint): DmaMap | undefined {
     return this.#maps.find(iova);
+  }
+
+  /** The memory around `iova`, in as long a piece as is worth while; undefined where there is none to be mapped. */
+  run(iova: bigint): DmaRun | undefined {
+    const known = this.#runs.find(iova);
+    if (known !== undefined) return known;
+    const maps = this.#maps.following(iova, MOST_JOINED, continues);
+    const [first] = maps;
+    const bytes = first === undefined ? undefined : onlyPiece(first);
+    const last = maps.at(-1)?.last;
+    if (first === undefined || bytes === undefined || last === undefined) return undefined;
+    const length = Number(last - first.start) + 1;
+    const run = {
+      start: first.start,
+      last,
+      readable: first.readable,
+      writable: first.writable,
+      bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, length),
+    };
+    this.#runs.add(run);
+    return run;
   }
 
   /** VFIO_USER_DMA_MAP; 0 or a positive errno. `fd` stays the caller's. */
@@ -76,11 +111,28 @@ export class DmaMaps {
     const last = address + size - 1n;
     if (last > MAX_ADDRESS) return EOVERFLOW;
     if (this.#maps.cutBy(address, last) !== undefined) return EINVAL;
-    for (const { view } of this.#maps.removeInside(address, last)) view?.release();
+    const removed = this.#maps.removeInside(address, last);
+    if (removed.length > 0) this.#runs.clear();
+    for (const { view } of removed) view?.release();
     return 0;
   }
 
   clear(): void {
+    this.#runs.clear();
     for (const { view } of this.#maps.clear()) view?.release();
   }
+}
+
+/** The memory of a map that lies in one window of its file. */
+function onlyPiece({ view }: DmaMap): Uint8Array | undefined {
+  return view?.pieces.length === 1 ? view.pieces[0] : undefined;
+}
+
+function continues(map: DmaMap, before: DmaMap): boolean {
+  if (map.start !== before.last + 1n || map.readable !== before.readable || map.writable !== before.writable)
+    return false;
+  const bytes = onlyPiece(map);
+  const ahead = onlyPiece(before);
+  if (bytes === undefined || ahead === undefined) return false;
+  return bytes.buffer === ahead.buffer && bytes.byteOffset === ahead.byteOffset + ahead.length;
 }

@@ -52,6 +52,12 @@ export class ClientDmaSpace implements DmaSpace {
 
   view(iova: bigint, length: number, access: "read" | "write"): Uint8Array | undefined {
     this.#checkAllowed();
+    const run = this.#maps.run(iova);
+    if (run !== undefined) {
+      if (!permits(run, access)) return undefined;
+      const at = Number(iova - run.start);
+      return run.bytes.subarray(at, at + length);
+    }
     const map = this.#maps.find(iova);
     if (map?.view === undefined || !permits(map, access)) return undefined;
     let offset = Number(iova - map.start);
@@ -93,7 +99,7 @@ export class ClientDmaSpace implements DmaSpace {
   }
 }
 
-function permits(map: DmaMap, access: "read" | "write"): boolean {
+function permits(map: Pick<DmaMap, "readable" | "writable">, access: "read" | "write"): boolean {
   return access === "read" ? map.readable : map.writable;
 }
 

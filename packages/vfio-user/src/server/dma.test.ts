@@ -142,6 +142,18 @@ describe("memory shared by descriptor", () => {
     expect(dma((space) => space.read(2n ** 64n - 4n, page))).toEqual(fault(2n ** 64n - 4n, "unmapped", "read"));
   });
 
+  test("is one view across maps whose memory lies side by side, until one of them goes", () => {
+    using memory = file(4 * 4096);
+    for (let page = 0; page < 3; page += 1) map(page * 4096, 4096, memory.fd, { offset: page * 4096 });
+    map(3 * 4096, 4096, memory.fd, { offset: 0 });
+    const length = (iova: bigint) => dma((space) => space.view(iova, 1 << 20, "read"))?.length;
+    expect(length(0n)).toBe(3 * 4096);
+    expect(length(4097n)).toBe(2 * 4096 - 1);
+    expect(length(3n * 4096n)).toBe(4096);
+    client.ask("DMA_UNMAP", body(dma_unmap, { argsz: 24, address: 4096, size: 4096 }));
+    expect([0n, 4096n, 8192n].map(length)).toEqual([4096, undefined, 4096]);
+  });
+
   test("is not there any more after the unmap", () => {
     using memory = file(4096);
     map(0, 4096, memory.fd);
@@ -154,7 +166,8 @@ describe("memory shared by descriptor", () => {
 test("as many maps fit as are taken, and no more", () => {
   const { maps } = client.device;
   let refused = 0;
-  for (let i = 0; i < MAX_DMA_MAPS_TAKEN; i += 1) if (maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined) !== 0) refused += 1;
+  for (let i = 0; i < MAX_DMA_MAPS_TAKEN; i += 1)
+    if (maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined) !== 0) refused += 1;
   expect(refused).toBe(0);
   expect(maps.map(2n ** 40n, 4096n, 3, 0n, undefined)).toBe(constants.errno.ENOSPC);
   expect(maps.unmap(0n, 2n ** 40n)).toBe(0);
