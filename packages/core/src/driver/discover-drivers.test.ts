@@ -109,6 +109,16 @@ describe("a project's drivers", () => {
     expect(found).toThrow(message);
   });
 
+  test.each([
+    ["vfio-selftests.config.mjs", 'export default { drivers: ["./local.cjs"] };'],
+    ["vfio-selftests.config.cjs", 'module.exports = { drivers: ["./local.cjs"] };'],
+    ["vfio-selftests.config.js", 'exports.default = { drivers: ["./local.cjs"] };'],
+  ])("a configuration may be %s", (file, content) => {
+    write("local.cjs", `exports.driver = ${driverSource("local")}`);
+    write(file, content);
+    expect(found().map(([name]) => name)).toEqual(["local"]);
+  });
+
   test("two configurations are an error", () => {
     write("vfio-selftests.config.json", {});
     write("vfio-selftests.config.cjs", "");

@@ -59,6 +59,10 @@ export function loadDriver(nameOrPath: string, projectDirectory: string): Regist
       code: "ERR_DRIVER_NOT_LOADED",
       operation: "load driver",
       subject: origin,
+      // The suites run in jest, which says this where it cannot load ES modules.
+      remedy: reason.includes("ES Module")
+        ? "give the package a CommonJS entry (`exports` with the condition require), or use Node 24.9 or newer"
+        : "correct the driver: its module throws while it is loaded",
       cause: error,
     });
   }

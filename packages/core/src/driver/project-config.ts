@@ -1,5 +1,5 @@
+import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import { VfioError } from "../errors";
 
@@ -16,6 +16,8 @@ export interface LoadedProjectConfig {
 }
 
 const fileNames = ["json", "cjs", "js", "mjs"].map((extension) => `vfio-selftests.config.${extension}`);
+/** A module that takes longer is stopped, in milliseconds. */
+const EVALUATION_MS = 30_000;
 const knownKeys: readonly string[] = ["drivers"];
 
 /** Reads a project's configuration. Throws `ERR_INVALID_CONFIG` for several files, unknown keys and wrong types. */
@@ -28,13 +30,38 @@ export function loadProjectConfig(projectDirectory: string): LoadedProjectConfig
 
 function readConfig(path: string): unknown {
   try {
-    if (path.endsWith(".json")) return JSON.parse(readFileSync(path, "utf8"));
-    const exported: unknown = createRequire(path)(path);
-    return typeof exported === "object" && exported !== null && "default" in exported ? exported.default : exported;
+    return JSON.parse(path.endsWith(".json") ? readFileSync(path, "utf8") : evaluateModule(path));
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error);
     throw configError(path, `it cannot be loaded: ${reason}`, "correct the file", error);
   }
+}
+
+/** Imports a module, prints its default export as JSON to descriptor 3, and its failure there as text. */
+const EVALUATION = `
+  const { writeSync } = require("node:fs");
+  import(require("node:url").pathToFileURL(process.argv[1]).href).then(
+    (module) => writeSync(3, JSON.stringify(module.default?.default ?? module.default ?? {})),
+    (error) => {
+      writeSync(3, String(error?.message ?? error));
+      process.exitCode = 1;
+    },
+  );`;
+
+/**
+ * A configuration module's default export, as JSON. In a process of its own: jest, in which the suites run, loads ES
+ * modules only from Node 24.9 on.
+ */
+function evaluateModule(path: string): string {
+  const { status, output, error } = spawnSync(process.execPath, ["-e", EVALUATION, path], {
+    stdio: ["ignore", "ignore", "inherit", "pipe"],
+    encoding: "utf8",
+    timeout: EVALUATION_MS,
+  });
+  if (error !== undefined) throw error;
+  const result = output[3] ?? "";
+  if (status !== 0) throw new Error(result);
+  return result;
 }
 
 function checkConfig(path: string, config: unknown): ProjectConfig {
