@@ -2,6 +2,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, relative } from "node:path";
 
+import { notInLab } from "./not-in-lab";
+
 const ROOT = join(__dirname, "../../..");
 /** Below node_modules, so that the examples find the packages as a user's project does, and git does not see them. */
 const WORKSHOP = join(__dirname, "../node_modules/.readme-examples");
@@ -66,6 +68,8 @@ function compile(examples: ReadonlyMap<string, string>): string {
 }
 
 describe("readme_examples", () => {
+  notInLab();
+
   it("fit_the_interfaces_they_use", () => {
     const examples = readExamples();
     expect(examples.size).toBeGreaterThan(5);

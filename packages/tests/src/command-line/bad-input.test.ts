@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import { skip } from "@vfio-selftests/suites";
+import { notInLab } from "../not-in-lab";
 import { runCommand, type CommandResult } from "./run-command";
 
 const DEVICES = "/sys/bus/pci/devices";
@@ -14,6 +15,8 @@ function expectClearError(result: CommandResult, code: number, message: RegExp):
 }
 
 describe("bad_input", () => {
+  notInLab();
+
   it("unknown_device", () => {
     expectClearError(runCommand(["run", "-d", "0000:ff:1f.7"]), 1, /no PCI device at 0000:ff:1f\.7\n.*Remedy: .*list/);
   });

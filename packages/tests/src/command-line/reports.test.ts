@@ -1,12 +1,15 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { notInLab } from "../not-in-lab";
 import { runCommand } from "./run-command";
 
 /** Two tests on each of two models: quick, and everywhere the same. */
 const QUICK = ["run", "-t", "vfio_pci_device_test[.](reset|validate_bars)"];
 
 describe("reports", () => {
+  notInLab();
+
   it("human_ends_with_the_totals", () => {
     const { code, out } = runCommand(QUICK);
     expect(code).toBe(0);
