@@ -20,6 +20,14 @@ const MAP_MEMORY =
 
 type ByErrno = Readonly<Record<string, string>>;
 
+const IOAS_MAP: ByErrno = {
+  ENOMEM: LOCKED_MEMORY,
+  EEXIST: "unmap what is there, or choose another IOVA",
+  ENOSPC: "unmap something: no free IOVA is left in the allowed ranges",
+  EFAULT: MAP_MEMORY,
+  EADDRINUSE: "choose an IOVA outside the devices' reserved ranges (iovaRanges)",
+};
+
 /** Keys: an operation, and for `open` the path as well. */
 const REMEDIES: Readonly<Record<string, ByErrno>> = {
   "open /dev/vfio/vfio": { ENOENT: KERNEL_VFIO_CONTAINER, ENODEV: KERNEL_VFIO_CONTAINER },
@@ -73,13 +81,8 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
     EINVAL: "open a device first: the container has no IOMMU before",
     ENODEV: "open a device first: the container has no IOMMU before",
   },
-  IOMMU_IOAS_MAP: {
-    ENOMEM: LOCKED_MEMORY,
-    EEXIST: "unmap what is there, or choose another IOVA",
-    ENOSPC: "unmap something: no free IOVA is left in the allowed ranges",
-    EFAULT: MAP_MEMORY,
-    EADDRINUSE: "choose an IOVA outside the devices' reserved ranges (iovaRanges)",
-  },
+  IOMMU_IOAS_MAP: IOAS_MAP,
+  IOMMU_IOAS_MAP_FILE: { ...IOAS_MAP, ENOTTY: "use a kernel from 6.14 on, or map by address" },
   mmap: { ENOMEM: "free memory, or raise the limits (ulimit -v, vm.max_map_count)", EPERM: LOCKED_MEMORY },
   "MMIO access": { EFAULT: RESET_NEEDED },
   pread: { EIO: RESET_NEEDED },
