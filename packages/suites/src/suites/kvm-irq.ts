@@ -10,8 +10,9 @@ import { skip } from "../outcome/skip";
 import { defaultMode, type SuiteTarget } from "../suite-target";
 
 const FIXTURE = "kvm_irq_test";
-/** Beside the interrupts themselves: threads start slowly under emulation. */
-const START_TIMEOUT_MS = 120_000;
+/** Milliseconds for the device, for each vCPU's thread to start (slow under emulation), and for each interrupt. */
+const BASE_TIMEOUT_MS = 60_000;
+const TIMEOUT_PER_VCPU_MS = 2000;
 const TIMEOUT_PER_IRQ_MS = 20;
 
 interface Variant {
@@ -102,7 +103,7 @@ function defineTest({ name, options: changes }: Variant, open: () => InterruptSo
         notChecked("moving the host interrupt", "the machine has one CPU");
       }
     },
-    START_TIMEOUT_MS + options.irqs * TIMEOUT_PER_IRQ_MS,
+    BASE_TIMEOUT_MS + options.vcpus * TIMEOUT_PER_VCPU_MS + options.irqs * TIMEOUT_PER_IRQ_MS,
   );
 }
 
