@@ -33,6 +33,28 @@ for (const step of readFileSync(join(directory, "steps"), "utf8").trim().split("
     if (status !== "0" && counts.failed === 0) problems.push(`${name}: exit status ${status} though no test failed`);
   }
 }
+/** Upstream's ids that did not pass on a device of the report: an expected test that did not run is a failure. */
+function notPassed(report, ids, devices) {
+  const tests = JSON.parse(readFileSync(join(directory, report), "utf8")).tests;
+  const passed = new Map();
+  for (const { id, status } of tests) if (status === "passed") passed.set(id, (passed.get(id) ?? 0) + 1);
+  return ids.filter((id) => (passed.get(id) ?? 0) < devices);
+}
+
+const { UPSTREAM_IDS } = require("../packages/suites/dist/upstream-ids");
+for (const [report, ids, devices] of [
+  ["lab-suites.json", UPSTREAM_IDS, 1],
+  ["lab-models.json", UPSTREAM_IDS.filter((id) => id.startsWith("vfio_pci_driver_test.")), 2],
+]) {
+  try {
+    const missing = notPassed(report, ids, devices);
+    if (missing.length > 0) problems.push(`${report}: of upstream's ids did not pass: ${missing.join(", ")}`);
+    else console.log(`${report}: all ${ids.length} upstream ids passed on ${devices} device(s)`);
+  } catch (error) {
+    problems.push(`${report}: ${error.message}`);
+  }
+}
+
 total.failed += problems.length;
 for (const problem of problems) console.log(`not as expected: ${problem}`);
 console.log(`${total.passed} passed, ${total.failed} failed, ${total.skipped} skipped`);
