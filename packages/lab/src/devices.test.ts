@@ -42,7 +42,7 @@ test("the group's two devices sit behind one bridge", () => {
   const [placed] = parseDevices(["edu-group"]);
   expect(placed?.device.functions(placed.slot)).toHaveLength(2);
   expect(placed?.device.devices(placed.slot, "")).toEqual([
-    "pcie-root-port,id=port1,chassis=1,slot=1,addr=0x10",
+    "pcie-root-port,id=port1,chassis=1,slot=1,x-speed=2_5,addr=0x10",
     "pcie-pci-bridge,id=bridge1,bus=port1",
     "edu,bus=bridge1,addr=1",
     "edu,bus=bridge1,addr=2",
