@@ -91,7 +91,7 @@ test("commas in paths are doubled for QEMU", () => {
 
 test("igb sits behind a root port, which SR-IOV needs", () => {
   const devices = valuesOf(build(), "-device");
-  expect(devices).toContain("pcie-root-port,id=port1,chassis=1,slot=1,addr=0x10");
+  expect(devices).toContain("pcie-root-port,id=port1,chassis=1,slot=1,x-speed=2_5,addr=0x10");
   expect(devices).toContain("igb,bus=port1");
   expect(commandLine(build())).toContain("vfio_pci.enable_sriov=1");
 });
