@@ -10,7 +10,7 @@ import { PseudoRandom } from "../pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x2_0000_1d;
-const ROUNDS = 3;
+const ROUNDS = 2;
 const AREA = 64 * 1024;
 const COPIES = 50;
 const SOURCE_IOVA = 0x0400_0000n;
