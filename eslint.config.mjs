@@ -1,7 +1,7 @@
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
-  { ignores: ["**/dist/**", "**/prebuilds/**", "**/gyp/**", "**/*.cjs", "**/*.mjs", "bench/**"] },
+  { ignores: ["**/dist/**", "**/prebuilds/**", "**/gyp/**", "**/*.cjs", "**/*.mjs", "packages/*/bin/**"] },
   ...tseslint.configs.strictTypeChecked,
   {
     files: ["packages/*/src/**/*.ts"],

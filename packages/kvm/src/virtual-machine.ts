@@ -1,6 +1,6 @@
+import { readFileSync } from "node:fs";
 import { closedError, systemError, VfioError, type Availability } from "@vfio-selftests/core";
 import { native, type NativeMemory } from "@vfio-selftests/native";
-
 import * as uapi from "./uapi";
 
 const KVM_DEVICE = "/dev/kvm";
@@ -18,8 +18,8 @@ export interface MsiMessage {
   readonly data: number;
 }
 
-/** Whether KVM can be used here. */
-export function kvmAvailability(device = KVM_DEVICE): Availability {
+/** Whether KVM can be used here, for guests of this package: they are 32-bit, which KVM without SVM or VMX does not run. */
+export function kvmAvailability(device = KVM_DEVICE, cpuinfo = "/proc/cpuinfo"): Availability {
   const fd = native.open(device, O_RDWR);
   if (fd < 0) {
     const { code } = systemError(fd, "open");
@@ -35,6 +35,9 @@ export function kvmAvailability(device = KVM_DEVICE): Availability {
   native.close(fd);
   if (version !== uapi.API_VERSION || vm < 0) {
     return { available: false, reason: `${device} makes no VM (API version ${version})`, remedy: KVM_REMEDY };
+  }
+  if (!/^flags\s*:.*\b(?:svm|vmx)\b/m.test(readFileSync(cpuinfo, "utf8"))) {
+    return { available: false, reason: `the CPU has neither SVM nor VMX (${cpuinfo})`, remedy: KVM_REMEDY };
   }
   return { available: true };
 }

@@ -21,7 +21,8 @@ const HEADERS = [
 
 const includeDirectory = process.env["VFIO_KERNEL_HEADERS"];
 const include = includeDirectory === undefined ? [] : [`-I${includeDirectory}`];
-const remedy = "set VFIO_KERNEL_HEADERS to the include directory of a newer kernel's headers (`make headers` in its tree, then usr/include)";
+const remedy =
+  "set VFIO_KERNEL_HEADERS to the include directory of a newer kernel's headers (`make headers` in its tree, then usr/include)";
 
 function cc(...args: string[]): string {
   return execFileSync("cc", [...include, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
