@@ -101,7 +101,8 @@ function mapPieces(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length: nu
       iommu.map(mapping, { iova: BASE + BigInt(offset), offset, length });
     } catch (error) {
       if (mapsRegisters(mode) || offset > 0) throw error;
-      expect(error).toBeInstanceOf(VfioError);
+      if (!(error instanceof VfioError)) throw error;
+      note(`mode ${mode.name} refuses to map device registers (${error.code}), as its kernels do so far`);
       return false;
     }
   }
@@ -112,7 +113,7 @@ function barOf(device: PciDevice, size: number): Bar {
   const usable = device.bars.filter((bar) => bar.size >= size && bar.size % size === 0 && bar.region.mappable);
   const largest = [...usable].sort((a, b) => b.size - a.size)[0];
   if (largest !== undefined) return largest;
-  const sizes = device.bars.filter((bar) => bar.size > 0).map((bar) => `BAR ${bar.index}: ${bar.size / 1024} KiB`);
+  const sizes = device.bars.filter((bar) => bar.size > 0).map((bar) => `BAR ${bar.index}: ${bar.size} bytes`);
   skip({
     reason: `the device has no BAR of ${size / MIB} MiB that can be mapped (${sizes.join(", ") || "no BAR"})`,
     remedy: "use a device with a large BAR: pnpm vfio lab run --device pci-testdev",
