@@ -39,6 +39,8 @@ export async function chooseTarget(options: RunOptions): Promise<RunTarget> {
 async function modelsTarget(devices: readonly string[], options: RunOptions): Promise<RunTarget> {
   const [other] = modesOf(options).filter((mode) => mode !== VFIO_USER);
   if (other !== undefined) {
+    // A name that is none is told so first.
+    findMode(other);
     throw new VfioError(`mode ${other} needs a device of the kernel, and ${describe(devices)} is none`, {
       code: "ERR_INVALID_ARGUMENT",
       operation: "run",
