@@ -4,8 +4,8 @@ import { makeTestHost } from "./testing/test-host";
 
 describe("one-line sources", () => {
   test("a line gives address, suite and components", () => {
-    expect(parseOneLineSources("deb http://deb.debian.org/debian bookworm main contrib\n")).toEqual([
-      { uris: ["http://deb.debian.org/debian"], suites: ["bookworm"], components: ["main", "contrib"], options: {} },
+    expect(parseOneLineSources("deb http://mirror.example/debian bookworm main contrib\n")).toEqual([
+      { uris: ["http://mirror.example/debian"], suites: ["bookworm"], components: ["main", "contrib"], options: {} },
     ]);
   });
 

@@ -15,9 +15,9 @@ test("a mirror of any Debian release is one", () => {
 
 test.each([
   ["the security archive", "deb http://a/debian-security bookworm-security main"],
-  ["another vendor's component", "deb https://download.docker.com/linux/debian bookworm stable"],
-  ["another vendor's suite", "deb https://packages.cloud.google.com/apt cloud-sdk-bookworm main"],
-  ["Ubuntu", "deb http://archive.ubuntu.com/ubuntu noble main universe"],
+  ["another vendor's component", "deb https://vendor.example/linux/debian bookworm stable"],
+  ["another vendor's suite", "deb https://vendor.example/apt tools-bookworm main"],
+  ["Ubuntu", "deb http://mirror.example/ubuntu noble main universe"],
   ["a source for another architecture", "deb [arch=arm64] http://a/debian bookworm main"],
   ["a disc", "deb cdrom:[Debian]/ bookworm main"],
 ])("%s is not a mirror", (_what, line) => {
@@ -66,7 +66,7 @@ test("backports win for QEMU and the kernel source", () => {
 
 test("no mirror is an error that says what to add, or how to do without", () => {
   using host = makeTestHost();
-  host.addFile("/etc/apt/sources.list", "deb http://archive.ubuntu.com/ubuntu noble main\n");
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.example/ubuntu noble main\n");
   expect(() => requireMirrors(host, "QEMU")).toThrow(
     expect.objectContaining({
       code: "ERR_LAB_NO_MIRROR",
