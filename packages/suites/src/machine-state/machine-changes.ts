@@ -15,7 +15,8 @@ export const JOURNALS = "changes";
  */
 export class MachineChanges {
   static readonly #byPaths = new WeakMap<SystemPaths, MachineChanges>();
-  readonly #journal: string;
+  readonly #paths: SystemPaths;
+  #journal: string;
   /** Oldest first. */
   readonly #changes: (readonly UndoWrite[])[] = [];
   #guardian: Guardian | undefined;
@@ -30,9 +31,8 @@ export class MachineChanges {
   }
 
   private constructor(paths: SystemPaths) {
-    // Random, because jest gives each test file its own copy of this module in the same process.
-    const name = `${processIdentity(process.pid) ?? process.pid}-${randomBytes(4).toString("hex")}`;
-    this.#journal = paths.runtime(JOURNALS, name);
+    this.#paths = paths;
+    this.#journal = this.#newJournal();
   }
 
   /** Call before the change; gives what puts it back, in the order of the steps. */
@@ -62,6 +62,14 @@ export class MachineChanges {
     rmSync(this.#journal, { force: true });
     this.#guardian?.dismiss();
     this.#guardian = undefined;
+    // The guardian may be slow to look for its journal: it must not find the next guardian's.
+    this.#journal = this.#newJournal();
+  }
+
+  #newJournal(): string {
+    // Random, because jest gives each test file its own copy of this module in the same process.
+    const name = `${processIdentity(process.pid) ?? process.pid}-${randomBytes(4).toString("hex")}`;
+    return this.#paths.runtime(JOURNALS, name);
   }
 
   #makeDirectory(): void {

@@ -132,6 +132,16 @@ describe("GuardedValue", () => {
     expect(journals()).toEqual([]);
   });
 
+  it("is not put back by the guardian of the change before, which may be slow to end", async () => {
+    for (let round = 0; round < 20; round++) {
+      new GuardedValue(numVfs(), paths)[Symbol.dispose]();
+      using value = new GuardedValue(numVfs(), paths);
+      value.set(3);
+      await until(() => guardians().length === 1);
+      expect(readAttribute(numVfs())?.trim()).toBe("3");
+    }
+  });
+
   it("keeps the journal, and the guardian, when putting back fails", async () => {
     const guarded = new GuardedValue(numVfs(), paths);
     rmSync(numVfs());
