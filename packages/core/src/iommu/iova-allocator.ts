@@ -106,7 +106,7 @@ export class IovaAllocator {
         "what allocate or reserve gave, once",
       );
     }
-    const before = this.#free[next - 1];
+    const before = next === 0 ? undefined : this.#free[next - 1];
     const joinsBefore = before?.end === start;
     const joinsAfter = following?.start === end;
     if (joinsBefore && joinsAfter) {
