@@ -75,11 +75,12 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
         index.enable(source.vector, 1);
         source.prepare();
         const vector = index.vector(source.vector);
-        // Whether a message raised meanwhile is kept for later is the device's choice: igb does, edu does not.
+        // Whether a message raised meanwhile is kept for later is the device's choice (igb does, edu does not), and so is when
+        // it comes: it may be counted with the next one.
         vector.tryRead();
         source.acknowledge();
         source.raise();
-        expect(vector.waitSync()).toBe(1n);
+        expect(vector.waitSync()).toBeGreaterThanOrEqual(1n);
         source.acknowledge();
         index.disable();
       }
