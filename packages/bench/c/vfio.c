@@ -205,7 +205,6 @@ static void *aligned_memory(uint64_t size)
 
 	must(raw != MAP_FAILED, "mmap");
 	raw = (uint8_t *)(((uintptr_t)raw + size - 1) & ~(size - 1));
-	madvise(raw, size, MADV_HUGEPAGE);
 	memset(raw, 1, size);
 	return raw;
 }
