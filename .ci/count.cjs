@@ -12,7 +12,8 @@ function countsOf(log) {
   const counts = { passed: 0, failed: 0, skipped: 0, summaries: 0 };
   for (const line of log.replace(/\u001b\[[0-9;]*m/g, "").split("\n")) {
     const jest = /(?:^|\s)Tests:\s+(.*\d+ total)\s*$/.exec(line);
-    const own = /^\d+ passed, \d+ failed, \d+ skipped$/.exec(line.trim());
+    // turbo puts the task's name before each line.
+    const own = /^(?:\S+:test: )?\d+ passed, \d+ failed, \d+ skipped$/.exec(line.trim());
     if (!jest && !own) continue;
     counts.summaries += 1;
     for (const [, number, what] of line.matchAll(/(\d+) (passed|failed|skipped)/g)) counts[what] += Number(number);
