@@ -3,6 +3,7 @@ module.exports = {
   testEnvironment: "node",
   roots: ["<rootDir>/src"],
   testMatch: ["**/*.test.ts"],
+  setupFilesAfterEnv: [require.resolve("./jest.setup.cjs")],
   transform: {
     "^.+\\.ts$": [
       "@swc/jest",
