@@ -1,5 +1,5 @@
 import { argumentError, VfioError } from "@vfio-selftests/core";
-import type { LabIommu } from "./iommus";
+import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
 import { atLeast, versionText, type Version } from "./version";
 
 /** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
@@ -92,9 +92,10 @@ export const LAB_DEVICES: readonly LabDevice[] = [
   },
 ];
 
-/** Slots 0x10 to 0x1e of the root bus are ours; QEMU gives the rest to the lab's own devices and the chipset. */
-const FIRST_ADDRESS = 0x10;
-const LAST_ADDRESS = 0x1e;
+/** Slots 0x10 to 0x1e of the root bus are ours but one; QEMU gives the rest to the lab's own devices and the chipset. */
+const ADDRESSES = Array.from({ length: 15 }, (_, index) => 0x10 + index).filter(
+  (address) => address !== AMD_SOUTHBRIDGE_ADDRESS,
+);
 
 /** A device as asked for, placed. */
 export interface PlacedDevice {
@@ -117,9 +118,9 @@ export function parseDevices(choices: readonly string[]): PlacedDevice[] {
       throw argumentError("lab run", "device", choice, deviceUsage(device));
     }
     for (let instance = 0; instance < Number(count); instance++) {
-      const address = FIRST_ADDRESS + placed.length;
-      if (address > LAST_ADDRESS) {
-        throw argumentError("lab run", "devices", choices.join(" "), `${LAST_ADDRESS - FIRST_ADDRESS + 1} at most`);
+      const address = ADDRESSES[placed.length];
+      if (address === undefined) {
+        throw argumentError("lab run", "devices", choices.join(" "), `${ADDRESSES.length} at most`);
       }
       const slot = { number: placed.length + 1, address: address.toString(16) };
       placed.push({ device, slot, argument: argument ?? "" });

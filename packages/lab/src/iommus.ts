@@ -6,6 +6,8 @@ export interface LabIommu {
   readonly summary: string;
   /** Arguments of `-device`; they come before every other device. */
   readonly devices: readonly string[];
+  /** Arguments of `-blockdev` that the devices need. */
+  readonly blockDevices?: readonly string[];
   /** Added to the kernel command line. */
   readonly kernel: readonly string[];
   /**
@@ -14,6 +16,9 @@ export interface LabIommu {
    */
   readonly announcesMappings: boolean;
 }
+
+/** Device number on the root bus that QEMU's ACPI table (IVRS) gives the I/O APIC; no other device may be there. */
+export const AMD_SOUTHBRIDGE_ADDRESS = 0x14;
 
 export const LAB_IOMMUS: readonly LabIommu[] = [
   {
@@ -34,7 +39,14 @@ export const LAB_IOMMUS: readonly LabIommu[] = [
   {
     name: "amd",
     summary: "AMD-Vi with interrupt remapping",
-    devices: ["amd-iommu,intremap=on,dma-remap=on"],
+    // Linux 7.3 remaps interrupts only where it finds an SMBus controller or an ISA bridge at the address that the ACPI
+    // table gives the I/O APIC (`check_sb_ioapic` in drivers/iommu/amd/init.c). QEMU has nothing there, and no such
+    // device that can be added; a disk can be given another class.
+    devices: [
+      "amd-iommu,intremap=on,dma-remap=on",
+      `virtio-blk-pci,drive=southbridge,class=0x0c05,addr=0x${AMD_SOUTHBRIDGE_ADDRESS.toString(16)}`,
+    ],
+    blockDevices: ["null-co,node-name=southbridge,size=512"],
     kernel: [],
     announcesMappings: true,
   },

@@ -39,6 +39,7 @@ test.each(LAB_IOMMUS.map(({ name }) => name))(
     const iommu = parseIommu(name);
     const args = build({ iommu });
     expect(valuesOf(args, "-device").slice(0, iommu.devices.length)).toEqual(iommu.devices);
+    expect(valuesOf(args, "-blockdev")).toEqual(iommu.blockDevices ?? []);
     for (const parameter of iommu.kernel) expect(commandLine(args).split(" ")).toContain(parameter);
   },
 );

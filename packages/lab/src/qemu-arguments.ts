@@ -39,6 +39,7 @@ export function qemuArguments(machine: MachineOptions, folder: RunFolder): strin
     ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-numa", "node,memdev=ram"],
     ...["-chardev", socket("serial", folder.file("serial"), folder.file("console.log")), "-serial", "chardev:serial"],
     ...["-kernel", machine.kernel, "-append", kernelCommandLine(machine, folder)],
+    ...(machine.iommu.blockDevices ?? []).flatMap((properties) => ["-blockdev", properties]),
     ...device(...machine.iommu.devices),
     ...["-chardev", socket("fs", folder.file("fs"))],
     ...device(`vhost-user-fs-pci,chardev=fs,tag=${ROOT_TAG}`, "virtio-serial-pci"),
