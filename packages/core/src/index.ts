@@ -62,6 +62,7 @@ export * from "./sysfs/pci-devices";
 export * from "./sysfs/sriov";
 export * from "./sysfs/vfio-cdev";
 export * from "./sysfs/vfio-driver";
+export * from "./sysfs/vfio-users";
 export * from "./sysfs/binding-store";
 export * from "./sysfs/device-use";
 export * from "./sysfs/driver-binding";

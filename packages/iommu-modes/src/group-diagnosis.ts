@@ -1,11 +1,4 @@
-import {
-  describeHolders,
-  groupBlockers,
-  iommuGroupMembers,
-  listDirectory,
-  VfioError,
-  type SystemPaths,
-} from "@vfio-selftests/core";
+import { describeVfioUsers, groupBlockers, iommuGroupMembers, VfioError, type SystemPaths } from "@vfio-selftests/core";
 
 /** Path of a group's file. */
 export function groupPath(group: number, paths: SystemPaths): string {
@@ -38,12 +31,8 @@ export function groupNotViable(group: number, operation: string, paths: SystemPa
 
 /** Who has the group or one of its devices open, as far as this process may see. `ownFd` does not count. */
 export function describeUsers(group: number, paths: SystemPaths, ownFd = -1): string | undefined {
-  const files = [groupPath(group, paths), ...cdevPaths(group, paths)];
-  const found = files.flatMap((path) => {
-    const holders = describeHolders(path, paths, ownFd);
-    return holders === undefined ? [] : [`${path} is ${holders}`];
-  });
-  return found.length === 0 ? undefined : found.join("; ");
+  const addresses = iommuGroupMembers(group, paths).map(({ address }) => address);
+  return describeVfioUsers(addresses, paths, ownFd);
 }
 
 /** What to do about a busy group or device. */
@@ -51,15 +40,4 @@ export function busyRemedy(group: number, paths: SystemPaths, ownFd = -1): strin
   const users = describeUsers(group, paths, ownFd);
   if (users !== undefined) return `end the other use first: ${users}`;
   return "end the other use of the group first (root sees its process named here); a group is used either by its group file or by device files, and by one address space";
-}
-
-function cdevPaths(group: number, paths: SystemPaths): string[] {
-  return iommuGroupMembers(group, paths).flatMap(({ address }) => {
-    const name = cdevName(address, paths);
-    return name === undefined ? [] : [paths.dev("vfio", "devices", name)];
-  });
-}
-
-function cdevName(address: string, paths: SystemPaths): string | undefined {
-  return listDirectory(paths.pciDevice(address, "vfio-dev")).find((name) => name.startsWith("vfio"));
 }

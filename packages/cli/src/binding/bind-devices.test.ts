@@ -1,136 +1,160 @@
-import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
-import { join } from "node:path";
-import { FakePciBus, type FakeFunction } from "../testing/fake-pci-bus";
+import { BindingStore, linkName, readAttribute } from "@vfio-selftests/core";
+import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
 import { bindDevices, unbindDevices, type BindOptions } from "./bind-devices";
-import { SavedBindings } from "./saved-state";
 
-const NIC: FakeFunction = { address: "0000:01:00.0", driver: "e1000e", group: 3, numVfs: 2 };
-const DISK: FakeFunction = { address: "0000:02:00.0", driver: "nvme", group: 4, class: 0x01_0802 };
-const BRIDGE: FakeFunction = { address: "0000:00:1c.0", class: 0x06_0400 };
+const NIC: FakePciDevice = {
+  address: "0000:01:00.0",
+  driver: "e1000e",
+  group: 3,
+  attributes: { sriov_totalvfs: "8\n", sriov_numvfs: "2\n" },
+};
+const DISK: FakePciDevice = { address: "0000:02:00.0", driver: "nvme", group: 4, class: 0x01_0802 };
+const BRIDGE: FakePciDevice = { address: "0000:00:1c.0", class: 0x06_0400 };
 
 /** A machine with these functions, and what the commands print on it. */
-class Machine implements Disposable {
-  readonly bus: FakePciBus;
-  readonly saved: SavedBindings;
+class Machine extends FakeSystem {
   readonly lines: string[] = [];
   readonly errors: string[] = [];
+  readonly print = (line: string): unknown => this.lines.push(line);
+  readonly printError = (text: string): unknown => this.errors.push(text);
 
-  constructor(...functions: FakeFunction[]) {
-    this.bus = new FakePciBus(functions);
-    this.saved = new SavedBindings(join(this.bus.root, "run", "devices"));
+  constructor(...devices: FakePciDevice[]) {
+    super();
+    this.driver("vfio-pci");
+    for (const device of devices) this.pci(device);
   }
 
-  bind(addresses: string[], options: BindOptions = {}): Promise<number> {
-    return bindDevices(addresses, options, this.#outside());
+  bind(addresses: string[], options: BindOptions = {}): number {
+    return bindDevices(addresses, options, this);
   }
 
-  unbind(addresses: string[], options: BindOptions = {}): Promise<number> {
-    return unbindDevices(addresses, options, this.#outside());
+  unbind(addresses: string[], options: BindOptions = {}): number {
+    return unbindDevices(addresses, options, this);
   }
 
-  [Symbol.dispose](): void {
-    this.bus[Symbol.dispose]();
+  driverOf({ address }: FakePciDevice): string | undefined {
+    return linkName(this.paths.pciDevice(address, "driver"));
   }
 
-  #outside(): NonNullable<Parameters<typeof bindDevices>[2]> {
-    const { bus, saved } = this;
-    return {
-      paths: bus.paths,
-      saved,
-      writeFile: bus.writeFile,
-      print: (line) => this.lines.push(line),
-      printError: (text) => this.errors.push(text),
-    };
+  attribute({ address }: FakePciDevice, name: string): string | undefined {
+    return readAttribute(this.paths.pciDevice(address, name));
+  }
+
+  /** Another process has the device's group open. */
+  hold({ group }: FakePciDevice): void {
+    this.file(`dev/vfio/${group}`);
+    this.file("proc/4711/comm", "qemu\n");
+    this.absoluteLink("proc/4711/fd/9", `dev/vfio/${group}`);
   }
 }
 
 describe("bind and unbind", () => {
-  it("gives a device to vfio-pci and back, with its override and virtual functions", async () => {
+  it("gives a device to vfio-pci and back, with its override and virtual functions", () => {
     using machine = new Machine(NIC);
-    expect(await machine.bind([NIC.address])).toBe(0);
-    expect(machine.bus.driverOf(NIC.address)).toBe("vfio-pci");
-    expect(machine.bus.attribute(NIC.address, "sriov_numvfs")).toBe("0");
+    expect(machine.bind([NIC.address])).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("vfio-pci");
+    expect(machine.attribute(NIC, "sriov_numvfs")).toBe("0");
     expect(machine.lines).toEqual(["0000:01:00.0 is bound to vfio-pci (was e1000e)"]);
 
-    // By another process: only the saved state tells what it was.
-    expect(await machine.unbind([])).toBe(0);
-    expect(machine.bus.driverOf(NIC.address)).toBe("e1000e");
-    expect(machine.bus.attribute(NIC.address, "driver_override")).toBe("");
-    expect(machine.bus.attribute(NIC.address, "sriov_numvfs")).toBe("2");
-    expect(readdirSync(machine.saved.directory)).toEqual([]);
+    // By another process: only the stored state tells what it was.
+    expect(machine.unbind([])).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("e1000e");
+    expect(machine.attribute(NIC, "driver_override")).toBe("");
+    expect(machine.attribute(NIC, "sriov_numvfs")).toBe("2");
+    expect(machine.lines.at(-1)).toBe("0000:01:00.0 is back (driver: e1000e)");
+    expect(new BindingStore(machine.paths).addresses()).toEqual([]);
   });
 
-  it("may be repeated, and does not forget what the device was", async () => {
+  it("may be repeated, and does not forget what the device was", () => {
     using machine = new Machine(NIC);
-    await machine.bind([NIC.address]);
-    const writes = machine.bus.writes.length;
-    expect(await machine.bind([NIC.address])).toBe(0);
-    expect(machine.bus.writes).toHaveLength(writes);
-    expect(machine.saved.get(NIC.address)?.driver).toBe("e1000e");
-    expect(await machine.unbind([NIC.address])).toBe(0);
-    expect(await machine.unbind([NIC.address])).toBe(0);
+    machine.bind([NIC.address]);
+    const writes = machine.paths.writes.length;
+    expect(machine.bind([NIC.address])).toBe(0);
+    expect(machine.paths.writes).toHaveLength(writes);
+    expect(machine.lines.at(-1)).toBe("0000:01:00.0 is bound to vfio-pci already");
+    expect(new BindingStore(machine.paths).load(NIC.address)?.driver).toBe("e1000e");
+    expect(machine.unbind([NIC.address])).toBe(0);
+    expect(machine.unbind([NIC.address])).toBe(0);
     expect(machine.lines.at(-1)).toBe("0000:01:00.0 is not bound to vfio-pci (driver: e1000e)");
+    expect(machine.unbind([])).toBe(0);
+    expect(machine.lines.at(-1)).toBe("no device was bound by vfio-selftests");
   });
 
-  it("goes on with the others after one that is bound already, and after one that fails", async () => {
+  it("goes on with the others after one that is bound already, and after one that fails", () => {
     using machine = new Machine(NIC, DISK);
-    await machine.bind([NIC.address]);
-    expect(await machine.bind([NIC.address, "0000:ff:00.0", DISK.address])).toBe(1);
-    expect(machine.bus.driverOf(DISK.address)).toBe("vfio-pci");
+    machine.bind([NIC.address]);
+    expect(machine.bind([NIC.address, "0000:ff:00.0", DISK.address])).toBe(1);
+    expect(machine.driverOf(DISK)).toBe("vfio-pci");
     expect(machine.errors.join("")).toContain("no PCI device at 0000:ff:00.0");
   });
 
-  it("takes the short form of an address", async () => {
+  it("takes the short form of an address", () => {
     using machine = new Machine(NIC);
-    expect(await machine.bind(["01:00.0"])).toBe(0);
-    expect(machine.bus.driverOf(NIC.address)).toBe("vfio-pci");
+    expect(machine.bind(["01:00.0"])).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("vfio-pci");
   });
 
-  it("leaves a device as it was when a step fails", async () => {
+  it("leaves a device as it was when a step fails", () => {
     using machine = new Machine(NIC);
-    machine.bus.refusals.set("pci/drivers_probe", "EACCES");
-    expect(await machine.bind([NIC.address])).toBe(1);
-    expect(machine.bus.driverOf(NIC.address)).toBe("e1000e");
-    expect(machine.bus.attribute(NIC.address, "sriov_numvfs")).toBe("2");
-    expect(machine.saved.addresses()).toEqual([]);
+    machine.paths.denied.add("sys/bus/pci/drivers_probe");
+    expect(machine.bind([NIC.address])).toBe(1);
+    expect(machine.driverOf(NIC)).toBe("e1000e");
+    expect(machine.attribute(NIC, "sriov_numvfs")).toBe("2");
+    expect(new BindingStore(machine.paths).addresses()).toEqual([]);
     expect(machine.errors.join("")).toMatch(/EACCES.*\n.*Remedy: run as root/);
   });
 
-  it("refuses what is in use, unless forced", async () => {
+  it("refuses what is in use, unless forced", () => {
     using machine = new Machine(NIC, DISK);
-    machine.bus.put(NIC.address, "net/eth0/flags", "0x1003\n");
-    machine.bus.put(DISK.address, "nvme/nvme0/nvme0n1/nvme0n1p1/size", "1\n");
-    mkdirSync(machine.bus.paths.proc("self"), { recursive: true });
-    writeFileSync(machine.bus.paths.proc("self", "mounts"), "/dev/nvme0n1p1 / ext4 rw 0 0\n");
-    expect(await machine.bind([NIC.address, DISK.address])).toBe(1);
+    const nic = `sys/devices/pci0000:00/${NIC.address}/net/eth0`;
+    machine.file(`${nic}/flags`, "0x1003\n");
+    machine.link("sys/class/net/eth0", nic);
+    const partition = `sys/devices/pci0000:00/${DISK.address}/nvme/nvme0/nvme0n1/nvme0n1p1`;
+    machine.file(`${partition}/dev`, "259:1\n");
+    machine.link("sys/class/block/nvme0n1p1", partition);
+    machine.file("proc/self/mountinfo", "22 1 259:1 / / rw,noatime - ext4 /dev/nvme0n1p1 rw\n");
+    expect(machine.bind([NIC.address, DISK.address])).toBe(1);
     expect(machine.errors.join("")).toContain("network interface eth0 is up");
     expect(machine.errors.join("")).toContain("disk nvme0n1p1 is mounted");
-    expect(machine.bus.writes).toEqual([]);
-    expect(await machine.bind([NIC.address], { force: true })).toBe(0);
-    expect(machine.bus.driverOf(NIC.address)).toBe("vfio-pci");
+    expect(machine.paths.writes).toEqual([]);
+    expect(new BindingStore(machine.paths).addresses()).toEqual([]);
+    expect(machine.bind([NIC.address], { force: true })).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("vfio-pci");
   });
 
-  it("refuses bridges and addresses that are none", async () => {
+  it("does not take a device from a process that has it open, unless forced", () => {
+    using machine = new Machine(NIC);
+    machine.bind([NIC.address]);
+    machine.hold(NIC);
+    expect(machine.unbind([])).toBe(1);
+    expect(machine.errors.join("")).toMatch(/dev\/vfio\/3 is held by process 4711 \(qemu\)\n.*Remedy: .*--force/);
+    expect(machine.driverOf(NIC)).toBe("vfio-pci");
+    expect(new BindingStore(machine.paths).addresses()).toEqual([NIC.address]);
+    expect(machine.unbind([], { force: true })).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("e1000e");
+  });
+
+  it("refuses bridges and addresses that are none", () => {
     using machine = new Machine(BRIDGE);
-    expect(await machine.bind([BRIDGE.address])).toBe(1);
+    expect(machine.bind([BRIDGE.address])).toBe(1);
     expect(machine.errors.join("")).toContain("bind the devices behind it");
-    expect(await machine.bind(["nonsense"])).toBe(2);
+    expect(machine.bind(["nonsense"])).toBe(2);
   });
 
-  it("gives a device that somebody else bound to its own driver", async () => {
+  it("gives a device that somebody else bound to its own driver", () => {
     using machine = new Machine(NIC);
-    machine.bus.writeFile(machine.bus.paths.pciDevice(NIC.address, "driver_override"), "vfio-pci");
-    machine.bus.writeFile(machine.bus.paths.pciDevice(NIC.address, "driver", "unbind"), NIC.address);
-    machine.bus.writeFile(machine.bus.paths.sys("bus", "pci", "drivers_probe"), NIC.address);
-    expect(await machine.unbind([NIC.address])).toBe(0);
-    expect(machine.bus.driverOf(NIC.address)).toBe("e1000e");
+    machine.file(`sys/bus/pci/devices/${NIC.address}/driver_override`, "vfio-pci");
+    machine.setDriver(NIC.address, "vfio-pci");
+    expect(machine.unbind([NIC.address])).toBe(0);
+    expect(machine.driverOf(NIC)).toBe("e1000e");
+    expect(machine.attribute(NIC, "driver_override")).toBe("");
   });
 
-  it("says so when a saved state is damaged", async () => {
+  it("says so when a stored state is damaged", () => {
     using machine = new Machine(NIC);
-    await machine.bind([NIC.address]);
-    writeFileSync(join(machine.saved.directory, `${NIC.address}.json`), "{");
-    expect(await machine.unbind([])).toBe(1);
+    machine.bind([NIC.address]);
+    machine.file(`run/vfio-selftests/devices/${NIC.address}.json`, "{");
+    expect(machine.unbind([])).toBe(1);
     expect(machine.errors.join("")).toMatch(/is damaged\n.*Remedy:/);
   });
 });

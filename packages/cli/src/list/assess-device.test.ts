@@ -1,14 +1,15 @@
 import { pciDevice, type Driver } from "@vfio-selftests/core";
-import { FakePciBus, type FakeFunction } from "../testing/fake-pci-bus";
+import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
 import { assessDevice } from "./assess-device";
 import { textTable } from "./text-table";
 
 const IGB = { name: "igb", ids: [{ vendor: 0x8086, device: 0x10c9 }] } as unknown as Driver;
 
-function assess(functions: readonly FakeFunction[]): ReturnType<typeof assessDevice> {
-  using bus = new FakePciBus(functions);
-  const [{ address }] = functions as [FakeFunction];
-  return assessDevice(pciDevice(address, bus.paths), [IGB], bus.paths);
+function assess(functions: readonly FakePciDevice[]): ReturnType<typeof assessDevice> {
+  using system = new FakeSystem();
+  for (const device of functions) system.pci(device);
+  const [{ address }] = functions as [FakePciDevice];
+  return assessDevice(pciDevice(address, system.paths), [IGB], system.paths);
 }
 
 describe("assessDevice", () => {

@@ -1,4 +1,5 @@
 import {
+  describeVfioUsers,
   groupBlockers,
   isVfioDriver,
   systemPaths,
@@ -7,7 +8,6 @@ import {
   type PciDeviceEntry,
   type SystemPaths,
 } from "@vfio-selftests/core";
-import { useByVfio } from "../binding/device-use";
 
 /** A device as `list` shows it. */
 export interface ListedDevice {
@@ -69,7 +69,7 @@ function findObstacle(entry: PciDeviceEntry, paths: SystemPaths): { reason: stri
       remedy: `vfio-selftests bind ${blockers.map((blocker) => blocker.address).join(" ")}`,
     };
   }
-  const use = useByVfio(address, paths);
+  const use = describeVfioUsers([address], paths);
   return use === undefined ? undefined : { reason: `it is in use: ${use}`, remedy: "end that process" };
 }
 

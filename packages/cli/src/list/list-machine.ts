@@ -1,7 +1,6 @@
-import { listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core";
+import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { chooseDrivers } from "@vfio-selftests/suites";
-import { isBridge } from "../binding/device-use";
 import { ExitCode } from "../exit-codes";
 import { assessDevice, type ListedDevice } from "./assess-device";
 import { textTable } from "./text-table";

@@ -56,6 +56,14 @@ describe("deviceUses", () => {
     expect(uses()).toEqual(["disk sda1 is swap space", "disk sda1 is part of dm-0"]);
   });
 
+  it("names an interface that is up", () => {
+    networkInterface("eth0");
+    networkInterface("eth1");
+    system.file(`${directory}/net/eth0/flags`, "0x1003\n");
+    system.file(`${directory}/net/eth1/flags`, "0x1002\n");
+    expect(uses()).toEqual(["network interface eth0 is up"]);
+  });
+
   it("names the default route, IPv4 and IPv6, also through a bridge", () => {
     networkInterface("eth0");
     system.directory(`${directory}/net/eth0/upper_br0`);

@@ -1,12 +1,15 @@
 import { realpathSync } from "node:fs";
 import { sep } from "node:path";
-import { linkName, listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
+import { linkName, listDirectory, readAttribute, readNumber, systemPaths, type SystemPaths } from "./system-paths";
 
 /** Drivers of virtio devices that carry a file system, by the file system's name in mountinfo. */
 const FILE_SYSTEM_DRIVERS: Readonly<Record<string, string>> = { virtiofs: "virtiofs", "9pnet_virtio": "9p" };
 
+/** netdevice(7). */
+const IFF_UP = 1;
+
 /**
- * What the machine needs a PCI function for at present: mounted disks, swap, the default route, the display. Taking such
+ * What the machine needs a PCI function for at present: mounted disks, swap, network interfaces, the display. Taking such
  * a device from its driver would harm the running system. One line for people each; empty when nothing is known.
  */
 export function deviceUses(address: string, paths: SystemPaths = systemPaths): string[] {
@@ -15,7 +18,7 @@ export function deviceUses(address: string, paths: SystemPaths = systemPaths): s
   return [
     ...diskUses(directory, paths),
     ...fileSystemUses(directory, paths),
-    ...routeUses(directory, paths),
+    ...networkUses(directory, paths),
     ...displayUses(address, paths),
   ];
 }
@@ -50,13 +53,15 @@ function fileSystemUses(directory: string, paths: SystemPaths): string[] {
     });
 }
 
-function routeUses(directory: string, paths: SystemPaths): string[] {
+function networkUses(directory: string, paths: SystemPaths): string[] {
   const routed = defaultRouteInterfaces(paths);
-  return membersOf("net", directory, paths).flatMap((name) =>
-    withUppers(name, paths)
+  return membersOf("net", directory, paths).flatMap((name) => {
+    const up = ((readNumber(paths.sys("class", "net", name, "flags")) ?? 0) & IFF_UP) !== 0;
+    const routes = withUppers(name, paths)
       .filter((upper) => routed.has(upper))
-      .map((upper) => `network interface ${name} carries the default route${upper === name ? "" : ` (by ${upper})`}`),
-  );
+      .map((upper) => `network interface ${name} carries the default route${upper === name ? "" : ` (by ${upper})`}`);
+    return [...(up ? [`network interface ${name} is up`] : []), ...routes];
+  });
 }
 
 function displayUses(address: string, paths: SystemPaths): string[] {

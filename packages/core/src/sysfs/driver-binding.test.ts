@@ -27,7 +27,7 @@ describe("bindDriver and restoreBinding", () => {
       `sys/bus/pci/drivers/igb/unbind = ${ADDRESS}`,
       `sys/bus/pci/drivers_probe = ${ADDRESS}`,
     ]);
-    restoreBinding(before, system.paths);
+    restoreBinding(before, { paths: system.paths });
     expect(driverOf()).toBe("igb");
     expect(system.read(`sys/bus/pci/devices/${ADDRESS}/driver_override`)).toBe("\n");
   });
@@ -36,14 +36,14 @@ describe("bindDriver and restoreBinding", () => {
     system.pci({ address: ADDRESS });
     const before = bindDriver("01:00.0", { paths: system.paths });
     expect(driverOf()).toBe("vfio-pci");
-    restoreBinding(before, system.paths);
+    restoreBinding(before, { paths: system.paths });
     expect(driverOf()).toBeUndefined();
   });
 
   it("puts an earlier override back", () => {
     system.pci({ address: ADDRESS, driver: "pci-stub", attributes: { driver_override: "pci-stub\n" } });
     const before = bindDriver(ADDRESS, { paths: system.paths });
-    restoreBinding(before, system.paths);
+    restoreBinding(before, { paths: system.paths });
     expect(pciDevice(ADDRESS, system.paths)).toMatchObject({ driver: "pci-stub", driverOverride: "pci-stub" });
   });
 
@@ -57,7 +57,7 @@ describe("bindDriver and restoreBinding", () => {
     system.pci({ address: ADDRESS, driver: "igb", attributes: { sriov_totalvfs: "8\n", sriov_numvfs: "2\n" } });
     const before = bindDriver(ADDRESS, { paths: system.paths });
     expect(system.read(`sys/bus/pci/devices/${ADDRESS}/sriov_numvfs`)).toBe("0");
-    restoreBinding(before, system.paths);
+    restoreBinding(before, { paths: system.paths });
     expect(system.read(`sys/bus/pci/devices/${ADDRESS}/sriov_numvfs`)).toBe("2");
   });
 
@@ -97,7 +97,7 @@ describe("bindDriver and restoreBinding", () => {
     const state = { address: ADDRESS, driver: "igb" };
     system.driver("igb");
     expect(() => {
-      restoreBinding(state, system.paths);
+      restoreBinding(state, { paths: system.paths });
     }).toThrow("held by process 4711 (qemu-system-x86)");
     expect(driverOf()).toBe("vfio-pci");
   });

@@ -1,10 +1,10 @@
 import { VfioError } from "../errors";
 import { deviceUses } from "./device-use";
-import { describeHolders } from "./file-holders";
-import { pciDevice, type PciDeviceEntry } from "./pci-devices";
+import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
 import { setSriovNumVfs, sriovVfAddress } from "./sriov";
-import { existsPath, linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+import { existsPath, linkName, systemPaths, type SystemPaths } from "./system-paths";
 import { isVfioDriver } from "./vfio-driver";
+import { describeVfioUsers } from "./vfio-users";
 
 /** What a device was before it was bound: what {@link restoreBinding} puts back. */
 export interface BindingState {
@@ -24,7 +24,10 @@ export interface BindOptions {
   readonly paths?: SystemPaths;
 }
 
-const BRIDGE_CLASS = 0x06;
+/** What a device is now: to be kept before it is bound elsewhere. */
+export function bindingState(address: string, paths: SystemPaths = systemPaths): BindingState {
+  return stateOf(pciDevice(address, paths));
+}
 
 /**
  * Binds a device to vfio-pci by driver_override, after switching its VFs off; gives the state it was in. On failure the
@@ -38,7 +41,7 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
   const before = stateOf(device);
   if (device.driver === driver) return before;
 
-  if (device.class >>> 16 === BRIDGE_CLASS) {
+  if (isBridge(device)) {
     throw failure(
       "ERR_BRIDGE",
       device.address,
@@ -72,13 +75,14 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
 
 /**
  * Puts a device back into an earlier state: driver, driver_override and VFs. Errors: `ERR_IN_USE` while a process holds
- * the device (the kernel would block until it lets go), `ERR_BIND` when the driver does not take it.
+ * the device (the kernel blocks until it lets go; `force` waits for that), `ERR_BIND` when the driver does not take it.
  */
-export function restoreBinding(state: BindingState, paths: SystemPaths = systemPaths): void {
+export function restoreBinding(state: BindingState, options: Pick<BindOptions, "force" | "paths"> = {}): void {
+  const { force = false, paths = systemPaths } = options;
   const device = pciDevice(state.address, paths);
   const { address } = device;
   if (device.driver !== state.driver) {
-    requireUnheld(device, paths);
+    if (!force) requireUnheld(device, paths);
     if ((device.sriov?.enabled ?? 0) > 0) setSriovNumVfs(address, 0, paths);
     unbind(address, paths);
   }
@@ -124,20 +128,16 @@ function requireUnused(device: PciDeviceEntry, paths: SystemPaths): void {
 
 /** Unbinding a VFIO driver waits in the kernel, for ever, until every process has closed the device. */
 function requireUnheld(device: PciDeviceEntry, paths: SystemPaths): void {
-  for (const { address, driver, iommuGroup } of functionsOf(device, paths)) {
+  for (const { address, driver } of functionsOf(device, paths)) {
     if (!isVfioDriver(driver)) continue;
-    const files = listDirectory(paths.pciDevice(address, "vfio-dev")).map((name) => paths.dev("vfio", "devices", name));
-    if (iommuGroup !== undefined) files.push(paths.dev("vfio", String(iommuGroup)));
-    for (const file of files) {
-      const holders = describeHolders(file, paths);
-      if (holders === undefined) continue;
-      throw failure(
-        "ERR_IN_USE",
-        address,
-        `is open: ${file} is ${holders}`,
-        "end that process first; the kernel would wait for it",
-      );
-    }
+    const users = describeVfioUsers([address], paths);
+    if (users === undefined) continue;
+    throw failure(
+      "ERR_IN_USE",
+      address,
+      `is open: ${users}`,
+      "end that process first; the kernel waits for it, as unbinding with --force does",
+    );
   }
 }
 
@@ -159,7 +159,7 @@ function requireDriver(address: string, driver: string, paths: SystemPaths): voi
 
 function tryRestore(state: BindingState, paths: SystemPaths): void {
   try {
-    restoreBinding(state, paths);
+    restoreBinding(state, { paths });
   } catch {
     // The first error tells what went wrong; it is the one to report.
   }

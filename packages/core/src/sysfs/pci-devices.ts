@@ -41,6 +41,14 @@ export interface PciDeviceEntry {
 const IORESOURCE_IO = 0x100n;
 const IORESOURCE_MEM = 0x200n;
 
+/** Base class of bridges (PCI Code and ID Assignment Specification, section 1.7). */
+const BRIDGE_CLASS = 0x06;
+
+/** Bridges have no functions for user space: vfio-pci takes functions with a type 0 header only. */
+export function isBridge(device: PciDeviceEntry): boolean {
+  return device.class >>> 16 === BRIDGE_CLASS;
+}
+
 /** All PCI functions, by address. */
 export function listPciDevices(paths: SystemPaths = systemPaths): PciDeviceEntry[] {
   return listDirectory(paths.sys("bus", "pci", "devices")).map((address) => readEntry(address, paths));

@@ -36,10 +36,15 @@ export class SystemPaths {
     return this.sys("bus", "pci", "devices", address, ...parts);
   }
 
+  /** The write itself; a test may put another in its place. */
+  protected put(path: string, text: string): void {
+    writeFileSync(path, text);
+  }
+
   /** Writes an attribute; `path` is one that this object gave. `remedies` by errno name. */
   write(path: string, text: string, remedies: Readonly<Record<string, string>> = {}): void {
     try {
-      writeFileSync(path, text);
+      this.put(path, text);
     } catch (cause) {
       const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
       const code = errnoName(-errno);

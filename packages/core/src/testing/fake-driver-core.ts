@@ -3,6 +3,8 @@ import { readAttribute, SystemPaths } from "../sysfs/system-paths";
 
 /** What the fake kernel does to its tree. */
 export interface FakeTree {
+  /** The driver that knows the device by its ids. */
+  nativeDriver(address: string): string | undefined;
   /** Makes or removes a device's `driver` link. */
   setDriver(address: string, driver: string | undefined): void;
   hasDriver(driver: string): boolean;
@@ -14,6 +16,8 @@ export interface FakeTree {
  */
 export class FakeDriverCore extends SystemPaths {
   readonly refusing = new Set<string>();
+  /** Paths below the root whose writes are denied (EACCES). */
+  readonly denied = new Set<string>();
   /** Every write, as `path below the root = text`. */
   readonly writes: string[] = [];
   readonly #tree: FakeTree;
@@ -25,12 +29,21 @@ export class FakeDriverCore extends SystemPaths {
 
   override write(path: string, text: string, remedies: Readonly<Record<string, string>> = {}): void {
     super.write(path, text, remedies);
-    this.writes.push(`${path.slice(this.root.length + 1)} = ${text.trim()}`);
+    this.writes.push(`${this.#below(path)} = ${text.trim()}`);
     const file = basename(path);
     const driver = basename(dirname(path));
     if (file === "unbind") this.#tree.setDriver(text, undefined);
     else if (file === "bind") this.#attach(text, driver);
-    else if (file === "drivers_probe") this.#attach(text, this.#override(text));
+    else if (file === "drivers_probe") this.#attach(text, this.#override(text) ?? this.#tree.nativeDriver(text));
+  }
+
+  protected override put(path: string, text: string): void {
+    if (this.denied.has(this.#below(path))) throw Object.assign(new Error("denied"), { code: "EACCES", errno: -13 });
+    super.put(path, text);
+  }
+
+  #below(path: string): string {
+    return path.slice(this.root.length + 1);
   }
 
   #attach(address: string, driver: string | undefined): void {

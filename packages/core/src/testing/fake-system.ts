@@ -9,6 +9,7 @@ export interface FakePciDevice {
   readonly vendor?: number;
   readonly device?: number;
   readonly class?: number;
+  /** Bound at present, and known to the kernel as the device's own. */
   readonly driver?: string;
   readonly group?: number;
   /** Name of the VFIO device file. */
@@ -21,6 +22,7 @@ export interface FakePciDevice {
 export class FakeSystem implements Disposable, FakeTree {
   readonly root = mkdtempSync(join(tmpdir(), "vfio-fake-system-"));
   readonly paths = new FakeDriverCore(this.root, this);
+  readonly #native = new Map<string, string>();
 
   constructor() {
     this.file("sys/bus/pci/drivers_probe");
@@ -76,6 +78,7 @@ export class FakeSystem implements Disposable, FakeTree {
     if (device.driver !== undefined) {
       this.driver(device.driver);
       this.setDriver(address, device.driver);
+      this.#native.set(address, device.driver);
     }
     if (device.group !== undefined) {
       this.link(`${directory}/iommu_group`, `sys/kernel/iommu_groups/${device.group}`);
@@ -89,6 +92,10 @@ export class FakeSystem implements Disposable, FakeTree {
     const link = `sys/devices/pci0000:00/${address}/driver`;
     rmSync(join(this.root, link), { force: true });
     if (driver !== undefined) this.link(link, `sys/bus/pci/drivers/${driver}`);
+  }
+
+  nativeDriver(address: string): string | undefined {
+    return this.#native.get(address);
   }
 
   hasDriver(driver: string): boolean {

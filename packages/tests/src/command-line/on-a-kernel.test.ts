@@ -34,7 +34,10 @@ fixture("command_on_a_kernel", kernelTarget(), (address) => {
       };
       const listed = devices.find((device) => device.address === address);
       expect(listed).toMatchObject({ usable: false, reason: expect.stringContaining(String(process.pid)) as string });
-      expectError(runCommand(["unbind", address]), /is in use: .*\n.*Remedy: end that process/);
+      expectError(
+        runCommand(["unbind", address]),
+        new RegExp(`is open: .*held by process ${process.pid} .*\\n.*Remedy: end that process`),
+      );
       expect(driverOf(address)).toBe("vfio-pci");
     },
     TIMEOUT_MS,

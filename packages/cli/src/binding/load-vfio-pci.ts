@@ -1,0 +1,17 @@
+import { spawnSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { VfioError, type SystemPaths } from "@vfio-selftests/core";
+
+/** Loads vfio-pci where it is a module that is not loaded yet. Throws ERR_NO_DRIVER when the kernel does not have it. */
+export function loadVfioPci(paths: SystemPaths): void {
+  const directory = paths.sys("bus", "pci", "drivers", "vfio-pci");
+  if (existsSync(directory)) return;
+  spawnSync("modprobe", ["vfio-pci"], { stdio: "ignore" });
+  if (existsSync(directory)) return;
+  throw new VfioError("the kernel has no driver vfio-pci", {
+    code: "ERR_NO_DRIVER",
+    operation: "bind",
+    remedy:
+      "load it as root (modprobe vfio-pci), or use a kernel with CONFIG_VFIO_PCI; in a VM: vfio-selftests lab run",
+  });
+}

@@ -1,0 +1,28 @@
+import { describeHolders } from "./file-holders";
+import { linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+
+/** The files by which a device can be opened through VFIO, there or not: its group's (two names), and its own. */
+export function vfioFiles(address: string, paths: SystemPaths = systemPaths): string[] {
+  const group = linkName(paths.pciDevice(address, "iommu_group"));
+  return [
+    ...(group === undefined ? [] : [paths.dev("vfio", group), paths.dev("vfio", `noiommu-${group}`)]),
+    ...listDirectory(paths.pciDevice(address, "vfio-dev")).map((name) => paths.dev("vfio", "devices", name)),
+  ];
+}
+
+/**
+ * Who has these devices open, as far as this process may see: `/dev/vfio/5 is held by process 4711 (qemu-system-x86)`;
+ * undefined when nobody is seen. `ownFd`, a descriptor of this process, does not count.
+ */
+export function describeVfioUsers(
+  addresses: readonly string[],
+  paths: SystemPaths = systemPaths,
+  ownFd = -1,
+): string | undefined {
+  const files = new Set(addresses.flatMap((address) => vfioFiles(address, paths)));
+  const found = [...files].flatMap((file) => {
+    const holders = describeHolders(file, paths, ownFd);
+    return holders === undefined ? [] : [`${file} is ${holders}`];
+  });
+  return found.length === 0 ? undefined : found.join("; ");
+}
