@@ -27,7 +27,7 @@ export async function labRun(
   options: LabRunCommandOptions,
   suiteArguments: readonly string[],
 ): Promise<number> {
-  await setUpOnce(options);
+  await setUpWhenNeeded(options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
   return withModels(options, async (machine) => {
     const { exitCode } = await runInLab({
@@ -41,7 +41,7 @@ export async function labRun(
 
 /** `lab shell` */
 export async function labShell(options: MachineOptions): Promise<number> {
-  await setUpOnce(options);
+  await setUpWhenNeeded(options);
   return withModels(options, async (machine) => (await shellInLab(machine)).exitCode);
 }
 
@@ -58,10 +58,15 @@ async function withModels(
   }
 }
 
-/** The first run prepares what it needs; on standard error, so that the run's own output stays clean. */
-async function setUpOnce({ kernel }: MachineOptions): Promise<void> {
-  if (readLabState(labCache(thisHost())) !== undefined) return;
-  process.stderr.write("The lab is not set up yet; this is done once.\n");
+/**
+ * The first run prepares what it needs, and one after a change of our kernel options builds a kernel with them; on
+ * standard error, so that the run's own output stays clean.
+ */
+async function setUpWhenNeeded({ kernel }: MachineOptions): Promise<void> {
+  const state = readLabState(labCache(thisHost()));
+  const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
+  if (state !== undefined && ownKernel) return;
+  if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
   using progress = new TextProgress(process.stderr);
   await setupLab(kernel === undefined ? {} : { kernel }, progress);
 }
