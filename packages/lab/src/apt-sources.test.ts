@@ -4,14 +4,14 @@ import { makeTestHost } from "./testing/test-host";
 
 describe("one-line sources", () => {
   test("a line gives address, suite and components", () => {
-    expect(parseOneLineSources("deb http://mirror.example/debian bookworm main contrib\n")).toEqual([
-      { uris: ["http://mirror.example/debian"], suites: ["bookworm"], components: ["main", "contrib"], options: {} },
+    expect(parseOneLineSources("deb http://mirror.example/archive bookworm main contrib\n")).toEqual([
+      { uris: ["http://mirror.example/archive"], suites: ["bookworm"], components: ["main", "contrib"], options: {} },
     ]);
   });
 
   test("options get their deb822 names", () => {
     const [source] = parseOneLineSources(
-      "deb [ arch=amd64,i386 signed-by=/usr/share/keyrings/a.gpg trusted=yes check-valid-until=no ] http://m/debian trixie main",
+      "deb [ arch=amd64,i386 signed-by=/usr/share/keyrings/a.gpg trusted=yes check-valid-until=no ] http://m/archive trixie main",
     );
     expect(source?.options).toEqual({
       Architectures: "amd64 i386",
@@ -22,24 +22,24 @@ describe("one-line sources", () => {
   });
 
   test("comments, source packages and nonsense give nothing", () => {
-    const text = ["# deb http://a/debian sid main", "deb-src http://a/debian sid main", "deb", "rubbish", ""].join(
+    const text = ["# deb http://a/archive sid main", "deb-src http://a/archive sid main", "deb", "rubbish", ""].join(
       "\n",
     );
     expect(parseOneLineSources(text)).toEqual([]);
   });
 
   test("a comment behind a line is cut off", () => {
-    expect(parseOneLineSources("deb http://a/debian sid main # not contrib")[0]?.components).toEqual(["main"]);
+    expect(parseOneLineSources("deb http://a/archive sid main # not contrib")[0]?.components).toEqual(["main"]);
   });
 });
 
 describe("deb822 sources", () => {
   test("several addresses and suites stay together", () => {
     const text =
-      "Types: deb deb-src\nURIs: http://a/debian http://b/debian\nSuites: sid sid-updates\nComponents: main\n";
+      "Types: deb deb-src\nURIs: http://a/archive http://b/archive\nSuites: sid sid-updates\nComponents: main\n";
     expect(parseDeb822Sources(text)).toEqual([
       {
-        uris: ["http://a/debian", "http://b/debian"],
+        uris: ["http://a/archive", "http://b/archive"],
         suites: ["sid", "sid-updates"],
         components: ["main"],
         options: {},
@@ -48,7 +48,7 @@ describe("deb822 sources", () => {
   });
 
   test("comments inside a stanza do not split it", () => {
-    const text = "Types: deb\n# snapshot\nURIs: http://a/debian\nSuites: sid\nComponents: main\nSigned-By: /k.gpg\n";
+    const text = "Types: deb\n# snapshot\nURIs: http://a/archive\nSuites: sid\nComponents: main\nSigned-By: /k.gpg\n";
     expect(parseDeb822Sources(text)[0]?.options).toEqual({ "Signed-By": "/k.gpg" });
   });
 
@@ -70,7 +70,7 @@ describe("deb822 sources", () => {
 const word = fc.stringMatching(/^[a-z][a-z0-9.-]{0,12}$/);
 const sources = fc.array(
   fc.record({
-    uri: word.map((host) => `http://${host}/debian`),
+    uri: word.map((host) => `http://${host}/archive`),
     suite: word,
     components: fc.array(word, { minLength: 1, maxLength: 3 }),
     signedBy: fc.option(
@@ -113,14 +113,14 @@ test("no text makes the parsers fail", () => {
 
 test("the system's sources are those of sources.list and of both kinds of files beside it", () => {
   using host = makeTestHost();
-  host.addFile("/etc/apt/sources.list", "deb http://one/debian sid main\n");
-  host.addFile("/etc/apt/sources.list.d/two.list", "deb http://two/debian sid main\n");
-  host.addFile("/etc/apt/sources.list.d/three.sources", "Types: deb\nURIs: http://three/debian\nSuites: sid\n");
-  host.addFile("/etc/apt/sources.list.d/four.list.disabled", "deb http://four/debian sid main\n");
+  host.addFile("/etc/apt/sources.list", "deb http://one/archive sid main\n");
+  host.addFile("/etc/apt/sources.list.d/two.list", "deb http://two/archive sid main\n");
+  host.addFile("/etc/apt/sources.list.d/three.sources", "Types: deb\nURIs: http://three/archive\nSuites: sid\n");
+  host.addFile("/etc/apt/sources.list.d/four.list.disabled", "deb http://four/archive sid main\n");
   expect(readAptSources(host).map(({ uris }) => uris[0])).toEqual([
-    "http://one/debian",
-    "http://two/debian",
-    "http://three/debian",
+    "http://one/archive",
+    "http://two/archive",
+    "http://three/archive",
   ]);
 });
 

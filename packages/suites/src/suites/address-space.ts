@@ -189,7 +189,7 @@ export function addressSpaceSuite(target: SuiteTarget): void {
         using _device = PciDevice.open(iommu, address);
         using memory = DmaMemory.allocate(16 * PAGE);
         const regions = Array.from({ length: 16 }, (_, page) =>
-          iommu.map(memory, { offset: page * PAGE, length: PAGE }),
+          iommu.map(memory, { offset: page * PAGE, length: PAGE, iova: "kernel" }),
         );
         expect(new Set(regions.map(({ iova }) => iova)).size).toBe(16);
         const ranges = iommu.iovaRanges();
