@@ -1,5 +1,5 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
-import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { dsaDriver } from "./dsa-driver";
 import { Layout } from "./region-layout";
 
@@ -127,16 +127,6 @@ function setUp(options: Options = {}): { vfio: ScriptedDsa; device: PciDevice; c
     () => device.close(),
   );
   return { vfio, device, create: () => dsaDriver.create(device, region) };
-}
-
-function thrownBy(action: () => void): VfioError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 function fieldsOf(descriptor: Uint8Array) {

@@ -1,5 +1,5 @@
-import { Iommu, PciDevice, VfioError, DmaMemory, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
-import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
+import { Iommu, PciDevice, DmaMemory, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { ioatDriver } from "./ioat-driver";
 
 const BAR0 = 0;
@@ -105,16 +105,6 @@ function setUp(options: ConstructorParameters<typeof ScriptedIoat>[0] = {}): {
     () => device.close(),
   );
   return { vfio, device, create: () => ioatDriver.create(device, region) };
-}
-
-function thrownBy(action: () => void): VfioError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 describe("probe", () => {

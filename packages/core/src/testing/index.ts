@@ -2,3 +2,4 @@ export { FakeInterrupts } from "./fake-interrupts";
 export { FakeIommuBackend, type FakeMapping } from "./fake-iommu-backend";
 export { FakeVfioDevice, type FakeRegion, type FakeVfioDeviceOptions } from "./fake-vfio-device";
 export { FakeSystem, type FakePciDevice } from "./fake-system";
+export { thrownBy } from "./thrown-by";

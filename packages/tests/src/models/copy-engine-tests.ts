@@ -1,0 +1,63 @@
+import { thrownBy } from "@vfio-selftests/core/testing";
+import fc from "fast-check";
+import { HALF, NOWHERE, pendingInterrupts, type ModelBenches } from "./model-bench";
+
+/** What every driver on its model must do, whatever the device's registers are. */
+export function copyEngineTests(benches: ModelBenches): void {
+  it("copies right what it copies, nothing around it, and leaves the source alone", () => {
+    const { session, region, bytes } = benches.setUp();
+    const range = fc.record({
+      source: fc.nat(HALF - 1),
+      destination: fc.nat(HALF - 1),
+      size: fc.oneof(fc.integer({ min: 1, max: 5000 }), fc.integer({ min: 1, max: 3 << 20 })),
+      seed: fc.nat(255),
+    });
+    fc.assert(
+      fc.property(range, ({ source, destination, size: wanted, seed }) => {
+        const size = Math.min(wanted, HALF - Math.max(source, destination));
+        for (let i = 0; i < HALF; i += 4093) bytes[i] = i ^ seed;
+        for (let i = 0; i < size; i++) bytes[source + i] = (i * 17 + seed) & 0xff;
+        bytes.fill(seed ^ 0xff, HALF);
+        const before = bytes.slice(0, HALF);
+        session.memcpy(region.iova + BigInt(source), region.iova + BigInt(HALF + destination), size);
+        const target = bytes.subarray(HALF);
+        expect(
+          Buffer.compare(target.subarray(destination, destination + size), before.subarray(source, source + size)),
+        ).toBe(0);
+        const untouched = [target.subarray(0, destination), target.subarray(destination + size)];
+        for (const part of untouched) expect(part.every((byte) => byte === (seed ^ 0xff))).toBe(true);
+        expect(Buffer.compare(bytes.subarray(0, HALF), before)).toBe(0);
+      }),
+      { numRuns: 25 },
+    );
+    expect(pendingInterrupts(session)).toBe(0n);
+  });
+
+  it("raises exactly one interrupt when asked, also after faults", () => {
+    const { session, region } = benches.setUp();
+    for (let round = 0; round < 5; round++) {
+      session.sendMsi();
+      expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
+      thrownBy(() => session.memcpy(NOWHERE, region.iova, 64));
+      session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
+      expect(pendingInterrupts(session)).toBe(0n);
+    }
+  });
+
+  it("drives two devices at once, each its own", () => {
+    const first = benches.setUp();
+    const second = benches.open(first.iommu);
+    const { region, bytes } = first;
+    const destination = region.iova + BigInt(HALF);
+    bytes.fill(1, 0, 0x10_0000);
+    bytes.fill(2, 0x10_0000, 0x20_0000);
+    first.session.memcpyStart(region.iova, destination, 0x10_0000, 20);
+    second.session.memcpyStart(region.iova + 0x10_0000n, destination + 0x10_0000n, 0x10_0000, 20);
+    second.session.memcpyWait();
+    first.session.memcpyWait();
+    expect(bytes.subarray(HALF, HALF + 0x10_0000).every((byte) => byte === 1)).toBe(true);
+    expect(bytes.subarray(HALF + 0x10_0000, HALF + 0x20_0000).every((byte) => byte === 2)).toBe(true);
+    thrownBy(() => first.session.memcpy(NOWHERE, region.iova, 64));
+    second.session.memcpy(region.iova, destination, 64);
+  });
+}
