@@ -5,6 +5,7 @@ import { argumentError, closedError, VfioError } from "../errors";
 import { DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import { IovaSpace, type IovaReservation } from "./iova-space";
+import { toBigint } from "./page-number";
 import { RegionTable } from "./region-table";
 
 export interface MapOptions extends IovaRequest {
@@ -122,7 +123,7 @@ export class Iommu implements Disposable {
   /** Unmaps one region; gives the bytes that the kernel says it unmapped. */
   unmap(region: DmaRegion): bigint {
     if (!region.mapped) throw closedError("unmap", `region at IOVA 0x${region.iova.toString(16)}`);
-    const bytes = this.backend.unmap(region.iova, BigInt(region.length));
+    const bytes = this.backend.unmap(region.iova, toBigint(region.length));
     this.#forget(region);
     return bytes;
   }
