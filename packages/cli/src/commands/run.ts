@@ -11,7 +11,10 @@ export function addSuiteOptions(command: Command): Command {
     .option("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r")
     .option("--upstream", "run only the tests that the kernel's C suite has")
     .option("--full", "on models, too, copy as much as the C suite does: up to 512 MiB at a time")
-    .option("--kvm-irq <options>", "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'")
+    .option(
+      "--kvm-irq <options>",
+      "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'",
+    )
     .option("--list", "list the ids instead of running")
     .addOption(
       new Option("--reporter <name>", "how to report").choices(["default", "tap", "json", "junit"]).default("default"),
