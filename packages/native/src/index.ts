@@ -1,6 +1,7 @@
 import { dirname } from "node:path";
 import type { NativeBinding } from "./binding";
 import { loadBinding } from "./load-binding";
+import { withQuickAccess, type AddonIo } from "./quick-access";
 
 export type {
   Bytes,
@@ -15,8 +16,16 @@ export type {
   ReceivedMessage,
 } from "./binding";
 
+const addon = loadBinding(dirname(__dirname));
+
 /**
  * The addon. One object rather than loose functions, so that a call reads as what it is (`native.read`) and no name of
  * the C library is taken from the importing module.
  */
-export const native: NativeBinding = loadBinding(dirname(__dirname));
+export const native: NativeBinding = {
+  ...addon,
+  mapIo: (options) => {
+    const io = addon.mapIo(options);
+    return typeof io === "number" ? io : withQuickAccess(io as AddonIo);
+  },
+};

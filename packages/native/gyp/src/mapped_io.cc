@@ -20,26 +20,41 @@
 namespace vfio_native {
 namespace {
 
+// Memory of an ArrayBuffer by which a 32-bit access gets its arguments and gives its value: reading an argument and
+// making a number cost as much as the rest of the call.
+struct Slot {
+  uint32_t offset;
+  uint32_t value;
+};
+
 struct MappedIo {
   Mapping mapping;
   bool readable = false;
   bool writable = false;
+  // Lives as long as the ArrayBuffer, which the TypeScript side keeps with the functions that use it (quick-access.ts).
+  Slot* slot = nullptr;
 };
 
-// Where an access goes, or why it does not: 0, -EBADF after unmap, -EINVAL for an offset that is no integer, not a
-// multiple of the width, or outside.
+// Where an access goes, or why it does not: 0, -EBADF after unmap, -EINVAL for an offset that is not a multiple of the
+// width, or outside.
+int locate(const MappedIo& io, size_t offset, size_t width, uint8_t** address) {
+  if (io.mapping.base() == nullptr) return -EBADF;
+  if (offset >= io.mapping.length() || offset % width != 0) return -EINVAL;
+  // A mapping is whole pages, so an aligned access that begins inside ends inside.
+  *address = io.mapping.base() + offset;
+  return 0;
+}
+
+// -EINVAL, too, for an offset that is no integer.
 int locate(napi_env env, const MappedIo& io, napi_value offsetValue, size_t width, uint8_t** address) {
   if (io.mapping.base() == nullptr) return -EBADF;
   double number = -1;
   napi_get_value_double(env, offsetValue, &number);
-  const size_t length = io.mapping.length();
   // Also false for NaN.
-  if (!(number >= 0 && number < static_cast<double>(length))) return -EINVAL;
+  if (!(number >= 0 && number < static_cast<double>(io.mapping.length()))) return -EINVAL;
   const auto offset = static_cast<size_t>(number);
-  if (static_cast<double>(offset) != number || offset % width != 0) return -EINVAL;
-  // A mapping is whole pages, so an aligned access that begins inside ends inside.
-  *address = io.mapping.base() + offset;
-  return 0;
+  if (static_cast<double>(offset) != number) return -EINVAL;
+  return locate(io, offset, width, address);
 }
 
 template <Loaded (*load)(const void*), size_t width>
@@ -112,6 +127,30 @@ napi_value write(napi_env env, napi_callback_info info) {
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
+// Undefined, or -errno.
+napi_value slotLoad32(napi_env env, napi_callback_info info) {
+  const auto* io = closureState<MappedIo>(env, info);
+  uint8_t* address = nullptr;
+  const int located = locate(*io, io->slot->offset, sizeof(uint32_t), &address);
+  if (located != 0) return int32Value(env, located);
+  if (!io->readable) return int32Value(env, -EACCES);
+  const Loaded loaded = vfio_native_load32(address);
+  if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
+  io->slot->value = static_cast<uint32_t>(loaded.value);
+  return nullptr;
+}
+
+// Undefined, or -errno.
+napi_value slotStore32(napi_env env, napi_callback_info info) {
+  const auto* io = closureState<MappedIo>(env, info);
+  uint8_t* address = nullptr;
+  const int located = locate(*io, io->slot->offset, sizeof(uint32_t), &address);
+  if (located != 0) return int32Value(env, located);
+  if (!io->writable) return int32Value(env, -EACCES);
+  const int64_t error = vfio_native_store32(address, io->slot->value);
+  return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
+}
+
 int64_t store64(uint8_t* address, const uint8_t* source) {
 #if defined(__x86_64__)
   static const bool oneInstruction = cpuFeatures().movdir64b;
@@ -158,6 +197,11 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   io->readable = (request.prot & PROT_READ) != 0;
   io->writable = (request.prot & PROT_WRITE) != 0;
 
+  napi_value slot = nullptr;
+  void* slotData = nullptr;
+  if (napi_create_arraybuffer(env, sizeof(Slot), &slotData, &slot) != napi_ok) return {};
+  io->slot = static_cast<Slot*>(slotData);
+
   const auto address = reinterpret_cast<uint64_t>(io->mapping.base());
   const auto accessor = [&](const char* name, napi_callback callback) {
     return readOnly(name, makeClosure(env, name, callback, io));
@@ -175,6 +219,9 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
       accessor("write64", write<vfio_native_store64, 8>),
       accessor("store64Bytes", store64Bytes),
       accessor("unmap", unmap),
+      readOnly("slot", slot),
+      accessor("slotLoad32", slotLoad32),
+      accessor("slotStore32", slotStore32),
   };
   const auto object = Napi::Object::New(env);
   napi_define_properties(env, object, std::size(properties), properties);
