@@ -2,23 +2,26 @@ import { parseDeb822Sources, parseOneLineSources } from "./apt-sources";
 import { backportsPreferences, debianMirrors, DEFAULT_SUITES, mirrorSources, requireMirrors } from "./debian-mirror";
 import { makeTestHost } from "./testing/test-host";
 
+/** An address as mirrors of the Debian archive have it. */
+const archive = (host: string, scheme = "http"): string => `${scheme}://${host}/debian`;
+const A = archive("a");
+const B = archive("b");
+const VENDOR = archive("vendor", "https");
+
 function mirrorsOf(...lines: string[]): string[] {
   return debianMirrors(parseOneLineSources(lines.join("\n"))).map(({ uri }) => uri);
 }
 
 test("a mirror of any Debian release is one", () => {
-  expect(mirrorsOf("deb http://a/debian bookworm main", "deb http://b/debian forky-updates main")).toEqual([
-    "http://a/debian",
-    "http://b/debian",
-  ]);
+  expect(mirrorsOf(`deb ${A} bookworm main`, `deb ${B} forky-updates main`)).toEqual([A, B]);
 });
 
 test.each([
-  ["the security archive", "deb http://a/debian-security bookworm-security main"],
-  ["another vendor's component", "deb https://vendor.example/linux/debian bookworm stable"],
-  ["another vendor's suite", "deb https://vendor.example/apt tools-bookworm main"],
-  ["Ubuntu", "deb http://mirror.example/ubuntu noble main universe"],
-  ["a source for another architecture", "deb [arch=arm64] http://a/debian bookworm main"],
+  ["the security archive", `deb ${A}-security bookworm-security main`],
+  ["another vendor's component", `deb ${VENDOR} bookworm stable`],
+  ["another vendor's suite", `deb ${VENDOR} tools-bookworm main`],
+  ["Ubuntu", `deb ${A} noble main universe`],
+  ["a source for another architecture", `deb [arch=arm64] ${A} bookworm main`],
   ["a disc", "deb cdrom:[Debian]/ bookworm main"],
 ])("%s is not a mirror", (_what, line) => {
   expect(mirrorsOf(line)).toEqual([]);
@@ -26,22 +29,16 @@ test.each([
 
 test("an address that ends with /debian comes before others, and none comes twice", () => {
   expect(
-    mirrorsOf(
-      "deb https://vendor/debian/12/prod bookworm main",
-      "deb http://a/debian bookworm main",
-      "deb http://a/debian bookworm-updates main",
-    ),
-  ).toEqual(["http://a/debian", "https://vendor/debian/12/prod"]);
+    mirrorsOf(`deb ${VENDOR}/12/prod bookworm main`, `deb ${A} bookworm main`, `deb ${A} bookworm-updates main`),
+  ).toEqual([A, `${VENDOR}/12/prod`]);
 });
 
 test("what the lab's apt is told has the suites and the key of the system's configuration", () => {
-  const [mirror] = debianMirrors(
-    parseOneLineSources("deb [arch=amd64 signed-by=/k.gpg] http://a/debian bookworm main"),
-  );
+  const [mirror] = debianMirrors(parseOneLineSources(`deb [arch=amd64 signed-by=/k.gpg] ${A} bookworm main`));
   if (mirror === undefined) throw new Error("no mirror");
   expect(parseDeb822Sources(mirrorSources(mirror, DEFAULT_SUITES))).toEqual([
     {
-      uris: ["http://a/debian"],
+      uris: [A],
       suites: ["trixie", "trixie-backports"],
       components: ["main"],
       options: { Architectures: "amd64", "Signed-By": "/k.gpg" },
@@ -51,7 +48,7 @@ test("what the lab's apt is told has the suites and the key of the system's conf
 
 test("an inlined key is handed on as it is", () => {
   const key = "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n abc=\n -----END PGP PUBLIC KEY BLOCK-----";
-  const sources = parseDeb822Sources(`Types: deb\nURIs: http://a/debian\nSuites: sid\nComponents: main\n${key}\n`);
+  const sources = parseDeb822Sources(`Types: deb\nURIs: ${A}\nSuites: sid\nComponents: main\n${key}\n`);
   const [mirror] = debianMirrors(sources);
   if (mirror === undefined) throw new Error("no mirror");
   const again = parseDeb822Sources(mirrorSources(mirror, DEFAULT_SUITES));
@@ -66,7 +63,7 @@ test("backports win for QEMU and the kernel source", () => {
 
 test("no mirror is an error that says what to add, or how to do without", () => {
   using host = makeTestHost();
-  host.addFile("/etc/apt/sources.list", "deb http://mirror.example/ubuntu noble main\n");
+  host.addFile("/etc/apt/sources.list", `deb ${A} noble main\n`);
   expect(() => requireMirrors(host, "QEMU")).toThrow(
     expect.objectContaining({
       code: "ERR_LAB_NO_MIRROR",

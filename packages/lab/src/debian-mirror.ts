@@ -68,7 +68,7 @@ export function requireMirrors(host: LabHost, purpose: string): DebianMirror[] {
     operation: "lab setup",
     subject: "/etc/apt/sources.list, /etc/apt/sources.list.d",
     remedy:
-      "add a line such as `deb http://<a Debian mirror>/debian trixie main` to a file in /etc/apt/sources.list.d; " +
+      "add a line such as `deb <address of a Debian mirror> trixie main` to a file in /etc/apt/sources.list.d; " +
       "or install QEMU 10.1 or newer and virtiofsd yourself, and give a kernel image with --kernel",
   });
 }

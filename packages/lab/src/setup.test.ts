@@ -88,16 +88,22 @@ test("a Debian root needs a mirror", async () => {
   );
 });
 
-test("a mirror that does not serve the suite is named with what apt said", async () => {
-  using host = makeHost({});
-  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/debian bookworm main\n");
+/** A machine with all that building a kernel takes; `aptGet` is the script that apt-get is. */
+function makeBuildHost(aptGet: string): ReturnType<typeof makeHost> {
+  const host = makeHost({});
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/archive bookworm main\n");
   host.addFile("/usr/include/gelf.h", "");
-  host.addProgram("apt-get", "#!/bin/sh\necho 'E: no Release file' >&2\nexit 100\n");
+  host.addProgram("apt-get", aptGet);
   for (const tool of ["flex", "bison", "bc", "dpkg-deb", "perl", "xz", "make", "gcc", "ld"]) {
     host.addProgram(tool, "#!/bin/sh\n");
   }
+  return host;
+}
+
+test("a mirror that does not serve the suite is named with what apt said", async () => {
+  using host = makeBuildHost("#!/bin/sh\necho 'E: no Release file' >&2\nexit 100\n");
   await expect(setupLab({ host })).rejects.toEqual(
-    failsWith("ERR_LAB_NO_MIRROR", /http:\/\/mirror\.invalid\/debian[^]*E: no Release file/),
+    failsWith("ERR_LAB_NO_MIRROR", /http:\/\/mirror\.invalid\/archive[^]*E: no Release file/),
   );
 });
 
@@ -108,7 +114,7 @@ test("another architecture is refused", async () => {
 
 test("too little disk space is refused before anything is fetched", async () => {
   using host = makeHost({}, { freeBytes: 2 ** 30 });
-  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/debian bookworm main\n");
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/archive bookworm main\n");
   await expect(setupLab({ host })).rejects.toEqual(failsWith("ENOSPC", /3072 MiB needed, 1024 MiB free/));
   expect(existsSync(labCache(host).work)).toBe(false);
 });
@@ -122,13 +128,7 @@ test("a kernel image that is not there is refused", async () => {
 });
 
 test("an interrupt ends the set-up with a remedy and frees the lock", async () => {
-  using host = makeHost({});
-  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/debian bookworm main\n");
-  host.addFile("/usr/include/gelf.h", "");
-  host.addProgram("apt-get", "#!/bin/sh\nsleep 60\n");
-  for (const tool of ["flex", "bison", "bc", "dpkg-deb", "perl", "xz", "make", "gcc", "ld"]) {
-    host.addProgram(tool, "#!/bin/sh\n");
-  }
+  using host = makeBuildHost("#!/bin/sh\nsleep 60\n");
   const result = setupLab({ host });
   setTimeout(() => process.emit("SIGINT", "SIGINT"), 500);
   await expect(result).rejects.toEqual(failsWith("ERR_LAB_INTERRUPTED", /goes on where it stopped/));

@@ -4,10 +4,9 @@ import {
   VfioError,
   argumentError,
   existsPath,
-  linkName,
+  noiommuGroupPath,
   requirePciDevice,
   requireVfioDriver,
-  systemPaths,
   type IommuMode,
 } from "@vfio-selftests/core";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
@@ -128,6 +127,6 @@ function openOnce(devices: readonly string[], modes: readonly IommuMode[]): void
 
 /** VFIO gives out a device without an IOMMU by a group file of another name; no mode opens it, but tests of that do. */
 function isWithoutIommu(address: string): boolean {
-  const group = linkName(systemPaths.pciDevice(address, "iommu_group"));
-  return group !== undefined && existsPath(systemPaths.dev("vfio", `noiommu-${group}`));
+  const path = noiommuGroupPath(address);
+  return path !== undefined && existsPath(path);
 }

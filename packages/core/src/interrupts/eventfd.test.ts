@@ -1,11 +1,9 @@
 import { getEventListeners } from "node:events";
-import { readdirSync } from "node:fs";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Eventfd } from "./eventfd";
+import { openDescriptors } from "../testing/open-descriptors";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
-
-const openFiles = (): number => readdirSync("/proc/self/fd").length;
 
 describe("Eventfd", () => {
   let eventfd: Eventfd;
@@ -136,7 +134,7 @@ test("opening, waiting and closing leaves no descriptor behind", async () => {
     await expect(eventfd.wait({ timeoutMs: 0 })).rejects.toMatchObject({ code: "ETIMEDOUT" });
   };
   await round();
-  const before = openFiles();
+  const before = openDescriptors();
   for (let i = 0; i < 50; i++) await round();
-  expect(openFiles()).toBe(before);
+  expect(openDescriptors()).toBe(before);
 });

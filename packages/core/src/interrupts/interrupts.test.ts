@@ -1,8 +1,8 @@
 import fc from "fast-check";
-import { readdirSync } from "node:fs";
 import { VfioError } from "../errors";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import { Interrupts } from "./interrupts";
+import { openDescriptors } from "../testing/open-descriptors";
 
 const devices: FakeVfioDevice[] = [];
 
@@ -129,12 +129,12 @@ describe("MSI-X", () => {
 
   test("a refused request leaves no descriptor and nothing enabled", () => {
     const { interrupts, device } = open();
-    const before = readdirSync("/proc/self/fd").length;
+    const before = openDescriptors();
     device.setIrqs = () => {
       throw new Error("refused");
     };
     expect(() => interrupts.msix.enable()).toThrow("refused");
-    expect(readdirSync("/proc/self/fd")).toHaveLength(before);
+    expect(openDescriptors()).toBe(before);
     expect(interrupts.msix.enabled).toBe(false);
   });
 });

@@ -1,7 +1,8 @@
-import { readFileSync, readdirSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { VfioError } from "../errors";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import { PciDevice } from "./pci-device";
+import { openDescriptors } from "../testing/open-descriptors";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
 
@@ -53,7 +54,7 @@ describe("PciDevice", () => {
   });
 
   test("opening maps nothing, and closing gives everything back", () => {
-    const before = readdirSync("/proc/self/fd").length;
+    const before = openDescriptors();
     const mapped = mappedRegions();
     const vfio = new FakeVfioDevice(options);
     const opened: PciDevice = PciDevice.open({ openDevice: () => vfio }, "0000:01:00.0");
@@ -67,7 +68,7 @@ describe("PciDevice", () => {
     expect(opened.closed).toBe(true);
     expect(vfio.closed).toBe(true);
     expect(mappedRegions()).toBe(mapped);
-    expect(readdirSync("/proc/self/fd")).toHaveLength(before);
+    expect(openDescriptors()).toBe(before);
   });
 
   test("use after close is a clear error everywhere", () => {

@@ -1,11 +1,19 @@
 import { describeHolders } from "./file-holders";
 import { linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
 
+/** The group file of a device that VFIO gives out without an IOMMU, there or not; undefined for a device in no group. */
+export function noiommuGroupPath(address: string, paths: SystemPaths = systemPaths): string | undefined {
+  const group = linkName(paths.pciDevice(address, "iommu_group"));
+  return group === undefined ? undefined : paths.dev("vfio", `noiommu-${group}`);
+}
+
 /** The files by which a device can be opened through VFIO, there or not: its group's (two names), and its own. */
 export function vfioFiles(address: string, paths: SystemPaths = systemPaths): string[] {
   const group = linkName(paths.pciDevice(address, "iommu_group"));
+  const noiommu = noiommuGroupPath(address, paths);
   return [
-    ...(group === undefined ? [] : [paths.dev("vfio", group), paths.dev("vfio", `noiommu-${group}`)]),
+    ...(group === undefined ? [] : [paths.dev("vfio", group)]),
+    ...(noiommu === undefined ? [] : [noiommu]),
     ...listDirectory(paths.pciDevice(address, "vfio-dev")).map((name) => paths.dev("vfio", "devices", name)),
   ];
 }

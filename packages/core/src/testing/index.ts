@@ -3,3 +3,4 @@ export { FakeIommuBackend, type FakeMapping } from "./fake-iommu-backend";
 export { FakeVfioDevice, type FakeRegion, type FakeVfioDeviceOptions } from "./fake-vfio-device";
 export { FakeSystem, type FakePciDevice } from "./fake-system";
 export { thrownBy } from "./thrown-by";
+export { openDescriptors } from "./open-descriptors";

@@ -10,7 +10,7 @@ import {
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
   existsPath,
-  linkName,
+  noiommuGroupPath,
   readAttribute,
   systemError,
   systemPaths,
@@ -112,19 +112,19 @@ class NoiommuGroup implements Disposable {
     containerPath: readonly string[],
     type = VFIO_NOIOMMU_IOMMU,
   ) {
-    const number = linkName(systemPaths.pciDevice(address, "iommu_group"));
-    this.path = systemPaths.dev("vfio", `noiommu-${number ?? "none"}`);
-    if (number === undefined || !existsPath(this.path)) {
+    const path = noiommuGroupPath(address);
+    if (path === undefined || !existsPath(path)) {
       skip({
         reason:
-          number === undefined
+          path === undefined
             ? "VFIO has not been told to do without an IOMMU, and the device has none"
-            : `the device has an IOMMU (group ${number})`,
+            : `the device has an IOMMU: there is no ${path}`,
         remedy:
           "pnpm vfio lab run --iommu none; elsewhere echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode " +
           "on a machine without IOMMU, before the device is bound to vfio-pci",
       });
     }
+    this.path = path;
     const container = systemPaths.dev(...containerPath);
     this.container = native.open(container, O_RDWR);
     if (this.container < 0) {

@@ -1,7 +1,7 @@
-import { readdirSync } from "node:fs";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
 import { DmaMemory, VfioError } from "@vfio-selftests/core";
+import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
 import { OWN_CAPABILITIES } from "../protocol/capabilities";
 import { Commands } from "../protocol/commands";
@@ -13,7 +13,6 @@ import { VfioUserBackend } from "./vfio-user-backend";
 import type { VfioUserDevice } from "./vfio-user-device";
 
 const { EINVAL, EFAULT, EPERM, ENOSYS } = constants.errno;
-const openFds = () => readdirSync("/proc/self/fd").length;
 const TIMEOUT = 50;
 
 let fdsBefore = 0;
@@ -21,14 +20,14 @@ let server: ScriptedServer;
 let backend: VfioUserBackend;
 
 beforeEach(() => {
-  fdsBefore = openFds();
+  fdsBefore = openDescriptors();
 });
 
 afterEach(async () => {
   backend.close();
   server.close();
   await new Promise((resolve) => setTimeout(resolve, 5)); // a poller closes its descriptor from the event loop
-  expect(openFds()).toBe(fdsBefore);
+  expect(openDescriptors()).toBe(fdsBefore);
 });
 
 /** Opens the device of a server that says `says`. */
@@ -40,16 +39,6 @@ function open(...says: Uint8Array[]): VfioUserDevice {
     startTimeoutMs: TIMEOUT,
   });
   return backend.openDevice("model:scripted");
-}
-
-function errorOf(action: () => unknown): VfioError {
-  try {
-    action();
-  } catch (error) {
-    if (error instanceof VfioError) return error;
-    throw error;
-  }
-  throw new Error("nothing was thrown");
 }
 
 const readReply = (id: number, data: Uint8Array, count = data.length) =>
@@ -73,7 +62,7 @@ describe("a handshake fails", () => {
     ["with nothing", new Uint8Array(), "ETIMEDOUT", /one client at a time/],
     ["with garbage", new Uint8Array(40).fill(0xff), "EPROTO", /4294967295 bytes/],
   ])("%s", (_name, says, code, message) => {
-    const error = errorOf(() => open(says));
+    const error = thrownBy(() => open(says));
     expect(error.code).toBe(code);
     expect(error.message).toMatch(message);
   });
@@ -82,7 +71,7 @@ describe("a handshake fails", () => {
     server = new ScriptedServer();
     server.close();
     backend = new VfioUserBackend({ connectModel: () => ({ fd: server.clientFd, failure: () => "no such model" }) });
-    const error = errorOf(() => backend.openDevice("model:x"));
+    const error = thrownBy(() => backend.openDevice("model:x"));
     expect(error.message).toMatch(/has gone: no such model/);
     expect(["EPIPE", "ECONNRESET"]).toContain(error.code);
   });
@@ -96,13 +85,13 @@ test("an error reply is an error with its errno", () => {
     reply(3, "REGION_READ", new Uint8Array(), EFAULT),
     reply(4, "DEVICE_RESET", new Uint8Array(), 0x7fff),
   );
-  expect(errorOf(() => device.readRegion(0, 0, word()))).toMatchObject({
+  expect(thrownBy(() => device.readRegion(0, 0, word()))).toMatchObject({
     code: "EFAULT",
     errno: EFAULT,
     operation: "VFIO_USER_REGION_READ",
     subject: "model:scripted, region 0",
   });
-  expect(errorOf(() => device.reset()).errno).toBe(0x7fff);
+  expect(thrownBy(() => device.reset()).errno).toBe(0x7fff);
 });
 
 test.each([
@@ -120,15 +109,15 @@ test.each([
   ["that never comes", new Uint8Array(), "ETIMEDOUT"],
 ])("a reply %s", (_name, says, code) => {
   const device = open(greeting(), info(), bar0(), says);
-  const error = errorOf(() => device.readRegion(0, 0, word()));
+  const error = thrownBy(() => device.readRegion(0, 0, word()));
   expect(error.code).toBe(code);
   // Whatever it was, there is an answer or an error from now on as well, and closing works.
-  if (code === "EPROTO") expect(errorOf(() => device.reset()).code).toBe("EPROTO");
+  if (code === "EPROTO") expect(thrownBy(() => device.reset()).code).toBe("EPROTO");
 });
 
 test("a reply that comes too late is not taken for the next one", () => {
   const device = open(greeting(), info(), bar0());
-  expect(errorOf(() => device.readRegion(0, 0, word())).code).toBe("ETIMEDOUT");
+  expect(thrownBy(() => device.readRegion(0, 0, word())).code).toBe("ETIMEDOUT");
   server.say(readReply(3, Uint8Array.of(1, 1, 1, 1)));
   server.say(readReply(4, Uint8Array.of(2, 2, 2, 2)));
   const into = word();
@@ -139,13 +128,13 @@ test("a reply that comes too late is not taken for the next one", () => {
 test("a server that goes is noticed", () => {
   const device = open(greeting(), info(), bar0());
   server.close();
-  expect(errorOf(() => device.readRegion(0, 0, word())).message).toMatch(/has gone: it was only a test/);
+  expect(thrownBy(() => device.readRegion(0, 0, word())).message).toMatch(/has gone: it was only a test/);
 });
 
 test("descriptors that were not asked for are closed", () => {
   const device = open(greeting(), info());
   server.say(bar0(), [0, 0]);
-  expect(errorOf(() => device.regionInfo(0)).code).toBe("EPROTO");
+  expect(thrownBy(() => device.regionInfo(0)).code).toBe("EPROTO");
 });
 
 describe("region information", () => {
@@ -189,7 +178,7 @@ describe("region information", () => {
     ]);
     const mapping = device.mapRegion(0, { offset: 8192, size: 4096 });
     expect(mapping.read32(0)).toBe(0x12345678);
-    expect(errorOf(() => device.mapRegion(0, { offset: 0, size: 4096 })).message).toMatch(/0x2000 \+ 0x1000/);
+    expect(thrownBy(() => device.mapRegion(0, { offset: 0, size: 4096 })).message).toMatch(/0x2000 \+ 0x1000/);
     device.close();
     expect(mapping.closed).toBe(true);
   });
@@ -204,7 +193,7 @@ describe("region information", () => {
     native.close(fd);
     const mapping = device.mapRegion(0, { offset: 0, size: 16384 });
     expect(mapping.read32(0)).toBe(0);
-    expect(errorOf(() => mapping.read32(8192)).code).toBe("EFAULT");
+    expect(thrownBy(() => mapping.read32(8192)).code).toBe("EFAULT");
   });
 
   test.each([
@@ -228,7 +217,7 @@ describe("region information", () => {
     ],
   ])("%s: the chain is refused", (_name, chain) => {
     const device = open(greeting(), info(), region(chain));
-    expect(errorOf(() => device.regionInfo(0)).code).toBe("EPROTO");
+    expect(thrownBy(() => device.regionInfo(0)).code).toBe("EPROTO");
   });
 
   test("areas outside the region are not offered", () => {

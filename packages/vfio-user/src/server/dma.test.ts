@@ -1,6 +1,7 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
+import { openDescriptors } from "@vfio-selftests/core/testing";
 import { Commands } from "../protocol/commands";
 import { MAX_DMA_MAPS_TAKEN } from "../protocol/limits";
 import * as structs from "../protocol/structs";
@@ -11,7 +12,6 @@ import type { DmaFault } from "./device-model";
 
 const { EFAULT, EINVAL, EPERM, EIO } = constants.errno;
 const { dma_map, dma_unmap, dma_access, region_access } = structs;
-const openFds = () => readdirSync("/proc/self/fd").length;
 const REPLY = structs.TYPE_REPLY;
 const ERROR = structs.TYPE_REPLY | structs.FLAG_ERROR;
 
@@ -20,14 +20,14 @@ let model: ScratchModel;
 let client: RawClient;
 
 beforeEach(() => {
-  fdsBefore = openFds();
+  fdsBefore = openDescriptors();
   model = new ScratchModel();
   client = new RawClient(model).greet();
 });
 
 afterEach(() => {
   client[Symbol.dispose]();
-  expect(openFds()).toBe(fdsBefore);
+  expect(openDescriptors()).toBe(fdsBefore);
 });
 
 /** A file of `size` bytes, and this process's own view of it. */

@@ -1,5 +1,6 @@
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { native } from "@vfio-selftests/native";
+import { openDescriptors } from "@vfio-selftests/core/testing";
 import { Commands } from "../protocol/commands";
 import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
@@ -13,7 +14,6 @@ import { ServedDevice } from "./served-device";
 
 const MESSAGES = 1_000_000;
 const SEED = 20261120;
-const openFds = () => readdirSync("/proc/self/fd").length;
 
 /** Descriptors that clients might send: sealed and unsealed memory, an eventfd, and things that are neither. */
 function fdPool(): number[] {
@@ -121,7 +121,7 @@ class GeneratedSocket implements SessionSocket {
 
 test(`${MESSAGES} generated messages: errors or a closed connection, nothing worse`, () => {
   const pool = fdPool();
-  const before = openFds();
+  const before = openDescriptors();
   const random = new Random(SEED);
   const model = new ScratchModel();
   const device = new ServedDevice(model, { onModelError: () => undefined });
@@ -151,7 +151,7 @@ test(`${MESSAGES} generated messages: errors or a closed connection, nothing wor
   expect(mostMaps).toBeGreaterThan(5);
   expect(sessions).toBeGreaterThan(100);
   expect(device.maps.size).toBe(0);
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
   expect(readFileSync("/proc/self/maps", "utf8")).not.toContain("memfd:");
   for (const fd of new Set(pool)) native.close(fd);
 }, 120_000);

@@ -1,10 +1,11 @@
 import { execFile } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
+import { openDescriptors } from "@vfio-selftests/core/testing";
 import { native } from "@vfio-selftests/native";
 import { VfioUserMode } from "../client/vfio-user-mode";
 import { VfioUserBackend } from "../client/vfio-user-backend";
@@ -18,7 +19,6 @@ import { ListeningSocket } from "./listening-socket";
 import { ServedDevice } from "./served-device";
 
 const MIB = 1024 * 1024;
-const openFds = () => readdirSync("/proc/self/fd").length;
 const workers: ModelWorker[] = [];
 let directory = "";
 
@@ -223,10 +223,10 @@ test("clients that come and go, with maps and interrupts, leave nothing behind",
   const settle = () => new Promise((resolve) => setTimeout(resolve, 100));
   once();
   await settle();
-  const before = openFds();
+  const before = openDescriptors();
   for (let i = 0; i < 100; i += 1) once();
   await settle();
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
 });
 
 test("generated messages on real sockets: the server is there afterwards", async () => {
@@ -235,7 +235,7 @@ test("generated messages on real sockets: the server is there afterwards", async
   const memfd = native.memfdCreate("fuzz", 2);
   native.ftruncate(memfd, 65536);
   native.fcntl(memfd, 1033, 2);
-  const before = openFds();
+  const before = openDescriptors();
   const random = new Random(7);
   const buffer = new MessageBuffer(MAX_MESSAGE_SIZE);
   const generator = new MessageGenerator(random, buffer);
@@ -266,7 +266,7 @@ test("generated messages on real sockets: the server is there afterwards", async
   expect(read32(device, Scratch.status)).toBe(0);
   iommu.close();
   await new Promise((resolve) => setTimeout(resolve, 200));
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
   native.close(memfd);
 }, 60_000);
 

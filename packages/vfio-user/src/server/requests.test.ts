@@ -1,6 +1,6 @@
-import { readdirSync } from "node:fs";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
+import { openDescriptors } from "@vfio-selftests/core/testing";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
@@ -16,7 +16,6 @@ import type { RawReply } from "../testing/raw-client";
 import { Scratch, ScratchModel } from "../testing/scratch-model";
 
 const { EINVAL, EIO, ENOSYS, EEXIST, EOVERFLOW, ENOTTY, EOPNOTSUPP } = constants.errno;
-const openFds = () => readdirSync("/proc/self/fd").length;
 const { header, version, dma_map, dma_unmap, device_info, region_info, region_io_fds, irq_info, irq_set } = structs;
 const { region_access, write_multi, write_one, device_feature, mig_data } = structs;
 const SEAL = 0x2;
@@ -25,13 +24,13 @@ let fdsBefore = 0;
 let client: RawClient;
 
 beforeEach(() => {
-  fdsBefore = openFds();
+  fdsBefore = openDescriptors();
   client = new RawClient(new ScratchModel(), { onModelError: () => undefined }).greet();
 });
 
 afterEach(() => {
   client[Symbol.dispose]();
-  expect(openFds()).toBe(fdsBefore);
+  expect(openDescriptors()).toBe(fdsBefore);
 });
 
 function u32(bytes: Uint8Array, offset: number): number {

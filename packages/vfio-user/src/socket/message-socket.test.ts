@@ -1,11 +1,9 @@
-import { readdirSync } from "node:fs";
 import fc from "fast-check";
 import { native } from "@vfio-selftests/native";
+import { openDescriptors } from "@vfio-selftests/core/testing";
 import { MessageBuffer } from "../protocol/message-buffer";
 import { HEADER_SIZE } from "../protocol/limits";
 import { MessageSocket } from "./message-socket";
-
-const openFds = () => readdirSync("/proc/self/fd").length;
 
 function pair(capacity?: number): { raw: number; socket: MessageSocket } {
   const fds = native.socketpair();
@@ -37,7 +35,7 @@ function sizeOf(fd: number): number {
 }
 
 test("messages arrive whole, in order and with their own descriptors, however they are cut on the way", () => {
-  const before = openFds();
+  const before = openDescriptors();
   const sent = fc.record({ body: fc.oneof(fc.nat(64), fc.nat(10_000)), fds: fc.constantFrom(0, 0, 0, 1, 3) });
   const cutting = fc.array(fc.oneof(fc.integer({ min: 1, max: 50 }), fc.integer({ min: 50, max: 30_000 })), {
     minLength: 1,
@@ -99,7 +97,7 @@ test("messages arrive whole, in order and with their own descriptors, however th
     ),
     { numRuns: 60 },
   );
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
 });
 
 test("half a message is kept until the rest comes", () => {
@@ -126,7 +124,7 @@ test.each([0, 15, 1041, 0xffff_ffff])("a size of %d is malformed when 16 to 1040
 });
 
 test("more descriptors than a message may have are told apart from none, and all are closed", () => {
-  const before = openFds();
+  const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(17, 0);
   native.sendMessage(raw, [message(1, 0)], carried, 1000);
@@ -135,11 +133,11 @@ test("more descriptors than a message may have are told apart from none, and all
   for (const fd of carried) native.close(fd);
   socket.close();
   native.close(raw);
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
 });
 
 test("descriptors that nobody takes are closed with the next message or the socket", () => {
-  const before = openFds();
+  const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(2, 0);
   for (let i = 0; i < 3; i += 1) native.sendMessage(raw, [message(i, 4)], carried, 1000);
@@ -150,5 +148,5 @@ test("descriptors that nobody takes are closed with the next message or the sock
   socket.close();
   expect(socket.next(0, 0)).toBe("closed");
   native.close(raw);
-  expect(openFds()).toBe(before);
+  expect(openDescriptors()).toBe(before);
 });
