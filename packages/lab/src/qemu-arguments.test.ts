@@ -72,6 +72,14 @@ test("added kernel parameters come before what is for init", () => {
   expect(commandLine(build({ kernelParameters: ["loglevel=7"] }))).toMatch(/loglevel=7 LAB_RUN=/);
 });
 
+test.each(["tcg", "kvm"] as const)(
+  "the kernel clears pages where %s could keep code of their former use",
+  (accelerator) => {
+    const parameters = commandLine(build({ accelerator })).split(" ");
+    expect(parameters.includes("init_on_alloc=1")).toBe(accelerator === "tcg");
+  },
+);
+
 test("output ports come first and control last, because the guest waits for control", () => {
   const ports = valuesOf(build(), "-device").filter((device) => device.startsWith("virtserialport"));
   expect(ports).toEqual(

@@ -1,0 +1,77 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { kernelTarget, skip } from "@vfio-selftests/suites";
+
+/** Leaves 32 MiB of memory behind in which each 64th byte was run as the start of a function. */
+const LEAVE_CODE = `
+#include <string.h>
+#include <sys/mman.h>
+int main(void) {
+  const size_t size = 32 << 20;
+  unsigned char *code = mmap(0, size, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (code == MAP_FAILED) return 1;
+  madvise(code, size, MADV_NOHUGEPAGE);
+  memset(code, RETURN, size);
+  __builtin___clear_cache((char *)code, (char *)code + size);
+  for (size_t at = 0; at < size; at += 64) ((void (*)(void))(code + at))();
+  return 0;
+}`;
+/** x86: ret. */
+const RETURN = 0xc3;
+
+/** The first finds much memory that was never used. */
+const ROUNDS = 2;
+
+const PROGRAMS = [
+  "cp",
+  "cut",
+  "date",
+  "du",
+  "env",
+  "head",
+  "ls",
+  "mv",
+  "rm",
+  "seq",
+  "sort",
+  "stat",
+  "tail",
+  "tr",
+  "wc",
+];
+
+describe("the lab's guest", () => {
+  let folder: string | undefined;
+  beforeAll(() => {
+    if (kernelTarget().kind !== "lab") {
+      skip({ reason: "the test is about the memory of the lab's VM", remedy: "run it in the lab: pnpm vfio lab run" });
+    }
+    folder = mkdtempSync(join(tmpdir(), "reused-memory-"));
+  });
+  afterAll(() => {
+    if (folder !== undefined) rmSync(folder, { recursive: true });
+  });
+
+  it("reads_programs_into_memory_that_held_other_code", () => {
+    const leaveCode = join(folder ?? "", "leave-code");
+    const source = `${leaveCode}.c`;
+    writeFileSync(source, LEAVE_CODE);
+    expect(run("cc", `-DRETURN=${RETURN}`, "-O1", "-o", leaveCode, source)).toBe(0);
+    for (let round = 0; round < ROUNDS; round++) {
+      expect(run(leaveCode)).toBe(0);
+      // So that the programs are read again, into memory that is free now.
+      writeFileSync("/proc/sys/vm/drop_caches", "3");
+      const ends = PROGRAMS.map((program) => [program, run(program, "--version")]);
+      expect(ends).toEqual(PROGRAMS.map((program) => [program, 0]));
+    }
+  }, 120_000);
+});
+
+/** The exit code, or the signal. */
+function run(command: string, ...args: string[]): number | string | null {
+  const { status, signal, error } = spawnSync(command, args, { stdio: "ignore" });
+  if (error !== undefined) throw error;
+  return signal ?? status;
+}
