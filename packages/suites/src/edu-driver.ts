@@ -1,7 +1,7 @@
-import { pollUntil, type Driver, type DriverInstance, type PciDevice } from "@vfio-selftests/core";
+import { argumentError, pollUntil, type Driver, type DriverInstance, type PciDevice } from "@vfio-selftests/core";
 
 /** QEMU's edu device (docs/specs/edu.rst): one DMA channel between memory and a buffer of its own. */
-const EDU = { vendor: 0x1234, device: 0x11e8 } as const;
+export const EDU = { vendor: 0x1234, device: 0x11e8 } as const;
 const DMA_SOURCE = 0x80;
 const DMA_DESTINATION = 0x88;
 const DMA_COUNT = 0x90;
@@ -16,6 +16,7 @@ const STEP_TIMEOUT_MS = 5000;
 
 /** edu reaches this many address bits by DMA (its property dma_mask). */
 export const EDU_IOVA_LIMIT = 2n ** 28n;
+const REACHABLE = `IOVAs whose end edu reaches, at most 0x${EDU_IOVA_LIMIT.toString(16)}`;
 
 /**
  * Copies through edu's buffer, 0.1 s each way (the device's own delay). It is no driver for everybody, because the device
@@ -37,6 +38,10 @@ class EduCopies implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number): void {
+    for (const [name, iova] of Object.entries({ source, destination })) {
+      // The device would drop the bits above, and copy elsewhere.
+      if (iova + BigInt(size) > EDU_IOVA_LIMIT) throw argumentError("start a copy", name, iova, REACHABLE);
+    }
     this.#second = { destination, size };
     this.#transfer(source, BUFFER, size, COMMAND_START);
   }

@@ -1,4 +1,5 @@
 import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { EDU } from "./edu-driver";
 import { notChecked } from "./outcome/note";
 
 /** How a copy is made to fault: by an address that is not mapped, or by one that the device may only read. */
@@ -20,6 +21,12 @@ const SILENT_DEVICES: readonly SilentDevice[] = [
     devices: [0x10c9],
     hides: ["unmapped", "read-only"],
     why: "QEMU's igb ignores the result of its DMA (hw/net/igb_core.c)",
+  },
+  {
+    vendor: EDU.vendor,
+    devices: [EDU.device],
+    hides: ["unmapped", "read-only"],
+    why: "QEMU's edu ignores the result of its DMA (hw/misc/edu.c), and has no register to tell it",
   },
   {
     vendor: 0x8086,

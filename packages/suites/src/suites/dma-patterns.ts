@@ -1,5 +1,6 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type MemoryBacking } from "@vfio-selftests/core";
 import { CopyBench } from "../copy-bench";
+import { EDU_IOVA_LIMIT } from "../edu-driver";
 import { errorWithCode } from "../expect-code";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { skip } from "../outcome/skip";
@@ -8,8 +9,8 @@ import type { SuiteTarget } from "../suite-target";
 
 const PAGE = 4096;
 const PAGES = 64;
-/** Not at the start of the space: an address that no reserved range of a PC covers. */
-const BASE = 0x1000_0000n;
+/** Not at the start of the space: an address that no reserved range of a PC covers, and that each device reaches. */
+const BASE = EDU_IOVA_LIMIT / 2n;
 const ROUNDS = 16;
 
 type Order = (pages: readonly number[]) => number[];

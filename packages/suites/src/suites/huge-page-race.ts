@@ -1,5 +1,6 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type MemoryBacking } from "@vfio-selftests/core";
 import { CopyBench } from "../copy-bench";
+import { EDU_IOVA_LIMIT } from "../edu-driver";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
@@ -10,8 +11,9 @@ import type { SuiteTarget } from "../suite-target";
 const PAGE = 4096;
 const MIB = 1024 ** 2;
 const LENGTH = 8 * MIB;
-const OURS = 0x1000_0000n;
-const THEIRS = 0x2000_0000n;
+/** On 2 MiB boundaries, and where each device reaches. */
+const OURS = EDU_IOVA_LIMIT / 4n;
+const THEIRS = EDU_IOVA_LIMIT / 2n;
 const ROUNDS = 10;
 const CHURN = 200;
 /** iommufd has nothing to unmap, or is about to map it. Type 1 says neither, and counts no bytes. */
