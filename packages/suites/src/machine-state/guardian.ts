@@ -14,10 +14,9 @@ cat >/dev/null
 {
   failed=
   while IFS="|" read -r path unless value; do
-    if [ ! -e "$path" ]; then continue; fi
-    if [ -n "$unless" ] && [ -e "$unless" ]; then continue; fi
     tries=0
-    until printf "%s\\n" "$value" >"$path"; do
+    while [ -e "$path" ] && { [ -z "$unless" ] || [ ! -e "$unless" ]; }; do
+      if printf "%s\\n" "$value" >"$path"; then break; fi
       tries=$((tries + 1))
       if [ $tries -ge 50 ]; then failed=yes; break; fi
       sleep 0.1

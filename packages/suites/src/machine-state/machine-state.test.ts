@@ -1,6 +1,15 @@
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
@@ -46,6 +55,12 @@ const journals = () => listDirectory(paths.runtime(JOURNALS));
 function put(path: string, text: string): void {
   mkdirSync(dirname(path), { recursive: true });
   writeFileSync(path, text);
+}
+
+/** Every write to the file fails. */
+function makeBusy(path: string): void {
+  rmSync(path);
+  symlinkSync("/", path);
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -209,14 +224,26 @@ describe("a process that dies", () => {
 
   it("is followed by a guardian that tries again while the kernel is busy", async () => {
     const child = await changedBy(set(numVfs(), "1"));
-    rmSync(numVfs());
-    mkdirSync(numVfs());
+    makeBusy(numVfs());
     child.kill("SIGKILL");
     await sleep(300);
-    rmSync(numVfs(), { recursive: true });
-    put(numVfs(), "1");
+    expect(journals()).toHaveLength(1);
+    // At once, as the kernel does: the file is never missing.
+    put(`${numVfs()}.new`, "1");
+    renameSync(`${numVfs()}.new`, numVfs());
     await until(() => journals().length === 0);
     expect(readAttribute(numVfs())).toBe("0");
+  });
+
+  it("is followed by a guardian that has done its work when what it tries to write is gone", async () => {
+    const child = await changedBy(set(numVfs(), "1"));
+    makeBusy(numVfs());
+    child.kill("SIGKILL");
+    await sleep(300);
+    expect(journals()).toHaveLength(1);
+    rmSync(numVfs());
+    await until(() => journals().length === 0);
+    expect(existsPath(numVfs())).toBe(false);
   });
 });
 
