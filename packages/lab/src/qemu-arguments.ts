@@ -30,7 +30,7 @@ const ROOT_TAG = "labroot";
  * QEMU's TCG keeps the code that it translated from a page until a CPU or QEMU itself writes there. virtiofsd, another
  * process, does not count: a program that it reads into a page that held code before runs that old code at some addresses
  * and crashes, each time until the page is given away again. The guest's kernel clearing each page that it takes is such a
- * write. (Without it, 20 of 26 programs crashed after one that had left code in 32 MiB.)
+ * write. (Without it, up to 20 of 26 programs crashed after one that had left code in 32 MiB.)
  */
 const CLEAR_NEW_PAGES = "init_on_alloc=1";
 

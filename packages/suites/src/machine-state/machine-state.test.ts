@@ -57,10 +57,14 @@ function put(path: string, text: string): void {
   writeFileSync(path, text);
 }
 
-/** Every write to the file fails. */
-function makeBusy(path: string): void {
-  rmSync(path);
-  symlinkSync("/", path);
+/** A process that changed `sriov_numvfs` is killed, and every write to the file fails. Gives the guardian time for some. */
+async function killWhileBusy(): Promise<void> {
+  const child = await changedBy(set(numVfs(), "1"));
+  rmSync(numVfs());
+  symlinkSync("/", numVfs());
+  child.kill("SIGKILL");
+  await sleep(300);
+  expect(journals()).toHaveLength(1);
 }
 
 async function until(condition: () => boolean): Promise<void> {
@@ -223,11 +227,7 @@ describe("a process that dies", () => {
   });
 
   it("is followed by a guardian that tries again while the kernel is busy", async () => {
-    const child = await changedBy(set(numVfs(), "1"));
-    makeBusy(numVfs());
-    child.kill("SIGKILL");
-    await sleep(300);
-    expect(journals()).toHaveLength(1);
+    await killWhileBusy();
     // At once, as the kernel does: the file is never missing.
     put(`${numVfs()}.new`, "1");
     renameSync(`${numVfs()}.new`, numVfs());
@@ -236,11 +236,7 @@ describe("a process that dies", () => {
   });
 
   it("is followed by a guardian that has done its work when what it tries to write is gone", async () => {
-    const child = await changedBy(set(numVfs(), "1"));
-    makeBusy(numVfs());
-    child.kill("SIGKILL");
-    await sleep(300);
-    expect(journals()).toHaveLength(1);
+    await killWhileBusy();
     rmSync(numVfs());
     await until(() => journals().length === 0);
     expect(existsPath(numVfs())).toBe(false);

@@ -1,8 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { kernelTarget, skip } from "@vfio-selftests/suites";
+import { onlyInLab } from "../only-in-lab";
 
 /** Leaves 32 MiB of memory behind in which each 64th byte was run as the start of a function. */
 const LEAVE_CODE = `
@@ -43,22 +43,10 @@ const PROGRAMS = [
 ];
 
 describe("the lab's guest", () => {
-  let folder: string | undefined;
-  beforeAll(() => {
-    if (kernelTarget().kind !== "lab") {
-      skip({ reason: "the test is about the memory of the lab's VM", remedy: "run it in the lab: pnpm vfio lab run" });
-    }
-    folder = mkdtempSync(join(tmpdir(), "reused-memory-"));
-  });
-  afterAll(() => {
-    if (folder !== undefined) rmSync(folder, { recursive: true });
-  });
+  onlyInLab("the test is about the memory of the lab's VM");
 
   it("reads_programs_into_memory_that_held_other_code", () => {
-    const leaveCode = join(folder ?? "", "leave-code");
-    const source = `${leaveCode}.c`;
-    writeFileSync(source, LEAVE_CODE);
-    expect(run("cc", `-DRETURN=${RETURN}`, "-O1", "-o", leaveCode, source)).toBe(0);
+    const leaveCode = compile(LEAVE_CODE);
     for (let round = 0; round < ROUNDS; round++) {
       expect(run(leaveCode)).toBe(0);
       // So that the programs are read again, into memory that is free now.
@@ -68,6 +56,14 @@ describe("the lab's guest", () => {
     }
   }, 120_000);
 });
+
+/** The program, in the guest's own memory file system, which ends with the VM. */
+function compile(text: string): string {
+  const program = join(mkdtempSync(join(tmpdir(), "reused-memory-")), "program");
+  writeFileSync(`${program}.c`, text);
+  expect(run("cc", `-DRETURN=${RETURN}`, "-O1", "-o", program, `${program}.c`)).toBe(0);
+  return program;
+}
 
 /** The exit code, or the signal. */
 function run(command: string, ...args: string[]): number | string | null {

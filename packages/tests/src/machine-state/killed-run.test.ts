@@ -13,6 +13,7 @@ import {
   systemPaths,
 } from "@vfio-selftests/core";
 import { defaultMode, fixture, kernelTarget, note, requireMode, skip } from "@vfio-selftests/suites";
+import { onlyInLab } from "../only-in-lab";
 
 const target = kernelTarget();
 const mode = defaultMode(target);
@@ -30,11 +31,7 @@ fixture("machine_state_after_a_kill", target, (address) => {
   const attribute = (name: string) => systemPaths.pciDevice(address, name);
   let child: ChildProcess | undefined;
 
-  beforeEach(() => {
-    if (target.kind !== "lab") {
-      skip({ reason: "the test kills runs that change the machine", remedy: "run it in the lab: pnpm vfio lab run" });
-    }
-  });
+  onlyInLab("the test kills runs that change the machine");
   afterEach(() => child?.kill("SIGKILL"));
 
   /** What tests change, and nothing that changes by itself. */

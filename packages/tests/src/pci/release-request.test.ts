@@ -1,7 +1,8 @@
 import { Iommu, PciDevice, existsPath, linkName, systemPaths } from "@vfio-selftests/core";
-import { GuardedDriver, defaultMode, fixture, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { GuardedDriver, defaultMode, fixture, requireMode, kernelTarget } from "@vfio-selftests/suites";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { onlyInLab } from "../only-in-lab";
 
 const target = kernelTarget();
 const mode = defaultMode(target);
@@ -11,11 +12,9 @@ const REQUEST_MS = 20_000;
 
 fixture("vfio_pci_release_request", target, (address) => {
   requireMode(mode);
+  onlyInLab("the test unbinds the device from its driver");
 
   it("unbinding_raises_REQ_and_waits_for_the_close", async () => {
-    if (target.kind !== "lab") {
-      skip({ reason: "the test unbinds the device from its driver", remedy: "run it in the lab: pnpm vfio lab run" });
-    }
     using guarded = new GuardedDriver(address);
     const driver = guarded.original ?? "vfio-pci";
     const bound = systemPaths.pciDevice(address, "driver");
