@@ -1,5 +1,5 @@
 import { VfioError } from "../errors/vfio-error";
-import { deviceUses } from "./device-use";
+import { deviceUses } from "./device-use/device-uses";
 import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
 import { setSriovNumVfs, sriovVfAddress } from "./sriov";
 import { existsPath, linkName, systemPaths, type SystemPaths } from "./system-paths";

@@ -1,6 +1,6 @@
 /** What the machine says of itself under `/sys`, `/dev` and `/proc`, and the binding of drivers (`@vfio-selftests/core/sysfs`). */
 export * from "./binding-store";
-export * from "./device-use";
+export * from "./device-use/device-uses";
 export * from "./driver-binding";
 export * from "./file-holders";
 export * from "./huge-pages";

@@ -1,4 +1,13 @@
-import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
 import { systemError } from "../errors/vfio-error";
 import { errnoName } from "../errors/errno";
@@ -34,6 +43,19 @@ export class SystemPaths {
   /** Directory of a PCI device, by its full address. */
   pciDevice(address: string, ...parts: string[]): string {
     return this.sys("bus", "pci", "devices", address, ...parts);
+  }
+
+  /**
+   * Claims a block device as a mount does, and lets go of it at once. Gives `EBUSY` when another holds it, another errno
+   * when the device cannot be asked, undefined when it is free.
+   */
+  claim(path: string): string | undefined {
+    try {
+      closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK));
+      return undefined;
+    } catch (error) {
+      return (error as NodeJS.ErrnoException).code ?? "EIO";
+    }
   }
 
   /** The write itself; a test may put another in its place. */

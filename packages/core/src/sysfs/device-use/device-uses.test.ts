@@ -1,7 +1,7 @@
-import { FakeSystem } from "../testing/fake-system";
-import { deviceUses } from "./device-use";
-import { describeHolders, fileHolders } from "./file-holders";
-import { hugePageCounts } from "./huge-pages";
+import { FakeSystem } from "../../testing/fake-system";
+import { deviceUses } from "./device-uses";
+import { describeHolders, fileHolders } from "../file-holders";
+import { hugePageCounts } from "../huge-pages";
 
 const ADDRESS = "0000:01:00.0";
 
@@ -76,6 +76,56 @@ describe("deviceUses", () => {
     expect(uses()).toEqual(["network interface eth0 carries the default route"]);
     system.file("proc/net/ipv6_route", `${zero} 00 ${zero} 00 ${zero} ffffffff 00000001 00000000 00200200       lo\n`);
     expect(uses()).toEqual([]);
+  });
+
+  it("asks the kernel: a disk that nothing names, but that is claimed, is in use", () => {
+    disk("sdb", "8:16");
+    system.paths.claimed.add("dev/sdb");
+    expect(uses()).toEqual([
+      "disk sdb is claimed by the kernel (a member of a volume, or mounted in another namespace)",
+    ]);
+  });
+
+  it("asks for a disk in a folder of /dev by its path there", () => {
+    disk("cciss!c0d0", "104:0");
+    system.paths.claimed.add("dev/cciss/c0d0");
+    expect(uses()).toHaveLength(1);
+  });
+
+  it("names the process that has a raw disk open", () => {
+    disk("sdb", "8:16");
+    system.file("dev/sdb");
+    system.file("proc/10/comm", "qemu\n");
+    system.absoluteLink("proc/10/fd/3", "dev/sdb");
+    expect(uses()).toEqual(["disk sdb is held by process 10 (qemu)"]);
+  });
+
+  it("finds the namespaces of an NVMe controller below its subsystem, and of no other", () => {
+    system.file(`${directory}/nvme/nvme0/address`);
+    system.link("sys/class/nvme/nvme0", `${directory}/nvme/nvme0`);
+    for (const [number, controller] of [
+      [0, "nvme0"],
+      [1, "nvme1"],
+    ] as const) {
+      const subsystem = `sys/devices/virtual/nvme-subsystem/nvme-subsys${number}`;
+      system.file(`${subsystem}/nvme${number}n1/dev`, `259:${number}\n`);
+      system.link(`${subsystem}/${controller}`, `sys/class/nvme/${controller}`);
+      system.file(`sys/devices/other/${controller}/address`);
+      system.link(`sys/class/nvme-subsystem/nvme-subsys${number}`, subsystem);
+      system.link(`sys/class/block/nvme${number}n1`, `${subsystem}/nvme${number}n1`);
+    }
+    system.link("sys/class/nvme/nvme1", "sys/devices/other/nvme1");
+    system.paths.claimed.add("dev/nvme0n1").add("dev/nvme1n1");
+    expect(uses()).toEqual([
+      "disk nvme0n1 is claimed by the kernel (a member of a volume, or mounted in another namespace)",
+    ]);
+  });
+
+  it("suspects an Ethernet driver without an interface: a container may have it", () => {
+    system.file(`${directory}/class`, "0x020000\n");
+    expect(uses()).toEqual([
+      "its driver some shows no network interface here: it may belong to another network namespace",
+    ]);
   });
 
   it("names the boot display", () => {
