@@ -3,6 +3,7 @@ export type { DmaAccess, IommuBackend, IommuMode, IovaRange, OpenDeviceOptions }
 export type { MappableMemory, MemoryBacking } from "./contracts/memory";
 export type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "./contracts/vfio-device";
 
+export type { VfioErrorCode } from "./errors/error-codes";
 export { VfioError } from "./errors/vfio-error";
 
 export { DmaMemory, type DmaMemoryOptions } from "./memory/dma-memory";

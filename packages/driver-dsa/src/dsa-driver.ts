@@ -1,4 +1,4 @@
-import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type VfioErrorCode, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   DEFAULT_WAIT_MS,
   pollUntil,
@@ -217,7 +217,7 @@ class DsaInstance implements DriverInstance {
     });
   }
 
-  #error(operation: string, code: string, text: string): VfioError {
+  #error(operation: string, code: VfioErrorCode, text: string): VfioError {
     return new VfioError(`dsa ${operation} on ${this.#device.address} failed: ${text}`, {
       code,
       operation,
@@ -227,7 +227,7 @@ class DsaInstance implements DriverInstance {
 }
 
 /** A failed completion record in words. Fault address and bytes completed mean something for page faults only. */
-function describe({ status, completed, faultAddress }: CompletionRecord): { code: string; text: string } {
+function describe({ status, completed, faultAddress }: CompletionRecord): { code: VfioErrorCode; text: string } {
   const operationStatus = status & STATUS_MASK;
   const isFault = operationStatus === Status.pageFault || operationStatus === Status.batchPageFault;
   if (!isFault) return { code: "EIO", text: `status ${statusName(operationStatus)}` };

@@ -1,4 +1,4 @@
-import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type VfioErrorCode, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import { pollUntil, type Driver, type DriverInstance, type DriverLimits } from "@vfio-selftests/core/driver";
 import { IgbDevice } from "./igb-device";
 import { Layout, RX_RING_SIZE } from "./region-layout";
@@ -163,7 +163,7 @@ class IgbInstance implements DriverInstance {
     this.#bringUp();
   }
 
-  #copyError(code: string, what: string, state: string): VfioError {
+  #copyError(code: VfioErrorCode, what: string, state: string): VfioError {
     return new VfioError(`igb copy on ${this.#device.address} failed: ${what}; ${state}`, {
       code,
       operation: "memcpyWait",

@@ -179,7 +179,7 @@ export class ContainerBackend implements IommuBackend {
 /** The container does not offer the IOMMU type. */
 export function extensionMissing(path: string, typeName: string): VfioError {
   return new VfioError(`${path} does not offer ${typeName}`, {
-    code: "ENOTSUP",
+    code: "ERR_NOT_SUPPORTED",
     operation: "VFIO_CHECK_EXTENSION",
     subject: path,
     remedy:

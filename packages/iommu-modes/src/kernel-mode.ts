@@ -38,7 +38,7 @@ export class KernelMode implements IommuMode {
       const version = ioctl(kernel, fd, { VFIO_GET_API_VERSION }, path);
       if (version !== VFIO_API_VERSION) {
         throw new VfioError(`${path} has VFIO API version ${version}, not ${VFIO_API_VERSION}`, {
-          code: "ENOTSUP",
+          code: "ERR_NOT_SUPPORTED",
           operation: "VFIO_GET_API_VERSION",
           subject: path,
         });

@@ -28,7 +28,7 @@ export const Errno = Object.fromEntries(
 ) as Readonly<Record<ErrnoName, number>>;
 
 /** `ENOENT` for 2. Unknown numbers give `E<number>`. */
-export function errnoName(errno: number): string {
+export function errnoName(errno: number): ErrnoName | `E${number}` {
   const name = NAMES[errno];
   return name === undefined || name === "-" ? `E${errno}` : name;
 }

@@ -1,9 +1,10 @@
-import { errnoName } from "./errno";
+import { Errno, errnoName } from "./errno";
+import type { VfioErrorCode } from "./error-codes";
 import { remedyFor } from "./remedies";
 
 export interface VfioErrorOptions {
-  /** Stable, upper-case: an errno name (`EBUSY`) or one of ours (`ERR_CLOSED`, `ERR_INVALID_ARGUMENT`, …). */
-  code: string;
+  /** Stable: an errno's name (`EBUSY`) or one of ours (`ERR_CLOSED`). docs/errors.md explains each. */
+  code: VfioErrorCode;
   /** Positive errno, when a system call failed. */
   errno?: number;
   /** What was tried: the ioctl's or system call's name, or the method's. */
@@ -18,7 +19,7 @@ export interface VfioErrorOptions {
 /** The one error class of the toolkit: says what failed, on what, why, and what to do about it. */
 export class VfioError extends Error {
   override readonly name = "VfioError";
-  readonly code: string;
+  readonly code: VfioErrorCode;
   readonly errno: number | undefined;
   readonly operation: string;
   readonly subject: string | undefined;
@@ -55,6 +56,11 @@ export function systemError(
     ...(remedy === undefined ? {} : { remedy }),
     ...(details.cause === undefined ? {} : { cause: details.cause }),
   });
+}
+
+/** `-errno` of an error that Node's own system calls throw; `-EIO` for any other, to be handed to {@link systemError}. */
+export function systemResult(error: unknown): number {
+  return error instanceof Error && "errno" in error && typeof error.errno === "number" ? error.errno : -Errno.EIO;
 }
 
 /** Use of a handle after `close` or disposal. */

@@ -1,3 +1,4 @@
+import type { OwnErrorCode } from "../errors/error-codes";
 import { VfioError } from "../errors/vfio-error";
 import { deviceUses } from "./device-use/device-uses";
 import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
@@ -165,6 +166,6 @@ function tryRestore(state: BindingState, paths: SystemPaths): void {
   }
 }
 
-function failure(code: string, address: string, what: string, remedy: string): VfioError {
+function failure(code: OwnErrorCode, address: string, what: string, remedy: string): VfioError {
   return new VfioError(`${address} ${what}`, { code, operation: "bind driver", subject: address, remedy });
 }

@@ -9,7 +9,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { systemError } from "../errors/vfio-error";
+import { systemError, systemResult } from "../errors/vfio-error";
 import { errnoName } from "../errors/errno";
 
 /**
@@ -54,7 +54,7 @@ export class SystemPaths {
       closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK));
       return undefined;
     } catch (error) {
-      return (error as NodeJS.ErrnoException).code ?? "EIO";
+      return errnoName(-systemResult(error));
     }
   }
 
@@ -68,7 +68,7 @@ export class SystemPaths {
     try {
       this.put(path, text);
     } catch (cause) {
-      const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
+      const errno = systemResult(cause);
       const code = errnoName(-errno);
       const remedy = remedies[code] ?? (code === "EACCES" || code === "EPERM" ? "run as root" : undefined);
       throw systemError(errno, "write", { subject: path, cause, remedy });
