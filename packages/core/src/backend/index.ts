@@ -3,3 +3,5 @@ export type { DmaMapping } from "../contracts/memory";
 export { IovaAllocator } from "../iommu/iova-allocator";
 export { IoMapping } from "../memory/io-mapping";
 export { MappingRecord } from "../memory/mapping-record";
+export { closeAll } from "../ownership/close-all";
+export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
