@@ -1,7 +1,17 @@
 export type { Availability } from "./contracts/availability";
-export type { DmaAccess, IommuBackend, IommuMode, IovaRange, OpenDeviceOptions } from "./contracts/iommu";
+export type { DmaAccess, IommuBackend, IommuMode, IovaRange, ModeTraits, OpenDeviceOptions } from "./contracts/iommu";
 export type { MappableMemory, MemoryBacking } from "./contracts/memory";
-export type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "./contracts/vfio-device";
+export { DEFAULT_MODE, KERNEL_MODE_NAMES, USER_MODE_NAME } from "./contracts/mode-names";
+export type {
+  DeviceInfo,
+  HotResetDevice,
+  HotResetInfo,
+  IrqInfo,
+  RegionArea,
+  RegionInfo,
+  SetIrqs,
+  VfioDevice,
+} from "./contracts/vfio-device";
 
 export { VfioError } from "./errors/vfio-error";
 
@@ -16,7 +26,6 @@ export { Bar, type BarType } from "./pci/bar";
 export type { PciCapability } from "./pci/capabilities";
 export { ConfigSpace } from "./pci/config-space";
 export { DeviceFeatures } from "./pci/features";
-export type { HotResetDevice, HotResetInfo } from "./pci/hot-reset";
 export { PciDevice, type DeviceOpener } from "./pci/pci-device";
 export type { RegisterAccess } from "./pci/register-access";
 export { ExpansionRom } from "./pci/rom";

@@ -1,5 +1,5 @@
 import type { OpenDeviceOptions } from "../contracts/iommu";
-import type { DeviceInfo, VfioDevice } from "../contracts/vfio-device";
+import type { DeviceInfo, HotResetInfo, VfioDevice } from "../contracts/vfio-device";
 import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import { Interrupts } from "../interrupts/interrupts";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
@@ -7,7 +7,7 @@ import { Bar } from "./bar";
 import { BAR_COUNT, readBarTypes } from "./bar-types";
 import { ConfigSpace } from "./config-space";
 import { DeviceFeatures } from "./features";
-import { hotReset, hotResetInfo, type HotResetInfo } from "./hot-reset";
+import { hotReset, hotResetInfo } from "./hot-reset";
 import { resetDevice } from "./reset";
 import { ExpansionRom } from "./rom";
 
@@ -118,8 +118,10 @@ export class PciDevice implements Disposable {
    */
   hotReset(owned: readonly PciDevice[] = [this]): void {
     this.#checkOpen("PciDevice.hotReset");
-    const groupFds = new Set(owned.flatMap(({ vfio }) => vfio.groupFd ?? []));
-    hotReset(this.vfio, [...groupFds]);
+    hotReset(
+      this.vfio,
+      owned.map(({ vfio }) => vfio),
+    );
   }
 
   /**
