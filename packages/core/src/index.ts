@@ -2,6 +2,7 @@ export type { Availability } from "./contracts/availability";
 export type { DmaAccess, IommuBackend, IommuMode, IovaRange, ModeTraits, OpenDeviceOptions } from "./contracts/iommu";
 export type { MappableMemory, MemoryBacking } from "./contracts/memory";
 export { DEFAULT_MODE, KERNEL_MODE_NAMES, USER_MODE_NAME } from "./contracts/mode-names";
+export type { RegisterAccess } from "./contracts/register-access";
 export type {
   DeviceInfo,
   HotResetDevice,
@@ -27,7 +28,6 @@ export type { PciCapability } from "./pci/capabilities";
 export { ConfigSpace } from "./pci/config-space";
 export { DeviceFeatures } from "./pci/features";
 export { PciDevice, type DeviceOpener } from "./pci/pci-device";
-export type { RegisterAccess } from "./pci/register-access";
 export { ExpansionRom } from "./pci/rom";
 
 export { Eventfd, type AsyncWaitOptions, type WaitOptions } from "./interrupts/eventfd";

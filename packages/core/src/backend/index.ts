@@ -1,5 +1,6 @@
 /** What an implementation of `IommuBackend` or `VfioDevice` is built from (`@vfio-selftests/core/backend`). */
 export type { DmaMapping } from "../contracts/memory";
+export type { MappedRegisters } from "../contracts/mapped-registers";
 export type { KernelModeName } from "../contracts/mode-names";
 export type { MapRegionOptions } from "../contracts/vfio-device";
 export { DeviceBooks, type BookedRegion } from "./device-books";

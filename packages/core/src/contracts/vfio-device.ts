@@ -1,4 +1,4 @@
-import type { IoMapping } from "../memory/io-mapping";
+import type { MappedRegisters } from "./mapped-registers";
 
 /** VFIO_DEVICE_GET_INFO. */
 export interface DeviceInfo {
@@ -97,7 +97,7 @@ export interface VfioDevice extends Disposable {
   readRegion(index: number, offset: number, into: Uint8Array): void;
   writeRegion(index: number, offset: number, from: Uint8Array): void;
   /** Maps one area of a mappable region. */
-  mapRegion(index: number, area: RegionArea, options?: MapRegionOptions): IoMapping;
+  mapRegion(index: number, area: RegionArea, options?: MapRegionOptions): MappedRegisters;
   /** Throws ENOSPC, naming the vectors that are possible, when the device gets fewer than asked for; none is enabled then. */
   setIrqs(request: SetIrqs): void;
   /** One VFIO_DEVICE_RESET; EAGAIN is the caller's business. */

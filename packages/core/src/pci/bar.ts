@@ -1,10 +1,10 @@
 import { native } from "@vfio-selftests/native";
+import type { MappedRegisters } from "../contracts/mapped-registers";
+import type { RegisterAccess } from "../contracts/register-access";
 import type { RegionArea, RegionInfo, VfioDevice } from "../contracts/vfio-device";
 import { VfioError, closedError } from "../errors/vfio-error";
-import type { IoMapping } from "../memory/io-mapping";
 import { AreaAccess } from "./area-access";
 import { RegionAccess } from "./region-access";
-import type { RegisterAccess } from "./register-access";
 
 /** Mappings are aligned up to this, so that the kernel can use huge pages for big BARs (as upstream does). */
 const LARGEST_ALIGNMENT = 1024 ** 3;
@@ -30,7 +30,7 @@ export class Bar implements BarType, RegisterAccess {
   readonly region: RegionInfo;
   readonly #device: VfioDevice;
   #access: RegisterAccess | undefined;
-  #mappings: readonly IoMapping[] = [];
+  #mappings: readonly MappedRegisters[] = [];
   #closed = false;
 
   constructor(device: VfioDevice, index: number, type: BarType) {
@@ -56,7 +56,7 @@ export class Bar implements BarType, RegisterAccess {
    * The mapping of the whole BAR, for mapping it for DMA (peer-to-peer); mapped now if it was not. Undefined when the
    * BAR cannot be mapped in one piece. A BAR smaller than a page is mapped with the rest of the page.
    */
-  get mapping(): IoMapping | undefined {
+  get mapping(): MappedRegisters | undefined {
     const [area] = this.region.mappableAreas;
     if (area === undefined || area.offset !== 0 || area.size < this.size) return undefined;
     this.#opened();
@@ -64,7 +64,7 @@ export class Bar implements BarType, RegisterAccess {
   }
 
   /** Every mapping, in the order of `region.mappableAreas`; mapped now if they were not. */
-  get mappings(): readonly IoMapping[] {
+  get mappings(): readonly MappedRegisters[] {
     if (this.mappable) this.#opened();
     return this.#mappings;
   }
@@ -101,7 +101,7 @@ export class Bar implements BarType, RegisterAccess {
     (this.#access ?? this.#opened()).write64(offset, value);
   }
 
-  /** Stores 64 bytes of `source` at `offset`, a multiple of 64; see `IoMapping.store64Bytes`. */
+  /** Stores 64 bytes of `source` at `offset`, a multiple of 64; see `RegisterAccess.store64Bytes`. */
   store64Bytes(offset: number, source: Uint8Array, sourceOffset = 0): void {
     (this.#access ?? this.#opened()).store64Bytes(offset, source, sourceOffset);
   }
@@ -133,7 +133,7 @@ export class Bar implements BarType, RegisterAccess {
     }
     const { mappableAreas } = this.region;
     const alignment = mappingAlignment(this.size);
-    const areas: (RegionArea & { access: IoMapping })[] = [];
+    const areas: (RegionArea & { access: MappedRegisters })[] = [];
     try {
       for (const area of mappableAreas) {
         const placement = alignment === 0 ? {} : { alignment, alignmentOffset: area.offset % alignment };

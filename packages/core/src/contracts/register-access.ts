@@ -1,6 +1,6 @@
 /**
  * Width-exact access to registers. Offsets are bytes, multiples of the width; every method throws VfioError.
- * `IoMapping` is one; the others here serve regions that cannot be mapped in one piece.
+ * `MappedRegisters` are one; the others serve regions that cannot be mapped in one piece.
  */
 export interface RegisterAccess {
   read8(offset: number): number;
@@ -11,5 +11,9 @@ export interface RegisterAccess {
   write16(offset: number, value: number): void;
   write32(offset: number, value: number): void;
   write64(offset: number, value: bigint): void;
+  /**
+   * Stores 64 bytes of `source` at `offset` (a multiple of 64): one MOVDIR64B where the CPU has it, else eight 8-byte
+   * stores in ascending order.
+   */
   store64Bytes(offset: number, source: Uint8Array, sourceOffset?: number): void;
 }
