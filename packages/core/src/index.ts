@@ -23,9 +23,10 @@ export { Iommu, type MapOptions } from "./iommu/iommu";
 export type { IovaRequest } from "./iommu/iova-allocator";
 export type { IovaReservation } from "./iommu/iova-space";
 
-export { Bar, type BarType } from "./pci/bar";
-export type { PciCapability } from "./pci/capabilities";
-export { ConfigSpace } from "./pci/config-space";
+export { Bar } from "./pci/bar/bar";
+export type { BarType } from "./pci/bar/bar-types";
+export type { PciCapability } from "./pci/config/capabilities";
+export { ConfigSpace } from "./pci/config/config-space";
 export { DeviceFeatures } from "./pci/features";
 export { PciDevice, type DeviceOpener } from "./pci/pci-device";
 export { ExpansionRom } from "./pci/rom";

@@ -3,9 +3,9 @@ import type { DeviceInfo, HotResetInfo, VfioDevice } from "../contracts/vfio-dev
 import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import { Interrupts } from "../interrupts/interrupts";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
-import { Bar } from "./bar";
-import { BAR_COUNT, readBarTypes } from "./bar-types";
-import { ConfigSpace } from "./config-space";
+import { Bar } from "./bar/bar";
+import { BAR_COUNT, readBarTypes } from "./bar/bar-types";
+import { ConfigSpace } from "./config/config-space";
 import { DeviceFeatures } from "./features";
 import { hotReset, hotResetInfo } from "./hot-reset";
 import { resetDevice } from "./reset";

@@ -1,6 +1,6 @@
-import type { VfioDevice } from "../contracts/vfio-device";
-import { argumentError } from "../errors/vfio-error";
-import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
+import type { VfioDevice } from "../../contracts/vfio-device";
+import { argumentError } from "../../errors/vfio-error";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "../../uapi/vfio-numbers";
 import { PciConfig, PciCommand } from "./registers";
 import {
   walkCapabilities,

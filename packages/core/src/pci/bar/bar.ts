@@ -1,21 +1,14 @@
 import { native } from "@vfio-selftests/native";
-import type { MappedRegisters } from "../contracts/mapped-registers";
-import type { RegisterAccess } from "../contracts/register-access";
-import type { RegionArea, RegionInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, closedError } from "../errors/vfio-error";
+import type { MappedRegisters } from "../../contracts/mapped-registers";
+import type { RegisterAccess } from "../../contracts/register-access";
+import type { RegionArea, RegionInfo, VfioDevice } from "../../contracts/vfio-device";
+import { VfioError, closedError } from "../../errors/vfio-error";
 import { AreaAccess } from "./area-access";
+import type { BarType } from "./bar-types";
 import { RegionAccess } from "./region-access";
 
 /** Mappings are aligned up to this, so that the kernel can use huge pages for big BARs (as upstream does). */
 const LARGEST_ALIGNMENT = 1024 ** 3;
-
-/** What a base address register says (PCI 3.0, section 6.2.5.1). */
-export interface BarType {
-  /** `none`: not implemented, or the upper half of a 64-bit BAR. */
-  readonly kind: "memory" | "io" | "none";
-  readonly is64Bit: boolean;
-  readonly prefetchable: boolean;
-}
 
 /**
  * The registers behind one base address register. Mapped at the first access, where the device allows it: each mappable

@@ -1,4 +1,4 @@
-import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import { FakeVfioDevice } from "../../testing/fake-vfio-device";
 import { ConfigSpace } from "./config-space";
 import { PciCommand } from "./registers";
 

@@ -1,9 +1,16 @@
-import type { BarType } from "./bar";
-import type { ConfigSpace } from "./config-space";
-import { PciBar, PciConfig } from "./registers";
+import type { ConfigSpace } from "../config/config-space";
+import { PciBar, PciConfig } from "../config/registers";
 
 /** BARs of a type 0 header. */
 export const BAR_COUNT = 6;
+
+/** What a base address register says (PCI 3.0, section 6.2.5.1). */
+export interface BarType {
+  /** `none`: not implemented, or the upper half of a 64-bit BAR. */
+  readonly kind: "memory" | "io" | "none";
+  readonly is64Bit: boolean;
+  readonly prefetchable: boolean;
+}
 
 /** What the six base address registers say; `sizes` are the regions' (0: not implemented). */
 export function readBarTypes(config: ConfigSpace, sizes: readonly number[]): BarType[] {
