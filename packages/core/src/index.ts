@@ -18,7 +18,7 @@ export { VfioError } from "./errors/vfio-error";
 
 export { DmaMemory, type DmaMemoryOptions } from "./memory/dma-memory";
 
-export { DmaRegion } from "./iommu/dma-region";
+export type { DmaRegion } from "./iommu/dma-region";
 export { Iommu, type MapOptions } from "./iommu/iommu";
 export type { IovaRequest } from "./iommu/iova-allocator";
 export type { IovaReservation } from "./iommu/iova-space";

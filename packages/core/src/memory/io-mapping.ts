@@ -76,6 +76,7 @@ export class IoMapping implements MappedRegisters {
   }
 
   write64(offset: number, value: bigint): void {
+    if (typeof (value as unknown) !== "bigint") throw argumentError("write64", "value", value, "a bigint");
     const result = this.#io.write64(offset, value);
     if (result < 0) throw this.#failure(result, "write64", offset);
   }

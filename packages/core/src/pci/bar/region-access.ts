@@ -66,7 +66,7 @@ export class RegionAccess implements RegisterAccess {
   }
 
   write64(offset: number, value: bigint): void {
-    if (BigInt.asUintN(64, value) !== value && BigInt.asIntN(64, value) !== value) {
+    if (!isRegisterValue(value)) {
       throw argumentError("write64", "value", value, "a bigint from -2^63 to 2^64 - 1");
     }
     this.#view.setBigUint64(0, value, true);
@@ -100,6 +100,10 @@ export class RegionAccess implements RegisterAccess {
       throw argumentError(where, "offset", offset, `multiples of ${width} from 0 to ${last}`);
     }
   }
+}
+
+function isRegisterValue(value: unknown): boolean {
+  return typeof value === "bigint" && (BigInt.asUintN(64, value) === value || BigInt.asIntN(64, value) === value);
 }
 
 /** Negative values stand for their two's complement, as in a mapping's accessors. */
