@@ -110,14 +110,15 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
   }
 
   /**
-   * Unmaps every area, then takes the steps, all of them; idempotent. Throws ERR_STILL_MAPPED, leaving the device open,
-   * when an area is mapped for DMA.
+   * Unmaps every area, then takes the steps, all of them; idempotent. Throws ERR_STILL_MAPPED, leaving everything as it
+   * was, when an area is mapped for DMA.
    */
   close(...steps: readonly (() => void)[]): void {
     if (this.#closed) return;
-    for (const mapping of [...this.#mappings]) mapping.close();
+    for (const mapping of this.#mappings) mapping.requireNotMapped("close");
     this.#closed = true;
-    closeAll(this.#address, steps);
+    const mappings = [...this.#mappings];
+    closeAll(this.#address, [...mappings.map((mapping) => () => mapping.close()), ...steps]);
   }
 
   #requireIndex(what: string, index: number, count: number): void {

@@ -111,5 +111,9 @@ export interface VfioDevice extends Disposable {
    * where no kernel drives the device.
    */
   hotReset?(owned: readonly VfioDevice[]): void;
+  /**
+   * Closes what `mapRegion` gave and the device; idempotent. Throws ERR_STILL_MAPPED while one of those is mapped for DMA,
+   * and leaves everything as it was. Otherwise goes through to the end, whatever a step throws.
+   */
   close(): void;
 }

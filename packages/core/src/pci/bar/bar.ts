@@ -3,6 +3,7 @@ import type { MappedRegisters } from "../../contracts/mapped-registers";
 import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionArea, RegionInfo, VfioDevice } from "../../contracts/vfio-device";
 import { VfioError, closedError } from "../../errors/vfio-error";
+import { closeAll } from "../../ownership/close-all";
 import { AreaAccess } from "./area-access";
 import type { BarType } from "./bar-types";
 import { RegionAccess } from "./region-access";
@@ -99,13 +100,23 @@ export class Bar implements BarType, RegisterAccess {
     (this.#access ?? this.#opened()).store64Bytes(offset, source, sourceOffset);
   }
 
-  /** Unmaps; idempotent. */
+  /** Throws ERR_STILL_MAPPED, naming the IOVA, while the BAR is mapped for DMA. */
+  requireNotMapped(operation: string): void {
+    for (const mapping of this.#mappings) mapping.requireNotMapped(operation);
+  }
+
+  /** Unmaps; idempotent. Throws ERR_STILL_MAPPED, and does nothing, while the BAR is mapped for DMA. */
   close(): void {
     if (this.#closed) return;
-    for (const mapping of this.#mappings) mapping.close();
+    this.requireNotMapped("Bar.close");
+    const mappings = this.#mappings;
     this.#closed = true;
     this.#access = undefined;
     this.#mappings = [];
+    closeAll(
+      this.#name,
+      mappings.map((mapping) => () => mapping.close()),
+    );
   }
 
   get #name(): string {
