@@ -28,7 +28,7 @@ for (const rule of rules.filter((_, level) => order[level].length > 1)) {
   rule.to.pathNot = "^packages/$1/";
 }
 
-// Inside core a folder imports only folders before it in this list (docs/architecture.md). Tests may import any.
+// Inside core a folder imports only folders before it in this list (packages/core/README.md, "Inside"). Tests may import any.
 const coreLayers = [
   "errors",
   "ownership",
