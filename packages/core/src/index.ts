@@ -1,5 +1,4 @@
 export * from "./contracts/availability";
-export * from "./contracts/driver";
 export * from "./contracts/iommu";
 export * from "./contracts/memory";
 export * from "./contracts/vfio-device";
@@ -17,6 +16,11 @@ export * from "./uapi/struct";
 export * from "./uapi/vfio-ioctls";
 export * from "./uapi/vfio-numbers";
 export * from "./uapi/vfio-structs";
+
+export { FileReadiness, type FileReadinessOptions } from "./waits/file-readiness";
+export { BoundedWait, pollUntil, type BoundedWaitOptions, type PollOptions } from "./waits/poll-until";
+export { sleepSync } from "./waits/sleep-sync";
+export { DEFAULT_WAIT_MS, waitLimit, type AsyncWaitOptions, type WaitOptions } from "./waits/time-out";
 
 export { DmaMemory, type DmaMemoryOptions } from "./memory/dma-memory";
 export { IoMapping } from "./memory/io-mapping";
@@ -41,19 +45,17 @@ export type { RegisterAccess } from "./pci/register-access";
 export * from "./pci/registers";
 export { ExpansionRom } from "./pci/rom";
 
-export { Eventfd, type AsyncWaitOptions, type WaitOptions } from "./interrupts/eventfd";
+export { Eventfd } from "./interrupts/eventfd";
 export { InterruptIndex, MAX_VECTORS, type InterruptKind } from "./interrupts/interrupt-index";
 export { InterruptVector } from "./interrupts/interrupt-vector";
 export { Interrupts } from "./interrupts/interrupts";
-export { DEFAULT_WAIT_MS } from "./interrupts/time-out";
 
 export { DRIVER_KEYWORD, discoverDrivers, loadDriver } from "./driver/discover-drivers";
+export * from "./driver/driver";
 export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./driver/driver-registry";
 export { DriverSession, type DriverSessionOptions } from "./driver/driver-session";
 export { memcpyChunks, type MemcpyChunk } from "./driver/memcpy-chunks";
-export { pollUntil, type PollOptions } from "./driver/poll-until";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./driver/project-config";
-export { sleepSync } from "./driver/sleep-sync";
 export { driverOfModule, validateDriver } from "./driver/validate-driver";
 export * from "./sysfs/file-holders";
 export * from "./sysfs/iommu-groups";

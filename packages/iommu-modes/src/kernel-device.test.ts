@@ -1,4 +1,4 @@
-import { Errno, VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core";
+import { DeviceFeatures, Errno, VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core";
 import type { KernelCalls, KernelEnvironment } from "./kernel-calls";
 import { KernelDevice } from "./kernel-device";
 import { FakeKernel } from "./testing/fake-kernel";
@@ -95,6 +95,26 @@ describe("KernelDevice", () => {
     expect(() => open().feature(0x1000a, new Uint8Array(4))).toThrow(
       "VFIO_DEVICE_FEATURE failed on 0000:01:00.0, feature 10: ENOTTY",
     );
+  });
+
+  it("hands over what a feature's payload points to, with the pointers' places in the ioctl's argument", () => {
+    const ranges = Uint8Array.of(1, 2, 3);
+    const bitmap = new Uint8Array(16);
+    const device = open({
+      ioctl: (fd, request, argument, ...links) => {
+        if (request !== 0x3b75) return kernel.environment.calls.ioctl(fd, request, argument);
+        expect(links).toEqual([8 + 16, ranges, 8 + 24, bitmap]);
+        expect(links[1]).toBe(ranges);
+        bitmap[3] = 0x55;
+        return 0;
+      },
+    });
+    const features = new DeviceFeatures(device);
+    features.set(6, new Uint8Array(32), [
+      { offset: 16, bytes: ranges },
+      { offset: 24, bytes: bitmap },
+    ]);
+    expect(bitmap[3]).toBe(0x55);
   });
 
   it("detaches, closes and lets go, in this order and once", () => {

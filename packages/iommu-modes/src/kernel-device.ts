@@ -19,6 +19,7 @@ import {
   MADV_HUGEPAGE,
   type DeviceInfo,
   type IrqInfo,
+  type PayloadLink,
   type RegionArea,
   type RegionInfo,
   type SetIrqs,
@@ -156,13 +157,14 @@ export class KernelDevice implements VfioDevice {
     this.#ioctl({ VFIO_DEVICE_RESET });
   }
 
-  feature(flags: number, payload: Uint8Array): Uint8Array {
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     const fields = vfio_device_feature.fields;
     const view = vfio_device_feature.allocate(payload.length);
     fields.argsz.set(view, view.bytes.length);
     fields.flags.set(view, flags);
     view.bytes.set(payload, vfio_device_feature.size);
-    this.#ioctl({ VFIO_DEVICE_FEATURE }, `feature ${flags & 0xffff}`, view.bytes);
+    const pointers = links.flatMap(({ offset, bytes }) => [vfio_device_feature.size + offset, bytes]);
+    this.#ioctl({ VFIO_DEVICE_FEATURE }, `feature ${flags & 0xffff}`, view.bytes, ...pointers);
     return view.bytes.slice(vfio_device_feature.size);
   }
 
@@ -217,9 +219,10 @@ export class KernelDevice implements VfioDevice {
     }
   }
 
-  #ioctl(request: Request, subject = "", argument?: Uint8Array): void {
+  #ioctl(request: Request, subject = "", argument?: Uint8Array, ...links: (number | Uint8Array)[]): void {
     this.#requireOpen(Object.keys(request)[0] ?? "ioctl");
-    ioctl(this.#kernel, this.fd, request, subject === "" ? this.address : `${this.address}, ${subject}`, argument);
+    const name = subject === "" ? this.address : `${this.address}, ${subject}`;
+    ioctl(this.#kernel, this.fd, request, name, argument, ...links);
   }
 
   #requireOpen(operation: string): void {

@@ -8,6 +8,7 @@ import {
   type DmaRegion,
   type IommuMode,
 } from "@vfio-selftests/core";
+import { assertNoInterrupt } from "./interrupt-assertions";
 import { skip } from "./outcome/skip";
 import type { SuiteTarget } from "./suite-target";
 
@@ -73,7 +74,7 @@ export class DriverBench implements Disposable {
 
   /** No interrupt came, where the driver has one. */
   expectNoMsi(): void {
-    if (this.session.canSendMsi) this.session.msi.assertNone();
+    if (this.session.canSendMsi) assertNoInterrupt(this.session.msi);
   }
 
   [Symbol.dispose](): void {

@@ -21,6 +21,8 @@ const QUEUE_ID = 3;
 /** An iommufd with one fault queue. */
 class FakeQueue {
   pending: Uint8Array = new Uint8Array(0);
+  /** Ends the wait on the event loop. */
+  arrived: ((result: number) => void) | undefined;
   readonly answers: number[][] = [];
   readonly events: string[] = [];
   answerResult: number | undefined;
@@ -47,6 +49,17 @@ class FakeQueue {
       this.answers.push([...new Uint32Array(from.slice().buffer)]);
       return from.length;
     },
+    createPoller: () => ({
+      start: (_events, _timeoutMs, _ref, callback) => {
+        this.arrived = callback;
+        return 0;
+      },
+      stop: () => {
+        setImmediate(() => this.arrived?.(-Errno.ECANCELED));
+        return 0;
+      },
+      close: () => 0,
+    }),
     pollBlocking: () => (this.pending.length > 0 ? 1 : 0),
   };
 }
@@ -68,7 +81,7 @@ it("hands out requests as the kernel tells them, and answers them", () => {
   const fake = new FakeQueue();
   using queue = FaultQueue.allocate(IOMMUFD, fake.calls);
   fake.pending = Buffer.concat([request(0x1000n, 1), request(2n ** 63n, 2, IOMMU_PGFAULT_FLAGS_PASID_VALID)]);
-  const [first, second] = queue.wait({ timeoutMs: 0 });
+  const [first, second] = queue.waitSync({ timeoutMs: 0 });
   expect(first).toEqual({
     deviceId: 7,
     pasid: undefined,
@@ -94,8 +107,34 @@ it("hands out requests as the kernel tells them, and answers them", () => {
 it("says that nothing came, and what to look at", () => {
   using queue = FaultQueue.allocate(IOMMUFD, new FakeQueue().calls);
   expect(queue.read()).toEqual([]);
-  expect(() => queue.wait({ timeoutMs: 0 })).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }) as Error);
-  expect(() => queue.wait({ timeoutMs: 60_001 })).toThrow("timeoutMs is 60001; allowed: an integer from 0 to 60000");
+  expect(() => queue.waitSync({ timeoutMs: 0 })).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }) as Error);
+  expect(() => queue.waitSync({ timeoutMs: 60_001 })).toThrow(
+    "timeoutMs is 60001; allowed: an integer from 0 to 60000",
+  );
+});
+
+it("can be awaited, until a request, a signal, a time-out or its end", async () => {
+  const fake = new FakeQueue();
+  using queue = FaultQueue.allocate(IOMMUFD, fake.calls);
+  const coming = queue.wait();
+  await expect(queue.wait()).rejects.toMatchObject({ code: "EBUSY" });
+  fake.pending = request(0x1000n, 1);
+  fake.arrived?.(1);
+  await expect(coming).resolves.toMatchObject([{ cookie: 1 }]);
+
+  const reason = new Error("enough");
+  const controller = new AbortController();
+  const aborted = queue.wait({ signal: controller.signal });
+  controller.abort(reason);
+  await expect(aborted).rejects.toBe(reason);
+  await expect(queue.wait({ timeoutMs: 0 })).rejects.toMatchObject({
+    code: "ETIMEDOUT",
+    message: expect.stringContaining("no page request came within 0 ms") as string,
+  });
+  const waiting = queue.wait();
+  queue.close();
+  await expect(waiting).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  await expect(queue.wait()).rejects.toMatchObject({ code: "ERR_CLOSED" });
 });
 
 it("tells which answer the kernel refused", () => {

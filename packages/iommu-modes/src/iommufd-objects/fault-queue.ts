@@ -2,6 +2,8 @@ import {
   argumentError,
   checkInteger,
   closedError,
+  DEFAULT_WAIT_MS,
+  FileReadiness,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
@@ -16,6 +18,9 @@ import {
   iommu_hwpt_pgfault,
   systemError,
   VfioError,
+  waitLimit,
+  type AsyncWaitOptions,
+  type WaitOptions,
 } from "@vfio-selftests/core";
 import { destroyObject, realCalls, type ObjectCalls } from "./object-calls";
 
@@ -57,6 +62,7 @@ const POLLIN = 1;
  * queue. Close those page tables first.
  */
 export class FaultQueue implements Disposable {
+  readonly #readiness: FileReadiness;
   #closed = false;
 
   /** A new queue of the iommufd. */
@@ -79,7 +85,13 @@ export class FaultQueue implements Disposable {
     readonly id: number,
     readonly fd: number,
     private readonly calls: ObjectCalls,
-  ) {}
+  ) {
+    this.#readiness = new FileReadiness(fd, {
+      label: this.#name,
+      timeOut: (operation, timeoutMs) => this.#timeOut(operation, timeoutMs),
+      createPoller: calls.createPoller,
+    });
+  }
 
   get closed(): boolean {
     return this.#closed;
@@ -94,20 +106,26 @@ export class FaultQueue implements Disposable {
     return decodePageRequests(bytes.subarray(0, length));
   }
 
-  /** Waits for at least one request. Throws ETIMEDOUT; `timeoutMs` 0 to 60000. */
-  wait({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): PageRequest[] {
+  /**
+   * Waits on the event loop for at least one request. One wait at a time. Rejects with `ETIMEDOUT`, with the signal's
+   * reason, and with `ERR_CLOSED` when closed meanwhile.
+   */
+  async wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
+    const operation = "FaultQueue.wait";
     this.#requireOpen("wait");
-    checkInteger("FaultQueue.wait", "timeoutMs", timeoutMs, 0, LONGEST_WAIT_MS);
+    const limit = waitLimit(operation, options);
+    return this.#readiness.until(operation, this.#take, limit, options.signal, options.ref ?? true);
+  }
+
+  /** Blocks the thread until there is at least one request. Throws ETIMEDOUT; `timeoutMs` 0 to 60000. */
+  waitSync({ timeoutMs = DEFAULT_WAIT_MS }: WaitOptions = {}): PageRequest[] {
+    this.#requireOpen("waitSync");
+    checkInteger("FaultQueue.waitSync", "timeoutMs", timeoutMs, 0, LONGEST_WAIT_MS);
     const ready = this.calls.pollBlocking(this.fd, POLLIN, timeoutMs);
     if (ready < 0) throw systemError(ready, "poll", { subject: this.#name });
-    const requests = this.read();
-    if (requests.length > 0) return requests;
-    throw new VfioError(`no page request came within ${timeoutMs} ms`, {
-      code: "ETIMEDOUT",
-      operation: "FaultQueue.wait",
-      subject: this.#name,
-      remedy: "check that the device is attached to a page table that was made with this fault queue",
-    });
+    const requests = this.#take();
+    if (requests === undefined) throw this.#timeOut("FaultQueue.waitSync", timeoutMs);
+    return requests;
   }
 
   /** Answers the group of requests with this cookie. Throws EINVAL for a cookie that is not, or no longer, open. */
@@ -131,6 +149,7 @@ export class FaultQueue implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
+    this.#readiness.close();
     this.calls.close(this.fd);
     destroyObject(this.calls, this.iommufd, this.id, "fault queue");
   }
@@ -141,6 +160,21 @@ export class FaultQueue implements Disposable {
 
   get #name(): string {
     return `fault queue ${this.id}`;
+  }
+
+  readonly #take = (): PageRequest[] | undefined => {
+    const requests = this.read();
+    return requests.length > 0 ? requests : undefined;
+  };
+
+  #timeOut(operation: string, timeoutMs: number): VfioError {
+    return new VfioError(`no page request came within ${timeoutMs} ms`, {
+      code: "ETIMEDOUT",
+      errno: 110,
+      operation,
+      subject: this.#name,
+      remedy: "check that the device is attached to a page table that was made with this fault queue",
+    });
   }
 
   #requireOpen(operation: string): void {

@@ -2,7 +2,7 @@ import { IOMMU_DESTROY, iommu_destroy, systemError } from "@vfio-selftests/core"
 import { native, type NativeBinding } from "@vfio-selftests/native";
 
 /** The system calls that iommufd's objects need. A test puts its own in their place. */
-export type ObjectCalls = Pick<NativeBinding, "ioctl" | "close" | "read" | "write" | "pollBlocking">;
+export type ObjectCalls = Pick<NativeBinding, "ioctl" | "close" | "read" | "write" | "pollBlocking" | "createPoller">;
 
 export const realCalls: ObjectCalls = native;
 

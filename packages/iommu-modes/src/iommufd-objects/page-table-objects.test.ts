@@ -33,6 +33,7 @@ function fakeCalls(results: Readonly<Record<number, number>> = {}) {
     read: refuse,
     write: refuse,
     pollBlocking: refuse,
+    createPoller: refuse,
   };
   return { calls, requests };
 }

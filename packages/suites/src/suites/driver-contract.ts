@@ -51,7 +51,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, destination } = bench;
           const size = bench.oneCopy;
           destination.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "unmapped", () => session.memcpy(unmapped, destination.iova, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpySync(unmapped, destination.iova, size));
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
         },
@@ -65,7 +65,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, source } = bench;
           const size = bench.oneCopy;
           source.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "unmapped", () => session.memcpy(source.iova, unmapped, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpySync(source.iova, unmapped, size));
           expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
@@ -84,7 +84,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
           source.bytes.fill(0x11);
           readOnly.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "read-only", () => session.memcpy(source.iova, readOnly.iova, size));
+          expectFaultReport(bench.device, "read-only", () => session.memcpySync(source.iova, readOnly.iova, size));
           expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
         },
         DEFAULT_TIMEOUT_MS,
@@ -256,7 +256,7 @@ async function loggedFault(log: KernelLog, { session, unmapped, destination, one
   for (let attempt = 0; attempt < FAULT_LOG_ATTEMPTS; attempt++) {
     log.newLines();
     try {
-      session.memcpy(unmapped, destination.iova, oneCopy);
+      session.memcpySync(unmapped, destination.iova, oneCopy);
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
     }
@@ -279,7 +279,7 @@ function expectCopy(bench: DriverBench, from: number, to: number, size: number, 
   const destination = bench.destination.bytes.subarray(0, area);
   const before = Buffer.from(source);
   destination.fill(GUARD_BYTE);
-  bench.session.memcpy(bench.source.iovaOf(from), bench.destination.iovaOf(to), size);
+  bench.session.memcpySync(bench.source.iovaOf(from), bench.destination.iovaOf(to), size);
 
   const expected = Buffer.alloc(area, GUARD_BYTE);
   before.copy(expected, to, from, from + size);

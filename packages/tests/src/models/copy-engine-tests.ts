@@ -19,7 +19,7 @@ export function copyEngineTests(benches: ModelBenches): void {
         for (let i = 0; i < size; i++) bytes[source + i] = (i * 17 + seed) & 0xff;
         bytes.fill(seed ^ 0xff, HALF);
         const before = bytes.slice(0, HALF);
-        session.memcpy(region.iova + BigInt(source), region.iova + BigInt(HALF + destination), size);
+        session.memcpySync(region.iova + BigInt(source), region.iova + BigInt(HALF + destination), size);
         const target = bytes.subarray(HALF);
         expect(
           Buffer.compare(target.subarray(destination, destination + size), before.subarray(source, source + size)),
@@ -38,8 +38,8 @@ export function copyEngineTests(benches: ModelBenches): void {
     for (let round = 0; round < 5; round++) {
       session.sendMsi();
       expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
-      thrownBy(() => session.memcpy(NOWHERE, region.iova, 64));
-      session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
+      thrownBy(() => session.memcpySync(NOWHERE, region.iova, 64));
+      session.memcpySync(region.iova, region.iova + BigInt(HALF), 64);
       expect(pendingInterrupts(session)).toBe(0n);
     }
   });
@@ -57,7 +57,7 @@ export function copyEngineTests(benches: ModelBenches): void {
     first.session.memcpyWait();
     expect(bytes.subarray(HALF, HALF + 0x10_0000).every((byte) => byte === 1)).toBe(true);
     expect(bytes.subarray(HALF + 0x10_0000, HALF + 0x20_0000).every((byte) => byte === 2)).toBe(true);
-    thrownBy(() => first.session.memcpy(NOWHERE, region.iova, 64));
-    second.session.memcpy(region.iova, destination, 64);
+    thrownBy(() => first.session.memcpySync(NOWHERE, region.iova, 64));
+    second.session.memcpySync(region.iova, destination, 64);
   });
 }
