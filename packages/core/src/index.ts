@@ -55,6 +55,7 @@ export * from "./driver/driver";
 export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./driver/driver-registry";
 export { DriverSession, type DriverSessionOptions } from "./driver/driver-session";
 export { memcpyChunks, type MemcpyChunk } from "./driver/memcpy-chunks";
+export { storesWhole64Bytes } from "./driver/processor";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./driver/project-config";
 export { driverOfModule, validateDriver } from "./driver/validate-driver";
 export * from "./sysfs/file-holders";

@@ -22,6 +22,8 @@ const FAULT_LOG_ATTEMPTS = 3;
 /** A time-out that a stopped device must run into, and how much later the driver may come back from it at most. */
 const HUNG_TIMEOUT_MS = 300;
 const RECOVERY_MS = 10_000;
+/** Long enough for DMA that was not stopped to show. */
+const QUIET_MS = 20;
 
 /** What upstream's driver test leaves open: faults are reported, data is intact, and a driver survives rough handling. */
 export function driverContractSuite(target: SuiteTarget): void {
@@ -176,6 +178,39 @@ export function driverContractSuite(target: SuiteTarget): void {
           expect(performance.now() - started).toBeLessThan(HUNG_TIMEOUT_MS + RECOVERY_MS);
           session.remove();
           session.create();
+          expectCopy(bench, 0, 0, size);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "awaited_copies",
+        async () => {
+          using bench = open();
+          const { session, source, destination, size } = bench;
+          new PseudoRandom(SEED).fill(source.bytes);
+          destination.bytes.fill(GUARD_BYTE);
+          await session.memcpy(source.iova, destination.iova, size);
+          expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
+          bench.expectNoMsi();
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "signal_stops_an_awaited_copy",
+        async () => {
+          using bench = open();
+          const { session, source, destination, size } = bench;
+          const controller = new AbortController();
+          const copy = session.memcpy(source.iova, destination.iova, size, { signal: controller.signal });
+          const reason = new Error("enough");
+          controller.abort(reason);
+          await expect(copy).rejects.toBe(reason);
+          destination.bytes.fill(GUARD_BYTE);
+          await sleep(QUIET_MS);
+          expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+          bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
         },
         DEFAULT_TIMEOUT_MS,
