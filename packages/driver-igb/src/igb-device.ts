@@ -85,7 +85,7 @@ export class IgbDevice {
     this.#settle(PHY_SETTLE_MS);
     const { Ctrl } = regs;
     const forced = Ctrl.FRCSPD | Ctrl.FRCDPX | Ctrl.SPEED_1000 | Ctrl.FD | Ctrl.SLU;
-    this.#set(Reg.CTRL, forced, Ctrl.SPEED_MASK | Ctrl.GIO_MASTER_DISABLE);
+    this.#set(Reg.CTRL, forced, Ctrl.SPEED_MASK);
     this.#until(() => (this.read(Reg.STATUS) & regs.Status.LU) !== 0, LINK_TIMEOUT_MS, "STATUS.LU (link up)");
     this.#settle(LINK_SETTLE_MS);
     this.#set(Reg.GCR, 0, regs.Gcr.CMPL_TMOUT_RESEND);
