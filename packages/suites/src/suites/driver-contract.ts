@@ -190,7 +190,10 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, source, destination, size } = bench;
           new PseudoRandom(SEED).fill(source.bytes);
           destination.bytes.fill(GUARD_BYTE);
+          const started = performance.now();
           await session.memcpy(source.iova, destination.iova, size);
+          const chunks = Math.ceil(size / session.limits.maxMemcpySize);
+          note(`${size} bytes, ${chunks} chunk(s), ${(performance.now() - started).toFixed(1)} ms`);
           expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
           bench.expectNoMsi();
         },
