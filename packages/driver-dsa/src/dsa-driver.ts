@@ -1,14 +1,12 @@
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   BoundedWait,
   DEFAULT_WAIT_MS,
-  VfioError,
   type CompletionInterrupt,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { needsInterruptHandles } from "./capabilities";
 import { Descriptors, type CompletionRecord } from "./descriptors";
 import { DsaDevice } from "./dsa-device";

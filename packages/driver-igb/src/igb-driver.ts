@@ -1,13 +1,11 @@
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   BoundedWait,
-  VfioError,
   type CompletionInterrupt,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { IgbDevice } from "./igb-device";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
 import { Reg, RX_ERROR } from "./registers";

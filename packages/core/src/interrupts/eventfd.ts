@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import { VfioError, argumentError, closedError, systemError } from "../errors";
+import { VfioError, argumentError, closedError, systemError } from "../errors/vfio-error";
 import { FileReadiness } from "../waits/file-readiness";
 import { DEFAULT_WAIT_MS, checkTimeout, waitLimit, type AsyncWaitOptions, type WaitOptions } from "../waits/time-out";
 

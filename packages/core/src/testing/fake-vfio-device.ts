@@ -8,7 +8,7 @@ import type {
   SetIrqs,
   VfioDevice,
 } from "../contracts/vfio-device";
-import { argumentError, closedError, systemError } from "../errors";
+import { argumentError, closedError, systemError } from "../errors/vfio-error";
 import { IoMapping } from "../memory/io-mapping";
 import {
   VFIO_DEVICE_FLAGS_PCI,

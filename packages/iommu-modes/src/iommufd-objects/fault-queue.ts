@@ -1,9 +1,8 @@
+import { VfioError, type AsyncWaitOptions, type WaitOptions } from "@vfio-selftests/core";
+import { FileReadiness, waitLimit } from "@vfio-selftests/core/backend";
+import { DEFAULT_WAIT_MS } from "@vfio-selftests/core/driver";
+import { argumentError, checkInteger, closedError, systemError } from "@vfio-selftests/core/errors";
 import {
-  argumentError,
-  checkInteger,
-  closedError,
-  DEFAULT_WAIT_MS,
-  FileReadiness,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
@@ -16,12 +15,7 @@ import {
   iommu_fault_alloc,
   iommu_hwpt_page_response,
   iommu_hwpt_pgfault,
-  systemError,
-  VfioError,
-  waitLimit,
-  type AsyncWaitOptions,
-  type WaitOptions,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { destroyObject, realCalls, type ObjectCalls } from "./object-calls";
 
 /** A device asks for a page that is not mapped (struct iommu_hwpt_pgfault). */

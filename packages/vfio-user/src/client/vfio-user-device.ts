@@ -1,14 +1,8 @@
-import {
-  argumentError,
-  closedError,
-  decodeIrqInfo,
-  systemError,
-  VFIO_DEVICE_FLAGS_RESET,
-  VfioError,
-} from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
+import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
 import type {
   DeviceInfo,
-  IoMapping,
   IrqInfo,
   PayloadLink,
   RegionArea,
@@ -16,6 +10,7 @@ import type {
   SetIrqs,
   VfioDevice,
 } from "@vfio-selftests/core";
+import type { IoMapping } from "@vfio-selftests/core/backend";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
