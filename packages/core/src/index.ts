@@ -8,6 +8,7 @@ export type {
   HotResetDevice,
   HotResetInfo,
   IrqInfo,
+  PayloadLink,
   RegionArea,
   RegionInfo,
   SetIrqs,
@@ -32,7 +33,8 @@ export { DeviceFeatures } from "./pci/features";
 export { PciDevice, type DeviceOpener } from "./pci/pci-device";
 export { ExpansionRom } from "./pci/rom";
 
-export { Eventfd, type AsyncWaitOptions, type WaitOptions } from "./interrupts/eventfd";
+export { Eventfd } from "./interrupts/eventfd";
 export { InterruptIndex, type InterruptKind } from "./interrupts/interrupt-index";
 export { InterruptVector } from "./interrupts/interrupt-vector";
 export { Interrupts } from "./interrupts/interrupts";
+export type { AsyncWaitOptions, WaitOptions } from "./waits/time-out";

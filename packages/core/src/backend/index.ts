@@ -10,3 +10,5 @@ export { IoMapping } from "../memory/io-mapping";
 export { MappingRecord } from "../memory/mapping-record";
 export { closeAll } from "../ownership/close-all";
 export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
+export { FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";
+export { waitLimit } from "../waits/time-out";

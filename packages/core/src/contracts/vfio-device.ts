@@ -80,6 +80,14 @@ export interface HotResetInfo {
   readonly owned?: boolean;
 }
 
+/** Further memory that a structure points to. */
+export interface PayloadLink {
+  /** Where the structure has the pointer (u64), in bytes from its start. */
+  readonly offset: number;
+  /** What it points to; read and written in place. */
+  readonly bytes: Uint8Array;
+}
+
 /**
  * A device in VFIO's own vocabulary. The kernel (ioctl on a file) and vfio-user (messages on a socket) implement it
  * alike, because the protocol mirrors the ioctls one to one. Every method throws {@link VfioError}.
@@ -102,8 +110,12 @@ export interface VfioDevice extends Disposable {
   setIrqs(request: SetIrqs): void;
   /** One VFIO_DEVICE_RESET; EAGAIN is the caller's business. */
   reset(): void;
-  /** VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it. */
-  feature(flags: number, payload: Uint8Array): Uint8Array;
+  /**
+   * VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it.
+   * `links` is the memory that pointers in the payload lead to, as in `struct vfio_device_feature_dma_logging_control`:
+   * at most 4, of 1 MiB each. A device that cannot carry pointers throws ERR_NOT_SUPPORTED.
+   */
+  feature(flags: number, payload: Uint8Array, links?: readonly PayloadLink[]): Uint8Array;
   /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; absent where no kernel drives the device. */
   hotResetInfo?(): HotResetInfo;
   /**

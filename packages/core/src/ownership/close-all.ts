@@ -18,7 +18,7 @@ export function closeAll(subject: string, steps: Iterable<() => void>): void {
   if (errors.length === 1) throw first;
   const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
   throw new VfioError(`close: ${errors.length} steps failed for ${subject}: ${messages.join("; ")}`, {
-    code: first instanceof VfioError ? first.code : "ERR_CLOSE",
+    code: first instanceof VfioError ? first.code : "ERR_CLOSE_FAILED",
     ...(first instanceof VfioError && first.errno !== undefined ? { errno: first.errno } : {}),
     operation: "close",
     subject,

@@ -82,7 +82,7 @@ describe("closeAll", () => {
     closeAll("nothing", [step(1)]);
     expect(() => closeAll("one", [step(2, "alone"), step(3)])).toThrow(/^alone$/);
     const several = thrownBy(() => closeAll("many", [step(4, "this"), step(5), step(6, "that")]));
-    expect(several).toMatchObject({ code: "ERR_CLOSE", subject: "many" });
+    expect(several).toMatchObject({ code: "ERR_CLOSE_FAILED", subject: "many" });
     expect(several).toHaveProperty("message", "close: 2 steps failed for many: this; that");
     expect((several as { cause: AggregateError }).cause.errors).toHaveLength(2);
     expect(taken).toEqual([1, 2, 3, 4, 5, 6]);

@@ -4,6 +4,7 @@ import type {
   DeviceInfo,
   IrqInfo,
   MapRegionOptions,
+  PayloadLink,
   RegionArea,
   RegionInfo,
   SetIrqs,
@@ -42,6 +43,8 @@ export interface FakeVfioDeviceOptions {
   readonly resettable?: boolean;
   /** Called for every access by `readRegion` and `writeRegion`, before it takes place. */
   readonly onAccess?: (access: { kind: "read" | "write"; index: number; offset: number; length: number }) => void;
+  /** Answers `feature`, and may write to what it is given; absent: the device has no features (ENOTTY). */
+  readonly onFeature?: (flags: number, payload: Uint8Array, links: readonly PayloadLink[]) => Uint8Array;
   /** Called by `reset`. */
   readonly onReset?: () => void;
 }
@@ -131,8 +134,10 @@ export class FakeVfioDevice implements VfioDevice {
     this.#options.onReset?.();
   }
 
-  feature(): Uint8Array {
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("VFIO_DEVICE_FEATURE");
+    const { onFeature } = this.#options;
+    if (onFeature !== undefined) return onFeature(flags, payload, links);
     throw systemError(-25, "VFIO_DEVICE_FEATURE", { subject: this.address });
   }
 

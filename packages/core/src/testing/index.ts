@@ -1,3 +1,4 @@
+export { allocatedBytes } from "./allocated-bytes";
 export { FakeInterrupts } from "./fake-interrupts";
 export { FakeIommuBackend, type FakeMapping } from "./fake-iommu-backend";
 export { FakeVfioDevice, type FakeRegion, type FakeVfioDeviceOptions } from "./fake-vfio-device";

@@ -49,7 +49,10 @@ export function dsaConfigSpace(options: DsaOptions) {
       vendor: 0x8086,
       device: 0x0b25,
       classCode: 0x088000,
-      subsystemVendor: 0x8086,
+      // "Existing hardware device emulation" (QEMU, docs/specs/pci-ids.rst): so a driver knows that it need not hand over
+      // descriptors in one write.
+      subsystemVendor: 0x1af4,
+      subsystem: 0x1100,
       bars: [
         { index: 0, bytes: BAR0_SIZE, width: 64, prefetchable: true },
         { index: 2, bytes: BAR2_SIZE, width: 64, prefetchable: true },

@@ -1,3 +1,4 @@
+import { DeviceFeatures } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { thrownBy } from "@vfio-selftests/core/testing";
@@ -113,6 +114,26 @@ describe("KernelDevice", () => {
       ) as string,
     });
     device.setIrqs({ ...request, count: 2, data: { eventfds: [-1, -1] } });
+  });
+
+  it("hands over what a feature's payload points to, with the pointers' places in the ioctl's argument", () => {
+    const ranges = Uint8Array.of(1, 2, 3);
+    const bitmap = new Uint8Array(16);
+    const device = open({
+      ioctl: (fd, request, argument, ...links) => {
+        if (request !== 0x3b75) return kernel.environment.calls.ioctl(fd, request, argument);
+        expect(links).toEqual([8 + 16, ranges, 8 + 24, bitmap]);
+        expect(links[1]).toBe(ranges);
+        bitmap[3] = 0x55;
+        return 0;
+      },
+    });
+    const features = new DeviceFeatures(device);
+    features.set(6, new Uint8Array(32), [
+      { offset: 16, bytes: ranges },
+      { offset: 24, bytes: bitmap },
+    ]);
+    expect(bitmap[3]).toBe(0x55);
   });
 
   it("detaches, closes and lets go, in this order and once", () => {

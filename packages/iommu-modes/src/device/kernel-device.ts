@@ -2,6 +2,7 @@ import type {
   DeviceInfo,
   HotResetInfo,
   IrqInfo,
+  PayloadLink,
   RegionArea,
   RegionInfo,
   SetIrqs,
@@ -101,9 +102,9 @@ export class KernelDevice implements VfioDevice {
     this.file.make(resetDevice(), this.address);
   }
 
-  feature(flags: number, payload: Uint8Array): Uint8Array {
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("VFIO_DEVICE_FEATURE");
-    return this.file.ask(deviceFeature, `${this.address}, feature ${flags & 0xffff}`, flags, payload);
+    return this.file.ask(deviceFeature, `${this.address}, feature ${flags & 0xffff}`, flags, payload, links);
   }
 
   hotResetInfo(): HotResetInfo {

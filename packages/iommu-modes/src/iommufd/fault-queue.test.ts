@@ -43,7 +43,7 @@ function request(address: bigint, cookie: number, flags = IOMMU_PGFAULT_FLAGS_LA
 
 it("hands out requests as the kernel tells them, and answers them", () => {
   fake.pending = Buffer.concat([request(0x1000n, 1), request(2n ** 63n, 2, IOMMU_PGFAULT_FLAGS_PASID_VALID)]);
-  const [first, second] = queue.wait({ timeoutMs: 0 });
+  const [first, second] = queue.waitSync({ timeoutMs: 0 });
   expect(first).toEqual({
     deviceId: 7,
     pasid: undefined,
@@ -68,8 +68,32 @@ it("hands out requests as the kernel tells them, and answers them", () => {
 
 it("says that nothing came, and what to look at", () => {
   expect(queue.read()).toEqual([]);
-  expect(() => queue.wait({ timeoutMs: 0 })).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }) as Error);
-  expect(() => queue.wait({ timeoutMs: 60_001 })).toThrow("timeoutMs is 60001; allowed: an integer from 0 to 60000");
+  expect(() => queue.waitSync({ timeoutMs: 0 })).toThrow(expect.objectContaining({ code: "ETIMEDOUT" }) as Error);
+  expect(() => queue.waitSync({ timeoutMs: 60_001 })).toThrow(
+    "timeoutMs is 60001; allowed: an integer from 0 to 60000",
+  );
+});
+
+it("can be awaited, until a request, a signal, a time-out or its end", async () => {
+  const coming = queue.wait();
+  await expect(queue.wait()).rejects.toMatchObject({ code: "EBUSY" });
+  fake.pending = request(0x1000n, 1);
+  fake.arrived?.(1);
+  await expect(coming).resolves.toMatchObject([{ cookie: 1 }]);
+
+  const reason = new Error("enough");
+  const controller = new AbortController();
+  const aborted = queue.wait({ signal: controller.signal });
+  controller.abort(reason);
+  await expect(aborted).rejects.toBe(reason);
+  await expect(queue.wait({ timeoutMs: 0 })).rejects.toMatchObject({
+    code: "ETIMEDOUT",
+    message: expect.stringContaining("no page request came within 0 ms") as string,
+  });
+  const waiting = queue.wait();
+  queue.close();
+  await expect(waiting).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  await expect(queue.wait()).rejects.toMatchObject({ code: "ERR_CLOSED" });
 });
 
 it("tells which answer the kernel refused", () => {

@@ -1,5 +1,7 @@
-import { VfioError } from "@vfio-selftests/core";
-import { argumentError, checkInteger, systemError } from "@vfio-selftests/core/errors";
+import { VfioError, type AsyncWaitOptions, type WaitOptions } from "@vfio-selftests/core";
+import { FileReadiness, waitLimit } from "@vfio-selftests/core/backend";
+import { DEFAULT_WAIT_MS } from "@vfio-selftests/core/driver";
+import { Errno, argumentError, checkInteger, systemError } from "@vfio-selftests/core/errors";
 import {
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
@@ -56,6 +58,7 @@ const POLLIN = 1;
  */
 export class FaultQueue extends IommufdObject {
   readonly #file: KernelFile;
+  readonly #readiness: FileReadiness;
   readonly #release: () => void;
 
   /** A new queue of the iommufd. */
@@ -75,6 +78,12 @@ export class FaultQueue extends IommufdObject {
   private constructor(iommufd: KernelFile, id: number, file: KernelFile) {
     super(iommufd, id, "fault queue");
     this.#file = file;
+    this.#readiness = new FileReadiness((operation) => file.descriptor(operation), {
+      label: this.name,
+      timeOut: (operation, timeoutMs) => this.#timeOut(operation, timeoutMs),
+      createPoller: iommufd.kernel.calls.createPoller,
+    });
+    file.adopt(this.#readiness);
     // The queue's file holds the iommufd: left open, it would keep the address space and its devices.
     this.#release = iommufd.adopt(file);
   }
@@ -87,19 +96,25 @@ export class FaultQueue extends IommufdObject {
     return decodePageRequests(bytes.subarray(0, length));
   }
 
-  /** Waits for at least one request. Throws ETIMEDOUT; `timeoutMs` 0 to 60000. */
-  wait({ timeoutMs = 5000 }: { timeoutMs?: number } = {}): PageRequest[] {
-    checkInteger("FaultQueue.wait", "timeoutMs", timeoutMs, 0, LONGEST_WAIT_MS);
-    const ready = this.#file.kernel.calls.pollBlocking(this.#file.descriptor("FaultQueue.wait"), POLLIN, timeoutMs);
+  /**
+   * Waits on the event loop for at least one request. One wait at a time. Rejects with `ETIMEDOUT`, with the signal's
+   * reason, and with `ERR_CLOSED` when closed meanwhile.
+   */
+  async wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
+    const operation = "FaultQueue.wait";
+    const limit = waitLimit(operation, options);
+    return this.#readiness.until(operation, this.#take, limit, options.signal, options.ref ?? true);
+  }
+
+  /** Blocks the thread until there is at least one request. Throws ETIMEDOUT; `timeoutMs` 0 to 60000. */
+  waitSync({ timeoutMs = DEFAULT_WAIT_MS }: WaitOptions = {}): PageRequest[] {
+    const operation = "FaultQueue.waitSync";
+    checkInteger(operation, "timeoutMs", timeoutMs, 0, LONGEST_WAIT_MS);
+    const ready = this.#file.kernel.calls.pollBlocking(this.#file.descriptor(operation), POLLIN, timeoutMs);
     if (ready < 0) throw systemError(ready, "poll", { subject: this.name });
-    const requests = this.read();
-    if (requests.length > 0) return requests;
-    throw new VfioError(`no page request came within ${timeoutMs} ms`, {
-      code: "ETIMEDOUT",
-      operation: "FaultQueue.wait",
-      subject: this.name,
-      remedy: "check that the device is attached to a page table that was made with this fault queue",
-    });
+    const requests = this.#take();
+    if (requests === undefined) throw this.#timeOut(operation, timeoutMs);
+    return requests;
   }
 
   /** Answers the group of requests with this cookie. Throws EINVAL for a cookie that is not, or no longer, open. */
@@ -126,6 +141,21 @@ export class FaultQueue extends IommufdObject {
     this.#release();
     this.#file.close();
     super.close();
+  }
+
+  readonly #take = (): PageRequest[] | undefined => {
+    const requests = this.read();
+    return requests.length > 0 ? requests : undefined;
+  };
+
+  #timeOut(operation: string, timeoutMs: number): VfioError {
+    return new VfioError(`no page request came within ${timeoutMs} ms`, {
+      code: "ETIMEDOUT",
+      errno: Errno.ETIMEDOUT,
+      operation,
+      subject: this.name,
+      remedy: "check that the device is attached to a page table that was made with this fault queue",
+    });
   }
 }
 

@@ -85,7 +85,7 @@ describe("objects of an iommufd", () => {
       () => iommufd.newFaultQueue(),
       () => queue.read(),
       () => queue.respond(1, "success"),
-      () => queue.wait({ timeoutMs: 0 }),
+      () => queue.waitSync({ timeoutMs: 0 }),
     ]) {
       expect(thrownBy(use).code).toBe("ERR_CLOSED");
     }

@@ -6,6 +6,7 @@ export type KernelCalls = Pick<
   NativeBinding,
   | "open"
   | "close"
+  | "createPoller"
   | "dup"
   | "ioctl"
   | "bindIoctl"

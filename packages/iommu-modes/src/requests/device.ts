@@ -1,5 +1,5 @@
 /** The ioctls of a device's file, each written and read here and nowhere else. */
-import type { DeviceInfo, HotResetDevice, HotResetInfo, SetIrqs } from "@vfio-selftests/core";
+import type { DeviceInfo, HotResetDevice, HotResetInfo, PayloadLink, SetIrqs } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
   decodeIrqInfo,
@@ -97,10 +97,15 @@ function irqData({ count, data }: SetIrqs): { type: number; bytes: Uint8Array } 
     : { type: VFIO_IRQ_SET_DATA_BOOL, bytes: Uint8Array.from(data.bools, Number) };
 }
 
-/** `flags`: GET, SET or PROBE with the feature's index. Answers the payload as the kernel left it. */
+/**
+ * `flags`: GET, SET or PROBE with the feature's index; `links`: what the payload's pointers lead to. Answers the payload
+ * as the kernel left it.
+ */
 export const deviceFeature = structIoctl({ VFIO_DEVICE_FEATURE }, vfio_device_feature, {
-  extraBytes: (_flags: number, payload: Uint8Array) => payload.length,
-  write: (view, flags: number, payload: Uint8Array) => {
+  extraBytes: (_flags: number, payload: Uint8Array, _links: readonly PayloadLink[]) => payload.length,
+  links: (_flags: number, _payload: Uint8Array, links: readonly PayloadLink[]) =>
+    links.flatMap(({ offset, bytes }) => [vfio_device_feature.size + offset, bytes]),
+  write: (view, flags: number, payload: Uint8Array, _links: readonly PayloadLink[]) => {
     vfio_device_feature.fields.flags.set(view, flags);
     view.bytes.set(payload, vfio_device_feature.size);
   },

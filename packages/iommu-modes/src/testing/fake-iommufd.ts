@@ -1,3 +1,4 @@
+import type { NativePoller } from "@vfio-selftests/native";
 import { Errno } from "@vfio-selftests/core/errors";
 import * as uapi from "@vfio-selftests/core/uapi";
 import { FakeAddressSpace } from "./fake-address-space";
@@ -122,6 +123,22 @@ export class FakeFaultQueue {
   readonly answers: number[][] = [];
   /** Result of the next answers; undefined: they are taken. */
   answerResult: number | undefined;
+  /** Ends the wait on the event loop with events or -errno. */
+  arrived: ((result: number) => void) | undefined;
+
+  createPoller(): NativePoller {
+    return {
+      start: (_events, _timeoutMs, _ref, callback) => {
+        this.arrived = callback;
+        return 0;
+      },
+      stop: () => {
+        setImmediate(() => this.arrived?.(-Errno.ECANCELED));
+        return 0;
+      },
+      close: () => 0,
+    };
+  }
 
   read(into: Uint8Array): number {
     const length = Math.min(this.pending.length, into.length);

@@ -6,7 +6,7 @@ import * as uapi from "@vfio-selftests/core/uapi";
 import type { KernelCalls, KernelEnvironment } from "../kernel/kernel-calls";
 import { FakeAddressSpace } from "./fake-address-space";
 import { FakeDeviceFile } from "./fake-device-file";
-import type { FakeFaultQueue} from "./fake-iommufd";
+import type { FakeFaultQueue } from "./fake-iommufd";
 import { FakeIommufd } from "./fake-iommufd";
 
 interface FakeContainer {
@@ -76,6 +76,8 @@ export class FakeKernel implements Disposable {
       read: (fd, into) => this.#with(fd, (file) => (file.kind === "fault queue" ? file.read(into) : -Errno.EINVAL)),
       write: (fd, from) => this.#with(fd, (file) => (file.kind === "fault queue" ? file.write(from) : -Errno.EINVAL)),
       pollBlocking: (fd) => this.#with(fd, (file) => Number(file.kind === "fault queue" && file.pending.length > 0)),
+      createPoller: (fd) =>
+        this.#with(fd, (file) => (file.kind === "fault queue" ? file.createPoller() : -Errno.EINVAL)),
       pread: (fd, into, offset) => this.#withMemory(fd, (memory) => native.pread(memory, into, offset)),
       pwrite: (fd, from, offset) => this.#withMemory(fd, (memory) => native.pwrite(memory, from, offset)),
       mapIo: (options) => this.#withMemory(options.fd, (memory) => native.mapIo({ ...options, fd: memory })),

@@ -86,7 +86,7 @@ export function barMappingSuite(target: SuiteTarget): void {
           const { session, source, size } = bench.copier;
           const words = source.words();
           for (let word = 0; word < size / 4; word++) words[word] = 0xc0de_0000 + word;
-          session.memcpy(source.iova, region.iova + BigInt(MIB), size);
+          session.memcpySync(source.iova, region.iova + BigInt(MIB), size);
           for (let word = 0; word < size / 4; word++) expect(mapping.read32(MIB + 4 * word)).toBe(0xc0de_0000 + word);
         },
         DEFAULT_TIMEOUT_MS,

@@ -43,7 +43,7 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
         expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
 
         device.requestPage({ address: iova, permissions, group: 7 });
-        const [request, ...others] = queue.wait();
+        const [request, ...others] = queue.waitSync();
         expect(others).toEqual([]);
         expect(request).toMatchObject({ deviceId: device.deviceId, address: iova, group: 7, lastOfGroup: true });
         expect(request).toMatchObject({
@@ -70,7 +70,7 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       const addresses = Array.from({ length: 100 }, (_, page) => iova + BigInt(page * PAGE));
       addresses.forEach((address, group) => device.requestPage({ address, permissions: PERMISSIONS.read, group }));
       const requests: PageRequest[] = [];
-      while (requests.length < addresses.length) requests.push(...queue.wait());
+      while (requests.length < addresses.length) requests.push(...queue.waitSync());
       expect(requests.map(({ address }) => address)).toEqual(addresses);
       expect(requests.map(({ group }) => group)).toEqual(addresses.map((_, group) => group));
       const cookies = requests.map(({ cookie }) => cookie);
@@ -83,19 +83,19 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       using bench = new FaultBench(mode);
       const { device, queue, iova } = bench;
       device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 1 });
-      const [request] = queue.wait();
+      const [request] = queue.waitSync();
       queue.respond(bench.cookieOf(request), "invalid");
       expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
       // The device may ask again.
       device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 2 });
-      expect(queue.wait()).toHaveLength(1);
+      expect(queue.waitSync()).toHaveLength(1);
     });
 
     it("cookie_is_answered_once", () => {
       using bench = new FaultBench(mode);
       const { device, queue, iova } = bench;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
-      const [request] = queue.wait();
+      const [request] = queue.waitSync();
       const cookie = bench.cookieOf(request);
       expect(() => queue.respond(cookie + 1, "success")).toThrow(errorWithCode("EINVAL"));
       queue.respond(cookie, "success");
@@ -105,7 +105,7 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
     it("no_request_times_out", () => {
       using bench = new FaultBench(mode);
       const started = performance.now();
-      expect(() => bench.queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
+      expect(() => bench.queue.waitSync({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
       expect(performance.now() - started).toBeGreaterThanOrEqual(QUIET_MS - 1);
     });
 
@@ -114,14 +114,14 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       const { device, queue, iova } = bench;
       device.attach(bench.ioasId);
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
-      expect(() => queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
+      expect(() => queue.waitSync({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
     });
 
     it("leaving_the_page_table_ends_open_requests", () => {
       using bench = new FaultBench(mode);
       const { device, queue, iova } = bench;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
-      const [read] = queue.wait();
+      const [read] = queue.waitSync();
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
       // One request is read and not answered, one is not even read.
       device.attach(bench.ioasId);
@@ -142,7 +142,7 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       for (const device of [bench.device, other]) {
         device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       }
-      const requests = queue.wait();
+      const requests = queue.waitSync();
       expect(requests.map(({ deviceId }) => deviceId)).toEqual([bench.device.deviceId, other.deviceId]);
       for (const { cookie } of requests) queue.respond(cookie, "success");
       other.attach(bench.ioasId);
@@ -152,12 +152,12 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       using bench = new FaultBench(mode);
       const { device, queue, pageTable, iova } = bench;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
-      expect(queue.wait()).toHaveLength(1);
+      expect(queue.waitSync()).toHaveLength(1);
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
       device.attach(bench.ioasId);
       pageTable.close();
       queue.close();
-      expect(() => queue.wait()).toThrow(errorWithCode("ERR_CLOSED"));
+      expect(() => queue.waitSync()).toThrow(errorWithCode("ERR_CLOSED"));
       // The device and its address space go on without it.
       using region = bench.iommu.map(bench.memory, { iova });
       expect(device.read(region.iova, 1)).toHaveLength(1);

@@ -196,7 +196,7 @@ function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): strin
   const below = (limit: number) => Math.floor(random.below(limit) / alignment) * alignment;
   for (let copy = 0; copy < COPIES; copy++) {
     const size = minMemcpySize + below(4096 - minMemcpySize);
-    session.memcpy(source.iovaOf(below(AREA - size)), destination.iovaOf(below(AREA - size)), size);
+    session.memcpySync(source.iovaOf(below(AREA - size)), destination.iovaOf(below(AREA - size)), size);
   }
   expect(destination.bytes.some((byte) => byte !== 0)).toBe(true);
   return createHash("sha256").update(new Uint8Array(memory.buffer)).digest("hex");

@@ -1,7 +1,16 @@
 import { native } from "@vfio-selftests/native";
+import { VfioError } from "@vfio-selftests/core";
 import { argumentError, systemError } from "@vfio-selftests/core/errors";
 import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
-import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice, VfioError } from "@vfio-selftests/core";
+import type {
+  DeviceInfo,
+  IrqInfo,
+  PayloadLink,
+  RegionArea,
+  RegionInfo,
+  SetIrqs,
+  VfioDevice,
+} from "@vfio-selftests/core";
 import { DeviceBooks, type IoMapping, type MapRegionOptions } from "@vfio-selftests/core/backend";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
@@ -147,8 +156,13 @@ export class VfioUserDevice implements VfioDevice {
     this.#connection.ask("DEVICE_RESET", 0);
   }
 
-  feature(flags: number, payload: Uint8Array): Uint8Array {
+  /**
+   * A message carries no pointers: where the kernel's structure has one, the protocol's has the array itself at its end,
+   * in a layout of each feature's own (vfio-user specification, VFIO_USER_DEVICE_FEATURE).
+   */
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("feature");
+    if (links.length > 0) throw this.#noLinks(flags);
     if (payload.length > MAX_FEATURE_DATA) {
       throw argumentError("feature", "payload.length", payload.length, `at most ${MAX_FEATURE_DATA} bytes`);
     }
@@ -283,6 +297,17 @@ export class VfioUserDevice implements VfioDevice {
     return systemError(-5, operation, {
       subject: this.address,
       message: `${operation} on ${this.address}: ${got} bytes transferred instead of ${wanted}`,
+    });
+  }
+
+  #noLinks(flags: number): VfioError {
+    const operation = "VFIO_DEVICE_FEATURE";
+    const what = `${operation} failed on ${this.address}, feature ${flags & 0xffff}`;
+    return new VfioError(`${what}: a vfio-user message carries no pointers`, {
+      code: "ERR_NOT_SUPPORTED",
+      operation,
+      subject: this.address,
+      remedy: "use a device of the kernel, or a feature whose structure has no pointer",
     });
   }
 }
