@@ -1,8 +1,11 @@
 import { PciRegion } from "@vfio-selftests/vfio-user";
-import { Command, DSA, Table } from "./capabilities";
-import { Flag, Opcode } from "./operations";
-import { DeviceState, WqMode } from "./registers";
-import { CommandError, SoftwareError, Status } from "./status-codes";
+import { Command, DSA, Table } from "./registers/capabilities";
+import { Opcode } from "../testing/opcodes";
+import { Flag } from "./descriptors/flags";
+import { DeviceState, WqMode } from "./registers/bar0";
+import { CommandError } from "./commands/command-error";
+import { SoftwareError } from "./error-log";
+import { Status } from "./descriptors/status";
 import { DEDICATED, DsaBench, DESTINATION, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-bench";
 
 const MIB = 1024 * 1024;

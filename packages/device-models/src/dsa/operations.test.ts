@@ -1,7 +1,8 @@
-import { Command, Table } from "./capabilities";
-import { Crc32c } from "./crc32c";
-import { Flag, Opcode } from "./operations";
-import { Status } from "./status-codes";
+import { Command, Table } from "./registers/capabilities";
+import { Crc32c } from "./operations/crc32c";
+import { Opcode } from "../testing/opcodes";
+import { Flag } from "./descriptors/flags";
+import { Status } from "./descriptors/status";
 import {
   BASE,
   DsaBench,

@@ -1,9 +1,10 @@
 import { PciIrq, PciRegion } from "@vfio-selftests/vfio-user";
-import { Command, DSA, Table, type DsaOptions } from "../dsa/capabilities";
+import { Command, DSA, Table, type DsaOptions } from "../dsa/registers/capabilities";
 import { DsaModel } from "../dsa/dsa-model";
-import { Flag, Opcode } from "../dsa/operations";
-import { CMDSTATUS_ACTIVE } from "../dsa/registers";
+import { Flag } from "../dsa/descriptors/flags";
+import { CMDSTATUS_ACTIVE } from "../dsa/registers/bar0";
 import { MemoryHost } from "./memory-host";
+import { Opcode } from "./opcodes";
 
 /** Fields of a descriptor; what is not given is 0. */
 export interface DescriptorFields {
