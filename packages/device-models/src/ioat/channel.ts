@@ -18,8 +18,8 @@ import { startTransfer, transferScratch, type Transfer } from "./transfer";
 
 /** How long one `run` may take before the server looks for messages again, in milliseconds. */
 const SLICE_MS = 0.1;
-/** Bytes moved between two looks at the clock: well below 100 us of copying. */
-const PIECE_BYTES = 0x8_0000;
+/** Bytes moved between two looks at the clock: some 50 us of copying, which is faster in one piece than in two (measured). */
+const PIECE_BYTES = 0x10_0000;
 
 const DESCRIPTOR_ALIGNMENT = 0x3fn;
 

@@ -66,7 +66,7 @@ export class DeviceMemory {
       const at = BigInt.asUintN(64, address + BigInt(done));
       const view = this.#dma.view(at, bytes.length - done, "write");
       if (view !== undefined) {
-        view.set(from.subarray(done, done + view.length));
+        view.set(view.length === from.length ? from : from.subarray(done, done + view.length));
         done += view.length;
         continue;
       }

@@ -58,7 +58,9 @@ export abstract class Transfer implements Work {
   #readBack(outcome: Outcome): Outcome {
     if (outcome.status !== Status.success || !this.descriptor.has(Flag.destinationReadback)) return outcome;
     const last = BigInt(this.descriptor.size - 1);
-    const lost = this.destinations().some((destination) => this.memory.probe(destination + last) !== undefined);
-    return lost ? { status: Status.writeError } : outcome;
+    for (const destination of this.destinations()) {
+      if (this.memory.probe(destination + last) !== undefined) return { status: Status.writeError };
+    }
+    return outcome;
   }
 }

@@ -67,12 +67,11 @@ function flagsRefused(operation: Operation, submission: Submission, workQueue: W
 
 /** `trusted`: the privilege and PASID fields count. Elsewhere they are the queue's or the batch's own, and ignored. */
 function reservedFieldsClear(operation: Operation, descriptor: Descriptor, trusted: boolean): boolean {
-  const isZero = ([first, last]: readonly [number, number]) => descriptor.isZero(first, last);
-  if (!operation.reserved.every(isZero)) return false;
+  for (const [first, last] of operation.reserved) if (!descriptor.isZero(first, last)) return false;
   if (trusted && descriptor.reservedTrusted !== 0) return false;
   if (!descriptor.has(Flag.completionAddressValid) && descriptor.completionAddress !== 0n) return false;
   if (!descriptor.has(Flag.requestCompletionInterrupt) && descriptor.interruptHandle !== 0) return false;
-  return operation.moreReserved?.(descriptor).every(isZero) ?? true;
+  return operation.moreReserved?.(descriptor).every(([first, last]) => descriptor.isZero(first, last)) ?? true;
 }
 
 function sizeRefused({ size: field }: Operation, { size }: Descriptor, workQueue: WorkQueue): number | undefined {

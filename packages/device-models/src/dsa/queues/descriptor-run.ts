@@ -43,10 +43,15 @@ export class DescriptorRun implements Job, Run {
   }
 
   advance(): number {
-    const work = this.#work;
-    const used = work === undefined ? this.#begin() : work.advance();
-    const outcome = this.#work?.outcome;
-    if (outcome !== undefined) this.#complete(outcome);
+    let used = 0;
+    if (this.#work === undefined) {
+      this.#begin();
+      used = OVERHEAD;
+    }
+    if (this.#work !== undefined) {
+      used += this.#work.advance();
+      if (this.#work.outcome !== undefined) this.#complete(this.#work.outcome);
+    }
     return used;
   }
 
@@ -58,13 +63,13 @@ export class DescriptorRun implements Job, Run {
     return new DescriptorRun(member, this.#workQueue, this.#parts, this.#dma);
   }
 
-  #begin(): number {
+  /** Starts the work, or ends the descriptor that may not be executed. */
+  #begin(): void {
     const { descriptor } = this.submission;
-    if (descriptor.has(Flag.completionAddressValid) && !this.#completionAddressGood()) return OVERHEAD;
+    if (descriptor.has(Flag.completionAddressValid) && !this.#completionAddressGood()) return;
     const checked = checkDescriptor(this.submission, this.#workQueue, this.#parts);
     if ("status" in checked) this.#complete(checked);
     else this.#work = checked.start(this);
-    return OVERHEAD;
   }
 
   /** A completion record that cannot be written discards the descriptor (section 5.4). */
