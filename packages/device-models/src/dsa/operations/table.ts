@@ -1,7 +1,7 @@
 import { batch } from "./batch";
 import { cacheFlush } from "./cache-flush";
 import { compare, comparePattern } from "./compare";
-import { copyWithCrc, crcGeneration } from "./crc-generation";
+import { copyWithCrc, crcGeneration } from "./crc/crc-generation";
 import { drain } from "./drain";
 import { dualcast } from "./dualcast";
 import { fill } from "./fill";

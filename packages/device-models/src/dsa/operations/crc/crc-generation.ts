@@ -1,12 +1,12 @@
-import type { Outcome } from "../descriptors/completion-record";
-import type { Descriptor } from "../descriptors/descriptor";
-import { AccessFault } from "../descriptors/device-memory";
-import { Flag } from "../descriptors/flags";
-import { Status } from "../descriptors/status";
+import type { Outcome } from "../../descriptors/completion-record";
+import type { Descriptor } from "../../descriptors/descriptor";
+import { AccessFault } from "../../descriptors/device-memory";
+import { Flag } from "../../descriptors/flags";
+import { Status } from "../../descriptors/status";
 import { Crc32c } from "./crc32c";
-import { RECORD, WRITES, type ByteRange, type Job, type Operation } from "./operation";
-import { overlap } from "./overlap";
-import { Transfer } from "./transfer";
+import { RECORD, WRITES, type ByteRange, type Job, type Operation } from "../operation";
+import { overlap } from "../overlap";
+import { Transfer } from "../transfer";
 
 const CRC_FLAGS = Flag.readCrcSeed | Flag.bypassCrcInversion | Flag.bypassDataReflection;
 

@@ -1,12 +1,12 @@
 import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
-import { ChannelError } from "./channel-error";
+import { ChannelError } from "../registers/channel-error";
 import { Operation, type Descriptor } from "./descriptor";
 
 /** Bytes of one access to memory that the client has not shared (each is a message), and of the fill pattern. */
 const BOUNCE_BYTES = 0x1_0000;
 const PATTERN_BYTES = 8;
 
-/** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. */
+/** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. What lies before a fault is moved. */
 type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
 
 /** A copy or fill under way, done piece by piece. */
@@ -49,15 +49,19 @@ class Copy implements Transfer {
 
   /** By way of our own memory, where source or destination has no view. */
   #bounced(dma: DmaSpace, from: Uint8Array | undefined, wanted: number): Progress {
-    const piece = this.#bounce.subarray(0, Math.min(wanted, from?.length ?? wanted, BOUNCE_BYTES));
+    let piece = this.#bounce.subarray(0, Math.min(wanted, from?.length ?? wanted, BOUNCE_BYTES));
+    let unread: DmaFault | undefined;
     if (from === undefined) {
-      const fault = dma.read(this.#source, piece);
-      if (fault !== undefined) return failure(fault, ChannelError.sourceAddress, ChannelError.readData);
+      unread = dma.read(this.#source, piece);
+      if (unread?.reason === "aborted") return { bytes: 0 };
+      // What lies before the fault was read, and is still to be written.
+      if (unread !== undefined) piece = piece.subarray(0, Number(unread.iova - this.#source));
     } else {
       piece.set(from.subarray(0, piece.length));
     }
-    const fault = dma.write(this.#destination, piece);
-    if (fault !== undefined) return failure(fault, ChannelError.destinationAddress, ChannelError.writeData);
+    const unwritten = piece.length === 0 ? undefined : dma.write(this.#destination, piece);
+    if (unwritten !== undefined) return failure(unwritten, ChannelError.destinationAddress, ChannelError.writeData);
+    if (unread !== undefined) return failure(unread, ChannelError.sourceAddress, ChannelError.readData);
     return this.#moved(piece.length);
   }
 

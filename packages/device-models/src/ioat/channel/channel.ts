@@ -1,9 +1,10 @@
 import type { DmaSpace } from "@vfio-selftests/vfio-user";
-import { Command } from "../config-space/index";
+import { Command } from "../../config-space/index";
+import type { Interrupts } from "../interrupts";
 import { Chain } from "./chain";
-import { ChannelError } from "./channel-error";
+import { ChannelError } from "../registers/channel-error";
 import { CompletionWriter } from "./completion-writer";
-import type { Config } from "./config-registers";
+import type { Config } from "../registers/config-space";
 import {
   Control,
   DESCRIPTOR_BYTES,
@@ -13,7 +14,7 @@ import {
   type Descriptor,
 } from "./descriptor";
 import { ErrorLog } from "./error-log";
-import { Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES, type Bar0 } from "./registers";
+import { Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES, type Bar0 } from "../registers/bar0";
 import { startTransfer, transferScratch, type Transfer } from "./transfer";
 
 /** How long one `run` may take before the server looks for messages again, in milliseconds. */
@@ -49,12 +50,16 @@ export class Channel {
   readonly #descriptorView = new DataView(this.#descriptorBytes.buffer);
   readonly #scratch = transferScratch();
 
-  constructor(
-    private readonly bar0: Bar0,
-    private readonly config: Config,
-    private readonly interrupt: () => void,
-    private readonly now: () => number,
-  ) {
+  readonly #bar0: Bar0;
+  readonly #config: Config;
+  readonly #interrupts: Interrupts;
+  readonly #now: () => number;
+
+  constructor(bar0: Bar0, config: Config, interrupts: Interrupts, now: () => number) {
+    this.#bar0 = bar0;
+    this.#config = config;
+    this.#interrupts = interrupts;
+    this.#now = now;
     this.#errors = new ErrorLog(bar0, config);
     this.#completion = new CompletionWriter(bar0);
   }
@@ -73,7 +78,7 @@ export class Channel {
 
   /** CHAINADDR written: a new chain, with nothing of it handed over yet. A descriptor under way is dropped. */
   chainAddressWritten(): void {
-    const { CHAINADDR, DMACOUNT } = this.bar0.registers;
+    const { CHAINADDR, DMACOUNT } = this.#bar0.registers;
     this.#drop();
     this.#chain.begin(CHAINADDR.value);
     this.#chain.submission = "count";
@@ -100,7 +105,7 @@ export class Channel {
 
   /** As after power-on, but for the error registers and the channel's ownership, which CHANCMD's reset does not touch. */
   reset(): void {
-    const { CHANCTRL, CHAINADDR, CHANCMP, DMACOUNT } = this.bar0.registers;
+    const { CHANCTRL, CHAINADDR, CHANCMP, DMACOUNT } = this.#bar0.registers;
     this.abort();
     CHANCTRL.value &= Chanctrl.inUse;
     CHAINADDR.value = 0n;
@@ -113,7 +118,7 @@ export class Channel {
 
   /** Brings CHANSTS and CDAR up to date. */
   refresh(): void {
-    const { CHANSTS, CDAR } = this.bar0.registers;
+    const { CHANSTS, CDAR } = this.#bar0.registers;
     CHANSTS.value = this.#statusWord(this.#status);
     CDAR.value = this.#current?.address ?? 0n;
   }
@@ -121,11 +126,11 @@ export class Channel {
   /** Does a slice of the work; true while there is more. */
   run(dma: DmaSpace): boolean {
     if (!this.#active()) return false;
-    const end = this.now() + SLICE_MS;
+    const end = this.#now() + SLICE_MS;
     do {
       const current = this.#current ?? this.#fetch(dma);
       if (current === undefined || !this.#execute(dma, current)) break;
-    } while (this.#active() && this.now() < end);
+    } while (this.#active() && this.#now() < end);
     return this.#active();
   }
 
@@ -153,7 +158,7 @@ export class Channel {
     if (this.#status === ChannelStatus.done) this.#status = ChannelStatus.suspended;
     if (this.#status !== ChannelStatus.active) return;
     this.#suspendPending = true;
-    this.bar0.registers.CHANCMD.value = Chancmd.suspend;
+    this.#bar0.registers.CHANCMD.value = Chancmd.suspend;
   }
 
   #resume(): void {
@@ -165,7 +170,7 @@ export class Channel {
   #refuseCommand(): void {
     if (!this.#errors.record(ChannelError.channelCommand)) return;
     this.abort();
-    if (this.#enabled(Chanctrl.errorInterruptEnable)) this.interrupt();
+    if (this.#enabled(Chanctrl.errorInterruptEnable)) this.#interrupts.raise();
   }
 
   /** The next descriptor; undefined when the chain has ended, failed or was dropped. */
@@ -238,7 +243,7 @@ export class Channel {
       if (!written && this.#halt(dma, ChannelError.completionAddress, address)) return;
     }
     this.#settle();
-    if ((descriptor.control & Control.interrupt) !== 0) this.interrupt();
+    if ((descriptor.control & Control.interrupt) !== 0) this.#interrupts.raise();
   }
 
   /** A descriptor cannot be executed: the channel halts, or leaves it out when the error is masked. */
@@ -266,7 +271,7 @@ export class Channel {
       if (generation !== this.#generation) return true;
       if (!written) this.#errors.record(ChannelError.completionAddress);
     }
-    if (this.#enabled(Chanctrl.errorInterruptEnable)) this.interrupt();
+    if (this.#enabled(Chanctrl.errorInterruptEnable)) this.#interrupts.raise();
     return true;
   }
 
@@ -279,7 +284,7 @@ export class Channel {
   }
 
   #moreToDo(): boolean {
-    return this.#chain.hasMore(this.bar0.registers.DMACOUNT.value);
+    return this.#chain.hasMore(this.#bar0.registers.DMACOUNT.value);
   }
 
   /** The status between two descriptors. */
@@ -295,7 +300,7 @@ export class Channel {
 
   #endSuspend(): void {
     this.#suspendPending = false;
-    this.bar0.registers.CHANCMD.value = 0;
+    this.#bar0.registers.CHANCMD.value = 0;
   }
 
   #drop(): void {
@@ -309,11 +314,11 @@ export class Channel {
   }
 
   #enabled(bit: number): boolean {
-    return (this.bar0.registers.CHANCTRL.value & bit) !== 0;
+    return (this.#bar0.registers.CHANCTRL.value & bit) !== 0;
   }
 
   #busMaster(): boolean {
-    return (this.config.registers.COMMAND.value & Command.busMaster) !== 0;
+    return (this.#config.registers.COMMAND.value & Command.busMaster) !== 0;
   }
 }
 

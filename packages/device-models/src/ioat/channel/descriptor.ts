@@ -1,4 +1,4 @@
-import { ChannelError } from "./channel-error";
+import { ChannelError } from "../registers/channel-error";
 
 export const DESCRIPTOR_BYTES = 64;
 /** Where the next pointer is. */

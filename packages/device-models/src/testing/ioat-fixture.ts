@@ -33,7 +33,7 @@ export interface DescriptorFields {
 }
 
 /** An IOAT model with memory: descriptors at `descriptors`, data at `data`, a completion word at `completion`. */
-export class IoatBench {
+export class IoatFixture {
   static readonly descriptors = 0x1_0000n;
   static readonly data = 0x100_0000n;
   static readonly completion = 0x8000n;
@@ -53,9 +53,9 @@ export class IoatBench {
     let time = 0;
     this.model = new IoatModel({ now: () => time++, ...options });
     const memory = { shared: options.shared ?? true };
-    this.descriptors = this.host.map(IoatBench.descriptors, 0x1_0000, memory);
-    this.data = this.host.map(IoatBench.data, options.dataBytes ?? 0x40_0000, memory);
-    this.completion = this.host.map(IoatBench.completion, 0x1000, memory);
+    this.descriptors = this.host.map(IoatFixture.descriptors, 0x1_0000, memory);
+    this.data = this.host.map(IoatFixture.data, options.dataBytes ?? 0x40_0000, memory);
+    this.completion = this.host.map(IoatFixture.completion, 0x1000, memory);
     this.host.connected.add(`${PciIrq.msix}:0`);
     this.model.attach(this.host);
     this.bar = this.model.regions.get(PciRegion.bar0) as ModelRegion;
@@ -68,14 +68,14 @@ export class IoatBench {
     const view = new DataView(this.descriptors.buffer, index * 64, 64);
     view.setUint32(0, fields.size ?? 64, true);
     view.setUint32(4, fields.control ?? 0, true);
-    view.setBigUint64(8, fields.source ?? IoatBench.data, true);
-    view.setBigUint64(16, fields.destination ?? IoatBench.data + 0x20_0000n, true);
-    view.setBigUint64(24, fields.next ?? IoatBench.at(index + 1), true);
-    return IoatBench.at(index);
+    view.setBigUint64(8, fields.source ?? IoatFixture.data, true);
+    view.setBigUint64(16, fields.destination ?? IoatFixture.data + 0x20_0000n, true);
+    view.setBigUint64(24, fields.next ?? IoatFixture.at(index + 1), true);
+    return IoatFixture.at(index);
   }
 
   static at(index: number): bigint {
-    return IoatBench.descriptors + BigInt(index * 64);
+    return IoatFixture.descriptors + BigInt(index * 64);
   }
 
   write64(offset: number, value: bigint): void {

@@ -44,7 +44,7 @@ export interface Record {
   readonly extra: number;
 }
 
-/** Where the bench keeps things in the client's memory. */
+/** Where the dsa keeps things in the client's memory. */
 export const BASE = 0x10_0000n;
 export const MEMORY_BYTES = 0x40_0000;
 export const RECORD = BASE;
@@ -71,7 +71,7 @@ export const DEDICATED = 0x11;
 const LIMITS = 31 | (10 << 5);
 
 /** A model with a client, as a unit test wants them: everything in one thread, one step at a time. */
-export class DsaBench {
+export class DsaFixture {
   readonly memory = new MemoryHost();
   readonly model: DsaModel;
   readonly bytes: Uint8Array;
