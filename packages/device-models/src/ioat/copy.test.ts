@@ -168,6 +168,7 @@ describe("IOAT commands", () => {
 
   it("suspends at the end of the descriptor under way and resumes after it", () => {
     const b = ioat();
+    expect(b.bar.read64?.(Offset.CDAR)).toBe(IoatFixture.at(0));
     b.command(0x04);
     expect(b.bar.read(Offset.CHANCMD, 1)).toBe(0x04);
     expect(b.status).toBe(ChannelStatus.active);

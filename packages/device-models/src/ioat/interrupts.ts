@@ -6,8 +6,8 @@ import { Chanctrl, Intrctrl, Intrdelay, type Bar0 } from "./registers/bar0";
 const CHANNEL_ATTENTION = 0x1;
 
 /**
- * From a channel's wish to the interrupt: the channel's own switch (CHANCTRL), then either its MSI-X vector or the shared
- * line that ATTNSTATUS and INTRCTRL make, then the delay of INTRDELAY. Vector masks are VFIO's business.
+ * The way of an interrupt: the channel's own switch (CHANCTRL), then either its MSI-X vector or the shared line that
+ * ATTNSTATUS and INTRCTRL make, then the delay of INTRDELAY. The server masks vectors.
  */
 export class Interrupts {
   #host: DeviceHost | undefined;

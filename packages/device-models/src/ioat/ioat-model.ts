@@ -101,7 +101,7 @@ export class IoatModel implements DeviceModel {
     this.config.reset({ keepSticky: true });
   }
 
-  /** Who reads In Use as 0 has the channel: it reads 1 from now on. */
+  /** Software that reads In Use as 0 owns the channel; from now on the bit reads 1. */
   #claim(lanes: number): void {
     if ((lanes & IN_USE_LANE) !== 0) this.bar0.registers.CHANCTRL.value |= Chanctrl.inUse;
   }

@@ -44,7 +44,7 @@ export interface Record {
   readonly extra: number;
 }
 
-/** Where the dsa keeps things in the client's memory. */
+/** Where the fixture keeps things in the client's memory. */
 export const BASE = 0x10_0000n;
 export const MEMORY_BYTES = 0x40_0000;
 export const RECORD = BASE;
@@ -54,7 +54,7 @@ export const DESTINATION = BASE + 0x20_0000n;
 /** Nothing is mapped here. */
 export const NOWHERE = 0x7000_0000n;
 
-/** Completion record wanted. */
+/** Asks for a completion record. */
 export const NOTIFY = Flag.completionAddressValid | Flag.requestCompletionRecord;
 
 /** How a work queue is set up: the words of WQCFG. */
@@ -70,7 +70,7 @@ export interface QueueSetup {
 export const DEDICATED = 0x11;
 const LIMITS = 31 | (10 << 5);
 
-/** A model with a client, as a unit test wants them: everything in one thread, one step at a time. */
+/** A model and its client in one thread, one step at a time. */
 export class DsaFixture {
   readonly memory = new MemoryHost();
   readonly model: DsaModel;

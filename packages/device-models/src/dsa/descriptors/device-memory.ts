@@ -2,7 +2,7 @@ import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
 import type { Outcome } from "./completion-record";
 import { Status } from "./status";
 
-/** Thrown out of an operation when the device was reset, or its client vanished, during a memory access. */
+/** Leaves an operation in whose memory access the client reset the device or vanished. */
 export class DmaAborted extends Error {}
 
 /** An access that failed, after `completed` bytes. */
@@ -19,16 +19,16 @@ const MESSAGE_BYTES = 128 * 1024;
 const PAGE_BYTES = 4096;
 
 /**
- * Lost writes of one descriptor that the client is told of. Enough for its IOMMU to report the fault; a page-by-page
- * report of a large transfer would take minutes and say no more.
+ * How many lost writes of one descriptor the model reports to the client: enough for its IOMMU to log the fault. A
+ * page-by-page report of a large transfer would take minutes and say no more.
  */
 const REPORTED_LOST_WRITES = 16;
 
 /**
  * Memory as one descriptor sees it, by the rules of section 3.13.
  *
- * With ATS the device asks before it accesses, and knows the faulting address. Without it, a refused read comes back as
- * an error and a refused write is lost without notice.
+ * With ATS the device asks before it accesses, and knows the faulting address. Without ATS it gets an error for a refused
+ * read, and learns nothing of a refused write.
  */
 export class DeviceMemory {
   #lostWrites = 0;
@@ -58,7 +58,7 @@ export class DeviceMemory {
     return good > 0 ? bytes.subarray(0, good) : new AccessFault(0, fault.iova, false);
   }
 
-  /** All of `bytes`, or how far it came. Without ATS nothing is known of lost writes: they count as done. */
+  /** Writes all of `bytes`, or tells how far it came. Without ATS the device learns nothing of lost writes: they count as done. */
   write(address: bigint, bytes: Uint8Array): AccessFault | undefined {
     let from = bytes;
     let done = 0;
@@ -94,7 +94,7 @@ export class DeviceMemory {
     return this.#dma.view(BigInt.asUintN(64, address), length, "write")?.length ?? 0;
   }
 
-  /** Reads one byte and forgets it: a destination readback, or a look whether an address translates. */
+  /** Reads one byte and forgets it: for a destination readback, or to learn whether an address translates. */
   probe(address: bigint): AccessFault | undefined {
     const result = this.read(address, 1);
     return result instanceof AccessFault ? result : undefined;
@@ -108,7 +108,7 @@ export class DeviceMemory {
     return this.translated ? new AccessFault(0, fault.iova, true) : undefined;
   }
 
-  /** The outcome of a descriptor whose source or destination could not be reached. */
+  /** How a descriptor ends that could not reach its source or destination. */
   outcomeOf(fault: AccessFault, completed: number, more: Partial<Outcome> = {}): Outcome {
     if (!this.translated) return { status: Status.hardwareError };
     const { address, write } = fault;

@@ -27,7 +27,7 @@ const FETCH = 64;
 
 /** The members of a batch, one after the other. The specification also lets a device take them in another order. */
 class Batch implements Work {
-  /** Set when all members have ended, or the rest was abandoned. */
+  /** Set when all members have ended, or a fence or a fault has stopped the rest. */
   outcome: Outcome | undefined;
   readonly #job: Job;
   readonly #list: bigint;

@@ -48,7 +48,7 @@ export interface Job {
   readonly memory: DeviceMemory;
   /** Whether engines still work on older descriptors that a Drain descriptor waits for. */
   olderInFlight(): boolean;
-  /** Takes a member of this batch in hand. */
+  /** Begins a member of this batch. */
   startMember(member: Submission): Run;
 }
 

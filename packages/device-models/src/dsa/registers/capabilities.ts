@@ -1,10 +1,10 @@
 import { OPERATIONS_SUPPORTED } from "../operations/table";
 
-/** What may differ from one modelled device to the next. The default is what a vfio-user client can make use of. */
+/** What may differ from one modelled device to the next. By default the device offers what a vfio-user client can use. */
 export interface DsaOptions {
   /**
-   * Offers the PCI Express ATS capability. vfio-user knows no address translation requests; with ATS enabled the model
-   * takes the client's DMA table for its translation cache and reports page faults as the device does. Default false.
+   * Offers the PCI Express ATS capability. vfio-user knows no address translation requests: with ATS enabled, the model
+   * takes the client's DMA table for its translation cache, and reports page faults as the device does. Default false.
    */
   readonly ats?: boolean;
   /** Offers the PASID capability, without which no shared work queue can be enabled. Default false. */

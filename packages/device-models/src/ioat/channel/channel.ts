@@ -34,8 +34,8 @@ interface Execution {
 
 /**
  * The DMA channel: commands, descriptor fetch, execution, completion and errors. Register writes only change its state;
- * `run` does the work. A memory access may let other register writes in (see `DeviceModel`), so `#generation` tells
- * after each access whether what it belonged to was dropped meanwhile.
+ * `run` does the work. During a memory access the server may serve other register writes (see `DeviceModel`), so
+ * `#generation` tells after each access whether one of them dropped the work.
  */
 export class Channel {
   readonly #chain = new Chain();
@@ -255,8 +255,9 @@ export class Channel {
   }
 
   /**
-   * Logs the error, halts with the failing descriptor's address in CHANSTS, and tells as CHANCTRL says. False, and nothing
-   * done, when the error is masked; but without a descriptor to go on with (`fetch` errors) the channel halts silently.
+   * Logs the error, halts with the failing descriptor's address in CHANSTS, and notifies software as CHANCTRL says. False
+   * when the error is masked: then it does nothing. After a masked error of a fetch there is no descriptor to go on with,
+   * and the channel halts silently.
    */
   #halt(dma: DmaSpace, error: number, address: bigint): boolean {
     const isFetchError = FETCH_ERRORS.includes(error);

@@ -9,7 +9,7 @@ const PATTERN_BYTES = 8;
 /** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. What lies before a fault is moved. */
 type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
 
-/** A copy or fill under way, done piece by piece. */
+/** A copy or fill, piece by piece. */
 export interface Transfer {
   readonly remaining: number;
   /** Moves at most `limit` bytes (at least 1). */
@@ -47,14 +47,14 @@ class Copy implements Transfer {
     return this.#moved(to.length);
   }
 
-  /** By way of our own memory, where source or destination has no view. */
+  /** Copies through memory of the model's own, where source or destination has no view. */
   #bounced(dma: DmaSpace, from: Uint8Array | undefined, wanted: number): Progress {
     let piece = this.#bounce.subarray(0, Math.min(wanted, from?.length ?? wanted, BOUNCE_BYTES));
     let unread: DmaFault | undefined;
     if (from === undefined) {
       unread = dma.read(this.#source, piece);
       if (unread?.reason === "aborted") return { bytes: 0 };
-      // What lies before the fault was read, and is still to be written.
+      // The piece holds what lies before the fault: the device writes that, too.
       if (unread !== undefined) piece = piece.subarray(0, Number(unread.iova - this.#source));
     } else {
       piece.set(from.subarray(0, piece.length));

@@ -24,7 +24,7 @@ export const Intrctrl = {
 
 export const Intrdelay = { microseconds: 0x3fff, coalescingSupported: 0x8000 } as const;
 
-/** Bits of DMACAPABILITY that this model offers; a driver must not use what is missing. */
+/** Bits of DMACAPABILITY that this model offers. A driver must not use the others. */
 const DmaCapability = { pageBreak: 0x01, fill: 0x40 } as const;
 
 export const Chanctrl = {
@@ -34,7 +34,7 @@ export const Chanctrl = {
   anyErrorAbortEnable: 0x0008,
   errorInterruptEnable: 0x0010,
   descriptorSnoopDisable: 0x0020,
-  /** Reads 0 once and then 1, until 0 is written: who reads 0 owns the channel. */
+  /** Reads 0 once, and 1 until software writes 0: the reader of the 0 owns the channel. */
   inUse: 0x0100,
   completionDcaEnable: 0x0200,
 } as const;
