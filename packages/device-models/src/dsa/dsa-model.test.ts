@@ -369,6 +369,33 @@ describe("interrupt handles", () => {
 });
 
 describe("resets and PCI configuration", () => {
+  it("Reset Device forgets interrupt handles", () => {
+    const dsa = new DsaFixture({ interruptHandles: true });
+    dsa.enable();
+    dsa.command(Command.requestInterruptHandle, 3);
+    const handle = (dsa.read32(0xa8) >>> 8) & 0xffff;
+    const fields = { flags: NOTIFY | Flag.requestCompletionInterrupt, handle };
+    expect(dsa.execute(fields).status).toBe(Status.success);
+    dsa.command(Command.resetDevice);
+    dsa.enable();
+    expect(dsa.execute(fields).status).toBe(Status.invalidInterruptHandle);
+  });
+
+  it("drops the work whose memory access was aborted", () => {
+    const dsa = new DsaFixture();
+    dsa.memory.map(0x1_0000_0000n, MIB, { shared: false });
+    dsa.enable();
+    for (const at of [0n, 32n]) {
+      dsa.submit({ ...copy(64), source: 0x1_0000_0000n, completion: RECORD + at, flags: NOTIFY });
+    }
+    dsa.memory.failure = "aborted";
+    dsa.run();
+    dsa.memory.failure = undefined;
+    dsa.run();
+    expect([dsa.record().status, dsa.record(RECORD + 32n).status]).toEqual([0, 0]);
+    expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
+  });
+
   it("halts when bus mastering is taken away, until a function level reset", () => {
     const dsa = new DsaFixture();
     dsa.enable();
@@ -379,6 +406,9 @@ describe("resets and PCI configuration", () => {
     expect(dsa.softwareError()).toMatchObject({ valid: true, error: SoftwareError.pciConfigurationChanged });
     expect(dsa.interrupts).toEqual([0]);
     expect(dsa.read32(0x98)).toBe(0x10);
+    const occupancy = dsa.read32(Table.workQueues + 24) & 0xffff;
+    dsa.submit({ ...copy(64), completion: RECORD, flags: NOTIFY });
+    expect(dsa.read32(Table.workQueues + 24) & 0xffff).toBe(occupancy);
     dsa.run();
     expect(dsa.record().status).toBe(0);
     expect(dsa.command(Command.resetDevice)).toBe(CommandError.deviceHalted);
@@ -489,6 +519,21 @@ describe("portals", () => {
     expect(dsa.record().status).toBe(Status.success);
   });
 
+  it.each([
+    ["a reset", (dsa: DsaFixture) => dsa.model.reset()],
+    ["the client's end", (dsa: DsaFixture) => dsa.model.clientGone()],
+  ])("forget a part of a descriptor at %s", (_, happens) => {
+    const dsa = new DsaFixture();
+    dsa.enable();
+    store(dsa, 0, 0, 32);
+    happens(dsa);
+    dsa.command(Command.resetDevice);
+    dsa.enable();
+    store(dsa, 0, 32, 64);
+    dsa.run();
+    expect(dsa.record().status).toBe(0);
+  });
+
   it("ignore narrower stores and read as ones", () => {
     const dsa = new DsaFixture();
     dsa.enable();
@@ -594,6 +639,53 @@ describe("a shared work queue", () => {
     dsa.run();
     expect(dsa.read32(0xa8)).toBe(0);
     expect([dsa.record().status, dsa.record(RECORD + 32n).status]).toEqual([0, Status.success]);
+  });
+
+  it("makes a Drain descriptor wait for older ones of its PASID only", () => {
+    const SHARED_LARGE = { size: 8, threshold: 8, mode: SHARED };
+    for (const [drainPasid, waits] of [
+      [5, true],
+      [6, false],
+    ] as const) {
+      const dsa = new DsaFixture({ pasid: true });
+      dsa.memory.map(0x1_0000_0000n, 64 * MIB);
+      dsa.writeConfig(0x166, 2, 1);
+      dsa.enable([SHARED_LARGE], [[1n, 3n]]);
+      const long = { ...copy(64 * MIB), source: 0x1_0000_0000n, destination: 0x1_0000_0000n, flags: NOTIFY };
+      dsa.model.portals.enqueue(0, descriptorBytes({ ...long, pasid: 5, completion: RECORD }));
+      const drain = { opcode: Opcode.drain, flags: NOTIFY, completion: RECORD + 32n, pasid: drainPasid };
+      dsa.model.portals.enqueue(0, descriptorBytes(drain));
+      for (let i = 0; i < 4; i++) dsa.model.step();
+      expect(dsa.record().status).toBe(0);
+      expect(dsa.record(RECORD + 32n).status).toBe(waits ? 0 : Status.success);
+      dsa.run();
+      expect(dsa.record(RECORD + 32n).status).toBe(Status.success);
+    }
+  });
+
+  it("reports the PASID of a descriptor in SWERROR", () => {
+    const dsa = shared();
+    dsa.model.portals.enqueue(0, descriptorBytes({ opcode: 0x33, pasid: 0x7_1234 }));
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ error: Status.unsupportedOperation, pasid: 0x7_1234 });
+  });
+
+  it("raises no interrupt for a descriptor that may not ask for one", () => {
+    const dsa = shared();
+    dsa.write32(Table.msixPermissions + 16, (5 << 12) | 8);
+    const flags = NOTIFY | Flag.requestCompletionInterrupt;
+    dsa.model.portals.enqueue(0, noop(5, { flags, handle: 2 }));
+    dsa.run();
+    expect(dsa.record().status).toBe(Status.invalidFlags);
+    expect(dsa.interrupts).toEqual([]);
+  });
+
+  it("differs from a dedicated one with PASID, whose configuration gives PASID and privilege", () => {
+    const dsa = shared({ size: 4, threshold: 2, mode: DEDICATED | WqMode.pasidEnable | (7 << 8) });
+    const flags = Flag.requestCompletionInterrupt;
+    dsa.submit({ opcode: Opcode.noop, flags, handle: 2, pasid: 9, privileged: true });
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ error: Status.invalidFlags, pasid: 7, privileged: false });
   });
 
   it("matches interrupts by PASID", () => {

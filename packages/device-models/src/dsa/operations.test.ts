@@ -90,6 +90,15 @@ describe("Memory Move", () => {
     expect(Buffer.compare(far.subarray(0x800, 0x4_0800), pattern(0x4_0000))).toBe(0);
   });
 
+  it("reads nothing of shared memory once a message is under way: the client may unmap it then", () => {
+    const dsa = untranslated();
+    const far = dsa.memory.map(0x1_0000_0000n, 0x8_0000, { shared: false });
+    dsa.at(SOURCE, 0x8_0000).set(pattern(0x8_0000));
+    dsa.memory.duringAccess = () => dsa.at(SOURCE, 0x8_0000).fill(0xff);
+    expect(dsa.execute(move({ destination: 0x1_0000_0000n, size: 0x8_0000 })).status).toBe(Status.success);
+    expect(Buffer.compare(far, pattern(0x8_0000))).toBe(0);
+  });
+
   it("with ATS stops at a source fault and tells where", () => {
     const dsa = translated();
     dsa.at(END - 0x3000n, 0x3000).set(pattern(0x3000));
@@ -242,6 +251,19 @@ describe("Compare", () => {
   });
 });
 
+describe("Compare Pattern", () => {
+  it("keeps its place in the pattern where a map ends in the middle of it", () => {
+    const dsa = untranslated();
+    const next = dsa.memory.map(END, 0x1000);
+    const eight = 0x0807_0605_0403_0201n;
+    const data = Buffer.alloc(40, words(eight));
+    dsa.at(END - 13n, 13).set(data.subarray(0, 13));
+    next.set(data.subarray(13));
+    const fields = { opcode: Opcode.comparePattern, source: END - 13n, destination: eight, size: 40 };
+    expect(dsa.execute(fields)).toMatchObject({ status: Status.success, result: 0 });
+  });
+});
+
 describe("CRC Generation and Copy with CRC Generation", () => {
   const crc = (bytes: Uint8Array, seed = 0) => {
     const computation = new Crc32c(seed, { bypassInversion: false, bypassDataReflection: false });
@@ -259,6 +281,19 @@ describe("CRC Generation and Copy with CRC Generation", () => {
     dsa.at(LIST, 4).set([0x78, 0x56, 0x34, 0x12]);
     const flags = NOTIFY | Flag.readCrcSeed;
     expect(dsa.execute({ ...fields, flags, rest: words(0n, LIST) }).extra).toBe(crc(data, 0x1234_5678));
+  });
+
+  it.each([
+    ["inversion", Flag.bypassCrcInversion, { bypassInversion: true, bypassDataReflection: false }],
+    ["data reflection", Flag.bypassDataReflection, { bypassInversion: false, bypassDataReflection: true }],
+  ])("leave out the %s when the descriptor says so", (_, flag, options) => {
+    const dsa = untranslated();
+    const data = pattern(1003);
+    dsa.at(SOURCE, data.length).set(data);
+    const expected = new Crc32c(0x1234, options);
+    expected.update(data);
+    const fields = { opcode: Opcode.crcGeneration, source: SOURCE, size: data.length, rest: words(0x1234n) };
+    expect(dsa.execute({ ...fields, flags: NOTIFY | flag }).extra).toBe(expected.value);
   });
 
   it("copy as well", () => {
@@ -336,6 +371,15 @@ describe("Memory Copy with Dualcast", () => {
   });
 
   it.each([
+    ["first", { destination: NOWHERE, rest: words(DESTINATION) }],
+    ["second", { destination: DESTINATION, rest: words(NOWHERE) }],
+  ])("shows a lost write to the %s by a destination readback", (_, fields) => {
+    const flags = NOTIFY | Flag.destinationReadback;
+    expect(dualcast(untranslated(), { ...fields, flags }).status).toBe(Status.writeError);
+    expect(dualcast(untranslated(), { flags }).status).toBe(Status.success);
+  });
+
+  it.each([
     ["first", { destination: END - 0x2000n, rest: words(DESTINATION) }],
     ["second", { destination: DESTINATION, rest: words(END - 0x2000n) }],
   ])("stops both at the same byte when the %s faults", (_, fields) => {
@@ -378,6 +422,14 @@ describe("Batch", () => {
     expect(dsa.executeBatch(members)).toMatchObject({ status: Status.success, completed: 100 });
     const values = new BigUint64Array(dsa.at(DESTINATION, 800).slice().buffer);
     expect([...values]).toEqual(members.map((_, n) => BigInt(n)));
+  });
+
+  it("fetches members before it runs them: one that overwrites the next has no effect on it", () => {
+    const dsa = untranslated();
+    const overwriting = { opcode: Opcode.fill, source: 0n, destination: LIST + 64n, size: 64 };
+    expect(dsa.executeBatch([overwriting, member(5)])).toMatchObject({ status: Status.success, completed: 2 });
+    expect(dsa.at(LIST + 64n, 64).every((byte) => byte === 0)).toBe(true);
+    expect(dsa.at(DESTINATION + 40n, 1)[0]).toBe(5);
   });
 
   it("goes on after a failure, up to a fence", () => {
@@ -570,9 +622,11 @@ describe("descriptor checks", () => {
     expect(dsa.execute(move({ size: 4096 })).status).toBe(Status.success);
     expect(dsa.execute(move({ size: 4097 })).status).toBe(Status.invalidTransferSize);
     expect(dsa.execute({ opcode: Opcode.batch, source: LIST, size: 3 }).status).toBe(Status.invalidDescriptorCount);
-    expect(dsa.execute({ opcode: Opcode.fill, destination: DESTINATION, size: 8 }).status).toBe(
-      Status.unsupportedOperation,
-    );
+    for (const opcode of [Opcode.fill, Opcode.cacheFlush]) {
+      const { status } = dsa.execute({ opcode, destination: DESTINATION, size: 8 });
+      expect([opcode, status]).toEqual([opcode, Status.unsupportedOperation]);
+    }
+    expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
   });
 
   it("report to SWERROR what has no completion record, and overflow once it is taken", () => {
@@ -587,9 +641,11 @@ describe("descriptor checks", () => {
       workQueueValid: true,
       batch: false,
       write: false,
+      privileged: false,
       error: Status.invalidFlags,
       workQueue: 0,
       operation: Opcode.memoryMove,
+      pasid: 0,
       batchIndex: 0,
       invalidFlags: 0x8000,
       address: 0n,
@@ -604,6 +660,13 @@ describe("descriptor checks", () => {
     dsa.submit({ opcode: 0x33 });
     dsa.run();
     expect(dsa.softwareError()).toMatchObject({ valid: true, overflow: true, error: Status.unsupportedOperation });
+  });
+
+  it("report to SWERROR whether the descriptor was privileged", () => {
+    const dsa = untranslated();
+    dsa.submit({ opcode: 0x33, privileged: true });
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ error: Status.unsupportedOperation, privileged: true });
   });
 
   it("report an invalid interrupt handle in both places", () => {

@@ -155,6 +155,16 @@ describe("IOAT descriptors", () => {
   });
 });
 
+it("keeps a fill's place in the eight bytes where a map ends in the middle of them", () => {
+  const ioat = new IoatFixture();
+  const next = ioat.host.map(IoatFixture.data + 0x40_0000n, 0x1000);
+  const destination = IoatFixture.data + 0x40_0000n - 13n;
+  ioat.describe(0, { size: 40, control: 0x0100_0000, source: 0x0807_0605_0403_0201n, destination });
+  ioat.submit(IoatFixture.at(0), 1);
+  const filled = Buffer.concat([ioat.data.subarray(-13), next.subarray(0, 27)]);
+  expect([...filled]).toEqual(Array.from({ length: 40 }, (_, i) => (i % 8) + 1));
+});
+
 describe("IOAT commands", () => {
   const ioat = (): IoatFixture => {
     // By message, so that a step moves only a part of a descriptor.
@@ -241,6 +251,56 @@ describe("IOAT commands", () => {
     b.command(0x02);
     b.run();
     expect([b.status, b.lastDescriptor]).toEqual([ChannelStatus.done, IoatFixture.at(2)]);
+  });
+
+  it("has nothing to append to before the first descriptor of a chain", () => {
+    const b = new IoatFixture();
+    b.describe(0, { size: 8 });
+    b.submit(IoatFixture.at(0), 1);
+    b.write64(Offset.CHAINADDR, 0n);
+    b.command(0x01);
+    b.command(0x02);
+    b.run();
+    expect([b.status, b.error]).toEqual([ChannelStatus.done, 0]);
+    expect(b.host.faults).toEqual([]);
+  });
+
+  it("stays halted, and silent, when a reset comes during the completion write", () => {
+    const b = new IoatFixture();
+    b.bar.write(Offset.INTRCTRL, 1, 0x08);
+    b.write64(Offset.CHANCMP, IoatFixture.completion);
+    b.describe(0, { size: 8, control: Control.completionWrite | Control.interrupt });
+    b.write64(Offset.CHAINADDR, IoatFixture.at(0));
+    b.bar.write(Offset.DMACOUNT, 2, 1);
+    let accesses = 0;
+    // The first access is the descriptor; the copy goes by views.
+    b.host.duringAccess = () => {
+      if (++accesses < 2) return;
+      b.command(0x20);
+      b.host.failure = "aborted";
+    };
+    b.run();
+    expect(accesses).toBe(2);
+    expect(b.status).toBe(ChannelStatus.halted);
+    expect(b.host.interrupts).toEqual([]);
+  });
+
+  it("drops the descriptor under way when software writes CHAINADDR during one of its accesses", () => {
+    const b = new IoatFixture({ shared: false });
+    b.describe(0, { size: 8 });
+    b.write64(Offset.CHAINADDR, IoatFixture.at(0));
+    b.bar.write(Offset.DMACOUNT, 2, 1);
+    let accesses = 0;
+    b.host.duringAccess = () => {
+      if (++accesses === 2) b.write64(Offset.CHAINADDR, IoatFixture.at(5));
+    };
+    b.run();
+    expect([b.status, b.lastDescriptor]).toEqual([ChannelStatus.done, 0n]);
+    b.host.duringAccess = undefined;
+    b.describe(5, { size: 8 });
+    b.bar.write(Offset.DMACOUNT, 2, 1);
+    b.run();
+    expect([b.status, b.lastDescriptor]).toEqual([ChannelStatus.done, IoatFixture.at(5)]);
   });
 
   it("can be stopped in a chain without end", () => {

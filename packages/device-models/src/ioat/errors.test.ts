@@ -132,6 +132,33 @@ describe("CHANERR", () => {
     expect(ioat.config.read(0x180, 4)).toBe(ChannelError.descriptorLength);
   });
 
+  it("points to the first error until software clears CHANERR_INT", () => {
+    const ioat = new IoatFixture();
+    const fail = (fields: DescriptorFields): number => {
+      ioat.bar.write(Offset.CHANERR, 4, 0xffff_ffff);
+      ioat.describe(0, fields);
+      ioat.submit(IoatFixture.at(0), 1);
+      return 1 << ioat.config.read(0x18c, 1);
+    };
+    expect(fail({ size: 0 })).toBe(ChannelError.descriptorLength);
+    expect(fail({ source: nowhere })).toBe(ChannelError.descriptorLength);
+    expect(ioat.config.read(0x180, 4)).toBe(ChannelError.descriptorLength | ChannelError.sourceAddress);
+    ioat.config.write(0x180, 4, 0xffff_ffff);
+    expect(fail({ source: nowhere })).toBe(ChannelError.sourceAddress);
+  });
+
+  it("keeps the channel halted until software clears the error, or masks it", () => {
+    const ioat = new IoatFixture();
+    ioat.describe(0, { source: nowhere });
+    ioat.submit(IoatFixture.at(0), 1);
+    ioat.describe(1, { size: 1 });
+    ioat.submit(IoatFixture.at(1), 1);
+    expect(ioat.status).toBe(ChannelStatus.halted);
+    ioat.bar.write(Offset.CHANERRMSK, 4, ChannelError.sourceAddress);
+    ioat.submit(IoatFixture.at(1), 1);
+    expect([ioat.status, ioat.error]).toEqual([ChannelStatus.done, ChannelError.sourceAddress]);
+  });
+
   it("leaves out the descriptor of a masked error and goes on", () => {
     const ioat = new IoatFixture();
     ioat.bar.write(Offset.CHANERRMSK, 4, ChannelError.sourceAddress);

@@ -46,6 +46,28 @@ describe("IOAT interrupts by MSI-X", () => {
   });
 });
 
+describe("INTRDELAY", () => {
+  it("counts from the first of the interrupts that become one", () => {
+    let now = 0;
+    const ioat = interrupting({ now: () => now });
+    ioat.bar.write(Offset.INTRCTRL, 1, MSIX_VECTORS);
+    ioat.bar.write(Offset.INTRDELAY, 2, 100);
+    ioat.submit(IoatFixture.at(0), 1);
+    now = 0.06;
+    ioat.bar.write(Offset.CHANCTRL, 2, Chanctrl.interruptDisable);
+    ioat.bar.write(Offset.CHAINADDR, 4, Number(IoatFixture.at(0)));
+    ioat.bar.write(Offset.DMACOUNT, 2, 1);
+    ioat.model.step();
+    expect(ioat.host.interrupts).toEqual([]);
+    now = 0.1;
+    ioat.model.step();
+    expect(ioat.host.interrupts).toEqual(["2:0"]);
+    now = 1;
+    ioat.model.step();
+    expect(ioat.host.interrupts).toEqual(["2:0"]);
+  });
+});
+
 describe("IOAT's shared interrupt", () => {
   it("shows the channel in ATTNSTATUS and interrupts only while master enable is set", () => {
     const ioat = interrupting();
