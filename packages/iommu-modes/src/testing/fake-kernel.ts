@@ -6,7 +6,7 @@ import * as uapi from "@vfio-selftests/core/uapi";
 import type { KernelCalls, KernelEnvironment } from "../kernel/kernel-calls";
 import { FakeAddressSpace } from "./fake-address-space";
 import { FakeDeviceFile } from "./fake-device-file";
-import type { FakeFaultQueue} from "./fake-iommufd";
+import type { FakeFaultQueue } from "./fake-iommufd";
 import { FakeIommufd } from "./fake-iommufd";
 
 interface FakeContainer {
