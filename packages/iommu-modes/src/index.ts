@@ -3,7 +3,7 @@ export { FaultQueue, decodePageRequests, type PageAnswer, type PageRequest } fro
 export { HardwarePageTable, type HardwarePageTableOptions } from "./iommufd/hardware-page-table";
 export { IoAddressSpace, type CopyMappingOptions } from "./iommufd/io-address-space";
 export type { Iommufd } from "./iommufd/iommufd";
-export { openByFile, type IommufdDevice } from "./iommufd/iommufd-device";
+export type { IommufdDevice } from "./iommufd/iommufd-device";
 export { realKernel, type KernelCalls, type KernelEnvironment } from "./kernel/kernel-calls";
 export { KernelFile, type KernelFileAccess } from "./kernel/kernel-file";
 export type { LentSpace, RawSpace } from "./kernel/raw-space";

@@ -41,8 +41,10 @@ export class FakeInterrupts {
   }
 
   set(request: SetIrqs): void {
-    this.requests.push(request);
     const { index, action, start, count, data } = request;
+    const given = data === undefined ? count : "eventfds" in data ? data.eventfds.length : data.bools.length;
+    if (given !== count) throw argumentError("setIrqs", "count", count, `${given}, the number of values given`);
+    this.requests.push(request);
     const info = this.info(index);
     if (start + count > info.count) throw this.#refuse(EINVAL);
     const vectors = Array.from({ length: count }, (_, position) => start + position);

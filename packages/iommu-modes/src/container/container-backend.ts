@@ -8,7 +8,7 @@ import type {
 } from "@vfio-selftests/core";
 import { argumentError, closedError } from "@vfio-selftests/core/errors";
 import { isMappedInCompatibility } from "../iommufd/mapped-probe";
-import { encodeIoctl, type EncodedIoctl } from "../kernel/ioctl";
+import { encodeIoctl, type EncodedStruct } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
 import { mapError } from "../kernel/map-error";
 import type { LentSpace, RawSpace } from "../kernel/raw-space";
@@ -96,11 +96,11 @@ export class ContainerBackend implements IommuBackend, RawSpace {
     return isMappedInCompatibility(this.#file, iova) ?? true;
   }
 
-  mapRequest(address: bigint, iova: bigint, length: number, access: DmaAccess): EncodedIoctl {
+  mapRequest(address: bigint, iova: bigint, length: number, access: DmaAccess): EncodedStruct {
     return encodeIoctl(mapDma, access, address, iova, length);
   }
 
-  unmapRequest(iova: bigint, length: bigint): EncodedIoctl {
+  unmapRequest(iova: bigint, length: bigint): EncodedStruct {
     return encodeIoctl(unmapDma, iova, length, false);
   }
 

@@ -8,7 +8,7 @@ import type {
 } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { closedError } from "@vfio-selftests/core/errors";
-import { encodeIoctl, type EncodedIoctl } from "../kernel/ioctl";
+import { encodeIoctl, type EncodedStruct } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
 import type { LentSpace, RawSpace } from "../kernel/raw-space";
 import { mapError } from "../kernel/map-error";
@@ -103,11 +103,11 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     return isMappedInIoas(this.#file, this.#ioas, iova);
   }
 
-  mapRequest(address: bigint, iova: bigint, length: number, access: DmaAccess): EncodedIoctl {
+  mapRequest(address: bigint, iova: bigint, length: number, access: DmaAccess): EncodedStruct {
     return encodeIoctl(ioasMap, this.#ioas, access, address, iova, length);
   }
 
-  unmapRequest(iova: bigint, length: bigint): EncodedIoctl {
+  unmapRequest(iova: bigint, length: bigint): EncodedStruct {
     return encodeIoctl(ioasUnmap, this.#ioas, iova, length);
   }
 

@@ -1,7 +1,9 @@
+import type { OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
 import type { KernelFile, KernelFileAccess } from "../kernel/kernel-file";
 import { FaultQueue } from "./fault-queue";
 import { HardwarePageTable, type HardwarePageTableOptions } from "./hardware-page-table";
 import { IoAddressSpace } from "./io-address-space";
+import { openByFile } from "./iommufd-device";
 
 /**
  * What iommufd has beyond the modes' common ground: its objects. Belongs to an `Iommu` in mode iommufd, and its objects
@@ -20,6 +22,11 @@ export class Iommufd {
   /** For ioctls that nothing here makes, and for other threads. */
   get file(): KernelFileAccess {
     return this.#file;
+  }
+
+  /** A device bound to the iommufd and attached to nothing yet; the caller closes it, before the `Iommu`. */
+  openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
+    return openByFile(this.#file.kernel, this.#file, undefined, address, options);
   }
 
   /** A further address space, empty. */

@@ -13,6 +13,7 @@ export interface EncodedIoctl {
 
 /** An encoded ioctl whose argument the kernel changes; {@link StructIoctl.answer} reads it afterwards. */
 export interface EncodedStruct extends EncodedIoctl {
+  readonly argument: Uint8Array;
   readonly view: StructView;
 }
 

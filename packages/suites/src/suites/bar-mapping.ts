@@ -2,7 +2,6 @@ import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-sel
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { CopyBench } from "../copy-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
-import { mapsRegisters } from "../register-mappings";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import { mapCall } from "../race/map-calls";
@@ -101,7 +100,7 @@ function mapPieces(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, leng
     try {
       iommu.map(mapping, { iova: BASE + BigInt(offset), offset, length });
     } catch (error) {
-      if (mapsRegisters(mode) || offset > 0) throw error;
+      if (mode.traits.mapsRegisters || offset > 0) throw error;
       if (!(error instanceof VfioError)) throw error;
       note(`mode ${mode.name} refuses to map device registers (${error.code}), as its kernels do so far`);
       return false;
@@ -137,7 +136,7 @@ function memoryBarOf(device: PciDevice): Bar {
 }
 
 function requireRegisterMappings(mode: IommuMode): void {
-  if (mapsRegisters(mode)) return;
+  if (mode.traits.mapsRegisters) return;
   skip({
     reason: `mode ${mode.name} does not map device registers for DMA`,
     remedy: "use mode vfio_type1_iommu or vfio_type1v2_iommu",

@@ -2,7 +2,6 @@ import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-sel
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { native } from "@vfio-selftests/native";
 import { eachMode, fixture } from "../fixture";
-import { mapsRegisters } from "../register-mappings";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
@@ -64,7 +63,7 @@ function largestBar(device: PciDevice): { bar: Bar; mapping: MappedRegisters } {
  * name; a kernel that has learnt it is no failure, but must then do it right.
  */
 function expectMapping(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): void {
-  if (mapsRegisters(mode)) {
+  if (mode.traits.mapsRegisters) {
     expect(iommu.map(mapping, { length }).unmap()).toBe(BigInt(length));
     return;
   }
