@@ -1,8 +1,8 @@
 import { constants } from "node:os";
-import { ClientDmaSpace } from "./dma-space";
-import { DmaMaps } from "./dma-maps";
+import { ClientDmaSpace } from "./dma/dma-space";
+import { DmaMaps } from "./dma/dma-maps";
 import type { DeviceHost, DeviceModel } from "./device-model";
-import { IrqTable } from "./irq-table";
+import { IrqTable } from "./session/irq-table";
 
 const { EIO } = constants.errno;
 

@@ -6,7 +6,7 @@ import { OWN_CAPABILITIES, encodeCapabilities } from "../protocol/capabilities";
 import { HEADER_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";
-import { ClientSession } from "../server/client-session";
+import { ClientSession } from "../server/session/client-session";
 import type { DeviceModel } from "../server/device-model";
 import { ServedDevice } from "../server/served-device";
 import type { ServedDeviceOptions } from "../server/served-device";

@@ -1,9 +1,9 @@
 import { constants } from "node:os";
-import { Commands } from "../protocol/commands";
-import { HEADER_SIZE } from "../protocol/limits";
-import { MessageBuffer } from "../protocol/message-buffer";
-import * as structs from "../protocol/structs";
-import type { SessionSocket } from "./client-session";
+import { Commands } from "../../protocol/commands";
+import { HEADER_SIZE } from "../../protocol/limits";
+import { MessageBuffer } from "../../protocol/message-buffer";
+import * as structs from "../../protocol/structs";
+import type { SessionSocket } from "../session/client-session";
 import type { MemoryPeer } from "./dma-space";
 
 const { EIO, ETIMEDOUT } = constants.errno;

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
-import { IovaMap } from "../iova-map";
-import { MAX_DMA_MAPS_TAKEN, PAGE_SIZES } from "../protocol/limits";
-import { DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE } from "../protocol/structs";
+import { IovaMap } from "../../iova-map";
+import { MAX_DMA_MAPS_TAKEN, PAGE_SIZES } from "../../protocol/limits";
+import { DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE } from "../../protocol/structs";
 import { SharedFiles } from "./shared-file";
 import type { FileView } from "./shared-file";
 

@@ -18,8 +18,8 @@ import {
 } from "@vfio-selftests/core";
 import type { StructView } from "@vfio-selftests/core";
 import { constants } from "node:os";
-import * as structs from "../protocol/structs";
-import type { ModelRegion } from "./device-model";
+import * as structs from "../../protocol/structs";
+import type { ModelRegion } from "../device-model";
 import type { Exchange } from "./exchange";
 
 const { EINVAL } = constants.errno;

@@ -7,16 +7,16 @@ import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
 import { openDescriptors } from "@vfio-selftests/core/testing";
 import { native } from "@vfio-selftests/native";
-import { VfioUserMode } from "../client/vfio-user-mode";
-import { VfioUserBackend } from "../client/vfio-user-backend";
-import { MAX_MESSAGE_SIZE } from "../protocol/limits";
-import { MessageBuffer } from "../protocol/message-buffer";
-import { MessageGenerator, Random } from "../testing/random-messages";
-import { startScratchModel } from "../testing/model-thread";
-import { Scratch, ScratchModel } from "../testing/scratch-model";
+import { VfioUserMode } from "../../client/vfio-user-mode";
+import { VfioUserBackend } from "../../client/vfio-user-backend";
+import { MAX_MESSAGE_SIZE } from "../../protocol/limits";
+import { MessageBuffer } from "../../protocol/message-buffer";
+import { MessageGenerator, Random } from "../../testing/random-messages";
+import { startScratchModel } from "../../testing/model-thread";
+import { Scratch, ScratchModel } from "../../testing/scratch-model";
 import type { ModelWorker } from "./model-worker";
-import { ListeningSocket } from "./listening-socket";
-import { ServedDevice } from "./served-device";
+import { ListeningSocket } from "../listen/listening-socket";
+import { ServedDevice } from "../served-device";
 
 const MIB = 1024 * 1024;
 const workers: ModelWorker[] = [];
@@ -272,12 +272,12 @@ test("generated messages on real sockets: the server is there afterwards", async
 
 test("a thread does not keep the process alive, nor hold up its end", async () => {
   const script = `
-    const { startScratchModel } = require("${join(__dirname, "../testing/model-thread.ts")}");
-    const { VfioUserBackend } = require("${join(__dirname, "../client/vfio-user-backend.ts")}");
+    const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
+    const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
     const worker = startScratchModel();
     new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }) }).openDevice("model:x");
     console.log("open");`;
-  const register = join(__dirname, "../testing/register-typescript.cjs");
+  const register = join(__dirname, "../../testing/register-typescript.cjs");
   const { stdout } = await promisify(execFile)(process.execPath, ["-r", register, "-e", script], { timeout: 20_000 });
   expect(stdout).toBe("open\n");
 }, 30_000);

@@ -1,15 +1,15 @@
 import { constants } from "node:os";
-import { commandOf, Commands } from "../protocol/commands";
-import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
-import type { Capabilities } from "../protocol/capabilities";
-import { HEADER_SIZE, VERSION } from "../protocol/limits";
-import { shapeError } from "../protocol/shape";
-import * as structs from "../protocol/structs";
-import type { MessageSocket } from "../socket/message-socket";
+import { commandOf, Commands } from "../../protocol/commands";
+import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import type { Capabilities } from "../../protocol/capabilities";
+import { HEADER_SIZE, VERSION } from "../../protocol/limits";
+import { shapeError } from "../../protocol/shape";
+import * as structs from "../../protocol/structs";
+import type { MessageSocket } from "../../socket/message-socket";
 import { closeAll, closeEach, handlerOf } from "./request-handlers";
 import type { Exchange } from "./exchange";
-import type { ServedDevice } from "./served-device";
-import { MessageDma } from "./message-dma";
+import type { ServedDevice } from "../served-device";
+import { MessageDma } from "../dma/message-dma";
 
 const { EINVAL, ENOSYS } = constants.errno;
 

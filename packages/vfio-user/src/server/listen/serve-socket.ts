@@ -1,6 +1,6 @@
 import type { ListeningSocket } from "./listening-socket";
 import { serveConnection } from "./serve-connection";
-import type { ServedDevice } from "./served-device";
+import type { ServedDevice } from "../served-device";
 
 /** The longest wait for a client, after which `stopped` is asked again. */
 const SLICE_MS = 20;

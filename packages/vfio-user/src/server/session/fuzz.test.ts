@@ -1,16 +1,16 @@
 import { readFileSync } from "node:fs";
 import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
-import { Commands } from "../protocol/commands";
-import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "../protocol/limits";
-import { MessageBuffer } from "../protocol/message-buffer";
-import * as structs from "../protocol/structs";
-import type { Arrival } from "../socket/message-socket";
-import { MessageGenerator, Random } from "../testing/random-messages";
-import { ScratchModel } from "../testing/scratch-model";
+import { Commands } from "../../protocol/commands";
+import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "../../protocol/limits";
+import { MessageBuffer } from "../../protocol/message-buffer";
+import * as structs from "../../protocol/structs";
+import type { Arrival } from "../../socket/message-socket";
+import { MessageGenerator, Random } from "../../testing/random-messages";
+import { ScratchModel } from "../../testing/scratch-model";
 import { ClientSession } from "./client-session";
 import type { SessionSocket } from "./client-session";
-import { ServedDevice } from "./served-device";
+import { ServedDevice } from "../served-device";
 
 const MESSAGES = 1_000_000;
 const SEED = 20261120;

@@ -8,7 +8,7 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core";
 import { constants } from "node:os";
-import type { ModelIrq } from "./device-model";
+import type { ModelIrq } from "../device-model";
 
 const { EINVAL, ENOTTY } = constants.errno;
 

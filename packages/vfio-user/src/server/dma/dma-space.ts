@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import type { DmaFault, DmaSpace } from "./device-model";
+import type { DmaFault, DmaSpace } from "../device-model";
 import type { DmaMap, DmaMaps } from "./dma-maps";
 
 const { EFAULT, EPERM, EACCES } = constants.errno;

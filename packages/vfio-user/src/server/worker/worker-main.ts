@@ -1,11 +1,11 @@
 /** The thread that {@link ModelWorker} starts: loads a model and serves it. */
 import { native } from "@vfio-selftests/native";
 import { parentPort, workerData } from "node:worker_threads";
-import type { DeviceModel } from "./device-model";
-import { ListeningSocket } from "./listening-socket";
-import { serveConnection } from "./serve-connection";
-import { serveSocket } from "./serve-socket";
-import { ServedDevice } from "./served-device";
+import type { DeviceModel } from "../device-model";
+import { ListeningSocket } from "../listen/listening-socket";
+import { serveConnection } from "../listen/serve-connection";
+import { serveSocket } from "../listen/serve-socket";
+import { ServedDevice } from "../served-device";
 import { END, WorkerState } from "./worker-state";
 import type { WorkerInput } from "./worker-state";
 

@@ -9,11 +9,11 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core";
-import { Commands } from "../protocol/commands";
-import * as structs from "../protocol/structs";
-import { body, messageBytes, RawClient } from "../testing/raw-client";
-import type { RawReply } from "../testing/raw-client";
-import { Scratch, ScratchModel } from "../testing/scratch-model";
+import { Commands } from "../../protocol/commands";
+import * as structs from "../../protocol/structs";
+import { body, messageBytes, RawClient } from "../../testing/raw-client";
+import type { RawReply } from "../../testing/raw-client";
+import { Scratch, ScratchModel } from "../../testing/scratch-model";
 
 const { EINVAL, EIO, ENOSYS, EEXIST, EOVERFLOW, ENOTTY, EOPNOTSUPP } = constants.errno;
 const { header, version, dma_map, dma_unmap, device_info, region_info, region_io_fds, irq_info, irq_set } = structs;
