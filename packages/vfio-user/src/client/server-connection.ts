@@ -187,11 +187,12 @@ export class ServerConnection {
     if (this.#socket.buffered) this.onRequestWaiting?.();
     const length = input.size - HEADER_SIZE;
     const good = (input.flags & structs.FLAG_ERROR) === 0 && input.command === command.number;
-    const wrong =
-      good && fds !== undefined ? shapeError(command.reply, input.body, length, fds.length) : "too many descriptors";
+    const wrong = good && fds !== undefined ? shapeError(command.reply, input.body, length) : "too many descriptors";
     if (wrong === undefined) {
-      if (received !== undefined) received.push(...(fds ?? NO_FDS));
-      else if (fds !== undefined && fds.length > 0) for (const fd of fds) native.close(fd);
+      if (fds === undefined || fds.length === 0) return length;
+      const wanted = received === undefined ? 0 : command.reply.fds;
+      received?.push(...fds.slice(0, wanted));
+      for (const fd of fds.slice(wanted)) native.close(fd);
       return length;
     }
     for (const fd of fds ?? NO_FDS) native.close(fd);
@@ -229,7 +230,7 @@ export class ServerConnection {
     const read = input.command === Commands.DMA_READ.number;
     if (!read && input.command !== Commands.DMA_WRITE.number) return -ENOSYS;
     const shape = read ? Commands.DMA_READ.request : Commands.DMA_WRITE.request;
-    if (shapeError(shape, input.body, input.size - HEADER_SIZE, 0) !== undefined) return -EINVAL;
+    if (shapeError(shape, input.body, input.size - HEADER_SIZE) !== undefined) return -EINVAL;
     const count = fields.count.getNumber(input.body);
     if (count > MAX_DATA_TRANSFER) return -EINVAL;
     const address = fields.address.get(input.body);

@@ -174,7 +174,7 @@ export class MessageGenerator {
     }
     const { tail } = request;
     let length = request.fixed.size;
-    if (tail.kind === "open") length += random.below(40);
+    if (tail.kind === "open" || tail.kind === "ignored") length += random.below(40);
     if (tail.kind === "counted") {
       const count = random.below(random.chance(1) ? 5000 : 40);
       if (tail.field.width === 8) tail.field.setNumber(buffer.body, count);
@@ -185,7 +185,7 @@ export class MessageGenerator {
     this.#header(command.number, length);
     if (random.chance(1)) buffer.header.u32[2] = random.chance(50) ? random.u32() : random.below(64);
     if (random.below(500) === 0) buffer.header.u32[1] = random.pick(EDGES);
-    return random.chance(15) ? random.below(18) : random.below(request.maxFds + 1);
+    return random.chance(15) ? random.below(18) : random.below(request.fds + 1);
   }
 
   #noise(): number {

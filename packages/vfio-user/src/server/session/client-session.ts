@@ -122,7 +122,7 @@ export class ClientSession {
     const wrong =
       (input.flags & ~structs.FLAGS_KNOWN) !== 0 || (input.flags & structs.FLAG_ERROR) !== 0
         ? "reserved flags"
-        : shapeError(command.request, input.body, length, this.#fds.length);
+        : shapeError(command.request, input.body, length);
     if (this.#capabilities === undefined) {
       return wrong === undefined && command.number === Commands.VERSION.number
         ? this.#negotiate(length)

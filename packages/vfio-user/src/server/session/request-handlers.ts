@@ -20,7 +20,7 @@ function dmaMap({ device, request, fds }: Exchange): number {
   return -device.maps.map(address.get(request), size.get(request), flags.get(request), offset.get(request), fds[0]);
 }
 
-function dmaUnmap({ device, request, length, reply }: Exchange): number {
+function dmaUnmap({ device, request, reply }: Exchange): number {
   const { address, size, flags } = structs.dma_unmap.fields;
   const { dma_unmap } = structs;
   if (flags.get(request) === structs.DMA_UNMAP_ALL) {
@@ -29,7 +29,7 @@ function dmaUnmap({ device, request, length, reply }: Exchange): number {
   } else if ((flags.get(request) & structs.DMA_UNMAP_DIRTY_BITMAP) !== 0) {
     return -EOPNOTSUPP;
   } else {
-    if (flags.get(request) !== 0 || length !== dma_unmap.size) return -EINVAL;
+    if (flags.get(request) !== 0) return -EINVAL;
     const error = device.maps.unmap(address.get(request), size.get(request));
     if (error !== 0) return -error;
   }
