@@ -52,8 +52,8 @@ export const Commands = {
     number: 1,
     from: "client",
     request: request(structs.version, open(MAX_CAPABILITIES_TEXT)),
-    // The descriptor is the twin socket.
-    reply: reply(structs.version, open(MAX_CAPABILITIES_TEXT), 1),
+    // One of the descriptors may be the twin socket.
+    reply: reply(structs.version, open(MAX_CAPABILITIES_TEXT), MAX_MESSAGE_FDS),
   },
   DMA_MAP: { number: 2, from: "client", request: request(structs.dma_map, IGNORED, 1), reply: reply(structs.nothing) },
   DMA_UNMAP: {

@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
+import { OWN_CAPABILITIES } from "../../protocol/capabilities";
 import { Commands } from "../../protocol/commands";
 import { MAX_DMA_MAPS_TAKEN } from "../../protocol/limits";
 import * as structs from "../../protocol/structs";
@@ -214,6 +215,17 @@ describe("the client hears of faults", () => {
     expect(next()).toMatchObject({ reply: { command: Commands.DMA_WRITE.number }, address: 0x1008n, count: 1n });
   });
 
+  test("unless it is not QEMU: others would take it for the reply that they wait for", () => {
+    for (const capabilities of [
+      { ...OWN_CAPABILITIES, writeMultiple: false },
+      { ...OWN_CAPABILITIES, twinSocket: { fdIndex: undefined } },
+    ]) {
+      client.reconnect().greet(capabilities);
+      dma((space) => space.read(0x7000n, new Uint8Array(64)));
+      expect(client.receive()).toBeUndefined();
+    }
+  });
+
   test("but only of 16 that it has not answered", () => {
     for (let i = 0; i < 100; i += 1) dma((space) => space.read(0x7000n, new Uint8Array(1)));
     let heard = 0;
@@ -256,7 +268,7 @@ describe("memory by message", () => {
     return new DataView(reply.body.buffer).getUint32(16, true);
   };
 
-  test("as the specification has it: 64-bit count, data behind it", () => {
+  test("as the specification has it, by a QEMU that says so: 64-bit count, data behind it", () => {
     const data = Uint8Array.of(0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7);
     copy(8, [
       refusal(1, EINVAL), // 2^32 bytes are too many: a 64-bit count
@@ -270,6 +282,15 @@ describe("memory by message", () => {
     const write = client.receive();
     expect(write?.command).toBe(Commands.DMA_WRITE.number);
     expect(write?.body).toEqual(body(dma_access, { address: DESTINATION, count: 8 }, data));
+    expect(register(Scratch.status)).toBe(2);
+  });
+
+  test("only QEMU is asked for its layout: others have the specification's", () => {
+    client.reconnect().greet({ ...OWN_CAPABILITIES, writeMultiple: false });
+    copy(8, [readReply(1, body(dma_access, { address: SOURCE, count: 8 }, new Uint8Array(8))), writeReply(2)]);
+    client.receive(); // the doorbell's reply
+    expect(client.receive()?.body).toEqual(body(dma_access, { address: SOURCE, count: 8 }));
+    expect(client.receive()?.command).toBe(Commands.DMA_WRITE.number);
     expect(register(Scratch.status)).toBe(2);
   });
 

@@ -9,7 +9,7 @@ import type { Arrival } from "../../socket/message-socket";
 import { MessageGenerator, Random } from "../../testing/random-messages";
 import { ScratchModel } from "../../testing/scratch-model";
 import { ClientSession } from "./client-session";
-import type { SessionSocket } from "./client-session";
+import type { SessionSocket } from "./session-socket";
 import { ServedDevice } from "../served-device";
 
 const MESSAGES = 1_000_000;
