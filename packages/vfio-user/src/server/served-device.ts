@@ -66,6 +66,7 @@ export class ServedDevice implements DeviceHost {
 
   /** One slice of the model's work; whether there is more. */
   step(): boolean {
+    this.maps.nextStep();
     this.dma.allowed = true;
     try {
       return this.model.step();

@@ -1,109 +1,128 @@
 import { native } from "@vfio-selftests/native";
-import type { NativeMemory } from "@vfio-selftests/native";
-import { fstatSync } from "node:fs";
-
-/** mman.h, fcntl.h. */
-const MAP_SHARED = 1;
-const F_GET_SEALS = 1034;
-const F_SEAL_SHRINK = 2;
-
-/** Files are mapped in windows of this many bytes: larger than any usual map, and small enough for one typed array. */
-const WINDOW_SIZE = 1024 ** 3;
-
-/** One window of a file, mapped once however many DMA maps use it. */
-class Window {
-  users = 0;
-  readonly bytes: Uint8Array;
-
-  constructor(
-    readonly key: string,
-    readonly memory: NativeMemory,
-  ) {
-    this.bytes = new Uint8Array(memory.buffer);
-  }
-}
-
-/** A range of a client's file, as memory of this process. */
-export interface FileView {
-  /** In order; every piece is contiguous memory, and together they are the range. */
-  readonly pieces: readonly Uint8Array[];
-  release(): void;
-}
+import { GuardedWindow, PlainWindow, WINDOW_SIZE } from "./file-window";
 
 /**
- * The files that clients share for DMA. QEMU sends one descriptor of its guest's memory with every page of a guest's I/O
- * page table, so a file, known by device and inode, is mapped once and its descriptors are not kept.
+ * How the bytes of a file are reached.
  *
- * A file that can be truncated would end this process by SIGBUS when the client does so. Therefore only files sealed
- * against it (F_SEAL_SHRINK: QEMU's memory-backend-memfd, our own DmaMemory) are mapped, unless `trusting`; memory of other files
- * is reached by messages.
+ * - `memory`: mapped, and touched directly. Only files that cannot be truncated, or whose client is trusted.
+ * - `file`: pread(2) and pwrite(2), which give an error where a mapping would raise SIGBUS.
+ * - `huge`: pread(2), and guarded stores to a mapping: hugetlbfs has no pwrite(2).
  */
-export class SharedFiles {
-  readonly #windows = new Map<string, Window>();
+export type FileAccess = "memory" | "file" | "huge";
 
-  constructor(private readonly trusting: boolean) {}
+/** How many windows all files together have mapped: the limit is the address space and its page tables. */
+export interface WindowBudget {
+  /** Whether one more may be mapped now. */
+  take(): boolean;
+  give(): void;
+  /** The model's present step. */
+  readonly step: number;
+}
 
-  /** Windows mapped at present. */
-  get mapped(): number {
-    return this.#windows.size;
+/** A file that a client shares for DMA. Owns its descriptor; maps windows when they are first used. */
+export class SharedFile {
+  /** DMA maps that refer to it. */
+  users = 0;
+  readonly key: string;
+  readonly access: FileAccess;
+  readonly #fd: number;
+  readonly #budget: WindowBudget;
+  readonly #plain = new Map<number, PlainWindow>();
+  readonly #guarded = new Map<number, GuardedWindow>();
+  #size: number;
+
+  /** Takes over `fd`, of a file of `size` bytes. */
+  constructor(key: string, fd: number, access: FileAccess, size: number, budget: WindowBudget) {
+    this.key = key;
+    this.access = access;
+    this.#fd = fd;
+    this.#size = size;
+    this.#budget = budget;
   }
 
-  /**
-   * Maps `size` bytes of `fd` (not kept) from `offset`, both multiples of the page size. Undefined when it is not safe or
-   * not possible to map it, a string when the file does not have the range at all.
-   */
-  map(fd: number, offset: number, size: number): FileView | string | undefined {
-    let file;
-    try {
-      file = fstatSync(fd);
-    } catch {
-      return "the descriptor is no file";
-    }
-    if (!file.isFile()) return "the descriptor is no regular file";
-    if (offset + size > file.size) return `bytes ${offset} to ${offset + size} of a file of ${file.size}`;
-    if (!this.trusting) {
-      const seals = native.fcntl(fd, F_GET_SEALS);
-      if (seals < 0 || (seals & F_SEAL_SHRINK) === 0) return undefined;
-    }
-
-    const windows: Window[] = [];
-    const pieces: Uint8Array[] = [];
-    const release = (): void => {
-      for (const window of windows.splice(0)) this.#release(window);
-    };
-    for (let at = offset; at < offset + size;) {
-      const start = Math.floor(at / WINDOW_SIZE) * WINDOW_SIZE;
-      const window = this.#acquire(fd, `${file.dev}:${file.ino}`, start, Math.min(WINDOW_SIZE, file.size - start));
-      if (window === undefined) {
-        release();
-        return undefined;
-      }
-      windows.push(window);
-      const end = Math.min(offset + size, start + window.bytes.length);
-      pieces.push(window.bytes.subarray(at - start, end - start));
-      at = end;
-    }
-    return { pieces, release };
+  /** The file has become longer: its last window is mapped anew when it is used next. */
+  growTo(size: number): void {
+    if (size <= this.#size) return;
+    const last = Math.floor(this.#size / WINDOW_SIZE);
+    this.#size = size;
+    for (const windows of [this.#plain, this.#guarded]) this.#unmap(windows, last);
   }
 
-  #acquire(fd: number, file: string, start: number, length: number): Window | undefined {
-    // The length is part of the key: a file that has grown since gets a second mapping.
-    const key = `${file}:${start}:${length}`;
-    let window = this.#windows.get(key);
-    if (window === undefined) {
-      const memory = native.mapMemory({ fd, length, flags: MAP_SHARED, offset: BigInt(start) });
-      if (typeof memory === "number") return undefined;
-      window = new Window(key, memory);
-      this.#windows.set(key, window);
+  /** The file's memory from `offset` on, at most `length` bytes; undefined when it is not to be had (now) as memory. */
+  view(offset: number, length: number): Uint8Array | undefined {
+    if (this.access !== "memory") return undefined;
+    const index = Math.floor(offset / WINDOW_SIZE);
+    const at = offset - index * WINDOW_SIZE;
+    const window = this.#plain.get(index) ?? this.#map(this.#plain, index, (...where) => PlainWindow.map(...where));
+    if (window === undefined || at >= window.bytes.length) return undefined;
+    window.lastUsed = this.#budget.step;
+    return window.bytes.subarray(at, at + length);
+  }
+
+  /** Reads from `offset` on; the bytes that could be read. */
+  read(offset: number, into: Uint8Array): number {
+    return move(into.length, (done) => native.pread(this.#fd, into.subarray(done), offset + done));
+  }
+
+  /** Writes from `offset` on; the bytes that could be written. */
+  write(offset: number, from: Uint8Array): number {
+    return move(from.length, (done) =>
+      this.access === "huge"
+        ? this.#writeGuarded(offset + done, from.subarray(done))
+        : native.pwrite(this.#fd, from.subarray(done), offset + done),
+    );
+  }
+
+  /** Unmaps the windows that no step since `step` has used. */
+  forgetUnusedSince(step: number): void {
+    for (const windows of [this.#plain, this.#guarded]) {
+      for (const [index, { lastUsed }] of windows) if (lastUsed < step) this.#unmap(windows, index);
     }
-    window.users += 1;
+  }
+
+  close(): void {
+    this.forgetUnusedSince(Infinity);
+    native.close(this.#fd);
+  }
+
+  #writeGuarded(offset: number, from: Uint8Array): number {
+    const index = Math.floor(offset / WINDOW_SIZE);
+    const at = offset - index * WINDOW_SIZE;
+    const window =
+      this.#guarded.get(index) ?? this.#map(this.#guarded, index, (...where) => GuardedWindow.map(...where));
+    if (window === undefined) return 0;
+    window.lastUsed = this.#budget.step;
+    return window.write(at, from.subarray(0, Math.max(0, window.length - at)));
+  }
+
+  #map<Window>(
+    windows: Map<number, Window>,
+    index: number,
+    map: (fd: number, start: number, length: number) => Window | undefined,
+  ): Window | undefined {
+    if (!this.#budget.take()) return undefined;
+    const start = index * WINDOW_SIZE;
+    const window = map(this.#fd, start, Math.min(WINDOW_SIZE, this.#size - start));
+    if (window === undefined) this.#budget.give();
+    else windows.set(index, window);
     return window;
   }
 
-  #release(window: Window): void {
-    window.users -= 1;
-    if (window.users > 0) return;
-    this.#windows.delete(window.key);
-    window.memory.unmap();
+  #unmap(windows: Map<number, { unmap(): void }>, index: number): void {
+    const window = windows.get(index);
+    if (window === undefined) return;
+    windows.delete(index);
+    window.unmap();
+    this.#budget.give();
   }
+}
+
+/** Repeats a transfer that may be short until all `length` bytes are done, or it fails; the bytes done. */
+function move(length: number, transfer: (done: number) => number): number {
+  for (let done = 0; done < length;) {
+    const result = transfer(done);
+    if (result <= 0) return done;
+    done += result;
+  }
+  return length;
 }
