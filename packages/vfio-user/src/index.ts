@@ -18,6 +18,6 @@ export { ListeningSocket } from "./server/listen/listening-socket";
 export { ModelWorker } from "./server/worker/model-worker";
 export type { ModelWorkerOptions } from "./server/worker/model-worker";
 export { serveConnection } from "./server/listen/serve-connection";
-export { serveSocket } from "./server/listen/serve-socket";
+export { serveClients } from "./server/listen/serve-clients";
 export { ServedDevice } from "./server/served-device";
 export type { ServedDeviceOptions } from "./server/served-device";
