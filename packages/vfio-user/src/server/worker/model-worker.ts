@@ -5,7 +5,7 @@ import { Worker } from "node:worker_threads";
 import { inheritedSocket } from "../listen/inherited-socket";
 import { ListeningSocket } from "../listen/listening-socket";
 import { END, WorkerState } from "./worker-state";
-import type { WorkerInput } from "./worker-state";
+import type { WorkerInput, WorkerStatus } from "./worker-state";
 
 export interface ModelWorkerOptions {
   /** Absolute path (or package specifier that resolves from here) of a module, CommonJS or ES. */
@@ -100,22 +100,22 @@ export class ModelWorker implements Disposable {
 
   /** Blocks until the model is loaded (and, with a socket path, listening). Throws what went wrong. */
   ready(): void {
-    const status = this.#state.waitWhile("starting", START_TIMEOUT_MS);
+    this.#requireServing(this.#state.waitWhile("starting", START_TIMEOUT_MS), "not loaded in time");
+  }
+
+  #requireServing(status: WorkerStatus, unfinished: string): void {
     if (status === "serving") return;
-    throw new VfioError(
-      `${this.#name}: ${this.failure ?? (status === "starting" ? "not loaded in time" : "has ended")}`,
-      {
-        code: status === "starting" ? "ETIMEDOUT" : "ERR_MODEL",
-        operation: "ModelWorker",
-        subject: this.#name,
-      },
-    );
+    throw new VfioError(`${this.#name}: ${this.failure ?? (status === "starting" ? unfinished : "has ended")}`, {
+      code: status === "starting" ? "ETIMEDOUT" : "ERR_MODEL",
+      operation: "ModelWorker",
+      subject: this.#name,
+    });
   }
 
   /** Waits until the model is loaded. Rejects with what went wrong. */
   async whenReady(): Promise<void> {
     await this.#started;
-    this.ready();
+    this.#requireServing(this.#state.status, "ended while it was loaded");
   }
 
   /** Fulfilled when the thread has ended, however it did. */
