@@ -36,13 +36,13 @@ function start(options: Parameters<typeof startScratchModel>[0] = {}): ModelWork
   return worker;
 }
 
-/** The thread closes what a client left when it gets to it. */
+/** No more descriptors than `expected`, as soon as the thread has closed what its last client left. */
 async function openDescriptorsToBe(expected: number): Promise<void> {
-  const deadline = performance.now() + 2000;
-  while (openDescriptors() !== expected && performance.now() < deadline) {
+  const deadline = performance.now() + 5000;
+  while (openDescriptors() > expected && performance.now() < deadline) {
     await new Promise((resolve) => setTimeout(resolve, 20));
   }
-  expect(openDescriptors()).toBe(expected);
+  expect(openDescriptors()).toBeLessThanOrEqual(expected);
 }
 
 function iommuOf(worker: ModelWorker): Iommu {

@@ -1,4 +1,4 @@
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Iommu } from "@vfio-selftests/core";
@@ -54,6 +54,23 @@ test.each([
   expect(() => startScratchModel({ fd })).toThrow(/a Unix stream socket, listening or connected/);
   if (fd < 99_999) native.close(fd);
 });
+
+test("clients that come and go leave no memory behind", async () => {
+  const path = join(directory, "leak.sock");
+  worker = startScratchModel({ socketPath: path });
+  await worker.whenReady();
+  const megabytes = async (clients: number) => {
+    for (let client = 0; client < clients; client += 1) {
+      const fd = native.unixConnect(path);
+      native.close(fd);
+      await new Promise((resolve) => setTimeout(resolve, 2)); // one waits in the queue at most
+    }
+    // Not the resident memory: most of a connection's is never touched.
+    return (Number(readFileSync("/proc/self/statm", "utf8").split(" ")[0]) * 4096) / 2 ** 20;
+  };
+  const before = await megabytes(20);
+  expect((await megabytes(500)) - before).toBeLessThan(500); // 2 MiB each otherwise
+}, 30_000);
 
 test("a model that never returns is ended by force, and its socket file goes at once", async () => {
   const module = join(directory, "stuck.cjs");

@@ -33,7 +33,7 @@ async function main(input: WorkerInput): Promise<void> {
   };
   if (input.listenFd !== undefined || input.clientFd !== undefined) {
     if (input.clientFd !== undefined) serve(input.clientFd);
-    else if (device !== undefined && input.listenFd !== undefined) serveClients(input.listenFd, serve, stopped);
+    else if (device !== undefined && input.listenFd !== undefined) await serveClients(input.listenFd, serve, stopped);
     end();
     return;
   }
