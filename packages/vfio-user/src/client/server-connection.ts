@@ -22,6 +22,8 @@ const SPIN_MICROSECONDS = 50;
 const SLICE_MS = 1_000;
 /** With a twin socket to look at as well: for how many turns, and how long in each, one spins before it blocks. */
 const EAGER_TURNS = 40;
+/** So many replies may be taken before the twin is looked at: each look is a system call. */
+const UNLOOKED_REPLIES = 8;
 const EAGER_SPIN_MICROSECONDS = 5;
 
 /** What of a command a connection needs. */
@@ -47,6 +49,8 @@ export class ServerConnection {
   readonly #options: ConnectionOptions;
   /** Where the server's requests come from, when it set a socket of their own up; else they come with the replies. */
   #twin: MessageSocket | undefined;
+  /** Replies that came before anybody looked at the twin. */
+  #unlooked = 0;
   #capabilities: Capabilities = OWN_CAPABILITIES;
   #nextId = 0;
   /** Ids of requests given up; their replies may still come. */
@@ -201,6 +205,9 @@ export class ServerConnection {
   #receive(command: Shapes, timeoutMs: number): Arrival {
     const twin = this.#twin;
     if (twin === undefined) return this.#socket.next(SPIN_MICROSECONDS, timeoutMs);
+    // Replies that are always there at once must not keep the server's requests waiting for ever.
+    this.#unlooked += 1;
+    if (this.#unlooked >= UNLOOKED_REPLIES) this.#serveWaiting(twin, command);
     let arrival = this.#socket.next(SPIN_MICROSECONDS, 0);
     // The clock is looked at only when the reply is not there at once.
     const deadline = arrival === "timeout" ? performance.now() + timeoutMs : 0;
@@ -214,6 +221,7 @@ export class ServerConnection {
 
   /** Serves the server's requests that have arrived; whether there were any. */
   #serveWaiting(socket: MessageSocket, command: Shapes): boolean {
+    this.#unlooked = 0;
     for (let served = false; ; served = true) {
       if (socket.closed || this.#broken !== undefined) return served;
       const arrival = socket.next(0, 0);

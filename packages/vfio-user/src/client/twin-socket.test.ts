@@ -102,6 +102,17 @@ test("what the server asks on it is answered there while a reply is awaited", ()
   expect([...into]).toEqual([9, 9, 9, 9]);
 });
 
+test("replies that are there at once do not keep the server's requests waiting", () => {
+  const device = open([info(), bar0(), reply(3, "DMA_MAP")]);
+  device.regionInfo(0);
+  using _memory = mapMemory();
+  ask(7, 0, 1);
+  for (let id = 4; id < 24; id += 1)
+    server.say(reply(id, "REGION_READ", body(region_access, { region: 0, count: 4 }, new Uint8Array(4))));
+  for (let i = 0; i < 20; i += 1) device.readRegion(0, 0, new Uint8Array(4));
+  expect(heard()).toEqual({ id: 7, error: 0, data: [1] });
+});
+
 test("what the server asks on it is answered when the program says so, or is in its event loop", async () => {
   const device = open([info(), reply(2, "DMA_MAP")]);
   using _memory = mapMemory();
