@@ -1,4 +1,5 @@
-import { DmaMemory, Iommu, PciDevice, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import type { DriverInstance } from "@vfio-selftests/core/driver";
 import { FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { dsaDriver } from "./dsa-driver";
 import { Layout } from "./region-layout";

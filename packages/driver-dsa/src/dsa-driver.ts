@@ -1,15 +1,12 @@
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   DEFAULT_WAIT_MS,
-  VfioError,
-  checkInteger,
-  closedError,
   pollUntil,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
+import { checkInteger, closedError } from "@vfio-selftests/core/errors";
 import { needsInterruptHandles } from "./capabilities";
 import { Descriptors, type CompletionRecord } from "./descriptors";
 import { DsaDevice } from "./dsa-device";

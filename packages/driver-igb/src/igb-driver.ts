@@ -1,12 +1,5 @@
-import {
-  VfioError,
-  pollUntil,
-  type DmaRegion,
-  type Driver,
-  type DriverInstance,
-  type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { pollUntil, type Driver, type DriverInstance, type DriverLimits } from "@vfio-selftests/core/driver";
 import { IgbDevice } from "./igb-device";
 import { Layout, RX_RING_SIZE } from "./region-layout";
 import { Reg, RX_ERROR, VECTOR0 } from "./registers";

@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, DmaMemory, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { Iommu, PciDevice, DmaMemory, type DmaRegion } from "@vfio-selftests/core";
+import type { DriverInstance } from "@vfio-selftests/core/driver";
 import { FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { ioatDriver } from "./ioat-driver";
 

@@ -1,13 +1,6 @@
-import {
-  VfioError,
-  argumentError,
-  pollUntil,
-  type DmaRegion,
-  type Driver,
-  type DriverInstance,
-  type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { pollUntil, type Driver, type DriverInstance, type DriverLimits } from "@vfio-selftests/core/driver";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
 import { Descriptor, Layout } from "./region-layout";

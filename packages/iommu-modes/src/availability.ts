@@ -1,14 +1,7 @@
-import {
-  errnoName,
-  existsPath,
-  O_RDWR,
-  readAttribute,
-  remedyFor,
-  VFIO_API_VERSION,
-  VFIO_CHECK_EXTENSION,
-  VFIO_GET_API_VERSION,
-  type Availability,
-} from "@vfio-selftests/core";
+import type { Availability } from "@vfio-selftests/core";
+import { errnoName, remedyFor } from "@vfio-selftests/core/errors";
+import { existsPath, readAttribute } from "@vfio-selftests/core/sysfs";
+import { O_RDWR, VFIO_API_VERSION, VFIO_CHECK_EXTENSION, VFIO_GET_API_VERSION } from "@vfio-selftests/core/uapi";
 import { extensionMissing } from "./container-backend";
 import type { KernelEnvironment } from "./kernel-calls";
 import type { ModeEntry } from "./mode-table";

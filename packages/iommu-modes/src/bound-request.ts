@@ -1,4 +1,5 @@
-import { StructView, systemError, type StructLayout } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { StructView, type StructLayout } from "@vfio-selftests/core/uapi";
 import { requestOf, type KernelEnvironment, type Request } from "./kernel-calls";
 
 /**

@@ -1,11 +1,15 @@
 import {
-  argumentError,
-  closedError,
-  Errno,
-  iommuGroupOf,
-  requirePciDevice,
-  requireVfioDriver,
-  systemError,
+  VfioError,
+  type DmaAccess,
+  type IommuBackend,
+  type IovaRange,
+  type MappableMemory,
+  type OpenDeviceOptions,
+  type VfioDevice,
+} from "@vfio-selftests/core";
+import { argumentError, closedError, Errno, systemError } from "@vfio-selftests/core/errors";
+import { iommuGroupOf, requirePciDevice, requireVfioDriver } from "@vfio-selftests/core/sysfs";
+import {
   VFIO_CHECK_EXTENSION,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
@@ -14,16 +18,9 @@ import {
   VFIO_IOMMU_MAP_DMA,
   VFIO_IOMMU_UNMAP_DMA,
   VFIO_SET_IOMMU,
-  VfioError,
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
-  type DmaAccess,
-  type IommuBackend,
-  type IovaRange,
-  type MappableMemory,
-  type OpenDeviceOptions,
-  type VfioDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { bindRequest, type BoundRequest } from "./bound-request";
 import { ContainerGroups } from "./container-groups";
 import { busyRemedy, describeBlockers, groupNotViable } from "./group-diagnosis";

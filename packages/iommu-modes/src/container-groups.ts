@@ -1,12 +1,11 @@
+import { Errno, systemError } from "@vfio-selftests/core/errors";
 import {
-  Errno,
   O_RDWR,
-  systemError,
   VFIO_GROUP_FLAGS_VIABLE,
   VFIO_GROUP_GET_STATUS,
   VFIO_GROUP_SET_CONTAINER,
   vfio_group_status,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { busyRemedy, groupNotViable, groupPath } from "./group-diagnosis";
 import { ioctl, type KernelEnvironment } from "./kernel-calls";
 

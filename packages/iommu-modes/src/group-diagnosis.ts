@@ -1,4 +1,5 @@
-import { describeVfioUsers, groupBlockers, iommuGroupMembers, VfioError, type SystemPaths } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { describeVfioUsers, groupBlockers, iommuGroupMembers, type SystemPaths } from "@vfio-selftests/core/sysfs";
 
 /** Path of a group's file. */
 export function groupPath(group: number, paths: SystemPaths): string {

@@ -1,4 +1,5 @@
-import { StructView, systemError, type StructLayout, type U32Field } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { StructView, type StructLayout, type U32Field } from "@vfio-selftests/core/uapi";
 import { requestOf, type KernelEnvironment, type Request } from "./kernel-calls";
 
 /** Larger replies are refused: no info structure comes near. */

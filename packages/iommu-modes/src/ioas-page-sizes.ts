@@ -1,12 +1,11 @@
+import { Errno, systemError } from "@vfio-selftests/core/errors";
 import {
-  Errno,
   IOMMU_VFIO_IOAS,
   IOMMU_VFIO_IOAS_CLEAR,
   IOMMU_VFIO_IOAS_GET,
   IOMMU_VFIO_IOAS_SET,
   iommu_vfio_ioas,
-  systemError,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import type { KernelEnvironment } from "./kernel-calls";
 import { readType1Info } from "./type1-info";
 

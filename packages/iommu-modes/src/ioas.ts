@@ -1,4 +1,4 @@
-import { IOMMU_IOAS_ALLOC, iommu_ioas_alloc } from "@vfio-selftests/core";
+import { IOMMU_IOAS_ALLOC, iommu_ioas_alloc } from "@vfio-selftests/core/uapi";
 import { ioctl, type KernelEnvironment } from "./kernel-calls";
 
 /** A new I/O address space object of an iommufd; gives its id. */

@@ -1,6 +1,14 @@
+import type {
+  DmaAccess,
+  IommuBackend,
+  IovaRange,
+  MappableMemory,
+  OpenDeviceOptions,
+  VfioDevice,
+} from "@vfio-selftests/core";
+import { closedError, Errno, systemError } from "@vfio-selftests/core/errors";
+import { iommuGroupOf, requirePciDevice, requireVfioDriver, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import {
-  closedError,
-  Errno,
   IOMMU_DESTROY,
   IOMMU_IOAS_IOVA_RANGES,
   IOMMU_IOAS_MAP,
@@ -9,7 +17,6 @@ import {
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
   IOMMU_IOAS_UNMAP,
-  iommuGroupOf,
   iommu_destroy,
   iommu_ioas_iova_ranges,
   iommu_ioas_map,
@@ -17,17 +24,7 @@ import {
   iommu_ioas_unmap,
   iommu_iova_range,
   O_RDWR,
-  requirePciDevice,
-  requireVfioDriver,
-  systemError,
-  vfioCdevPath,
-  type DmaAccess,
-  type IommuBackend,
-  type IovaRange,
-  type MappableMemory,
-  type OpenDeviceOptions,
-  type VfioDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { bindRequest, type BoundRequest } from "./bound-request";
 import { allocateIoas } from "./ioas";
 import { attachDevice, bindDevice, detachDevice } from "./iommufd-device";

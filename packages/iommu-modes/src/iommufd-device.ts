@@ -1,7 +1,7 @@
+import type { VfioError } from "@vfio-selftests/core";
+import { Errno, systemError } from "@vfio-selftests/core/errors";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import {
-  Errno,
-  iommuGroupOf,
-  systemError,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   VFIO_DEVICE_BIND_FLAG_TOKEN,
   VFIO_DEVICE_BIND_IOMMUFD,
@@ -9,8 +9,7 @@ import {
   vfio_device_attach_iommufd_pt,
   vfio_device_bind_iommufd,
   vfio_device_detach_iommufd_pt,
-  type VfioError,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { busyRemedy, describeBlockers, describeUsers, groupNotViable } from "./group-diagnosis";
 import { ioctl, type KernelEnvironment } from "./kernel-calls";
 import { vfTokenBytes } from "./vf-token";

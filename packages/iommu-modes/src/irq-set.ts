@@ -1,5 +1,6 @@
+import type { SetIrqs } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
-  argumentError,
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
   VFIO_IRQ_SET_ACTION_UNMASK,
@@ -7,8 +8,7 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
   vfio_irq_set,
-  type SetIrqs,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 
 const ACTIONS = {
   mask: VFIO_IRQ_SET_ACTION_MASK,

@@ -1,4 +1,5 @@
-import { systemError, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
 import { native, type NativeBinding } from "@vfio-selftests/native";
 
 /** The system calls that the modes make. */

@@ -1,4 +1,5 @@
-import { Errno, VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import type { KernelCalls, KernelEnvironment } from "./kernel-calls";
 import { KernelDevice } from "./kernel-device";
 import { FakeKernel } from "./testing/fake-kernel";

@@ -1,9 +1,8 @@
+import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "@vfio-selftests/core";
+import { IoMapping } from "@vfio-selftests/core/backend";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
 import {
-  argumentError,
-  closedError,
   decodeIrqInfo,
-  IoMapping,
-  systemError,
   VFIO_DEVICE_FEATURE,
   VFIO_DEVICE_FLAGS_RESET,
   VFIO_DEVICE_GET_INFO,
@@ -17,13 +16,7 @@ import {
   PROT_WRITE,
   MAP_SHARED,
   MADV_HUGEPAGE,
-  type DeviceInfo,
-  type IrqInfo,
-  type RegionArea,
-  type RegionInfo,
-  type SetIrqs,
-  type VfioDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { encodeSetIrqs } from "./irq-set";
 import { ioctl, type KernelEnvironment, type Request } from "./kernel-calls";
 import { readRegionInfo } from "./region-info";

@@ -1,4 +1,6 @@
-import { O_RDWR, systemError, VfioError, VFIO_API_VERSION, VFIO_GET_API_VERSION } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { O_RDWR, VFIO_API_VERSION, VFIO_GET_API_VERSION } from "@vfio-selftests/core/uapi";
 import type { Availability, IommuBackend, IommuMode } from "@vfio-selftests/core";
 import { modeAvailability } from "./availability";
 import { ContainerBackend } from "./container-backend";

@@ -1,4 +1,6 @@
-import { Errno, readAttribute, systemError, type VfioError } from "@vfio-selftests/core";
+import type { VfioError } from "@vfio-selftests/core";
+import { Errno, systemError } from "@vfio-selftests/core/errors";
+import { readAttribute } from "@vfio-selftests/core/sysfs";
 import type { KernelEnvironment } from "./kernel-calls";
 
 const RLIMIT_MEMLOCK = 8;

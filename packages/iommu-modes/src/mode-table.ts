@@ -1,4 +1,4 @@
-import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core";
+import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core/uapi";
 
 /** How a mode reaches the kernel: through a container and groups, or through iommufd and device files. */
 export interface ModeEntry {

@@ -1,4 +1,5 @@
-import { argumentError, Iommu, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, type IommuMode } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { AutoMode } from "./auto-mode";
 import { KernelMode } from "./kernel-mode";
 import { realKernel, type KernelEnvironment } from "./kernel-calls";

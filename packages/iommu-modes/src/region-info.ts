@@ -1,4 +1,5 @@
-import { decodeRegionInfo, VFIO_DEVICE_GET_REGION_INFO, vfio_region_info, type RegionInfo } from "@vfio-selftests/core";
+import type { RegionInfo } from "@vfio-selftests/core";
+import { decodeRegionInfo, VFIO_DEVICE_GET_REGION_INFO, vfio_region_info } from "@vfio-selftests/core/uapi";
 import { infoIoctl } from "./info-ioctl";
 import type { KernelEnvironment } from "./kernel-calls";
 

@@ -1,6 +1,6 @@
+import { VfioError, type IovaRange } from "@vfio-selftests/core";
 import {
   infoCapabilities,
-  VfioError,
   VFIO_IOMMU_GET_INFO,
   VFIO_IOMMU_INFO_CAPS,
   VFIO_IOMMU_INFO_PGSIZES,
@@ -10,8 +10,7 @@ import {
   vfio_iommu_type1_info_cap_iova_range,
   vfio_iommu_type1_info_dma_avail,
   vfio_iova_range,
-  type IovaRange,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { infoIoctl } from "./info-ioctl";
 import type { KernelEnvironment } from "./kernel-calls";
 

@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 

@@ -1,4 +1,4 @@
-import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core";
+import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core/driver";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { igbDriver } from "@vfio-selftests/driver-igb";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";

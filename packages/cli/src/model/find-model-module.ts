@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /**
  * The file of the module that `name` means: a path (with a slash, or the name of a file in `directory`), or a package that

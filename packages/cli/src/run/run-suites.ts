@@ -1,5 +1,6 @@
 import { closeSync, openSync } from "node:fs";
-import { VfioError, argumentError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
   TARGET_VARIABLES,
   exitCodeOf,

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { isAbsolute, join, resolve } from "node:path";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import type { RegisteredDriver } from "./driver-registry";
 import { loadProjectConfig } from "./project-config";
 import { driverOfModule } from "./validate-driver";

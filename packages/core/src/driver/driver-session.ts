@@ -1,5 +1,5 @@
 import type { Driver, DriverInstance, DriverLimits } from "../contracts/driver";
-import { VfioError, argumentError, closedError } from "../errors";
+import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import type { DmaRegion } from "../iommu/dma-region";
 import type { Iommu } from "../iommu/iommu";
 import { DEFAULT_WAIT_MS, checkTimeout } from "../interrupts/time-out";

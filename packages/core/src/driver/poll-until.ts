@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { checkTimeout } from "../interrupts/time-out";
 import { sleepSync } from "./sleep-sync";
 

@@ -1,7 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 
 /** What a project may say in `vfio-selftests.config.{json,cjs,js,mjs}`. */
 export interface ProjectConfig {

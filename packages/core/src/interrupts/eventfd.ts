@@ -1,5 +1,5 @@
 import { native, type NativePoller } from "@vfio-selftests/native";
-import { VfioError, argumentError, closedError, systemError } from "../errors";
+import { VfioError, argumentError, closedError, systemError } from "../errors/vfio-error";
 import { DEFAULT_WAIT_MS, checkTimeout } from "./time-out";
 
 /** eventfd(2), fcntl(2): `<asm-generic/fcntl.h>`. */

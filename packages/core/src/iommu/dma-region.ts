@@ -1,6 +1,6 @@
 import type { DmaAccess } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
-import { argumentError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import type { Iommu } from "./iommu";
 
 /** Memory mapped at an I/O virtual address. Made by {@link Iommu.map}; keeps its memory alive while mapped. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { systemError } from "../errors";
+import { systemError } from "../errors/vfio-error";
 import { DmaMemory } from "../memory/dma-memory";
 import { FakeVfioDevice } from "../testing/fake-vfio-device";
 import { Iommu } from "./iommu";

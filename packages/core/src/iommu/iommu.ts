@@ -1,7 +1,7 @@
 import type { DmaAccess, IommuBackend, IovaRange, OpenDeviceOptions } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { argumentError, closedError, VfioError } from "../errors";
+import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import { DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import { IovaSpace, type IovaReservation } from "./iova-space";

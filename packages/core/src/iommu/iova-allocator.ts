@@ -1,5 +1,5 @@
 import type { IovaRange } from "../contracts/iommu";
-import { argumentError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import { PAGE_NUMBER_END, PAGE_SIZE, pageAddress, pageNumber, pagesIn } from "./page-number";
 
 export interface IovaRequest {

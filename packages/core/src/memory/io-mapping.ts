@@ -1,7 +1,7 @@
 import type { NativeIo } from "@vfio-selftests/native";
 import type { DmaMapping, MappableMemory } from "../contracts/memory";
-import { argumentError, closedError, systemError, type VfioError } from "../errors";
-import { Errno } from "../errno";
+import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
+import { Errno } from "../errors/errno";
 import { MappingRecord } from "./mapping-record";
 
 /**

@@ -1,5 +1,5 @@
 import type { DmaMapping } from "../contracts/memory";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 
 /**
  * The DMA mappings that one piece of memory has at present. The kernel pins mapped pages: unmapping them from the

@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
 import type { RegionArea, RegionInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, closedError } from "../errors";
+import { VfioError, closedError } from "../errors/vfio-error";
 import type { IoMapping } from "../memory/io-mapping";
 import { AreaAccess } from "./area-access";
 import { RegionAccess } from "./region-access";

@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { VfioError, systemError } from "../errors";
+import { VfioError, systemError } from "../errors/vfio-error";
 import { VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, VFIO_DEVICE_PCI_HOT_RESET } from "../uapi/vfio-ioctls";
 import { VFIO_PCI_HOT_RESET_FLAG_DEV_ID, VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED } from "../uapi/vfio-numbers";
 import { vfio_pci_dependent_device, vfio_pci_hot_reset, vfio_pci_hot_reset_info } from "../uapi/vfio-structs";

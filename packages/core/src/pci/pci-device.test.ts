@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import { PciDevice } from "./pci-device";
 import { openDescriptors } from "../testing/open-descriptors";

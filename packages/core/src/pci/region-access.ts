@@ -1,5 +1,5 @@
 import type { RegionInfo, VfioDevice } from "../contracts/vfio-device";
-import { argumentError, systemError } from "../errors";
+import { argumentError, systemError } from "../errors/vfio-error";
 import type { RegisterAccess } from "./register-access";
 
 const EACCES = 13;

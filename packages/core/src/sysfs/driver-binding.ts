@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { deviceUses } from "./device-use";
 import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
 import { setSriovNumVfs, sriovVfAddress } from "./sriov";

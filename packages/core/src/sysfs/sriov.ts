@@ -1,4 +1,4 @@
-import { argumentError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import { requirePciDevice } from "./pci-devices";
 import { linkName, readNumber, systemPaths, type SystemPaths } from "./system-paths";
 

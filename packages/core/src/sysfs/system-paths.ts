@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
 import { basename, join } from "node:path";
-import { systemError } from "../errors";
-import { errnoName } from "../errno";
+import { systemError } from "../errors/vfio-error";
+import { errnoName } from "../errors/errno";
 
 /**
  * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a

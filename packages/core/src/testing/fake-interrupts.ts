@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
 import type { IrqInfo, SetIrqs } from "../contracts/vfio-device";
-import { argumentError, systemError } from "../errors";
+import { argumentError, systemError } from "../errors/vfio-error";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,

@@ -1,7 +1,7 @@
 import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { closedError, systemError } from "../errors";
+import { closedError, systemError } from "../errors/vfio-error";
 
 /** One mapping of a {@link FakeIommuBackend}. */
 export interface FakeMapping {

@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
 import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "../contracts/vfio-device";
-import { argumentError, closedError, systemError } from "../errors";
+import { argumentError, closedError, systemError } from "../errors/vfio-error";
 import { IoMapping } from "../memory/io-mapping";
 import {
   VFIO_DEVICE_FLAGS_PCI,

@@ -1,5 +1,5 @@
+import { Errno } from "@vfio-selftests/core/errors";
 import {
-  Errno,
   IOMMU_DESTROY,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
@@ -9,7 +9,7 @@ import {
   iommu_fault_alloc,
   iommu_hwpt_page_response,
   iommu_hwpt_pgfault,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import fc from "fast-check";
 import { FaultQueue, decodePageRequests } from "./fault-queue";
 import type { ObjectCalls } from "./object-calls";

@@ -1,7 +1,6 @@
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError, checkInteger, closedError, systemError } from "@vfio-selftests/core/errors";
 import {
-  argumentError,
-  checkInteger,
-  closedError,
   IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
@@ -14,9 +13,7 @@ import {
   iommu_fault_alloc,
   iommu_hwpt_page_response,
   iommu_hwpt_pgfault,
-  systemError,
-  VfioError,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { destroyObject, realCalls, type ObjectCalls } from "./object-calls";
 
 /** A device asks for a page that is not mapped (struct iommu_hwpt_pgfault). */

@@ -1,4 +1,5 @@
-import { IOMMU_HWPT_ALLOC, IOMMU_HWPT_FAULT_ID_VALID, iommu_hwpt_alloc, systemError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { IOMMU_HWPT_ALLOC, IOMMU_HWPT_FAULT_ID_VALID, iommu_hwpt_alloc } from "@vfio-selftests/core/uapi";
 import type { FaultQueue } from "./fault-queue";
 import { destroyObject, realCalls, type ObjectCalls } from "./object-calls";
 

@@ -1,3 +1,4 @@
+import { systemError } from "@vfio-selftests/core/errors";
 import {
   IOMMU_IOAS_ALLOC,
   IOMMU_IOAS_COPY,
@@ -8,8 +9,7 @@ import {
   iommu_ioas_alloc,
   iommu_ioas_copy,
   iommu_ioas_unmap,
-  systemError,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { destroyObject, realCalls, type ObjectCalls } from "./object-calls";
 
 export interface CopyMappingOptions {

@@ -1,4 +1,5 @@
-import { IOMMU_DESTROY, iommu_destroy, systemError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { IOMMU_DESTROY, iommu_destroy } from "@vfio-selftests/core/uapi";
 import { native, type NativeBinding } from "@vfio-selftests/native";
 
 /** The system calls that iommufd's objects need. A test puts its own in their place. */

@@ -1,5 +1,5 @@
+import { Errno } from "@vfio-selftests/core/errors";
 import {
-  Errno,
   IOMMU_DESTROY,
   IOMMU_HWPT_ALLOC,
   IOMMU_IOAS_ALLOC,
@@ -7,7 +7,7 @@ import {
   IOMMU_IOAS_UNMAP,
   iommu_hwpt_alloc,
   iommu_ioas_copy,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { HardwarePageTable } from "./hardware-page-table";
 import { IoAddressSpace } from "./io-address-space";
 import type { ObjectCalls } from "./object-calls";

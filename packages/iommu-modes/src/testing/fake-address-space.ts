@@ -1,6 +1,6 @@
-import * as uapi from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import * as uapi from "@vfio-selftests/core/uapi";
 
-const { Errno } = uapi;
 const END = 1n << 64n;
 const RANGES = [
   [0n, 0xfedf_ffffn],

@@ -1,5 +1,7 @@
 import { FakeSystem } from "@vfio-selftests/core/testing";
-import * as uapi from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { existsPath, groupBlockers } from "@vfio-selftests/core/sysfs";
+import * as uapi from "@vfio-selftests/core/uapi";
 import type { KernelCalls, KernelEnvironment } from "../kernel-calls";
 import { FakeAddressSpace } from "./fake-address-space";
 
@@ -13,8 +15,6 @@ type OpenFile =
   | { readonly kind: "group"; readonly group: number; container?: number }
   | { readonly kind: "cdev"; readonly address: string; iommufd?: number; attached?: number }
   | { readonly kind: "device"; readonly address: string };
-
-const { Errno } = uapi;
 
 /**
  * The part of Linux's VFIO and IOMMUFD that the modes rely on, as far as calls and their order go: files, groups that
@@ -83,7 +83,7 @@ export class FakeKernel implements Disposable {
   #open(path: string): number {
     const failure = this.failures.get(path);
     if (failure !== undefined) return -failure;
-    if (!uapi.existsPath(`${this.system.root}${path}`)) return -Errno.ENOENT;
+    if (!existsPath(`${this.system.root}${path}`)) return -Errno.ENOENT;
     if (path === "/dev/vfio/vfio") return this.#add({ kind: "container", groups: 0 });
     if (path === "/dev/iommu") return this.#add({ kind: "iommufd", spaces: new Map(), nextId: 1 });
     if (path.startsWith("/dev/vfio/devices/")) return this.#add({ kind: "cdev", address: this.system.read(path) });
@@ -185,7 +185,7 @@ export class FakeKernel implements Disposable {
 
   #groupIoctl(file: OpenFile & { kind: "group" }, request: number, bytes: Bytes): Reply {
     if (request === uapi.VFIO_GROUP_GET_STATUS) {
-      const viable = uapi.groupBlockers(file.group, this.system.paths).length === 0;
+      const viable = groupBlockers(file.group, this.system.paths).length === 0;
       new DataView(bytes.buffer, bytes.byteOffset).setUint32(4, Number(viable), true);
       return 0;
     }

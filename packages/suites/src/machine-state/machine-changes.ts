@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { VfioError, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
 import { Guardian } from "./guardian";
 import { processIdentity } from "./process-identity";
 import { applyUndo, undoLine, type UndoWrite } from "./undo-write";

@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, VfioError, type Bar, type IoMapping, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
+import type { IoMapping } from "@vfio-selftests/core/backend";
 import { CopyBench } from "../copy-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { mapsRegisters } from "../register-mappings";

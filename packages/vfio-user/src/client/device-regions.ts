@@ -1,14 +1,8 @@
 import { native } from "@vfio-selftests/native";
-import {
-  argumentError,
-  decodeRegionInfo,
-  IoMapping,
-  MAP_SHARED,
-  PROT_READ,
-  PROT_WRITE,
-  systemError,
-  VfioError,
-} from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { IoMapping } from "@vfio-selftests/core/backend";
+import { argumentError, systemError } from "@vfio-selftests/core/errors";
+import { decodeRegionInfo, MAP_SHARED, PROT_READ, PROT_WRITE } from "@vfio-selftests/core/uapi";
 import type { RegionArea, RegionInfo } from "@vfio-selftests/core";
 import * as structs from "../protocol/structs";
 import type { ServerConnection } from "./server-connection";

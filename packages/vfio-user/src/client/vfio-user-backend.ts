@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import { argumentError, systemError } from "@vfio-selftests/core";
+import { argumentError, systemError } from "@vfio-selftests/core/errors";
 import type {
   DmaAccess,
   IommuBackend,

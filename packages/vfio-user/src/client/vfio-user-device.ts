@@ -1,14 +1,7 @@
-import { argumentError, closedError, decodeIrqInfo, systemError, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core";
-import type {
-  DeviceInfo,
-  IoMapping,
-  IrqInfo,
-  RegionArea,
-  RegionInfo,
-  SetIrqs,
-  VfioDevice,
-  VfioError,
-} from "@vfio-selftests/core";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
+import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
+import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice, VfioError } from "@vfio-selftests/core";
+import type { IoMapping } from "@vfio-selftests/core/backend";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";

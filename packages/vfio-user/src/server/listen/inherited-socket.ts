@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { fstatSync, readFileSync } from "node:fs";
 
 /** linux/net.h. */

@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import { Errno, errnoName } from "./errno";
-import { argumentError, checkInteger, closedError, systemError, VfioError } from "./errors";
+import { argumentError, checkInteger, closedError, systemError, VfioError } from "./vfio-error";
 import { remedyFor } from "./remedies";
 
 describe("errno names", () => {
