@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
@@ -9,11 +10,12 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
-import { Commands } from "../protocol/commands";
-import * as structs from "../protocol/structs";
-import { body, messageBytes, RawClient } from "../testing/raw-client";
-import type { RawReply } from "../testing/raw-client";
-import { Scratch, ScratchModel } from "../testing/scratch-model";
+import { Commands } from "../../protocol/commands";
+import * as structs from "../../protocol/structs";
+import { body, messageBytes, RawClient } from "../../testing/raw-client";
+import type { RawReply } from "../../testing/raw-client";
+import { Scratch, ScratchModel } from "../../testing/scratch-model";
+import type { ModelRegion } from "../device-model";
 
 const { EINVAL, EIO, ENOSYS, EEXIST, EOVERFLOW, ENOTTY, EOPNOTSUPP } = constants.errno;
 const { header, version, dma_map, dma_unmap, device_info, region_info, region_io_fds, irq_info, irq_set } = structs;
@@ -128,6 +130,55 @@ describe("DEVICE_GET_REGION_INFO", () => {
   ])("refuses %s", (_name, fields) => {
     expect(client.ask("DEVICE_GET_REGION_INFO", body(region_info, fields)).error).toBe(EINVAL);
   });
+});
+
+describe("a region that may be mapped", () => {
+  const areas = [
+    { offset: 0, size: 4096 },
+    { offset: 8192, size: 4096 },
+  ];
+  const ask = (index: number, argsz: number) =>
+    client.ask("DEVICE_GET_REGION_INFO", body(region_info, { argsz, index }));
+  const fileOf = (fd: number) => fstatSync(fd).ino;
+  let fd = -1;
+  beforeEach(() => {
+    client[Symbol.dispose]();
+    fd = memfd(12288);
+    const region = { size: 12288, read: () => 0, write: () => undefined };
+    const regions = new Map<number, ModelRegion>([
+      [1, { ...region, memory: { fd, areas } }],
+      [2, { ...region, memory: { fd, areas: [{ offset: 0, size: 12288 }] } }],
+    ]);
+    const model = Object.assign(new ScratchModel(), { regions });
+    client = new RawClient(model).greet();
+  });
+  afterEach(() => native.close(fd));
+
+  test.each([
+    [1, areas],
+    [2, [{ offset: 0, size: 12288 }]],
+  ])("tells its areas, and sends the descriptor along with them", (index, expected) => {
+    const { body: bytes, fds, error } = ask(index, 4064);
+    expect([error, u32(bytes, 4), u32(bytes, 12), bytes.length]).toEqual([0, 15, 32, 48 + 16 * expected.length]);
+    expect(bytes.length).toBe(u32(bytes, 0));
+    expect([u32(bytes, 32), u32(bytes, 40)]).toEqual([0x1_0001, expected.length]);
+    const told = expected.map((_, i) => ({
+      offset: Number(u64(bytes, 48 + 16 * i)),
+      size: Number(u64(bytes, 56 + 16 * i)),
+    }));
+    expect(told).toEqual(expected);
+    expect(fds.map(fileOf)).toEqual([fileOf(fd)]);
+  });
+
+  test.each([1, 2])(
+    "asked without room for the areas, sends no descriptor: the client has no room for that either",
+    (i) => {
+      // libvfio-user's client asks so first, and fails when a descriptor comes.
+      const { body: bytes, fds } = ask(i, 32);
+      expect([bytes.length, u32(bytes, 0) > 32, fds.length]).toEqual([32, true, 0]);
+      expect(ask(i, u32(bytes, 0)).fds).toHaveLength(1);
+    },
+  );
 });
 
 test("DEVICE_GET_REGION_IO_FDS has no sub-regions to offer", () => {
@@ -277,7 +328,6 @@ describe("DMA_MAP and DMA_UNMAP", () => {
       expect(map({ offset: 2n ** 63n }, [fd])).toBe(EINVAL);
       expect(map({ offset: 1 }, [fd])).toBe(EINVAL);
       expect(map({ offset: 4096 }, [fd])).toBe(0);
-      expect(map({ address: 0x8000 }, [fd, fd])).toBe(EINVAL);
     });
     withFd(native.eventfd(0, 0), (fd) => expect(map({ address: 0x8000 }, [fd])).toBe(EINVAL));
     withFd(native.open("/dev/zero", 2), (fd) => expect(map({ address: 0x8000 }, [fd])).toBe(EINVAL));
@@ -384,7 +434,6 @@ describe("DEVICE_SET_IRQS", () => {
     ["two kinds of data", VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 1, {}],
     ["unknown flags", DISABLE | 0x40, 0, 1, {}],
     ["fewer booleans than vectors", VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER, 0, 3, { data: [1] }],
-    ["data where none belong", DISABLE, 0, 1, { data: [1] }],
     ["a start without a count", DISABLE, 1, 0, {}],
     ["no vectors to connect", CONNECT, 0, 0, {}],
   ])("with %s is refused", (_name, flags, start, count, rest) => {
@@ -407,7 +456,6 @@ test("DEVICE_RESET resets the model", () => {
   write(0, new Uint8Array(4).fill(9));
   expect(client.ask("DEVICE_RESET").error).toBe(0);
   expect([u32(read(0, 4).body, 16), u32(read(Scratch.resets, 4).body, 16)]).toEqual([0, 1]);
-  expect(client.ask("DEVICE_RESET", new Uint8Array(1)).error).toBe(EINVAL);
 });
 
 test("what is not offered is refused, each in its own way", () => {
@@ -453,9 +501,30 @@ describe("the stream", () => {
     expect([client.receive()?.id, client.receive()?.id, client.receive()?.id]).toEqual([1, 2, 3]);
   });
 
-  test("descriptors where none belong are an error, and closed", () => {
-    expect(client.ask("DEVICE_GET_INFO", info, { fds: [0, 1] }).error).toBe(EINVAL);
-    expect(client.ask("DEVICE_RESET", new Uint8Array(), { fds: [0] }).error).toBe(EINVAL);
+  test("descriptors where none belong are closed, and the request is served", () => {
+    expect(client.ask("DEVICE_GET_INFO", info, { fds: [0, 1] }).error).toBe(0);
+    // SPDK sends the memory's descriptor with DMA_UNMAP, too.
+    expect(client.ask("DMA_UNMAP", body(dma_unmap, { argsz: 24, size: 4096 }), { fds: [0] }).error).toBe(0);
+    expect(client.ask("DEVICE_RESET", new Uint8Array(), { fds: [0] }).error).toBe(0);
+    withFd(memfd(4096), (fd) => {
+      const map = body(dma_map, { argsz: 32, flags: 3, address: 0x8000, size: 4096 });
+      expect(client.ask("DMA_MAP", map, { fds: [fd, 0, fd] }).error).toBe(0);
+    });
+  });
+
+  test.each([
+    ["DMA_MAP", body(dma_map, { argsz: 32, flags: 3, size: 4096 }), 0],
+    ["DMA_UNMAP", body(dma_unmap, { argsz: 24, size: 4096 }), 24],
+    ["DEVICE_GET_INFO", info, 16],
+    ["DEVICE_GET_REGION_INFO", body(region_info, { argsz: 4064 }), 32],
+    ["DEVICE_GET_REGION_IO_FDS", body(region_io_fds, { argsz: 16 }), 16],
+    ["DEVICE_GET_IRQ_INFO", body(irq_info, { argsz: 16, index: 2 }), 16],
+    ["DEVICE_SET_IRQS", body(irq_set, { argsz: 20, flags: 0x21, index: 2 }), 0],
+    ["REGION_READ", body(region_access, { count: 4 }), 20],
+    ["DEVICE_RESET", new Uint8Array(), 0],
+  ] as const)("%s with more bytes than its fields is served all the same", (name, content, length) => {
+    const reply = client.ask(name, Buffer.concat([content, new Uint8Array(4096 - content.length)]));
+    expect([reply.error, reply.body.length]).toEqual([0, length]);
   });
 
   test.each([

@@ -8,7 +8,7 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
-import type { ModelIrq } from "./device-model";
+import type { ModelIrq } from "../device-model";
 
 const { EINVAL, ENOTTY } = constants.errno;
 
@@ -24,7 +24,7 @@ export interface IrqSet {
   readonly index: number;
   readonly start: number;
   readonly count: number;
-  /** The bytes behind the fields. */
+  /** The bytes behind the fields: DATA_BOOL's booleans; what comes behind those is not looked at. */
   readonly data: Uint8Array;
   /** Taken over when the request succeeds; otherwise still the caller's. */
   readonly fds: readonly number[];
@@ -70,14 +70,13 @@ export class IrqTable {
     }
     switch (dataType) {
       case VFIO_IRQ_SET_DATA_NONE:
-        if (data.length > 0) return EINVAL;
         return this.#act(index, action, start, count, undefined);
       case VFIO_IRQ_SET_DATA_BOOL:
-        if (data.length !== count) return EINVAL;
+        if (data.length < count) return EINVAL;
         return this.#act(index, action, start, count, data);
       case VFIO_IRQ_SET_DATA_EVENTFD:
-        // The kernel's structure has the descriptors' numbers here; QEMU and libvfio-user leave them out.
-        if (data.length > 0 || (fds.length > 0 && fds.length !== count)) return EINVAL;
+        // The kernel's structure has the descriptors' numbers as data; here they come beside the message.
+        if (fds.length > 0 && fds.length !== count) return EINVAL;
         return this.#connect(index, action, start, count, fds);
       default:
         return EINVAL;

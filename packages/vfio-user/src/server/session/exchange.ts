@@ -1,5 +1,5 @@
 import type { StructView } from "@vfio-selftests/core/uapi";
-import type { ServedDevice } from "./served-device";
+import type { ServedDevice } from "../served-device";
 
 /** A request whose shape has been checked, and the place for its reply. */
 export interface Exchange {

@@ -1,9 +1,8 @@
 import { constants } from "node:os";
-import { Commands } from "../protocol/commands";
-import { HEADER_SIZE } from "../protocol/limits";
-import { MessageBuffer } from "../protocol/message-buffer";
-import * as structs from "../protocol/structs";
-import type { SessionSocket } from "./client-session";
+import { Commands } from "../../protocol/commands";
+import { HEADER_SIZE } from "../../protocol/limits";
+import { MessageBuffer } from "../../protocol/message-buffer";
+import * as structs from "../../protocol/structs";
 import type { MemoryPeer } from "./dma-space";
 
 const { EIO, ETIMEDOUT } = constants.errno;
@@ -13,6 +12,9 @@ const { EIO, ETIMEDOUT } = constants.errno;
  * buffer (some 200 KiB) neither end waits for the other to read.
  */
 const CHUNK = 64 * 1024;
+
+/** Bytes of the longest message, also of its answer. */
+export const DMA_MESSAGE_SIZE = HEADER_SIZE + structs.dma_access.size + CHUNK;
 
 /** How long a client may take to answer, in milliseconds; then the access has failed, as by a completion time-out on PCIe. */
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -25,9 +27,18 @@ const MAX_REPORTS = 16;
 /** A client that never answers is not borne with for ever. */
 const MAX_UNAWAITED = 1000;
 
-/** What a message of the session's is needed for. */
+/** The client at the other end. */
+export interface MessageClient {
+  /** Most data bytes that it takes in one message. */
+  readonly maxTransfer: number;
+  readonly mayHaveNarrowCount: boolean;
+  readonly hearsFaults: boolean;
+}
+
+/** The session as DMA by message needs it. */
 export interface MessageDmaHost {
-  readonly socket: Pick<SessionSocket, "send">;
+  /** As {@link MessageSocket.send}, on the socket for requests to the client. */
+  send(message: MessageBuffer, timeoutMs: number): number;
   /** Waits for one message of the client's and deals with it: a request is served, a reply comes to {@link MessageDma.takeReply}. */
   receive(spinMicroseconds: number, timeoutMs: number): boolean;
   /** The client is not to be waited for any more. */
@@ -35,8 +46,8 @@ export interface MessageDmaHost {
   ended(): boolean;
   /** Counts the device's resets. */
   resets(): number;
-  /** Most data bytes that the client takes in one message. */
-  maxTransfer(): number;
+  /** Undefined before the versions have been exchanged. */
+  client(): MessageClient | undefined;
 }
 
 /**
@@ -45,7 +56,7 @@ export interface MessageDmaHost {
  */
 export class MessageDma implements MemoryPeer {
   readonly #host: MessageDmaHost;
-  readonly #output = new MessageBuffer(HEADER_SIZE + structs.dma_access.size + CHUNK);
+  readonly #output = new MessageBuffer(DMA_MESSAGE_SIZE);
   #nextId = 0;
   #awaited: number | undefined;
   /** The awaited reply's outcome: a positive errno, or 0. */
@@ -54,8 +65,8 @@ export class MessageDma implements MemoryPeer {
   #into: Uint8Array | undefined;
   /** Replies that will come and that nobody waits for. */
   readonly #unawaited: number[] = [];
-  /** Whether the client has QEMU's layout of these messages; unknown until asked. */
-  #qemuLayout: boolean | undefined;
+  /** Whether the client has QEMU's layout of these messages, with a count of 32 bits; unknown until the first transfer. */
+  #narrowCount: boolean | undefined;
 
   constructor(host: MessageDmaHost) {
     this.#host = host;
@@ -64,11 +75,13 @@ export class MessageDma implements MemoryPeer {
   transfer(access: "read" | "write", iova: bigint, data: Uint8Array): number | "aborted" {
     if (this.#awaited !== undefined) throw new Error("DMA by message while another one waits for its answer");
     const resets = this.#host.resets();
-    if (this.#qemuLayout === undefined) {
+    const client = this.#host.client();
+    if (client === undefined) return "aborted";
+    if (this.#narrowCount === undefined && client.mayHaveNarrowCount) {
       const layout = this.#askLayout();
       if (layout !== 0) return layout;
     }
-    const chunk = Math.max(1, Math.min(CHUNK, this.#host.maxTransfer()));
+    const chunk = Math.max(1, Math.min(CHUNK, client.maxTransfer));
     for (let done = 0; done < data.length; done += chunk) {
       // A reset while the last chunk was under way has ended the operation.
       if (this.#host.resets() !== resets) return "aborted";
@@ -81,11 +94,12 @@ export class MessageDma implements MemoryPeer {
   }
 
   /**
-   * An access by the device that no map allows: a read by message lets the client's IOMMU meet the same fault. A write to
+   * An access by the device that no map allows: a read by message lets QEMU's IOMMU meet the same fault. A write to
    * memory that is mapped for reading only would not fault as a read, so there a zero byte is written, which the IOMMU
    * refuses; at the same place in both layouts of the message there is a zero.
    */
   reportFault(iova: bigint, access: "read" | "write", mapped: boolean): void {
+    if (this.#host.client()?.hearsFaults !== true) return;
     if (this.#host.ended() || this.#unawaited.length >= MAX_REPORTS) return;
     const output = this.#output;
     const write = access === "write" && mapped;
@@ -95,7 +109,7 @@ export class MessageDma implements MemoryPeer {
     if (write) output.setHeader(id, Commands.DMA_WRITE.number, structs.TYPE_COMMAND, structs.dma_access.size + 1);
     else output.setHeader(id, Commands.DMA_READ.number, structs.TYPE_COMMAND, structs.dma_access.size);
     // Not waiting: a client that does not read its socket is not told.
-    if (this.#host.socket.send(output, [], 0) === 0) this.#unawaited.push(id);
+    if (this.#host.send(output, 0) === 0) this.#unawaited.push(id);
   }
 
   /** A reply has arrived; false when it answers nothing that was asked. */
@@ -115,7 +129,7 @@ export class MessageDma implements MemoryPeer {
     const into = this.#into;
     if (into === undefined) return true;
     const { dma_access, dma_access_qemu } = structs;
-    const at = this.#qemuLayout === true ? dma_access_qemu.size : dma_access.size;
+    const at = this.#narrowCount === true ? dma_access_qemu.size : dma_access.size;
     // Both layouts have the same size: QEMU's ends with 4 bytes of padding.
     if (message.size !== HEADER_SIZE + dma_access.size + into.length) {
       this.#outcome = EIO;
@@ -133,7 +147,7 @@ export class MessageDma implements MemoryPeer {
     const result = this.#read(0n, 0x1_0000_0000n, undefined);
     if (result === "aborted") return result;
     if (result === ETIMEDOUT) return result;
-    this.#qemuLayout = result === 0;
+    this.#narrowCount = result === 0;
     return 0;
   }
 
@@ -147,7 +161,7 @@ export class MessageDma implements MemoryPeer {
     const { dma_access, dma_access_qemu } = structs;
     const body = this.#output.body;
     this.#into = undefined;
-    if (this.#qemuLayout === true) {
+    if (this.#narrowCount === true) {
       dma_access_qemu.fields.address.set(body, iova);
       dma_access_qemu.fields.count.set(body, data.length);
       body.bytes.set(data, dma_access_qemu.size);
@@ -170,7 +184,7 @@ export class MessageDma implements MemoryPeer {
     const resets = this.#host.resets();
     this.#output.setHeader(id, command, structs.TYPE_COMMAND, bodyLength);
     if (this.#host.ended()) return "aborted";
-    if (this.#host.socket.send(this.#output, [], ANSWER_TIMEOUT_MS) < 0) {
+    if (this.#host.send(this.#output, ANSWER_TIMEOUT_MS) < 0) {
       this.#host.end();
       return "aborted";
     }

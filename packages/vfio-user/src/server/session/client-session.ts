@@ -1,23 +1,26 @@
 import { constants } from "node:os";
-import { commandOf, Commands } from "../protocol/commands";
-import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
-import type { Capabilities } from "../protocol/capabilities";
-import { HEADER_SIZE, VERSION } from "../protocol/limits";
-import { shapeError } from "../protocol/shape";
-import * as structs from "../protocol/structs";
-import type { MessageSocket } from "../socket/message-socket";
-import { closeAll, closeEach, handlerOf } from "./request-handlers";
+import { commandOf, Commands } from "../../protocol/commands";
+import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import { HEADER_SIZE, VERSION } from "../../protocol/limits";
+import { shapeError } from "../../protocol/shape";
+import * as structs from "../../protocol/structs";
+import { MessageDma } from "../dma/message-dma";
+import type { MessageClient } from "../dma/message-dma";
+import type { ServedDevice } from "../served-device";
+import { quirksOf } from "./client-quirks";
 import type { Exchange } from "./exchange";
-import type { ServedDevice } from "./served-device";
-import { MessageDma } from "./message-dma";
+import { closeAll, closeEach, handlerOf } from "./request-handlers";
+import type { SessionSocket } from "./session-socket";
+import { TwinSocket } from "./twin-socket";
 
 const { EINVAL, ENOSYS } = constants.errno;
 
 /** How long a client may leave our bytes unread, in milliseconds. */
 const SEND_TIMEOUT_MS = 5_000;
 
-/** The socket as a session uses it; the fuzz test puts generated messages here. */
-export type SessionSocket = Pick<MessageSocket, "input" | "output" | "next" | "takeFds" | "send">;
+/** With two sockets to look at: for how many turns, and how long in each, one spins before it blocks on the twin. */
+const EAGER_TURNS = 40;
+const EAGER_SPIN_MICROSECONDS = 5;
 
 /**
  * One client's connection: answers its requests until it goes, misbehaves beyond repair, or the server ends it.
@@ -29,8 +32,10 @@ export class ClientSession {
   readonly #socket: SessionSocket;
   readonly #device: ServedDevice;
   readonly #dma: MessageDma;
-  /** The client's, once the versions have been exchanged. */
-  #capabilities: Capabilities | undefined;
+  /** Known once the versions have been exchanged. */
+  #client: MessageClient | undefined;
+  /** Where requests to the client go, when it asked for that; else they go where its own come from. */
+  #twin: TwinSocket | undefined;
   #ended = false;
   readonly #exchange: Exchange;
   readonly #fds: number[] = [];
@@ -41,12 +46,13 @@ export class ClientSession {
     this.#socket = socket;
     this.#device = device;
     this.#dma = new MessageDma({
-      socket,
-      receive: (spin, timeout) => this.receive(spin, timeout),
+      send: (message, timeoutMs) => (this.#twin ?? socket).send(message, [], timeoutMs),
+      receive: (spin, timeout) =>
+        this.#twin === undefined ? this.receive(spin, timeout) : this.#receiveEither(timeout),
       end: () => this.end(),
       ended: () => this.#ended || stopped(),
       resets: () => device.resets,
-      maxTransfer: () => this.#capabilities?.maxDataTransfer ?? 0,
+      client: () => this.#client,
     });
     device.dma.peer = this.#dma;
     this.#exchange = {
@@ -68,6 +74,7 @@ export class ClientSession {
   /** Nothing more is taken from or sent to this client. Its memory and interrupts are dropped by {@link ServedDevice.clientGone}. */
   end(): void {
     this.#ended = true;
+    this.#twin?.close();
   }
 
   /** Waits for one message and deals with it. True when there was one. */
@@ -87,6 +94,26 @@ export class ClientSession {
         this.#dispatch();
         return true;
     }
+  }
+
+  /** Waits for one message on either socket, in turn: a wait is for one of them. The twin brings the answer that is awaited. */
+  #receiveEither(timeoutMs: number): boolean {
+    const twin = this.#twin;
+    const deadline = performance.now() + timeoutMs;
+    for (let turn = 0; twin !== undefined && !this.#ended; turn += 1) {
+      const arrival = turn < EAGER_TURNS ? twin.next(EAGER_SPIN_MICROSECONDS, 0) : twin.next(0, 1);
+      if (arrival === "message") {
+        if (twin.isReply && this.#dma.takeReply(twin.input)) return true;
+        this.end();
+      } else if (arrival !== "timeout") {
+        this.end();
+      } else if (this.receive(0, 0)) {
+        return true;
+      } else if (performance.now() > deadline) {
+        return false;
+      }
+    }
+    return false;
   }
 
   #dispatch(): void {
@@ -117,13 +144,13 @@ export class ClientSession {
     this.#replyFds.length = 0;
     const command = commandOf(input.command);
     if (command === undefined || command.from !== "client")
-      return this.#capabilities === undefined ? this.#refuse() : -ENOSYS;
+      return this.#client === undefined ? this.#refuse() : -ENOSYS;
     const length = input.size - HEADER_SIZE;
     const wrong =
       (input.flags & ~structs.FLAGS_KNOWN) !== 0 || (input.flags & structs.FLAG_ERROR) !== 0
         ? "reserved flags"
-        : shapeError(command.request, input.body, length, this.#fds.length);
-    if (this.#capabilities === undefined) {
+        : shapeError(command.request, input.body, length);
+    if (this.#client === undefined) {
       return wrong === undefined && command.number === Commands.VERSION.number
         ? this.#negotiate(length)
         : this.#refuse();
@@ -154,12 +181,14 @@ export class ClientSession {
     const { body } = this.#socket.input;
     const capabilities = decodeCapabilities(body.bytes.subarray(size, length));
     if (typeof capabilities === "string" || fields.major.get(body) !== VERSION.major) return this.#refuse();
-    this.#capabilities = capabilities;
+    this.#client = { maxTransfer: capabilities.maxDataTransfer, ...quirksOf(capabilities) };
     const reply = this.#socket.output.body;
     fields.major.set(reply, VERSION.major);
     fields.minor.set(reply, VERSION.minor);
+    if (capabilities.twinSocket !== undefined && capabilities.maxMessageFds > 0) this.#twin = TwinSocket.create();
+    const twinSocket = this.#twin?.offer(this.#replyFds);
     // What the client has not proposed is not offered.
-    const text = encodeCapabilities({ ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple });
+    const text = encodeCapabilities({ ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple, twinSocket });
     reply.bytes.set(text, size);
     return size + text.length;
   }
@@ -172,6 +201,7 @@ export class ClientSession {
     if (result >= 0) output.setHeader(id, command, structs.TYPE_REPLY, result);
     else output.setHeader(id, command, structs.TYPE_REPLY | structs.FLAG_ERROR, 0, -result);
     const sent = this.#socket.send(output, result >= 0 ? this.#replyFds : [], SEND_TIMEOUT_MS);
+    this.#twin?.offered();
     if (sent < 0) this.end();
   }
 }

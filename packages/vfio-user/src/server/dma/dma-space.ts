@@ -1,6 +1,7 @@
 import { constants } from "node:os";
-import type { DmaFault, DmaSpace } from "./device-model";
-import type { DmaMap, DmaMaps } from "./dma-maps";
+import type { DmaFault, DmaSpace } from "../device-model";
+import type { DmaMaps, DmaRun } from "./dma-maps";
+import type { SharedFile } from "./shared-file";
 
 const { EFAULT, EPERM, EACCES } = constants.errno;
 
@@ -53,45 +54,33 @@ export class ClientDmaSpace implements DmaSpace {
   view(iova: bigint, length: number, access: "read" | "write"): Uint8Array | undefined {
     this.#checkAllowed();
     const run = this.#maps.run(iova);
-    if (run !== undefined) {
-      if (!permits(run, access)) return undefined;
-      const at = Number(iova - run.start);
-      return run.bytes.subarray(at, at + length);
-    }
-    const map = this.#maps.find(iova);
-    if (map?.view === undefined || !permits(map, access)) return undefined;
-    let offset = Number(iova - map.start);
-    for (const piece of map.view.pieces) {
-      if (offset < piece.length) return piece.subarray(offset, offset + length);
-      offset -= piece.length;
-    }
-    return undefined;
+    return run === undefined || !permits(run, access) ? undefined : viewOf(run, iova, length);
   }
 
   #transfer(access: "read" | "write", iova: bigint, data: Uint8Array): DmaFault | undefined {
     this.#checkAllowed();
     for (let done = 0; done < data.length;) {
       const at = iova + BigInt(done);
-      const memory = this.view(at, data.length - done, access);
-      if (memory !== undefined) {
-        const part = data.subarray(done, done + memory.length);
-        if (access === "read") part.set(memory);
-        else memory.set(part);
-        done += memory.length;
-        continue;
+      const run = this.#maps.run(at);
+      if (run === undefined || !permits(run, access)) {
+        this.peer?.reportFault(at, access, run !== undefined);
+        return { iova: at, reason: run === undefined ? "unmapped" : "protection", access };
       }
-      const map = this.#maps.find(at);
-      if (map === undefined || !permits(map, access)) {
-        this.peer?.reportFault(at, access, map !== undefined);
-        return { iova: at, reason: map === undefined ? "unmapped" : "protection", access };
-      }
-      const left = map.last - at + 1n;
-      const length = left < BigInt(data.length - done) ? Number(left) : data.length - done;
-      const result = this.peer?.transfer(access, at, data.subarray(done, done + length)) ?? "aborted";
-      if (result !== 0) return { iova: at, reason: reasonOf(result), access };
-      done += length;
+      const length = Math.min(data.length - done, run.size - Number(at - run.start));
+      const part = data.subarray(done, done + length);
+      const { file } = run;
+      const moved = file === undefined ? this.#byMessage(access, at, part) : throughFile(access, file, run, at, part);
+      if (typeof moved !== "number") return { iova: at, reason: moved.reason, access };
+      if (moved === 0) return { iova: at, reason: "failed", access };
+      done += moved;
     }
     return undefined;
+  }
+
+  /** The bytes moved, or why none were. */
+  #byMessage(access: "read" | "write", iova: bigint, data: Uint8Array): number | Pick<DmaFault, "reason"> {
+    const result = this.peer?.transfer(access, iova, data) ?? "aborted";
+    return result === 0 ? data.length : { reason: reasonOf(result) };
   }
 
   #checkAllowed(): void {
@@ -99,7 +88,26 @@ export class ClientDmaSpace implements DmaSpace {
   }
 }
 
-function permits(map: Pick<DmaMap, "readable" | "writable">, access: "read" | "write"): boolean {
+/** The memory at `iova`, which lies in `run`; shorter than asked where the run or a window of its file ends. */
+function viewOf(run: DmaRun, iova: bigint, length: number): Uint8Array | undefined {
+  if (run.file === undefined || run.fileIo) return undefined;
+  const at = Number(iova - run.start);
+  return run.file.view(run.offset + at, Math.min(length, run.size - at));
+}
+
+/** Moves `data` through memory where the file has a mapping, else by system calls; the bytes moved. */
+function throughFile(access: "read" | "write", file: SharedFile, run: DmaRun, iova: bigint, data: Uint8Array): number {
+  const memory = viewOf(run, iova, data.length);
+  if (memory === undefined) {
+    const offset = run.offset + Number(iova - run.start);
+    return access === "read" ? file.read(offset, data) : file.write(offset, data);
+  }
+  if (access === "read") data.set(memory);
+  else memory.set(memory.length === data.length ? data : data.subarray(0, memory.length));
+  return memory.length;
+}
+
+function permits(map: Pick<DmaRun, "readable" | "writable">, access: "read" | "write"): boolean {
   return access === "read" ? map.readable : map.writable;
 }
 

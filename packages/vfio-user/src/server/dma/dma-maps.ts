@@ -1,9 +1,9 @@
 import { constants } from "node:os";
-import { IovaMap } from "../iova-map";
-import { MAX_DMA_MAPS_TAKEN, PAGE_SIZES } from "../protocol/limits";
-import { DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE } from "../protocol/structs";
-import { SharedFiles } from "./shared-file";
-import type { FileView } from "./shared-file";
+import { IovaMap } from "../../iova-map";
+import { MAX_DMA_MAPS_TAKEN, PAGE_SIZES } from "../../protocol/limits";
+import { DMA_MAP_FILE_IO, DMA_MAP_MMAP, DMA_MAP_READ, DMA_MAP_WRITE } from "../../protocol/structs";
+import type { SharedFile } from "./shared-file";
+import { SharedFiles } from "./shared-files";
 
 const { EINVAL, EEXIST, ENOSPC, EOVERFLOW } = constants.errno;
 
@@ -11,6 +11,7 @@ const MAX_ADDRESS = 0xffff_ffff_ffff_ffffn;
 const PAGE_MASK = BigInt(PAGE_SIZES - 1);
 /** Offsets and sizes beyond this are no numbers any more; no machine has as much memory. */
 const MAX_FILE_RANGE = 2n ** 52n;
+const MAP_FLAGS = DMA_MAP_READ | DMA_MAP_WRITE | DMA_MAP_MMAP | DMA_MAP_FILE_IO;
 
 /** One DMA map of the client's. */
 export interface DmaMap {
@@ -18,17 +19,18 @@ export interface DmaMap {
   readonly last: bigint;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** The memory; undefined when it is reached by messages. */
-  readonly view: FileView | undefined;
+  /** Where the bytes are; undefined when they are reached by messages. */
+  readonly file: SharedFile | undefined;
+  /** Of the first byte in the file. */
+  readonly offset: number;
+  /** The client wants its file read and written, not mapped. */
+  readonly fileIo: boolean;
 }
 
-/** Adjacent maps with equal rights whose memory lies side by side: as good as one map. */
-export interface DmaRun {
-  readonly start: bigint;
-  readonly last: bigint;
-  readonly readable: boolean;
-  readonly writable: boolean;
-  readonly bytes: Uint8Array;
+/** Adjacent maps whose bytes lie side by side. */
+export interface DmaRun extends DmaMap {
+  /** Bytes. */
+  readonly size: number;
 }
 
 /** Maps that are joined at most: 2 MiB of 4 KiB pages, which a guest's kernel often has in one piece. */
@@ -54,51 +56,45 @@ export class DmaMaps {
     return this.#maps.find(iova);
   }
 
-  /** The memory around `iova`, in as long a piece as is worth while; undefined where there is none to be mapped. */
+  /** Between two steps of the model: nobody holds a view of the memory. */
+  nextStep(): void {
+    this.#files.nextStep();
+  }
+
+  /** What is mapped around `iova`, in as long a piece as is worth while; undefined where nothing is. */
   run(iova: bigint): DmaRun | undefined {
     const known = this.#runs.find(iova);
     if (known !== undefined) return known;
     const maps = this.#maps.following(iova, MOST_JOINED, continues);
     const [first] = maps;
-    const bytes = first === undefined ? undefined : onlyPiece(first);
-    const last = maps.at(-1)?.last;
-    if (first === undefined || bytes === undefined || last === undefined) return undefined;
-    const length = Number(last - first.start) + 1;
-    const run = {
-      start: first.start,
-      last,
-      readable: first.readable,
-      writable: first.writable,
-      bytes: new Uint8Array(bytes.buffer, bytes.byteOffset, length),
-    };
+    if (first === undefined) return undefined;
+    const last = maps.at(-1)?.last ?? first.last;
+    const run = { ...first, last, size: Number(last - first.start) + 1 };
     this.#runs.add(run);
     return run;
   }
 
   /** VFIO_USER_DMA_MAP; 0 or a positive errno. `fd` stays the caller's. */
   map(address: bigint, size: bigint, flags: number, offset: bigint, fd: number | undefined): number {
-    if ((flags & ~(DMA_MAP_READ | DMA_MAP_WRITE | DMA_MAP_MMAP)) !== 0) return EINVAL;
+    if ((flags & ~MAP_FLAGS) !== 0) return EINVAL;
     if ((flags & (DMA_MAP_READ | DMA_MAP_WRITE)) === 0) return EINVAL;
-    if ((flags & DMA_MAP_MMAP) !== 0 && fd === undefined) return EINVAL;
+    if ((flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) !== 0 && fd === undefined) return EINVAL;
     if (size === 0n || ((address | size) & PAGE_MASK) !== 0n) return EINVAL;
     const last = address + size - 1n;
     if (last > MAX_ADDRESS) return EOVERFLOW;
     if (this.#maps.overlaps(address, last)) return EEXIST;
     if (this.#maps.size >= MAX_DMA_MAPS_TAKEN) return ENOSPC;
-    let view: FileView | undefined;
+    const rights = { readable: (flags & DMA_MAP_READ) !== 0, writable: (flags & DMA_MAP_WRITE) !== 0 };
+    let file: SharedFile | undefined;
     if (fd !== undefined) {
       if ((offset & PAGE_MASK) !== 0n || offset + size > MAX_FILE_RANGE) return EINVAL;
-      const mapped = this.#files.map(fd, Number(offset), Number(size));
-      if (typeof mapped === "string") return EINVAL;
-      view = mapped;
+      const opened = this.#files.open(fd, Number(offset + size), rights);
+      if (typeof opened === "number") return opened;
+      file = opened;
     }
-    this.#maps.add({
-      start: address,
-      last,
-      readable: (flags & DMA_MAP_READ) !== 0,
-      writable: (flags & DMA_MAP_WRITE) !== 0,
-      view,
-    });
+    // As libvfio-user: who sets both flags gets its file mapped.
+    const fileIo = (flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) === DMA_MAP_FILE_IO;
+    this.#maps.add({ start: address, last, ...rights, file, offset: file === undefined ? 0 : Number(offset), fileIo });
     return 0;
   }
 
@@ -113,26 +109,23 @@ export class DmaMaps {
     if (this.#maps.cutBy(address, last) !== undefined) return EINVAL;
     const removed = this.#maps.removeInside(address, last);
     if (removed.length > 0) this.#runs.clear();
-    for (const { view } of removed) view?.release();
+    this.#release(removed);
     return 0;
   }
 
   clear(): void {
     this.#runs.clear();
-    for (const { view } of this.#maps.clear()) view?.release();
+    this.#release(this.#maps.clear());
+  }
+
+  #release(maps: readonly DmaMap[]): void {
+    for (const { file } of maps) if (file !== undefined) this.#files.release(file);
   }
 }
 
-/** The memory of a map that lies in one window of its file. */
-function onlyPiece({ view }: DmaMap): Uint8Array | undefined {
-  return view?.pieces.length === 1 ? view.pieces[0] : undefined;
-}
-
 function continues(map: DmaMap, before: DmaMap): boolean {
-  if (map.start !== before.last + 1n || map.readable !== before.readable || map.writable !== before.writable)
-    return false;
-  const bytes = onlyPiece(map);
-  const ahead = onlyPiece(before);
-  if (bytes === undefined || ahead === undefined) return false;
-  return bytes.buffer === ahead.buffer && bytes.byteOffset === ahead.byteOffset + ahead.length;
+  if (map.start !== before.last + 1n || map.file !== before.file || map.fileIo !== before.fileIo) return false;
+  if (map.readable !== before.readable || map.writable !== before.writable) return false;
+  // Messages stay within a map: clients need not find a range that spans two.
+  return map.file !== undefined && map.offset === before.offset + Number(map.start - before.start);
 }

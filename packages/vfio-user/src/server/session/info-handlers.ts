@@ -18,8 +18,8 @@ import {
 } from "@vfio-selftests/core/uapi";
 import type { StructView } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
-import * as structs from "../protocol/structs";
-import type { ModelRegion } from "./device-model";
+import * as structs from "../../protocol/structs";
+import type { ModelRegion, ModelRegionMemory } from "../device-model";
 import type { Exchange } from "./exchange";
 
 const { EINVAL } = constants.errno;
@@ -51,14 +51,15 @@ export function regionInfo({ device, request, reply, replyFds }: Exchange): numb
   let total = size;
   if (region.memory !== undefined) {
     flags |= VFIO_REGION_INFO_FLAG_MMAP;
-    replyFds.push(region.memory.fd);
-    total += sparseCapability(region, reply, size, argsz);
-    if (total > size) flags |= VFIO_REGION_INFO_FLAG_CAPS;
+    total += sparseCapability(region.memory, reply, size, argsz);
   }
-  fields.flags.set(reply, flags);
   fields.argsz.set(reply, total);
-  // As the kernel does it: when there is no room for the chain, the size it needs and no chain.
-  if (total === size || argsz < total) return size;
+  // As the kernel and libvfio-user do it: when there is no room for the chain, the size it needs and no chain. The
+  // descriptor belongs to the chain: libvfio-user's client has no room for it in its first request.
+  const withChain = region.memory !== undefined && argsz >= total;
+  fields.flags.set(reply, withChain ? flags | VFIO_REGION_INFO_FLAG_CAPS : flags);
+  if (!withChain) return size;
+  replyFds.push(region.memory.fd);
   fields.cap_offset.set(reply, size);
   return total;
 }
@@ -67,11 +68,8 @@ function accessFlags({ access = "read-write" }: ModelRegion): number {
   return (access === "write" ? 0 : VFIO_REGION_INFO_FLAG_READ) | (access === "read" ? 0 : VFIO_REGION_INFO_FLAG_WRITE);
 }
 
-/** Writes the sparse-mmap capability at `offset` when a part of the region is mappable and there is room; its size in bytes. */
-function sparseCapability(region: ModelRegion, reply: StructView, offset: number, argsz: number): number {
-  const areas = region.memory?.areas ?? [];
-  const only = areas.length === 1 ? areas[0] : undefined;
-  if (only?.offset === 0 && only.size === region.size) return 0;
+/** Writes the sparse-mmap capability at `offset` when there is room; its size in bytes. */
+function sparseCapability({ areas }: ModelRegionMemory, reply: StructView, offset: number, argsz: number): number {
   const { size: areaSize, fields: area } = vfio_region_sparse_mmap_area;
   const total = vfio_region_info_cap_sparse_mmap.size + areas.length * areaSize;
   if (argsz < offset + total) return total;

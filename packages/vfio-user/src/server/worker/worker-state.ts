@@ -1,15 +1,19 @@
 /** What a model's thread and its owner share without messages: either may be blocked in a system call. */
 
+import type { ModelModule } from "./load-model";
+
 /** What the thread is started with. */
-export interface WorkerInput {
+export interface WorkerInput extends ModelModule {
   readonly state: SharedArrayBuffer;
-  readonly module: string;
-  readonly exportName: string;
-  readonly options: unknown;
-  /** Where to listen; without it the owner sends connected sockets. */
-  readonly socketPath: string | undefined;
+  /** A listening socket, the owner's: its clients are served one after the other. */
+  readonly listenFd: number | undefined;
+  /** The connection of the only client, taken over. Without either the owner sends connected sockets. */
+  readonly clientFd: number | undefined;
   readonly trustClients: boolean;
 }
+
+/** Sent by the thread once it serves or has failed. */
+export const STARTED = "started";
 
 /** Sent instead of a socket: nothing more will come. */
 export const END = -1;
@@ -18,7 +22,8 @@ export const END = -1;
 const STOP = 0;
 const STATUS = 1;
 const MESSAGE_LENGTH = 2;
-const WORDS = 3;
+const CLIENT = 3;
+const WORDS = 4;
 const MESSAGE_BYTES = 2048;
 
 export type WorkerStatus = "starting" | "serving" | "failed" | "ended";
@@ -32,6 +37,15 @@ export class WorkerState {
   constructor(memory = new SharedArrayBuffer(WORDS * 4 + MESSAGE_BYTES)) {
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, WORDS);
+  }
+
+  /** The connection that the thread serves: a thread that is ended by force does not close it. -1: none. */
+  get clientFd(): number {
+    return Atomics.load(this.#words, CLIENT) - 1;
+  }
+
+  set clientFd(fd: number) {
+    Atomics.store(this.#words, CLIENT, fd + 1);
   }
 
   get stopped(): boolean {

@@ -12,8 +12,10 @@ const MAX_PATH_BYTES = 107;
 /** A Unix socket in the file system that clients connect to. */
 export class ListeningSocket implements Disposable {
   readonly path: string;
-  readonly #fd: number;
+  /** For a thread that accepts; stays this object's. */
+  readonly fd: number;
   #closed = false;
+  #removed = false;
 
   /**
    * Binds and listens. A socket file that nobody listens on any more is removed first. Errors (VfioError): EADDRINUSE
@@ -35,23 +37,19 @@ export class ListeningSocket implements Disposable {
     removeStale(path);
     const fd = native.unixListen(path, 1);
     if (fd < 0) throw systemError(fd, "listen", { subject: path });
-    this.#fd = fd;
+    this.fd = fd;
     this.path = path;
   }
 
   /** A client's socket; undefined when none came within `timeoutMs`. */
   accept(timeoutMs: number): number | undefined {
-    const fd = native.unixAccept(this.#fd, timeoutMs);
-    if (fd >= 0) return fd;
-    if (fd === -ETIMEDOUT || fd === -EINTR || fd === -EAGAIN) return undefined;
-    throw systemError(fd, "accept", { subject: this.path });
+    return acceptClient(this.fd, timeoutMs, this.path);
   }
 
-  /** Closes and removes the socket file. Idempotent. */
-  close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    native.close(this.#fd);
+  /** Removes the socket file, once: nobody can connect any more. */
+  removeFile(): void {
+    if (this.#removed) return;
+    this.#removed = true;
     try {
       unlinkSync(this.path);
     } catch {
@@ -59,9 +57,25 @@ export class ListeningSocket implements Disposable {
     }
   }
 
+  /** Closes and removes the socket file. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    native.close(this.fd);
+    this.removeFile();
+  }
+
   [Symbol.dispose](): void {
     this.close();
   }
+}
+
+/** A client of the listening socket `fd`; undefined when none came within `timeoutMs`. */
+export function acceptClient(fd: number, timeoutMs: number, subject = `descriptor ${fd}`): number | undefined {
+  const client = native.unixAccept(fd, timeoutMs);
+  if (client >= 0) return client;
+  if (client === -ETIMEDOUT || client === -EINTR || client === -EAGAIN) return undefined;
+  throw systemError(client, "accept", { subject });
 }
 
 function removeStale(path: string): void {

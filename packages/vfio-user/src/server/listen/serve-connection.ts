@@ -1,6 +1,6 @@
-import { MessageSocket } from "../socket/message-socket";
-import { ClientSession } from "./client-session";
-import type { ServedDevice } from "./served-device";
+import { MessageSocket } from "../../socket/message-socket";
+import { ClientSession } from "../session/client-session";
+import type { ServedDevice } from "../served-device";
 
 /** How long to look for the next message before sleeping: register accesses come one after the other. */
 const SPIN_MICROSECONDS = 50;
