@@ -1,8 +1,8 @@
 import type { IommuMode } from "@vfio-selftests/core";
 import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
-import { collectTests } from "./catalogue";
-import { testPredicate } from "./outcome/test-filter";
+import { collectTests } from "@vfio-selftests/harness";
+import { testPredicate } from "@vfio-selftests/harness";
 import { defineSuites } from "./suite-list";
 import type { SuiteTarget } from "./suite-target";
 import { UPSTREAM_IDS } from "./upstream-ids";

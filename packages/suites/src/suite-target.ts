@@ -1,6 +1,6 @@
 import type { IommuMode } from "@vfio-selftests/core";
 import type { DriverRegistry } from "@vfio-selftests/core/driver";
-import type { IrqTestOptions } from "./kvm-irq/irq-test-options";
+import type { IrqTestOptions } from "./rigs/kvm-irq/irq-test-options";
 
 /** What a suite runs against. */
 export interface SuiteTarget {

@@ -1,6 +1,6 @@
 import { thrownBy } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
-import { HALF, NOWHERE, pendingInterrupts, type ModelBenches } from "./model-bench";
+import { HALF, NOWHERE, pendingInterrupts, type ModelBenches } from "./model-rig";
 
 /** What every driver on its model must do, whatever the device's registers are. */
 export function copyEngineTests(benches: ModelBenches): void {

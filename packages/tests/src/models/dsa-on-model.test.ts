@@ -2,7 +2,7 @@ import { DmaMemory } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { copyEngineTests } from "./copy-engine-tests";
-import { HALF, ModelBenches, NOWHERE, pendingInterrupts } from "./model-bench";
+import { HALF, ModelBenches, NOWHERE, pendingInterrupts } from "./model-rig";
 
 /** Enough repeats of a 4 MiB copy to take a while. */
 const MANY = 32 * 1024;

@@ -1,7 +1,7 @@
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";
 import { copyEngineTests } from "./copy-engine-tests";
-import { HALF, ModelBenches, NOWHERE, pendingInterrupts } from "./model-bench";
+import { HALF, ModelBenches, NOWHERE, pendingInterrupts } from "./model-rig";
 
 const benches = new ModelBenches("ioat", ioatDriver);
 

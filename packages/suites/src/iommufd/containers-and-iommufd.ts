@@ -1,0 +1,245 @@
+import { createHash } from "node:crypto";
+import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { IoAddressSpace, attachDevice, autoMode, createAutoMode, realKernel } from "@vfio-selftests/iommu-modes";
+import { CopyBench } from "../rigs/copy-rig";
+import { errorWithCode } from "@vfio-selftests/harness";
+import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "@vfio-selftests/harness";
+import { note } from "@vfio-selftests/harness";
+import { skip } from "@vfio-selftests/harness";
+import { PseudoRandom } from "../rigs/pseudo-random";
+import type { SuiteTarget } from "../suite-target";
+
+const SEED = 0x2_0000_1d;
+const ROUNDS = 2;
+const AREA = 64 * 1024;
+const COPIES = 50;
+const SOURCE_IOVA = 0x0400_0000n;
+const DESTINATION_IOVA = 0x0800_0000n;
+
+/** VFIO's containers and iommufd side by side: what a program that can use either (QEMU, for one) relies on. */
+export function twoWorldsSuite(target: SuiteTarget): void {
+  const iommufd = target.modes.find(({ name }) => name === "iommufd");
+  const containers = target.modes.filter(({ name }) => name !== "iommufd");
+
+  fixture("vfio_two_worlds", target, (address) => {
+    it(
+      "device_moves_between_worlds",
+      () => {
+        const modes = bothWorlds(target.modes);
+        for (let round = 0; round < ROUNDS; round++) {
+          for (const mode of modes) {
+            using bench = new CopyBench(target, mode, [address]);
+            expect(bench.iommu.mode).toBe(mode.name);
+            bench.copier.copy();
+          }
+        }
+        note(`${ROUNDS} rounds over ${modes.map(({ name }) => name).join(", ")}`);
+      },
+      DEFAULT_TIMEOUT_MS,
+    );
+
+    it(
+      "same_mappings_give_the_same_dma",
+      () => {
+        const digests = bothWorlds(target.modes).map((mode) => ({
+          mode: mode.name,
+          seen: dmaDigest(target, mode, address),
+        }));
+        const [first] = digests;
+        expect(digests).toEqual(digests.map(({ mode }) => ({ mode, seen: first?.seen })));
+      },
+      DEFAULT_TIMEOUT_MS,
+    );
+
+    it("same_mappings_are_refused", () => {
+      const answers = bothWorlds(target.modes).map((mode) => {
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        using memory = DmaMemory.allocate(AREA);
+        using _region = iommu.map(memory, { iova: SOURCE_IOVA });
+        return { mode: mode.name, overlap: codeOf(() => iommu.map(memory, { iova: SOURCE_IOVA })) };
+      });
+      expect(answers).toEqual(answers.map(({ mode }) => ({ mode, overlap: "EEXIST" })));
+    });
+
+    it("one_world_at_a_time", () => {
+      for (const mode of containers.filter(isAvailable)) {
+        using container = new Iommu(mode.open());
+        using other = new Iommu(required(iommufd).open());
+        const held = PciDevice.open(container, address);
+        expect(() => PciDevice.open(other, address)).toThrow(VfioError);
+        held.close();
+        container.close();
+        using _now = PciDevice.open(other, address);
+        using again = new Iommu(mode.open());
+        expect(() => PciDevice.open(again, address)).toThrow(VfioError);
+      }
+    });
+
+    // QEMU's choice, as its iommufd object is named, is not, or is left to the machine.
+    const backends = {
+      backend_on: () => required(iommufd),
+      backend_off: () => createAutoMode(containers),
+      backend_auto: () => autoMode,
+    };
+    for (const [name, choose] of Object.entries(backends)) {
+      it(
+        name,
+        () => {
+          const mode = choose();
+          const availability = mode.availability();
+          if (!availability.available) skip(availability);
+          using bench = new CopyBench(target, mode, [address]);
+          bench.copier.copy();
+          const { mode: taken } = bench.iommu;
+          if (name === "backend_on") expect(taken).toBe("iommufd");
+          if (name === "backend_off") expect(taken).not.toBe("iommufd");
+          if (name === "backend_auto" && iommufd !== undefined && isAvailable(iommufd)) expect(taken).toBe("iommufd");
+          note(`took ${taken}`);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+    }
+  });
+
+  if (iommufd === undefined) return;
+  fixture("iommufd_ioas_copy", target, (address) => {
+    requireMode(iommufd);
+
+    it(
+      "device_finds_its_memory_in_both",
+      () => {
+        using bench = new CopyBench(target, iommufd, [address]);
+        const { copier } = bench;
+        const elsewhere = copyOfSpace(bench.iommu);
+        const move = (ioasId: number) =>
+          attachDevice(realKernel, copier.device.vfio.fd ?? -1, ioasId, copier.device.address);
+        copier.copy();
+        for (let round = 0; round < ROUNDS; round++) {
+          move(elsewhere.id);
+          copier.copy();
+          move(bench.iommu.backend.ioasId ?? -1);
+          copier.copy();
+        }
+        elsewhere.close();
+      },
+      DEFAULT_TIMEOUT_MS,
+    );
+
+    it(
+      "copy_outlives_the_original",
+      () => {
+        using bench = new CopyBench(target, iommufd, [address]);
+        const { copier } = bench;
+        const elsewhere = copyOfSpace(bench.iommu);
+        attachDevice(realKernel, copier.device.vfio.fd ?? -1, elsewhere.id, copier.device.address);
+        copier.source.unmap();
+        copier.destination.unmap();
+        copier.copy();
+        attachDevice(realKernel, copier.device.vfio.fd ?? -1, bench.iommu.backend.ioasId ?? -1, copier.device.address);
+        elsewhere.close();
+      },
+      DEFAULT_TIMEOUT_MS,
+    );
+
+    it("kernel_chooses_the_iova_there", () => {
+      using iommu = new Iommu(iommufd.open());
+      using memory = DmaMemory.allocate(AREA);
+      using region = iommu.map(memory, { iova: SOURCE_IOVA });
+      const elsewhere = spaceBeside(iommu);
+      const sourceIoasId = iommu.backend.ioasId ?? -1;
+      const iova = elsewhere.copyMapping({ sourceIoasId, sourceIova: region.iova, length: AREA });
+      expect(elsewhere.unmap(iova, BigInt(AREA))).toBe(BigInt(AREA));
+      expect(region.unmap()).toBe(BigInt(AREA));
+      elsewhere.close();
+    });
+
+    it("part_of_a_mapping", () => {
+      using iommu = new Iommu(iommufd.open());
+      using memory = DmaMemory.allocate(AREA);
+      using region = iommu.map(memory, { iova: SOURCE_IOVA });
+      const elsewhere = spaceBeside(iommu);
+      const part = { sourceIoasId: iommu.backend.ioasId ?? -1, sourceIova: region.iovaOf(AREA / 2), length: AREA / 4 };
+      expect(elsewhere.copyMapping({ ...part, iova: DESTINATION_IOVA })).toBe(DESTINATION_IOVA);
+      expect(elsewhere.unmap(DESTINATION_IOVA, BigInt(AREA / 4))).toBe(BigInt(AREA / 4));
+      elsewhere.close();
+    });
+
+    it("what_is_not_mapped_cannot_be_copied", () => {
+      using iommu = new Iommu(iommufd.open());
+      using memory = DmaMemory.allocate(AREA);
+      using region = iommu.map(memory, { iova: SOURCE_IOVA });
+      const elsewhere = spaceBeside(iommu);
+      const sourceIoasId = iommu.backend.ioasId ?? -1;
+      const copy = (sourceIova: bigint, length: number) => () =>
+        elsewhere.copyMapping({ sourceIoasId, sourceIova, length, iova: DESTINATION_IOVA });
+      expect(copy(DESTINATION_IOVA, AREA)).toThrow(errorWithCode("ENOENT"));
+      // Nor an area that reaches beyond the mapping.
+      expect(copy(region.iova, 2 * AREA)).toThrow(errorWithCode("ENOENT"));
+      copy(region.iova, AREA)();
+      expect(copy(region.iova, AREA)).toThrow(errorWithCode("EEXIST"));
+      elsewhere.close();
+    });
+  });
+}
+
+/** What a device's copies leave in memory that is mapped at fixed IOVAs: the digest of all of it. */
+function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): string {
+  using bench = new CopyBench(target, mode, [address]);
+  using memory = DmaMemory.allocate(2 * AREA);
+  using source = bench.iommu.map(memory, { iova: SOURCE_IOVA, length: AREA });
+  using destination = bench.iommu.map(memory, { iova: DESTINATION_IOVA, offset: AREA, length: AREA });
+  const random = new PseudoRandom(SEED);
+  random.fill(source.bytes);
+  const { session } = bench.copier;
+  const { minMemcpySize, alignment } = session.limits;
+  const below = (limit: number) => Math.floor(random.below(limit) / alignment) * alignment;
+  for (let copy = 0; copy < COPIES; copy++) {
+    const size = minMemcpySize + below(4096 - minMemcpySize);
+    session.memcpy(source.iovaOf(below(AREA - size)), destination.iovaOf(below(AREA - size)), size);
+  }
+  expect(destination.bytes.some((byte) => byte !== 0)).toBe(true);
+  return createHash("sha256").update(new Uint8Array(memory.buffer)).digest("hex");
+}
+
+/** A further address space of the iommufd with every mapping of the first one. */
+function copyOfSpace(iommu: Iommu): IoAddressSpace {
+  const elsewhere = spaceBeside(iommu);
+  for (const { iova, length } of iommu.regions) {
+    elsewhere.copyMapping({ sourceIoasId: iommu.backend.ioasId ?? -1, sourceIova: iova, length, iova });
+  }
+  return elsewhere;
+}
+
+function spaceBeside({ backend, mode }: Iommu): IoAddressSpace {
+  if (backend.fd === undefined) throw new TypeError(`mode ${mode} has no iommufd`);
+  return IoAddressSpace.allocate(backend.fd);
+}
+
+/** The available modes, at least one of each world; else the test is skipped. */
+function bothWorlds(modes: readonly IommuMode[]): readonly IommuMode[] {
+  const available = modes.filter(isAvailable);
+  if (available.length > 1 && available.some(({ name }) => name === "iommufd")) return available;
+  skip({
+    reason: `only ${available.map(({ name }) => name).join(", ") || "no mode"} can be used here`,
+    remedy: "use a kernel with CONFIG_VFIO_GROUP, CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV, and name no single mode",
+  });
+}
+
+function required(mode: IommuMode | undefined): IommuMode {
+  return mode ?? skip({ reason: "the run is without mode iommufd", remedy: "leave --mode away" });
+}
+
+function isAvailable(mode: IommuMode): boolean {
+  return mode.availability().available;
+}
+
+function codeOf(action: () => unknown): string {
+  try {
+    action();
+    return "none";
+  } catch (error) {
+    if (!(error instanceof VfioError)) throw error;
+    return error.code;
+  }
+}

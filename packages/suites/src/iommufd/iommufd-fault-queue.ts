@@ -1,0 +1,227 @@
+import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
+import { IOMMU_PGFAULT_PERM_READ, IOMMU_PGFAULT_PERM_WRITE } from "@vfio-selftests/core/uapi";
+import { FaultQueue, HardwarePageTable, type PageRequest } from "@vfio-selftests/iommu-modes";
+import { errorWithCode } from "@vfio-selftests/harness";
+import { requireMode } from "@vfio-selftests/harness";
+import { MockDevice } from "../rigs/mock-iommu/mock-device";
+import { notChecked } from "@vfio-selftests/harness";
+import { skip } from "@vfio-selftests/harness";
+import { PseudoRandom } from "../rigs/pseudo-random";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGE = 4096;
+const SEED = 0x10bf;
+const QUIET_MS = 50;
+
+const PERMISSIONS = {
+  read: IOMMU_PGFAULT_PERM_READ,
+  write: IOMMU_PGFAULT_PERM_WRITE,
+  read_write: IOMMU_PGFAULT_PERM_READ | IOMMU_PGFAULT_PERM_WRITE,
+} as const;
+
+/**
+ * I/O page faults: a device asks for a page, user space maps it and answers, and the access completes. On the kernel's
+ * mock device, because no IOMMU and device that QEMU has make page requests.
+ */
+export function iommufdFaultQueueSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ name }) => name === "iommufd");
+  if (mode === undefined) return;
+
+  describe("iommufd_fault_queue", () => {
+    requireMode(mode);
+    beforeEach(() => {
+      const availability = MockDevice.availability();
+      if (!availability.available) skip(availability);
+    });
+
+    for (const [access, permissions] of Object.entries(PERMISSIONS)) {
+      it(`${access}_fault_is_mapped_answered_and_completes`, () => {
+        using bench = new FaultBench(mode);
+        const { iommu, device, queue, memory, iova } = bench;
+        new PseudoRandom(SEED).fill(bench.bytes);
+        const content = Buffer.from(bench.bytes);
+        expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
+
+        device.requestPage({ address: iova, permissions, group: 7 });
+        const [request, ...others] = queue.wait();
+        expect(others).toEqual([]);
+        expect(request).toMatchObject({ deviceId: device.deviceId, address: iova, group: 7, lastOfGroup: true });
+        expect(request).toMatchObject({
+          pasid: undefined,
+          read: (permissions & IOMMU_PGFAULT_PERM_READ) !== 0,
+          write: (permissions & IOMMU_PGFAULT_PERM_WRITE) !== 0,
+        });
+
+        using region = iommu.map(memory, { iova });
+        queue.respond(bench.cookieOf(request), "success");
+
+        device.checkPageTable(bench.pageTable.id, region.iova, PAGE, memory.address);
+        expect(Buffer.from(device.read(iova, PAGE)).equals(content)).toBe(true);
+        const written = Buffer.alloc(PAGE, 0x5a);
+        device.write(iova, written);
+        expect(Buffer.from(bench.bytes).equals(written)).toBe(true);
+        notChecked("that a device repeats its access by itself", "the mock device's accesses are made by the test");
+      });
+    }
+
+    it("requests_come_in_order_and_are_answered_in_any", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, iova } = bench;
+      const addresses = Array.from({ length: 100 }, (_, page) => iova + BigInt(page * PAGE));
+      addresses.forEach((address, group) => device.requestPage({ address, permissions: PERMISSIONS.read, group }));
+      const requests: PageRequest[] = [];
+      while (requests.length < addresses.length) requests.push(...queue.wait());
+      expect(requests.map(({ address }) => address)).toEqual(addresses);
+      expect(requests.map(({ group }) => group)).toEqual(addresses.map((_, group) => group));
+      const cookies = requests.map(({ cookie }) => cookie);
+      expect(new Set(cookies).size).toBe(addresses.length);
+      for (const cookie of cookies.reverse()) queue.respond(cookie, "success");
+      expect(queue.read()).toEqual([]);
+    });
+
+    it("invalid_answer_leaves_the_page_out", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, iova } = bench;
+      device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 1 });
+      const [request] = queue.wait();
+      queue.respond(bench.cookieOf(request), "invalid");
+      expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
+      // The device may ask again.
+      device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 2 });
+      expect(queue.wait()).toHaveLength(1);
+    });
+
+    it("cookie_is_answered_once", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, iova } = bench;
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
+      const [request] = queue.wait();
+      const cookie = bench.cookieOf(request);
+      expect(() => queue.respond(cookie + 1, "success")).toThrow(errorWithCode("EINVAL"));
+      queue.respond(cookie, "success");
+      expect(() => queue.respond(cookie, "success")).toThrow(errorWithCode("EINVAL"));
+    });
+
+    it("no_request_times_out", () => {
+      using bench = new FaultBench(mode);
+      const started = performance.now();
+      expect(() => bench.queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
+      expect(performance.now() - started).toBeGreaterThanOrEqual(QUIET_MS - 1);
+    });
+
+    it("device_without_a_queue_asks_in_vain", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, iova } = bench;
+      device.attach(bench.ioasId);
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
+      expect(() => queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
+    });
+
+    it("leaving_the_page_table_ends_open_requests", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, iova } = bench;
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
+      const [read] = queue.wait();
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
+      // One request is read and not answered, one is not even read.
+      device.attach(bench.ioasId);
+      expect(queue.read()).toEqual([]);
+      expect(() => queue.respond(bench.cookieOf(read), "success")).toThrow(errorWithCode("EINVAL"));
+    });
+
+    it("two_devices_share_a_queue", () => {
+      using bench = new FaultBench(mode);
+      const { queue, iova } = bench;
+      using other = new MockDevice(bench.iommufd, bench.ioasId);
+      using otherTable = HardwarePageTable.allocate(bench.iommufd, {
+        deviceId: other.deviceId,
+        ioasId: bench.ioasId,
+        faultQueue: queue,
+      });
+      other.attach(otherTable.id);
+      for (const device of [bench.device, other]) {
+        device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
+      }
+      const requests = queue.wait();
+      expect(requests.map(({ deviceId }) => deviceId)).toEqual([bench.device.deviceId, other.deviceId]);
+      for (const { cookie } of requests) queue.respond(cookie, "success");
+      other.attach(bench.ioasId);
+    });
+
+    it("closed_queue_with_open_requests", () => {
+      using bench = new FaultBench(mode);
+      const { device, queue, pageTable, iova } = bench;
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
+      expect(queue.wait()).toHaveLength(1);
+      device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
+      device.attach(bench.ioasId);
+      pageTable.close();
+      queue.close();
+      expect(() => queue.wait()).toThrow(errorWithCode("ERR_CLOSED"));
+      // The device and its address space go on without it.
+      using region = bench.iommu.map(bench.memory, { iova });
+      expect(device.read(region.iova, 1)).toHaveLength(1);
+    });
+
+    it("queue_in_use_is_not_destroyed", () => {
+      using bench = new FaultBench(mode);
+      expect(() => bench.queue.close()).toThrow(errorWithCode("EBUSY"));
+      expect(() => bench.queue.read()).toThrow(errorWithCode("ERR_CLOSED"));
+    });
+
+    it("unknown_queue_is_refused", () => {
+      using bench = new FaultBench(mode);
+      const { iommufd, device, ioasId } = bench;
+      const other = FaultQueue.allocate(iommufd);
+      other.close();
+      expect(() =>
+        HardwarePageTable.allocate(iommufd, { deviceId: device.deviceId, ioasId, faultQueue: other }),
+      ).toThrow(errorWithCode("ENOENT"));
+    });
+  });
+}
+
+/** A mock device attached to a page table with a fault queue, and a page that is not mapped yet. */
+class FaultBench implements Disposable {
+  readonly iommu: Iommu;
+  readonly iommufd: number;
+  readonly ioasId: number;
+  readonly device: MockDevice;
+  readonly queue: FaultQueue;
+  readonly pageTable: HardwarePageTable;
+  readonly memory = DmaMemory.allocate(PAGE);
+  readonly bytes = new Uint8Array(this.memory.buffer);
+  /** Free for the page. */
+  readonly iova: bigint;
+
+  constructor(mode: IommuMode) {
+    this.iommu = new Iommu(mode.open());
+    const { fd, ioasId } = this.iommu.backend;
+    if (fd === undefined || ioasId === undefined) throw new TypeError(`mode ${mode.name} has no iommufd`);
+    this.iommufd = fd;
+    this.ioasId = ioasId;
+    this.device = new MockDevice(fd, ioasId);
+    this.iova = this.iommu.reserveIova(PAGE).iova;
+    this.queue = FaultQueue.allocate(fd);
+    this.pageTable = HardwarePageTable.allocate(fd, {
+      deviceId: this.device.deviceId,
+      ioasId,
+      faultQueue: this.queue,
+    });
+    this.device.attach(this.pageTable.id);
+  }
+
+  cookieOf(request: PageRequest | undefined): number {
+    if (request === undefined) throw new Error("there is no request");
+    return request.cookie;
+  }
+
+  /** In the order that the kernel asks for: device, page table, queue, address space. */
+  [Symbol.dispose](): void {
+    this.device.close();
+    this.pageTable.close();
+    this.queue.close();
+    this.iommu.close();
+    this.memory.close();
+  }
+}
