@@ -1,19 +1,9 @@
-import { normalizePciAddress } from "@vfio-selftests/core/sysfs";
-import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
+import { targetOptions } from "@vfio-selftests/harness";
+import { kvm } from "@vfio-selftests/kvm";
+import { kernelTargetWith, type SuiteTarget } from "@vfio-selftests/suites";
 import { chooseDrivers } from "./choose-drivers";
-import { parseIrqTestOptions } from "@vfio-selftests/suites";
-import type { SuiteTarget } from "@vfio-selftests/suites";
-import { TARGET_VARIABLES, targetList, type Environment } from "@vfio-selftests/harness";
 
-/** The kernel's devices that the environment names; with none, every test is skipped and says how to get one. */
-export function kernelTarget(environment: Environment = process.env): SuiteTarget {
-  const modes = targetList(environment, "modes");
-  const kvmIrq = environment[TARGET_VARIABLES.kvmIrq];
-  return {
-    kind: environment[TARGET_VARIABLES.lab] === undefined ? "hardware" : "lab",
-    modes: modes.length === 0 ? iommuModes : modes.map(findMode),
-    devices: targetList(environment, "devices").map(normalizePciAddress),
-    drivers: chooseDrivers(targetList(environment, "drivers")),
-    ...(kvmIrq === undefined ? {} : { kvmIrq: parseIrqTestOptions(kvmIrq) }),
-  };
+/** The kernel's devices that the options name, with the toolkit's drivers, the project's, and KVM. */
+export function kernelTarget(options = targetOptions()): SuiteTarget {
+  return kernelTargetWith(options, { drivers: chooseDrivers(options.drivers), kvm });
 }

@@ -2,16 +2,14 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { JestTestResult } from "../outcome/test-outcome";
-import { outcomeOf } from "../outcome/test-outcome";
+import { outcomeOf, type JestTestResult } from "./test-result";
 
-const SKIP_MODULE = JSON.stringify(join(__dirname, "outcome/skip.ts"));
-const NOTE_MODULE = JSON.stringify(join(__dirname, "outcome/note.ts"));
-const ROOT = join(__dirname, "..");
+const ROOT = join(__dirname, "../..");
+const HARNESS = JSON.stringify(join(ROOT, "src/index.ts"));
 
 /** Runs jest on one test file in a process of its own and gives its results by full title. */
 function runJest(source: string, config: object): { tests: Map<string, JestTestResult>; tap: string } {
-  const directory = mkdtempSync(join(tmpdir(), "suites-environment-"));
+  const directory = mkdtempSync(join(tmpdir(), "harness-environment-"));
   try {
     const tap = join(directory, "out.tap");
     const json = join(directory, "out.json");
@@ -23,7 +21,7 @@ function runJest(source: string, config: object): { tests: Map<string, JestTestR
       testMatch: ["**/*.test.js"],
       transform: { "\\.ts$": "@swc/jest" },
       // jest does not transform reporters: the built one.
-      reporters: [[join(ROOT, "dist/reporter.js"), { reports: [{ format: "tap", file: tap }] }]],
+      reporters: [[join(ROOT, "dist/jest/reporter.js"), { reports: [{ format: "tap", file: tap }] }]],
       ...config,
     };
     const args = ["--config", JSON.stringify(all), "--json", "--outputFile", json, "--runInBand", "--watchman=false"];
@@ -47,8 +45,7 @@ function runJest(source: string, config: object): { tests: Map<string, JestTestR
 const ENVIRONMENT = { testEnvironment: join(__dirname, "jest-environment.ts") };
 
 const SAMPLE = `
-const { skip } = require(${SKIP_MODULE});
-const { note, notChecked } = require(${NOTE_MODULE});
+const { note, notChecked, skip } = require(${HARNESS});
 const why = { reason: "no device", remedy: "name one" };
 describe("fixture", () => {
   it("passes", () => { note("took 3 laps"); notChecked("page size", "no debugfs"); });
@@ -61,7 +58,7 @@ describe("fixture", () => {
 });
 `;
 
-describe("SuiteEnvironment", () => {
+describe("HarnessEnvironment", () => {
   it("turns a thrown skip into a skipped result with reason and remedy, and leaves failures failed", () => {
     const { tests } = runJest(SAMPLE, ENVIRONMENT);
     for (const id of ["fixture.skips", "fixture.skips_later", "fixture.each.test", "fixture.all.test"]) {
@@ -93,9 +90,33 @@ describe("SuiteEnvironment", () => {
     ]);
   });
 
+  it("hands the target to the test file", () => {
+    const source = `
+      const { targetOptions } = require(${HARNESS});
+      it("reads_it", () => expect(targetOptions()).toMatchObject({ devices: ["model:ioat"], full: true }));`;
+    const target = { devices: ["model:ioat"], full: true };
+    const { tests } = runJest(source, { ...ENVIRONMENT, testEnvironmentOptions: { target } });
+    expect(tests.get("reads_it")).toMatchObject({ status: "passed", failureMessages: [] });
+  });
+
+  it.each([
+    ["30 s where nothing else is said", {}, "", 30_000],
+    ["the project's", { testTimeout: 7000 }, "", 7000],
+    ["the file's", {}, "jest.setTimeout(6000);", 6000],
+  ])("gives a test a time-out: %s", (_, config, prologue, timeoutMs) => {
+    // jest-circus keeps its state, with the time-out of tests that have none of their own, below a symbol of this name.
+    const source = `
+      ${prologue}
+      const symbol = Object.getOwnPropertySymbols(globalThis).find((key) => key.description === "JEST_STATE_SYMBOL");
+      const state = globalThis[symbol];
+      it("has_it", () => expect(state.testTimeout).toBe(${timeoutMs}));`;
+    const { tests } = runJest(source, { ...ENVIRONMENT, ...config });
+    expect(tests.get("has_it")).toMatchObject({ status: "passed", failureMessages: [] });
+  });
+
   it("without it a skip is a failure that says what to configure", () => {
     const { tests } = runJest(SAMPLE, {});
     expect(tests.get("fixture.skips")?.status).toBe("failed");
-    expect(tests.get("fixture.skips")?.failureMessages[0]).toContain("@vfio-selftests/suites/jest-environment");
+    expect(tests.get("fixture.skips")?.failureMessages[0]).toContain("@vfio-selftests/harness/jest-environment");
   });
 });

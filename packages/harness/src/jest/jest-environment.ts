@@ -1,9 +1,10 @@
 import { TestEnvironment } from "jest-environment-node";
-import { board, testKey } from "./run-state";
 import { NOTES } from "../outcome/note";
 import { SKIP, skipText, type SkipReason } from "../outcome/skip";
 import { testPredicate, type TestFilter } from "../outcome/test-filter";
 import { identify } from "../outcome/test-identity";
+import { TARGET, type TargetOptions } from "../target/target-options";
+import { runState, testKey } from "./run-state";
 
 /** What we use of jest-circus' records (its `Circus.DescribeBlock`, `Circus.TestEntry` and `Circus.Event`). */
 interface CircusBlock {
@@ -33,20 +34,39 @@ interface CircusState {
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
+/** jest's `testEnvironmentOptions`: plain data. */
+export interface HarnessEnvironmentOptions {
+  readonly filter?: TestFilter;
+  readonly target?: Partial<TargetOptions>;
+}
+
+/** Milliseconds of a test where the project's configuration says nothing else: upstream's (TEST_TIMEOUT_DEFAULT). */
+const TEST_TIMEOUT_MS = 30_000;
+/** jest's own default, with which it cannot be told from a configuration that says nothing. */
+const JEST_TEST_TIMEOUT_MS = 5000;
+/** Where `jest.setTimeout` leaves the time-out of a file, and jest-circus finds it. */
+const TEST_TIMEOUT_SYMBOL = Symbol.for("TEST_TIMEOUT_SYMBOL");
+
 /**
- * jest's node environment, plus what the suites need of it:
+ * jest's node environment, plus what tests of devices need of it:
  * - a test that throws `SkipError`, also from a hook, becomes a skipped result whose message holds reason and remedy;
- * - the lines given to `note` reach the reporters;
- * - `testEnvironmentOptions: { filter }` chooses tests by their ids.
+ * - the lines given to `note` reach the reporter;
+ * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
+ * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise.
  */
-export default class SuiteEnvironment extends TestEnvironment {
+export default class HarnessEnvironment extends TestEnvironment {
   readonly #selected: (titles: readonly string[]) => boolean;
 
   constructor(config: EnvironmentParameters[0], context: EnvironmentParameters[1]) {
     super(config, context);
-    const { filter = {} } = config.projectConfig.testEnvironmentOptions as { filter?: TestFilter };
+    const { filter = {}, target } = config.projectConfig.testEnvironmentOptions as HarnessEnvironmentOptions;
     const predicate = testPredicate(filter);
     this.#selected = (titles) => predicate(identify(titles));
+    const timeout = config.globalConfig.testTimeout ?? JEST_TEST_TIMEOUT_MS;
+    Object.assign(this.global, {
+      [TARGET]: target,
+      ...(timeout === JEST_TEST_TIMEOUT_MS ? { [TEST_TIMEOUT_SYMBOL]: TEST_TIMEOUT_MS } : {}),
+    });
   }
 
   handleTestEvent(event: CircusEvent, state: CircusState): void {
@@ -57,7 +77,7 @@ export default class SuiteEnvironment extends TestEnvironment {
       global[NOTES] = [];
     } else if (event.name === "test_done") {
       const notes = global[NOTES] ?? [];
-      if (notes.length > 0) board().notes.set(testKey(titles(event.test)), notes);
+      if (notes.length > 0) runState().notes.set(testKey(titles(event.test)), notes);
       Reflect.deleteProperty(global, NOTES);
       becomeSkipped(event.test);
     }
@@ -74,7 +94,7 @@ export default class SuiteEnvironment extends TestEnvironment {
       count += 1;
       cases.add(testKey(path.slice(0, -1)));
     }
-    board().size = { tests: count, cases: cases.size };
+    runState().size = { tests: count, cases: cases.size };
   }
 }
 

@@ -22,7 +22,7 @@ export class SkipError extends Error {
     super(
       `${skipText(reason)}\n` +
         `(Shown as a failure because jest cannot skip a running test: ` +
-        `set testEnvironment: "@vfio-selftests/suites/jest-environment" in your jest configuration.)`,
+        `set testEnvironment: "@vfio-selftests/harness/jest-environment" in your jest configuration.)`,
     );
     this[SKIP] = reason;
   }

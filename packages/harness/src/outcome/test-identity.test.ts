@@ -12,7 +12,7 @@ describe("identify", () => {
     expect(identify(titles)).toMatchObject({ id: titles.join("."), fixture: "f", test: "t", mode, flavour });
   });
 
-  it.each(["0000:6a:01.0", "vfio-user:/run/x.sock", "model:dsa"])(
+  it.each(["0000:6a:01.0", "vfio-user:/run/x.sock", "model:dsa", "/dev/zero"])(
     "takes %s as the device, not as part of the id",
     (device) => {
       expect(identify([device, "vfio_cdev", "bind"])).toMatchObject({

@@ -8,8 +8,8 @@ const MODE_NAMES = [
   "iommufd",
 ] as const;
 
-/** PCI address, vfio-user socket or model: the forms of an address in `core`. */
-const ADDRESS = /^(?:[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|vfio-user:.+|model:.+)$/i;
+/** PCI address, vfio-user socket or model, the forms of an address in `core`; or a path, for other devices. */
+const ADDRESS = /^(?:[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|vfio-user:.+|model:.+|\/.+)$/i;
 
 /** A test's place in the report: upstream's id, and the two dimensions beside it. */
 export interface TestIdentity {

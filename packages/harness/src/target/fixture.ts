@@ -1,6 +1,6 @@
 import type { IommuMode } from "@vfio-selftests/core";
 import { skip, type SkipReason } from "../outcome/skip";
-import type { SuiteTarget } from "@vfio-selftests/suites";
+import type { Target } from "./target";
 
 const NO_DEVICE: SkipReason = {
   reason: "no device was named",
@@ -9,14 +9,11 @@ const NO_DEVICE: SkipReason = {
     "VFIO_SELFTESTS_BDF=0000:6a:01.0",
 };
 
-/** Upstream's time-out of a test (TEST_TIMEOUT_DEFAULT), in milliseconds. */
-export const DEFAULT_TIMEOUT_MS = 30_000;
-
 /**
  * A fixture, once per device. Its title is the first part of the ids; with several devices the device's address is a
  * title above it, so that the ids stay the same. Without a device its tests are skipped.
  */
-export function fixture(name: string, target: SuiteTarget, define: (address: string) => void): void {
+export function fixture(name: string, target: Pick<Target, "devices">, define: (address: string) => void): void {
   const [first, ...others] = target.devices;
   if (first === undefined) {
     describe(name, () => {
@@ -31,7 +28,7 @@ export function fixture(name: string, target: SuiteTarget, define: (address: str
 }
 
 /** A variant per mode, named `MODE` or `MODE_SUFFIX`. */
-export function eachMode(target: SuiteTarget, define: (mode: IommuMode) => void, suffix = ""): void {
+export function eachMode(target: Pick<Target, "modes">, define: (mode: IommuMode) => void, suffix = ""): void {
   for (const mode of target.modes) {
     describe(suffix === "" ? mode.name : `${mode.name}_${suffix}`, () => {
       requireMode(mode);

@@ -1,4 +1,5 @@
 import type { PciDevice } from "@vfio-selftests/core";
+import { EDU, EDU_REGISTERS } from "./edu/edu-registers";
 
 /** A device that asserts and releases its INTx line on demand. */
 export interface IntxSource {
@@ -12,17 +13,12 @@ interface KnownSource {
   readonly create: (device: PciDevice) => IntxSource;
 }
 
-/** QEMU's edu device (docs/specs/edu.rst): 0x60 sets bits of the interrupt status, 0x64 clears them. */
-const EDU_INTERRUPT_RAISE = 0x60;
-const EDU_INTERRUPT_ACKNOWLEDGE = 0x64;
-
 const SOURCES: readonly KnownSource[] = [
   {
-    vendor: 0x1234,
-    device: 0x11e8,
+    ...EDU,
     create: (device) => ({
-      raise: () => device.bar(0).write32(EDU_INTERRUPT_RAISE, 1),
-      acknowledge: () => device.bar(0).write32(EDU_INTERRUPT_ACKNOWLEDGE, 1),
+      raise: () => device.bar(0).write32(EDU_REGISTERS.interruptRaise, 1),
+      acknowledge: () => device.bar(0).write32(EDU_REGISTERS.interruptAcknowledge, 1),
     }),
   },
 ];

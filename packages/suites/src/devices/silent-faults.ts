@@ -1,6 +1,6 @@
 import { VfioError, type PciDevice } from "@vfio-selftests/core";
-import { EDU } from "./edu/edu-driver";
 import { notChecked } from "@vfio-selftests/harness";
+import { EDU } from "./edu/edu-registers";
 
 /** How a copy is made to fault: by an address that is not mapped, or by one that the device may only read. */
 export type FaultKind = "unmapped" | "read-only";

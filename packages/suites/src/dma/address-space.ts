@@ -1,11 +1,9 @@
 import { DmaMemory, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { eachMode, fixture } from "@vfio-selftests/harness";
+import { defaultMode, eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
-import { skip } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import { PAGE_SIZE } from "../rigs/page-size";
+import type { SuiteTarget } from "../suite-target";
 
-const PAGE = 4096;
 const MIB = 1024 ** 2;
 
 /** I/O address spaces beyond upstream's map and unmap of one region. */
@@ -28,69 +26,73 @@ export function addressSpaceSuite(target: SuiteTarget): void {
       it("page_sizes_include_the_base_page", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        expect(iommu.pageSizes() & BigInt(PAGE)).toBe(BigInt(PAGE));
+        expect(iommu.pageSizes() & BigInt(PAGE_SIZE)).toBe(BigInt(PAGE_SIZE));
       });
 
       it("overlapping_map_is_refused", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(2 * PAGE);
-        using first = iommu.map(memory, { length: PAGE });
-        expect(() => iommu.map(memory, { iova: first.iova, length: PAGE })).toThrow(errorWithCode("EEXIST"));
+        using memory = DmaMemory.allocate(2 * PAGE_SIZE);
+        using first = iommu.map(memory, { length: PAGE_SIZE });
+        expect(() => iommu.map(memory, { iova: first.iova, length: PAGE_SIZE })).toThrow(errorWithCode("EEXIST"));
         expect(first.mapped).toBe(true);
       });
 
       it("misaligned_map_is_refused", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(2 * PAGE);
+        using memory = DmaMemory.allocate(2 * PAGE_SIZE);
         using first = iommu.map(memory);
         const { iova } = first;
         first.unmap();
-        expect(() => iommu.map(memory, { iova: iova + 1n, length: PAGE })).toThrow(errorWithCode("EINVAL"));
+        expect(() => iommu.map(memory, { iova: iova + 1n, length: PAGE_SIZE })).toThrow(errorWithCode("EINVAL"));
       });
 
       it("unmap_of_nothing_takes_nothing", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(PAGE);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
         using region = iommu.map(memory);
         const { iova } = region;
         region.unmap();
         // Type 1 counts 0 bytes; iommufd itself says that there is nothing.
         if (mode.name === "iommufd") {
-          expect(() => iommu.unmapRange(iova, BigInt(PAGE))).toThrow(errorWithCode("ENOENT"));
+          expect(() => iommu.unmapRange(iova, BigInt(PAGE_SIZE))).toThrow(errorWithCode("ENOENT"));
         } else {
-          expect(iommu.unmapRange(iova, BigInt(PAGE))).toBe(0n);
+          expect(iommu.unmapRange(iova, BigInt(PAGE_SIZE))).toBe(0n);
         }
       });
 
       it("unmap_all_counts_every_mapping", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(8 * PAGE);
-        for (let page = 0; page < 8; page += 2) iommu.map(memory, { offset: page * PAGE, length: PAGE });
-        expect(iommu.unmapAll()).toBe(BigInt(4 * PAGE));
+        using memory = DmaMemory.allocate(8 * PAGE_SIZE);
+        for (let page = 0; page < 8; page += 2) iommu.map(memory, { offset: page * PAGE_SIZE, length: PAGE_SIZE });
+        expect(iommu.unmapAll()).toBe(BigInt(4 * PAGE_SIZE));
         expect(iommu.regions).toHaveLength(0);
       });
 
       it("range_unmap_spans_several_mappings", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(4 * PAGE);
-        using space = iommu.reserveIova(4 * PAGE);
+        using memory = DmaMemory.allocate(4 * PAGE_SIZE);
+        using space = iommu.reserveIova(4 * PAGE_SIZE);
         for (let page = 0; page < 4; page++) {
-          iommu.map(memory, { iova: space.iova + BigInt(page * PAGE), offset: page * PAGE, length: PAGE });
+          iommu.map(memory, {
+            iova: space.iova + BigInt(page * PAGE_SIZE),
+            offset: page * PAGE_SIZE,
+            length: PAGE_SIZE,
+          });
         }
-        expect(iommu.unmapRange(space.iova, BigInt(4 * PAGE))).toBe(BigInt(4 * PAGE));
+        expect(iommu.unmapRange(space.iova, BigInt(4 * PAGE_SIZE))).toBe(BigInt(4 * PAGE_SIZE));
       });
 
       it("unmap_of_a_part_follows_the_mode", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(4 * PAGE);
+        using memory = DmaMemory.allocate(4 * PAGE_SIZE);
         using region = iommu.map(memory);
-        const unmapPart = () => iommu.unmapRange(region.iova, BigInt(PAGE));
+        const unmapPart = () => iommu.unmapRange(region.iova, BigInt(PAGE_SIZE));
         if (mode.name === "iommufd") {
           expect(unmapPart).toThrow(errorWithCode("ENOENT"));
         } else if (/type1v2/.test(mode.name)) {
@@ -100,18 +102,18 @@ export function addressSpaceSuite(target: SuiteTarget): void {
           // Version 1 takes the whole mapping whose start lies in the range, or what the IOMMU's pages let it; the books
           // know what is left.
           const unmapped = unmapPart();
-          expect(unmapped).toBeGreaterThanOrEqual(BigInt(PAGE));
+          expect(unmapped).toBeGreaterThanOrEqual(BigInt(PAGE_SIZE));
           const rest = iommu.regions.map((left) => left.unmap());
-          expect(rest.reduce((sum, bytes) => sum + bytes, unmapped)).toBe(BigInt(4 * PAGE));
+          expect(rest.reduce((sum, bytes) => sum + bytes, unmapped)).toBe(BigInt(4 * PAGE_SIZE));
         }
       });
 
       it("lookups_go_both_ways", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(4 * PAGE);
+        using memory = DmaMemory.allocate(4 * PAGE_SIZE);
         using region = iommu.map(memory);
-        const inside = 3n * BigInt(PAGE) + 17n;
+        const inside = 3n * BigInt(PAGE_SIZE) + 17n;
         expect(iommu.iovaOf(memory.address + inside)).toBe(region.iova + inside);
         expect(iommu.regionAt(region.iova + inside)).toBe(region);
         expect(iommu.regionAt(region.iova + BigInt(region.length))).toBeUndefined();
@@ -120,8 +122,8 @@ export function addressSpaceSuite(target: SuiteTarget): void {
       it("freed_iovas_are_used_again", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(PAGE);
-        const request = { alignment: PAGE, below: 2n ** 32n };
+        using memory = DmaMemory.allocate(PAGE_SIZE);
+        const request = { alignment: PAGE_SIZE, below: 2n ** 32n };
         const iovas = Array.from({ length: 8 }, () => {
           const region = iommu.map(memory, request);
           region.unmap();
@@ -133,7 +135,7 @@ export function addressSpaceSuite(target: SuiteTarget): void {
       it("memory_that_is_mapped_cannot_be_freed", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(PAGE);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
         using region = iommu.map(memory);
         expect(() => memory.close()).toThrow(errorWithCode("ERR_STILL_MAPPED"));
         expect(region.mapped).toBe(true);
@@ -152,7 +154,7 @@ export function addressSpaceSuite(target: SuiteTarget): void {
       it("maps_read_only_memory", () => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(PAGE);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
         for (const access of ["read", "write", "read-write"] as const) {
           using region = iommu.map(memory, { access });
           expect(region.access).toBe(access);
@@ -187,16 +189,16 @@ export function addressSpaceSuite(target: SuiteTarget): void {
           skip({ reason: `mode ${mode.name} leaves the choice of IOVAs to the user`, remedy: "use mode iommufd" });
         }
         using _device = PciDevice.open(iommu, address);
-        using memory = DmaMemory.allocate(16 * PAGE);
+        using memory = DmaMemory.allocate(16 * PAGE_SIZE);
         const regions = Array.from({ length: 16 }, (_, page) =>
-          iommu.map(memory, { offset: page * PAGE, length: PAGE, iova: "kernel" }),
+          iommu.map(memory, { offset: page * PAGE_SIZE, length: PAGE_SIZE, iova: "kernel" }),
         );
         expect(new Set(regions.map(({ iova }) => iova)).size).toBe(16);
         const ranges = iommu.iovaRanges();
         for (const { iova } of regions) {
-          expect(ranges.some(({ start, last }) => iova >= start && iova + BigInt(PAGE) - 1n <= last)).toBe(true);
+          expect(ranges.some(({ start, last }) => iova >= start && iova + BigInt(PAGE_SIZE) - 1n <= last)).toBe(true);
         }
-        expect(iommu.unmapAll()).toBe(BigInt(16 * PAGE));
+        expect(iommu.unmapAll()).toBe(BigInt(16 * PAGE_SIZE));
       });
     });
   });
@@ -215,20 +217,20 @@ function severalDevicesSuite(target: SuiteTarget): void {
         }
         using iommu = new Iommu(mode.open());
         using one = PciDevice.open(iommu, first);
-        using memory = DmaMemory.allocate(PAGE);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
         using region = iommu.map(memory);
         // A device that comes later finds what is mapped already; one that goes takes nothing along.
         const two = PciDevice.open(iommu, second);
         expect([one.config.vendorId, two.config.vendorId]).not.toContain(0xffff);
         two.close();
-        expect(region.unmap()).toBe(BigInt(PAGE));
+        expect(region.unmap()).toBe(BigInt(PAGE_SIZE));
       });
 
       it("devices_of_one_group", () => {
         const addresses = devicesOfOneGroup(target.devices);
         using iommu = new Iommu(mode.open());
         const devices = addresses.map((address) => PciDevice.open(iommu, address));
-        using memory = DmaMemory.allocate(PAGE);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
         using region = iommu.map(memory);
         for (const device of devices) expect(device.config.vendorId).not.toBe(0xffff);
         const [first, ...others] = devices;
@@ -237,7 +239,7 @@ function severalDevicesSuite(target: SuiteTarget): void {
           expect(device.config.vendorId).not.toBe(0xffff);
           device.close();
         }
-        expect(region.unmap()).toBe(BigInt(PAGE));
+        expect(region.unmap()).toBe(BigInt(PAGE_SIZE));
       });
     });
   });

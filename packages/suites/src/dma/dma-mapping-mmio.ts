@@ -1,13 +1,10 @@
 import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
 import type { IoMapping } from "@vfio-selftests/core/backend";
-import { native } from "@vfio-selftests/native";
-import { eachMode, fixture } from "@vfio-selftests/harness";
-import { mapsRegisters } from "./register-mappings";
-import { note } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
+import { mapsRegisters } from "./register-mappings";
 
-const PAGE_SIZE = native.pageSize();
 const GIB = 1024 ** 3;
 
 /** tools/testing/selftests/vfio/vfio_dma_mapping_mmio_test.c: a device's registers mapped for another device's DMA. */

@@ -1,14 +1,10 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
-import { native } from "@vfio-selftests/native";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "@vfio-selftests/harness";
-import { notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { eachMode, errorWithCode, fixture, notChecked, skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
-const PAGE_SIZE = native.pageSize();
 
 /** What is mapped: upstream's name of the variant, the memory, and the page size that it allows the IOMMU. */
 const BACKINGS = [
@@ -24,24 +20,20 @@ export function dmaMappingSuite(target: SuiteTarget): void {
       eachMode(
         target,
         (mode) => {
-          it(
-            "dma_map_unmap",
-            () => {
-              using iommu = new Iommu(mode.open());
-              using _device = PciDevice.open(iommu, address);
-              using memory = allocateOrSkip(size, backing);
-              const region = iommu.map(memory, { alignment: size });
+          it("dma_map_unmap", () => {
+            using iommu = new Iommu(mode.open());
+            using _device = PciDevice.open(iommu, address);
+            using memory = allocateOrSkip(size, backing);
+            const region = iommu.map(memory, { alignment: size });
 
-              expect(iommu.iovaOf(memory.address)).toBe(region.iova);
-              checkPageTable(address, mode, iommu, region);
+            expect(iommu.iovaOf(memory.address)).toBe(region.iova);
+            checkPageTable(address, mode, iommu, region);
 
-              expect(region.unmap()).toBe(BigInt(size));
-              expect(iommu.iovaOf(memory.address)).toBeUndefined();
-              const entry = ioPageTableEntry(address, region.iova);
-              if (entry.readable) expect(entry.pageSize).toBeUndefined();
-            },
-            DEFAULT_TIMEOUT_MS,
-          );
+            expect(region.unmap()).toBe(BigInt(size));
+            expect(iommu.iovaOf(memory.address)).toBeUndefined();
+            const entry = ioPageTableEntry(address, region.iova);
+            if (entry.readable) expect(entry.pageSize).toBeUndefined();
+          });
         },
         name,
       );

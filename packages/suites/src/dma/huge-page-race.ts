@@ -1,14 +1,12 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type MemoryBacking } from "@vfio-selftests/core";
-import { CopyBench } from "../rigs/copy-rig";
-import { EDU_IOVA_LIMIT } from "../devices/edu/edu-driver";
-import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "@vfio-selftests/harness";
-import { note } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
+import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
+import { CopyRig } from "../rigs/copy-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { mapCall, unmapCall } from "../rigs/race/map-calls";
 import { Racer } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 
-const PAGE = 4096;
 const MIB = 1024 ** 2;
 const LENGTH = 8 * MIB;
 /** On 2 MiB boundaries, and where each device reaches. */
@@ -27,91 +25,79 @@ export function hugePageRaceSuite(target: SuiteTarget): void {
   fixture("vfio_huge_page_race", target, (address) => {
     eachMode(target, (mode) => {
       for (const [name, backing] of Object.entries(BACKINGS)) {
-        it(
-          `${name}_both_map`,
-          async () => {
-            using bench = new CopyBench(target, mode, [address]);
-            const { iommu, copier } = bench;
-            const area = { address: 0n, iova: THEIRS, length: LENGTH };
-            await using racer = Racer.start([mapCall(iommu, area)]);
-            const unmap = { iova: THEIRS, length: BigInt(LENGTH) };
-            for (let round = 1; round <= ROUNDS; round++) {
-              using memory = untouched(backing);
-              racer.setArgument(0, mapCall(iommu, { ...area, address: memory.address }).argument);
-              let ours: ReturnType<Iommu["map"]> | undefined;
-              racer.race(1, () => (ours = iommu.map(memory, { iova: OURS })));
-              try {
-                expect(racer.result(0)).toMatchObject({ succeeded: round, failed: 0 });
-                // Both lead to the same pages, the last one as well.
-                const bytes = new Uint8Array(memory.buffer);
-                for (const offset of [0, LENGTH - PAGE]) {
-                  const length = Math.min(copier.size, PAGE);
-                  bytes.fill(round, offset, offset + length);
-                  copier.session.memcpy(OURS + BigInt(offset), copier.destination.iova, length);
-                  copier.session.memcpy(THEIRS + BigInt(offset), copier.destination.iovaOf(length), length);
-                  expect(copier.destination.bytes.subarray(0, 2 * length).every((byte) => byte === round)).toBe(true);
-                }
-              } finally {
-                expect(iommu.backend.unmap(unmap.iova, unmap.length)).toBe(unmap.length);
-                ours?.unmap();
-              }
-            }
-          },
-          DEFAULT_TIMEOUT_MS,
-        );
-
-        it(
-          `${name}_one_maps_one_writes`,
-          async () => {
-            using iommu = new Iommu(mode.open());
-            using _device = PciDevice.open(iommu, address);
-            const area = { address: 0n, iova: THEIRS, length: LENGTH };
-            await using racer = Racer.start([mapCall(iommu, area)]);
-            for (let round = 1; round <= ROUNDS; round++) {
-              using memory = untouched(backing);
-              racer.setArgument(0, mapCall(iommu, { ...area, address: memory.address }).argument);
-              const bytes = new Uint8Array(memory.buffer);
-              racer.race(1, () => {
-                for (let offset = LENGTH - PAGE; offset >= 0; offset -= PAGE) bytes[offset] = round;
-              });
-              expect(racer.result(0)).toMatchObject({ succeeded: round, failed: 0 });
-              let lost = 0;
-              for (let offset = 0; offset < LENGTH; offset += PAGE) if (bytes[offset] !== round) lost++;
-              expect(lost).toBe(0);
-              expect(iommu.backend.unmap(THEIRS, BigInt(LENGTH))).toBe(BigInt(LENGTH));
-            }
-          },
-          DEFAULT_TIMEOUT_MS,
-        );
-
-        it(
-          `${name}_map_against_unmap`,
-          async () => {
-            using iommu = new Iommu(mode.open());
-            using _device = PciDevice.open(iommu, address);
+        it(`${name}_both_map`, async () => {
+          using rig = new CopyRig(target, mode, [address]);
+          const { iommu, copier } = rig;
+          const area = { address: 0n, iova: THEIRS, length: LENGTH };
+          await using racer = Racer.start([mapCall(iommu, area)]);
+          const unmap = { iova: THEIRS, length: BigInt(LENGTH) };
+          for (let round = 1; round <= ROUNDS; round++) {
             using memory = untouched(backing);
-            const area = { address: memory.address, iova: THEIRS, length: LENGTH };
-            await using racer = Racer.start([mapCall(iommu, area), unmapCall(iommu, area)]);
-            let mapped = 0;
-            racer.race(CHURN, () => {
-              while (racer.running) {
-                // Each thread may find the other one's mapping there, or gone.
-                mapped += attempt(["EEXIST"], () => iommu.backend.map(memory, 0, LENGTH, THEIRS, "read-write")) ? 1 : 0;
-                attempt(NOT_UNMAPPED, () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
+            racer.setArgument(0, mapCall(iommu, { ...area, address: memory.address }).argument);
+            let ours: ReturnType<Iommu["map"]> | undefined;
+            racer.race(1, () => (ours = iommu.map(memory, { iova: OURS })));
+            try {
+              expect(racer.result(0)).toMatchObject({ succeeded: round, failed: 0 });
+              // Both lead to the same pages, the last one as well.
+              const bytes = new Uint8Array(memory.buffer);
+              for (const offset of [0, LENGTH - PAGE_SIZE]) {
+                const length = Math.min(copier.size, PAGE_SIZE);
+                bytes.fill(round, offset, offset + length);
+                copier.session.memcpy(OURS + BigInt(offset), copier.destination.iova, length);
+                copier.session.memcpy(THEIRS + BigInt(offset), copier.destination.iovaOf(length), length);
+                expect(copier.destination.bytes.subarray(0, 2 * length).every((byte) => byte === round)).toBe(true);
               }
+            } finally {
+              expect(iommu.backend.unmap(unmap.iova, unmap.length)).toBe(unmap.length);
+              ours?.unmap();
+            }
+          }
+        });
+
+        it(`${name}_one_maps_one_writes`, async () => {
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+          const area = { address: 0n, iova: THEIRS, length: LENGTH };
+          await using racer = Racer.start([mapCall(iommu, area)]);
+          for (let round = 1; round <= ROUNDS; round++) {
+            using memory = untouched(backing);
+            racer.setArgument(0, mapCall(iommu, { ...area, address: memory.address }).argument);
+            const bytes = new Uint8Array(memory.buffer);
+            racer.race(1, () => {
+              for (let offset = LENGTH - PAGE_SIZE; offset >= 0; offset -= PAGE_SIZE) bytes[offset] = round;
             });
-            const [theirMaps, theirUnmaps] = [racer.result(0), racer.result(1)];
-            expect(theirMaps.succeeded + theirMaps.failed).toBe(CHURN);
-            expect(theirMaps.lastError ?? "EEXIST").toBe("EEXIST");
-            expect(NOT_UNMAPPED).toContain(theirUnmaps.lastError ?? "ENOENT");
-            note(`maps that found the place free: ${mapped} here, ${theirMaps.succeeded} there`);
-            // Whatever is left goes, and the space is whole.
-            attempt(["ENOENT"], () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
-            using whole = iommu.map(memory, { iova: THEIRS });
-            expect(whole.unmap()).toBe(BigInt(LENGTH));
-          },
-          DEFAULT_TIMEOUT_MS,
-        );
+            expect(racer.result(0)).toMatchObject({ succeeded: round, failed: 0 });
+            let lost = 0;
+            for (let offset = 0; offset < LENGTH; offset += PAGE_SIZE) if (bytes[offset] !== round) lost++;
+            expect(lost).toBe(0);
+            expect(iommu.backend.unmap(THEIRS, BigInt(LENGTH))).toBe(BigInt(LENGTH));
+          }
+        });
+
+        it(`${name}_map_against_unmap`, async () => {
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+          using memory = untouched(backing);
+          const area = { address: memory.address, iova: THEIRS, length: LENGTH };
+          await using racer = Racer.start([mapCall(iommu, area), unmapCall(iommu, area)]);
+          let mapped = 0;
+          racer.race(CHURN, () => {
+            while (racer.running) {
+              // Each thread may find the other one's mapping there, or gone.
+              mapped += attempt(["EEXIST"], () => iommu.backend.map(memory, 0, LENGTH, THEIRS, "read-write")) ? 1 : 0;
+              attempt(NOT_UNMAPPED, () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
+            }
+          });
+          const [theirMaps, theirUnmaps] = [racer.result(0), racer.result(1)];
+          expect(theirMaps.succeeded + theirMaps.failed).toBe(CHURN);
+          expect(theirMaps.lastError ?? "EEXIST").toBe("EEXIST");
+          expect(NOT_UNMAPPED).toContain(theirUnmaps.lastError ?? "ENOENT");
+          note(`maps that found the place free: ${mapped} here, ${theirMaps.succeeded} there`);
+          // Whatever is left goes, and the space is whole.
+          attempt(["ENOENT"], () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
+          using whole = iommu.map(memory, { iova: THEIRS });
+          expect(whole.unmap()).toBe(BigInt(LENGTH));
+        });
       }
     });
   });

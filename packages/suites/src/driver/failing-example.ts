@@ -1,10 +1,8 @@
-import { DriverBench } from "../rigs/driver-rig";
-import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "@vfio-selftests/harness";
+import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
+import { DriverRig } from "../rigs/driver-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { PseudoRandom } from "../rigs/pseudo-random";
-import { defaultMode, type SuiteTarget } from "../suite-target";
-
-/** Set: the example is part of the run, and the run fails. */
-const FAILING_EXAMPLE = "VFIO_SELFTESTS_FAILING_EXAMPLE";
+import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0xbad;
 const SIZE = 64;
@@ -14,33 +12,29 @@ const CASES: Readonly<Record<string, number | undefined>> = { data_is_intact: un
 
 /** One copy that passes and one that fails on purpose, to show what a failure looks like (docs/failing-example.md). */
 export function failingExampleSuite(target: SuiteTarget): void {
-  if (process.env[FAILING_EXAMPLE] === undefined) return;
+  if (target.failingExample !== true) return;
   const mode = defaultMode(target);
 
   fixture("vfio_failing_example", target, (address) => {
     requireMode(mode);
 
     for (const [name, wrongAt] of Object.entries(CASES)) {
-      it(
-        name,
-        () => {
-          using bench = DriverBench.open(target, mode, address, { largestCopy: 4096 });
-          const source = bench.source.bytes.subarray(0, SIZE);
-          new PseudoRandom(SEED).fill(source);
-          bench.session.memcpy(bench.source.iova, bench.destination.iova, SIZE);
+      it(name, () => {
+        using rig = DriverRig.open(target, mode, address, { largestCopy: PAGE_SIZE });
+        const source = rig.source.bytes.subarray(0, SIZE);
+        new PseudoRandom(SEED).fill(source);
+        rig.session.memcpy(rig.source.iova, rig.destination.iova, SIZE);
 
-          const expected = [...source];
-          if (wrongAt !== undefined) expected[wrongAt] = (expected[wrongAt] ?? 0) ^ 0xff;
-          const arrived = bench.destination.bytes.subarray(0, SIZE);
-          const firstWrong = expected.findIndex((byte, index) => byte !== arrived[index]);
-          expect({ seed: SEED, iova: bench.destination.iova, firstWrong }).toEqual({
-            seed: SEED,
-            iova: bench.destination.iova,
-            firstWrong: -1,
-          });
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+        const expected = [...source];
+        if (wrongAt !== undefined) expected[wrongAt] = (expected[wrongAt] ?? 0) ^ 0xff;
+        const arrived = rig.destination.bytes.subarray(0, SIZE);
+        const firstWrong = expected.findIndex((byte, index) => byte !== arrived[index]);
+        expect({ seed: SEED, iova: rig.destination.iova, firstWrong }).toEqual({
+          seed: SEED,
+          iova: rig.destination.iova,
+          firstWrong: -1,
+        });
+      });
     }
   });
 }

@@ -1,8 +1,6 @@
 import { VfioError } from "@vfio-selftests/core";
-import { DriverBench } from "../rigs/driver-rig";
-import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "@vfio-selftests/harness";
-import { note } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
+import { DriverRig } from "../rigs/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 
 const STORM_TIMEOUT_MS = 60_000;
@@ -15,73 +13,53 @@ const REPEATS = 10;
 export function pciDriverSuite(target: SuiteTarget): void {
   fixture("vfio_pci_driver_test", target, (address) => {
     eachMode(target, (mode) => {
-      const open = () => DriverBench.open(target, mode, address);
+      const open = () => DriverRig.open(target, mode, address);
 
-      it(
-        "init_remove",
-        () => {
-          using bench = open();
-          for (let i = 0; i < REPEATS; i++) {
-            bench.session.remove();
-            bench.session.create();
-          }
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("init_remove", () => {
+        using rig = open();
+        for (let i = 0; i < REPEATS; i++) {
+          rig.session.remove();
+          rig.session.create();
+        }
+      });
 
-      it(
-        "memcpy_success",
-        () => {
-          using bench = open();
-          copyAndCompare(bench);
-          bench.expectNoMsi();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("memcpy_success", () => {
+        using rig = open();
+        copyAndCompare(rig);
+        rig.expectNoMsi();
+      });
 
-      it(
-        "memcpy_from_unmapped_iova",
-        () => {
-          using bench = open();
-          ignoreDeviceError(() => bench.session.memcpy(bench.unmapped, bench.destination.iova, bench.size));
-          bench.expectNoMsi();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("memcpy_from_unmapped_iova", () => {
+        using rig = open();
+        ignoreDeviceError(() => rig.session.memcpy(rig.unmapped, rig.destination.iova, rig.size));
+        rig.expectNoMsi();
+      });
 
-      it(
-        "memcpy_to_unmapped_iova",
-        () => {
-          using bench = open();
-          ignoreDeviceError(() => bench.session.memcpy(bench.source.iova, bench.unmapped, bench.size));
-          bench.expectNoMsi();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("memcpy_to_unmapped_iova", () => {
+        using rig = open();
+        ignoreDeviceError(() => rig.session.memcpy(rig.source.iova, rig.unmapped, rig.size));
+        rig.expectNoMsi();
+      });
 
-      it(
-        "send_msi",
-        () => {
-          using bench = open();
-          if (!bench.session.canSendMsi) {
-            skip({
-              reason: `driver ${bench.session.driver.name} cannot make its device raise an interrupt`,
-              remedy: "use a device whose driver can",
-            });
-          }
-          sendMsiOnce(bench);
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("send_msi", () => {
+        using rig = open();
+        if (!rig.session.canSendMsi) {
+          skip({
+            reason: `driver ${rig.session.driver.name} cannot make its device raise an interrupt`,
+            remedy: "use a device whose driver can",
+          });
+        }
+        sendMsiOnce(rig);
+      });
 
       it(
         "mix_and_match",
         () => {
-          using bench = open();
+          using rig = open();
           for (let i = 0; i < REPEATS; i++) {
-            copyAndCompare(bench);
-            ignoreDeviceError(() => bench.session.memcpy(bench.unmapped, bench.destination.iova, bench.size));
-            if (bench.session.canSendMsi) sendMsiOnce(bench);
+            copyAndCompare(rig);
+            ignoreDeviceError(() => rig.session.memcpy(rig.unmapped, rig.destination.iova, rig.size));
+            if (rig.session.canSendMsi) sendMsiOnce(rig);
           }
         },
         MIX_TIMEOUT_MS,
@@ -90,13 +68,13 @@ export function pciDriverSuite(target: SuiteTarget): void {
       it(
         "memcpy_storm",
         () => {
-          using bench = open();
-          const size = bench.oneCopy;
-          const count = Math.min(Math.floor((250 * GIB) / size), bench.session.limits.maxMemcpyCount);
+          using rig = open();
+          const size = rig.oneCopy;
+          const count = Math.min(Math.floor((250 * GIB) / size), rig.session.limits.maxMemcpyCount);
           note(`${count} copies of ${size} bytes`);
-          bench.session.memcpyStart(bench.source.iova, bench.destination.iova, size, count);
-          bench.session.memcpyWait({ timeoutMs: STORM_TIMEOUT_MS });
-          bench.expectNoMsi();
+          rig.session.memcpyStart(rig.source.iova, rig.destination.iova, size, count);
+          rig.session.memcpyWait({ timeoutMs: STORM_TIMEOUT_MS });
+          rig.expectNoMsi();
         },
         STORM_TIMEOUT_MS,
       );
@@ -104,14 +82,14 @@ export function pciDriverSuite(target: SuiteTarget): void {
   });
 }
 
-function copyAndCompare({ session, source, destination, size }: DriverBench): void {
+function copyAndCompare({ session, source, destination, size }: DriverRig): void {
   source.bytes.fill("x".charCodeAt(0));
   destination.bytes.fill("y".charCodeAt(0));
   session.memcpy(source.iova, destination.iova, size);
   expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
 }
 
-function sendMsiOnce({ session }: DriverBench): void {
+function sendMsiOnce({ session }: DriverRig): void {
   session.sendMsi();
   expect(session.msi.waitSync()).toBe(1n);
   session.msi.assertNone();

@@ -1,13 +1,11 @@
 import { Iommu, PciDevice, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { VFIO_DEVICE_SET_IRQS } from "@vfio-selftests/core/uapi";
+import { defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { encodeSetIrqs } from "@vfio-selftests/iommu-modes";
-import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "@vfio-selftests/harness";
 import { intxSourceOf, type IntxSource } from "../devices/intx-source";
-import { note } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
 import { Racer, type RacerCall } from "../rigs/race/racer";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../suite-target";
 
 /** Rounds of the other thread's calls. */
 const REPEATS = 2000;
@@ -31,45 +29,41 @@ export function intxRaceSuite(target: SuiteTarget): void {
     };
 
     for (const [name, calls] of Object.entries(races)) {
-      it(
-        `raise_against_${name}`,
-        async () => {
-          using iommu = new Iommu(mode.open());
-          using device = PciDevice.open(iommu, address);
-          const { intx } = device.interrupts;
-          const source = sourceOf(device);
-          intx.enable();
-          const fd = device.vfio.fd ?? -1;
-          await using racer = Racer.start(calls(intx).map((call) => callOf(fd, call)));
-          let raised = 0;
-          let signalled = 0n;
-          racer.race(REPEATS, () => {
-            while (racer.running) {
-              source.raise();
-              source.acknowledge();
-              raised++;
-              signalled += intx.vector(0).tryRead() ?? 0n;
-            }
-          });
-          note(`${raised} raised, ${signalled} signalled while the other thread made ${REPEATS} calls`);
-          expect(raised).toBeGreaterThan(0);
-
-          // Afterwards the line is neither stuck nor lost.
-          source.acknowledge();
-          device.vfio.setIrqs({ ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } });
-          intx.unmask();
-          sleepSync(QUIET_MS);
-          intx.vector(0).tryRead();
-          for (let round = 0; round < 3; round++) {
+      it(`raise_against_${name}`, async () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const { intx } = device.interrupts;
+        const source = sourceOf(device);
+        intx.enable();
+        const fd = device.vfio.fd ?? -1;
+        await using racer = Racer.start(calls(intx).map((call) => callOf(fd, call)));
+        let raised = 0;
+        let signalled = 0n;
+        racer.race(REPEATS, () => {
+          while (racer.running) {
             source.raise();
-            expect(intx.vector(0).waitSync()).toBe(1n);
             source.acknowledge();
-            intx.unmask();
-            intx.vector(0).assertNone({ withinMs: QUIET_MS });
+            raised++;
+            signalled += intx.vector(0).tryRead() ?? 0n;
           }
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+        });
+        note(`${raised} raised, ${signalled} signalled while the other thread made ${REPEATS} calls`);
+        expect(raised).toBeGreaterThan(0);
+
+        // Afterwards the line is neither stuck nor lost.
+        source.acknowledge();
+        device.vfio.setIrqs({ ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } });
+        intx.unmask();
+        sleepSync(QUIET_MS);
+        intx.vector(0).tryRead();
+        for (let round = 0; round < 3; round++) {
+          source.raise();
+          expect(intx.vector(0).waitSync()).toBe(1n);
+          source.acknowledge();
+          intx.unmask();
+          intx.vector(0).assertNone({ withinMs: QUIET_MS });
+        }
+      });
     }
   });
 }

@@ -1,13 +1,11 @@
 import { randomInt } from "node:crypto";
-import { kvmAvailability } from "@vfio-selftests/kvm";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import { defaultMode, fixture, notChecked, note, requireMode, skip } from "@vfio-selftests/harness";
 import { deliverInterrupts } from "../rigs/kvm-irq/deliver-interrupts";
 import { hostIrqCounts, onlineCpus } from "../rigs/kvm-irq/host-irq";
 import { deviceSource, eventfdSource, type InterruptSource } from "../rigs/kvm-irq/interrupt-source";
 import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../rigs/kvm-irq/irq-test-options";
-import { note, notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import type { Kvm } from "../rigs/kvm-irq/kvm";
+import type { SuiteTarget } from "../suite-target";
 
 const FIXTURE = "kvm_irq_test";
 /** Milliseconds for the device, for each vCPU's thread to start (slow under emulation), and for each interrupt. */
@@ -53,10 +51,10 @@ export function kvmIrqSuite(target: SuiteTarget): void {
 
   describe(FIXTURE, () => {
     describe("eventfd", () => {
-      requireKvm();
+      const kvm = requireKvm(target);
       // An eventfd is no interrupt of the host; asked for by name it is skipped with that reason.
       const own = variants.filter(({ options }) => target.kvmIrq !== undefined || options.hostAffinity !== true);
-      for (const variant of own) defineTest(variant, eventfdSource);
+      for (const variant of own) defineTest(variant, kvm, eventfdSource);
     });
   });
 
@@ -64,28 +62,36 @@ export function kvmIrqSuite(target: SuiteTarget): void {
     const mode = defaultMode(target);
     for (const each of target.modes) {
       describe(each.name, () => {
-        requireKvm();
+        const kvm = requireKvm(target);
         requireMode(each);
         // How the interrupt gets from host to guest does not depend on the mode: one test shows that each has it.
         for (const variant of each === mode ? variants : variants.slice(0, 1)) {
-          defineTest(variant, () => deviceSource(target, each, address));
+          defineTest(variant, kvm, () => deviceSource(target, each, address));
         }
       });
     }
   });
 }
 
-function requireKvm(): void {
+/** Skips the tests of the enclosing block where KVM cannot be used; gives it to those that run. */
+function requireKvm({ kvm }: SuiteTarget): () => Kvm {
+  const given = () =>
+    kvm ??
+    skip({
+      reason: "the target has no KVM",
+      remedy: 'add `kvm` to the target: import { kvm } from "@vfio-selftests/kvm"',
+    });
   beforeEach(() => {
     if (process.arch !== "x64") {
       skip({ reason: `the guest is for x86_64, and this is ${process.arch}`, remedy: "run on an x86_64 machine" });
     }
-    const kvm = kvmAvailability();
-    if (!kvm.available) skip(kvm);
+    const availability = given().availability();
+    if (!availability.available) skip(availability);
   });
+  return given;
 }
 
-function defineTest({ name, options: changes }: Variant, open: () => InterruptSource): void {
+function defineTest({ name, options: changes }: Variant, kvm: () => Kvm, open: () => InterruptSource): void {
   const options = { ...DEFAULT_IRQ_TEST, seed: randomInt(2 ** 32), ...changes };
   it(
     name,
@@ -96,7 +102,7 @@ function defineTest({ name, options: changes }: Variant, open: () => InterruptSo
       }
       note(`seed ${options.seed}`);
       const before = source.hostIrq === undefined ? [] : hostIrqCounts(source.hostIrq);
-      const report = await deliverInterrupts(source, options);
+      const report = await deliverInterrupts(kvm(), source, options);
       note(describeReport(options, report));
       if (source.hostIrq !== undefined) note(describeHostIrq(source.hostIrq, before));
       if (options.hostAffinity && onlineCpus().length === 1) {

@@ -1,10 +1,7 @@
 import { Iommu, PciDevice, type InterruptIndex } from "@vfio-selftests/core";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import { defaultMode, errorWithCode, fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { intxSourceOf } from "../devices/intx-source";
-import { notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../suite-target";
 
 /** Long enough for an interrupt that should not come to come. */
 const QUIET_MS = 50;

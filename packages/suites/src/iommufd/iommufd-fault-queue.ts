@@ -1,15 +1,12 @@
 import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { IOMMU_PGFAULT_PERM_READ, IOMMU_PGFAULT_PERM_WRITE } from "@vfio-selftests/core/uapi";
+import { errorWithCode, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { FaultQueue, HardwarePageTable, type PageRequest } from "@vfio-selftests/iommu-modes";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { requireMode } from "@vfio-selftests/harness";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
-import { notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
-const PAGE = 4096;
 const SEED = 0x10bf;
 const QUIET_MS = 50;
 
@@ -36,11 +33,11 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
 
     for (const [access, permissions] of Object.entries(PERMISSIONS)) {
       it(`${access}_fault_is_mapped_answered_and_completes`, () => {
-        using bench = new FaultBench(mode);
-        const { iommu, device, queue, memory, iova } = bench;
-        new PseudoRandom(SEED).fill(bench.bytes);
-        const content = Buffer.from(bench.bytes);
-        expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
+        using rig = new FaultRig(mode);
+        const { iommu, device, queue, memory, iova } = rig;
+        new PseudoRandom(SEED).fill(rig.bytes);
+        const content = Buffer.from(rig.bytes);
+        expect(() => device.read(iova, PAGE_SIZE)).toThrow(errorWithCode("ENOENT"));
 
         device.requestPage({ address: iova, permissions, group: 7 });
         const [request, ...others] = queue.wait();
@@ -53,21 +50,21 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
         });
 
         using region = iommu.map(memory, { iova });
-        queue.respond(bench.cookieOf(request), "success");
+        queue.respond(rig.cookieOf(request), "success");
 
-        device.checkPageTable(bench.pageTable.id, region.iova, PAGE, memory.address);
-        expect(Buffer.from(device.read(iova, PAGE)).equals(content)).toBe(true);
-        const written = Buffer.alloc(PAGE, 0x5a);
+        device.checkPageTable(rig.pageTable.id, region.iova, PAGE_SIZE, memory.address);
+        expect(Buffer.from(device.read(iova, PAGE_SIZE)).equals(content)).toBe(true);
+        const written = Buffer.alloc(PAGE_SIZE, 0x5a);
         device.write(iova, written);
-        expect(Buffer.from(bench.bytes).equals(written)).toBe(true);
+        expect(Buffer.from(rig.bytes).equals(written)).toBe(true);
         notChecked("that a device repeats its access by itself", "the mock device's accesses are made by the test");
       });
     }
 
     it("requests_come_in_order_and_are_answered_in_any", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, iova } = bench;
-      const addresses = Array.from({ length: 100 }, (_, page) => iova + BigInt(page * PAGE));
+      using rig = new FaultRig(mode);
+      const { device, queue, iova } = rig;
+      const addresses = Array.from({ length: 100 }, (_, page) => iova + BigInt(page * PAGE_SIZE));
       addresses.forEach((address, group) => device.requestPage({ address, permissions: PERMISSIONS.read, group }));
       const requests: PageRequest[] = [];
       while (requests.length < addresses.length) requests.push(...queue.wait());
@@ -80,98 +77,98 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
     });
 
     it("invalid_answer_leaves_the_page_out", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, iova } = bench;
+      using rig = new FaultRig(mode);
+      const { device, queue, iova } = rig;
       device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 1 });
       const [request] = queue.wait();
-      queue.respond(bench.cookieOf(request), "invalid");
-      expect(() => device.read(iova, PAGE)).toThrow(errorWithCode("ENOENT"));
+      queue.respond(rig.cookieOf(request), "invalid");
+      expect(() => device.read(iova, PAGE_SIZE)).toThrow(errorWithCode("ENOENT"));
       // The device may ask again.
       device.requestPage({ address: iova, permissions: PERMISSIONS.write, group: 2 });
       expect(queue.wait()).toHaveLength(1);
     });
 
     it("cookie_is_answered_once", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, iova } = bench;
+      using rig = new FaultRig(mode);
+      const { device, queue, iova } = rig;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       const [request] = queue.wait();
-      const cookie = bench.cookieOf(request);
+      const cookie = rig.cookieOf(request);
       expect(() => queue.respond(cookie + 1, "success")).toThrow(errorWithCode("EINVAL"));
       queue.respond(cookie, "success");
       expect(() => queue.respond(cookie, "success")).toThrow(errorWithCode("EINVAL"));
     });
 
     it("no_request_times_out", () => {
-      using bench = new FaultBench(mode);
+      using rig = new FaultRig(mode);
       const started = performance.now();
-      expect(() => bench.queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
+      expect(() => rig.queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
       expect(performance.now() - started).toBeGreaterThanOrEqual(QUIET_MS - 1);
     });
 
     it("device_without_a_queue_asks_in_vain", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, iova } = bench;
-      device.attach(bench.ioasId);
+      using rig = new FaultRig(mode);
+      const { device, queue, iova } = rig;
+      device.attach(rig.ioasId);
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       expect(() => queue.wait({ timeoutMs: QUIET_MS })).toThrow(errorWithCode("ETIMEDOUT"));
     });
 
     it("leaving_the_page_table_ends_open_requests", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, iova } = bench;
+      using rig = new FaultRig(mode);
+      const { device, queue, iova } = rig;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       const [read] = queue.wait();
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
       // One request is read and not answered, one is not even read.
-      device.attach(bench.ioasId);
+      device.attach(rig.ioasId);
       expect(queue.read()).toEqual([]);
-      expect(() => queue.respond(bench.cookieOf(read), "success")).toThrow(errorWithCode("EINVAL"));
+      expect(() => queue.respond(rig.cookieOf(read), "success")).toThrow(errorWithCode("EINVAL"));
     });
 
     it("two_devices_share_a_queue", () => {
-      using bench = new FaultBench(mode);
-      const { queue, iova } = bench;
-      using other = new MockDevice(bench.iommufd, bench.ioasId);
-      using otherTable = HardwarePageTable.allocate(bench.iommufd, {
+      using rig = new FaultRig(mode);
+      const { queue, iova } = rig;
+      using other = new MockDevice(rig.iommufd, rig.ioasId);
+      using otherTable = HardwarePageTable.allocate(rig.iommufd, {
         deviceId: other.deviceId,
-        ioasId: bench.ioasId,
+        ioasId: rig.ioasId,
         faultQueue: queue,
       });
       other.attach(otherTable.id);
-      for (const device of [bench.device, other]) {
+      for (const device of [rig.device, other]) {
         device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       }
       const requests = queue.wait();
-      expect(requests.map(({ deviceId }) => deviceId)).toEqual([bench.device.deviceId, other.deviceId]);
+      expect(requests.map(({ deviceId }) => deviceId)).toEqual([rig.device.deviceId, other.deviceId]);
       for (const { cookie } of requests) queue.respond(cookie, "success");
-      other.attach(bench.ioasId);
+      other.attach(rig.ioasId);
     });
 
     it("closed_queue_with_open_requests", () => {
-      using bench = new FaultBench(mode);
-      const { device, queue, pageTable, iova } = bench;
+      using rig = new FaultRig(mode);
+      const { device, queue, pageTable, iova } = rig;
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 1 });
       expect(queue.wait()).toHaveLength(1);
       device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
-      device.attach(bench.ioasId);
+      device.attach(rig.ioasId);
       pageTable.close();
       queue.close();
       expect(() => queue.wait()).toThrow(errorWithCode("ERR_CLOSED"));
       // The device and its address space go on without it.
-      using region = bench.iommu.map(bench.memory, { iova });
+      using region = rig.iommu.map(rig.memory, { iova });
       expect(device.read(region.iova, 1)).toHaveLength(1);
     });
 
     it("queue_in_use_is_not_destroyed", () => {
-      using bench = new FaultBench(mode);
-      expect(() => bench.queue.close()).toThrow(errorWithCode("EBUSY"));
-      expect(() => bench.queue.read()).toThrow(errorWithCode("ERR_CLOSED"));
+      using rig = new FaultRig(mode);
+      expect(() => rig.queue.close()).toThrow(errorWithCode("EBUSY"));
+      expect(() => rig.queue.read()).toThrow(errorWithCode("ERR_CLOSED"));
     });
 
     it("unknown_queue_is_refused", () => {
-      using bench = new FaultBench(mode);
-      const { iommufd, device, ioasId } = bench;
+      using rig = new FaultRig(mode);
+      const { iommufd, device, ioasId } = rig;
       const other = FaultQueue.allocate(iommufd);
       other.close();
       expect(() =>
@@ -182,14 +179,14 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
 }
 
 /** A mock device attached to a page table with a fault queue, and a page that is not mapped yet. */
-class FaultBench implements Disposable {
+class FaultRig implements Disposable {
   readonly iommu: Iommu;
   readonly iommufd: number;
   readonly ioasId: number;
   readonly device: MockDevice;
   readonly queue: FaultQueue;
   readonly pageTable: HardwarePageTable;
-  readonly memory = DmaMemory.allocate(PAGE);
+  readonly memory = DmaMemory.allocate(PAGE_SIZE);
   readonly bytes = new Uint8Array(this.memory.buffer);
   /** Free for the page. */
   readonly iova: bigint;
@@ -201,7 +198,7 @@ class FaultBench implements Disposable {
     this.iommufd = fd;
     this.ioasId = ioasId;
     this.device = new MockDevice(fd, ioasId);
-    this.iova = this.iommu.reserveIova(PAGE).iova;
+    this.iova = this.iommu.reserveIova(PAGE_SIZE).iova;
     this.queue = FaultQueue.allocate(fd);
     this.pageTable = HardwarePageTable.allocate(fd, {
       deviceId: this.device.deviceId,

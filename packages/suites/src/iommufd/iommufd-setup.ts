@@ -13,9 +13,9 @@ import {
   vfio_device_info,
   O_RDWR,
 } from "@vfio-selftests/core/uapi";
+import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { defaultMode, type SuiteTarget } from "../suite-target";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import type { SuiteTarget } from "../suite-target";
 
 /** tools/testing/selftests/vfio/vfio_iommufd_setup_test.c: the ioctls of a device file by themselves. */
 export function iommufdSetupSuite(target: SuiteTarget): void {

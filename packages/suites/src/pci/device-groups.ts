@@ -2,47 +2,34 @@ import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { systemError } from "@vfio-selftests/core/errors";
 import { vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import { O_RDWR } from "@vfio-selftests/core/uapi";
+import { eachMode, errorWithCode, requireMode } from "@vfio-selftests/harness";
 import { IoAddressSpace, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { CopyBench } from "../rigs/copy-rig";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { DEFAULT_TIMEOUT_MS, eachMode, requireMode } from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
+import { CopyRig } from "../rigs/copy-rig";
 import type { SuiteTarget } from "../suite-target";
 
 /** Several devices in one IOMMU group: they have one address space, whichever is opened first and closed last. */
 export function deviceGroupsSuite(target: SuiteTarget): void {
   describe("vfio_device_group", () => {
     eachMode(target, (mode) => {
-      it(
-        "every_member_copies_in_one_address_space",
-        () => {
-          using bench = new CopyBench(target, mode, devicesOfOneGroup(target.devices));
-          for (const copier of bench.copiers) copier.copy();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("every_member_copies_in_one_address_space", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        for (const copier of rig.copiers) copier.copy();
+      });
 
-      it(
-        "members_copy_at_the_same_time",
-        () => {
-          using bench = new CopyBench(target, mode, devicesOfOneGroup(target.devices));
-          for (const copier of bench.copiers) copier.start();
-          for (const copier of bench.copiers) copier.finish();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("members_copy_at_the_same_time", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        for (const copier of rig.copiers) copier.start();
+        for (const copier of rig.copiers) copier.finish();
+      });
 
-      it(
-        "one_member_goes_the_others_copy_on",
-        () => {
-          using bench = new CopyBench(target, mode, devicesOfOneGroup(target.devices));
-          const [first, ...others] = bench.copiers;
-          first?.close();
-          for (const copier of others) copier.copy();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("one_member_goes_the_others_copy_on", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        const [first, ...others] = rig.copiers;
+        first?.close();
+        for (const copier of others) copier.copy();
+      });
 
       it("second_address_space_is_refused", () => {
         const [first = "", second = ""] = devicesOfOneGroup(target.devices);
@@ -63,25 +50,21 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
     describe("iommufd", () => {
       requireMode(iommufd);
 
-      it(
-        "moving_one_member_moves_the_group",
-        () => {
-          using bench = new CopyBench(target, iommufd, devicesOfOneGroup(target.devices));
-          const { iommufd: fd, ioasId } = filesOf(bench.iommu);
-          const elsewhere = IoAddressSpace.allocate(fd);
-          const regions = bench.iommu.regions.map(({ iova, length }) => ({ iova, length }));
-          for (const { iova, length } of regions) {
-            elsewhere.copyMapping({ sourceIoasId: ioasId, sourceIova: iova, length, iova });
-          }
-          attachDevice(realKernel, bench.copier.device.vfio.fd ?? -1, elsewhere.id, bench.copier.device.address);
-          // Every member now goes by the other address space: the first one's mappings are not needed any more.
-          for (const copier of bench.copiers) copier.source.unmap();
-          for (const copier of bench.copiers) copier.copy();
-          for (const copier of bench.copiers) copier.close();
-          elsewhere.close();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it("moving_one_member_moves_the_group", () => {
+        using rig = new CopyRig(target, iommufd, devicesOfOneGroup(target.devices));
+        const { iommufd: fd, ioasId } = filesOf(rig.iommu);
+        const elsewhere = IoAddressSpace.allocate(fd);
+        const regions = rig.iommu.regions.map(({ iova, length }) => ({ iova, length }));
+        for (const { iova, length } of regions) {
+          elsewhere.copyMapping({ sourceIoasId: ioasId, sourceIova: iova, length, iova });
+        }
+        attachDevice(realKernel, rig.copier.device.vfio.fd ?? -1, elsewhere.id, rig.copier.device.address);
+        // Every member now goes by the other address space: the first one's mappings are not needed any more.
+        for (const copier of rig.copiers) copier.source.unmap();
+        for (const copier of rig.copiers) copier.copy();
+        for (const copier of rig.copiers) copier.close();
+        elsewhere.close();
+      });
 
       it("member_cannot_be_attached_elsewhere", () => {
         const [first = "", second = ""] = devicesOfOneGroup(target.devices);

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
-import { eachMode, fixture } from "@vfio-selftests/harness";
-import { note } from "@vfio-selftests/harness";
+import { eachMode, fixture, note } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** Repetitions in all; each mode takes its share. */
@@ -48,7 +48,7 @@ export function enduranceSuite(target: SuiteTarget): void {
         () => {
           using iommu = new Iommu(mode.open());
           using _device = PciDevice.open(iommu, address);
-          using memory = DmaMemory.allocate(4096);
+          using memory = DmaMemory.allocate(PAGE_SIZE);
           expectNoGrowth(share(MAP_UNMAP_PAIRS), () => {
             iommu.map(memory).unmap();
           });

@@ -2,12 +2,9 @@ import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/
 import { Errno } from "@vfio-selftests/core/errors";
 import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import { VFIO_DEVICE_PCI_HOT_RESET, vfio_pci_hot_reset } from "@vfio-selftests/core/uapi";
+import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { CopyBench } from "../rigs/copy-rig";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "@vfio-selftests/harness";
-import { note, notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { CopyRig } from "../rigs/copy-rig";
 import type { SuiteTarget } from "../suite-target";
 
 /** A register of BAR 0 that a reset puts to its default, and bits of it that are harmless to change. */
@@ -58,22 +55,18 @@ export function hotResetSuite(target: SuiteTarget): void {
         else expect(device.bar(0).read32(witness.offset)).toBe(before);
       });
 
-      it(
-        "copies_again_after_the_reset",
-        () => {
-          using bench = new CopyBench(target, mode, [address]);
-          const { copier, iommu } = bench;
-          const owned = openAffected(target, iommu, copier.device);
-          for (let round = 0; round < 3; round++) {
-            copier.copy();
-            copier.session.remove();
-            hotReset(copier.device, owned);
-            copier.session.create();
-          }
+      it("copies_again_after_the_reset", () => {
+        using rig = new CopyRig(target, mode, [address]);
+        const { copier, iommu } = rig;
+        const owned = openAffected(target, iommu, copier.device);
+        for (let round = 0; round < 3; round++) {
           copier.copy();
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+          copier.session.remove();
+          hotReset(copier.device, owned);
+          copier.session.create();
+        }
+        copier.copy();
+      });
 
       it("wrong_kind_of_proof_is_refused", () => {
         using iommu = new Iommu(mode.open());

@@ -12,10 +12,10 @@ import {
   VFIO_TYPE1v2_IOMMU,
   vfio_iommu_type1_dma_map,
 } from "@vfio-selftests/core/uapi";
+import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { fixture } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** linux/vfio.h: the IOMMU type of a device without an IOMMU. */
@@ -82,7 +82,7 @@ export function noiommuSuite(target: SuiteTarget): void {
           const { argsz, size } = vfio_iommu_type1_dma_map.fields;
           const view = vfio_iommu_type1_dma_map.allocate();
           argsz.set(view, vfio_iommu_type1_dma_map.size);
-          size.set(view, 4096n);
+          size.setNumber(view, PAGE_SIZE);
           expect(native.ioctl(group.container, VFIO_IOMMU_MAP_DMA, view.bytes)).toBeLessThan(0);
         });
 

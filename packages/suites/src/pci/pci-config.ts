@@ -1,9 +1,8 @@
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { fixture, requireMode } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import { defaultMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
+import type { SuiteTarget } from "../suite-target";
 
 /** Fields of the MSI and MSI-X capabilities (PCI 3.0, sections 6.8.1.3 and 6.8.2.3). */
 const MSI_CONTROL = 2;
@@ -90,7 +89,7 @@ export function pciConfigSuite(target: SuiteTarget): void {
     it("smaller_than_a_page", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      const small = device.bars.filter((bar) => bar.kind === "memory" && bar.size > 0 && bar.size < 4096);
+      const small = device.bars.filter((bar) => bar.kind === "memory" && bar.size > 0 && bar.size < PAGE_SIZE);
       if (small.length === 0) {
         skip({
           reason: "the device has no BAR smaller than a page",

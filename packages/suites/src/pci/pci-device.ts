@@ -1,9 +1,7 @@
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
-import { fixture, requireMode } from "@vfio-selftests/harness";
-import { notChecked } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import { defaultMode, fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
+import type { SuiteTarget } from "../suite-target";
 
 /** Upstream's limit: every vector takes an entry of the interrupt-remapping table. */
 const MOST_VECTORS = 16;

@@ -3,11 +3,16 @@ import { release } from "node:os";
 import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
 import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
-import { GuardedValue } from "@vfio-selftests/harness";
-import { defaultMode, type SuiteTarget } from "../suite-target";
+import {
+  GuardedValue,
+  defaultMode,
+  eachMode,
+  errorWithCode,
+  fixture,
+  requireMode,
+  skip,
+} from "@vfio-selftests/harness";
+import type { SuiteTarget } from "../suite-target";
 
 const PF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const OTHER_TOKEN = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";

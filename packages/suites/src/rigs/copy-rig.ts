@@ -1,16 +1,16 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
-import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
-import { findDriver } from "./driver-rig";
-import { EDU_IOVA_LIMIT, eduDriver } from "../devices/edu/edu-driver";
-import { PseudoRandom } from "./pseudo-random";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession } from "@vfio-selftests/core/driver";
+import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import type { SuiteTarget } from "../suite-target";
+import { findCopyDriver } from "./find-driver";
+import { PseudoRandom } from "./pseudo-random";
 
 const GUARD_BYTE = 0xa5;
 /** Bytes of a copy at most: enough to see every page boundary, little enough to compare each time. */
 const LARGEST_COPY = 64 * 1024;
 
 /** One or several devices in one address space, each with memory of its own to copy between; IOVAs that every device reaches. */
-export class CopyBench implements Disposable {
+export class CopyRig implements Disposable {
   readonly copiers: readonly DeviceCopier[];
 
   /** Opens the devices; skips the test when one of them has no driver. */
@@ -35,7 +35,7 @@ export class CopyBench implements Disposable {
   /** The first device's. */
   get copier(): DeviceCopier {
     const [first] = this.copiers;
-    if (first === undefined) throw new RangeError("the bench has no device");
+    if (first === undefined) throw new RangeError("the rig has no device");
     return first;
   }
 
@@ -62,7 +62,7 @@ export class DeviceCopier {
 
   constructor(target: SuiteTarget, iommu: Iommu, address: string, seed: number) {
     this.device = PciDevice.open(iommu, address);
-    this.session = new DriverSession(copyDriver(target, this.device), this.device, iommu);
+    this.session = new DriverSession(findCopyDriver(target, this.device), this.device, iommu);
     this.size = Math.min(this.session.limits.maxMemcpySize, LARGEST_COPY);
     this.#memory = DmaMemory.allocate(2 * LARGEST_COPY);
     const reachable = { below: EDU_IOVA_LIMIT };
@@ -105,16 +105,5 @@ export class DeviceCopier {
     this.destination.unmap();
     this.device.close();
     this.#memory.close();
-  }
-}
-
-/** The target's driver for the device, or the suites' own for QEMU's edu. Without one the test is skipped. */
-function copyDriver(target: SuiteTarget, device: PciDevice): Driver {
-  const isEdu = eduDriver.ids?.some(({ vendor, device: id }) => device.matches(vendor, id)) ?? false;
-  try {
-    return isEdu ? target.drivers.find(device) : findDriver(target, device);
-  } catch (error) {
-    if (isEdu && error instanceof VfioError && error.code === "ERR_NO_DRIVER") return eduDriver;
-    throw error;
   }
 }

@@ -1,19 +1,20 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
-import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
-import { skip } from "@vfio-selftests/harness";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession } from "@vfio-selftests/core/driver";
 import type { SuiteTarget } from "../suite-target";
+import { findDriver } from "./find-driver";
+import { PAGE_SIZE } from "./page-size";
 
 const MIB = 1024 ** 2;
 const UPSTREAMS_LARGEST_COPY = 512 * MIB;
 
-export interface DriverBenchOptions {
+export interface DriverRigOptions {
   /** Bytes of each area at most; default: the target's, else upstream's. */
   readonly largestCopy?: number;
 }
 
 /** A device with its driver at work, two mapped areas to copy between, and one that is not mapped. */
-export class DriverBench implements Disposable {
-  /** Bytes of each area: four of the driver's largest copies, so that copies go in chunks, if that is not too much. */
+export class DriverRig implements Disposable {
+  /** Bytes of each area, whole pages: four of the driver's largest copies, so that copies go in chunks, if that is not too much. */
   readonly size: number;
   /** Bytes of the largest copy that is possible in one piece here. */
   readonly oneCopy: number;
@@ -28,13 +29,13 @@ export class DriverBench implements Disposable {
     target: SuiteTarget,
     mode: IommuMode,
     address: string,
-    { largestCopy = target.largestCopy ?? UPSTREAMS_LARGEST_COPY }: DriverBenchOptions = {},
-  ): DriverBench {
+    { largestCopy = target.largestCopy ?? UPSTREAMS_LARGEST_COPY }: DriverRigOptions = {},
+  ): DriverRig {
     const iommu = new Iommu(mode.open());
     try {
       const device = PciDevice.open(iommu, address);
       const session = new DriverSession(findDriver(target, device), device, iommu);
-      return new DriverBench(iommu, device, session, largestCopy);
+      return new DriverRig(iommu, device, session, largestCopy);
     } catch (error) {
       iommu.close();
       throw error;
@@ -48,7 +49,7 @@ export class DriverBench implements Disposable {
     largestCopy: number,
   ) {
     const { maxMemcpySize } = session.limits;
-    this.size = Math.min(4 * maxMemcpySize, largestCopy);
+    this.size = Math.ceil(Math.min(4 * maxMemcpySize, largestCopy) / PAGE_SIZE) * PAGE_SIZE;
     this.oneCopy = Math.min(maxMemcpySize, this.size);
     // A memfd, so that a device model in another process can map it; on 2 MiB boundaries, so that the kernel can back it
     // with huge pages and the IOMMU has few entries.
@@ -76,17 +77,5 @@ export class DriverBench implements Disposable {
       this.iommu.close();
       this.#memory.close();
     }
-  }
-}
-
-/** The driver that serves the device; none skips the test, several are an error. */
-export function findDriver(target: SuiteTarget, device: PciDevice): Driver {
-  try {
-    return target.drivers.find(device);
-  } catch (error) {
-    if (!(error instanceof VfioError) || error.code !== "ERR_NO_DRIVER") throw error;
-    const { vendorId, deviceId } = device.config;
-    const ids = [vendorId, deviceId].map((id) => id.toString(16).padStart(4, "0")).join(":");
-    skip({ reason: `no driver serves the device (${ids})`, remedy: error.remedy ?? "name a driver with --driver" });
   }
 }

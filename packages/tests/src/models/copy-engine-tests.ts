@@ -1,11 +1,11 @@
 import { thrownBy } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
-import { HALF, NOWHERE, pendingInterrupts, type ModelBenches } from "./model-rig";
+import { HALF, NOWHERE, pendingInterrupts, type ModelRiges } from "./model-rig";
 
 /** What every driver on its model must do, whatever the device's registers are. */
-export function copyEngineTests(benches: ModelBenches): void {
+export function copyEngineTests(rigs: ModelRiges): void {
   it("copies right what it copies, nothing around it, and leaves the source alone", () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     const range = fc.record({
       source: fc.nat(HALF - 1),
       destination: fc.nat(HALF - 1),
@@ -34,7 +34,7 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("raises exactly one interrupt when asked, also after faults", () => {
-    const { session, region } = benches.setUp();
+    const { session, region } = rigs.setUp();
     for (let round = 0; round < 5; round++) {
       session.sendMsi();
       expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
@@ -45,8 +45,8 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("drives two devices at once, each its own", () => {
-    const first = benches.setUp();
-    const second = benches.open(first.iommu);
+    const first = rigs.setUp();
+    const second = rigs.open(first.iommu);
     const { region, bytes } = first;
     const destination = region.iova + BigInt(HALF);
     bytes.fill(1, 0, 0x10_0000);

@@ -9,7 +9,7 @@ export const HALF = 4 << 20;
 export const NOWHERE = 0x7f_0000_0000n;
 
 /** A real driver on a real model, over a socket, in two threads, with memory mapped. */
-export interface ModelBench {
+export interface ModelRig {
   readonly iommu: Iommu;
   readonly device: PciDevice;
   readonly session: DriverSession;
@@ -17,8 +17,8 @@ export interface ModelBench {
   readonly bytes: Uint8Array;
 }
 
-/** Makes benches of one model; what is opened is closed after each test. */
-export class ModelBenches {
+/** Makes rigs of one model; what is opened is closed after each test. */
+export class ModelRiges {
   readonly #model: string;
   readonly #driver: Driver;
   #cleanup: (() => void)[] = [];
@@ -32,7 +32,7 @@ export class ModelBenches {
     });
   }
 
-  setUp(): ModelBench {
+  setUp(): ModelRig {
     const iommu = new Iommu(new VfioUserMode({ connectModel }).open());
     this.#cleanup.push(() => iommu.close());
     const region = this.map(iommu, DmaMemory.allocate(2 * HALF, { backing: "memfd" }));

@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
-import { EDU_IOVA_LIMIT, eduDriver } from "./edu-driver";
+import { eduDriver } from "./edu-driver";
+import { EDU_IOVA_LIMIT, EDU_REGISTERS } from "./edu-registers";
 
-const DMA_SOURCE = 0x80;
 const SIZE = 4096;
 const LAST = EDU_IOVA_LIMIT - BigInt(SIZE);
 
@@ -19,5 +19,5 @@ test.each([
   const start = () => driver.memcpyStart(source, destination, SIZE, 1);
   if (refused === undefined) start();
   else expect(start).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT", subject: refused }) as Error);
-  expect(device.bar(0).read64(DMA_SOURCE)).toBe(refused === undefined ? source : 0n);
+  expect(device.bar(0).read64(EDU_REGISTERS.dmaSource)).toBe(refused === undefined ? source : 0n);
 });

@@ -1,23 +1,10 @@
 import type { PciDevice } from "@vfio-selftests/core";
 import { pollUntil, type Driver, type DriverInstance } from "@vfio-selftests/core/driver";
 import { argumentError } from "@vfio-selftests/core/errors";
+import { EDU, EDU_BUFFER, EDU_DMA_COMMAND, EDU_IOVA_LIMIT, EDU_REGISTERS } from "./edu-registers";
 
-/** QEMU's edu device (docs/specs/edu.rst): one DMA channel between memory and a buffer of its own. */
-export const EDU = { vendor: 0x1234, device: 0x11e8 } as const;
-const DMA_SOURCE = 0x80;
-const DMA_DESTINATION = 0x88;
-const DMA_COUNT = 0x90;
-const DMA_COMMAND = 0x98;
-const COMMAND_START = 1 << 0;
-/** From the buffer to memory. */
-const COMMAND_TO_MEMORY = 1 << 1;
-/** The buffer, in the addresses of the DMA engine. */
-const BUFFER = 0x40000n;
-const BUFFER_SIZE = 4096;
+const { dmaSource, dmaDestination, dmaCount, dmaCommand } = EDU_REGISTERS;
 const STEP_TIMEOUT_MS = 5000;
-
-/** edu reaches this many address bits by DMA (its property dma_mask). */
-export const EDU_IOVA_LIMIT = 2n ** 28n;
 const REACHABLE = `IOVAs whose end edu reaches, at most 0x${EDU_IOVA_LIMIT.toString(16)}`;
 
 /**
@@ -32,10 +19,12 @@ export const eduDriver: Driver = {
 };
 
 class EduCopies implements DriverInstance {
-  readonly limits = { maxMemcpySize: BUFFER_SIZE, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 };
+  readonly limits = { maxMemcpySize: EDU_BUFFER.size, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 };
+  readonly #device: PciDevice;
   #second: { readonly destination: bigint; readonly size: number } | undefined;
 
-  constructor(private readonly device: PciDevice) {
+  constructor(device: PciDevice) {
+    this.#device = device;
     device.config.busMaster = true;
   }
 
@@ -45,7 +34,7 @@ class EduCopies implements DriverInstance {
       if (iova + BigInt(size) > EDU_IOVA_LIMIT) throw argumentError("start a copy", name, iova, REACHABLE);
     }
     this.#second = { destination, size };
-    this.#transfer(source, BUFFER, size, COMMAND_START);
+    this.#transfer(source, EDU_BUFFER.address, size, EDU_DMA_COMMAND.start);
   }
 
   memcpyWait({ timeoutMs = STEP_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
@@ -53,29 +42,30 @@ class EduCopies implements DriverInstance {
     this.#second = undefined;
     this.#idle(timeoutMs);
     if (second === undefined) return;
-    this.#transfer(BUFFER, second.destination, second.size, COMMAND_START | COMMAND_TO_MEMORY);
+    const command = EDU_DMA_COMMAND.start | EDU_DMA_COMMAND.toMemory;
+    this.#transfer(EDU_BUFFER.address, second.destination, second.size, command);
     this.#idle(timeoutMs);
   }
 
   remove(): void {
     this.#idle();
-    this.device.config.busMaster = false;
+    this.#device.config.busMaster = false;
   }
 
   #transfer(source: bigint, destination: bigint, size: number, command: number): void {
-    const registers = this.device.bar(0);
-    registers.write64(DMA_SOURCE, source);
-    registers.write64(DMA_DESTINATION, destination);
-    registers.write64(DMA_COUNT, BigInt(size));
-    registers.write64(DMA_COMMAND, BigInt(command));
+    const registers = this.#device.bar(0);
+    registers.write64(dmaSource, source);
+    registers.write64(dmaDestination, destination);
+    registers.write64(dmaCount, BigInt(size));
+    registers.write64(dmaCommand, BigInt(command));
   }
 
   #idle(timeoutMs = STEP_TIMEOUT_MS): void {
-    const registers = this.device.bar(0);
-    pollUntil(() => (registers.read64(DMA_COMMAND) & BigInt(COMMAND_START)) === 0n, {
+    const registers = this.#device.bar(0);
+    pollUntil(() => (registers.read64(dmaCommand) & BigInt(EDU_DMA_COMMAND.start)) === 0n, {
       timeoutMs,
       what: "the DMA to end",
-      subject: this.device.address,
+      subject: this.#device.address,
     });
   }
 }

@@ -1,13 +1,13 @@
-import { native } from "@vfio-selftests/native";
-import { sleepSync } from "@vfio-selftests/core/driver";
-import { systemError } from "@vfio-selftests/core/errors";
-import { FIRST_VECTOR, InterruptGuest, LAST_VECTOR, type IdleMode } from "@vfio-selftests/kvm";
 import { availableParallelism } from "node:os";
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { systemError } from "@vfio-selftests/core/errors";
+import { native } from "@vfio-selftests/native";
 import { PseudoRandom } from "../pseudo-random";
 import { HostIrqAffinity, onlineCpus } from "./host-irq";
 import type { InterruptSource } from "./interrupt-source";
 import type { IrqTestOptions } from "./irq-test-options";
+import type { Guest, IdleMode, Kvm } from "./kvm";
 import { TakenInterrupts } from "./taken-interrupts";
 
 /** GSIs that no chip of the VM uses, up to KVM's last (KVM_IRQCHIP_NUM_PINS, KVM_MAX_IRQ_ROUTES). */
@@ -37,15 +37,16 @@ export interface IrqTestReport {
  * vCPU takes one, or when the guest does not end as it should.
  */
 export async function deliverInterrupts(
+  kvm: Kvm,
   source: InterruptSource,
   options: IrqTestOptions & { readonly seed: number },
 ): Promise<IrqTestReport> {
   const random = new PseudoRandom(options.seed);
   const gsi = FIRST_GSI + random.below(LAST_GSI - FIRST_GSI + 1);
-  const vector = FIRST_VECTOR + random.below(LAST_VECTOR - FIRST_VECTOR + 1);
+  const vector = kvm.firstVector + random.below(kvm.lastVector - kvm.firstVector + 1);
   const { vcpus, apic, idle = vcpus < availableParallelism() ? "spin" : "halt" } = options;
   const begin = performance.now();
-  await using guest = await InterruptGuest.start({ vcpus, vector, apic, idle });
+  await using guest = await kvm.startGuest({ vcpus, vector, apic, idle });
   const started = performance.now();
   guest.vm.attachIrqfd(source.eventfd.fd, gsi);
   await sendAll(guest, source, options, gsi, random);
@@ -65,7 +66,7 @@ export async function deliverInterrupts(
 }
 
 async function sendAll(
-  guest: InterruptGuest,
+  guest: Guest,
   source: InterruptSource,
   options: IrqTestOptions,
   gsi: number,

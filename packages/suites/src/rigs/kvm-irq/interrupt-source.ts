@@ -1,7 +1,8 @@
 import { Eventfd, type IommuMode } from "@vfio-selftests/core";
-import { DriverBench } from "../driver-rig";
 import { skip } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../../suite-target";
+import { DriverRig } from "../driver-rig";
+import { PAGE_SIZE } from "../page-size";
 import { findHostIrq } from "./host-irq";
 
 /** What raises the interrupts that KVM passes to the guest. */
@@ -28,14 +29,12 @@ export function eventfdSource(): InterruptSource {
   };
 }
 
-/** Nothing is copied here but what a driver needs to raise an interrupt. */
-const LARGEST_COPY = 4096;
-
 /** A device's own MSI or MSI-X, raised through its driver. Skips the test when there is no such driver. */
 export function deviceSource(target: SuiteTarget, mode: IommuMode, address: string): InterruptSource {
-  const bench = DriverBench.open(target, mode, address, { largestCopy: LARGEST_COPY });
+  // Nothing is copied here but what a driver needs to raise an interrupt.
+  const rig = DriverRig.open(target, mode, address, { largestCopy: PAGE_SIZE });
   try {
-    const { session, device } = bench;
+    const { session, device } = rig;
     const kind = device.interrupts.exclusiveInUse()?.kind;
     if (!session.canSendMsi || kind === undefined) {
       skip({
@@ -51,11 +50,11 @@ export function deviceSource(target: SuiteTarget, mode: IommuMode, address: stri
         session.sendMsi();
       },
       [Symbol.dispose]: () => {
-        bench[Symbol.dispose]();
+        rig[Symbol.dispose]();
       },
     };
   } catch (error) {
-    bench[Symbol.dispose]();
+    rig[Symbol.dispose]();
     throw error;
   }
 }

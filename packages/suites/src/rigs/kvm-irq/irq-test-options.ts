@@ -1,5 +1,5 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import type { ApicMode, IdleMode } from "@vfio-selftests/kvm";
+import type { ApicMode, IdleMode } from "./kvm";
 
 /** One run of the KVM interrupt test; docs/kvm-interrupts.md maps them to upstream's options. */
 export interface IrqTestOptions {

@@ -1,5 +1,6 @@
 import { errorWithCode } from "@vfio-selftests/harness";
-import { TakenInterrupts, type InterruptCounters } from "./taken-interrupts";
+import type { InterruptCounters } from "./kvm";
+import { TakenInterrupts } from "./taken-interrupts";
 
 /** A guest of two vCPUs whose counters the test sets. */
 class Guest implements InterruptCounters {

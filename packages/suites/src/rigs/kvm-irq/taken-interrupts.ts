@@ -1,16 +1,11 @@
 import { VfioError } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
-import type { InterruptGuest } from "@vfio-selftests/kvm";
+import type { Delivery, InterruptCounters } from "./kvm";
 
 /** Milliseconds an interrupt may take. */
 const DELIVERY_TIMEOUT_MS = 2000;
 /** The longest pause between two looks at the guest's counter; a thread that never pauses keeps vCPUs off its CPU. */
 const LONGEST_PAUSE_MS = 0.2;
-
-/** What of a guest is looked at. */
-export type InterruptCounters = Pick<InterruptGuest, "irqs" | "nmis" | "taken" | "counts"> & {
-  readonly vcpus: { readonly length: number };
-};
 
 /** What each vCPU of a guest should have taken so far, against what it has. */
 export class TakenInterrupts {
@@ -27,7 +22,7 @@ export class TakenInterrupts {
   }
 
   /** Waits until the vCPU has taken one more; {@link check} tells whether it was what was sent. */
-  waitForOne(vcpu: number, delivery: "vector" | "nmi", iteration: number): void {
+  waitForOne(vcpu: number, delivery: Delivery, iteration: number): void {
     const kind = delivery === "nmi" ? this.#nmis : this.#irqs;
     kind[vcpu] = (kind[vcpu] ?? 0) + 1;
     const total = this.#total(vcpu);

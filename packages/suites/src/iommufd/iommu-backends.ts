@@ -1,58 +1,48 @@
 import { createHash } from "node:crypto";
 import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { IoAddressSpace, attachDevice, autoMode, createAutoMode, realKernel } from "@vfio-selftests/iommu-modes";
-import { CopyBench } from "../rigs/copy-rig";
-import { errorWithCode } from "@vfio-selftests/harness";
-import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "@vfio-selftests/harness";
-import { note } from "@vfio-selftests/harness";
-import { skip } from "@vfio-selftests/harness";
+import { CopyRig } from "../rigs/copy-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x2_0000_1d;
 const ROUNDS = 2;
-const AREA = 64 * 1024;
+const AREA = 16 * PAGE_SIZE;
 const COPIES = 50;
 const SOURCE_IOVA = 0x0400_0000n;
 const DESTINATION_IOVA = 0x0800_0000n;
 
 /** VFIO's containers and iommufd side by side: what a program that can use either (QEMU, for one) relies on. */
-export function twoWorldsSuite(target: SuiteTarget): void {
+export function iommuBackendsSuite(target: SuiteTarget): void {
   const iommufd = target.modes.find(({ name }) => name === "iommufd");
   const containers = target.modes.filter(({ name }) => name !== "iommufd");
 
-  fixture("vfio_two_worlds", target, (address) => {
-    it(
-      "device_moves_between_worlds",
-      () => {
-        const modes = bothWorlds(target.modes);
-        for (let round = 0; round < ROUNDS; round++) {
-          for (const mode of modes) {
-            using bench = new CopyBench(target, mode, [address]);
-            expect(bench.iommu.mode).toBe(mode.name);
-            bench.copier.copy();
-          }
+  fixture("vfio_iommu_backends", target, (address) => {
+    it("device_moves_between_backends", () => {
+      const modes = modesOfBothBackends(target.modes);
+      for (let round = 0; round < ROUNDS; round++) {
+        for (const mode of modes) {
+          using rig = new CopyRig(target, mode, [address]);
+          expect(rig.iommu.mode).toBe(mode.name);
+          rig.copier.copy();
         }
-        note(`${ROUNDS} rounds over ${modes.map(({ name }) => name).join(", ")}`);
-      },
-      DEFAULT_TIMEOUT_MS,
-    );
+      }
+      note(`${ROUNDS} rounds over ${modes.map(({ name }) => name).join(", ")}`);
+    });
 
-    it(
-      "same_mappings_give_the_same_dma",
-      () => {
-        const digests = bothWorlds(target.modes).map((mode) => ({
-          mode: mode.name,
-          seen: dmaDigest(target, mode, address),
-        }));
-        const [first] = digests;
-        expect(digests).toEqual(digests.map(({ mode }) => ({ mode, seen: first?.seen })));
-      },
-      DEFAULT_TIMEOUT_MS,
-    );
+    it("same_mappings_give_the_same_dma", () => {
+      const digests = modesOfBothBackends(target.modes).map((mode) => ({
+        mode: mode.name,
+        seen: dmaDigest(target, mode, address),
+      }));
+      const [first] = digests;
+      expect(digests).toEqual(digests.map(({ mode }) => ({ mode, seen: first?.seen })));
+    });
 
     it("same_mappings_are_refused", () => {
-      const answers = bothWorlds(target.modes).map((mode) => {
+      const answers = modesOfBothBackends(target.modes).map((mode) => {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
         using memory = DmaMemory.allocate(AREA);
@@ -62,7 +52,7 @@ export function twoWorldsSuite(target: SuiteTarget): void {
       expect(answers).toEqual(answers.map(({ mode }) => ({ mode, overlap: "EEXIST" })));
     });
 
-    it("one_world_at_a_time", () => {
+    it("one_backend_at_a_time", () => {
       for (const mode of containers.filter(isAvailable)) {
         using container = new Iommu(mode.open());
         using other = new Iommu(required(iommufd).open());
@@ -83,22 +73,18 @@ export function twoWorldsSuite(target: SuiteTarget): void {
       backend_auto: () => autoMode,
     };
     for (const [name, choose] of Object.entries(backends)) {
-      it(
-        name,
-        () => {
-          const mode = choose();
-          const availability = mode.availability();
-          if (!availability.available) skip(availability);
-          using bench = new CopyBench(target, mode, [address]);
-          bench.copier.copy();
-          const { mode: taken } = bench.iommu;
-          if (name === "backend_on") expect(taken).toBe("iommufd");
-          if (name === "backend_off") expect(taken).not.toBe("iommufd");
-          if (name === "backend_auto" && iommufd !== undefined && isAvailable(iommufd)) expect(taken).toBe("iommufd");
-          note(`took ${taken}`);
-        },
-        DEFAULT_TIMEOUT_MS,
-      );
+      it(name, () => {
+        const mode = choose();
+        const availability = mode.availability();
+        if (!availability.available) skip(availability);
+        using rig = new CopyRig(target, mode, [address]);
+        rig.copier.copy();
+        const { mode: taken } = rig.iommu;
+        if (name === "backend_on") expect(taken).toBe("iommufd");
+        if (name === "backend_off") expect(taken).not.toBe("iommufd");
+        if (name === "backend_auto" && iommufd !== undefined && isAvailable(iommufd)) expect(taken).toBe("iommufd");
+        note(`took ${taken}`);
+      });
     }
   });
 
@@ -106,41 +92,33 @@ export function twoWorldsSuite(target: SuiteTarget): void {
   fixture("iommufd_ioas_copy", target, (address) => {
     requireMode(iommufd);
 
-    it(
-      "device_finds_its_memory_in_both",
-      () => {
-        using bench = new CopyBench(target, iommufd, [address]);
-        const { copier } = bench;
-        const elsewhere = copyOfSpace(bench.iommu);
-        const move = (ioasId: number) =>
-          attachDevice(realKernel, copier.device.vfio.fd ?? -1, ioasId, copier.device.address);
+    it("device_finds_its_memory_in_both", () => {
+      using rig = new CopyRig(target, iommufd, [address]);
+      const { copier } = rig;
+      const elsewhere = copyOfSpace(rig.iommu);
+      const move = (ioasId: number) =>
+        attachDevice(realKernel, copier.device.vfio.fd ?? -1, ioasId, copier.device.address);
+      copier.copy();
+      for (let round = 0; round < ROUNDS; round++) {
+        move(elsewhere.id);
         copier.copy();
-        for (let round = 0; round < ROUNDS; round++) {
-          move(elsewhere.id);
-          copier.copy();
-          move(bench.iommu.backend.ioasId ?? -1);
-          copier.copy();
-        }
-        elsewhere.close();
-      },
-      DEFAULT_TIMEOUT_MS,
-    );
+        move(rig.iommu.backend.ioasId ?? -1);
+        copier.copy();
+      }
+      elsewhere.close();
+    });
 
-    it(
-      "copy_outlives_the_original",
-      () => {
-        using bench = new CopyBench(target, iommufd, [address]);
-        const { copier } = bench;
-        const elsewhere = copyOfSpace(bench.iommu);
-        attachDevice(realKernel, copier.device.vfio.fd ?? -1, elsewhere.id, copier.device.address);
-        copier.source.unmap();
-        copier.destination.unmap();
-        copier.copy();
-        attachDevice(realKernel, copier.device.vfio.fd ?? -1, bench.iommu.backend.ioasId ?? -1, copier.device.address);
-        elsewhere.close();
-      },
-      DEFAULT_TIMEOUT_MS,
-    );
+    it("copy_outlives_the_original", () => {
+      using rig = new CopyRig(target, iommufd, [address]);
+      const { copier } = rig;
+      const elsewhere = copyOfSpace(rig.iommu);
+      attachDevice(realKernel, copier.device.vfio.fd ?? -1, elsewhere.id, copier.device.address);
+      copier.source.unmap();
+      copier.destination.unmap();
+      copier.copy();
+      attachDevice(realKernel, copier.device.vfio.fd ?? -1, rig.iommu.backend.ioasId ?? -1, copier.device.address);
+      elsewhere.close();
+    });
 
     it("kernel_chooses_the_iova_there", () => {
       using iommu = new Iommu(iommufd.open());
@@ -185,13 +163,13 @@ export function twoWorldsSuite(target: SuiteTarget): void {
 
 /** What a device's copies leave in memory that is mapped at fixed IOVAs: the digest of all of it. */
 function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): string {
-  using bench = new CopyBench(target, mode, [address]);
+  using rig = new CopyRig(target, mode, [address]);
   using memory = DmaMemory.allocate(2 * AREA);
-  using source = bench.iommu.map(memory, { iova: SOURCE_IOVA, length: AREA });
-  using destination = bench.iommu.map(memory, { iova: DESTINATION_IOVA, offset: AREA, length: AREA });
+  using source = rig.iommu.map(memory, { iova: SOURCE_IOVA, length: AREA });
+  using destination = rig.iommu.map(memory, { iova: DESTINATION_IOVA, offset: AREA, length: AREA });
   const random = new PseudoRandom(SEED);
   random.fill(source.bytes);
-  const { session } = bench.copier;
+  const { session } = rig.copier;
   const { minMemcpySize, alignment } = session.limits;
   const below = (limit: number) => Math.floor(random.below(limit) / alignment) * alignment;
   for (let copy = 0; copy < COPIES; copy++) {
@@ -216,8 +194,8 @@ function spaceBeside({ backend, mode }: Iommu): IoAddressSpace {
   return IoAddressSpace.allocate(backend.fd);
 }
 
-/** The available modes, at least one of each world; else the test is skipped. */
-function bothWorlds(modes: readonly IommuMode[]): readonly IommuMode[] {
+/** The available modes, containers and iommufd among them; else the test is skipped. */
+function modesOfBothBackends(modes: readonly IommuMode[]): readonly IommuMode[] {
   const available = modes.filter(isAvailable);
   if (available.length > 1 && available.some(({ name }) => name === "iommufd")) return available;
   skip({

@@ -1,0 +1,20 @@
+import { normalizePciAddress } from "@vfio-selftests/core/sysfs";
+import type { TargetOptions } from "@vfio-selftests/harness";
+import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
+import { parseIrqTestOptions } from "./rigs/kvm-irq/irq-test-options";
+import type { SuiteTarget } from "./suite-target";
+
+/** The kernel's devices that the options name, with what the caller brings. Without a device every test is skipped. */
+export function kernelTargetWith(
+  { lab, modes, devices, kvmIrq, failingExample }: TargetOptions,
+  brought: Pick<SuiteTarget, "drivers" | "kvm">,
+): SuiteTarget {
+  return {
+    kind: lab ? "lab" : "hardware",
+    modes: modes.length === 0 ? iommuModes : modes.map(findMode),
+    devices: devices.map(normalizePciAddress),
+    failingExample,
+    ...(kvmIrq === undefined ? {} : { kvmIrq: parseIrqTestOptions(kvmIrq) }),
+    ...brought,
+  };
+}
