@@ -2,7 +2,7 @@
 const order = [
   ["native"],
   ["core"],
-  ["iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
+  ["harness", "iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
   ["device-models"],
   ["suites"],
   ["lab"],
@@ -63,6 +63,21 @@ module.exports = {
       to: { path: "^packages/", pathNot: [`^packages/${driverAllowed}/`, "^packages/driver-"] },
     },
     {
+      name: "harness-on-core-alone",
+      comment: "Any test project can use the harness, also one that knows nothing of our modes and suites",
+      severity: "error",
+      from: { path: "^packages/harness/src/" },
+      to: { path: "^packages/", pathNot: ["^packages/(core|harness)/"] },
+    },
+    {
+      name: "suites-know-no-device",
+      comment:
+        "Drivers, device models and KVM reach the suites through their target: whoever runs them brings what they test",
+      severity: "error",
+      from: { path: "^packages/suites/src/" },
+      to: { path: "^packages/(driver-[a-z]+|device-models|vfio-user|kvm)/" },
+    },
+    {
       name: "declared",
       comment: "Every import is a dependency that the package declares; an undeclared one does not resolve",
       severity: "error",
@@ -74,6 +89,13 @@ module.exports = {
       comment: "Also of types alone: two files that need each other are one idea, or lack a third below them",
       severity: "error",
       from: {},
+      to: { circular: true },
+    },
+    {
+      name: "no-circular-types",
+      comment: "In the harness and the suites not even types import each other in a circle",
+      severity: "error",
+      from: { path: "^packages/(harness|suites|cli/src/(run|target))/" },
       to: { circular: true },
     },
     {

@@ -1,28 +1,28 @@
+import { addressSpaceSuite } from "./dma/address-space";
+import { barMappingSuite } from "./dma/bar-mapping";
+import { dmaLoadSuite } from "./dma/dma-load";
+import { dmaMappingSuite } from "./dma/dma-mapping";
+import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
+import { dmaPatternsSuite } from "./dma/dma-patterns";
+import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { driverContractSuite } from "./driver/driver-contract";
+import { failingExampleSuite } from "./driver/failing-example";
+import { pciDriverSuite } from "./driver/pci-driver";
+import { intxRaceSuite } from "./interrupts/intx-race";
+import { kvmIrqSuite } from "./interrupts/kvm-irq";
+import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
+import { iommuBackendsSuite } from "./iommufd/iommu-backends";
+import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
+import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
+import { deviceGroupsSuite } from "./pci/device-groups";
+import { enduranceSuite } from "./pci/endurance";
+import { hotResetSuite } from "./pci/hot-reset";
+import { noiommuSuite } from "./pci/noiommu";
+import { pciConfigSuite } from "./pci/pci-config";
+import { pciDeviceSuite } from "./pci/pci-device";
+import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
+import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
 import type { Suite, SuiteTarget } from "./suite-target";
-import { addressSpaceSuite } from "./suites/address-space";
-import { barMappingSuite } from "./suites/bar-mapping";
-import { deviceGroupsSuite } from "./suites/device-groups";
-import { dmaLoadSuite } from "./suites/dma-load";
-import { dmaMappingSuite } from "./suites/dma-mapping";
-import { dmaMappingMmioSuite } from "./suites/dma-mapping-mmio";
-import { dmaPatternsSuite } from "./suites/dma-patterns";
-import { driverContractSuite } from "./suites/driver-contract";
-import { enduranceSuite } from "./suites/endurance";
-import { failingExampleSuite } from "./suites/failing-example";
-import { hotResetSuite } from "./suites/hot-reset";
-import { hugePageRaceSuite } from "./suites/huge-page-race";
-import { intxRaceSuite } from "./suites/intx-race";
-import { iommufdFaultQueueSuite } from "./suites/iommufd-fault-queue";
-import { iommufdSetupSuite } from "./suites/iommufd-setup";
-import { kvmIrqSuite } from "./suites/kvm-irq";
-import { noiommuSuite } from "./suites/noiommu";
-import { pciConfigSuite } from "./suites/pci-config";
-import { pciDeviceSuite } from "./suites/pci-device";
-import { pciDeviceInitPerfSuite } from "./suites/pci-device-init-perf";
-import { pciDriverSuite } from "./suites/pci-driver";
-import { pciInterruptsSuite } from "./suites/pci-interrupts";
-import { pciSriovUapiSuite } from "./suites/pci-sriov-uapi";
-import { twoWorldsSuite } from "./suites/two-worlds";
 
 export interface SuiteEntry {
   readonly suite: Suite;
@@ -49,7 +49,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: intxRaceSuite, kernelOnly: true },
   { suite: noiommuSuite, kernelOnly: true },
   { suite: hotResetSuite, kernelOnly: true },
-  { suite: twoWorldsSuite, kernelOnly: true },
+  { suite: iommuBackendsSuite, kernelOnly: true },
   { suite: deviceGroupsSuite, kernelOnly: true },
   { suite: dmaLoadSuite, kernelOnly: true },
   { suite: iommufdFaultQueueSuite, kernelOnly: true },

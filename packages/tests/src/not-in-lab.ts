@@ -1,9 +1,9 @@
-import { TARGET_VARIABLES, skip } from "@vfio-selftests/suites";
+import { environmentOptions, skip } from "@vfio-selftests/harness";
 
 /** Skips the tests of the enclosing block, or file, in the lab's VM: they need no kernel of their own, and it is slow. */
 export function notInLab(): void {
   beforeEach(() => {
-    if (process.env[TARGET_VARIABLES.lab] === undefined) return;
+    if (!environmentOptions().lab) return;
     skip({
       reason: "this needs no kernel with devices, and the lab's VM is slow",
       remedy: "run it on the host: pnpm test --filter tests",

@@ -1,6 +1,8 @@
-import { transformSync } from "@swc/core";
-import { readFileSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { transformSync } from "@swc/core";
 
 /** Examples in the packages' READMEs that run anywhere: each prints what its comments say. */
 const EXAMPLES: readonly { readonly package: string; readonly example: number; readonly prints: readonly string[] }[] =
@@ -12,13 +14,34 @@ const EXAMPLES: readonly { readonly package: string; readonly example: number; r
     { package: "driver-dsa", example: 0, prints: ["3"] },
   ];
 
+function readme(name: string): string {
+  return readFileSync(join(__dirname, "../..", name, "README.md"), "utf8");
+}
+
 function codeOf(name: string, example: number): string {
-  const text = readFileSync(join(__dirname, "../..", name, "README.md"), "utf8");
-  const blocks = [...text.matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code ?? "");
+  const blocks = [...readme(name).matchAll(/^```ts\n(.*?)^```/gms)].map(([, code]) => code ?? "");
   const code = blocks[example];
   if (code === undefined) throw new Error(`${name}/README.md has ${blocks.length} examples`);
   return code;
 }
+
+/** The files of the harness's README, and the report that it shows, with times as `N`. */
+test("harness/README.md, the project", () => {
+  const blocks = [...readme("harness").matchAll(/^```(js|)\n(.*?)^```/gms)].map(([, kind, text]) => ({ kind, text }));
+  const project = mkdtempSync(join(tmpdir(), "harness-readme-"));
+  try {
+    for (const { kind, text = "" } of blocks) {
+      if (kind === "js") writeFileSync(join(project, /^\/\/ (.*)$/m.exec(text)?.[1] ?? ""), text);
+    }
+    symlinkSync(join(__dirname, "../node_modules"), join(project, "node_modules"));
+    const jest = require.resolve("jest/bin/jest");
+    const { stdout } = spawnSync(process.execPath, [jest, "--watchman=false"], { cwd: project, encoding: "utf8" });
+    const withoutTimes = (text = "") => text.replace(/\d+(?:\.\d+)? m?s\b/g, "N");
+    expect(withoutTimes(stdout)).toBe(withoutTimes(blocks.find(({ kind }) => kind === "")?.text));
+  } finally {
+    rmSync(project, { recursive: true });
+  }
+});
 
 test.each(EXAMPLES)("$package/README.md, example $example", ({ package: name, example, prints }) => {
   const { code } = transformSync(codeOf(name, example), {

@@ -1,6 +1,6 @@
 import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { chooseDrivers } from "@vfio-selftests/suites";
+import { chooseDrivers } from "../target/choose-drivers";
 import { ExitCode } from "../exit-codes";
 import { assessDevice, type ListedDevice } from "./assess-device";
 import { textTable } from "./text-table";

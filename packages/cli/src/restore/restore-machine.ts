@@ -1,5 +1,5 @@
 import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
-import { restoreLeftovers } from "@vfio-selftests/suites/runner";
+import { restoreLeftovers } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 
 type Print = (line: string) => void;

@@ -1,36 +1,40 @@
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
 import {
-  board,
-  type ReportFormatName,
+  runState,
+  type HarnessEnvironmentOptions,
+  type HarnessReporterOptions,
   type RunOutcome,
-  type RunPlan,
+  type TargetOptions,
   type TestFilter,
-} from "@vfio-selftests/suites/runner";
+} from "@vfio-selftests/harness";
 import { runCLI } from "jest";
 
-export interface JestRun {
-  /** The test file: a built entry of the suites package. */
-  readonly file: string;
+/** The test files of this package, in `entries/`. */
+export type SuiteEntry = "kernel" | "models";
+
+export interface JestRun extends Required<HarnessReporterOptions> {
+  readonly entry: SuiteEntry;
+  readonly target: TargetOptions;
   readonly filter: TestFilter;
-  readonly plan: Partial<RunPlan>;
-  readonly reports: readonly { readonly format: ReportFormatName; readonly file?: string }[];
 }
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ file, filter, plan, reports }: JestRun): Promise<RunOutcome> {
+export async function runJest({ entry, target, filter, plan, reports }: JestRun): Promise<RunOutcome> {
+  const file = join(__dirname, "entries", `${entry}.js`);
   const rootDir = dirname(file);
   const config = {
     rootDir,
     roots: [rootDir],
     testMatch: ["**/*.js"],
-    // Installed, the test file lies below node_modules, which jest leaves out by default.
+    // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/suites/jest-environment"),
-    testEnvironmentOptions: { filter },
-    reporters: [[require.resolve("@vfio-selftests/suites/reporter"), { plan, reports }]],
+    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
+    testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
+    reporters: [
+      [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
+    ],
     transform: {},
     moduleFileExtensions: ["js", "json", "node"],
-    testTimeout: 30_000,
   };
   await runCLI(
     {
@@ -45,7 +49,7 @@ export async function runJest({ file, filter, plan, reports }: JestRun): Promise
     // jest takes the options of a whole run only from the project that is the working directory.
     [process.cwd()],
   );
-  const { run } = board();
-  if (run === undefined) throw new Error("jest ended without a report");
-  return run;
+  const { outcome } = runState();
+  if (outcome === undefined) throw new Error("jest ended without a report");
+  return outcome;
 }

@@ -1,18 +1,12 @@
-import {
-  collectTests,
-  defineSuites,
-  kernelTarget,
-  modelsTarget,
-  testPredicate,
-  type TestFilter,
-} from "@vfio-selftests/suites";
-import { ExitCode } from "../exit-codes";
+import { collectTests, testPredicate, type TestFilter, type TestIdentity } from "@vfio-selftests/harness";
+import { defineSuites, type SuiteTarget } from "@vfio-selftests/suites";
 import type { RunTarget } from "./run-target";
 
-/** Prints the ids of the tests that would run, a line each; with several devices the address before it. */
-export function listTests(target: RunTarget, filter: TestFilter): number {
-  const suites = target.entry === "kernel" ? kernelTarget() : modelsTarget();
-  const tests = collectTests(() => defineSuites(suites)).filter(testPredicate(filter));
-  for (const { device, id } of tests) console.log(device === undefined ? id : `${device} ${id}`);
-  return tests.length > 0 ? ExitCode.ok : ExitCode.skipped;
+/** The tests that would run. */
+export async function listTests({ entry, options }: RunTarget, filter: TestFilter): Promise<TestIdentity[]> {
+  const target: SuiteTarget =
+    entry === "kernel"
+      ? (await import("../target/kernel-target.js")).kernelTarget(options)
+      : (await import("../target/models-target.js")).modelsTarget(options);
+  return collectTests(() => defineSuites(target)).filter(testPredicate(filter));
 }

@@ -1,4 +1,4 @@
-import type { ReportFormatName } from "@vfio-selftests/suites/runner";
+import { environmentOptions, type ReportFormatName, type TargetOptions } from "@vfio-selftests/harness";
 
 /** The options of `run`, as the command line gives them. */
 export interface RunOptions {
@@ -13,4 +13,20 @@ export interface RunOptions {
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;
+}
+
+/** What to test: as the command line says, else as the environment does. */
+export function namedTarget(
+  { device, mode, driver, full, kvmIrq }: RunOptions,
+  environment = environmentOptions(),
+): TargetOptions {
+  return {
+    devices: device ?? environment.devices,
+    modes: mode ?? environment.modes,
+    drivers: driver ?? environment.drivers,
+    full: full ?? environment.full,
+    kvmIrq: kvmIrq ?? environment.kvmIrq,
+    failingExample: environment.failingExample,
+    lab: environment.lab,
+  };
 }

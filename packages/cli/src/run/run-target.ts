@@ -1,16 +1,25 @@
-import { DEFAULT_MODE, Iommu, PciDevice, USER_MODE_NAME, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, USER_MODE_NAME, VfioError, type IommuMode } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { existsPath, noiommuGroupPath, requirePciDevice, requireVfioDriver } from "@vfio-selftests/core/sysfs";
+import {
+  BindingStore,
+  existsPath,
+  isVfioDriver,
+  linkName,
+  noiommuGroupPath,
+  requirePciDevice,
+  requireVfioDriver,
+  systemPaths,
+  type SystemPaths,
+} from "@vfio-selftests/core/sysfs";
+import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { TARGET_VARIABLES, targetList } from "@vfio-selftests/suites/runner";
-import type { RunOptions } from "./run-options";
+import type { SuiteEntry } from "./jest-run";
 
 /** What a run is about, checked as far as can be before the first test. */
 export interface RunTarget {
-  readonly entry: "kernel" | "models";
-  /** Addresses in the kernel's spelling; for models possibly empty: all. */
-  readonly devices: readonly string[];
-  readonly modes: readonly string[];
+  readonly entry: SuiteEntry;
+  /** For the test file: addresses in the kernel's spelling; for models possibly none, which means all. */
+  readonly options: TargetOptions;
   readonly headline: readonly string[];
   /** The mode of tests whose id names none. */
   readonly defaultMode: string;
@@ -18,19 +27,19 @@ export interface RunTarget {
 
 const NOT_A_PCI_ADDRESS = /^(?:vfio-user|model):/;
 
-/** Which devices and modes the options and the environment name. Throws what stands in the way, with the remedy. */
-export async function chooseTarget(options: RunOptions): Promise<RunTarget> {
-  const named = options.device ?? targetList(process.env, "devices");
-  const software = named.filter((address) => NOT_A_PCI_ADDRESS.test(address));
-  if (software.length === named.length) return modelsTarget(named, options);
+/** Checks the devices and modes that are named. Throws what stands in the way, with the remedy. */
+export async function chooseTarget(named: TargetOptions, paths: SystemPaths = systemPaths): Promise<RunTarget> {
+  const software = named.devices.filter((address) => NOT_A_PCI_ADDRESS.test(address));
+  if (software.length === named.devices.length) return modelsTarget(named, paths);
   if (software.length > 0) {
-    throw argumentError("run", "device", named.join(" "), "PCI addresses only, or models and sockets only");
+    throw argumentError("run", "device", named.devices.join(" "), "PCI addresses only, or models and sockets only");
   }
-  return kernelTarget(named, options);
+  return kernelTarget(named);
 }
 
-async function modelsTarget(devices: readonly string[], options: RunOptions): Promise<RunTarget> {
-  const [other] = modesOf(options).filter((mode) => mode !== USER_MODE_NAME);
+async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
+  const { devices } = named;
+  const [other] = named.modes.filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
     // A name that is none is told so first.
     findMode(other);
@@ -48,12 +57,12 @@ async function modelsTarget(devices: readonly string[], options: RunOptions): Pr
   }
   return {
     entry: "models",
-    devices,
-    modes: [],
+    options: { ...named, modes: [] },
     defaultMode: USER_MODE_NAME,
     headline: [
       `Device models in user space (${describe(devices)}): drivers and suites are tested, the kernel's VFIO and IOMMU are not.`,
       "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
+      ...(devices.length === 0 ? boundButNotNamed(paths) : []),
     ],
   };
 }
@@ -62,27 +71,30 @@ function describe(devices: readonly string[]): string {
   return devices.length === 0 ? "ioat, dsa" : devices.join(", ");
 }
 
-function kernelTarget(named: readonly string[], options: RunOptions): RunTarget {
-  const devices = [...new Set(named.map((address) => requirePciDevice(address)))];
-  for (const device of devices) requireVfioDriver(device, "run");
-  const names = modesOf(options);
-  const modes = names.length === 0 ? iommuModes : names.map((name) => findMode(name).resolve());
-  requireAvailable(modes, names.length > 0);
-  openOnce(devices, modes);
-  const inLab = process.env[TARGET_VARIABLES.lab] !== undefined;
-  return {
-    entry: "kernel",
-    devices,
-    modes: modes.map(({ name }) => name),
-    defaultMode: (modes.find(({ name }) => name === DEFAULT_MODE) ?? modes[0])?.name ?? DEFAULT_MODE,
-    headline: [
-      `Devices ${devices.join(", ")} on the kernel${inLab ? " of the lab's VM" : ""}, modes ${modes.map(({ name }) => name).join(", ")}.`,
-    ],
-  };
+/** Whoever has bound a device may think that a run without `-d` tests it. */
+function boundButNotNamed(paths: SystemPaths): string[] {
+  const bound = new BindingStore(paths).addresses();
+  const ready = bound.filter((address) => isVfioDriver(linkName(paths.pciDevice(address, "driver")))).sort();
+  if (ready.length === 0) return [];
+  const command = ["vfio-selftests run", ...ready.map((address) => `-d ${address}`)].join(" ");
+  return [`Bound to vfio-pci, but not tested by this run: ${ready.join(", ")}. For that: ${command}`];
 }
 
-function modesOf(options: RunOptions): readonly string[] {
-  return options.mode ?? targetList(process.env, "modes");
+function kernelTarget(named: TargetOptions): RunTarget {
+  const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
+  for (const device of devices) requireVfioDriver(device, "run");
+  const modes = named.modes.length === 0 ? iommuModes : named.modes.map((name) => findMode(name).resolve());
+  requireAvailable(modes, named.modes.length > 0);
+  openOnce(devices, modes);
+  const names = modes.map(({ name }) => name);
+  return {
+    entry: "kernel",
+    options: { ...named, devices, modes: names },
+    defaultMode: defaultMode({ modes }).name,
+    headline: [
+      `Devices ${devices.join(", ")} on the kernel${named.lab ? " of the lab's VM" : ""}, modes ${names.join(", ")}.`,
+    ],
+  };
 }
 
 /** A mode that was asked for by name must be there; of the default, all modes, one. The others' tests say why they skip. */

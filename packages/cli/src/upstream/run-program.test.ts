@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { TestOutcome } from "@vfio-selftests/suites/runner";
+import type { TestOutcome } from "@vfio-selftests/harness";
 import { findPrograms } from "./find-programs";
 import { runProgram } from "./run-program";
 

@@ -3,13 +3,12 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import { requirePciDevice } from "@vfio-selftests/core/sysfs";
 import {
   REPORT_FORMATS,
-  TARGET_VARIABLES,
+  environmentOptions,
   exitCodeOf,
-  targetList,
   type ReportFormat,
   type ReportFormatName,
   type TestOutcome,
-} from "@vfio-selftests/suites/runner";
+} from "@vfio-selftests/harness";
 import { findPrograms } from "./find-programs";
 import { runProgram } from "./run-program";
 
@@ -31,7 +30,7 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
   if (!Number.isInteger(timeoutS) || timeoutS < 1 || timeoutS > LONGEST_TIMEOUT_S) {
     throw argumentError("upstream", "timeout", options.timeout, `1 to ${LONGEST_TIMEOUT_S} seconds`);
   }
-  const devices = (options.device ?? targetList(process.env, "devices")).map((address) => requirePciDevice(address));
+  const devices = (options.device ?? environmentOptions().devices).map((address) => requirePciDevice(address));
   const programs = findPrograms(options.dir).filter(({ name }) => matches(options.program, name));
   if (programs.length === 0) throw argumentError("upstream", "program", options.program, "a part of a program's name");
   const abort = new AbortController();
@@ -71,10 +70,11 @@ async function runOurs(
   errors: string[],
 ): Promise<void> {
   const { runJest } = await import("../run/jest-run.js");
-  process.env[TARGET_VARIABLES.devices] = devices.join(" ");
+  const { UPSTREAM_IDS } = await import("@vfio-selftests/suites/upstream-ids");
   const run = await runJest({
-    file: require.resolve("@vfio-selftests/suites/entries/kernel"),
-    filter: { upstream: true },
+    entry: "kernel",
+    target: { ...environmentOptions(), devices },
+    filter: { ids: UPSTREAM_IDS },
     plan: {},
     reports: [],
   });

@@ -1,4 +1,4 @@
-import type { TestOutcome } from "@vfio-selftests/suites/runner";
+import type { TestOutcome } from "@vfio-selftests/harness";
 import fc from "fast-check";
 import { TapReader } from "./tap-reader";
 

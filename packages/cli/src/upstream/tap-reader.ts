@@ -1,4 +1,4 @@
-import { identify, type TestIdentity, type TestOutcome } from "@vfio-selftests/suites/runner";
+import { identify, type TestIdentity, type TestOutcome } from "@vfio-selftests/harness";
 
 /** What the reader tells as it reads. */
 export interface TapEvents {

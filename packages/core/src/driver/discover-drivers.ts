@@ -37,7 +37,7 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
   const drivers: RegisteredDriver[] = [];
   const refused: string[] = [];
   for (const name of names) {
-    const found = findDriver(name, projectDirectory);
+    const found = resolveDriver(name, projectDirectory);
     const reason = untrustedFolder(projectDirectory, owner) ?? untrustedFolder(dirname(found.file), owner);
     if (reason === undefined) drivers.push(load(found));
     else refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
@@ -50,17 +50,19 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
  * Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`.
  */
 export function loadDriver(nameOrPath: string, projectDirectory: string): RegisteredDriver {
-  return load(findDriver(nameOrPath, projectDirectory));
+  return load(resolveDriver(nameOrPath, projectDirectory));
 }
 
 /** A driver's module, found but not loaded. */
-interface FoundDriver {
+export interface FoundDriver {
+  /** The package's name, or the absolute path. */
   readonly origin: string;
   readonly file: string;
   readonly requireFromProject: NodeJS.Require;
 }
 
-function findDriver(nameOrPath: string, projectDirectory: string): FoundDriver {
+/** Finds a driver as {@link loadDriver} does, and does not load it. Throws `ERR_DRIVER_NOT_FOUND`. */
+export function resolveDriver(nameOrPath: string, projectDirectory: string): FoundDriver {
   const isPath = isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
   const origin = isPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
   const requireFromProject = createRequire(join(resolve(projectDirectory), "package.json"));

@@ -2,7 +2,14 @@
 export { BoundedWait, pollUntil, type BoundedWaitOptions, type PollOptions } from "../waits/poll-until";
 export { sleepSync } from "../waits/sleep-sync";
 export { DEFAULT_WAIT_MS } from "../waits/time-out";
-export { DRIVER_KEYWORD, discoverDrivers, loadDriver, type DiscoveredDrivers } from "./discover-drivers";
+export {
+  DRIVER_KEYWORD,
+  discoverDrivers,
+  loadDriver,
+  resolveDriver,
+  type DiscoveredDrivers,
+  type FoundDriver,
+} from "./discover-drivers";
 export type * from "./driver";
 export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./driver-registry";
 export { DriverSession, type DriverSessionOptions } from "./driver-session";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
-import { skip } from "@vfio-selftests/suites";
+import { skip } from "@vfio-selftests/harness";
 import { notInLab } from "../not-in-lab";
 import { runCommand, type CommandResult } from "./run-command";
 
@@ -63,9 +63,23 @@ describe("bad_input", () => {
   });
 
   it("pattern_that_matches_nothing", () => {
-    const { code, err } = runCommand(["run", "-t", "no_such_test"]);
-    expect(code).toBe(2);
-    expect(err).toContain("--list");
+    for (const list of [[], ["--list"]]) {
+      const { code, err } = runCommand(["run", ...list, "-t", "no_such_test"]);
+      expect({ list, code }).toEqual({ list, code: 2 });
+      expect(err).toMatch(/"no_such_test"; allowed: .*--list/);
+    }
+  });
+
+  it("id_that_upstream_has_not", () => {
+    const ids = ["vfio_pci_config.walk_ends_and_finds_each_once", "vfio_pci_device_test.reset"];
+    const options = ids.flatMap((id) => ["-r", id]);
+    const { code, out } = runCommand(["run", "-d", "model:ioat", "--list", "--upstream", ...options]);
+    expect({ code, out }).toEqual({ code: 0, out: "vfio_pci_device_test.reset\n" });
+    expect(runCommand(["run", "--list", "--upstream", "-r", ids[0] ?? ""]).code).toBe(2);
+  });
+
+  it("driver_that_is_not_there", () => {
+    expectClearError(runCommand(["run", "--driver", "./nowhere.cjs"]), 1, /nowhere\.cjs was not found.*\n.*Remedy: /);
   });
 
   it("kernel_image_that_is_not_there", () => {

@@ -1,9 +1,10 @@
 import { readlinkSync } from "node:fs";
 import { basename } from "node:path";
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { iommuGroupMembers, iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { fixture, skip } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
-import { fixture, kernelTarget, skip } from "@vfio-selftests/suites";
 import { runCommand, type CommandResult } from "./run-command";
 
 const QUICK = "vfio_pci_device_test.config_space_read_write";

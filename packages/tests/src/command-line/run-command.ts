@@ -12,12 +12,24 @@ export interface CommandResult {
 
 /** Runs `vfio-selftests` as a user does: a process of its own, without this run's devices. */
 export function runCommand(
+  ...[args, environment, user]: [
+    args: readonly string[],
+    environment?: Readonly<Record<string, string>>,
+    user?: { readonly uid?: number; readonly gid?: number },
+  ]
+): CommandResult {
+  return runProgram(PROGRAM, args, environment, user);
+}
+
+/** Runs another copy of it. */
+export function runProgram(
+  program: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   user: { readonly uid?: number; readonly gid?: number } = {},
 ): CommandResult {
   const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VFIO_SELFTESTS_"));
-  const { status, stdout, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], {
+  const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
     timeout: TIMEOUT_MS,
     ...user,

@@ -1,5 +1,6 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { iommuBackendCompliance, vfioDeviceCompliance } from "@vfio-selftests/core/testing";
-import { eachMode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
+import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 

@@ -1,6 +1,7 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { pciDevice, listPciDevices, isVfioDriver } from "@vfio-selftests/core/sysfs";
-import { eachMode, errorWithCode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
+import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 

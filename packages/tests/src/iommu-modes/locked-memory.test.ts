@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, statSync } from "node:fs";
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { iommuGroupOf, vfioCdevPath } from "@vfio-selftests/core/sysfs";
-import { eachMode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
+import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 
 const NOBODY = 65534;
 const target = kernelTarget();

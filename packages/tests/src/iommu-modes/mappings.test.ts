@@ -1,6 +1,7 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { DmaMemory, Iommu, type VfioDevice } from "@vfio-selftests/core";
+import { eachMode, errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { eachMode, errorWithCode, fixture, kernelTarget, note, requireMode, skip } from "@vfio-selftests/suites";
 
 const PAGE = 4096;
 const TOP_PAGE = (1n << 64n) - BigInt(PAGE);

@@ -2,6 +2,7 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import {
   existsPath,
@@ -11,7 +12,7 @@ import {
   readAttribute,
   systemPaths,
 } from "@vfio-selftests/core/sysfs";
-import { defaultMode, fixture, kernelTarget, note, requireMode, skip } from "@vfio-selftests/suites";
+import { defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { onlyInLab } from "../only-in-lab";
 
 const target = kernelTarget();
@@ -75,9 +76,9 @@ fixture("machine_state_after_a_kill", target, (address) => {
 
   it("SIGKILL_with_the_driver_unbound_and_huge_pages_given_away", async () => {
     const before = machine();
-    const suites = JSON.stringify(require.resolve("@vfio-selftests/suites"));
+    const harness = JSON.stringify(require.resolve("@vfio-selftests/harness"));
     const script = `
-      const { GuardedDriver, GuardedValue } = require(${suites});
+      const { GuardedDriver, GuardedValue } = require(${harness});
       new GuardedValue(${JSON.stringify(HUGE_PAGES)}).set(1);
       new GuardedDriver(${JSON.stringify(address)}).unbind();
       setInterval(() => {}, 1000);`;

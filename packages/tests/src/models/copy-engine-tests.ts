@@ -1,11 +1,11 @@
 import { thrownBy } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
-import { HALF, NOWHERE, pendingInterrupts, type ModelBenches } from "./model-bench";
+import { HALF, NOWHERE, pendingInterrupts, type ModelRigs } from "./model-rig";
 
 /** What every driver on its model must do, whatever the device's registers are. */
-export function copyEngineTests(benches: ModelBenches): void {
+export function copyEngineTests(rigs: ModelRigs): void {
   it("copies right what it copies, nothing around it, and leaves the source alone", () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     const range = fc.record({
       source: fc.nat(HALF - 1),
       destination: fc.nat(HALF - 1),
@@ -34,7 +34,7 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("copies on the event loop, ended by the device's interrupt, which nobody else sees", async () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     for (const size of [1, 4096, 3 << 20]) {
       bytes.fill(size & 0x7f, 0, HALF);
       bytes.fill(0, HALF);
@@ -51,7 +51,7 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("reports a fault of an awaited copy, with its interrupt or without, and copies again", async () => {
-    const { session, region } = benches.setUp();
+    const { session, region } = rigs.setUp();
     for (let round = 0; round < 5; round++) {
       await expect(session.memcpy(NOWHERE, region.iova, 64)).rejects.toMatchObject({ code: "EIO" });
       await session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
@@ -62,7 +62,7 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("stops an awaited copy at its signal: no DMA is left, and the next copy works", async () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     const reason = new Error("enough");
     let stopped = 0;
     for (let round = 0; round < 20; round++) {
@@ -84,7 +84,7 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("raises exactly one interrupt when asked, also after faults", () => {
-    const { session, region } = benches.setUp();
+    const { session, region } = rigs.setUp();
     for (let round = 0; round < 5; round++) {
       session.sendMsi();
       expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
@@ -95,8 +95,8 @@ export function copyEngineTests(benches: ModelBenches): void {
   });
 
   it("drives two devices at once, each its own", () => {
-    const first = benches.setUp();
-    const second = benches.open(first.iommu);
+    const first = rigs.setUp();
+    const second = rigs.open(first.iommu);
     const { region, bytes } = first;
     const destination = region.iova + BigInt(HALF);
     bytes.fill(1, 0, 0x10_0000);

@@ -1,15 +1,15 @@
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";
 import { copyEngineTests } from "./copy-engine-tests";
-import { HALF, ModelBenches, NOWHERE, pendingInterrupts } from "./model-bench";
+import { HALF, ModelRigs, NOWHERE, pendingInterrupts } from "./model-rig";
 
-const benches = new ModelBenches("ioat", ioatDriver);
+const rigs = new ModelRigs("ioat", ioatDriver);
 
 describe("the ioat driver on the ioat model", () => {
-  copyEngineTests(benches);
+  copyEngineTests(rigs);
 
   it("is probed as version 3.3 with 1 MiB per descriptor", () => {
-    const { device, session } = benches.setUp();
+    const { device, session } = rigs.setUp();
     expect(device.matches(0x8086, 0x2021)).toBe(true);
     expect(ioatDriver.probe?.(device)).toBe(true);
     expect(session.limits).toMatchObject({ maxMemcpySize: 0x10_0000, maxMemcpyCount: 0xffff });
@@ -19,7 +19,7 @@ describe("the ioat driver on the ioat model", () => {
     ["from", 0, "source address"],
     ["to", 1, "destination address"],
   ])("reports a copy %s an address that is not mapped, and copies again", (_, side, cause) => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     const addresses: [bigint, bigint] = [region.iova, region.iova + BigInt(HALF)];
     for (let round = 0; round < 3; round++) {
       const bad: [bigint, bigint] = [...addresses];
@@ -35,7 +35,7 @@ describe("the ioat driver on the ioat model", () => {
   });
 
   it("repeats a copy up to its limit", () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     bytes.fill(0x5a, 0, 4096);
     session.memcpyStart(region.iova, region.iova + BigInt(HALF), 4096, 0xffff);
     session.memcpyWait({ timeoutMs: 30_000 });
@@ -43,7 +43,7 @@ describe("the ioat driver on the ioat model", () => {
   });
 
   it("can be removed and brought up again, also during a copy, which then has ended", () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     for (let round = 0; round < 10; round++) {
       session.memcpyStart(region.iova, region.iova + BigInt(HALF), 0x10_0000, 0xffff);
       session.remove();
@@ -55,7 +55,7 @@ describe("the ioat driver on the ioat model", () => {
   });
 
   it("notices that the device was reset during a copy, and copies again", () => {
-    const { device, session, region, bytes } = benches.setUp();
+    const { device, session, region, bytes } = rigs.setUp();
     session.memcpyStart(region.iova, region.iova + BigInt(HALF), 0x10_0000, 0xffff);
     device.reset();
     expect(thrownBy(() => session.memcpyWait()).message).toMatch(/the channel halted; no error/);
@@ -67,7 +67,7 @@ describe("the ioat driver on the ioat model", () => {
   });
 
   it("gives up on a copy that takes too long, and has stopped it", () => {
-    const { session, region, bytes } = benches.setUp();
+    const { session, region, bytes } = rigs.setUp();
     session.memcpyStart(region.iova, region.iova + BigInt(HALF), 0x10_0000, 0xffff);
     const error = thrownBy(() => session.memcpyWait({ timeoutMs: 30 }));
     expect(error.code).toBe("ETIMEDOUT");

@@ -1,8 +1,9 @@
+import { readFileSync } from "node:fs";
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { walkCapabilities, walkExtendedCapabilities, type CapabilityWalk } from "@vfio-selftests/core/pci";
 import { pciDevice, systemPaths } from "@vfio-selftests/core/sysfs";
-import { defaultMode, fixture, note, requireMode, kernelTarget } from "@vfio-selftests/suites";
-import { readFileSync } from "node:fs";
+import { defaultMode, fixture, note, requireMode } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 const mode = defaultMode(target);

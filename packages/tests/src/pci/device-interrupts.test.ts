@@ -1,6 +1,7 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
-import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { interruptSourcesOf, type InterruptSource } from "./interrupt-sources";
 
 const target = kernelTarget();

@@ -1,5 +1,6 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
-import { defaultMode, errorWithCode, fixture, note, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { defaultMode, errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 const mode = defaultMode(target);

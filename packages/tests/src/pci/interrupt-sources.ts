@@ -1,4 +1,5 @@
 import type { InterruptKind, PciDevice } from "@vfio-selftests/core";
+import { EDU, EDU_REGISTERS } from "@vfio-selftests/suites/devices/edu";
 
 /** A way to make a device raise one interrupt, by its registers. */
 export interface InterruptSource {
@@ -10,9 +11,6 @@ export interface InterruptSource {
   /** Takes the cause away, so that the next `raise` is a new interrupt. */
   acknowledge(): void;
 }
-
-/** QEMU's edu (docs/specs/edu.rst): 0x60 sets bits of the interrupt status, 0x64 clears them. */
-const edu = { raise: 0x60, acknowledge: 0x64 } as const;
 
 /** Interrupt registers that all Intel network cards since the 8254x have (82576 datasheet, section 8.8). */
 const intel = {
@@ -42,10 +40,10 @@ function eduSource(device: PciDevice, kind: InterruptKind): InterruptSource {
     prepare: () => {
       // An MSI is a write to memory by the device.
       device.config.busMaster = true;
-      registers.write32(edu.acknowledge, 0xffffffff);
+      registers.write32(EDU_REGISTERS.interruptAcknowledge, 0xffffffff);
     },
-    raise: () => registers.write32(edu.raise, 1),
-    acknowledge: () => registers.write32(edu.acknowledge, 1),
+    raise: () => registers.write32(EDU_REGISTERS.interruptRaise, 1),
+    acknowledge: () => registers.write32(EDU_REGISTERS.interruptAcknowledge, 1),
   };
 }
 
@@ -89,7 +87,7 @@ function igbMsixSource(device: PciDevice, vector: number): InterruptSource {
 
 /** Every way we know to make this device raise an interrupt. */
 export function interruptSourcesOf(device: PciDevice): InterruptSource[] {
-  if (device.matches(0x1234, 0x11e8)) return [eduSource(device, "intx"), eduSource(device, "msi")];
+  if (device.matches(EDU.vendor, EDU.device)) return [eduSource(device, "intx"), eduSource(device, "msi")];
   // Not its MSI: QEMU's e1000e sends it twice.
   if (device.matches(0x8086, 0x10d3)) return [intelSource(device, "intx")];
   if (device.matches(0x8086, 0x10c9)) {

@@ -1,5 +1,6 @@
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { defaultMode, fixture, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 const mode = defaultMode(target);

@@ -1,8 +1,9 @@
-import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { existsPath, linkName, systemPaths } from "@vfio-selftests/core/sysfs";
-import { GuardedDriver, defaultMode, fixture, requireMode, kernelTarget } from "@vfio-selftests/suites";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { existsPath, linkName, systemPaths } from "@vfio-selftests/core/sysfs";
+import { GuardedDriver, defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { onlyInLab } from "../only-in-lab";
 
 const target = kernelTarget();

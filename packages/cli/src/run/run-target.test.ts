@@ -1,0 +1,44 @@
+import { BindingStore } from "@vfio-selftests/core/sysfs";
+import { FakeSystem } from "@vfio-selftests/core/testing";
+import { environmentOptions } from "@vfio-selftests/harness";
+import { chooseTarget } from "./run-target";
+
+const NOTHING_NAMED = environmentOptions({});
+
+describe("a run on models", () => {
+  let system: FakeSystem;
+  beforeEach(() => {
+    system = new FakeSystem();
+    for (const [address, driver] of [
+      ["0000:02:00.0", "vfio-pci"],
+      ["0000:01:00.0", "mlx5_vfio_pci"],
+      ["0000:03:00.0", "igb"],
+    ] as const) {
+      system.pci({ address, driver });
+    }
+  });
+  afterEach(() => system[Symbol.dispose]());
+
+  const bind = (...addresses: string[]): void => {
+    for (const address of addresses) new BindingStore(system.paths).save({ address });
+  };
+
+  it("tells that it leaves the devices out that `bind` has taken, with the command that tests them", async () => {
+    bind("0000:02:00.0", "0000:01:00.0");
+    const { entry, headline } = await chooseTarget(NOTHING_NAMED, system.paths);
+    expect(entry).toBe("models");
+    expect(headline.at(-1)).toBe(
+      "Bound to vfio-pci, but not tested by this run: 0000:01:00.0, 0000:02:00.0. " +
+        "For that: vfio-selftests run -d 0000:01:00.0 -d 0000:02:00.0",
+    );
+  });
+
+  it("tells nothing of devices that have gone back, or when models are asked for by name", async () => {
+    // Taken by `bind` once, and given back by another way than `unbind`.
+    bind("0000:03:00.0", "0000:04:00.0");
+    expect((await chooseTarget(NOTHING_NAMED, system.paths)).headline).toHaveLength(2);
+    bind("0000:02:00.0");
+    const named = { ...NOTHING_NAMED, devices: ["model:ioat"] };
+    expect((await chooseTarget(named, system.paths)).headline).toHaveLength(2);
+  });
+});

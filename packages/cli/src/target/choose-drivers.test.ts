@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { chooseDrivers } from "./choose-drivers";
+import { findDrivers } from "./find-drivers";
+
+const BUILT_IN = ["ioat", "dsa", "igb"];
+
+let project: string;
+let told: string[];
+beforeEach(() => {
+  project = mkdtempSync(join(tmpdir(), "choose-drivers-"));
+  told = [];
+});
+afterEach(() => rmSync(project, { recursive: true }));
+
+const choose = (...names: string[]) =>
+  chooseDrivers(names, project, (line) => told.push(line)).drivers.map(({ name }) => name);
+
+function addDriver(file: string): string {
+  const path = join(project, file);
+  writeFileSync(
+    path,
+    `exports.driver = { name: "mine", ids: [{ vendor: 1, device: 2 }], regionSize: 4096, create() {} };`,
+  );
+  return path;
+}
+
+describe("chooseDrivers", () => {
+  it("takes the toolkit's without a word, and the project's with one", () => {
+    expect(choose()).toEqual(BUILT_IN);
+    expect(told).toEqual([]);
+    const path = addDriver("mine.cjs");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./mine.cjs"] }');
+    expect(choose()).toEqual([...BUILT_IN, "mine"]);
+    expect(told).toEqual([`driver mine is ${path}'s, found from ${project}`]);
+  });
+
+  it("takes only those that are named", () => {
+    addDriver("mine.cjs");
+    expect(choose("./mine.cjs", "igb")).toEqual(["mine", "igb"]);
+    expect(told).toEqual([]);
+  });
+});
+
+describe("findDrivers", () => {
+  it("knows every driver of the toolkit by its name", () => {
+    expect(() => findDrivers(choose(), project)).not.toThrow();
+  });
+
+  it("finds a driver without loading it, and says which is not there", () => {
+    writeFileSync(join(project, "broken.cjs"), "throw new Error('loaded');");
+    findDrivers(["./broken.cjs"], project);
+    expect(() => findDrivers(["./gone.cjs"], project)).toThrow(/gone\.cjs was not found/);
+  });
+});

@@ -1,0 +1,20 @@
+import { connectModel, modelNames } from "@vfio-selftests/device-models";
+import { targetOptions } from "@vfio-selftests/harness";
+import type { SuiteTarget } from "@vfio-selftests/suites";
+import { VfioUserMode } from "@vfio-selftests/vfio-user";
+import { chooseDrivers } from "./choose-drivers";
+
+/** Models copy as fast as the CPU, but a first run should take seconds and no gigabyte of memory. */
+const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
+
+/** The vfio-user devices that the options name; with none, every device model there is. */
+export function modelsTarget({ devices, drivers, full, failingExample } = targetOptions()): SuiteTarget {
+  return {
+    kind: "models",
+    modes: [new VfioUserMode({ connectModel })],
+    devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
+    drivers: chooseDrivers(drivers),
+    failingExample,
+    ...(full ? {} : { largestCopy: QUICK_LARGEST_COPY }),
+  };
+}

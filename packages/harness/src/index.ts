@@ -1,0 +1,22 @@
+/** What tests and those who start them need; the jest environment and the reporter have entries of their own. */
+export { errorWithCode } from "./assertions/error-with-code";
+export { assertNoInterrupt } from "./assertions/no-interrupt";
+export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
+export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
+export { collectTests } from "./jest/collect-tests";
+export type { HarnessEnvironmentOptions } from "./jest/jest-environment";
+export type { HarnessReporterOptions } from "./jest/reporter";
+export { runState } from "./jest/run-state";
+export { KernelLog } from "./kernel-log/kernel-log";
+export { GuardedDriver } from "./machine-state/guarded-driver";
+export { GuardedValue } from "./machine-state/guarded-value";
+export { restoreLeftovers, type RestoredValue } from "./machine-state/restore-leftovers";
+export { note, notChecked } from "./outcome/note";
+export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
+export { SkipError, skip, type SkipReason } from "./outcome/skip";
+export { testPredicate, type TestFilter } from "./outcome/test-filter";
+export { identify, type TestIdentity } from "./outcome/test-identity";
+export type { TestOutcome, TestStatus } from "./outcome/test-outcome";
+export { eachMode, fixture, requireMode } from "./target/fixture";
+export { defaultMode, type Target } from "./target/target";
+export { environmentOptions, targetOptions, type Environment, type TargetOptions } from "./target/target-options";

@@ -1,0 +1,104 @@
+import { closeSync, openSync, writeSync } from "node:fs";
+import { REPORT_FORMATS, type ReportFormatName } from "../formats/formats";
+import type { ReportFormat, ReportSink, RunPlan } from "../formats/report-format";
+import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
+import { identify } from "../outcome/test-identity";
+import type { TestOutcome } from "../outcome/test-outcome";
+import { runState } from "./run-state";
+import { outcomeOf, type JestTestResult } from "./test-result";
+
+export interface HarnessReporterOptions {
+  /** Which formats to write, and where; the default is the human one on standard output. */
+  readonly reports?: readonly { readonly format: ReportFormatName; readonly file?: string }[];
+  readonly plan?: Partial<RunPlan>;
+}
+
+interface JestTestFileResult {
+  readonly testFilePath: string;
+  readonly testExecError?: ExecError | null;
+}
+
+/** Why a test file did not run. */
+interface ExecError {
+  readonly message?: string;
+  readonly stack?: string;
+}
+
+/** A jest reporter that feeds the formats. Use: `reporters: [["@vfio-selftests/harness/reporter", { reports: [...] }]]`. */
+export default class HarnessReporter {
+  readonly #started = performance.now();
+  readonly #tests: TestOutcome[] = [];
+  readonly #errors: string[] = [];
+  readonly #reports: NonNullable<HarnessReporterOptions["reports"]>;
+  readonly #plan: Partial<RunPlan>;
+  readonly #close: (() => void)[] = [];
+  #formats: readonly ReportFormat[] | undefined;
+  #files = 0;
+
+  constructor(_globalConfig: unknown, options: HarnessReporterOptions = {}) {
+    this.#reports = options.reports ?? [{ format: "default" }];
+    this.#plan = options.plan ?? {};
+  }
+
+  onRunStart(results: { readonly numTotalTestSuites: number }): void {
+    Object.assign(runState(), { size: undefined, outcome: undefined });
+    this.#files = results.numTotalTestSuites;
+  }
+
+  onTestCaseStart(_test: unknown, start: { readonly ancestorTitles: readonly string[]; readonly title: string }): void {
+    const identity = identify([...start.ancestorTitles, start.title]);
+    for (const format of this.#open()) format.started?.(identity);
+  }
+
+  onTestCaseResult(_test: unknown, result: JestTestResult): void {
+    const outcome = outcomeOf(result);
+    this.#tests.push(outcome);
+    for (const format of this.#open()) format.finished?.(outcome);
+  }
+
+  onTestFileResult(_test: unknown, result: JestTestFileResult): void {
+    const error = result.testExecError;
+    if (error !== undefined && error !== null) this.#errors.push(describeError(result.testFilePath, error));
+  }
+
+  onRunComplete(): void {
+    const run = { tests: this.#tests, errors: this.#errors, durationMs: performance.now() - this.#started };
+    runState().outcome = run;
+    for (const format of this.#open()) format.end(run);
+    for (const close of this.#close) close();
+  }
+
+  /** jest asks this for its own exit code. */
+  getLastError(): Error | undefined {
+    const { outcome } = runState();
+    return outcome === undefined || exitCodeOf(outcome) !== EXIT_CODES.failed ? undefined : new Error("tests failed");
+  }
+
+  /** The formats start with the first test: only then the file's tests have been counted. */
+  #open(): readonly ReportFormat[] {
+    const size = this.#files === 1 ? runState().size : undefined;
+    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...this.#plan };
+    return (this.#formats ??= this.#reports.map(({ format, file }) => {
+      return REPORT_FORMATS[format](file === undefined ? standardOutput() : this.#fileSink(file), plan);
+    }));
+  }
+
+  #fileSink(path: string): ReportSink {
+    const fd = openSync(path, "w");
+    this.#close.push(() => closeSync(fd));
+    return { write: (text) => void writeSync(fd, text), interactive: false };
+  }
+}
+
+function standardOutput(): ReportSink {
+  return {
+    write: (text) => void process.stdout.write(text),
+    interactive: process.stdout.isTTY && process.env["CI"] === undefined,
+  };
+}
+
+/** A VfioError says what is wrong and what to do, without the place in the source that another error needs. */
+function describeError(file: string, { message, stack }: ExecError): string {
+  if (message !== undefined && stack?.startsWith("VfioError:") === true) return message;
+  return `${file}: ${stack ?? message ?? "did not run"}`;
+}

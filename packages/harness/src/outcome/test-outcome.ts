@@ -1,0 +1,15 @@
+import type { SkipReason } from "./skip";
+import type { TestIdentity } from "./test-identity";
+
+export type TestStatus = "passed" | "failed" | "skipped";
+
+export interface TestOutcome extends TestIdentity {
+  readonly status: TestStatus;
+  readonly durationMs: number;
+  /** With status `skipped`. */
+  readonly skip: SkipReason | undefined;
+  /** With status `failed`: one text per error. */
+  readonly failures: readonly string[];
+  /** What the test said with `note` and `notChecked`. */
+  readonly notes: readonly string[];
+}

@@ -1,0 +1,58 @@
+import { TARGET, environmentOptions, targetOptions } from "./target-options";
+
+const NOTHING = {
+  devices: [],
+  modes: [],
+  drivers: [],
+  full: false,
+  kvmIrq: undefined,
+  failingExample: false,
+  lab: false,
+};
+
+describe("environmentOptions", () => {
+  it("names nothing where no variable is set", () => {
+    expect(environmentOptions({ PATH: "/bin" })).toEqual(NOTHING);
+  });
+
+  it("reads every variable; lists are separated by spaces or commas", () => {
+    const environment = {
+      VFIO_SELFTESTS_BDF: "0000:6a:01.0, 0000:6b:00.0",
+      VFIO_SELFTESTS_MODE: "iommufd",
+      VFIO_SELFTESTS_DRIVER: " ./mine.cjs  @acme/driver ",
+      VFIO_SELFTESTS_FULL: "1",
+      VFIO_SELFTESTS_KVM_IRQ: "-e -v 4",
+      VFIO_SELFTESTS_FAILING_EXAMPLE: "1",
+      VFIO_SELFTESTS_LAB: "1",
+    };
+    expect(environmentOptions(environment)).toEqual({
+      devices: ["0000:6a:01.0", "0000:6b:00.0"],
+      modes: ["iommufd"],
+      drivers: ["./mine.cjs", "@acme/driver"],
+      full: true,
+      kvmIrq: "-e -v 4",
+      failingExample: true,
+      lab: true,
+    });
+  });
+});
+
+describe("targetOptions", () => {
+  const given = (options: object | undefined) => Object.assign(globalThis, { [TARGET]: options });
+  const environment = { VFIO_SELFTESTS_BDF: "0000:01:00.0", VFIO_SELFTESTS_MODE: "iommufd" };
+  afterEach(() => given(undefined));
+
+  it("are the environment's where jest was given none", () => {
+    expect(targetOptions(environment)).toEqual({ ...NOTHING, devices: ["0000:01:00.0"], modes: ["iommufd"] });
+  });
+
+  it("given to jest win over the environment's, also when they are empty", () => {
+    given({ devices: ["model:ioat"], modes: [] });
+    expect(targetOptions(environment)).toEqual({ ...NOTHING, devices: ["model:ioat"] });
+  });
+
+  it("of another name are an error that tells the names", () => {
+    given({ device: ["model:ioat"] });
+    expect(() => targetOptions(environment)).toThrow(/"?device"?; allowed: devices, modes, drivers, full, kvmIrq/);
+  });
+});

@@ -1,0 +1,57 @@
+import { argumentError } from "@vfio-selftests/core/errors";
+
+/**
+ * What a run tests, as plain data: whoever starts jest gives it as `testEnvironmentOptions: { target }`, and the test file
+ * makes its target from it. Drivers and modes are names here, because a test file loads modules of its own.
+ */
+export interface TargetOptions {
+  /** `0000:6a:01.0`, `vfio-user:PATH` or `model:NAME`. */
+  readonly devices: readonly string[];
+  /** Names of modes. Empty: all. */
+  readonly modes: readonly string[];
+  /** Names, packages or paths of drivers, which then are the only ones. Empty: those that come with the toolkit or the project. */
+  readonly drivers: readonly string[];
+  /** Copies as large as upstream's, on models, too. */
+  readonly full: boolean;
+  /** One run of the KVM interrupt test by upstream's options, `-e -i 5000 -v 4`, instead of its variants. */
+  readonly kvmIrq: string | undefined;
+  /** The example that fails on purpose is part of the run (docs/failing-example.md). */
+  readonly failingExample: boolean;
+  /** The process runs in the lab's VM. */
+  readonly lab: boolean;
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment variables by which a run without options of its own is told what to test. Nothing else reads them. */
+export function environmentOptions(environment: Environment = process.env): TargetOptions {
+  return {
+    devices: list(environment["VFIO_SELFTESTS_BDF"]),
+    modes: list(environment["VFIO_SELFTESTS_MODE"]),
+    drivers: list(environment["VFIO_SELFTESTS_DRIVER"]),
+    full: environment["VFIO_SELFTESTS_FULL"] !== undefined,
+    kvmIrq: environment["VFIO_SELFTESTS_KVM_IRQ"],
+    failingExample: environment["VFIO_SELFTESTS_FAILING_EXAMPLE"] !== undefined,
+    lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
+  };
+}
+
+/** Global of a test's realm with `testEnvironmentOptions.target`; the jest environment puts it there. @internal */
+export const TARGET = Symbol.for("vfio-selftests.target");
+
+/** What this test file runs against: the options given to jest; what they leave out is the environment's. */
+export function targetOptions(environment: Environment = process.env): TargetOptions {
+  const fromEnvironment = environmentOptions(environment);
+  const given = (globalThis as { [TARGET]?: Partial<TargetOptions> })[TARGET] ?? {};
+  for (const name of Object.keys(given)) {
+    if (name in fromEnvironment) continue;
+    const allowed = Object.keys(fromEnvironment).join(", ");
+    throw argumentError("jest's testEnvironmentOptions", "target", name, allowed);
+  }
+  return { ...fromEnvironment, ...given };
+}
+
+/** Parts separated by spaces or commas. */
+function list(text = ""): string[] {
+  return text.split(/[\s,]+/).filter((part) => part !== "");
+}

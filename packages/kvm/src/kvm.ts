@@ -1,0 +1,10 @@
+import { FIRST_VECTOR, InterruptGuest, LAST_VECTOR, type InterruptGuestOptions } from "./interrupt-guest";
+import { kvmAvailability } from "./virtual-machine";
+
+/** KVM as the test suites take it, with their target. */
+export const kvm = {
+  availability: () => kvmAvailability(),
+  firstVector: FIRST_VECTOR,
+  lastVector: LAST_VECTOR,
+  startGuest: (options: InterruptGuestOptions) => InterruptGuest.start(options),
+} as const;

@@ -1,0 +1,55 @@
+import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { notChecked } from "@vfio-selftests/harness";
+import { EDU } from "./edu/edu-registers";
+
+/** How a copy is made to fault: by an address that is not mapped, or by one that the device may only read. */
+export type FaultKind = "unmapped" | "read-only";
+
+interface SilentDevice {
+  readonly vendor: number;
+  readonly devices: readonly number[];
+  /** The faults that it hides. */
+  readonly hides: readonly FaultKind[];
+  readonly why: string;
+}
+
+/** Devices that finish a copy as if nothing had happened when their DMA was refused, so that no driver can tell. */
+const SILENT_DEVICES: readonly SilentDevice[] = [
+  {
+    // Real parts do stop; the driver then runs into its time-out.
+    vendor: 0x8086,
+    devices: [0x10c9],
+    hides: ["unmapped", "read-only"],
+    why: "QEMU's igb ignores the result of its DMA (hw/net/igb_core.c)",
+  },
+  {
+    vendor: EDU.vendor,
+    devices: [EDU.device],
+    hides: ["unmapped", "read-only"],
+    why: "QEMU's edu ignores the result of its DMA (hw/misc/edu.c), and has no register to tell it",
+  },
+  {
+    vendor: 0x8086,
+    devices: [0x0b25, 0x11fb, 0x1212],
+    hides: ["read-only"],
+    why: "without ATS, DSA notices a lost write only by reading the destination back, which is allowed here",
+  },
+];
+
+/** The driver must report the fault that `copy` runs into; a device that hides it gives an explicit "not checked". */
+export function expectFaultReport(device: PciDevice, kind: FaultKind, copy: () => void): void {
+  const { vendorId, deviceId } = device.config;
+  const silent = SILENT_DEVICES.find(
+    ({ vendor, devices, hides }) => vendor === vendorId && devices.includes(deviceId) && hides.includes(kind),
+  );
+  if (silent === undefined) {
+    expect(copy).toThrow(VfioError);
+    return;
+  }
+  try {
+    copy();
+    notChecked("the driver's report of the fault", silent.why);
+  } catch (error) {
+    expect(error).toBeInstanceOf(VfioError);
+  }
+}

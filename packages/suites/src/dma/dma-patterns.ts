@@ -1,0 +1,170 @@
+import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type MemoryBacking } from "@vfio-selftests/core";
+import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { CopyRig } from "../rigs/copy-rig";
+import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
+import { expectFaultReport } from "../devices/silent-faults";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGES = 64;
+/** Not at the start of the space: an address that no reserved range of a PC covers, and that each device reaches. */
+const BASE = EDU_IOVA_LIMIT / 2n;
+const ROUNDS = 16;
+
+type Order = (pages: readonly number[]) => number[];
+
+const backward: Order = (pages) => [...pages].reverse();
+/** First every other page, then those between. */
+const checkerboard: Order = (pages) => [
+  ...pages.filter((_, place) => place % 2 === 0),
+  ...pages.filter((_, place) => place % 2 === 1),
+];
+
+const ORDERS: Readonly<Record<string, Order>> = {
+  forward: (pages) => [...pages],
+  backward,
+  checkerboard,
+  checkerboard_backward: (pages) => checkerboard(backward(pages)),
+};
+
+/**
+ * What is mapped, in which order, and unmapped, in which order. Huge pages are one piece of physical memory, of which the
+ * IOMMU driver must be able to take single pages away again.
+ */
+const PATTERNS: readonly (readonly [backing: MemoryBacking, map: string, unmap: string])[] = [
+  ["anonymous", "forward", "forward"],
+  ["anonymous", "backward", "backward"],
+  ["anonymous", "checkerboard", "checkerboard"],
+  ["anonymous", "checkerboard_backward", "checkerboard_backward"],
+  ["anonymous", "forward", "backward"],
+  ["anonymous", "checkerboard", "forward"],
+  ["hugetlb-2m", "forward", "checkerboard"],
+  ["hugetlb-2m", "backward", "forward"],
+];
+
+/** Page by page in every order, as in Alex Williamson's correctness tests (github.com/awilliam/tests). */
+export function dmaPatternsSuite(target: SuiteTarget): void {
+  fixture("vfio_dma_patterns", target, (address) => {
+    eachMode(target, (mode) => {
+      for (const [backing, map, unmap] of PATTERNS) {
+        it(`${backing.replace("-", "_")}_map_${map}_unmap_${unmap}`, () => {
+          using memory = allocate(backing);
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+          mapAndUnmap(iommu, memory, ORDERS[map] ?? backward, ORDERS[unmap] ?? backward);
+        });
+      }
+
+      it("pages_between_holes_are_reached", () => {
+        // Closed after the address space, which unmaps what is left.
+        using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
+        using rig = new CopyRig(target, mode, [address]);
+        const bytes = new Uint8Array(memory.buffer);
+        const regions = mapEach(rig.iommu, memory, pageNumbers());
+        for (const page of pageNumbers()) if (page % 2 === 0) regions[page]?.unmap();
+
+        const { session, size } = rig.copier;
+        const length = Math.min(size, PAGE_SIZE);
+        for (let page = 1; page + 2 < PAGES; page += 8) {
+          bytes.fill(page, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
+          bytes.fill(0xee, (page + 1) * PAGE_SIZE, (page + 3) * PAGE_SIZE);
+          session.memcpySync(iovaOf(page), iovaOf(page + 2), length);
+          expect(
+            bytes.subarray((page + 2) * PAGE_SIZE, (page + 2) * PAGE_SIZE + length).every((byte) => byte === page),
+          ).toBe(true);
+        }
+        // A write to a hole changes nothing.
+        bytes.fill(0xee);
+        expectFaultReport(rig.copier.device, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
+        expect(bytes.every((byte) => byte === 0xee)).toBe(true);
+      });
+
+      it("remap_reaches_the_new_memory", () => {
+        using rig = new CopyRig(target, mode, [address]);
+        const { session, destination, size } = rig.copier;
+        const length = Math.min(size, PAGE_SIZE);
+        for (let round = 1; round <= ROUNDS; round++) {
+          // New pages each time, at the same IOVA: what the IOMMU's caches hold is stale.
+          using memory = DmaMemory.allocate(PAGE_SIZE);
+          new Uint8Array(memory.buffer).fill(round);
+          using _region = rig.iommu.map(memory, { iova: BASE });
+          session.memcpySync(BASE, destination.iova, length);
+          expect(destination.bytes.subarray(0, length).every((byte) => byte === round)).toBe(true);
+        }
+      });
+
+      it("map_over_a_mapping_is_refused_everywhere", () => {
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        using memory = DmaMemory.allocate(4 * PAGE_SIZE);
+        using _middle = iommu.map(memory, { iova: iovaOf(1), length: 2 * PAGE_SIZE });
+        for (const [page, pages] of [
+          [0, 2],
+          [0, 4],
+          [1, 2],
+          [1, 1],
+          [2, 1],
+          [2, 2],
+        ] as const) {
+          expect(() => iommu.map(memory, { iova: iovaOf(page), length: pages * PAGE_SIZE })).toThrow(
+            errorWithCode("EEXIST"),
+          );
+        }
+        for (const page of [0, 3]) {
+          using beside = iommu.map(memory, { iova: iovaOf(page), length: PAGE_SIZE });
+          expect(beside.mapped).toBe(true);
+        }
+      });
+    });
+  });
+}
+
+function mapAndUnmap(iommu: Iommu, memory: DmaMemory, mapOrder: Order, unmapOrder: Order): void {
+  const regions = mapEach(iommu, memory, mapOrder(pageNumbers()));
+  const mapAgain = (page: number) => () =>
+    iommu.map(memory, { iova: iovaOf(page), offset: page * PAGE_SIZE, length: PAGE_SIZE });
+  for (const page of pageNumbers()) expect(mapAgain(page)).toThrow(errorWithCode("EEXIST"));
+  for (const page of unmapOrder(pageNumbers())) {
+    expect(regions[page]?.unmap()).toBe(BigInt(PAGE_SIZE));
+    expect(unmapNothing(iommu, iovaOf(page))).toBe(0n);
+  }
+  // Everything is free again, in one piece.
+  using whole = iommu.map(memory, { iova: BASE, length: PAGES * PAGE_SIZE });
+  expect(whole.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+}
+
+/** Maps single pages in this order; the regions by page number. */
+function mapEach(iommu: Iommu, memory: DmaMemory, order: readonly number[]): DmaRegion[] {
+  const regions: DmaRegion[] = [];
+  for (const page of order) {
+    regions[page] = iommu.map(memory, { iova: iovaOf(page), offset: page * PAGE_SIZE, length: PAGE_SIZE });
+  }
+  return regions;
+}
+
+/** Bytes that an unmap where nothing is says it unmapped; iommufd itself says ENOENT instead. */
+function unmapNothing(iommu: Iommu, iova: bigint): bigint {
+  try {
+    return iommu.unmapRange(iova, BigInt(PAGE_SIZE));
+  } catch (error) {
+    if (error instanceof VfioError && error.code === "ENOENT") return 0n;
+    throw error;
+  }
+}
+
+function pageNumbers(): number[] {
+  return Array.from({ length: PAGES }, (_, page) => page);
+}
+
+function iovaOf(page: number): bigint {
+  return BASE + BigInt(page * PAGE_SIZE);
+}
+
+function allocate(backing: MemoryBacking): DmaMemory {
+  try {
+    return DmaMemory.allocate(PAGES * PAGE_SIZE, { backing });
+  } catch (error) {
+    if (backing === "anonymous" || !(error instanceof VfioError) || error.code !== "ENOMEM") throw error;
+    skip({ reason: error.message.split("\n")[0] ?? error.message, remedy: error.remedy ?? "reserve huge pages" });
+  }
+}

@@ -1,0 +1,89 @@
+import { Iommu, PciDevice, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { deviceFileOf } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
+import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
+import { intxSourceOf, type IntxSource } from "../devices/intx-source";
+import { Racer, type RacerCall } from "../rigs/race/racer";
+import type { SuiteTarget } from "../suite-target";
+
+/** Rounds of the other thread's calls. */
+const REPEATS = 2000;
+const QUIET_MS = 50;
+
+/** Masking, triggering and enabling INTx against a device that raises it at the same time. */
+export function intxRaceSuite(target: SuiteTarget): void {
+  const mode = defaultMode(target);
+
+  fixture("vfio_intx_race", target, (address) => {
+    requireMode(mode);
+
+    const races: Readonly<Record<string, (intx: InterruptIndex) => SetIrqs[]>> = {
+      mask_and_unmask: (intx) => [request(intx, "mask"), request(intx, "unmask")],
+      software_trigger: (intx) => [request(intx, "trigger")],
+      eventfd_replaced: (intx) => [{ ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } }],
+      disabled_and_enabled: (intx) => [
+        { ...request(intx, "trigger"), count: 0 },
+        { ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } },
+      ],
+    };
+
+    for (const [name, calls] of Object.entries(races)) {
+      it(`raise_against_${name}`, async () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const { intx } = device.interrupts;
+        const source = sourceOf(device);
+        intx.enable();
+        await using racer = Racer.start(calls(intx).map((call) => callOf(device, call)));
+        let raised = 0;
+        let signalled = 0n;
+        racer.race(REPEATS, () => {
+          while (racer.running) {
+            source.raise();
+            source.acknowledge();
+            raised++;
+            signalled += intx.vector(0).tryRead() ?? 0n;
+          }
+        });
+        note(`${raised} raised, ${signalled} signalled while the other thread made ${REPEATS} calls`);
+        expect(raised).toBeGreaterThan(0);
+
+        // Afterwards the line is neither stuck nor lost.
+        source.acknowledge();
+        device.vfio.setIrqs({ ...request(intx, "trigger"), data: { eventfds: [intx.vector(0).fd] } });
+        intx.unmask();
+        sleepSync(QUIET_MS);
+        intx.vector(0).tryRead();
+        for (let round = 0; round < 3; round++) {
+          source.raise();
+          expect(intx.vector(0).waitSync()).toBe(1n);
+          source.acknowledge();
+          intx.unmask();
+          assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
+        }
+      });
+    }
+  });
+}
+
+function request(intx: InterruptIndex, action: SetIrqs["action"]): SetIrqs {
+  return { index: intx.index, action, start: 0, count: 1 };
+}
+
+function callOf(device: PciDevice, setIrqs: SetIrqs): RacerCall {
+  return { file: deviceFileOf(device.vfio), ...encodeIoctl(requests.setIrqs, setIrqs) };
+}
+
+function sourceOf(device: PciDevice): IntxSource {
+  if (device.interrupts.intx.count === 0) {
+    skip({ reason: "the device has no INTx", remedy: "use QEMU's edu device: pnpm vfio lab run --device edu" });
+  }
+  return (
+    intxSourceOf(device) ??
+    skip({
+      reason: "no way is known to make the device assert INTx",
+      remedy: "use QEMU's edu device: pnpm vfio lab run --device edu",
+    })
+  );
+}

@@ -1,0 +1,83 @@
+import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
+import { eachMode, errorWithCode, requireMode } from "@vfio-selftests/harness";
+import { CopyRig } from "../rigs/copy-rig";
+import { devicesOfOneGroup } from "../devices/group-members";
+import type { SuiteTarget } from "../suite-target";
+
+/** Several devices in one IOMMU group: they have one address space, whichever is opened first and closed last. */
+export function deviceGroupsSuite(target: SuiteTarget): void {
+  describe("vfio_device_group", () => {
+    eachMode(target, (mode) => {
+      it("every_member_copies_in_one_address_space", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        for (const copier of rig.copiers) copier.copy();
+      });
+
+      it("members_copy_at_the_same_time", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        for (const copier of rig.copiers) copier.start();
+        for (const copier of rig.copiers) copier.finish();
+      });
+
+      it("one_member_goes_the_others_copy_on", () => {
+        using rig = new CopyRig(target, mode, devicesOfOneGroup(target.devices));
+        const [first, ...others] = rig.copiers;
+        first?.close();
+        for (const copier of others) copier.copy();
+      });
+
+      it("second_address_space_is_refused", () => {
+        const [first = "", second = ""] = devicesOfOneGroup(target.devices);
+        using iommu = new Iommu(mode.open());
+        using other = new Iommu(mode.open());
+        const device = PciDevice.open(iommu, first);
+        expect(() => PciDevice.open(other, second)).toThrow(VfioError);
+        // Once the group is free again, it may go there.
+        device.close();
+        iommu.close();
+        using moved = PciDevice.open(other, second);
+        expect(moved.config.vendorId).not.toBe(0xffff);
+      });
+    });
+
+    const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
+    if (iommufd === undefined) return;
+    describe("iommufd", () => {
+      requireMode(iommufd);
+
+      it("moving_one_member_moves_the_group", () => {
+        using rig = new CopyRig(target, iommufd, devicesOfOneGroup(target.devices));
+        const door = iommufdOf(rig.iommu);
+        const elsewhere = door.newIoas();
+        for (const { iova, length } of rig.iommu.regions) {
+          elsewhere.copyMapping(door.ioas, { sourceIova: iova, length, iova });
+        }
+        iommufdDeviceOf(rig.copier.device.vfio).attach(elsewhere);
+        // Every member now goes by the other address space: the first one's mappings are not needed any more.
+        for (const copier of rig.copiers) copier.source.unmap();
+        for (const copier of rig.copiers) copier.copy();
+        for (const copier of rig.copiers) copier.close();
+        elsewhere.close();
+      });
+
+      it("member_cannot_be_attached_elsewhere", () => {
+        const [first = "", second = ""] = devicesOfOneGroup(target.devices);
+        using iommu = new Iommu(iommufd.open());
+        const one = PciDevice.open(iommu, first);
+        const door = iommufdOf(iommu);
+        const elsewhere = door.newIoas();
+        const unattached = door.openDevice(second);
+        const tie = iommufdDeviceOf(unattached);
+        try {
+          expect(() => tie.attach(elsewhere)).toThrow(errorWithCode("EINVAL"));
+          tie.attach(door.ioas);
+        } finally {
+          unattached.close();
+        }
+        one.close();
+        elsewhere.close();
+      });
+    });
+  });
+}

@@ -1,0 +1,152 @@
+import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
+import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
+import { CopyRig } from "../rigs/copy-rig";
+import type { SuiteTarget } from "../suite-target";
+
+/** A register of BAR 0 that a reset puts to its default, and bits of it that are harmless to change. */
+const WITNESSES = [
+  // 82576 datasheet, 8.2.9: LED control; bits 0 to 3 are LED 0's mode.
+  { vendor: 0x8086, device: 0x10c9, offset: 0xe00, bits: 1 << 0 },
+] as const;
+
+/** Reset of a slot or bus: with the groups' descriptors as the proof of ownership, or with devices opened by their files. */
+export function hotResetSuite(target: SuiteTarget): void {
+  fixture("vfio_hot_reset", target, (address) => {
+    eachMode(target, (mode) => {
+      it("info_names_devices_and_owners", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const { devices, owned } = infoOf(device);
+        const itself = devices.find((entry) => entry.address === address);
+        if (mode.traits.api === "iommufd") {
+          expect(itself).toMatchObject({ deviceId: iommufdDeviceOf(device.vfio).id });
+          note(`affects ${devices.map((entry) => entry.address).join(", ")}; owned: ${owned}`);
+        } else {
+          expect(itself).toMatchObject({ group: iommuGroupOf(address) });
+          expect(owned).toBeUndefined();
+          note(`affects ${devices.map((entry) => `${entry.address} (group ${entry.group})`).join(", ")}`);
+        }
+      });
+
+      it("resets_registers_and_keeps_configuration", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const owned = openAffected(target, iommu, device);
+        const { vendorId, deviceId } = device.config;
+        const witness = WITNESSES.find(({ vendor, device: id }) => vendor === vendorId && id === deviceId);
+        // A reset before the test, too, so that the register is at its default.
+        if (device.info.resettable) device.reset();
+        const before = witness === undefined ? 0 : device.bar(0).read32(witness.offset);
+        if (witness !== undefined) {
+          device.bar(0).write32(witness.offset, before ^ witness.bits);
+          expect(device.bar(0).read32(witness.offset)).toBe((before ^ witness.bits) >>> 0);
+        }
+        device.config.busMaster = true;
+        hotReset(device, owned);
+        // The kernel saves and restores configuration space around the reset.
+        expect([device.config.vendorId, device.config.deviceId]).toEqual([vendorId, deviceId]);
+        expect(device.config.busMaster).toBe(true);
+        if (witness === undefined)
+          notChecked("the registers", "no register is known that a reset of this device changes");
+        else expect(device.bar(0).read32(witness.offset)).toBe(before);
+      });
+
+      it("copies_again_after_the_reset", () => {
+        using rig = new CopyRig(target, mode, [address]);
+        const { copier, iommu } = rig;
+        const owned = openAffected(target, iommu, copier.device);
+        for (let round = 0; round < 3; round++) {
+          copier.copy();
+          copier.session.remove();
+          hotReset(copier.device, owned);
+          copier.session.create();
+        }
+        copier.copy();
+      });
+
+      it("wrong_kind_of_proof_is_refused", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        openAffected(target, iommu, device);
+        // A device of a group needs descriptors of groups, one opened by its file takes none.
+        const wrong = mode.traits.api === "iommufd" ? [rawSpaceOf(iommu).file.descriptor("hot reset")] : [];
+        expect(resetWith(device, wrong)).toBe(-Errno.EINVAL);
+        expect(resetWith(device, [deviceFileOf(device.vfio).descriptor("hot reset")])).toBeLessThan(0);
+        expect(resetWith(device, [-1])).toBeLessThan(0);
+      });
+
+      it("group_of_another_device_is_no_proof", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        if (mode.traits.api === "iommufd") {
+          skip({
+            reason: `mode ${mode.name} proves ownership without descriptors`,
+            remedy: "use a mode on a container: --mode vfio_type1v2_iommu",
+          });
+        }
+        const affected = infoOf(device).devices.map(({ group }) => group);
+        const stranger = target.devices.find((other) => !affected.includes(iommuGroupOf(other)));
+        if (stranger === undefined) {
+          skip({
+            reason: "the run has no device of another group",
+            remedy: "name one: -d ADDRESS -d ADDRESS, or pnpm vfio lab run --device igb*2",
+          });
+        }
+        using other = PciDevice.open(iommu, stranger);
+        expect(() => device.hotReset([other])).toThrow(errorWithCode("EINVAL"));
+      });
+    });
+  });
+}
+
+/** The run's devices that a reset needs open in this address space, opened; skips where it affects devices of others. */
+function openAffected(target: SuiteTarget, iommu: Iommu, device: PciDevice): PciDevice[] {
+  const groups = new Set(infoOf(device).devices.map((entry) => entry.group ?? iommuGroupOf(entry.address)));
+  const opened = [device];
+  const missing = [...groups].filter((group) => group !== iommuGroupOf(device.address));
+  for (const group of missing) {
+    const member = target.devices.find((address) => iommuGroupOf(address) === group);
+    if (member === undefined) {
+      skip({
+        reason: `a reset of ${device.address}'s bus affects IOMMU group ${group}, of which the run has no device`,
+        remedy: "bind every device of the bus to vfio-pci, and name them: -d ADDRESS -d ADDRESS",
+      });
+    }
+    opened.push(PciDevice.open(iommu, member));
+  }
+  return opened;
+}
+
+function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
+  try {
+    device.hotReset(owned);
+  } catch (error) {
+    if (!(error instanceof VfioError) || error.code !== "ENOTTY") throw error;
+    // QEMU's root port does not set "Data Link Layer Link Active" again, so Linux gives up (pcie_wait_for_link).
+    skip({
+      reason: `the kernel reset the bus of ${device.address} but did not see the link come up again`,
+      remedy: "use a device behind a conventional bridge: pnpm vfio lab run --device edu-group",
+    });
+  }
+}
+
+/** VFIO_DEVICE_PCI_HOT_RESET with any descriptors; the ioctl's result or -errno. */
+function resetWith(device: PciDevice, fds: readonly number[]): number {
+  return deviceFileOf(device.vfio).attempt(encodeIoctl(requests.hotReset, fds));
+}
+
+function infoOf(device: PciDevice): HotResetInfo {
+  try {
+    return device.hotResetInfo();
+  } catch (error) {
+    if (!(error instanceof VfioError) || error.code !== "ENODEV") throw error;
+    skip({
+      reason: `the bus of ${device.address} cannot be reset (it is the root bus)`,
+      remedy: "use a device behind a root port or bridge: pnpm vfio lab run --device igb",
+    });
+  }
+}

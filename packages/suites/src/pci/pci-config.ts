@@ -1,0 +1,144 @@
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { defaultMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
+import type { SuiteTarget } from "../suite-target";
+
+/** Fields of the MSI and MSI-X capabilities (PCI 3.0, sections 6.8.1.3 and 6.8.2.3). */
+const MSI_CONTROL = 2;
+const MSIX_TABLE_SIZE_MASK = 0x7ff;
+const MSIX_TABLE = 4;
+const MSIX_TABLE_BAR_MASK = 7;
+
+/** Configuration space and BARs beyond upstream's vendor, device and command registers. */
+export function pciConfigSuite(target: SuiteTarget): void {
+  const mode = defaultMode(target);
+
+  fixture("vfio_pci_capabilities", target, (address) => {
+    requireMode(mode);
+
+    it("walk_ends_and_finds_each_once", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      for (const { capabilities, problem } of [device.config.capabilities(), device.config.extendedCapabilities()]) {
+        expect(problem).toBeUndefined();
+        expect(new Set(capabilities.map(({ offset }) => offset)).size).toBe(capabilities.length);
+      }
+    });
+
+    it("vectors_match_the_interrupt_info", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const { config, interrupts } = device;
+      const msi = config.findCapability(PciCapabilityId.msi);
+      const msix = config.findCapability(PciCapabilityId.msix);
+      // MSI: log2 of the vectors in bits 3:1; MSI-X: the number less one.
+      const msiCount = msi === undefined ? 0 : 1 << ((config.read16(msi.offset + MSI_CONTROL) >> 1) & 7);
+      const msixCount = msix === undefined ? 0 : (config.read16(msix.offset + MSI_CONTROL) & MSIX_TABLE_SIZE_MASK) + 1;
+      expect([interrupts.msi.count, interrupts.msix.count]).toEqual([msiCount, msixCount]);
+    });
+
+    it("bytes_words_and_dwords_agree", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const bytes = device.config.bytes(0, 64);
+      const view = new DataView(bytes.buffer, bytes.byteOffset);
+      for (let offset = 0; offset < 64; offset += 4) {
+        const low = device.config.read16(offset);
+        const high = device.config.read16(offset + 2);
+        expect({ offset, value: device.config.read32(offset) }).toEqual({ offset, value: high * 0x1_0000 + low });
+        expect({ offset, value: view.getUint32(offset, true) }).toEqual({ offset, value: high * 0x1_0000 + low });
+      }
+    });
+
+    it("access_outside_is_refused", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      expect(() => device.config.read32(device.config.size)).toThrow(errorWithCode("ERR_INVALID_ARGUMENT"));
+      expect(() => device.config.read32(2)).toThrow(errorWithCode("ERR_INVALID_ARGUMENT"));
+    });
+  });
+
+  fixture("vfio_pci_bars", target, (address) => {
+    requireMode(mode);
+
+    it("access_outside_is_refused", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      for (const bar of memoryBars(device)) {
+        expect(() => bar.read32(bar.size)).toThrow(errorWithCode("ERR_INVALID_ARGUMENT"));
+        expect(() => bar.read32(2)).toThrow(errorWithCode("ERR_INVALID_ARGUMENT"));
+      }
+    });
+
+    it("mapping_and_file_show_the_same", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const bytes = new Uint8Array(4);
+      for (const bar of memoryBars(device)) {
+        // Through the file the kernel shows all ones in place of the MSI-X table (vfio_pci_bar_rw).
+        if (bar.index === msixTableBar(device)) continue;
+        // The first register of a device seldom changes by itself; two equal reads around make sure.
+        const before = bar.read32(0);
+        device.vfio.readRegion(bar.index, 0, bytes);
+        const after = bar.read32(0);
+        if (before === after) expect(new DataView(bytes.buffer).getUint32(0, true)).toBe(before);
+      }
+    });
+
+    it("smaller_than_a_page", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const small = device.bars.filter((bar) => bar.kind === "memory" && bar.size > 0 && bar.size < PAGE_SIZE);
+      if (small.length === 0) {
+        skip({
+          reason: "the device has no BAR smaller than a page",
+          remedy: "use a device that has one: pnpm vfio lab run --device sdhci-pci",
+        });
+      }
+      for (const bar of small) {
+        expect(bar.read32(0)).toBe(bar.read32(0));
+        expect(bar.read32(bar.size - 4)).toEqual(expect.any(Number));
+        expect(() => bar.read32(bar.size)).toThrow(errorWithCode("ERR_INVALID_ARGUMENT"));
+      }
+    });
+
+    it("access_with_memory_off_is_an_error", () => {
+      if (target.kind === "models") {
+        skip({ reason: "a model answers whatever its command register says", remedy: "run on a kernel: lab run" });
+      }
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const bar = memoryBars(device).find(({ mappable }) => mappable);
+      if (bar === undefined) {
+        skip({ reason: "the device has no BAR that can be mapped", remedy: "use a device with one" });
+      }
+      bar.read32(0);
+      device.config.memoryEnable = false;
+      expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));
+      device.config.memoryEnable = true;
+      expect(bar.read32(0)).toEqual(expect.any(Number));
+    });
+
+    it("use_after_close_is_refused", () => {
+      using iommu = new Iommu(mode.open());
+      const device = PciDevice.open(iommu, address);
+      const bars = memoryBars(device);
+      device.close();
+      device.close();
+      for (const bar of bars) expect(() => bar.read32(0)).toThrow(errorWithCode("ERR_CLOSED"));
+      expect(() => device.reset()).toThrow(errorWithCode("ERR_CLOSED"));
+    });
+  });
+}
+
+function memoryBars(device: PciDevice): PciDevice["bars"] {
+  const bars = device.bars.filter((bar) => bar.kind === "memory" && bar.size > 0 && bar.region.readable);
+  if (bars.length > 0) return bars;
+  skip({ reason: "the device has no memory BAR", remedy: "use a device with one" });
+}
+
+function msixTableBar({ config }: PciDevice): number | undefined {
+  const msix = config.findCapability(PciCapabilityId.msix);
+  return msix === undefined ? undefined : config.read32(msix.offset + MSIX_TABLE) & MSIX_TABLE_BAR_MASK;
+}

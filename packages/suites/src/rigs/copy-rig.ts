@@ -1,0 +1,109 @@
+import { DmaMemory, Iommu, PciDevice, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession } from "@vfio-selftests/core/driver";
+import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
+import type { SuiteTarget } from "../suite-target";
+import { findCopyDriver } from "./find-driver";
+import { PseudoRandom } from "./pseudo-random";
+
+const GUARD_BYTE = 0xa5;
+/** Bytes of a copy at most: enough to see every page boundary, little enough to compare each time. */
+const LARGEST_COPY = 64 * 1024;
+
+/** One or several devices in one address space, each with memory of its own to copy between; IOVAs that every device reaches. */
+export class CopyRig implements Disposable {
+  readonly copiers: readonly DeviceCopier[];
+
+  /** Opens the devices; skips the test when one of them has no driver. */
+  constructor(
+    target: SuiteTarget,
+    mode: IommuMode,
+    addresses: readonly string[],
+    readonly iommu = new Iommu(mode.open()),
+  ) {
+    const copiers: DeviceCopier[] = [];
+    try {
+      for (const [number, address] of addresses.entries()) {
+        copiers.push(new DeviceCopier(target, iommu, address, number));
+      }
+    } catch (error) {
+      iommu.close();
+      throw error;
+    }
+    this.copiers = copiers;
+  }
+
+  /** The first device's. */
+  get copier(): DeviceCopier {
+    const [first] = this.copiers;
+    if (first === undefined) throw new RangeError("the rig has no device");
+    return first;
+  }
+
+  [Symbol.dispose](): void {
+    try {
+      for (const copier of this.copiers) copier.close();
+    } finally {
+      this.iommu.close();
+    }
+  }
+}
+
+/** A device that copies from one region to another, and checks what arrived. */
+export class DeviceCopier {
+  readonly device: PciDevice;
+  readonly session: DriverSession;
+  readonly source: DmaRegion;
+  readonly destination: DmaRegion;
+  /** Bytes of a copy. */
+  readonly size: number;
+  readonly #memory: DmaMemory;
+  readonly #random: PseudoRandom;
+  #closed = false;
+
+  constructor(target: SuiteTarget, iommu: Iommu, address: string, seed: number) {
+    this.device = PciDevice.open(iommu, address);
+    this.session = new DriverSession(findCopyDriver(target, this.device), this.device, iommu);
+    this.size = Math.min(this.session.limits.maxMemcpySize, LARGEST_COPY);
+    this.#memory = DmaMemory.allocate(2 * LARGEST_COPY);
+    const reachable = { below: EDU_IOVA_LIMIT };
+    this.source = iommu.map(this.#memory, { length: LARGEST_COPY, ...reachable });
+    this.destination = iommu.map(this.#memory, { offset: LARGEST_COPY, length: LARGEST_COPY, ...reachable });
+    this.#random = new PseudoRandom(seed + 1);
+  }
+
+  /** New data in the source, guard bytes in the destination; then the device starts, and repeats the copy if asked to. */
+  start(repeats = 1): void {
+    this.#random.fill(this.source.bytes.subarray(0, this.size));
+    this.destination.bytes.fill(GUARD_BYTE);
+    const count = Math.min(repeats, this.session.limits.maxMemcpyCount);
+    this.session.memcpyStart(this.source.iova, this.destination.iova, this.size, count);
+  }
+
+  /** Waits, and expects the data, and nothing behind it. */
+  finish(): void {
+    this.session.memcpyWait();
+    const expected = Buffer.alloc(this.destination.length, GUARD_BYTE);
+    expected.set(this.source.bytes.subarray(0, this.size));
+    expect({ device: this.device.address, intact: expected.equals(this.destination.bytes) }).toEqual({
+      device: this.device.address,
+      intact: true,
+    });
+  }
+
+  /** One copy, checked. */
+  copy(): void {
+    this.start();
+    this.finish();
+  }
+
+  /** Closes the device and frees its memory; the address space and other devices stay. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.session.close();
+    this.source.unmap();
+    this.destination.unmap();
+    this.device.close();
+    this.#memory.close();
+  }
+}

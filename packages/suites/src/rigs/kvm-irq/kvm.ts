@@ -1,0 +1,59 @@
+import type { Availability } from "@vfio-selftests/core";
+
+/** APIC mode of the guest: memory-mapped registers, or MSRs with 32-bit ids. */
+export type ApicMode = "xapic" | "x2apic";
+/** What the guest does between interrupts: spin (the vCPU stays in guest mode) or halt (it blocks in the kernel). */
+export type IdleMode = "spin" | "halt";
+/** How an MSI reaches a vCPU. */
+export type Delivery = "vector" | "nmi";
+
+/** What the KVM interrupt test needs to make guests. `kvm` of @vfio-selftests/kvm is one. */
+export interface Kvm {
+  availability(): Availability;
+  /** The vectors that a guest can be sent. */
+  readonly firstVector: number;
+  readonly lastVector: number;
+  /** Starts a guest; when it resolves each vCPU is ready to take interrupts. */
+  startGuest(options: GuestOptions): Promise<Guest>;
+}
+
+export interface GuestOptions {
+  readonly vcpus: number;
+  /** The one vector that is no mistake. */
+  readonly vector: number;
+  readonly apic: ApicMode;
+  readonly idle: IdleMode;
+}
+
+/** Address and data of an MSI, as KVM_SET_GSI_ROUTING takes them. */
+export interface Msi {
+  readonly addressLow: number;
+  readonly addressHigh: number;
+  readonly data: number;
+}
+
+/** Looks at what the vCPUs of a guest have taken so far. */
+export interface InterruptCounters {
+  readonly vcpus: { readonly length: number };
+  counts(vcpu: number): { readonly irqs: number; readonly nmis: number; readonly unexpected: number };
+  /** These three without an object, for polling. */
+  irqs(vcpu: number): number;
+  nmis(vcpu: number): number;
+  taken(vcpu: number): number;
+}
+
+/** A VM whose vCPUs do nothing but take interrupts and count them. */
+export interface Guest extends InterruptCounters, AsyncDisposable {
+  readonly vm: {
+    /** From now on a write to the eventfd raises the GSI. */
+    attachIrqfd(eventfd: number, gsi: number): void;
+    detachIrqfd(eventfd: number, gsi: number): void;
+    /** Replaces the whole routing table. */
+    setMsiRoutes(routes: readonly { readonly gsi: number; readonly message: Msi }[]): void;
+  };
+  readonly vcpus: readonly { pin(cpus: readonly number[]): void }[];
+  /** The MSI that reaches this vCPU. */
+  message(vcpu: number, delivery: Delivery): Msi;
+  /** Asks the guest to end by itself, throws when a vCPU did not, and frees everything. */
+  stop(): Promise<void>;
+}

@@ -1,0 +1,41 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { notInLab } from "../not-in-lab";
+import { runCommand } from "./run-command";
+
+const TEST = "vfio_pci_driver_test.vfio-user.init_remove";
+
+describe("named_driver", () => {
+  notInLab();
+  let project: string;
+  beforeEach(() => (project = mkdtempSync(join(tmpdir(), "named-driver-"))));
+  afterEach(() => rmSync(project, { recursive: true }));
+
+  it("is_loaded_once_and_the_environment_stays_as_it_was", () => {
+    const driver = join(project, "driver.cjs");
+    const log = join(project, "log");
+    writeFileSync(
+      driver,
+      `require("node:fs").appendFileSync(${JSON.stringify(log)}, JSON.stringify(
+        Object.keys(process.env).filter((name) => name.startsWith("VFIO_SELFTESTS_"))) + "\\n");
+      exports.driver = {
+        name: "mine", ids: [{ vendor: 0x8086, device: 0x2021 }], regionSize: 4096,
+        create: () => ({ limits: { maxMemcpySize: 4096, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 }, remove() {} }),
+      };`,
+    );
+    const { code, out } = runCommand(["run", "-d", "model:ioat", "--driver", driver, "-r", TEST]);
+    expect(out).toContain(`ok   ${TEST}`);
+    expect(code).toBe(0);
+    expect(readFileSync(log, "utf8")).toBe("[]\n");
+  });
+
+  it("that_does_not_load_is_told_with_the_remedy", () => {
+    const driver = join(project, "driver.cjs");
+    writeFileSync(driver, "throw new Error('no such hardware');");
+    const { code, out } = runCommand(["run", "-d", "model:ioat", "--driver", driver, "-r", TEST]);
+    expect(out).toMatch(/driver .*driver\.cjs cannot be loaded: no such hardware\n.*Remedy: correct the driver/);
+    expect(out).not.toMatch(/\n\s+at .*:\d+:\d+/);
+    expect(code).toBe(1);
+  });
+});
