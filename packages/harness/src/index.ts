@@ -1,5 +1,6 @@
 /** What tests and those who start them need; the jest environment and the reporter have entries of their own. */
 export { errorWithCode } from "./assertions/error-with-code";
+export { assertNoInterrupt } from "./assertions/no-interrupt";
 export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
 export { collectTests } from "./jest/collect-tests";

@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, USER_MODE_NAME, VfioError, type IommuMode } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
   BindingStore,
@@ -26,7 +26,6 @@ export interface RunTarget {
 }
 
 const NOT_A_PCI_ADDRESS = /^(?:vfio-user|model):/;
-const VFIO_USER = "vfio-user";
 
 /** Checks the devices and modes that are named. Throws what stands in the way, with the remedy. */
 export async function chooseTarget(named: TargetOptions, paths: SystemPaths = systemPaths): Promise<RunTarget> {
@@ -40,7 +39,7 @@ export async function chooseTarget(named: TargetOptions, paths: SystemPaths = sy
 
 async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
   const { devices } = named;
-  const [other] = named.modes.filter((mode) => mode !== VFIO_USER);
+  const [other] = named.modes.filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
     // A name that is none is told so first.
     findMode(other);
@@ -59,7 +58,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
   return {
     entry: "models",
     options: { ...named, modes: [] },
-    defaultMode: VFIO_USER,
+    defaultMode: USER_MODE_NAME,
     headline: [
       `Device models in user space (${describe(devices)}): drivers and suites are tested, the kernel's VFIO and IOMMU are not.`,
       "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
@@ -84,7 +83,7 @@ function boundButNotNamed(paths: SystemPaths): string[] {
 function kernelTarget(named: TargetOptions): RunTarget {
   const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
   for (const device of devices) requireVfioDriver(device, "run");
-  const modes = named.modes.length === 0 ? iommuModes : named.modes.map(findMode).map(resolveAuto);
+  const modes = named.modes.length === 0 ? iommuModes : named.modes.map((name) => findMode(name).resolve());
   requireAvailable(modes, named.modes.length > 0);
   openOnce(devices, modes);
   const names = modes.map(({ name }) => name);
@@ -96,10 +95,6 @@ function kernelTarget(named: TargetOptions): RunTarget {
       `Devices ${devices.join(", ")} on the kernel${named.lab ? " of the lab's VM" : ""}, modes ${names.join(", ")}.`,
     ],
   };
-}
-
-function resolveAuto(mode: IommuMode): IommuMode {
-  return "choose" in mode ? (mode as IommuMode & { choose(): { mode: IommuMode } }).choose().mode : mode;
 }
 
 /** A mode that was asked for by name must be there; of the default, all modes, one. The others' tests say why they skip. */

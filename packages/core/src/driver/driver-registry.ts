@@ -1,4 +1,4 @@
-import type { Driver } from "../contracts/driver";
+import type { Driver } from "./driver";
 import { VfioError } from "../errors/vfio-error";
 import type { PciDevice } from "../pci/pci-device";
 import { validateDriver } from "./validate-driver";

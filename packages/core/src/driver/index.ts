@@ -1,6 +1,7 @@
 /** What a driver, and what runs one, is built from (`@vfio-selftests/core/driver`). */
-export type { Driver, DriverInstance, DriverLimits } from "../contracts/driver";
-export { DEFAULT_WAIT_MS } from "../interrupts/time-out";
+export { BoundedWait, pollUntil, type BoundedWaitOptions, type PollOptions } from "../waits/poll-until";
+export { sleepSync } from "../waits/sleep-sync";
+export { DEFAULT_WAIT_MS } from "../waits/time-out";
 export {
   DRIVER_KEYWORD,
   discoverDrivers,
@@ -9,10 +10,10 @@ export {
   type DiscoveredDrivers,
   type FoundDriver,
 } from "./discover-drivers";
+export type * from "./driver";
 export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./driver-registry";
 export { DriverSession, type DriverSessionOptions } from "./driver-session";
 export { memcpyChunks, type MemcpyChunk } from "./memcpy-chunks";
-export { pollUntil, type PollOptions } from "./poll-until";
+export { storesWhole64Bytes } from "./processor";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./project-config";
-export { sleepSync } from "./sleep-sync";
 export { driverOfModule, validateDriver } from "./validate-driver";

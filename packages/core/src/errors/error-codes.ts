@@ -29,6 +29,11 @@ export const ERROR_CODES = {
     meaning: "A handle, or the object that owns it, was closed before this call.",
     remedy: "Keep the owner open for as long as its children are used. With `using`, declare the owner first.",
   },
+  ERR_CLOSE_FAILED: {
+    meaning:
+      "Several steps of a close failed, none of them with a code of its own. Every step was taken; `cause` has all errors.",
+    remedy: "Read the errors in `cause`.",
+  },
   ERR_DRIVER_NOT_FOUND: {
     meaning: "No package or file answers to the driver's name.",
     remedy: "Install the package, or build it where it is a workspace package. A path begins with `./`.",

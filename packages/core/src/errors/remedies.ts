@@ -93,7 +93,8 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
   },
   VFIO_DEVICE_FEATURE: { ENOTTY: "probe the feature first: this kernel or device does not have it" },
   VFIO_DEVICE_SET_IRQS: {
-    ENOSPC: "enable fewer vectors: the machine has no more interrupt-remapping entries or vectors",
+    ENOSPC:
+      "close other devices that hold interrupt vectors: the machine has no vector or interrupt-remapping entry left",
   },
 };
 

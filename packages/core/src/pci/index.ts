@@ -1,4 +1,4 @@
 /** PCI's registers and capabilities as data (`@vfio-selftests/core/pci`). */
-export { walkCapabilities, walkExtendedCapabilities } from "./capabilities";
-export type { CapabilityWalk, ConfigReader } from "./capabilities";
-export * from "./registers";
+export { walkCapabilities, walkExtendedCapabilities } from "./config/capabilities";
+export type { CapabilityWalk, ConfigReader } from "./config/capabilities";
+export * from "./config/registers";

@@ -1,4 +1,4 @@
-import type { IommuMode } from "@vfio-selftests/core";
+import { DEFAULT_MODE, type IommuMode } from "@vfio-selftests/core";
 import type { DriverRegistry } from "@vfio-selftests/core/driver";
 
 /** What tests run against, ready to use: the modes can be opened, and the drivers are loaded. */
@@ -12,9 +12,9 @@ export interface Target {
   readonly drivers: DriverRegistry;
 }
 
-/** The mode of tests that are not repeated over the modes: upstream's default, iommufd, where the target has it. */
+/** The mode of tests that are not repeated over the modes: upstream's default where the target has it. */
 export function defaultMode({ modes }: Pick<Target, "modes">): IommuMode {
-  const mode = modes.find(({ name }) => name === "iommufd") ?? modes[0];
+  const mode = modes.find(({ name }) => name === DEFAULT_MODE) ?? modes[0];
   if (mode === undefined) throw new TypeError("a target needs at least one mode");
   return mode;
 }

@@ -1,9 +1,8 @@
 import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
-import type { IoMapping } from "@vfio-selftests/core/backend";
+import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
-import { mapsRegisters } from "./register-mappings";
 
 const GIB = 1024 ** 3;
 
@@ -40,7 +39,7 @@ export function dmaMappingMmioSuite(target: SuiteTarget): void {
   });
 }
 
-function largestBar(device: PciDevice): { bar: Bar; mapping: IoMapping } {
+function largestBar(device: PciDevice): { bar: Bar; mapping: MappedRegisters } {
   const usable = device.bars.flatMap((bar) => {
     const { readable, writable } = bar.region;
     if (!readable || !writable || bar.size < PAGE_SIZE) return [];
@@ -60,8 +59,8 @@ function largestBar(device: PciDevice): { bar: Bar; mapping: IoMapping } {
  * Modes on the type 1 driver must map registers. The others refuse in the kernels known so far, as upstream expects by
  * name; a kernel that has learnt it is no failure, but must then do it right.
  */
-function expectMapping(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length: number): void {
-  if (mapsRegisters(mode)) {
+function expectMapping(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): void {
+  if (mode.traits.mapsRegisters) {
     expect(iommu.map(mapping, { length }).unmap()).toBe(BigInt(length));
     return;
   }

@@ -68,14 +68,14 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         for (let page = 1; page + 2 < PAGES; page += 8) {
           bytes.fill(page, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
           bytes.fill(0xee, (page + 1) * PAGE_SIZE, (page + 3) * PAGE_SIZE);
-          session.memcpy(iovaOf(page), iovaOf(page + 2), length);
+          session.memcpySync(iovaOf(page), iovaOf(page + 2), length);
           expect(
             bytes.subarray((page + 2) * PAGE_SIZE, (page + 2) * PAGE_SIZE + length).every((byte) => byte === page),
           ).toBe(true);
         }
         // A write to a hole changes nothing.
         bytes.fill(0xee);
-        expectFaultReport(rig.copier.device, "unmapped", () => session.memcpy(iovaOf(1), iovaOf(2), length));
+        expectFaultReport(rig.copier.device, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
         expect(bytes.every((byte) => byte === 0xee)).toBe(true);
       });
 
@@ -88,7 +88,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
           using memory = DmaMemory.allocate(PAGE_SIZE);
           new Uint8Array(memory.buffer).fill(round);
           using _region = rig.iommu.map(memory, { iova: BASE });
-          session.memcpy(BASE, destination.iova, length);
+          session.memcpySync(BASE, destination.iova, length);
           expect(destination.bytes.subarray(0, length).every((byte) => byte === round)).toBe(true);
         }
       });

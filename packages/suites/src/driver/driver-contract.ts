@@ -21,6 +21,8 @@ const FAULT_LOG_ATTEMPTS = 3;
 /** A time-out that a stopped device must run into, and how much later the driver may come back from it at most. */
 const HUNG_TIMEOUT_MS = 300;
 const RECOVERY_MS = 10_000;
+/** Long enough for DMA that was not stopped to show. */
+const QUIET_MS = 20;
 
 /** What upstream's driver test leaves open: faults are reported, data is intact, and a driver survives rough handling. */
 export function driverContractSuite(target: SuiteTarget): void {
@@ -44,7 +46,7 @@ export function driverContractSuite(target: SuiteTarget): void {
         const { session, unmapped, destination } = rig;
         const size = rig.oneCopy;
         destination.bytes.fill(GUARD_BYTE);
-        expectFaultReport(rig.device, "unmapped", () => session.memcpy(unmapped, destination.iova, size));
+        expectFaultReport(rig.device, "unmapped", () => session.memcpySync(unmapped, destination.iova, size));
         rig.expectNoMsi();
         expectCopy(rig, 0, 0, size);
       });
@@ -54,7 +56,7 @@ export function driverContractSuite(target: SuiteTarget): void {
         const { session, unmapped, source } = rig;
         const size = rig.oneCopy;
         source.bytes.fill(GUARD_BYTE);
-        expectFaultReport(rig.device, "unmapped", () => session.memcpy(source.iova, unmapped, size));
+        expectFaultReport(rig.device, "unmapped", () => session.memcpySync(source.iova, unmapped, size));
         expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
         rig.expectNoMsi();
         expectCopy(rig, 0, 0, size);
@@ -69,7 +71,7 @@ export function driverContractSuite(target: SuiteTarget): void {
         const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
         source.bytes.fill(0x11);
         readOnly.bytes.fill(GUARD_BYTE);
-        expectFaultReport(rig.device, "read-only", () => session.memcpy(source.iova, readOnly.iova, size));
+        expectFaultReport(rig.device, "read-only", () => session.memcpySync(source.iova, readOnly.iova, size));
         expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
       });
 
@@ -144,6 +146,34 @@ export function driverContractSuite(target: SuiteTarget): void {
         expectCopy(rig, 0, 0, size);
       });
 
+      it("awaited_copies", async () => {
+        using rig = open();
+        const { session, source, destination, size } = rig;
+        new PseudoRandom(SEED).fill(source.bytes);
+        destination.bytes.fill(GUARD_BYTE);
+        const started = performance.now();
+        await session.memcpy(source.iova, destination.iova, size);
+        const chunks = Math.ceil(size / session.limits.maxMemcpySize);
+        note(`${size} bytes, ${chunks} chunk(s), ${(performance.now() - started).toFixed(1)} ms`);
+        expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
+        rig.expectNoMsi();
+      });
+
+      it("signal_stops_an_awaited_copy", async () => {
+        using rig = open();
+        const { session, source, destination, size } = rig;
+        const controller = new AbortController();
+        const copy = session.memcpy(source.iova, destination.iova, size, { signal: controller.signal });
+        const reason = new Error("enough");
+        controller.abort(reason);
+        await expect(copy).rejects.toBe(reason);
+        destination.bytes.fill(GUARD_BYTE);
+        await sleep(QUIET_MS);
+        expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+        rig.expectNoMsi();
+        expectCopy(rig, 0, 0, size);
+      });
+
       it("limits_are_enforced", () => {
         using rig = open();
         const { session, source, destination } = rig;
@@ -211,7 +241,7 @@ async function loggedFault(log: KernelLog, { session, unmapped, destination, one
   for (let attempt = 0; attempt < FAULT_LOG_ATTEMPTS; attempt++) {
     log.newLines();
     try {
-      session.memcpy(unmapped, destination.iova, oneCopy);
+      session.memcpySync(unmapped, destination.iova, oneCopy);
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
     }
@@ -234,7 +264,7 @@ function expectCopy(rig: DriverRig, from: number, to: number, size: number, area
   const destination = rig.destination.bytes.subarray(0, area);
   const before = Buffer.from(source);
   destination.fill(GUARD_BYTE);
-  rig.session.memcpy(rig.source.iovaOf(from), rig.destination.iovaOf(to), size);
+  rig.session.memcpySync(rig.source.iovaOf(from), rig.destination.iovaOf(to), size);
 
   const expected = Buffer.alloc(area, GUARD_BYTE);
   before.copy(expected, to, from, from + size);

@@ -23,7 +23,7 @@ export function failingExampleSuite(target: SuiteTarget): void {
         using rig = DriverRig.open(target, mode, address, { largestCopy: PAGE_SIZE });
         const source = rig.source.bytes.subarray(0, SIZE);
         new PseudoRandom(SEED).fill(source);
-        rig.session.memcpy(rig.source.iova, rig.destination.iova, SIZE);
+        rig.session.memcpySync(rig.source.iova, rig.destination.iova, SIZE);
 
         const expected = [...source];
         if (wrongAt !== undefined) expected[wrongAt] = (expected[wrongAt] ?? 0) ^ 0xff;

@@ -1,10 +1,6 @@
 import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
-import { systemError } from "@vfio-selftests/core/errors";
-import { vfioCdevPath } from "@vfio-selftests/core/sysfs";
-import { O_RDWR } from "@vfio-selftests/core/uapi";
 import { eachMode, errorWithCode, requireMode } from "@vfio-selftests/harness";
-import { IoAddressSpace, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { devicesOfOneGroup } from "../devices/group-members";
 import { CopyRig } from "../rigs/copy-rig";
 import type { SuiteTarget } from "../suite-target";
@@ -45,20 +41,19 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
       });
     });
 
-    const iommufd = target.modes.find(({ name }) => name === "iommufd");
+    const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
     if (iommufd === undefined) return;
     describe("iommufd", () => {
       requireMode(iommufd);
 
       it("moving_one_member_moves_the_group", () => {
         using rig = new CopyRig(target, iommufd, devicesOfOneGroup(target.devices));
-        const { iommufd: fd, ioasId } = filesOf(rig.iommu);
-        const elsewhere = IoAddressSpace.allocate(fd);
-        const regions = rig.iommu.regions.map(({ iova, length }) => ({ iova, length }));
-        for (const { iova, length } of regions) {
-          elsewhere.copyMapping({ sourceIoasId: ioasId, sourceIova: iova, length, iova });
+        const door = iommufdOf(rig.iommu);
+        const elsewhere = door.newIoas();
+        for (const { iova, length } of rig.iommu.regions) {
+          elsewhere.copyMapping(door.ioas, { sourceIova: iova, length, iova });
         }
-        attachDevice(realKernel, rig.copier.device.vfio.fd ?? -1, elsewhere.id, rig.copier.device.address);
+        iommufdDeviceOf(rig.copier.device.vfio).attach(elsewhere);
         // Every member now goes by the other address space: the first one's mappings are not needed any more.
         for (const copier of rig.copiers) copier.source.unmap();
         for (const copier of rig.copiers) copier.copy();
@@ -70,27 +65,19 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         const [first = "", second = ""] = devicesOfOneGroup(target.devices);
         using iommu = new Iommu(iommufd.open());
         const one = PciDevice.open(iommu, first);
-        const { iommufd: fd, ioasId } = filesOf(iommu);
-        const elsewhere = IoAddressSpace.allocate(fd);
-        const path = vfioCdevPath(second);
-        const cdev = native.open(path, O_RDWR);
-        if (cdev < 0) throw systemError(cdev, "open", { subject: path });
+        const door = iommufdOf(iommu);
+        const elsewhere = door.newIoas();
+        const unattached = door.openDevice(second);
+        const tie = iommufdDeviceOf(unattached);
         try {
-          bindDevice(realKernel, cdev, fd, second, undefined);
-          expect(() => attachDevice(realKernel, cdev, elsewhere.id, second)).toThrow(errorWithCode("EINVAL"));
-          attachDevice(realKernel, cdev, ioasId, second);
+          expect(() => tie.attach(elsewhere)).toThrow(errorWithCode("EINVAL"));
+          tie.attach(door.ioas);
         } finally {
-          native.close(cdev);
+          unattached.close();
         }
         one.close();
         elsewhere.close();
       });
     });
   });
-}
-
-function filesOf({ backend, mode }: Iommu): { iommufd: number; ioasId: number } {
-  const { fd, ioasId } = backend;
-  if (fd === undefined || ioasId === undefined) throw new TypeError(`mode ${mode} has no IOAS`);
-  return { iommufd: fd, ioasId };
 }

@@ -63,7 +63,7 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
 
   const mode = defaultMode(target);
   // It needs device files, which, unlike a group, let a second open get as far as the token.
-  if (mode.name !== "iommufd") return;
+  if (mode.traits.api !== "iommufd") return;
   // Queued for Linux 7.4 as a test without a fixture: the C harness calls that one `global`.
   fixture("global", target, (pf) => {
     requireMode(mode);

@@ -41,7 +41,9 @@ class LargePageBackend extends FakeIommuBackend {
 const mode: IommuMode = {
   name: "fake",
   description: "address spaces in memory",
+  traits: { api: "user", mapsRegisters: false, splitsMappings: false, choosesIova: false },
   availability: () => ({ available: true }),
+  resolve: () => mode,
   open: () => new LargePageBackend(() => new FakeVfioDevice()),
 };
 

@@ -58,7 +58,8 @@ export class ModelRiges {
   }
 }
 
-/** Interrupts that came and were not waited for. */
-export function pendingInterrupts(session: DriverSession): bigint {
-  return session.msi.tryRead() ?? 0n;
+/** Interrupts that came and were not waited for, of every vector that the driver has enabled. */
+export function pendingInterrupts({ device }: DriverSession): bigint {
+  const vectors = device.interrupts.exclusiveInUse()?.enabledVectors ?? [];
+  return vectors.reduce((sum, vector) => sum + (vector.tryRead() ?? 0n), 0n);
 }

@@ -1,7 +1,7 @@
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
-import { defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
+import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { interruptSourcesOf, type InterruptSource } from "./interrupt-sources";
 
 const target = kernelTarget();
@@ -37,7 +37,7 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
           expect(index.vector(source.vector).waitSync()).toBe(1n);
           source.acknowledge();
         }
-        for (const vector of index.enabledVectors) vector.assertNone({ withinMs: QUIET_MS });
+        for (const vector of index.enabledVectors) assertNoInterrupt(vector, { withinMs: QUIET_MS });
         index.disable();
         note(`${index.name} vector ${source.vector} of ${index.count}`);
       }
@@ -51,15 +51,15 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
         const line = intx.vector(0);
         source.raise();
         expect(line.waitSync()).toBe(1n);
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.unmask();
         expect(line.waitSync()).toBe(1n);
         source.acknowledge();
         line.unmask();
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.mask();
         source.raise();
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.unmask();
         expect(line.waitSync()).toBe(1n);
         source.acknowledge();

@@ -18,10 +18,16 @@ export const eduDriver: Driver = {
   create: (device) => new EduCopies(device),
 };
 
+/** From edu's buffer to memory, once the first half is through. */
+interface SecondHalf {
+  readonly destination: bigint;
+  readonly size: number;
+}
+
 class EduCopies implements DriverInstance {
   readonly limits = { maxMemcpySize: EDU_BUFFER.size, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 };
   readonly #device: PciDevice;
-  #second: { readonly destination: bigint; readonly size: number } | undefined;
+  #second: SecondHalf | undefined;
 
   constructor(device: PciDevice) {
     this.#device = device;
@@ -37,19 +43,40 @@ class EduCopies implements DriverInstance {
     this.#transfer(source, EDU_BUFFER.address, size, EDU_DMA_COMMAND.start);
   }
 
+  /** The copy's second half begins when somebody asks after the first. */
+  memcpyEnded(): boolean {
+    if (this.#busy) return false;
+    if (this.#second === undefined) return true;
+    this.#startSecond(this.#second);
+    return false;
+  }
+
   memcpyWait({ timeoutMs = STEP_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
-    const second = this.#second;
-    this.#second = undefined;
-    this.#idle(timeoutMs);
-    if (second === undefined) return;
-    const command = EDU_DMA_COMMAND.start | EDU_DMA_COMMAND.toMemory;
-    this.#transfer(EDU_BUFFER.address, second.destination, second.size, command);
-    this.#idle(timeoutMs);
+    try {
+      this.#idle(timeoutMs);
+      if (this.#second === undefined) return;
+      this.#startSecond(this.#second);
+      this.#idle(timeoutMs);
+    } catch (error) {
+      // Nothing stops a transfer of edu, but it always ends.
+      this.#second = undefined;
+      this.#idle();
+      throw error;
+    }
   }
 
   remove(): void {
     this.#idle();
     this.#device.config.busMaster = false;
+  }
+
+  #startSecond({ destination, size }: SecondHalf): void {
+    this.#second = undefined;
+    this.#transfer(EDU_BUFFER.address, destination, size, EDU_DMA_COMMAND.start | EDU_DMA_COMMAND.toMemory);
+  }
+
+  get #busy(): boolean {
+    return (this.#device.bar(0).read64(dmaCommand) & BigInt(EDU_DMA_COMMAND.start)) !== 0n;
   }
 
   #transfer(source: bigint, destination: bigint, size: number, command: number): void {
@@ -61,8 +88,7 @@ class EduCopies implements DriverInstance {
   }
 
   #idle(timeoutMs = STEP_TIMEOUT_MS): void {
-    const registers = this.#device.bar(0);
-    pollUntil(() => (registers.read64(dmaCommand) & BigInt(EDU_DMA_COMMAND.start)) === 0n, {
+    pollUntil(() => !this.#busy, {
       timeoutMs,
       what: "the DMA to end",
       subject: this.#device.address,
