@@ -2,7 +2,7 @@ import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
 import { VfioUserMode } from "./client/vfio-user-mode";
 import { VfioUserBackend } from "./client/vfio-user-backend";
-import type { ModelWorker } from "./server/model-worker";
+import type { ModelWorker } from "./server/worker/model-worker";
 import { startScratchModel } from "./testing/model-thread";
 import { Scratch, SCRATCH_IDS } from "./testing/scratch-model";
 

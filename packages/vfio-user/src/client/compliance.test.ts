@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { iommuBackendCompliance, vfioDeviceCompliance } from "@vfio-selftests/core/testing";
-import type { ModelWorker } from "../server/model-worker";
+import type { ModelWorker } from "../server/worker/model-worker";
 import { startScratchModel } from "../testing/model-thread";
 import { VfioUserBackend } from "./vfio-user-backend";
 import { VfioUserMode } from "./vfio-user-mode";

@@ -15,7 +15,7 @@ export class MemoryPump {
   #closed = false;
 
   constructor(connection: ServerConnection, address: string) {
-    const poller = native.createPoller(connection.fd);
+    const poller = native.createPoller(connection.requestFd);
     if (typeof poller === "number") throw systemError(poller, "poll", { subject: address });
     this.#connection = connection;
     this.#poller = poller;

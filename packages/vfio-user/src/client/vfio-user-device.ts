@@ -16,7 +16,7 @@ import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
 import { askForRegion, type UserRegion } from "./device-regions";
-import { irqMessages } from "./irq-messages";
+import { irqMessages, type IrqMessage } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
 import type { ServerConnection } from "./server-connection";
 
@@ -134,20 +134,17 @@ export class VfioUserDevice implements VfioDevice {
 
   setIrqs(request: SetIrqs): void {
     this.#books.requireOpen("setIrqs");
-    for (const { flags, start, count, bools, fds } of irqMessages(
-      request,
-      this.#connection.capabilities.maxMessageFds,
-    )) {
-      const { fields, size } = structs.irq_set;
-      const { request: body } = this.#connection;
-      const length = size + bools.length;
-      fields.argsz.set(body, length);
-      fields.flags.set(body, flags);
-      fields.index.set(body, request.index);
-      fields.start.set(body, start);
-      fields.count.set(body, count);
-      body.bytes.set(bools, size);
-      this.#connection.ask("DEVICE_SET_IRQS", length, `interrupt index ${request.index}`, fds);
+    const messages = irqMessages(request, this.#connection.capabilities.maxMessageFds);
+    const done: IrqMessage[] = [];
+    try {
+      for (const message of messages) {
+        this.#sendIrqs(request.index, message);
+        done.push(message);
+      }
+    } catch (error) {
+      // Half a request is none: what its first messages connected is disconnected.
+      for (const message of done) this.#disconnect(request.index, message);
+      throw error;
     }
   }
 
@@ -253,6 +250,27 @@ export class VfioUserDevice implements VfioDevice {
       irqCount: fields.num_irqs.get(reply),
       resettable: (flags & VFIO_DEVICE_FLAGS_RESET) !== 0,
     };
+  }
+
+  #sendIrqs(index: number, { flags, start, count, bools, fds }: IrqMessage): void {
+    const { fields, size } = structs.irq_set;
+    const { request } = this.#connection;
+    const length = size + bools.length;
+    fields.argsz.set(request, length);
+    fields.flags.set(request, flags);
+    fields.index.set(request, index);
+    fields.start.set(request, start);
+    fields.count.set(request, count);
+    request.bytes.set(bools, size);
+    this.#connection.ask("DEVICE_SET_IRQS", length, `interrupt index ${index}`, fds);
+  }
+
+  #disconnect(index: number, message: IrqMessage): void {
+    try {
+      this.#sendIrqs(index, { ...message, fds: [] });
+    } catch {
+      // The caller is told what failed first.
+    }
   }
 
   #askForIrq(index: number): IrqInfo {
