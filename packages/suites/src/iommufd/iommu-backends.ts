@@ -69,7 +69,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
     // QEMU's choice, as its iommufd object is named, is not, or is left to the machine.
     const backends = {
       backend_on: () => required(iommufd),
-      backend_off: () => createAutoMode(containers),
+      backend_off: () => createAutoMode(requireContainers(containers)),
       backend_auto: () => autoMode,
     };
     for (const [name, choose] of Object.entries(backends)) {
@@ -203,6 +203,10 @@ function modesOfBothBackends(modes: readonly IommuMode[]): readonly IommuMode[] 
 
 function required(mode: IommuMode | undefined): IommuMode {
   return mode ?? skip({ reason: "the run is without mode iommufd", remedy: "leave --mode away" });
+}
+
+function requireContainers(modes: readonly IommuMode[]): readonly IommuMode[] {
+  return modes.length > 0 ? modes : skip({ reason: "the run has no mode on a container", remedy: "leave --mode away" });
 }
 
 function isAvailable(mode: IommuMode): boolean {
