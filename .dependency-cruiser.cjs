@@ -92,13 +92,6 @@ module.exports = {
       to: { circular: true },
     },
     {
-      name: "no-circular-types",
-      comment: "In the harness and the suites not even types import each other in a circle",
-      severity: "error",
-      from: { path: "^packages/(harness|suites|cli/src/(run|target))/" },
-      to: { circular: true },
-    },
-    {
       name: "only-the-entry-of-a-package",
       comment: "A package is used through its index (or an export it declares), never through a file inside",
       severity: "error",

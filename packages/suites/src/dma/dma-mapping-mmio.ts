@@ -1,6 +1,5 @@
 import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
-import { native } from "@vfio-selftests/native";
 import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";

@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
-import { autoMode, createAutoMode, iommufdDeviceOf, iommufdOf, type IoAddressSpace } from "@vfio-selftests/iommu-modes";
 import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
+import { autoMode, createAutoMode, iommufdDeviceOf, iommufdOf, type IoAddressSpace } from "@vfio-selftests/iommu-modes";
 import { CopyRig } from "../rigs/copy-rig";
-import { PseudoRandom } from "../rigs/pseudo-random";
 import { PAGE_SIZE } from "../rigs/page-size";
+import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x2_0000_1d;
@@ -69,7 +69,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
     // QEMU's choice, as its iommufd object is named, is not, or is left to the machine.
     const backends = {
       backend_on: () => required(iommufd),
-      backend_off: () => createAutoMode(containers),
+      backend_off: () => createAutoMode(requireContainers(containers)),
       backend_auto: () => autoMode,
     };
     for (const [name, choose] of Object.entries(backends)) {
@@ -203,6 +203,10 @@ function modesOfBothBackends(modes: readonly IommuMode[]): readonly IommuMode[] 
 
 function required(mode: IommuMode | undefined): IommuMode {
   return mode ?? skip({ reason: "the run is without mode iommufd", remedy: "leave --mode away" });
+}
+
+function requireContainers(modes: readonly IommuMode[]): readonly IommuMode[] {
+  return modes.length > 0 ? modes : skip({ reason: "the run has no mode on a container", remedy: "leave --mode away" });
 }
 
 function isAvailable(mode: IommuMode): boolean {

@@ -1,5 +1,6 @@
 import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { IOMMU_PGFAULT_PERM_READ, IOMMU_PGFAULT_PERM_WRITE } from "@vfio-selftests/core/uapi";
+import { errorWithCode, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import {
   iommufdOf,
   type FaultQueue,
@@ -8,9 +9,8 @@ import {
   type PageRequest,
 } from "@vfio-selftests/iommu-modes";
 import { iommufd } from "@vfio-selftests/iommu-modes/requests";
-import { errorWithCode, notChecked, requireMode, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 

@@ -1,7 +1,7 @@
 import { systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl, iommufd } from "@vfio-selftests/iommu-modes/requests";
-import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../suite-target";
 
 /** tools/testing/selftests/vfio/vfio_iommufd_setup_test.c: the ioctls of a device file by themselves. */

@@ -1,8 +1,8 @@
 import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
-import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { eachMode, errorWithCode, requireMode } from "@vfio-selftests/harness";
-import { CopyRig } from "../rigs/copy-rig";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { devicesOfOneGroup } from "../devices/group-members";
+import { CopyRig } from "../rigs/copy-rig";
 import type { SuiteTarget } from "../suite-target";
 
 /** Several devices in one IOMMU group: they have one address space, whichever is opened first and closed last. */

@@ -1,9 +1,9 @@
 import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { CopyRig } from "../rigs/copy-rig";
 import type { SuiteTarget } from "../suite-target";
 

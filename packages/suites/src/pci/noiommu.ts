@@ -2,6 +2,7 @@ import { PciDevice } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { existsPath, noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { O_RDWR, VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core/uapi";
+import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";

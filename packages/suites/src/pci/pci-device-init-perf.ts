@@ -1,9 +1,9 @@
 import type { IommuMode } from "@vfio-selftests/core";
 import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
-import { lendSpace } from "@vfio-selftests/iommu-modes";
 import { eachMode, fixture, note } from "@vfio-selftests/harness";
-import { InitThreads } from "../rigs/parallel-init/parallel-init";
+import { lendSpace } from "@vfio-selftests/iommu-modes";
 import type { InitTiming } from "../rigs/parallel-init/init-request";
+import { InitThreads } from "../rigs/parallel-init/parallel-init";
 import type { SuiteTarget } from "../suite-target";
 
 /** tools/testing/selftests/vfio/vfio_pci_device_init_perf_test.c: all devices at the same time, timed; no threshold. */

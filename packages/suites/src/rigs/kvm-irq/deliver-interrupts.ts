@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";
 import { sleepSync } from "@vfio-selftests/core/driver";
+import { systemError } from "@vfio-selftests/core/errors";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { systemError } from "@vfio-selftests/core/errors";
 import { PseudoRandom } from "../pseudo-random";
 import { HostIrqAffinity, onlineCpus } from "./host-irq";
 import type { InterruptSource } from "./interrupt-source";
