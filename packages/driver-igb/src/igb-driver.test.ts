@@ -142,7 +142,7 @@ it.each([1, 16])("the start and the wait of %i copies make no BigInt, object or 
   const bar = device.bar(0);
   bar.write32(Reg.STATUS, Status.LU);
   bar.write32(Reg.EECD, Eecd.AUTO_RD);
-  let words = new Uint32Array(0);
+  let words: Uint32Array = new Uint32Array(0);
   let received = 0;
   let size = HEADER_SIZE;
   const write32 = bar.write32.bind(bar);
