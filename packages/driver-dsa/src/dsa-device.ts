@@ -1,4 +1,6 @@
-import { PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { pollUntil } from "@vfio-selftests/core/driver";
+import { PciCommand } from "@vfio-selftests/core/pci";
 import { readCapabilities, type Capabilities } from "./capabilities";
 import { commandErrorName, statusName } from "./error-names";
 import {

@@ -1,4 +1,5 @@
-import { DmaMemory, DriverSession, Iommu, PciDevice, type DmaRegion, type DriverInstance } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import { DriverSession, type DriverInstance } from "@vfio-selftests/core/driver";
 import { FakeIommuBackend, FakeVfioDevice, allocatedBytes, thrownBy } from "@vfio-selftests/core/testing";
 import { dsaDriver, dsaDriverOn } from "./dsa-driver";
 import { Layout } from "./region-layout";

@@ -1,14 +1,12 @@
+import { VfioError, type VfioErrorCode, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   BoundedWait,
   DEFAULT_WAIT_MS,
-  VfioError,
   type CompletionInterrupt,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { needsInterruptHandles } from "./capabilities";
 import { Descriptors, type CompletionRecord } from "./descriptors";
 import { DsaDevice } from "./dsa-device";
@@ -246,7 +244,7 @@ class DsaInstance implements DriverInstance {
     this.#broken = false;
   }
 
-  #error(operation: string, code: string, text: string): VfioError {
+  #error(operation: string, code: VfioErrorCode, text: string): VfioError {
     return new VfioError(`dsa ${operation} on ${this.#device.address} failed: ${text}`, {
       code,
       operation,
@@ -256,7 +254,7 @@ class DsaInstance implements DriverInstance {
 }
 
 /** A failed completion record in words. Fault address and bytes completed mean something for page faults only. */
-function describe({ status, completed, faultAddress }: CompletionRecord): { code: string; text: string } {
+function describe({ status, completed, faultAddress }: CompletionRecord): { code: VfioErrorCode; text: string } {
   const operationStatus = status & STATUS_MASK;
   const isFault = operationStatus === Status.pageFault || operationStatus === Status.batchPageFault;
   if (!isFault) return { code: "EIO", text: `status ${statusName(operationStatus)}` };

@@ -1,4 +1,5 @@
-import { VfioError, storesWhole64Bytes, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { storesWhole64Bytes } from "@vfio-selftests/core/driver";
 
 /**
  * The subsystem that an emulation of existing hardware names (QEMU, docs/specs/pci-ids.rst); the model of

@@ -1,4 +1,5 @@
-import { VfioError, pollUntil, sleepSync, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { pollUntil, sleepSync } from "@vfio-selftests/core/driver";
 import { RX_RING_BYTES, TX_RING_BYTES } from "./region-layout";
 import type { Rings } from "./rings";
 import * as regs from "./registers";

@@ -1,4 +1,5 @@
-import { DmaMemory, DriverSession, Iommu, PciDevice, type DmaRegion, type Driver } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { FakeIommuBackend, FakeVfioDevice, allocatedBytes, thrownBy } from "@vfio-selftests/core/testing";
 import { igbDriver } from "./igb-driver";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";

@@ -1,13 +1,11 @@
+import { VfioError, type DmaRegion, type PciDevice, type VfioErrorCode } from "@vfio-selftests/core";
 import {
   BoundedWait,
-  VfioError,
   type CompletionInterrupt,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { IgbDevice } from "./igb-device";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
 import { Reg, RX_ERROR } from "./registers";
@@ -220,7 +218,7 @@ class IgbInstance implements DriverInstance {
     }
   }
 
-  #error(code: string, what: string, state: string): VfioError {
+  #error(code: VfioErrorCode, what: string, state: string): VfioError {
     return new VfioError(`igb copy on ${this.#device.address} failed: ${what}; ${state}`, {
       code,
       operation: "memcpyWait",

@@ -1,4 +1,5 @@
-import { DmaMemory, DmaRegion, type Iommu } from "@vfio-selftests/core";
+import { DmaMemory, Iommu } from "@vfio-selftests/core";
+import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
 import { HEADER_SIZE, Layout, RX_RING_SIZE, TX_RING_SIZE } from "./region-layout";
 import { Rings } from "./rings";
@@ -6,10 +7,14 @@ import { Rings } from "./rings";
 const IOVA = 0x7fff_0000n;
 const EOP = 1 << 24;
 const memory = DmaMemory.allocate(Layout.size);
-const region = new DmaRegion(undefined as unknown as Iommu, IOVA, Layout.size, "read-write", memory, 0);
+const iommu = new Iommu(new FakeIommuBackend(() => new FakeVfioDevice()));
+const region = iommu.map(memory, { iova: IOVA, length: Layout.size });
 const words = new Int32Array(memory.buffer);
 
-afterAll(() => memory.close());
+afterAll(() => {
+  iommu.close();
+  memory.close();
+});
 
 /** The transmit descriptors of the frame last pushed, as the device reads them. */
 function sent(rings: Rings, from: number) {

@@ -1,4 +1,6 @@
-import { BoundedWait, PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { BoundedWait, pollUntil } from "@vfio-selftests/core/driver";
+import { PciCommand } from "@vfio-selftests/core/pci";
 import { FAMILIES } from "./devices";
 import {
   Chancmd,

@@ -1,13 +1,11 @@
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
   BoundedWait,
-  VfioError,
   type CompletionInterrupt,
-  type DmaRegion,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
 import { Descriptor, Layout } from "./region-layout";

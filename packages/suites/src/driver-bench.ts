@@ -1,13 +1,5 @@
-import {
-  DmaMemory,
-  DriverSession,
-  Iommu,
-  PciDevice,
-  VfioError,
-  type Driver,
-  type DmaRegion,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt } from "./interrupt-assertions";
 import { skip } from "./outcome/skip";
 import type { SuiteTarget } from "./suite-target";

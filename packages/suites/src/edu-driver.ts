@@ -1,4 +1,6 @@
-import { argumentError, pollUntil, type Driver, type DriverInstance, type PciDevice } from "@vfio-selftests/core";
+import type { PciDevice } from "@vfio-selftests/core";
+import { pollUntil, type Driver, type DriverInstance } from "@vfio-selftests/core/driver";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** QEMU's edu device (docs/specs/edu.rst): one DMA channel between memory and a buffer of its own. */
 export const EDU = { vendor: 0x1234, device: 0x11e8 } as const;

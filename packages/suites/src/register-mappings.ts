@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
-import { systemPaths, type IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
 
 /**
  * Whether a mode maps device registers for DMA: the type 1 driver does. With CONFIG_IOMMUFD_VFIO_CONTAINER

@@ -1,4 +1,5 @@
-import type { DriverRegistry, IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
+import type { DriverRegistry } from "@vfio-selftests/core/driver";
 import type { IrqTestOptions } from "./kvm-irq/irq-test-options";
 
 /** What a suite runs against. */

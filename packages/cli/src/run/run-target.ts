@@ -1,14 +1,6 @@
-import {
-  Iommu,
-  PciDevice,
-  VfioError,
-  argumentError,
-  existsPath,
-  noiommuGroupPath,
-  requirePciDevice,
-  requireVfioDriver,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { existsPath, noiommuGroupPath, requirePciDevice, requireVfioDriver } from "@vfio-selftests/core/sysfs";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { TARGET_VARIABLES, targetList } from "@vfio-selftests/suites/runner";
 import type { RunOptions } from "./run-options";

@@ -1,5 +1,5 @@
 import { setImmediate as turnOfEventLoop, setTimeout as sleep } from "node:timers/promises";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DriverInstance } from "./driver";
 

@@ -1,4 +1,4 @@
-import { argumentError } from "../errors";
+import { argumentError } from "../errors/vfio-error";
 import type { DriverLimits } from "./driver";
 
 const LAST_IOVA = 0xffff_ffff_ffff_ffffn;

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import type { Driver, DriverInstance, DriverLimits } from "./driver";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import type { DmaRegion } from "../iommu/dma-region";
 import { Iommu } from "../iommu/iommu";
 import { DmaMemory } from "../memory/dma-memory";

@@ -1,4 +1,4 @@
-import { VfioError, closedError } from "../errors";
+import { VfioError, closedError } from "../errors/vfio-error";
 import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DmaRegion } from "../iommu/dma-region";
 import type { Iommu } from "../iommu/iommu";

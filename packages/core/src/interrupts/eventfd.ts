@@ -1,5 +1,6 @@
 import { native } from "@vfio-selftests/native";
-import { VfioError, argumentError, closedError, systemError } from "../errors";
+import { VfioError, argumentError, systemError } from "../errors/vfio-error";
+import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import { FileReadiness } from "../waits/file-readiness";
 import { DEFAULT_WAIT_MS, checkTimeout, waitLimit, type AsyncWaitOptions, type WaitOptions } from "../waits/time-out";
 
@@ -20,12 +21,11 @@ const EINTR = -4;
 export class Eventfd implements Disposable, AsyncIterable<bigint> {
   /** What it stands for, in errors: `0000:01:00.0 MSI-X vector 3`. */
   readonly label: string;
-  readonly #fd: number;
+  readonly #file: OwnedDescriptor;
   readonly #bytes = new Uint8Array(8);
   readonly #counter = new DataView(this.#bytes.buffer);
   readonly #readiness: FileReadiness;
   readonly #take = (): bigint | undefined => this.tryRead();
-  #closed = false;
 
   constructor(label = "eventfd") {
     const fd = native.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -36,27 +36,26 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
       });
     }
     this.label = label;
-    this.#fd = fd;
-    this.#readiness = new FileReadiness(fd, {
+    this.#file = new OwnedDescriptor(fd, label);
+    this.#readiness = new FileReadiness((operation) => this.#file.descriptor(operation), {
       label,
       timeOut: (operation, timeoutMs) => this.#timeOut(operation, timeoutMs),
     });
+    this.#file.adopt(this.#readiness);
   }
 
   /** The file descriptor, to hand to the kernel; owned by this object. */
   get fd(): number {
-    this.#checkOpen("Eventfd.fd");
-    return this.#fd;
+    return this.#file.descriptor("Eventfd.fd");
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#file.closed;
   }
 
   /** Takes the count when there is one; never blocks. */
   tryRead(): bigint | undefined {
-    this.#checkOpen("Eventfd.tryRead");
-    const result = native.read(this.#fd, this.#bytes);
+    const result = native.read(this.#file.descriptor("Eventfd.tryRead"), this.#bytes);
     if (result === 8) return this.#counter.getBigUint64(0, true);
     if (result === EAGAIN) return undefined;
     throw systemError(result, "read", { subject: this.label });
@@ -64,13 +63,13 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
 
   /** Adds to the counter, as a device's interrupt does. */
   signal(count = 1n): void {
-    this.#checkOpen("Eventfd.signal");
+    const descriptor = this.#file.descriptor("Eventfd.signal");
     // The counter holds at most 2^64 - 2, and adding 0 wakes nobody (eventfd(2)).
     if (count < 1n || count > 0xffff_ffff_ffff_fffen) {
       throw argumentError("Eventfd.signal", "count", count, "0x1 to 0xfffffffffffffffe");
     }
     this.#counter.setBigUint64(0, count, true);
-    const result = native.write(this.#fd, this.#bytes);
+    const result = native.write(descriptor, this.#bytes);
     if (result < 0) throw systemError(result, "write", { subject: this.label });
   }
 
@@ -83,7 +82,11 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
       if (count !== undefined) return count;
       const left = deadline - performance.now();
       if (left <= 0) throw this.#timeOut("Eventfd.waitSync", timeoutMs);
-      const result = native.pollBlocking(this.#fd, POLLIN, Math.min(Math.ceil(left), LONGEST_BLOCK_MS));
+      const result = native.pollBlocking(
+        this.#file.descriptor("Eventfd.waitSync"),
+        POLLIN,
+        Math.min(Math.ceil(left), LONGEST_BLOCK_MS),
+      );
       if (result < 0 && result !== EINTR) throw systemError(result, "poll", { subject: this.label });
     }
   }
@@ -104,10 +107,10 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
    */
   async *counts(options: AsyncWaitOptions = {}): AsyncGenerator<bigint, void, undefined> {
     const operation = "Eventfd.counts";
-    this.#checkOpen(operation);
+    this.#file.descriptor(operation);
     const { timeoutMs, signal, ref = true } = options;
     const limit = timeoutMs === undefined ? Infinity : checkTimeout(operation, timeoutMs);
-    while (!this.#closed) {
+    while (!this.closed) {
       let count: bigint;
       try {
         count = await this.#readiness.until(operation, this.#take, limit, signal, ref);
@@ -126,10 +129,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
 
   /** Rejects a wait under way with `ERR_CLOSED`, then closes. Idempotent. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.#readiness.close();
-    native.close(this.#fd);
+    this.#file.close();
   }
 
   [Symbol.dispose](): void {
@@ -143,10 +143,6 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
       operation,
       subject: this.label,
     });
-  }
-
-  #checkOpen(operation: string): void {
-    if (this.#closed) throw closedError(operation, this.label);
   }
 }
 

@@ -1,5 +1,5 @@
 import type { IrqInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError, closedError } from "../errors";
+import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import type { InterruptVector } from "./interrupt-vector";
 import { Interrupts } from "./interrupts";

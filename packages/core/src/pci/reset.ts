@@ -1,5 +1,5 @@
 import type { VfioDevice } from "../contracts/vfio-device";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { sleepSync } from "../waits/sleep-sync";
 
 /** Upstream's patience: another user holds the device's lock for a moment (a reset under way on the same bus). */

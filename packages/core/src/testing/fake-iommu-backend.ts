@@ -1,7 +1,7 @@
 import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { closedError, systemError } from "../errors";
+import { closedError, systemError } from "../errors/vfio-error";
 
 /** One mapping of a {@link FakeIommuBackend}. */
 export interface FakeMapping {
@@ -41,12 +41,14 @@ export class FakeIommuBackend implements IommuBackend {
     return iova;
   }
 
+  /** As type 1 v2: takes every mapping inside the area, and refuses to cut one. */
   unmap(iova: bigint, length: bigint): bigint {
     this.#checkOpen("unmap");
-    const index = this.mappings.findIndex((mapping) => mapping.iova === iova && BigInt(mapping.length) === length);
-    if (index < 0) throw systemError(-2, "unmap");
-    this.mappings.splice(index, 1);
-    return length;
+    const end = iova + length;
+    const touched = this.mappings.filter((one) => one.iova < end && iova < one.iova + BigInt(one.length));
+    if (touched.some((one) => one.iova < iova || one.iova + BigInt(one.length) > end)) throw systemError(-22, "unmap");
+    for (const one of touched) this.mappings.splice(this.mappings.indexOf(one), 1);
+    return touched.reduce((sum, one) => sum + BigInt(one.length), 0n);
   }
 
   unmapAll(): bigint {
@@ -57,10 +59,12 @@ export class FakeIommuBackend implements IommuBackend {
   }
 
   iovaRanges(): readonly IovaRange[] {
+    this.#checkOpen("iovaRanges");
     return [{ start: 0n, last: 0xffff_ffff_ffffn }];
   }
 
   pageSizes(): bigint {
+    this.#checkOpen("pageSizes");
     return 0x1000n;
   }
 

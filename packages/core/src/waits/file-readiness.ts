@@ -1,5 +1,5 @@
 import { native, type NativeBinding, type NativePoller } from "@vfio-selftests/native";
-import { VfioError, closedError, systemError } from "../errors";
+import { VfioError, closedError, systemError } from "../errors/vfio-error";
 import { LONGEST_WAIT_MS } from "./time-out";
 
 /** poll(2). */
@@ -16,15 +16,16 @@ export interface FileReadinessOptions {
 
 /** Waits on the event loop until a file has something to read. One wait at a time. Does not close the file. */
 export class FileReadiness {
-  readonly #fd: number;
+  readonly #descriptor: (operation: string) => number;
   readonly #options: FileReadinessOptions;
   #poller: NativePoller | undefined;
   /** Ends the wait under way, with the events or a negative errno. */
   #settle: ((result: number) => void) | undefined;
   #closed = false;
 
-  constructor(fd: number, options: FileReadinessOptions) {
-    this.#fd = fd;
+  /** `descriptor` gives the file's descriptor, or throws `ERR_CLOSED` when its owner is closed. */
+  constructor(descriptor: (operation: string) => number, options: FileReadinessOptions) {
+    this.#descriptor = descriptor;
     this.#options = options;
   }
 
@@ -85,7 +86,7 @@ export class FileReadiness {
   #openPoller(): NativePoller {
     if (this.#poller === undefined) {
       const { createPoller = native.createPoller, label } = this.#options;
-      const poller = createPoller(this.#fd);
+      const poller = createPoller(this.#descriptor("wait"));
       if (typeof poller === "number") throw systemError(poller, "epoll", { subject: label });
       this.#poller = poller;
     }

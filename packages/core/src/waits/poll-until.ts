@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { sleepSync } from "./sleep-sync";
 import { checkTimeout } from "./time-out";
 

@@ -1,4 +1,4 @@
-import { argumentError } from "../errors";
+import { argumentError } from "../errors/vfio-error";
 
 /** How long a wait lasts at most when the caller gives neither a time-out nor a signal, in milliseconds. */
 export const DEFAULT_WAIT_MS = 5_000;

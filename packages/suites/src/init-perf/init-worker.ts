@@ -1,16 +1,8 @@
 import { parentPort } from "node:worker_threads";
-import {
-  O_RDWR,
-  PciDevice,
-  VFIO_GROUP_GET_DEVICE_FD,
-  VFIO_GROUP_SET_CONTAINER,
-  VFIO_SET_IOMMU,
-  iommuGroupOf,
-  systemError,
-  systemPaths,
-  vfioCdevPath,
-  type VfioDevice,
-} from "@vfio-selftests/core";
+import { PciDevice, type VfioDevice } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { iommuGroupOf, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { O_RDWR, VFIO_GROUP_GET_DEVICE_FD, VFIO_GROUP_SET_CONTAINER, VFIO_SET_IOMMU } from "@vfio-selftests/core/uapi";
 import { KernelDevice, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { GO, type InitAnswer, type InitMessage, type InitTiming, type SharedSpace } from "./init-request";

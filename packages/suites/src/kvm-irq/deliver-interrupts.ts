@@ -1,5 +1,6 @@
 import { native } from "@vfio-selftests/native";
-import { sleepSync, systemError } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { systemError } from "@vfio-selftests/core/errors";
 import { FIRST_VECTOR, InterruptGuest, LAST_VECTOR, type IdleMode } from "@vfio-selftests/kvm";
 import { availableParallelism } from "node:os";
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";

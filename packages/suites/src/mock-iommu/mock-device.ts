@@ -1,14 +1,7 @@
-import {
-  Errno,
-  O_RDWR,
-  errnoName,
-  systemError,
-  systemPaths,
-  type Availability,
-  type StructLayout,
-  type StructView,
-  type U32Field,
-} from "@vfio-selftests/core";
+import type { Availability } from "@vfio-selftests/core";
+import { Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
+import { O_RDWR, type StructLayout, type StructView, type U32Field } from "@vfio-selftests/core/uapi";
 import { destroyObject } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import {

@@ -1,3 +1,4 @@
+import type { Iommu } from "@vfio-selftests/core";
 import {
   IOMMU_IOAS_MAP,
   IOMMU_IOAS_MAP_FIXED_IOVA,
@@ -12,8 +13,7 @@ import {
   iommu_ioas_unmap,
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
-  type Iommu,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import type { RacerCall } from "./racer";
 
 interface MapArea {

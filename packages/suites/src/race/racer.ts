@@ -1,7 +1,7 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { errnoName } from "@vfio-selftests/core";
+import { errnoName } from "@vfio-selftests/core/errors";
 import {
   RESULT_COUNT,
   WORDS,

@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, VfioError, type Bar, type IoMapping, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
+import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { CopyBench } from "../copy-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { mapsRegisters } from "../register-mappings";
@@ -95,7 +96,7 @@ export function barMappingSuite(target: SuiteTarget): void {
 }
 
 /** Maps all of it; false where the mode does not map registers, which is expected of those without the type 1 driver. */
-function mapPieces(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length: number): boolean {
+function mapPieces(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): boolean {
   for (let offset = 0; offset < mapping.length; offset += length) {
     try {
       iommu.map(mapping, { iova: BASE + BigInt(offset), offset, length });

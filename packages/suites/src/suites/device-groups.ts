@@ -1,4 +1,7 @@
-import { Iommu, O_RDWR, PciDevice, VfioError, systemError, vfioCdevPath } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { O_RDWR } from "@vfio-selftests/core/uapi";
 import { IoAddressSpace, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { CopyBench } from "../copy-bench";

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { DriverSession, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { VfioError, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession } from "@vfio-selftests/core/driver";
 import { DriverBench, findDriver } from "../driver-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { KernelLog } from "../kernel-log";

@@ -1,13 +1,7 @@
-import {
-  Errno,
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_PCI_HOT_RESET,
-  VfioError,
-  iommuGroupOf,
-  vfio_pci_hot_reset,
-  type HotResetInfo,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { VFIO_DEVICE_PCI_HOT_RESET, vfio_pci_hot_reset } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { CopyBench } from "../copy-bench";
 import { errorWithCode } from "../expect-code";

@@ -1,11 +1,6 @@
-import {
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_SET_IRQS,
-  sleepSync,
-  type InterruptIndex,
-  type SetIrqs,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { VFIO_DEVICE_SET_IRQS } from "@vfio-selftests/core/uapi";
 import { encodeSetIrqs } from "@vfio-selftests/iommu-modes";
 import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "../fixture";
 import { assertNoInterrupt } from "../interrupt-assertions";

@@ -1,10 +1,5 @@
-import {
-  DmaMemory,
-  IOMMU_PGFAULT_PERM_READ,
-  IOMMU_PGFAULT_PERM_WRITE,
-  Iommu,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
+import { IOMMU_PGFAULT_PERM_READ, IOMMU_PGFAULT_PERM_WRITE } from "@vfio-selftests/core/uapi";
 import { FaultQueue, HardwarePageTable, type PageRequest } from "@vfio-selftests/iommu-modes";
 import { errorWithCode } from "../expect-code";
 import { requireMode } from "../fixture";

@@ -1,3 +1,5 @@
+import { systemError } from "@vfio-selftests/core/errors";
+import { systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import {
   IOMMU_IOAS_ALLOC,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
@@ -5,15 +7,12 @@ import {
   VFIO_DEVICE_DETACH_IOMMUFD_PT,
   VFIO_DEVICE_GET_INFO,
   iommu_ioas_alloc,
-  systemError,
-  systemPaths,
   vfio_device_attach_iommufd_pt,
   vfio_device_bind_iommufd,
   vfio_device_detach_iommufd_pt,
   vfio_device_info,
-  vfioCdevPath,
   O_RDWR,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { defaultMode, type SuiteTarget } from "../suite-target";
 import { fixture, requireMode } from "../fixture";

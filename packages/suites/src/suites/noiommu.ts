@@ -1,7 +1,8 @@
+import { PciDevice } from "@vfio-selftests/core";
+import { Errno, systemError } from "@vfio-selftests/core/errors";
+import { existsPath, noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
-  Errno,
   O_RDWR,
-  PciDevice,
   VFIO_CHECK_EXTENSION,
   VFIO_GROUP_GET_DEVICE_FD,
   VFIO_GROUP_SET_CONTAINER,
@@ -9,13 +10,8 @@ import {
   VFIO_SET_IOMMU,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
-  existsPath,
-  noiommuGroupPath,
-  readAttribute,
-  systemError,
-  systemPaths,
   vfio_iommu_type1_dma_map,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { KernelDevice, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { fixture } from "../fixture";

@@ -1,4 +1,6 @@
-import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, iommuGroupOf, type IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core/uapi";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { InitThreads } from "../init-perf/parallel-init";
 import type { InitTiming, SharedSpace } from "../init-perf/init-request";

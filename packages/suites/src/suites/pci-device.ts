@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, readNumber, systemPaths } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { fixture, requireMode } from "../fixture";
 import { assertNoInterrupt } from "../interrupt-assertions";
 import { notChecked } from "../outcome/note";

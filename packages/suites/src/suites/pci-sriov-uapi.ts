@@ -1,15 +1,8 @@
 import { existsSync } from "node:fs";
 import { release } from "node:os";
-import {
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
-  VfioError,
-  linkName,
-  readNumber,
-  systemPaths,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
 import { errorWithCode } from "../expect-code";
 import { eachMode, fixture, requireMode } from "../fixture";
 import { skip } from "../outcome/skip";

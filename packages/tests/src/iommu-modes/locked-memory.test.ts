@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, statSync } from "node:fs";
-import { iommuGroupOf, vfioCdevPath } from "@vfio-selftests/core";
+import { iommuGroupOf, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
 
 const NOBODY = 65534;

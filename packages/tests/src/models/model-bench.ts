@@ -1,4 +1,5 @@
-import { DmaMemory, DriverSession, Iommu, PciDevice, type DmaRegion, type Driver } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { connectModel } from "@vfio-selftests/device-models";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
 

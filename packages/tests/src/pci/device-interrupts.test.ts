@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, sleepSync, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
+import { Iommu, PciDevice, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
 import { interruptSourcesOf, type InterruptSource } from "./interrupt-sources";
 

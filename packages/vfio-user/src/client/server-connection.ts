@@ -1,5 +1,6 @@
-import { closedError, systemError, VfioError } from "@vfio-selftests/core";
-import type { StructView } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { closedError, systemError } from "@vfio-selftests/core/errors";
+import type { StructView } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
 import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";

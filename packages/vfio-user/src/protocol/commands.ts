@@ -1,4 +1,4 @@
-import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core";
+import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core/uapi";
 import { MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
 import * as structs from "./structs";
 

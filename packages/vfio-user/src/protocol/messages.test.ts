@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { Field } from "@vfio-selftests/core";
+import type { Field } from "@vfio-selftests/core/uapi";
 import { commandName, commandOf, Commands } from "./commands";
 import type { Shape } from "./commands";
 import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "./limits";

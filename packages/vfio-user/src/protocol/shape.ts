@@ -1,4 +1,4 @@
-import type { StructView } from "@vfio-selftests/core";
+import type { StructView } from "@vfio-selftests/core/uapi";
 import type { Shape } from "./commands";
 
 /**

@@ -11,8 +11,8 @@ import {
   vfio_irq_info,
   vfio_irq_set,
   vfio_region_info,
-} from "@vfio-selftests/core";
-import type { StructLayout } from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
+import type { StructLayout } from "@vfio-selftests/core/uapi";
 
 export const header = struct(16, {
   message_id: u16(0),

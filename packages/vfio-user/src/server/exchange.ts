@@ -1,4 +1,4 @@
-import type { StructView } from "@vfio-selftests/core";
+import type { StructView } from "@vfio-selftests/core/uapi";
 import type { ServedDevice } from "./served-device";
 
 /** A request whose shape has been checked, and the place for its reply. */

@@ -15,8 +15,8 @@ import {
   vfio_info_cap_header,
   vfio_region_info_cap_sparse_mmap,
   vfio_region_sparse_mmap_area,
-} from "@vfio-selftests/core";
-import type { StructView } from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
+import type { StructView } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
 import * as structs from "../protocol/structs";
 import type { ModelRegion } from "./device-model";

@@ -6,7 +6,7 @@ import {
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
 import type { ModelIrq } from "./device-model";
 

@@ -1,5 +1,6 @@
 import { native } from "@vfio-selftests/native";
-import { systemError, VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
 import { lstatSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
 

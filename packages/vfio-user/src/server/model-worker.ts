@@ -1,5 +1,6 @@
 import { native } from "@vfio-selftests/native";
-import { closedError, systemError, VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { closedError, systemError } from "@vfio-selftests/core/errors";
 import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { END, WorkerState } from "./worker-state";

@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import { VFIO_IRQ_SET_DATA_EVENTFD } from "@vfio-selftests/core";
+import { VFIO_IRQ_SET_DATA_EVENTFD } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
 import { commandOf, Commands } from "../protocol/commands";
 import type { CommandName } from "../protocol/commands";

@@ -8,7 +8,7 @@ import {
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import { Commands } from "../protocol/commands";
 import * as structs from "../protocol/structs";
 import { body, messageBytes, RawClient } from "../testing/raw-client";

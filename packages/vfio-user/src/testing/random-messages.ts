@@ -1,4 +1,4 @@
-import type { Field } from "@vfio-selftests/core";
+import type { Field } from "@vfio-selftests/core/uapi";
 import { Commands } from "../protocol/commands";
 import type { Command } from "../protocol/commands";
 import { encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";

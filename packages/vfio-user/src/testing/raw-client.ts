@@ -1,5 +1,5 @@
 import { native } from "@vfio-selftests/native";
-import type { Field, StructLayout } from "@vfio-selftests/core";
+import type { Field, StructLayout } from "@vfio-selftests/core/uapi";
 import { Commands } from "../protocol/commands";
 import type { CommandName } from "../protocol/commands";
 import { OWN_CAPABILITIES, encodeCapabilities } from "../protocol/capabilities";

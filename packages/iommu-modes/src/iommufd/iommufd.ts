@@ -1,0 +1,37 @@
+import type { KernelFile, KernelFileAccess } from "../kernel/kernel-file";
+import { FaultQueue } from "./fault-queue";
+import { HardwarePageTable, type HardwarePageTableOptions } from "./hardware-page-table";
+import { IoAddressSpace } from "./io-address-space";
+
+/**
+ * What iommufd has beyond the modes' common ground: its objects. Belongs to an `Iommu` in mode iommufd, and its objects
+ * belong to it: they are gone when the `Iommu` is closed.
+ */
+export class Iommufd {
+  /** The address space of the `Iommu`. */
+  readonly ioas: IoAddressSpace;
+  readonly #file: KernelFile;
+
+  constructor(file: KernelFile) {
+    this.#file = file;
+    this.ioas = IoAddressSpace.allocate(file);
+  }
+
+  /** For ioctls that nothing here makes, and for other threads. */
+  get file(): KernelFileAccess {
+    return this.#file;
+  }
+
+  /** A further address space, empty. */
+  newIoas(): IoAddressSpace {
+    return IoAddressSpace.allocate(this.#file);
+  }
+
+  newFaultQueue(): FaultQueue {
+    return FaultQueue.allocate(this.#file);
+  }
+
+  newPageTable(options: HardwarePageTableOptions): HardwarePageTable {
+    return HardwarePageTable.allocate(this.#file, options);
+  }
+}
