@@ -1,11 +1,18 @@
-export { LAB_DEVICES, deviceUsage, parseDevices, type LabDevice, type PlacedDevice } from "./machine/devices";
-export { DEFAULT_DEVICES, DEFAULT_IOMMU, type LabMachineOptions, type LabResult } from "./guest/guest-run";
-export { thisHost, type LabHost } from "./host/host";
-export { LAB_IOMMUS, parseIommu, type LabIommu } from "./machine/iommus";
-export { readLabState, requireLabState, type LabState } from "./cache/lab-state";
 export { labCache, type LabCache } from "./cache/cache";
-export { TextProgress, silentProgress, type Progress } from "./host/progress";
-export type { HugePages } from "./machine/qemu-arguments";
+export type { LabOptions } from "./guest/guest-run";
+export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";
-export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup/setup";
 export { shellInLab, type LabShellOptions } from "./guest/shell";
+export { thisHost, type LabHost } from "./host/host";
+export { TextProgress, silentProgress, type Progress } from "./host/progress";
+export { LAB_DEVICES, deviceUsage, type LabDevice } from "./machine/devices";
+export { LAB_IOMMUS, type LabIommu } from "./machine/iommus";
+export {
+  LAB_DEFAULTS,
+  describeMachine,
+  type HugePages,
+  type LabMachine,
+  type LabMachineOptions,
+} from "./machine/lab-machine";
+export { readLabState, requireLabState, type LabState } from "./machine/lab-state";
+export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup/setup";

@@ -1,65 +1,37 @@
-import { VfioError } from "@vfio-selftests/core";
-import { linkSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
 import { dirname } from "node:path";
+import { tryLock, waitForLock } from "../host/file-lock";
+import type { LabHost } from "../host/host";
 
-/** Time at which a process started, in clock ticks since boot (`proc(5)`, stat field 22), or `undefined` when it is gone. */
-function startTime(pid: number): string | undefined {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
-    // The second field is the program's name in parentheses and may hold anything.
-    return stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19];
-  } catch {
-    return undefined;
-  }
+export interface CacheLockOptions {
+  readonly signal: AbortSignal;
+  /** Called once when another process holds the lock, with what that one wrote about itself. */
+  onWait(holder: string): void;
 }
 
-/**
- * Takes a lock file that names its holder by process id and start time. One whose holder has died is taken over.
- * The lock goes with the returned handle.
- */
-export function takeLock(path: string): Disposable {
+export interface CacheLock extends Disposable {
+  /** Whether another process had it first, which may have changed the cache. */
+  readonly waited: boolean;
+}
+
+/** Takes the lock of the cache, after the process that has it. It goes with the returned handle, and with this process. */
+export async function takeCacheLock(host: LabHost, path: string, options: CacheLockOptions): Promise<CacheLock> {
   mkdirSync(dirname(path), { recursive: true });
-  const mine = `${path}.${process.pid}`;
-  writeFileSync(mine, JSON.stringify({ pid: process.pid, startTime: startTime(process.pid) }));
+  const descriptor = openSync(path, "a+", 0o600);
+  let waited = false;
   try {
-    for (let attempt = 0; attempt < 3; attempt++) {
-      try {
-        // link(2) fails when the name exists, and what appears is complete.
-        linkSync(mine, path);
-        return {
-          [Symbol.dispose]: () => {
-            rmSync(path, { force: true });
-          },
-        };
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-      }
-      const holder = livingHolder(path);
-      if (holder !== undefined) {
-        throw new VfioError(`another lab set-up is running (process ${holder})`, {
-          code: "ERR_LAB_BUSY",
-          operation: "lab setup",
-          subject: path,
-          remedy: "wait until it has finished, or end it",
-        });
-      }
-      rmSync(path, { force: true });
+    if (!tryLock(host, descriptor)) {
+      waited = true;
+      options.onWait(readFileSync(path, "utf8").trim());
+      await waitForLock(host, descriptor, options.signal);
     }
-    throw new VfioError(`cannot take the lock ${path}`, {
-      code: "ERR_LAB_BUSY",
-      operation: "lab setup",
-      subject: path,
-    });
-  } finally {
-    rmSync(mine, { force: true });
+    // For people: the lock itself is the kernel's. The file stays, because one who waits has it open.
+    ftruncateSync(descriptor);
+    writeSync(descriptor, `process ${process.pid} on ${hostname()}\n`);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
   }
-}
-
-function livingHolder(path: string): number | undefined {
-  try {
-    const { pid, startTime: started } = JSON.parse(readFileSync(path, "utf8")) as { pid: number; startTime?: string };
-    return startTime(pid) !== undefined && startTime(pid) === started ? pid : undefined;
-  } catch {
-    return undefined;
-  }
+  return { waited, [Symbol.dispose]: () => closeSync(descriptor) };
 }

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
@@ -16,8 +17,8 @@ export interface LabCache {
   readonly kernels: string;
   /** Unfinished work that a later set-up goes on with. */
   readonly work: string;
-  /** The guest console of the last run. */
-  readonly consoleLog: string;
+  /** The guests' consoles of the last runs, a file each. */
+  readonly consoles: string;
 }
 
 export function labCache(host: LabHost): LabCache {
@@ -30,14 +31,14 @@ export function labCache(host: LabHost): LabCache {
     qemuRoot: join(folder, "qemu"),
     kernels: join(folder, "kernels"),
     work: join(folder, "work"),
-    consoleLog: join(folder, "console.log"),
+    consoles: join(folder, "consoles"),
   };
 }
 
 /** Writes a JSON file so that a reader sees the old content or the new, never a part. */
 export function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });
-  const temporary = `${path}.${process.pid}.tmp`;
+  const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`);
   renameSync(temporary, path);
 }

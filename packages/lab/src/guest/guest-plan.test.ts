@@ -1,6 +1,10 @@
 import fc from "fast-check";
 import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmdirSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { parseDevices } from "../machine/devices";
+import { sharesOf } from "../machine/shares";
 import { guestCommand, guestPlan, passedOnEnvironment, shellQuote } from "./guest-plan";
 
 const word = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
@@ -54,17 +58,34 @@ test("a command with = in its name is a command", () => {
   expect(runCommand({ ...plain, command: ["a=b"] }).status).toBe(127);
 });
 
-const plan = { mode: "run", stdin: false, devices: parseDevices(["edu"]), endMark: "--m--" } as const;
+const plan = {
+  mode: "run",
+  stdin: false,
+  devices: parseDevices(["edu"]),
+  endMark: "--m--",
+  cwd: "/home/x",
+  shares: sharesOf("/", []),
+} as const;
 
 test("the guest has a /tmp of its own, except when the command starts below the host's", () => {
-  expect(guestPlan({ ...plan, keep: ["/home/x"] })).toContain("LAB_TMPFS='/tmp /run'");
-  expect(guestPlan({ ...plan, keep: ["/tmp/clone"] })).toContain("LAB_TMPFS='/run'");
-  expect(guestPlan({ ...plan, keep: ["/tmp"] })).toContain("LAB_TMPFS='/run'");
-  expect(guestPlan({ ...plan, keep: ["/tmpfiles"] })).toContain("LAB_TMPFS='/tmp /run'");
+  expect(guestPlan({ ...plan, cwd: "/home/x" })).toContain("LAB_TMPFS='/tmp /run'");
+  expect(guestPlan({ ...plan, cwd: "/tmp/clone" })).toContain("LAB_TMPFS='/run'");
+  expect(guestPlan({ ...plan, cwd: "/tmp" })).toContain("LAB_TMPFS='/run'");
+  expect(guestPlan({ ...plan, cwd: "/tmpfiles" })).toContain("LAB_TMPFS='/tmp /run'");
+});
+
+test("the plan mounts the folders that the guest may write to, whatever their names", () => {
+  const folder = mkdtempSync(join(tmpdir(), "it's a "));
+  try {
+    const script = `mount_share() { printf '%s|' "$@"; }\n${guestPlan({ ...plan, shares: sharesOf(folder, []) })}mount_shares`;
+    expect(spawnSync("sh", ["-c", script], { encoding: "utf8" }).stdout).toBe(`share0|${folder}|`);
+  } finally {
+    rmdirSync(folder);
+  }
 });
 
 test("the plan names the functions to bind", () => {
-  expect(guestPlan({ ...plan, devices: parseDevices(["igb", "edu"]), keep: [] })).toContain(
+  expect(guestPlan({ ...plan, devices: parseDevices(["igb", "edu"]) })).toContain(
     "LAB_BIND='0000:00:10.0/*:*:00.0 0000:00:11.0'",
   );
 });

@@ -1,4 +1,6 @@
 import type { PlacedDevice } from "../machine/devices";
+import type { GuestMode } from "../machine/qemu-arguments";
+import { contains, type Share } from "../machine/shares";
 
 /** Quotes a word for a POSIX shell. */
 export function shellQuote(word: string): string {
@@ -6,12 +8,13 @@ export function shellQuote(word: string): string {
 }
 
 export interface GuestPlan {
-  readonly mode: "run" | "shell";
+  readonly mode: GuestMode;
   readonly stdin: boolean;
   readonly devices: readonly PlacedDevice[];
   readonly endMark: string;
-  /** Folders that the guest's command must see as the host has them. */
-  readonly keep: readonly string[];
+  /** Where the command starts: the guest sees what is around it as the host has it. */
+  readonly cwd: string;
+  readonly shares: readonly Share[];
 }
 
 /** Folders over which the guest mounts file systems of its own. */
@@ -20,7 +23,8 @@ const OWN_FOLDERS = ["/tmp", "/run"];
 /** `plan.sh`: what the guest's init does before and after the command. */
 export function guestPlan(plan: GuestPlan): string {
   const functions = plan.devices.flatMap(({ device, slot }) => device.functions(slot));
-  const covered = OWN_FOLDERS.filter((folder) => !plan.keep.some((path) => `${path}/`.startsWith(`${folder}/`)));
+  const covered = OWN_FOLDERS.filter((folder) => !contains(folder, plan.cwd));
+  const writable = plan.shares.filter((share) => share.writable);
   const variables = {
     LAB_MODE: plan.mode,
     LAB_STDIN: plan.stdin ? "yes" : "no",
@@ -28,9 +32,10 @@ export function guestPlan(plan: GuestPlan): string {
     LAB_BIND: functions.join(" "),
     LAB_END_MARK: plan.endMark,
   };
-  return Object.entries(variables)
-    .map(([name, value]) => `${name}=${shellQuote(value)}\n`)
-    .join("");
+  const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}\n`);
+  // A function, because a folder's name may hold anything.
+  const mounts = writable.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
+  return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n"].join("");
 }
 
 export interface GuestCommand {
@@ -53,7 +58,7 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
     `cd ${shellQuote(cwd)} || exit 126`,
     "exec env -i \\",
     ...assignments(env),
-    'VFIO_SELFTESTS_BDF="$LAB_DEVICES" VFIO_SELFTESTS_LAB=1 \\',
+    'VFIO_SELFTESTS_BDF="$LAB_DEVICES" VFIO_SELFTESTS_LAB=1 ${TMPDIR:+"TMPDIR=$TMPDIR"} \\',
     ...assignments(override),
     // Through a shell, because env takes a command with "=" in its name for a variable.
     `sh -c 'exec "$@"' lab ${command.map(shellQuote).join(" ")}`,

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Readable, Writable } from "node:stream";
@@ -38,7 +38,7 @@ const failsWith = (code: string, message: RegExp): unknown =>
 
 /** Folders and processes of ours. */
 function leftovers(host: TestHost): string[] {
-  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(`vfio-lab-${process.pid}-`));
+  const folders = readdirSync(tmpdir()).filter((name) => name.startsWith(`vfio-lab-run-${process.pid}-`));
   const processes = readdirSync("/proc")
     .filter((name) => /^\d+$/.test(name))
     .filter((pid) => {
@@ -80,6 +80,37 @@ test("the kernel's console is shown live and kept", async () => {
   const result = await run(host);
   expect(result.console).toBe("Linux version 7.2\n");
   expect(readFileSync(result.consoleLog, "utf8")).toBe("Linux version 7.2\n");
+});
+
+test("runs at the same time keep a console each", async () => {
+  using host = await makeLab({
+    guest: `guest.console(process.pid + "\\n"); guest.send("ready 1"); guest.stdout(String(process.pid)); guest.endStreams(); guest.send("exit 0");`,
+  });
+  const results = await Promise.all([run(host), run(host)]);
+  for (const { stdout, consoleLog } of results) expect(readFileSync(consoleLog, "utf8")).toBe(`${stdout}\n`);
+});
+
+test("the last twenty consoles are kept", async () => {
+  using host = await makeLab({
+    guest: `guest.send("ready 1"); guest.endStreams(); guest.send("exit 0");`,
+  });
+  const { consoles } = labCache(host);
+  mkdirSync(consoles, { recursive: true });
+  for (let day = 10; day < 35; day++) writeFileSync(join(consoles, `2020-01-${day}.log`), "");
+  const { consoleLog } = await run(host);
+  const kept = readdirSync(consoles).sort();
+  expect(kept).toHaveLength(20);
+  expect(kept[0]).toBe("2020-01-16.log");
+  expect(join(consoles, kept[19] ?? "")).toBe(consoleLog);
+});
+
+test("a guest that finds a mount missing says so on its console", async () => {
+  using host = await makeLab({
+    guest: `guest.console("lab: the guest has no devtmpfs at /dev\\r\\nKernel panic"); setTimeout(() => process.exit(0), 100);`,
+  });
+  await expect(run(host)).rejects.toEqual(
+    failsWith("ERR_LAB_BOOT", /did not boot: the guest has no devtmpfs at \/dev\n/),
+  );
 });
 
 test("a guest that does not boot in time is an error with the end of its console", async () => {

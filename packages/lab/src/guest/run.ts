@@ -2,9 +2,10 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { EndMarkStream } from "./end-mark";
-import { runGuest, type LabMachineOptions, type LabResult } from "./guest-run";
+import { runGuest, type LabOptions } from "./guest-run";
+import type { LabResult } from "./lab-result";
 
-export interface LabRunOptions extends LabMachineOptions {
+export interface LabRunOptions extends LabOptions {
   /** Program and arguments. */
   command: readonly string[];
   /** Folder the command starts in. Default: this process's. */

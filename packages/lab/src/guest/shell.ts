@@ -1,11 +1,12 @@
 import type { Socket } from "node:net";
 import type { ReadStream, WriteStream } from "node:tty";
 import type { ControlChannel } from "./control-channel";
-import { runGuest, type LabMachineOptions, type LabResult } from "./guest-run";
+import { runGuest, type LabOptions } from "./guest-run";
+import type { LabResult } from "./lab-result";
 import { thisHost } from "../host/host";
 import { runInLab } from "./run";
 
-export interface LabShellOptions extends LabMachineOptions {
+export interface LabShellOptions extends LabOptions {
   /** Default: `$SHELL`, or `/bin/sh`. */
   shell?: string;
   /** Default: this process's. */

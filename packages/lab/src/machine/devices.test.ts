@@ -1,5 +1,5 @@
 import { AMD_SOUTHBRIDGE_ADDRESS, parseIommu } from "./iommus";
-import { LAB_DEVICES, parseDevices, requireDevicesServed } from "./devices";
+import { LAB_DEVICES, parseDevices, requireDevicesServed, requireDevicesWork } from "./devices";
 
 test("each instance has a slot of its own, in the order asked for", () => {
   const placed = parseDevices(["igb*2", "edu"]);
@@ -21,7 +21,7 @@ test("an unknown device is refused with the names of all", () => {
   expect(() => parseDevices(["ibg"])).toThrow(/"ibg".*igb.*edu.*nvme/);
 });
 
-test.each(["vfio-user", "vfio-user:", "igb:x", "", "*2"])("%j is refused", (choice) => {
+test.each(["vfio-user", "vfio-user:", "igb:x", "igb*0", "", "*2"])("%j is refused", (choice) => {
   expect(() => parseDevices([choice])).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
 });
 
@@ -54,21 +54,20 @@ test("the group's two devices sit behind one bridge", () => {
 
 test("a device that is newer than QEMU is refused with the remedy", () => {
   const placed = parseDevices(["igb", "vfio-user:/s"]);
-  const intel = parseIommu("intel");
-  expect(() => {
-    requireDevicesServed(placed, { version: [10, 1] }, intel);
-  }).not.toThrow();
-  expect(() => {
-    requireDevicesServed(placed, { version: [9, 2] }, intel);
-  }).toThrow(/vfio-user needs QEMU 10\.1[^]*--qemu root/);
+  expect(() => requireDevicesServed(placed, { version: [10, 1] })).not.toThrow();
+  expect(() => requireDevicesServed(placed, { version: [9, 2] })).toThrow(/vfio-user needs QEMU 10\.1[^]*--qemu root/);
 });
 
 test("a vfio-user device is refused behind an IOMMU whose mappings QEMU does not see", () => {
   const scalable = parseIommu("intel-scalable");
-  expect(() => {
-    requireDevicesServed(parseDevices(["vfio-user:/s"]), { version: [11, 1] }, scalable);
-  }).toThrow(/cannot do DMA behind the IOMMU intel-scalable[^]*intel, amd or virtio/);
-  expect(() => {
-    requireDevicesServed(parseDevices(["igb"]), { version: [11, 1] }, scalable);
-  }).not.toThrow();
+  expect(() => requireDevicesWork(parseDevices(["vfio-user:/s"]), scalable)).toThrow(
+    /cannot do DMA behind the IOMMU intel-scalable[^]*intel, amd or virtio/,
+  );
+  expect(() => requireDevicesWork(parseDevices(["igb"]), scalable)).not.toThrow();
+});
+
+test("a vfio-user device is refused where nobody serves it", () => {
+  expect(() => requireDevicesWork(parseDevices([`vfio-user:${__filename}`]), parseIommu("intel"))).toThrow(
+    /devices\.test.*a Unix socket that a server listens on/,
+  );
 });

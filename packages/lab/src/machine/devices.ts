@@ -1,5 +1,6 @@
 import { VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
+import { statSync } from "node:fs";
 import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
 import { atLeast, versionText, type Version } from "../host/version";
 
@@ -109,7 +110,7 @@ export interface PlacedDevice {
 export function parseDevices(choices: readonly string[]): PlacedDevice[] {
   const placed: PlacedDevice[] = [];
   for (const choice of choices) {
-    const [, name = "", argument, count = "1"] = /^([\w-]+)(?::(.*?))?(?:\*(\d+))?$/.exec(choice) ?? [];
+    const [, name = "", argument, count = "1"] = /^([\w-]+)(?::(.*?))?(?:\*([1-9]\d*))?$/.exec(choice) ?? [];
     const device = LAB_DEVICES.find((candidate) => candidate.name === name);
     if (device === undefined) {
       throw argumentError("lab run", "device", choice, LAB_DEVICES.map(deviceUsage).join(", "));
@@ -135,25 +136,11 @@ export function deviceUsage(device: LabDevice): string {
   return device.argument === undefined ? device.name : `${device.name}:<${device.argument}>`;
 }
 
-/** Fails where a device is newer than QEMU or cannot work behind the IOMMU. */
-export function requireDevicesServed(
-  placed: readonly PlacedDevice[],
-  qemu: { readonly version: Version },
-  iommu: LabIommu,
-): void {
-  for (const { device } of placed) {
-    if (!atLeast(qemu.version, device.since)) {
-      throw new VfioError(
-        `the device ${device.name} needs QEMU ${versionText(device.since)} or newer; the lab's is ${versionText(qemu.version)}`,
-        {
-          code: "ERR_LAB_QEMU_TOO_OLD",
-          operation: "lab run",
-          subject: device.name,
-          remedy: "let the lab make its own QEMU: `lab setup --qemu root`",
-        },
-      );
-    }
-    if (device.model === VFIO_USER && !iommu.announcesMappings) {
+/** Fails where a device cannot work behind the IOMMU, or the process that is to serve it does not. */
+export function requireDevicesWork(placed: readonly PlacedDevice[], iommu: LabIommu): void {
+  for (const { device, argument } of placed) {
+    if (device.model !== VFIO_USER) continue;
+    if (!iommu.announcesMappings) {
       throw new VfioError(`a ${device.name} device cannot do DMA behind the IOMMU ${iommu.name}`, {
         code: "ERR_INVALID_ARGUMENT",
         operation: "lab run",
@@ -161,5 +148,24 @@ export function requireDevicesServed(
         remedy: "choose another IOMMU: intel, amd or virtio",
       });
     }
+    if (statSync(argument, { throwIfNoEntry: false })?.isSocket() !== true) {
+      throw argumentError("lab run", "device", `${device.name}:${argument}`, "a Unix socket that a server listens on");
+    }
+  }
+}
+
+/** Fails where a device is newer than QEMU. */
+export function requireDevicesServed(placed: readonly PlacedDevice[], qemu: { readonly version: Version }): void {
+  for (const { device } of placed) {
+    if (atLeast(qemu.version, device.since)) continue;
+    throw new VfioError(
+      `the device ${device.name} needs QEMU ${versionText(device.since)} or newer; the lab's is ${versionText(qemu.version)}`,
+      {
+        code: "ERR_LAB_QEMU_TOO_OLD",
+        operation: "lab run",
+        subject: device.name,
+        remedy: "let the lab make its own QEMU: `lab setup --qemu root`",
+      },
+    );
   }
 }

@@ -1,7 +1,8 @@
-import { parseDevices } from "./devices";
 import { LAB_IOMMUS, parseIommu } from "./iommus";
-import { qemuArguments, type MachineOptions } from "./qemu-arguments";
+import { describeMachine, type LabMachineOptions } from "./lab-machine";
+import { qemuArguments, type GuestMode } from "./qemu-arguments";
 import type { RunFolder } from "./run-folder";
+import { sharesOf } from "./shares";
 
 const folder: RunFolder = {
   path: "/tmp/vfio-lab-1",
@@ -9,22 +10,15 @@ const folder: RunFolder = {
   [Symbol.dispose]: () => undefined,
 };
 
-function build(options: Partial<MachineOptions> = {}, where: RunFolder = folder): string[] {
-  return qemuArguments(
-    {
-      kernel: "/k/bzImage",
-      accelerator: "tcg",
-      memoryMiB: 6144,
-      cpus: 2,
-      hugePages: { gib1: 1, mib2: 64 },
-      devices: parseDevices(["igb"]),
-      iommu: parseIommu("intel"),
-      mode: "run",
-      kernelParameters: [],
-      ...options,
-    },
-    where,
-  );
+interface Wanted extends LabMachineOptions {
+  readonly accelerator?: "tcg" | "kvm";
+  readonly mode?: GuestMode;
+}
+
+function build({ accelerator = "tcg", mode = "run", ...options }: Wanted = {}, where: RunFolder = folder): string[] {
+  const shares = sharesOf(__dirname, []);
+  const boot = { kernel: "/k/bzImage", accelerator, mode, shares, folder: where, consoleLog: "/c/console.log" };
+  return qemuArguments(describeMachine(options), boot);
 }
 
 function valuesOf(args: string[], option: string): string[] {
@@ -37,7 +31,7 @@ test.each(LAB_IOMMUS.map(({ name }) => name))(
   "IOMMU %s comes before all devices, its parameters reach the kernel",
   (name) => {
     const iommu = parseIommu(name);
-    const args = build({ iommu });
+    const args = build({ iommu: name });
     expect(valuesOf(args, "-device").slice(0, iommu.devices.length)).toEqual(iommu.devices);
     expect(valuesOf(args, "-blockdev")).toEqual(iommu.blockDevices ?? []);
     for (const parameter of iommu.kernel) expect(commandLine(args).split(" ")).toContain(parameter);
@@ -61,11 +55,16 @@ test("huge pages of both sizes are reserved by the kernel", () => {
 
 test("the root file system is the shared one and init is our script", () => {
   const line = commandLine(build());
-  expect(line).toMatch(/root=(\S+) rootfstype=virtiofs rw/);
+  expect(line).toMatch(/root=(\S+) rootfstype=virtiofs ro/);
   expect(
     valuesOf(build(), "-device").some((device) => device.endsWith(`tag=${/root=(\S+)/.exec(line)?.[1] ?? ""}`)),
   ).toBe(true);
   expect(line).toMatch(/LAB_RUN=\/tmp\/vfio-lab-1 init=\/bin\/sh -- \/tmp\/vfio-lab-1\/init\.sh$/);
+});
+
+test("the caller's folder is a file system beside the root", () => {
+  const shares = valuesOf(build(), "-device").filter((device) => device.startsWith("vhost-user-fs-pci"));
+  expect(shares).toEqual(["root", "share0"].map((name) => `vhost-user-fs-pci,chardev=${name},tag=${name}`));
 });
 
 test("added kernel parameters come before what is for init", () => {

@@ -1,30 +1,24 @@
-import type { PlacedDevice } from "./devices";
-import type { LabIommu } from "./iommus";
+import type { LabMachine } from "./lab-machine";
 import type { RunFolder } from "./run-folder";
+import type { Share } from "./shares";
 
 export type Accelerator = "kvm" | "tcg";
 
-/** Huge pages that the guest reserves at boot. */
-export interface HugePages {
-  readonly gib1: number;
-  readonly mib2: number;
-}
+/** `run`: the command's streams go over ports of their own; `shell`: they are one terminal. */
+export type GuestMode = "run" | "shell";
 
-export interface MachineOptions {
+/** What one boot adds to the description of the VM. */
+export interface Boot {
+  /** Path of the image. */
   readonly kernel: string;
   readonly accelerator: Accelerator;
-  readonly memoryMiB: number;
-  readonly cpus: number;
-  readonly hugePages: HugePages;
-  readonly devices: readonly PlacedDevice[];
-  readonly iommu: LabIommu;
-  /** `run`: the command's streams go over ports of their own; `shell`: they are one terminal. */
-  readonly mode: "run" | "shell";
-  /** More kernel parameters, at the end. */
-  readonly kernelParameters: readonly string[];
+  readonly mode: GuestMode;
+  /** The first one is the guest's root. */
+  readonly shares: readonly Share[];
+  readonly folder: RunFolder;
+  /** Where QEMU keeps the kernel's console. */
+  readonly consoleLog: string;
 }
-
-const ROOT_TAG = "labroot";
 
 /**
  * QEMU's TCG keeps the code that it translated from a page until a CPU or QEMU itself writes there. virtiofsd, another
@@ -35,23 +29,27 @@ const ROOT_TAG = "labroot";
 const CLEAR_NEW_PAGES = "init_on_alloc=1";
 
 /** QEMU's command line, without the program. */
-export function qemuArguments(machine: MachineOptions, folder: RunFolder): string[] {
+export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
+  const { folder } = boot;
   const memory = `${machine.memoryMiB}M`;
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none"],
     // A kernel that panics reboots (panic=-1): then QEMU ends.
     "-no-reboot",
-    ...["-machine", "q35,kernel-irqchip=split", "-accel", machine.accelerator, "-cpu", "max"],
+    ...["-machine", "q35,kernel-irqchip=split", "-accel", boot.accelerator, "-cpu", "max"],
     ...["-smp", String(machine.cpus), "-m", memory],
     // virtiofsd and vfio-user devices map the guest's memory.
     ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-numa", "node,memdev=ram"],
-    ...["-chardev", socket("serial", folder.file("serial"), folder.file("console.log")), "-serial", "chardev:serial"],
-    ...["-kernel", machine.kernel, "-append", kernelCommandLine(machine, folder)],
+    ...["-chardev", socket("serial", folder.file("serial"), boot.consoleLog), "-serial", "chardev:serial"],
+    ...["-kernel", boot.kernel, "-append", kernelCommandLine(machine, boot)],
     ...(machine.iommu.blockDevices ?? []).flatMap((properties) => ["-blockdev", properties]),
     ...device(...machine.iommu.devices),
-    ...["-chardev", socket("fs", folder.file("fs"))],
-    ...device(`vhost-user-fs-pci,chardev=fs,tag=${ROOT_TAG}`, "virtio-serial-pci"),
-    ...streamPorts(machine.mode).flatMap(({ name, model }) => [
+    ...boot.shares.flatMap(({ name }) => [
+      ...["-chardev", socket(name, folder.file(name))],
+      ...device(`vhost-user-fs-pci,chardev=${name},tag=${name}`),
+    ]),
+    ...device("virtio-serial-pci"),
+    ...streamPorts(boot.mode).flatMap(({ name, model }) => [
       ...["-chardev", socket(name, folder.file(name))],
       ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
     ]),
@@ -65,7 +63,7 @@ interface StreamPort {
 }
 
 /** The virtio ports of a mode. Control is the last: when the guest sees it, all are there. */
-export function streamPorts(mode: MachineOptions["mode"]): StreamPort[] {
+export function streamPorts(mode: GuestMode): StreamPort[] {
   const control: StreamPort = { name: "control", model: "virtserialport" };
   if (mode === "shell") return [{ name: "terminal", model: "virtconsole" }, control];
   return [
@@ -76,15 +74,16 @@ export function streamPorts(mode: MachineOptions["mode"]): StreamPort[] {
   ];
 }
 
-function kernelCommandLine(machine: MachineOptions, folder: RunFolder): string {
+function kernelCommandLine(machine: LabMachine, boot: Boot): string {
   const { hugePages } = machine;
+  const [root] = boot.shares;
   return [
     ...["console=ttyS0", "quiet", "panic=-1"],
-    ...[`root=${ROOT_TAG}`, "rootfstype=virtiofs", "rw"],
+    ...[`root=${root?.name ?? ""}`, "rootfstype=virtiofs", "ro"],
     ...machine.iommu.kernel,
     // The check that the timer works counts ticks; on a busy machine an emulated CPU sees too few, and the kernel panics.
     "no_timer_check",
-    ...(machine.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
+    ...(boot.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
     // Shared anonymous memory in 2 MiB pages where it can be: a vfio-user device is told each page in a message.
     "transparent_hugepage_shmem=always",
     "vfio_pci.enable_sriov=1",
@@ -93,8 +92,8 @@ function kernelCommandLine(machine: MachineOptions, folder: RunFolder): string {
     ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
     ...machine.kernelParameters,
     // The kernel gives unknown parameters to init as its environment, and what follows "--" as its arguments.
-    `LAB_RUN=${folder.path}`,
-    ...["init=/bin/sh", "--", folder.file("init.sh")],
+    `LAB_RUN=${boot.folder.path}`,
+    ...["init=/bin/sh", "--", boot.folder.file("init.sh")],
   ].join(" ");
 }
 

@@ -37,6 +37,14 @@ test("the virtiofsd in C, which has QEMU's version, is refused", async () => {
   );
 });
 
+test("a virtiofsd that cannot share read-only is refused", async () => {
+  using host = makeTestHost();
+  addFakeQemu(host, { virtiofsdOptions: ["--sandbox"] });
+  await expect(systemQemu(host, OLDEST_QEMU)).rejects.toEqual(
+    failsWith("ERR_LAB_QEMU_TOO_OLD", /virtiofsd is too old: it lacks --readonly/),
+  );
+});
+
 test("an ordinary user needs a virtiofsd that translates owners", async () => {
   using root = makeTestHost({ uid: 0 });
   addFakeQemu(root, { virtiofsdVersion: "1.10.1" });

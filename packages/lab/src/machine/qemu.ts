@@ -24,6 +24,9 @@ const OLDEST_VIRTIOFSD: Version = [1, 5];
 /** Where distributions put virtiofsd, which is not in `PATH`. */
 const VIRTIOFSD_PLACES = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"];
 
+/** The host's tree is not the guest's to write to. */
+const NEEDED_VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
+
 /** The devices that the lab's VM cannot do without, whatever is tested in it. */
 const NEEDED_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
 
@@ -68,9 +71,10 @@ export async function debianRootQemu(host: LabHost, root: string): Promise<Qemu>
 
 async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Version): Promise<Qemu> {
   const ask = async (command: readonly string[]): Promise<string> => execute(host, command, { timeoutMs: 20_000 });
-  const [qemuText, virtiofsdText, devices] = await Promise.all([
+  const [qemuText, virtiofsdText, virtiofsdHelp, devices] = await Promise.all([
     ask([...found.qemu, "--version"]),
     ask([...found.virtiofsd, "--version"]),
+    ask([...found.virtiofsd, "--help"]),
     ask([...found.qemu, "-device", "help"]),
   ]);
   const version = parseVersion(qemuText, "QEMU emulator version");
@@ -87,6 +91,8 @@ async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Ver
   if (virtiofsd === undefined || virtiofsdText.includes("virtiofsd version") || !atLeast(virtiofsd, oldest)) {
     throw notServing(`virtiofsd is too old: ${versionText(oldest)} or newer is needed`, "ERR_LAB_QEMU_TOO_OLD");
   }
+  const lacks = NEEDED_VIRTIOFSD_OPTIONS.filter((option) => !virtiofsdHelp.includes(option));
+  if (lacks.length > 0) throw notServing(`virtiofsd is too old: it lacks ${lacks.join(", ")}`, "ERR_LAB_QEMU_TOO_OLD");
   const missing = NEEDED_MODELS.filter((model) => !devices.includes(`"${model}"`));
   if (missing.length > 0) throw notServing(`QEMU lacks ${missing.join(", ")}`, "ERR_LAB_NO_QEMU");
   return { ...found, version };

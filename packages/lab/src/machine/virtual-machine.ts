@@ -6,8 +6,10 @@ import { setTimeout as delay } from "node:timers/promises";
 import { childExit, killChild, startChild } from "../host/child-process";
 import type { LabHost } from "../host/host";
 import type { Qemu } from "./qemu";
-import { qemuArguments, streamPorts, type MachineOptions } from "./qemu-arguments";
-import type { RunFile, RunFolder } from "./run-folder";
+import type { LabMachine } from "./lab-machine";
+import { qemuArguments, streamPorts, type Boot } from "./qemu-arguments";
+import type { RunFile } from "./run-folder";
+import type { Share } from "./shares";
 
 /** Milliseconds for virtiofsd to open its socket. */
 const VIRTIOFSD_START_MS = 10_000;
@@ -24,12 +26,10 @@ export class VirtualMachine implements AsyncDisposable {
   readonly #sockets = new Set<Socket>();
   readonly #exits: Promise<unknown>[] = [];
   readonly #host: LabHost;
-  readonly #folder: RunFolder;
   #messages = "";
 
-  constructor(host: LabHost, folder: RunFolder) {
+  constructor(host: LabHost) {
     this.#host = host;
-    this.#folder = folder;
   }
 
   /** What QEMU and virtiofsd said on standard error. */
@@ -40,17 +40,26 @@ export class VirtualMachine implements AsyncDisposable {
   /** Starts the VM. The promise in the result resolves when QEMU ends, whatever the reason. */
   async start(
     qemu: Qemu,
-    machine: MachineOptions,
+    machine: LabMachine,
+    boot: Boot,
     onConnection: (name: RunFile, socket: Socket) => void,
   ): Promise<{ ended: Promise<string> }> {
-    for (const { name } of [{ name: "serial" } as const, ...streamPorts(machine.mode)]) {
-      await this.#listen(name, onConnection);
+    for (const { name } of [{ name: "serial" } as const, ...streamPorts(boot.mode)]) {
+      await this.#listen(boot.folder.file(name), (socket) => onConnection(name, socket));
     }
-    const virtiofsd = this.#launch([...qemu.virtiofsd, ...virtiofsdArguments(this.#host, this.#folder.file("fs"))]);
-    const failed = childExit(virtiofsd);
-    this.#exits.push(failed);
+    await Promise.all(boot.shares.map((share) => this.#serve(qemu, share, boot.folder.file(share.name))));
+    const machineProcess = this.#launch([...qemu.qemu, ...qemuArguments(machine, boot)]);
+    const ended = childExit(machineProcess);
+    this.#exits.push(ended);
+    return { ended: ended.then(({ description }) => description) };
+  }
+
+  /** Starts a virtiofsd and waits until QEMU can connect to it. */
+  async #serve(qemu: Qemu, share: Share, socketPath: string): Promise<void> {
+    const virtiofsd = this.#launch([...qemu.virtiofsd, ...virtiofsdArguments(this.#host, share, socketPath)]);
+    this.#exits.push(childExit(virtiofsd));
     const deadline = performance.now() + VIRTIOFSD_START_MS;
-    while (!existsSync(this.#folder.file("fs"))) {
+    while (!existsSync(socketPath)) {
       if (virtiofsd.exitCode !== null || performance.now() > deadline) {
         throw new VfioError(`virtiofsd did not start\n${this.#messages}`, {
           code: "ERR_LAB_BOOT",
@@ -60,10 +69,6 @@ export class VirtualMachine implements AsyncDisposable {
       }
       await delay(10);
     }
-    const machineProcess = this.#launch([...qemu.qemu, ...qemuArguments(machine, this.#folder)]);
-    const ended = childExit(machineProcess);
-    this.#exits.push(ended);
-    return { ended: ended.then(({ description }) => description) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -84,28 +89,33 @@ export class VirtualMachine implements AsyncDisposable {
     return child;
   }
 
-  async #listen(name: RunFile, onConnection: (name: RunFile, socket: Socket) => void): Promise<void> {
+  async #listen(path: string, onConnection: (socket: Socket) => void): Promise<void> {
     const server = createServer((socket) => {
       this.#sockets.add(socket);
       // QEMU's end of the connection goes with QEMU; whoever waits on the stream sees it end.
       socket.on("error", () => socket.destroy());
-      onConnection(name, socket);
+      onConnection(socket);
     });
     this.#servers.push(server);
     await new Promise<void>((resolve, reject) => {
       server.once("error", reject);
-      server.listen(this.#folder.file(name), resolve);
+      server.listen(path, resolve);
     });
   }
 }
 
-/** virtiofsd shares the whole file tree; an ordinary user's files are the guest's root's files. */
-export function virtiofsdArguments(host: LabHost, socketPath: string): string[] {
+/**
+ * An ordinary user's files are the guest's root's files. The whole tree is shared read-only: whatever the guest mounts or
+ * fails to mount, nothing that it writes there reaches the host.
+ */
+export function virtiofsdArguments(host: LabHost, share: Share, socketPath: string): string[] {
   const owner = host.uid === 0 ? [] : [`--translate-uid=map:0:${host.uid}:1`, `--translate-gid=map:0:${host.gid}:1`];
   return [
-    "--shared-dir=/",
+    `--shared-dir=${share.folder}`,
     `--socket-path=${socketPath}`,
-    // The share is the whole tree, so there is nothing to shut virtiofsd in.
+    // An overlay in the guest cannot go below a mount of the host's that virtiofsd announces as one (EREMOTE).
+    ...(share.writable ? [] : ["--readonly", "--no-announce-submounts"]),
+    // No namespace or chroot: they need rights that an ordinary user does not have, and the tree is shared as a whole.
     "--sandbox=none",
     "--cache=always",
     "--log-level=error",

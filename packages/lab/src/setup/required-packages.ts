@@ -42,18 +42,31 @@ export function missingPackages(host: LabHost, requirements: readonly Requiremen
   return [...new Set(missing.map((requirement) => requirement.package))];
 }
 
-/** Installs what is missing when we are root on a system with apt; asks for it otherwise. */
+/** Decides whether the packages may be installed by this command, which is run as root. */
+export type MayInstall = (packages: readonly string[], command: string) => boolean | Promise<boolean>;
+
+export interface InstallOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onLine?: (line: string) => void;
+  /** Default: nothing is installed. */
+  readonly mayInstall?: MayInstall | undefined;
+}
+
+/** Installs what is missing when we are root on a system with apt and may; asks for it otherwise. */
 export async function requirePackages(
   host: LabHost,
   requirements: readonly Requirement[],
   purpose: string,
-  options: { signal?: AbortSignal | undefined; onLine?: (line: string) => void } = {},
+  { mayInstall, ...options }: InstallOptions = {},
 ): Promise<void> {
   const missing = missingPackages(host, requirements);
   if (missing.length === 0) return;
   const apt = findProgram(host, "apt-get");
   const list = missing.join(" ");
-  if (host.uid !== 0 || apt === undefined) {
+  const command = `apt-get install --no-install-recommends ${list}`;
+  const root = host.uid === 0;
+  const allowed = root && apt !== undefined && ((await mayInstall?.(missing, command)) ?? false);
+  if (!allowed) {
     throw new VfioError(`${purpose} needs what is not installed: ${list}`, {
       code: "ERR_LAB_TOOLS_MISSING",
       operation: "lab setup",
@@ -61,7 +74,9 @@ export async function requirePackages(
       remedy:
         apt === undefined
           ? `install the equivalents of these Debian packages: ${list}`
-          : `sudo apt-get install --no-install-recommends ${list}`,
+          : root
+            ? `${command}, or give --yes to have it done`
+            : `sudo ${command}`,
     });
   }
   const env = { DEBIAN_FRONTEND: "noninteractive" };
@@ -72,6 +87,6 @@ export async function requirePackages(
     options.signal?.throwIfAborted();
     // The package lists may be old or absent.
     await execute(host, [apt, "update"], { env, ...options });
-    await execute(host, install, { env, remedy: `install them yourself: apt-get install ${list}`, ...options });
+    await execute(host, install, { env, remedy: `install them yourself: ${command}`, ...options });
   }
 }

@@ -1,5 +1,7 @@
-import { existsSync, mkdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { takeCacheLock } from "../cache/cache-lock";
+import { silentProgress } from "../host/progress";
 import { labCache, readJson, writeJson } from "../cache/cache";
 import { builtKernel } from "./kernel/kernel-build";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
@@ -27,7 +29,16 @@ test("a system QEMU and an image of one's own make a lab; the second set-up does
   const before = Date.now() - 60_000;
   utimesSync(labCache(host).state, before / 1000, before / 1000);
   expect(await setupLab({ host, kernel: host.kernel })).toEqual({ ...first, changed: false });
-  expect(existsSync(labCache(host).lock)).toBe(false);
+});
+
+test("of two first set-ups at once the second waits, says so, and finds all there", async () => {
+  using host = makeHost({ guest: BOOTS });
+  const steps: string[] = [];
+  const progress = { ...silentProgress, step: (title: string) => void steps.push(title) };
+  const results = await Promise.all([1, 2].map(() => setupLab({ host, kernel: host.kernel }, progress)));
+  expect(results.map(({ changed }) => changed).sort()).toEqual([false, true]);
+  expect(steps.filter((step) => step.startsWith("waiting for another set-up (process "))).toHaveLength(1);
+  expect(steps.filter((step) => step === "first boot")).toHaveLength(1);
 });
 
 test("a kernel that does not boot is refused, and the lab from before stays", async () => {
@@ -39,7 +50,6 @@ test("a kernel that does not boot is refused, and the lab from before stays", as
   writeFileSync(other, KERNEL_IMAGE);
   await expect(setupLab({ host, kernel: other })).rejects.toEqual(failsWith("ERR_LAB_BOOT", /\| not a kernel/));
   expect(readJson(labCache(host).state)).toEqual(state);
-  expect(existsSync(labCache(host).lock)).toBe(false);
 });
 
 test("a guest that cannot run the command is refused", async () => {
@@ -53,16 +63,19 @@ test("a kernel built before from the same options is used; one from other option
   const { kernels } = labCache(host);
   const fragment = labKernelFragment();
   const { key } = fragment;
-  for (const name of [`7.2.9-1-${key}`, `7.2.12-1-${key}`, "9.0-1-0123456789ab"]) {
+  const others = [1, 2, 3, 4].map((age) => ({ name: `9.0-${age}-0123456789ab`, age }));
+  for (const { name, age } of [{ name: `7.2.9-1-${key}`, age: 9 }, { name: `7.2.12-1-${key}`, age: 9 }, ...others]) {
     mkdirSync(join(kernels, name), { recursive: true });
     writeFileSync(join(kernels, name, "bzImage"), KERNEL_IMAGE);
     writeFileSync(join(kernels, name, "config"), fragmentText(fragment));
+    const used = Date.now() / 1000 - age * 3600;
+    utimesSync(join(kernels, name), used, used);
   }
   const result = await setupLab({ host });
   expect(result.kernel).toBe(join(kernels, `7.2.12-1-${key}`, "bzImage"));
   expect(builtKernel(kernels, makeKernelFragment("CONFIG_OTHER=y", ""))).toBeUndefined();
-  // What nothing uses any more is gone.
-  expect(existsSync(join(kernels, "9.0-1-0123456789ab"))).toBe(false);
+  // Those used last stay, for the other checkouts that want them.
+  expect(readdirSync(kernels).sort()).toEqual([`7.2.12-1-${key}`, ...others.slice(0, 3).map(({ name }) => name)]);
 });
 
 test("a changed option fragment makes the lab not ready", async () => {
@@ -132,5 +145,9 @@ test("an interrupt ends the set-up with a remedy and frees the lock", async () =
   const result = setupLab({ host });
   setTimeout(() => process.emit("SIGINT", "SIGINT"), 500);
   await expect(result).rejects.toEqual(failsWith("ERR_LAB_INTERRUPTED", /goes on where it stopped/));
-  expect(existsSync(labCache(host).lock)).toBe(false);
+  const never = new AbortController().signal;
+  const onWait = (): void => {
+    throw new Error("the lock is held");
+  };
+  using _lock = await takeCacheLock(host, labCache(host).lock, { signal: never, onWait });
 });
