@@ -1,13 +1,10 @@
-import type { Command } from "commander";
-import type { Action } from "../command-line";
+import { defineCommand } from "../options/command";
+import { flag } from "../options/option";
 
-export function addListCommand(program: Command, act: Action): void {
-  program
-    .command("list")
-    .description("show PCI devices and whether they can be tested, and the IOMMU modes")
-    .option("--json", "as JSON")
-    .option("--all", "also bridges and devices that are not behind an IOMMU")
-    .action((options: { json?: boolean; all?: boolean }) => {
-      act(import("../list/list-machine.js").then(({ listMachine }) => listMachine(options)));
-    });
-}
+export const listCommand = defineCommand<{ readonly json?: boolean; readonly all?: boolean }>({
+  options: {
+    json: flag("--json", "as JSON"),
+    all: flag("--all", "also bridges and devices that are not behind an IOMMU"),
+  },
+  run: async (_args, options) => (await import("./list-machine.js")).listMachine(options),
+});

@@ -1,14 +1,8 @@
-import { Argument, type Command } from "commander";
-import type { Action } from "../command-line";
+import { defineCommand } from "../options/command";
+import { text } from "../options/option";
 
-export function addModelCommand(program: Command, act: Action): void {
-  const model = program.command("model").description("device models in software");
-  model
-    .command("serve")
-    .description("serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted")
-    .addArgument(new Argument("<name>", "the model").choices(["ioat", "dsa"]))
-    .requiredOption("--socket <path>", "Unix socket to listen on")
-    .action((name: string, options: { socket: string }) => {
-      act(import("../model/serve-model.js").then(({ serveModel }) => serveModel(name, options)));
-    });
-}
+export const modelServeCommand = defineCommand<{ readonly socket: string }>({
+  argument: { usage: "<name>", summary: "the model", choices: ["ioat", "dsa"] },
+  options: { socket: text("--socket <path>", "Unix socket to listen on", { required: true }) },
+  run: async ([name = ""], options) => (await import("./serve-model.js")).serveModel(name, options),
+});

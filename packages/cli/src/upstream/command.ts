@@ -1,21 +1,17 @@
-import { Option, type Command } from "commander";
-import type { Action } from "../command-line";
-import type { UpstreamOptions } from "../upstream/run-upstream";
+import { defineCommand } from "../options/command";
+import { choice, flag, list, text } from "../options/option";
+import { REPORTERS } from "../run/options";
+import type { UpstreamOptions } from "./run-upstream";
 
-export function addUpstreamCommand(program: Command, act: Action): void {
-  program
-    .command("upstream")
-    .description("run the kernel's own compiled C selftests, and ours beside them, in one report")
-    .requiredOption("--dir <path>", "a kernel tree, or a directory of compiled selftests")
-    .option("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)")
-    .option("--program <part>", "only the programs whose names contain this")
-    .option("--beside", "run our tests of the same ids, too")
-    .option("--timeout <seconds>", "how long one program may take", "600")
-    .addOption(
-      new Option("--reporter <name>", "how to report").choices(["default", "tap", "json", "junit"]).default("default"),
-    )
-    .option("--output <file>", "write the report there")
-    .action((options: UpstreamOptions) => {
-      act(import("../upstream/run-upstream.js").then(({ runUpstream }) => runUpstream(options)));
-    });
-}
+export const upstreamCommand = defineCommand<UpstreamOptions>({
+  options: {
+    dir: text("--dir <path>", "a kernel tree, or a directory of compiled selftests", { required: true }),
+    device: list("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)"),
+    program: text("--program <part>", "only the programs whose names contain this"),
+    beside: flag("--beside", "run our tests of the same ids, too"),
+    timeout: text("--timeout <seconds>", "how long one program may take", { default: "600" }),
+    reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
+    output: text("--output <file>", "write the report there"),
+  },
+  run: async (_args, options) => (await import("./run-upstream.js")).runUpstream(options),
+});

@@ -86,7 +86,7 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     summary: "a device model in another process, which serves vfio-user on a Unix socket",
     model: VFIO_USER,
     since: [10, 1],
-    argument: "socket path",
+    argument: "socket",
     devices: (slot, path) => [
       JSON.stringify({ driver: VFIO_USER, addr: `0x${slot.address}`, socket: { type: "unix", path } }),
     ],
@@ -131,7 +131,7 @@ export function parseDevices(choices: readonly string[]): PlacedDevice[] {
   return placed;
 }
 
-/** `igb`, or `vfio-user:<socket path>`. */
+/** `igb`, or `vfio-user:<socket>`. */
 export function deviceUsage(device: LabDevice): string {
   return device.argument === undefined ? device.name : `${device.name}:<${device.argument}>`;
 }

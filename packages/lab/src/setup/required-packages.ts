@@ -42,8 +42,12 @@ export function missingPackages(host: LabHost, requirements: readonly Requiremen
   return [...new Set(missing.map((requirement) => requirement.package))];
 }
 
-/** Decides whether the packages may be installed by this command, which is run as root. */
-export type MayInstall = (packages: readonly string[], command: string) => boolean | Promise<boolean>;
+/** Decides whether the packages may be installed by this command, which is run as root. The signal ends a question. */
+export type MayInstall = (
+  packages: readonly string[],
+  command: string,
+  signal: AbortSignal | undefined,
+) => boolean | Promise<boolean>;
 
 export interface InstallOptions {
   readonly signal?: AbortSignal | undefined;
@@ -57,7 +61,7 @@ export async function requirePackages(
   host: LabHost,
   requirements: readonly Requirement[],
   purpose: string,
-  { mayInstall, ...options }: InstallOptions = {},
+  { mayInstall = () => false, ...options }: InstallOptions = {},
 ): Promise<void> {
   const missing = missingPackages(host, requirements);
   if (missing.length === 0) return;
@@ -65,7 +69,8 @@ export async function requirePackages(
   const list = missing.join(" ");
   const command = `apt-get install --no-install-recommends ${list}`;
   const root = host.uid === 0;
-  const allowed = root && apt !== undefined && ((await mayInstall?.(missing, command)) ?? false);
+  const allowed = root && apt !== undefined && (await mayInstall(missing, command, options.signal));
+  options.signal?.throwIfAborted();
   if (!allowed) {
     throw new VfioError(`${purpose} needs what is not installed: ${list}`, {
       code: "ERR_LAB_TOOLS_MISSING",
