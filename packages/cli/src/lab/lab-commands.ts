@@ -15,10 +15,16 @@ import {
   type LabOptions,
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
-import { asArguments } from "../options/option";
+import { asArguments, optionsOf } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import { installConsent } from "./consent";
-import type { LabRunOptions, MachineOptions, SetupOptions, SuiteOptions } from "./options";
+import {
+  MACHINE_OPTIONS,
+  type LabRunOptions,
+  type MachineOptions,
+  type SetupOptions,
+  type SuiteOptions,
+} from "./options";
 import { serveModels } from "./served-models";
 
 /** `lab setup` */
@@ -37,9 +43,9 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
   }
   await checkSuites(options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
-  const { timeoutMs, output, ...machine } = options;
-  const withOutput =
-    output === undefined ? machine : { ...machine, writable: [...(machine.writable ?? []), outputFolder(output)] };
+  const { timeoutMs, output, writable = [] } = options;
+  const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
+  const withOutput = output === undefined ? machine : { ...machine, writable: [...writable, outputFolder(output)] };
   return inLab(withOutput, async (lab) => {
     const run = { ...lab, command: command.length > 0 ? command : program };
     return (await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs })).exitCode;

@@ -103,6 +103,12 @@ export function longName({ flags }: Pick<AnyOption, "flags">): string {
   return name;
 }
 
+/** Of the options of several tables those of one. */
+export function optionsOf<Options extends object>(table: OptionTable<Options>, options: Options): Options {
+  const entries = Object.entries(options).filter(([key]) => key in table);
+  return Object.fromEntries(entries) as Options;
+}
+
 /** The options given as the words of a command line, for another process that reads the same table. */
 export function asArguments<Options extends object>(table: OptionTable<Options>, options: Options): string[] {
   const values = options as Readonly<Record<string, unknown>>;
