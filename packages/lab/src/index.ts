@@ -9,6 +9,7 @@ export { LAB_DEVICES, deviceUsage, type LabDevice } from "./machine/devices";
 export { LAB_IOMMUS, type LabIommu } from "./machine/iommus";
 export {
   LAB_DEFAULTS,
+  LAB_LIMITS,
   describeMachine,
   type HugePages,
   type LabMachine,

@@ -1,4 +1,11 @@
-import { LAB_DEFAULTS, LAB_DEVICES, LAB_IOMMUS, deviceUsage, type LabMachineOptions } from "@vfio-selftests/lab";
+import {
+  LAB_DEFAULTS,
+  LAB_DEVICES,
+  LAB_IOMMUS,
+  LAB_LIMITS,
+  deviceUsage,
+  type LabMachineOptions,
+} from "@vfio-selftests/lab";
 import { choice, count, flag, list, text, words, type OptionTable } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import type { RunOptions } from "../run/run-options";
@@ -25,7 +32,7 @@ export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly timeoutMs?: number;
 }
 
-const DAY_S = 24 * 3600;
+const WEEK_S = 7 * 24 * 3600;
 const yes = flag("--yes", "as root, install Debian packages that are missing, without asking");
 
 export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
@@ -47,17 +54,14 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
     LAB_IOMMUS.map(({ name }) => name),
   ),
   kernel: text("--kernel <image>", "boot this kernel image"),
-  memoryMiB: count("--memory <MiB>", `memory of the VM (default: ${LAB_DEFAULTS.memoryMiB})`, {
-    least: 512,
-    most: 2 ** 20,
-  }),
-  cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, { least: 1, most: 64 }),
+  memoryMiB: count("--memory <MiB>", `memory of the VM (default: ${LAB_DEFAULTS.memoryMiB})`, LAB_LIMITS.memoryMiB),
+  cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, LAB_LIMITS.cpus),
   writable: words("--rw <folder...>", "folders that the VM may write to, beside the current one"),
   kernelParameters: words("--append <parameter...>", "more kernel parameters"),
   bootTimeoutMs: count(
     "--boot-timeout <seconds>",
     `how long the VM may take to boot (default: ${LAB_DEFAULTS.bootTimeoutMs / 1000})`,
-    { least: 1, most: DAY_S, unit: 1000 },
+    { least: 1, most: LAB_LIMITS.bootTimeoutMs.most / 1000, unit: 1000 },
   ),
   console: flag("--console", "show the kernel's console"),
   yes,
@@ -65,7 +69,7 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
 
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   ...MACHINE_OPTIONS,
-  timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: 7 * DAY_S, unit: 1000 }),
+  timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };
 

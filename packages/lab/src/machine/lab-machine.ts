@@ -55,12 +55,15 @@ export const LAB_DEFAULTS = {
   bootTimeoutMs: 60_000,
 } as const satisfies LabMachineOptions;
 
-/** Less does not boot to a Node.js; more is no machine that this could run on. */
-const MEMORY_MIB = { least: 512, most: 2 ** 20 };
-/** `CONFIG_NR_CPUS` of the lab's kernel. */
-const CPUS = { least: 1, most: 64 };
-const BOOT_TIMEOUT_MS = { least: 1, most: 24 * 3600 * 1000 };
-const HUGE_PAGES = { least: 0, most: 2 ** 20 };
+/** What the numbers may be. */
+export const LAB_LIMITS = {
+  /** Less does not boot to a Node.js; more is no machine that this could run on. */
+  memoryMiB: { least: 512, most: 2 ** 20 },
+  /** `CONFIG_NR_CPUS` of the lab's kernel. */
+  cpus: { least: 1, most: 64 },
+  bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
+  hugePages: { least: 0, most: 2 ** 20 },
+} as const;
 /** Of the 2048 bytes that x86 takes (`COMMAND_LINE_SIZE`), what the lab's own parameters leave. */
 const PARAMETER_BYTES = 1200;
 
@@ -80,15 +83,19 @@ export function describeMachine(options: LabMachineOptions): LabMachine {
     devices,
     iommu,
     kernel,
-    memoryMiB: inRange("memory (MiB)", options.memoryMiB ?? LAB_DEFAULTS.memoryMiB, MEMORY_MIB),
-    cpus: inRange("cpus", options.cpus ?? LAB_DEFAULTS.cpus, CPUS),
+    memoryMiB: inRange("memory (MiB)", options.memoryMiB ?? LAB_DEFAULTS.memoryMiB, LAB_LIMITS.memoryMiB),
+    cpus: inRange("cpus", options.cpus ?? LAB_DEFAULTS.cpus, LAB_LIMITS.cpus),
     hugePages: {
-      gib1: inRange("huge pages of 1 GiB", hugePages.gib1, HUGE_PAGES),
-      mib2: inRange("huge pages of 2 MiB", hugePages.mib2, HUGE_PAGES),
+      gib1: inRange("huge pages of 1 GiB", hugePages.gib1, LAB_LIMITS.hugePages),
+      mib2: inRange("huge pages of 2 MiB", hugePages.mib2, LAB_LIMITS.hugePages),
     },
     kernelParameters,
     writable: writableFolders(options.writable ?? []),
-    bootTimeoutMs: inRange("boot time-out (ms)", options.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs, BOOT_TIMEOUT_MS),
+    bootTimeoutMs: inRange(
+      "boot time-out (ms)",
+      options.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs,
+      LAB_LIMITS.bootTimeoutMs,
+    ),
   };
 }
 

@@ -1,5 +1,5 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import { realpathSync, statSync } from "node:fs";
+import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 
 /** A folder of the host in the guest; each has a virtiofsd of its own, which decides what may be written. */
@@ -31,11 +31,17 @@ export function writableFolders(folders: readonly string[]): string[] {
  * root or belongs to the kernel, and those named.
  */
 export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
-  const folders = writableFolders([...writable, ...(isShareable(cwd) ? [cwd] : [])]);
+  const folders = writableFolders([...writable, ...startFolder(cwd)]);
   return [
     { name: "root", folder: "/", writable: false },
     ...folders.map((folder, index): Share => ({ name: `share${index}`, folder, writable: true })),
   ];
+}
+
+/** The command's own folder, if it is there and may be shared. Where it is not there, the command does not start. */
+function startFolder(cwd: string): string[] {
+  const real = existsSync(cwd) ? realpathSync(cwd) : "/";
+  return isShareable(real) ? [real] : [];
 }
 
 /** Whether a path lies in the folder, or is it. */
