@@ -1,7 +1,6 @@
 import { accessSync, constants, existsSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { VfioError } from "@vfio-selftests/core";
-import { argumentError } from "@vfio-selftests/core/errors";
+import { Errno, argumentError, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   TextProgress,
@@ -67,23 +66,23 @@ async function checkSuites({ mode = [], kvmIrq }: LabRunOptions): Promise<void> 
 function outputFolder(output: string): string {
   const path = resolve(output);
   const folder = dirname(path);
-  const why = obstacleTo(path, folder);
-  if (why === undefined) return folder;
-  throw new VfioError(`cannot write the report to ${output}: ${why}`, {
-    code: why,
-    operation: "lab run",
+  const result = obstacleTo(path, folder);
+  if (result === 0) return folder;
+  throw systemError(result, "lab run", {
+    message: `cannot write the report to ${output}: ${errnoName(-result)}`,
     subject: output,
     remedy: "give --output a file in a folder that exists and that you may write to",
   });
 }
 
-function obstacleTo(path: string, folder: string): string | undefined {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return "EISDIR";
+/** `-errno`, or 0. */
+function obstacleTo(path: string, folder: string): number {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return -Errno.EISDIR;
   try {
     accessSync(existsSync(path) ? path : folder, constants.W_OK);
-    return undefined;
+    return 0;
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code ?? "EIO";
+    return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO;
   }
 }
 

@@ -5,7 +5,7 @@ import type { AnyOption } from "../options/option";
 const HEAD = `# Commands
 
 Every command and its options. This page is made from the tables that the parser reads
-(\`packages/cli/src/commands.ts\`); after a change there: \`pnpm build && pnpm commands-page\`.
+(\`packages/cli/src/commands.ts\`); after a change there: \`pnpm commands-page\`.
 
 In this repository \`vfio-selftests\` is \`pnpm vfio\`. An option whose value ends in \`...\` takes several. Exit codes are in
 the [README of the command](../packages/cli/README.md).
