@@ -70,12 +70,15 @@ mkdir /dev/lab
 cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || fail "the guest cannot read $LAB_RUN"
 . /dev/lab/plan.sh
 
-# The host's tree below, memory of the guest above: what the command writes is there until the VM ends.
+# The host's tree below, memory of the guest above: what the command writes is there until the VM ends. Without it the
+# tree is read-only.
 overlay_root() {
   mount_own tmpfs mode=755 /tmp
   mkdir /tmp/upper /tmp/work /tmp/root
-  mount -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root &&
-    is_mounted overlay /tmp/root || fail "the guest cannot lay an overlay over the host's tree"
+  if ! mount -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root; then
+    umount /tmp
+    return
+  fi
   for folder in /proc /sys /dev; do mount --move "$folder" "/tmp/root$folder" || fail "the guest cannot move $folder"; done
   mkdir /tmp/root/.lab-host
   cd /tmp/root && pivot_root . .lab-host && cd / && is_mounted overlay / || fail "the guest cannot change its root"

@@ -27,17 +27,21 @@ function programPath(name: string): string {
 interface Guest {
   /** Types that the kernel cannot mount. */
   readonly lacks?: readonly string[];
+  /** Lines of /proc/filesystems. */
+  readonly knows?: readonly string[];
   /** Mounts of the kernel's own: `devtmpfs`. */
   readonly mounted?: readonly string[];
 }
 
 /** Runs init in a folder that stands for the guest's root, with a `mount` that only notes what it is asked. */
-function runInit({ lacks = [], mounted = [] }: Guest) {
+function runInit({ lacks = [], knows = [], mounted = [] }: Guest) {
   const root = mkdtempSync(join(tmpdir(), "lab-init-"));
   try {
     for (const folder of [...FOLDERS, "bin", "lab-run"]) mkdirSync(join(root, folder));
     const mounts = join(root, "bin/mounts");
     writeFileSync(mounts, mounted.map((type) => `${type} ${root}/dev ${type} rw 0 0\n`).join(""));
+    const filesystems = join(root, "bin/filesystems");
+    writeFileSync(filesystems, knows.map((type) => `nodev\t${type}\n`).join(""));
     const addProgram = (name: string, body: string): void => {
       writeFileSync(join(root, "bin", name), `#!/bin/sh\n${body}\n`);
       chmodSync(join(root, "bin", name), 0o755);
@@ -49,12 +53,14 @@ function runInit({ lacks = [], mounted = [] }: Guest) {
     );
     // Of a /proc that is not there: the file system of the host's, seen through virtiofs.
     addProgram("stat", `echo ${lacks.includes("proc") ? "65735546" : "9fa0"}`);
-    for (const name of ["sleep", "ip"]) addProgram(name, "");
+    for (const name of ["sleep", "ip", "umount"]) addProgram(name, "");
     for (const name of ["plan.sh", "command.sh"]) writeFileSync(join(root, "lab-run", name), "mount_shares() { :; }\n");
     for (const name of PROGRAMS) symlinkSync(programPath(name), join(root, "bin", name));
     const script = INIT.replaceAll("/proc/mounts", "MOUNTS")
+      .replaceAll("/proc/filesystems", "FILESYSTEMS")
       .replaceAll(new RegExp(`(?<![\\w.}])/(${FOLDERS.join("|")})\\b`, "g"), `${root}/$1`)
       .replaceAll("MOUNTS", mounts)
+      .replaceAll("FILESYSTEMS", filesystems)
       .replace(/^export PATH=.*$/m, "");
     // Nobody, with no program but these: whatever is wrong with the script, it cannot mount or write anything here.
     const nobody = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
@@ -95,6 +101,12 @@ test.each([
 
 test("what the kernel has mounted itself is not mounted again", () => {
   expect(runInit({ mounted: ["devtmpfs"] }).types.filter((type) => type === "devtmpfs")).toHaveLength(1);
+});
+
+test("a guest that cannot lay an overlay over the host's tree goes on with the tree as it is, read-only", () => {
+  const { says, types } = runInit({ knows: ["overlay"], lacks: ["overlay"] });
+  expect(says).toBe("the guest has no port to the host");
+  expect(types).not.toContain("overlay");
 });
 
 test("a guest without tmpfs ends before its command could write to the host's folders", () => {
