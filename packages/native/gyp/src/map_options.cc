@@ -82,6 +82,7 @@ MapRequest readMapOptions(ArgumentCheck& check, Napi::Value value) {
     check.outOfRange(flags, "options.flags", "any without MAP_FIXED and MAP_FIXED_NOREPLACE");
   }
   const size_t page = pageSizeOf(request.fd, request.flags);
+  request.pageSize = page;
   const std::string multiple = "a multiple of the mapping's page size, " + std::to_string(page);
   if (request.length % page != 0) check.outOfRange(length, "options.length", multiple);
   if (!isPowerOfTwo(request.alignment) || (request.alignment != 0 && request.alignment < systemPageSize())) {
