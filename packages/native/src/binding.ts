@@ -21,19 +21,19 @@ export type Bytes = Uint8Array;
  * protection forbids it. Values are unsigned, so a negative result is always an error. Written values may be negative
  * and then stand for their two's complement; one that does not fit the width throws. Stores are ordered after earlier
  * stores to memory, as the kernel's `writel` is.
- * The accessors may be detached from the object (`const { read32 } = io`): they are closures.
+ * Call them on the object: `read32` and `write32` are methods.
  */
 export interface NativeIo {
   readonly address: bigint;
   readonly length: number;
   readonly read8: (offset: number) => number;
   readonly read16: (offset: number) => number;
-  readonly read32: (offset: number) => number;
+  read32(offset: number): number;
   /** A number only when it is a (negative) errno. */
   readonly read64: (offset: number) => bigint | number;
   readonly write8: (offset: number, value: number) => number;
   readonly write16: (offset: number, value: number) => number;
-  readonly write32: (offset: number, value: number) => number;
+  write32(offset: number, value: number): number;
   readonly write64: (offset: number, value: bigint) => number;
   /**
    * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, both multiples of 64 (offset only), as one
@@ -74,7 +74,7 @@ export interface MapOptions {
   /** The address satisfies `address % alignment === alignmentOffset`. A power of two ≥ page size, or 0 for any. */
   alignment?: number;
   alignmentOffset?: number;
-  /** madvise(2) advice after mapping; its result is ignored. */
+  /** madvise(2) advice after mapping, 0 to 99; its result is ignored. */
   advice?: number;
 }
 

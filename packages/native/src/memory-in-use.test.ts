@@ -1,6 +1,6 @@
 import { native } from "./index";
 import * as linux from "./testing/linux";
-import { prelude, runNode } from "./testing/node-process";
+import { itWithoutSanitizers, prelude, runNode } from "./testing/node-process";
 
 /** Requests of Node that work in other threads, on `bytes`, and give a promise. */
 const requests: Record<string, string> = {
@@ -49,10 +49,10 @@ describe("memory that is unmapped while another thread works on it", () => {
   const cases = Object.keys(requests).flatMap((request) => Object.keys(backings).map((backing) => [request, backing]));
   it.each(cases)("%s, %s memory: the work ends, the process lives", (request, backing) => {
     const result = run(`
-      const memory = native.mapMemory(${backings[backing!]});
+      const memory = native.mapMemory(${backings[backing]});
       if (typeof memory === "number") return console.log(JSON.stringify([memory, "no such pages here"]));
       const bytes = new Uint8Array(memory.buffer);
-      const request = ${requests[request!]};
+      const request = ${requests[request]};
       const later = new Promise((resolve) => setImmediate(() => setImmediate(() => resolve(memory.unmap()))));
       await request.catch(() => {});
       console.log(JSON.stringify([await later, "done"]));`);
@@ -146,8 +146,10 @@ describe("a file", () => {
 });
 
 describe("a worker that ends", () => {
-  it("leaves none of its memory resident, however it ends", () => {
-    const inside = (end: string): string => `
+  itWithoutSanitizers(
+    "leaves none of its memory resident, however it ends",
+    () => {
+      const inside = (end: string): string => `
       const kept = [0, 1, 2].map(() => native.mapMemory({ fd: -1, flags: 0x22, length: 16 * 2 ** 20 }));
       for (const { buffer } of kept) new Uint8Array(buffer).fill(1);
       const retired = kept.pop();
@@ -156,13 +158,13 @@ describe("a worker that ends", () => {
       native.bindIoctl(0, 0x541b, 8);
       (() => new Uint8Array(native.mapMemory({ fd: -1, flags: 0x22, length: 16 * 2 ** 20 }).buffer).fill(1))();
       ${end}`;
-    const ends = [
-      "",
-      "process.exit(0);",
-      `require("worker_threads").parentPort.postMessage(1); setInterval(() => {}, 1000);`,
-      `require("worker_threads").parentPort.postMessage(1); require("crypto").randomFill(new Uint8Array(kept[0].buffer), () => {});`,
-    ];
-    const resident = run(`
+      const ends = [
+        "",
+        "process.exit(0);",
+        `require("worker_threads").parentPort.postMessage(1); setInterval(() => {}, 1000);`,
+        `require("worker_threads").parentPort.postMessage(1); require("crypto").randomFill(new Uint8Array(kept[0].buffer), () => {});`,
+      ];
+      const resident = run(`
       const { Worker } = require("worker_threads");
       const one = (code) => new Promise((resolve) => {
         const worker = new Worker(${JSON.stringify(prelude)} + code, { eval: true });
@@ -174,7 +176,9 @@ describe("a worker that ends", () => {
       for (const code of ${JSON.stringify(ends.map(inside))}) await one(code);
       await settle();
       console.log(JSON.stringify(status("VmRSS") - before));`);
-    // Four times 64 MiB; what remains is malloc's.
-    expect(resident).toBeLessThan(30 * 2 ** 20);
-  }, 30_000);
+      // Four times 64 MiB; what remains is malloc's.
+      expect(resident).toBeLessThan(30 * 2 ** 20);
+    },
+    30_000,
+  );
 });
