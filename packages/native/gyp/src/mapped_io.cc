@@ -36,7 +36,7 @@ struct MappedIo;
 // The mappings of an environment, by the numbers that stand in its slot. All of them share two functions, because a
 // call in JavaScript that meets one function is much faster than one that meets several.
 struct IoTable {
-  // Lives as long as the environment, by a reference that is never deleted.
+  // Lives as long as the ArrayBuffer, which the functions that use it keep.
   Slot* slot = nullptr;
   std::vector<MappedIo*> mappings;
   std::vector<uint32_t> unused;
@@ -278,19 +278,20 @@ void addMappedIo(Napi::Env env, Napi::Object exports) {
   const auto table = std::make_shared<IoTable>();
   napi_value slot = nullptr;
   void* data = nullptr;
-  napi_ref forEver = nullptr;
-  if (napi_create_arraybuffer(env, sizeof(Slot), &data, &slot) != napi_ok ||
-      napi_create_reference(env, slot, 1, &forEver) != napi_ok) {
-    return;
-  }
+  if (napi_create_arraybuffer(env, sizeof(Slot), &data, &slot) != napi_ok) return;
   table->slot = static_cast<Slot*>(data);
   const auto release = [](napi_env, void* held, void*) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
   napi_set_instance_data(env, new std::shared_ptr<IoTable>(table), release, nullptr);
 
+  napi_value load = makeClosure(env, "ioLoad32", slotLoad32, table);
+  napi_value store = makeClosure(env, "ioStore32", slotStore32, table);
+  const napi_property_descriptor hold = {"slot", nullptr, nullptr, nullptr, nullptr, slot, napi_default, nullptr};
+  napi_define_properties(env, load, 1, &hold);
+  napi_define_properties(env, store, 1, &hold);
   const napi_property_descriptor properties[] = {
       readOnly("ioSlot", slot),
-      readOnly("ioLoad32", makeClosure(env, "ioLoad32", slotLoad32, table)),
-      readOnly("ioStore32", makeClosure(env, "ioStore32", slotStore32, table)),
+      readOnly("ioLoad32", load),
+      readOnly("ioStore32", store),
   };
   napi_define_properties(env, exports, std::size(properties), properties);
   addFunction<mapIo>(env, exports, "mapIo");
