@@ -4,6 +4,8 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include <cerrno>
@@ -25,7 +27,8 @@ thread_local Quarantine quarantine;
 // Whether the file has a page for each address of the range now. What has no size, as a device's registers, may.
 bool coversRange(const MapRequest& request) {
   struct stat file = {};
-  if (fstat(request.fd, &file) != 0) return true;  // for mmap(2) to refuse
+  // By number, since fstat(3) needs glibc 2.33; the structure is the kernel's on 64-bit machines.
+  if (syscall(SYS_fstat, request.fd, &file) != 0) return true;  // for mmap(2) to refuse
   auto size = static_cast<uint64_t>(file.st_size);
   if (S_ISBLK(file.st_mode)) {
     if (ioctl(request.fd, BLKGETSIZE64, &size) != 0) return true;

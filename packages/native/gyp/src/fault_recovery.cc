@@ -120,15 +120,13 @@ void onBusError(int signal, siginfo_t* info, void* context) {
 }  // namespace
 
 int installFaultRecovery() {
-  static std::once_flag once;
-  static int result = 0;
-  std::call_once(once, [] {
+  static const int result = [] {
     struct sigaction action = {};
     action.sa_sigaction = onBusError;
     action.sa_flags = SA_SIGINFO | SA_ONSTACK;
     sigemptyset(&action.sa_mask);
-    if (sigaction(SIGBUS, &action, &previousAction) != 0) result = -errno;
-  });
+    return sigaction(SIGBUS, &action, &previousAction) == 0 ? 0 : -errno;
+  }();
   return result;
 }
 

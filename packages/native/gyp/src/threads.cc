@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cmath>
 #include <limits>
-#include <mutex>
 
 #include "addon.h"
 #include "argument_check.h"
@@ -76,13 +75,13 @@ Napi::Value interruptThread(const Napi::CallbackInfo& info) {
   ArgumentCheck check(info.Env(), "interruptThread");
   const auto tid = static_cast<pid_t>(check.integer(info[0], "tid", 1, INT32_MAX));
   if (check.failed()) return {};
-  static std::once_flag once;
-  std::call_once(once, [] {
+  static const int installed = [] {
     struct sigaction action = {};
     action.sa_handler = [](int) {};  // without SA_RESTART the call under way returns EINTR
     sigemptyset(&action.sa_mask);
-    sigaction(interruptSignal(), &action, nullptr);
-  });
+    return sigaction(interruptSignal(), &action, nullptr) == 0 ? 0 : -errno;
+  }();
+  if (installed != 0) return Napi::Number::New(info.Env(), installed);
   return systemCallResult(info.Env(), syscall(SYS_tgkill, getpid(), tid, interruptSignal()));
 }
 
