@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { addonFile } from "./testing/node-process";
+import { addonFile, itWithoutSanitizers } from "./testing/node-process";
 
 /** The highest version of a library's symbols that the addon asks for, as three numbers: GLIBC_2.28 is [2, 28, 0]. */
 function highestVersion(library: string): number[] {
@@ -11,13 +11,13 @@ function highestVersion(library: string): number[] {
 
 // Those of RHEL 8, which Node's own binaries ask for (BUILDING.md of Node).
 describe("the addon loads with", () => {
-  it("glibc 2.28", () => {
+  itWithoutSanitizers("glibc 2.28", () => {
     const [major, minor] = highestVersion("GLIBC");
     expect(major).toBe(2);
     expect(minor).toBeLessThanOrEqual(28);
   });
 
-  it("the libstdc++ of GCC 8, 3.4.25", () => {
+  itWithoutSanitizers("the libstdc++ of GCC 8, 3.4.25", () => {
     const [major, minor, patch] = highestVersion("GLIBCXX");
     expect([major, minor]).toEqual([3, 4]);
     expect(patch).toBeLessThanOrEqual(25);
