@@ -26,8 +26,12 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["bind"], "missing required argument"],
     [["lab", "run", "--cpus", "none"], "whole number"],
     [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
-    [["model", "serve", "nvme", "--socket", "/tmp/x"], "Allowed choices are ioat, dsa"],
-    [["model", "serve", "ioat"], "required option '--socket"],
+    [["model", "serve", "nvme", "--socket", "/tmp/x"], "ioat, dsa, the path of a module, or a package installed"],
+    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "ioat, dsa, the path of a module"],
+    [["model", "serve", "ioat"], "one of --socket <path>, --socket-path <path> and --fd <number> is required"],
+    [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], "cannot be used with option"],
+    [["model", "serve", "ioat", "--fd", "three"], "The number of an open descriptor"],
+    [["model", "serve", "ioat", "--fd", "99999"], "a Unix stream socket, listening or connected"],
   ])("%j", async (args, expected) => {
     const { code, err } = await run(...args);
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string });

@@ -1,68 +1,40 @@
-export * from "./contracts/availability";
-export * from "./contracts/driver";
-export * from "./contracts/iommu";
-export * from "./contracts/memory";
-export * from "./contracts/vfio-device";
+export type { Availability } from "./contracts/availability";
+export type { DmaAccess, IommuBackend, IommuMode, IovaRange, ModeTraits, OpenDeviceOptions } from "./contracts/iommu";
+export type { MappableMemory, MemoryBacking } from "./contracts/memory";
+export { DEFAULT_MODE, KERNEL_MODE_NAMES, USER_MODE_NAME } from "./contracts/mode-names";
+export type { RegisterAccess } from "./contracts/register-access";
+export type {
+  DeviceInfo,
+  HotResetDevice,
+  HotResetInfo,
+  IrqInfo,
+  PayloadLink,
+  RegionArea,
+  RegionInfo,
+  SetIrqs,
+  VfioDevice,
+} from "./contracts/vfio-device";
 
-export * from "./errno";
-export * from "./errors";
-export { remedyFor } from "./remedies";
-
-export * from "./uapi/capability-chain";
-export { decodeIrqInfo, decodeRegionInfo } from "./uapi/decode-info";
-export * from "./uapi/iommufd-numbers";
-export * from "./uapi/iommufd-structs";
-export * from "./uapi/mman";
-export * from "./uapi/struct";
-export * from "./uapi/vfio-ioctls";
-export * from "./uapi/vfio-numbers";
-export * from "./uapi/vfio-structs";
+export type { VfioErrorCode } from "./errors/error-codes";
+export { VfioError } from "./errors/vfio-error";
 
 export { DmaMemory, type DmaMemoryOptions } from "./memory/dma-memory";
-export { IoMapping } from "./memory/io-mapping";
-export { MappingRecord } from "./memory/mapping-record";
 
-export { DmaRegion } from "./iommu/dma-region";
+export type { DmaRegion } from "./iommu/dma-region";
 export { Iommu, type MapOptions } from "./iommu/iommu";
-export { IovaAllocator, type IovaRequest } from "./iommu/iova-allocator";
+export type { IovaRequest } from "./iommu/iova-allocator";
 export type { IovaReservation } from "./iommu/iova-space";
 
-export * from "./sysfs/huge-pages";
-export * from "./sysfs/system-paths";
-
-export { Bar, type BarType } from "./pci/bar";
-export type { CapabilityWalk, ConfigReader, PciCapability } from "./pci/capabilities";
-export { walkCapabilities, walkExtendedCapabilities } from "./pci/capabilities";
-export { ConfigSpace } from "./pci/config-space";
+export { Bar } from "./pci/bar/bar";
+export type { BarType } from "./pci/bar/bar-types";
+export type { PciCapability } from "./pci/config/capabilities";
+export { ConfigSpace } from "./pci/config/config-space";
 export { DeviceFeatures } from "./pci/features";
-export type { HotResetDevice, HotResetInfo } from "./pci/hot-reset";
 export { PciDevice, type DeviceOpener } from "./pci/pci-device";
-export type { RegisterAccess } from "./pci/register-access";
-export * from "./pci/registers";
 export { ExpansionRom } from "./pci/rom";
 
-export { Eventfd, type AsyncWaitOptions, type WaitOptions } from "./interrupts/eventfd";
-export { InterruptIndex, MAX_VECTORS, type InterruptKind } from "./interrupts/interrupt-index";
+export { Eventfd } from "./interrupts/eventfd";
+export { InterruptIndex, type InterruptKind } from "./interrupts/interrupt-index";
 export { InterruptVector } from "./interrupts/interrupt-vector";
 export { Interrupts } from "./interrupts/interrupts";
-export { DEFAULT_WAIT_MS } from "./interrupts/time-out";
-
-export { DRIVER_KEYWORD, discoverDrivers, loadDriver } from "./driver/discover-drivers";
-export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./driver/driver-registry";
-export { DriverSession, type DriverSessionOptions } from "./driver/driver-session";
-export { memcpyChunks, type MemcpyChunk } from "./driver/memcpy-chunks";
-export { pollUntil, type PollOptions } from "./driver/poll-until";
-export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./driver/project-config";
-export { sleepSync } from "./driver/sleep-sync";
-export { driverOfModule, validateDriver } from "./driver/validate-driver";
-export * from "./sysfs/file-holders";
-export * from "./sysfs/iommu-groups";
-export * from "./sysfs/pci-address";
-export * from "./sysfs/pci-devices";
-export * from "./sysfs/sriov";
-export * from "./sysfs/vfio-cdev";
-export * from "./sysfs/vfio-driver";
-export * from "./sysfs/vfio-users";
-export * from "./sysfs/binding-store";
-export * from "./sysfs/device-use";
-export * from "./sysfs/driver-binding";
+export type { AsyncWaitOptions, WaitOptions } from "./waits/time-out";

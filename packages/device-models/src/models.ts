@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import type { DeviceModel } from "@vfio-selftests/vfio-user";
 import { DsaModel } from "./dsa/index";
 import { IoatModel } from "./ioat/index";

@@ -2,7 +2,7 @@ import { ModelWorker, type ModelConnection, type ModelWorkerOptions } from "@vfi
 import { extname, join } from "node:path";
 import { modelByName } from "./models";
 
-export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "trustClients" | "execArgv">;
+export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "fd" | "trustClients" | "execArgv">;
 
 /** Starts the model `name` in a thread of its own; with `socketPath` it listens there. ERR_INVALID_ARGUMENT for a name that is none. */
 export function startModel(name: string, options: StartModelOptions = {}): ModelWorker {

@@ -13,34 +13,35 @@ export interface CompletionRecord {
   readonly faultAddress: bigint;
 }
 
-/** The fields of a copy that do not depend on where it is written. */
-export interface Copy {
-  readonly source: bigint;
-  readonly destination: bigint;
-  readonly size: number;
-  readonly flags: number;
-  /** MSI-X vector of the completion interrupt, with the flag that asks for it; else 0. */
-  readonly vector: number;
-}
-
 /** Descriptors and completion records in the driver's region, by 32-bit words. */
 export class Descriptors {
   readonly bytes: Uint8Array;
   readonly #words: Uint32Array;
+  readonly #quadwords: BigUint64Array;
+  /** IOVAs that descriptors name. */
+  readonly #copies: bigint;
+  readonly #copyRecord: bigint;
+  readonly #batchRecords: readonly bigint[];
 
-  constructor(private readonly region: DmaRegion) {
+  constructor(region: DmaRegion) {
     this.bytes = region.bytes;
     this.#words = region.words();
+    this.#quadwords = new BigUint64Array(region.bytes.buffer, region.bytes.byteOffset, Layout.size / 8);
+    this.#copies = region.iovaOf(Layout.copies);
+    this.#copyRecord = region.iovaOf(Layout.copyRecord);
+    this.#batchRecords = Array.from({ length: MAX_BATCHES }, (_, i) =>
+      region.iovaOf(Layout.batchRecords + i * RECORD_BYTES),
+    );
   }
 
-  /** The first copy descriptor, and `count - 1` more of the same after it. */
-  writeCopies(copy: Copy, count: number): void {
-    this.#write(Layout.copies, Opcode.memoryMove, copy.flags, Layout.copyRecord, {
-      first: copy.source,
-      second: copy.destination,
-      size: copy.size,
-      vector: copy.vector,
-    });
+  /** The first copy descriptor. `vector` is the MSI-X vector of the completion interrupt that `flags` ask for; else 0. */
+  writeCopy(source: bigint, destination: bigint, size: number, flags: number, vector: number): void {
+    this.#write(Layout.copies, Opcode.memoryMove, flags, size, vector);
+    this.#writeAddresses(Layout.copies, this.#copyRecord, source, destination);
+  }
+
+  /** Makes the first copy descriptor the first of `count` that are alike. */
+  repeatCopy(count: number): void {
     const start = Layout.copies / 4;
     // Doubling what is there: a few long moves instead of one per descriptor.
     for (let done = 1; done < count; done *= 2) {
@@ -53,12 +54,8 @@ export class Descriptors {
   writeBatch(index: number, count: number): number {
     const offset = Layout.batches + index * DESCRIPTOR_BYTES;
     const flags = Flag.completionAddressValid | Flag.requestCompletionRecord;
-    this.#write(offset, Opcode.batch, flags, Layout.batchRecords + index * RECORD_BYTES, {
-      first: this.region.iovaOf(Layout.copies),
-      second: 0n,
-      size: count,
-      vector: 0,
-    });
+    this.#write(offset, Opcode.batch, flags, count, 0);
+    this.#writeAddresses(offset, this.#batchRecords[index] as bigint, this.#copies, 0n);
     return offset;
   }
 
@@ -82,28 +79,21 @@ export class Descriptors {
     };
   }
 
-  #write(
-    offset: number,
-    opcode: number,
-    flags: number,
-    record: number,
-    fields: { readonly first: bigint; readonly second: bigint; readonly size: number; readonly vector: number },
-  ): void {
+  #write(offset: number, opcode: number, flags: number, size: number, vector: number): void {
     const words = this.#words;
     const at = offset / 4;
     // The queue is dedicated and without PASID: the device ignores who submits. Upstream says the kernel.
     words[at] = PRIVILEGED;
     words[at + 1] = flags | (opcode << 24);
-    this.#writeAddress(at + 2, this.region.iovaOf(record));
-    this.#writeAddress(at + 4, fields.first);
-    this.#writeAddress(at + 6, fields.second);
-    words[at + 8] = fields.size;
-    words[at + 9] = fields.vector;
+    words[at + 8] = size;
+    words[at + 9] = vector;
     words.fill(0, at + 10, at + DESCRIPTOR_WORDS);
   }
 
-  #writeAddress(at: number, address: bigint): void {
-    this.#words[at] = Number(address & 0xffff_ffffn);
-    this.#words[at + 1] = Number(address >> 32n);
+  #writeAddresses(offset: number, record: bigint, first: bigint, second: bigint): void {
+    const at = offset / 8;
+    this.#quadwords[at + 1] = record;
+    this.#quadwords[at + 2] = first;
+    this.#quadwords[at + 3] = second;
   }
 }

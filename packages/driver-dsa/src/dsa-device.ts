@@ -1,4 +1,6 @@
-import { PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { pollUntil } from "@vfio-selftests/core/driver";
+import { PciCommand } from "@vfio-selftests/core/pci";
 import { readCapabilities, type Capabilities } from "./capabilities";
 import { commandErrorName, statusName } from "./error-names";
 import {
@@ -30,12 +32,14 @@ const PCI_COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interr
 
 /** The device's registers: from any state to a work queue that takes descriptors, and what they say about trouble. */
 export class DsaDevice {
+  readonly device: PciDevice;
   capabilities: Capabilities;
   readonly #bar: Bar;
   readonly #portals: Bar;
 
   /** Brings the device up: see `bringUp`. */
-  constructor(readonly device: PciDevice) {
+  constructor(device: PciDevice) {
+    this.device = device;
     this.#bar = device.bar(REGISTERS_BAR);
     this.#portals = device.bar(PORTALS_BAR);
     this.capabilities = this.bringUp();
@@ -85,7 +89,7 @@ export class DsaDevice {
   /** What is wrong with the device apart from any completion record: an error in SWERROR, or that it is not enabled. */
   trouble(): string | undefined {
     const bar = this.#bar;
-    if ((bar.read64(Reg.SWERROR) & SWERROR_VALID) !== 0n) return this.#softwareError();
+    if ((bar.read32(Reg.SWERROR) & SWERROR_VALID) !== 0) return this.#softwareError();
     const state = bar.read32(Reg.GENSTS) & GENSTS_STATE;
     return state === DeviceState.enabled ? undefined : `the device is ${stateName(state)}`;
   }
@@ -157,7 +161,7 @@ export class DsaDevice {
       bigint,
       bigint,
     ];
-    if ((first & SWERROR_VALID) === 0n) return "SWERROR empty";
+    if ((first & BigInt(SWERROR_VALID)) === 0n) return "SWERROR empty";
     const part = (word: bigint, shift: number, bits: number) =>
       Number((word >> BigInt(shift)) & ((1n << BigInt(bits)) - 1n));
     const notes = [`SWERROR ${statusName(part(first, 8, 8))}`];

@@ -1,19 +1,17 @@
+import { VfioError, type VfioErrorCode, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
+  BoundedWait,
   DEFAULT_WAIT_MS,
-  VfioError,
-  checkInteger,
-  closedError,
-  pollUntil,
-  type DmaRegion,
+  type CompletionInterrupt,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { needsInterruptHandles } from "./capabilities";
 import { Descriptors, type CompletionRecord } from "./descriptors";
 import { DsaDevice } from "./dsa-device";
 import { statusName } from "./error-names";
+import { checkPortal, portalRefusal, thisProcessor, type Processor } from "./portal-stores";
 import { Layout, MAX_BATCHES, MAX_COPIES_PER_BATCH } from "./region-layout";
 import { Flag, PORTALS_BAR, RECORD_BYTES, REGISTERS_BAR, STATUS_MASK, STATUS_WRITE_FAULT, Status } from "./registers";
 
@@ -23,42 +21,68 @@ const DEVICES = [0x0b25, 0x1212, 0x11fb];
 
 /** Vector 0 tells of errors and commands. */
 const MSI_VECTOR = 1;
+/** The vector that ends a copy, where the device has more than two. */
+const COMPLETION_VECTOR = 2;
+const MSI_BYTES = 8;
 const MSI_TIMEOUT_MS = 2000;
 
 /** How often the registers are looked at while a copy runs: often enough for people, seldom enough for the device. */
 const TROUBLE_INTERVAL_MS = 2;
 
+/** Flags of every descriptor whose completion is awaited. */
+const RECORDED = Flag.completionAddressValid | Flag.requestCompletionRecord;
+
+/** The driver as it is on a processor. */
+export function dsaDriverOn(processor: Processor): Driver {
+  return {
+    name: "dsa",
+    ids: DEVICES.map((device) => ({ vendor: VENDOR_INTEL, device })),
+    probe: (device) => {
+      const missing = [REGISTERS_BAR, PORTALS_BAR].find((index) => device.bars[index]?.size === 0);
+      if (missing !== undefined) return `BAR ${missing} is not implemented`;
+      if (needsInterruptHandles(device)) {
+        return "it hands out interrupt handles by command (CMDCAP bit 13), as virtual devices do; this driver uses none";
+      }
+      return portalRefusal(device, processor) ?? true;
+    },
+    regionSize: Layout.size,
+    create: (device, region) => {
+      checkPortal(device, processor);
+      return new DsaInstance(device, region);
+    },
+  };
+}
+
 /** Intel Data Streaming Accelerator. */
-export const dsaDriver: Driver = {
-  name: "dsa",
-  ids: DEVICES.map((device) => ({ vendor: VENDOR_INTEL, device })),
-  probe: (device) => {
-    const missing = [REGISTERS_BAR, PORTALS_BAR].find((index) => device.bars[index]?.size === 0);
-    if (missing !== undefined) return `BAR ${missing} is not implemented`;
-    if (!needsInterruptHandles(device)) return true;
-    return "it hands out interrupt handles by command (CMDCAP bit 13), as virtual devices do; this driver uses none";
-  },
-  regionSize: Layout.size,
-  create: (device, region) => new DsaInstance(device, region),
-};
+export const dsaDriver: Driver = dsaDriverOn(thisProcessor);
 
 class DsaInstance implements DriverInstance {
   readonly limits: DriverLimits;
   readonly msiVector = MSI_VECTOR;
+  readonly completion?: CompletionInterrupt;
   readonly #device: PciDevice;
   readonly #dsa: DsaDevice;
-  readonly #region: DmaRegion;
   readonly #descriptors: Descriptors;
+  readonly #msiSource: bigint;
+  readonly #msiDestination: bigint;
   readonly #copiesPerBatch: number;
-  /** Offsets of the completion records that the copy in progress ends with; empty when there is none. */
-  #awaited: number[] = [];
+  readonly #end: BoundedWait;
+  /** Completion records that the copy in progress ends with: the offset of the first, and how many follow each other. */
+  #firstRecord: number = Layout.copyRecord;
+  #awaited = 0;
+  /** Records that have been seen, from the first. */
+  #seen = 0;
+  /** When to look at the registers again, and what they said. */
+  #lookAt = 0;
+  #trouble: string | undefined;
   /** Recovery from an error did not work: to be tried again before the next descriptor. */
   #broken = false;
   #removed = false;
 
   constructor(device: PciDevice, region: DmaRegion) {
     this.#device = device;
-    this.#region = region;
+    this.#msiSource = region.iovaOf(Layout.msiSource);
+    this.#msiDestination = region.iovaOf(Layout.msiDestination);
     this.#descriptors = new Descriptors(region);
     this.#dsa = new DsaDevice(device);
     const { maximumTransferShift, maximumBatchShift, totalWorkQueueSize } = this.#dsa.capabilities;
@@ -70,8 +94,24 @@ class DsaInstance implements DriverInstance {
       maxMemcpyCount: this.#copiesPerBatch * Math.min(totalWorkQueueSize, MAX_BATCHES),
       alignment: 1,
     };
+    this.#end = new BoundedWait(() => this.memcpyEnded(), {
+      what: "the descriptors to complete",
+      subject: device.address,
+      state: () => `${this.#awaited - this.#seen} of ${this.#awaited} descriptors not completed, ${this.#dsa.state()}`,
+    });
+    const { msix } = device.interrupts;
+    const interruptsCompletion = msix.count > COMPLETION_VECTOR;
+    if (interruptsCompletion) {
+      this.completion = {
+        vector: COMPLETION_VECTOR,
+        start: (source, destination, size) => {
+          const { readback } = this.#dsa.capabilities;
+          this.#startInterrupting(source, destination, size, readback, COMPLETION_VECTOR);
+        },
+      };
+    }
     try {
-      device.interrupts.msix.enable(MSI_VECTOR, 1);
+      msix.enable(MSI_VECTOR, interruptsCompletion ? 2 : 1);
     } catch (error) {
       this.#dsa.reset();
       throw error;
@@ -79,36 +119,40 @@ class DsaInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
-    this.#checkIdle("memcpyStart");
-    checkInteger("memcpyStart", "size", size, this.limits.minMemcpySize, this.limits.maxMemcpySize);
-    checkInteger("memcpyStart", "count", count, 1, this.limits.maxMemcpyCount);
-    this.#repair();
-    this.#descriptors.clearRecords();
-    if (count === 1) this.#startOne(source, destination, size);
-    else this.#startBatches(source, destination, size, count);
+    this.#prepare();
+    const { readback } = this.#dsa.capabilities;
+    if (count === 1) {
+      this.#descriptors.writeCopy(source, destination, size, RECORDED | readback, 0);
+      this.#submit(Layout.copies);
+      return;
+    }
+    // Of a batch's members only those that fail write the record that they share.
+    this.#descriptors.writeCopy(source, destination, size, Flag.completionAddressValid | readback, 0);
+    this.#submitBatches(count);
   }
 
-  memcpyWait({ timeoutMs = DEFAULT_WAIT_MS }: { timeoutMs?: number } = {}): void {
-    if (this.#awaited.length === 0) throw this.#stateError("memcpyWait", "no copy is in progress");
-    this.#wait("memcpyWait", timeoutMs);
+  /** Every record is there, or the registers tell why one will not come. */
+  memcpyEnded(): boolean {
+    while (this.#seen < this.#awaited && this.#descriptors.status(this.#record(this.#seen)) !== 0) this.#seen++;
+    if (this.#seen === this.#awaited || this.#trouble !== undefined) return true;
+    if (performance.now() < this.#lookAt) return false;
+    this.#trouble = this.#dsa.trouble();
+    this.#lookAt = performance.now() + TROUBLE_INTERVAL_MS;
+    return this.#trouble !== undefined;
+  }
+
+  memcpyWait(options?: { timeoutMs?: number }): void {
+    this.#wait("memcpyWait", options?.timeoutMs ?? DEFAULT_WAIT_MS);
   }
 
   sendMsi(): void {
-    this.#checkIdle("sendMsi");
-    this.#repair();
-    this.#descriptors.clearRecords();
-    const flags = Flag.completionAddressValid | Flag.requestCompletionRecord | Flag.requestCompletionInterrupt;
-    const source = this.#region.iovaOf(Layout.msiSource);
-    const destination = this.#region.iovaOf(Layout.msiDestination);
-    this.#descriptors.writeCopies({ source, destination, size: 8, flags, vector: MSI_VECTOR }, 1);
-    this.#submit(Layout.copies, Layout.copyRecord);
+    this.#startInterrupting(this.#msiSource, this.#msiDestination, MSI_BYTES, 0, MSI_VECTOR);
     this.#wait("sendMsi", MSI_TIMEOUT_MS);
   }
 
   remove(): void {
     if (this.#removed) return;
     this.#removed = true;
-    this.#awaited = [];
     try {
       this.#dsa.reset();
     } finally {
@@ -116,76 +160,69 @@ class DsaInstance implements DriverInstance {
     }
   }
 
-  #startOne(source: bigint, destination: bigint, size: number): void {
-    const flags = Flag.completionAddressValid | Flag.requestCompletionRecord | this.#dsa.capabilities.readback;
-    this.#descriptors.writeCopies({ source, destination, size, flags, vector: 0 }, 1);
-    this.#submit(Layout.copies, Layout.copyRecord);
+  #startInterrupting(source: bigint, destination: bigint, size: number, readback: number, vector: number): void {
+    this.#prepare();
+    const flags = RECORDED | Flag.requestCompletionInterrupt | readback;
+    this.#descriptors.writeCopy(source, destination, size, flags, vector);
+    this.#submit(Layout.copies);
   }
 
-  /** Every batch lists the same descriptors; of its members only those that fail write the record they share. */
-  #startBatches(source: bigint, destination: bigint, size: number, count: number): void {
-    const flags = Flag.completionAddressValid | this.#dsa.capabilities.readback;
-    const copies = Math.min(count, this.#copiesPerBatch);
-    this.#descriptors.writeCopies({ source, destination, size, flags, vector: 0 }, copies);
+  #prepare(): void {
+    this.#repair();
+    this.#descriptors.clearRecords();
+    this.#firstRecord = Layout.copyRecord;
+    this.#awaited = 0;
+    this.#seen = 0;
+    this.#trouble = undefined;
+    this.#lookAt = performance.now() + TROUBLE_INTERVAL_MS;
+  }
+
+  /** Every batch lists the same descriptors. */
+  #submitBatches(count: number): void {
+    this.#descriptors.repeatCopy(Math.min(count, this.#copiesPerBatch));
+    this.#firstRecord = Layout.batchRecords;
     let left = count;
     for (let index = 0; left > 0; index++) {
       let members = Math.min(left, this.#copiesPerBatch);
       // A batch has at least two members.
       if (left - members === 1) members--;
-      const offset = this.#descriptors.writeBatch(index, members);
-      this.#submit(offset, Layout.batchRecords + index * RECORD_BYTES);
+      this.#submit(this.#descriptors.writeBatch(index, members));
       left -= members;
     }
   }
 
-  #submit(descriptor: number, record: number): void {
-    this.#awaited.push(record);
+  #submit(descriptor: number): void {
+    this.#awaited++;
     this.#dsa.submit(this.#descriptors.bytes, descriptor);
+  }
+
+  #record(index: number): number {
+    return this.#firstRecord + index * RECORD_BYTES;
   }
 
   /** Until every awaited record is there. Whatever happens, no DMA is left afterwards. */
   #wait(operation: string, timeoutMs: number): void {
-    const records = this.#awaited;
-    let next = 0;
-    let trouble: string | undefined;
-    let lookAt = performance.now() + TROUBLE_INTERVAL_MS;
-    const done = (): boolean => {
-      while (next < records.length && this.#descriptors.status(records[next] as number) !== 0) next++;
-      if (next === records.length) return true;
-      const now = performance.now();
-      if (now < lookAt) return false;
-      trouble = this.#dsa.trouble();
-      lookAt = performance.now() + TROUBLE_INTERVAL_MS;
-      return trouble !== undefined;
-    };
     try {
-      pollUntil(done, {
-        timeoutMs,
-        what: `${operation} to complete`,
-        subject: this.#device.address,
-        state: () => `${records.length - next} of ${records.length} descriptors not completed, ${this.#dsa.state()}`,
-      });
+      this.#end.wait(timeoutMs);
     } catch (error) {
-      this.#awaited = [];
       throw this.#afterRecovery(error);
     }
-    this.#awaited = [];
-    if (next < records.length) throw this.#afterRecovery(this.#error(operation, "EIO", trouble ?? "unknown"));
-    this.#throwFirstFailure(operation, records);
+    if (this.#trouble !== undefined) throw this.#afterRecovery(this.#error(operation, "EIO", this.#trouble));
+    for (let index = 0; index < this.#awaited; index++) {
+      if (this.#descriptors.status(this.#record(index)) !== Status.success) this.#throwFailure(operation, index);
+    }
   }
 
   /** The device has ended all work; it goes on working after a descriptor that failed (section 3.9). */
-  #throwFirstFailure(operation: string, records: readonly number[]): void {
-    const failed = records.find((offset) => this.#descriptors.status(offset) !== Status.success);
-    if (failed === undefined) return;
+  #throwFailure(operation: string, index: number): never {
     const member = this.#descriptors.record(Layout.copyRecord);
-    const isBatch = failed !== Layout.copyRecord;
-    const record = isBatch && member.status !== 0 ? member : this.#descriptors.record(failed);
-    const where = isBatch ? `batch ${records.indexOf(failed) + 1} of ${records.length}: ` : "";
+    const isBatch = this.#firstRecord !== Layout.copyRecord;
+    const record = isBatch && member.status !== 0 ? member : this.#descriptors.record(this.#record(index));
+    const where = isBatch ? `batch ${index + 1} of ${this.#awaited}: ` : "";
     const { code, text } = describe(record);
     const error = this.#error(operation, code, `${where}${text}; ${this.#dsa.state()}`);
-    if (this.#dsa.ready) this.#dsa.clearError();
-    else throw this.#afterRecovery(error);
+    if (!this.#dsa.ready) throw this.#afterRecovery(error);
+    this.#dsa.clearError();
     throw error;
   }
 
@@ -207,20 +244,7 @@ class DsaInstance implements DriverInstance {
     this.#broken = false;
   }
 
-  #checkIdle(operation: string): void {
-    if (this.#removed) throw closedError(operation, `driver dsa on ${this.#device.address}`);
-    if (this.#awaited.length > 0) throw this.#stateError(operation, "a copy is in progress");
-  }
-
-  #stateError(operation: string, state: string): VfioError {
-    return new VfioError(`dsa ${operation} on ${this.#device.address}: ${state}`, {
-      code: "ERR_INVALID_STATE",
-      operation,
-      subject: this.#device.address,
-    });
-  }
-
-  #error(operation: string, code: string, text: string): VfioError {
+  #error(operation: string, code: VfioErrorCode, text: string): VfioError {
     return new VfioError(`dsa ${operation} on ${this.#device.address} failed: ${text}`, {
       code,
       operation,
@@ -230,7 +254,7 @@ class DsaInstance implements DriverInstance {
 }
 
 /** A failed completion record in words. Fault address and bytes completed mean something for page faults only. */
-function describe({ status, completed, faultAddress }: CompletionRecord): { code: string; text: string } {
+function describe({ status, completed, faultAddress }: CompletionRecord): { code: VfioErrorCode; text: string } {
   const operationStatus = status & STATUS_MASK;
   const isFault = operationStatus === Status.pageFault || operationStatus === Status.batchPageFault;
   if (!isFault) return { code: "EIO", text: `status ${statusName(operationStatus)}` };

@@ -1,5 +1,6 @@
-import { dsaDriver } from "./dsa-driver";
+import { dsaDriver, dsaDriverOn } from "./dsa-driver";
 
-export { dsaDriver };
+export { dsaDriver, dsaDriverOn };
+export type { Processor } from "./portal-stores";
 /** What `vfio-selftests` looks for in a driver package. */
 export const driver = dsaDriver;

@@ -40,7 +40,7 @@ export const CMDSTATUS_ACTIVE = 0x8000_0000;
 export const CMDSTATUS_ERROR = 0xff;
 
 /** SWERROR: Valid and Overflow, which are cleared by writing 1. */
-export const SWERROR_VALID = 1n;
+export const SWERROR_VALID = 1;
 export const SWERROR_CLEAR = 3n;
 
 /** WQCFG's words. */

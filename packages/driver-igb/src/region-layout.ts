@@ -20,5 +20,7 @@ export const Layout = {
   txHeader: headers,
   /** Where every received header goes. */
   rxHeader: headers + HEADER_SIZE,
-  size: headers + 2 * HEADER_SIZE,
+  /** Where a test frame's data goes; it is sent from `txHeader`. */
+  testDestination: headers + 2 * HEADER_SIZE,
+  size: headers + 3 * HEADER_SIZE,
 } as const;

@@ -37,6 +37,8 @@ export const Reg = {
 
 export const Ctrl = {
   FD: 1 << 0,
+  /** The device starts no more requests on the bus. */
+  GIO_MASTER_DISABLE: 1 << 2,
   SLU: 1 << 6,
   SPEED_MASK: 3 << 8,
   SPEED_1000: 2 << 8,
@@ -45,8 +47,15 @@ export const Ctrl = {
   RST: 1 << 26,
 } as const;
 
-export const Status = { LU: 1 << 1 } as const;
-/** The device has read its configuration from the EEPROM; QEMU never says so. */
+export const Status = {
+  LU: 1 << 1,
+  /** Clear once the master is disabled and its last request has ended. */
+  GIO_MASTER_ENABLE: 1 << 19,
+} as const;
+/**
+ * The device has read its configuration from the EEPROM, or found none (datasheet, section 8.2.3). Hardware always says so
+ * after a reset, QEMU never.
+ */
 export const Eecd = { AUTO_RD: 1 << 9 } as const;
 export const CtrlExt = { LINK_MODE_MASK: 3 << 22, DRV_LOAD: 1 << 28 } as const;
 /** Resend a request whose completion timed out: a read that faults would be repeated for ever. */
@@ -92,9 +101,8 @@ export const QUEUE_ENABLE = 1 << 25;
 export const SRRCTL_SPLIT_ALWAYS = (5 << 25) | (64 << 2) | 2;
 /** GPIE: MSI-X mode, with causes masked and cleared by themselves. */
 export const Gpie = { MSIX_MODE: 1 << 4, EIAME: 1 << 30 } as const;
-/** IVAR0: the first receive cause raises vector 0. */
-export const IVAR0_RX0_VECTOR0 = 1 << 7;
-export const VECTOR0 = 1 << 0;
+/** IVAR0: what the first receive queue has received raises a vector; the number is in the low bits. */
+export const IVAR0_RX0_VALID = 1 << 7;
 
 /** Advanced transmit data descriptor, 16 bytes: word 2 (datasheet section 7.2.2.3). */
 export const TxCommand = {

@@ -14,17 +14,8 @@ const PAGE_SIZE = 4096;
  */
 const ETHERNET_HEADER = [0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x88, 0xb5];
 
-/** An I/O virtual address as descriptors take it. */
-export interface Halves {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** What the receiver wrote back into a descriptor: status and errors, and the bytes of data it stored. */
-export interface ReceivedFrame {
-  readonly status: number;
-  readonly length: number;
-}
+/** Places in a table of addresses. */
+const Address = { txHeader: 0, rxHeader: 1, source: 2, destination: 3 } as const;
 
 /** The transmit and the receive ring in the driver's DMA region. */
 export class Rings {
@@ -34,14 +25,19 @@ export class Rings {
   txTail = 0;
   rxTail = 0;
   readonly #words: Int32Array;
-  readonly #txHeader: Halves;
-  readonly #rxHeader: Halves;
+  /** Addresses that descriptors take, whole and as low and high halves: see {@link Address}. */
+  readonly #addresses = new BigUint64Array(4);
+  readonly #halves = new Int32Array(this.#addresses.buffer);
+  readonly #testSource: bigint;
+  readonly #testDestination: bigint;
 
   constructor(region: DmaRegion) {
     this.txBase = region.iovaOf(Layout.txRing);
     this.rxBase = region.iovaOf(Layout.rxRing);
-    this.#txHeader = halves(region.iovaOf(Layout.txHeader));
-    this.#rxHeader = halves(region.iovaOf(Layout.rxHeader));
+    this.#addresses[Address.txHeader] = region.iovaOf(Layout.txHeader);
+    this.#addresses[Address.rxHeader] = region.iovaOf(Layout.rxHeader);
+    this.#testSource = region.iovaOf(Layout.txHeader);
+    this.#testDestination = region.iovaOf(Layout.testDestination);
     this.#words = new Int32Array(region.bytes.buffer, region.bytes.byteOffset, Layout.txHeader / 4);
     region.bytes.fill(0, Layout.txHeader, Layout.txHeader + HEADER_SIZE);
     region.bytes.set(ETHERNET_HEADER, Layout.txHeader);
@@ -54,40 +50,72 @@ export class Rings {
     this.#words.fill(0);
   }
 
+  /** Where the frames that are pushed from now on come from and go to. */
+  aim(source: bigint, destination: bigint): void {
+    this.#addresses[Address.source] = source;
+    this.#addresses[Address.destination] = destination;
+  }
+
+  /** Adds a frame within the driver's region. */
+  pushTestFrame(): void {
+    this.aim(this.#testSource, this.#testDestination);
+    this.push(HEADER_SIZE);
+  }
+
   /**
-   * Adds one frame: the header and `size` bytes (at most a page) from `source`; the data is received into `destination`.
-   * A source that crosses a page boundary gets a descriptor for each page: QEMU's igb drops a buffer whose pages do not
-   * lie side by side in memory.
+   * Adds one frame: the header and `size` bytes (at most a page) from the source; the data is received into the
+   * destination. A source that crosses a page boundary gets a descriptor for each page: QEMU's igb drops a buffer whose
+   * pages do not lie side by side in memory.
    */
-  push(source: Halves, destination: Halves, size: number): void {
+  push(size: number): void {
     const words = this.#words;
     const rx = RX_START + this.rxTail * WORDS;
-    words[rx] = destination.low;
-    words[rx + 1] = destination.high;
+    words[rx] = this.#low(Address.destination);
+    words[rx + 1] = this.#high(Address.destination);
     // Where the header goes; this also clears the done bit of the last round.
-    words[rx + 2] = this.#rxHeader.low;
-    words[rx + 3] = this.#rxHeader.high;
+    words[rx + 2] = this.#low(Address.rxHeader);
+    words[rx + 3] = this.#high(Address.rxHeader);
     this.rxTail = (this.rxTail + 1) % RX_RING_SIZE;
 
     const frameSize = HEADER_SIZE + size;
-    this.#transmit(this.#txHeader.low, this.#txHeader.high, frameSize, HEADER_SIZE);
-    const inFirstPage = PAGE_SIZE - (source.low & (PAGE_SIZE - 1));
+    this.#transmit(this.#low(Address.txHeader), this.#high(Address.txHeader), frameSize, HEADER_SIZE);
+    const low = this.#low(Address.source);
+    const high = this.#high(Address.source);
+    const inFirstPage = PAGE_SIZE - (low & (PAGE_SIZE - 1));
     if (size <= inFirstPage) {
-      this.#transmit(source.low, source.high, frameSize, size | TxCommand.EOP);
+      this.#transmit(low, high, frameSize, size | TxCommand.EOP);
     } else {
-      this.#transmit(source.low, source.high, frameSize, inFirstPage);
-      const low = (source.low + inFirstPage) | 0;
-      const high = low === 0 ? source.high + 1 : source.high;
-      this.#transmit(low, high, frameSize, (size - inFirstPage) | TxCommand.EOP);
+      this.#transmit(low, high, frameSize, inFirstPage);
+      const next = (low + inFirstPage) | 0;
+      this.#transmit(next, next === 0 ? high + 1 : high, frameSize, (size - inFirstPage) | TxCommand.EOP);
     }
   }
 
-  /** What became of the frame `back` places before the tail; undefined while the receiver has not written it back. */
-  received(back: number): ReceivedFrame | undefined {
-    const at = RX_START + ((this.rxTail - back + RX_RING_SIZE) % RX_RING_SIZE) * WORDS;
-    const status = Atomics.load(this.#words, at + RxWriteBack.statusWord);
-    if ((status & RX_DESCRIPTOR_DONE) === 0) return undefined;
-    return { status, length: Atomics.load(this.#words, at + RxWriteBack.lengthWord) & 0xffff };
+  /** Whether the receiver has written back the frame `back` places before the tail. */
+  isReceived(back: number): boolean {
+    return (this.status(back) & RX_DESCRIPTOR_DONE) !== 0;
+  }
+
+  /** Status and errors that the receiver wrote back; of a frame not received, nothing that means anything. */
+  status(back: number): number {
+    return Atomics.load(this.#words, this.#received(back) + RxWriteBack.statusWord);
+  }
+
+  /** Bytes of data that the receiver stored. */
+  length(back: number): number {
+    return Atomics.load(this.#words, this.#received(back) + RxWriteBack.lengthWord) & 0xffff;
+  }
+
+  #received(back: number): number {
+    return RX_START + ((this.rxTail - back + RX_RING_SIZE) % RX_RING_SIZE) * WORDS;
+  }
+
+  #low(address: number): number {
+    return this.#halves[2 * address] as number;
+  }
+
+  #high(address: number): number {
+    return this.#halves[2 * address + 1] as number;
   }
 
   /** One transmit descriptor; `frameSize` is the whole frame's payload, `lengthAndFlags` this buffer's. */
@@ -100,9 +128,4 @@ export class Rings {
     words[tx + 3] = frameSize << TX_PAYLOAD_SHIFT;
     this.txTail = (this.txTail + 1) % TX_RING_SIZE;
   }
-}
-
-/** The low and high 32 bits of an address, as signed words. */
-export function halves(address: bigint): Halves {
-  return { low: Number(address & 0xffffffffn) | 0, high: Number(address >> 32n) | 0 };
 }

@@ -1,4 +1,6 @@
-import { PciCommand, VfioError, pollUntil, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { BoundedWait, pollUntil } from "@vfio-selftests/core/driver";
+import { PciCommand } from "@vfio-selftests/core/pci";
 import { FAMILIES } from "./devices";
 import {
   Chancmd,
@@ -22,16 +24,23 @@ const CONTROL = Chanctrl.interruptRearm | Chanctrl.anyErrorAbortEnable | Chanctr
 
 /** The first channel's registers and what is done with them, without any notion of a copy. */
 export class IoatChannel {
+  readonly device: PciDevice;
   readonly #bar: Bar;
+  /** IOVA of the completion word. */
+  readonly #completion: bigint;
   readonly #configErrors: boolean;
   readonly #resetLosesMsix: boolean;
+  readonly #suspension: BoundedWait;
 
-  constructor(
-    readonly device: PciDevice,
-    /** IOVA of the completion word. */
-    private readonly completion: bigint,
-  ) {
+  constructor(device: PciDevice, completion: bigint) {
+    this.device = device;
+    this.#completion = completion;
     this.#bar = device.bar(0);
+    this.#suspension = new BoundedWait(() => this.#isSuspended(), {
+      what: "CHANSTS to show suspended",
+      subject: device.address,
+      state: () => this.state(),
+    });
     const id = device.config.deviceId;
     const family = FAMILIES.find(({ devices }) => devices.includes(id));
     this.#configErrors = family?.configErrors === true && device.config.size > ConfigReg.CHANERR_INT;
@@ -53,7 +62,7 @@ export class IoatChannel {
     this.device.config.command = COMMAND;
     this.#resetOrReplace();
     this.#bar.write8(Reg.INTRCTRL, INTRCTRL_MSIX_VECTOR_CONTROL);
-    this.#bar.write64(Reg.CHANCMP, this.completion);
+    this.#bar.write64(Reg.CHANCMP, this.#completion);
     this.#bar.write16(Reg.CHANCTRL, CONTROL);
   }
 
@@ -80,12 +89,7 @@ export class IoatChannel {
   /** After this the channel touches no memory, and its status is not a left-over `done` when the next copy starts. */
   suspend(): void {
     this.#bar.write8(Reg.CHANCMD, Chancmd.suspend);
-    pollUntil(() => this.#isSuspended(), {
-      timeoutMs: SUSPEND_TIMEOUT_MS,
-      what: "CHANSTS to show suspended",
-      subject: this.device.address,
-      state: () => this.state(),
-    });
+    this.#suspension.wait(SUSPEND_TIMEOUT_MS);
   }
 
   /** Registers that tell what the channel is about, for errors. */

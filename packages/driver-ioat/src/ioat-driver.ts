@@ -1,13 +1,11 @@
+import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import {
-  VfioError,
-  argumentError,
-  pollUntil,
-  type DmaRegion,
+  BoundedWait,
+  type CompletionInterrupt,
   type Driver,
   type DriverInstance,
   type DriverLimits,
-  type PciDevice,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/driver";
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
 import { Descriptor, Layout } from "./region-layout";
@@ -45,22 +43,41 @@ function probe(device: PciDevice): true | string {
 class IoatInstance implements DriverInstance {
   readonly limits: DriverLimits;
   readonly msiVector = MSI_VECTOR;
+  readonly completion: CompletionInterrupt = {
+    vector: MSI_VECTOR,
+    start: (source, destination, size) => {
+      this.#channel.rearmInterrupt();
+      this.#start(source, destination, size, 1, Control.interrupt | Control.completionWrite);
+    },
+  };
   readonly #channel: IoatChannel;
   readonly #device: PciDevice;
-  readonly #region: DmaRegion;
   readonly #words: Uint32Array;
   readonly #quadwords: BigUint64Array;
+  readonly #descriptor: bigint;
+  readonly #msiSource: bigint;
+  readonly #msiDestination: bigint;
+  readonly #end: BoundedWait;
   /** Repeats of the copy in progress; 0: none. */
   #pending = 0;
+  /** CHANSTS's status as last read. */
+  #status: number = Status.active;
   #removed = false;
 
   constructor(device: PciDevice, region: DmaRegion) {
     this.#device = device;
-    this.#region = region;
     const { buffer, byteOffset } = region.bytes;
     this.#words = new Uint32Array(buffer, byteOffset, Layout.size / 4);
     this.#quadwords = new BigUint64Array(buffer, byteOffset, Layout.size / 8);
+    this.#descriptor = region.iovaOf(Layout.descriptor);
+    this.#msiSource = region.iovaOf(Layout.msiSource);
+    this.#msiDestination = region.iovaOf(Layout.msiDestination);
     this.#channel = new IoatChannel(device, region.iovaOf(Layout.completion));
+    this.#end = new BoundedWait(() => this.#hasStopped(), {
+      what: "CHANSTS to show done",
+      subject: device.address,
+      state: () => this.#channel.state(),
+    });
     this.#channel.bringUp();
     this.limits = {
       minMemcpySize: 1,
@@ -72,17 +89,18 @@ class IoatInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
-    this.#checkIdle("memcpyStart");
-    this.#checkRange("size", size, this.limits.maxMemcpySize);
-    this.#checkRange("count", count, MAXIMUM_COUNT);
     // With repeats, the first completion would say nothing of the last: they are told apart by CHANSTS alone.
     this.#start(source, destination, size, count, count === 1 ? Control.completionWrite : 0);
   }
 
-  memcpyWait({ timeoutMs = DEFAULT_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
-    if (this.#pending === 0) throw this.#stateError("memcpyWait", "no copy was started");
+  memcpyEnded(): boolean {
+    return this.#isCompleted() || this.#hasStopped();
+  }
+
+  memcpyWait(options?: { timeoutMs?: number }): void {
     try {
-      if (this.#waitForEnd(timeoutMs) === Status.halted) throw this.#copyError();
+      this.#waitForEnd(options?.timeoutMs ?? DEFAULT_TIMEOUT_MS);
+      if (this.#hasHalted()) throw this.#copyError();
       this.#channel.suspend();
     } catch (error) {
       this.#recover(error);
@@ -93,11 +111,7 @@ class IoatInstance implements DriverInstance {
   }
 
   sendMsi(): void {
-    this.#checkIdle("sendMsi");
-    this.#channel.rearmInterrupt();
-    const region = this.#region;
-    const control = Control.interrupt | Control.completionWrite;
-    this.#start(region.iovaOf(Layout.msiSource), region.iovaOf(Layout.msiDestination), MSI_BYTES, 1, control);
+    this.completion.start(this.#msiSource, this.#msiDestination, MSI_BYTES);
     this.memcpyWait();
   }
 
@@ -113,40 +127,40 @@ class IoatInstance implements DriverInstance {
   }
 
   #start(source: bigint, destination: bigint, size: number, count: number, control: number): void {
-    const address = this.#region.iovaOf(Layout.descriptor);
     this.#words[(Layout.descriptor + Descriptor.size) / 4] = size;
     this.#words[(Layout.descriptor + Descriptor.control) / 4] = control;
     this.#quadwords[(Layout.descriptor + Descriptor.source) / 8] = source;
     this.#quadwords[(Layout.descriptor + Descriptor.destination) / 8] = destination;
-    this.#quadwords[(Layout.descriptor + Descriptor.next) / 8] = address;
+    this.#quadwords[(Layout.descriptor + Descriptor.next) / 8] = this.#descriptor;
     this.#words[COMPLETION_WORD] = NOT_COMPLETED;
     this.#pending = count;
-    this.#channel.start(address, count);
+    this.#channel.start(this.#descriptor, count);
   }
 
-  /** The status in which the channel ended: done or halted. */
-  #waitForEnd(timeoutMs: number): number {
+  /** The completion word of a single copy is there. It takes no register access, which over a socket is a round trip. */
+  #isCompleted(): boolean {
+    return this.#pending === 1 && Atomics.load(this.#words, COMPLETION_WORD) !== NOT_COMPLETED;
+  }
+
+  /** The channel itself shows that it is done or halted. */
+  #hasStopped(): boolean {
+    this.#status = this.#channel.status;
+    return this.#status === Status.done || this.#status === Status.halted;
+  }
+
+  #hasHalted(): boolean {
+    if (!this.#isCompleted()) return this.#status === Status.halted;
+    return (Atomics.load(this.#words, COMPLETION_WORD) & STATUS_MASK) === Status.halted;
+  }
+
+  #waitForEnd(timeoutMs: number): void {
     if (this.#pending === 1) {
       const spinUntil = performance.now() + Math.min(COMPLETION_SPIN_MS, timeoutMs);
       do {
-        const word = Atomics.load(this.#words, COMPLETION_WORD);
-        if (word !== NOT_COMPLETED) return (word & STATUS_MASK) === Status.halted ? Status.halted : Status.done;
+        if (this.#isCompleted()) return;
       } while (performance.now() < spinUntil);
     }
-    let status: number = Status.active;
-    pollUntil(
-      () => {
-        status = this.#channel.status;
-        return status === Status.done || status === Status.halted;
-      },
-      {
-        timeoutMs,
-        what: "CHANSTS to show done",
-        subject: this.#device.address,
-        state: () => this.#channel.state(),
-      },
-    );
-    return status;
+    this.#end.wait(timeoutMs);
   }
 
   /** Stops what may still be going on and makes the next copy possible. */
@@ -173,26 +187,6 @@ class IoatInstance implements DriverInstance {
       operation: "ioat memcpy",
       subject: address,
     });
-  }
-
-  #checkIdle(operation: string): void {
-    if (this.#removed) throw this.#stateError(operation, "the driver was removed");
-    if (this.#pending !== 0) throw this.#stateError(operation, "a copy is in progress");
-  }
-
-  #stateError(operation: string, why: string): VfioError {
-    const { address } = this.#device;
-    return new VfioError(`ioat ${operation} on ${address}: ${why}`, {
-      code: "ERR_INVALID_STATE",
-      operation: `ioat ${operation}`,
-      subject: address,
-    });
-  }
-
-  #checkRange(name: string, value: number, maximum: number): void {
-    if (!Number.isInteger(value) || value < 1 || value > maximum) {
-      throw argumentError("ioat memcpyStart", name, value, `1 to ${maximum}`);
-    }
   }
 }
 

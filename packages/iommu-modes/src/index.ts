@@ -1,22 +1,23 @@
-export { AutoMode, type AutoChoice } from "./auto-mode";
-export { ContainerBackend } from "./container-backend";
-export { IommufdBackend } from "./iommufd-backend";
-export { allocateIoas } from "./ioas";
-export { attachDevice, bindDevice, detachDevice } from "./iommufd-device";
-export * from "./iommufd-objects";
-export { KernelDevice } from "./kernel-device";
-export { encodeSetIrqs } from "./irq-set";
-export { ioctl, realKernel, type KernelCalls, type KernelEnvironment } from "./kernel-calls";
+export { KernelDevice } from "./device/kernel-device";
+export { FaultQueue, decodePageRequests, type PageAnswer, type PageRequest } from "./iommufd/fault-queue";
+export { HardwarePageTable, type HardwarePageTableOptions } from "./iommufd/hardware-page-table";
+export { IoAddressSpace, type CopyMappingOptions } from "./iommufd/io-address-space";
+export type { Iommufd } from "./iommufd/iommufd";
+export type { IommufdDevice } from "./iommufd/iommufd-device";
+export { realKernel, type KernelCalls, type KernelEnvironment } from "./kernel/kernel-calls";
+export { KernelFile, type KernelFileAccess } from "./kernel/kernel-file";
+export type { LentSpace, RawSpace } from "./kernel/raw-space";
+export { vfTokenBytes } from "./kernel/vf-token";
+export { AutoMode, type AutoChoice } from "./modes/auto-mode";
+export { deviceFileOf, iommufdDeviceOf, iommufdOf, rawSpaceOf } from "./modes/doors";
+export { lendSpace, openLentSpace, type BorrowedSpace, type SpaceLoan } from "./modes/lent-space";
 export {
   createAutoMode,
   createModes,
-  DEFAULT_MODE,
   findMode,
   IOMMU_MODE_NAMES,
   iommuModes,
   mapFileMode,
   autoMode,
   openIommu,
-} from "./modes";
-export type { IommuModeName } from "./mode-table";
-export { vfTokenBytes } from "./vf-token";
+} from "./modes/modes";

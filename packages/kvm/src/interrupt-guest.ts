@@ -1,4 +1,5 @@
-import { argumentError, VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
 import {

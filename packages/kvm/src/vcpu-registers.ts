@@ -1,4 +1,4 @@
-import { systemError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
 import { native } from "@vfio-selftests/native";
 import { GDT, IDT, type ApicMode } from "./guest-program";
 import * as uapi from "./uapi";

@@ -1,4 +1,5 @@
-import { errnoName, systemError, VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { errnoName, systemError } from "@vfio-selftests/core/errors";
 import { native } from "@vfio-selftests/native";
 import { once } from "node:events";
 import { join } from "node:path";

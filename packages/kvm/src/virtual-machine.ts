@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
-import { closedError, systemError, VfioError, type Availability } from "@vfio-selftests/core";
+import { VfioError, type Availability } from "@vfio-selftests/core";
+import { closedError, systemError } from "@vfio-selftests/core/errors";
 import { native, type NativeMemory } from "@vfio-selftests/native";
 import * as uapi from "./uapi";
 

@@ -1,4 +1,5 @@
-import { argumentError, VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
 import { atLeast, versionText, type Version } from "./version";
 

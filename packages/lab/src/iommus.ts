@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** An IOMMU the VM can have. */
 export interface LabIommu {

@@ -1,4 +1,5 @@
 import { VfioError } from "@vfio-selftests/core";
+import type { OwnErrorCode } from "@vfio-selftests/core/errors";
 import { join } from "node:path";
 import { execute } from "./execute";
 import { findProgram } from "./find-program";
@@ -92,7 +93,7 @@ async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Ver
   return { ...found, version };
 }
 
-function notServing(message: string, code: string): VfioError {
+function notServing(message: string, code: OwnErrorCode): VfioError {
   return new VfioError(message, {
     code,
     operation: "lab setup",

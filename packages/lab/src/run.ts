@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { EndMarkStream } from "./end-mark";

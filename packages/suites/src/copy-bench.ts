@@ -1,13 +1,5 @@
-import {
-  DmaMemory,
-  DriverSession,
-  Iommu,
-  PciDevice,
-  VfioError,
-  type DmaRegion,
-  type Driver,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { findDriver } from "./driver-bench";
 import { EDU_IOVA_LIMIT, eduDriver } from "./edu-driver";
 import { PseudoRandom } from "./pseudo-random";

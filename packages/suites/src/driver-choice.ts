@@ -1,4 +1,4 @@
-import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core";
+import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core/driver";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { igbDriver } from "@vfio-selftests/driver-igb";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";
@@ -11,7 +11,7 @@ export function chooseDrivers(names: readonly string[], directory = process.cwd(
   const registry = new DriverRegistry();
   if (names.length === 0) {
     for (const driver of BUILT_IN_DRIVERS) registry.register(driver);
-    for (const { driver, origin } of discoverDrivers(directory)) registry.register(driver, origin);
+    for (const { driver, origin } of discoverDrivers(directory).drivers) registry.register(driver, origin);
   }
   for (const name of names) {
     const builtIn = BUILT_IN_DRIVERS.find((driver) => driver.name === name);

@@ -1,4 +1,6 @@
-import { argumentError, pollUntil, type Driver, type DriverInstance, type PciDevice } from "@vfio-selftests/core";
+import type { PciDevice } from "@vfio-selftests/core";
+import { pollUntil, type Driver, type DriverInstance } from "@vfio-selftests/core/driver";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** QEMU's edu device (docs/specs/edu.rst): one DMA channel between memory and a buffer of its own. */
 export const EDU = { vendor: 0x1234, device: 0x11e8 } as const;
@@ -29,11 +31,19 @@ export const eduDriver: Driver = {
   create: (device) => new EduCopies(device),
 };
 
+/** From edu's buffer to memory, once the first half is through. */
+interface SecondHalf {
+  readonly destination: bigint;
+  readonly size: number;
+}
+
 class EduCopies implements DriverInstance {
   readonly limits = { maxMemcpySize: BUFFER_SIZE, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 };
-  #second: { readonly destination: bigint; readonly size: number } | undefined;
+  readonly #device: PciDevice;
+  #second: SecondHalf | undefined;
 
-  constructor(private readonly device: PciDevice) {
+  constructor(device: PciDevice) {
+    this.#device = device;
     device.config.busMaster = true;
   }
 
@@ -46,22 +56,44 @@ class EduCopies implements DriverInstance {
     this.#transfer(source, BUFFER, size, COMMAND_START);
   }
 
+  /** The copy's second half begins when somebody asks after the first. */
+  memcpyEnded(): boolean {
+    if (this.#busy) return false;
+    if (this.#second === undefined) return true;
+    this.#startSecond(this.#second);
+    return false;
+  }
+
   memcpyWait({ timeoutMs = STEP_TIMEOUT_MS }: { timeoutMs?: number } = {}): void {
-    const second = this.#second;
-    this.#second = undefined;
-    this.#idle(timeoutMs);
-    if (second === undefined) return;
-    this.#transfer(BUFFER, second.destination, second.size, COMMAND_START | COMMAND_TO_MEMORY);
-    this.#idle(timeoutMs);
+    try {
+      this.#idle(timeoutMs);
+      if (this.#second === undefined) return;
+      this.#startSecond(this.#second);
+      this.#idle(timeoutMs);
+    } catch (error) {
+      // Nothing stops a transfer of edu, but it always ends.
+      this.#second = undefined;
+      this.#idle();
+      throw error;
+    }
   }
 
   remove(): void {
     this.#idle();
-    this.device.config.busMaster = false;
+    this.#device.config.busMaster = false;
+  }
+
+  #startSecond({ destination, size }: SecondHalf): void {
+    this.#second = undefined;
+    this.#transfer(BUFFER, destination, size, COMMAND_START | COMMAND_TO_MEMORY);
+  }
+
+  get #busy(): boolean {
+    return (this.#device.bar(0).read64(DMA_COMMAND) & BigInt(COMMAND_START)) !== 0n;
   }
 
   #transfer(source: bigint, destination: bigint, size: number, command: number): void {
-    const registers = this.device.bar(0);
+    const registers = this.#device.bar(0);
     registers.write64(DMA_SOURCE, source);
     registers.write64(DMA_DESTINATION, destination);
     registers.write64(DMA_COUNT, BigInt(size));
@@ -69,11 +101,10 @@ class EduCopies implements DriverInstance {
   }
 
   #idle(timeoutMs = STEP_TIMEOUT_MS): void {
-    const registers = this.device.bar(0);
-    pollUntil(() => (registers.read64(DMA_COMMAND) & BigInt(COMMAND_START)) === 0n, {
+    pollUntil(() => !this.#busy, {
       timeoutMs,
       what: "the DMA to end",
-      subject: this.device.address,
+      subject: this.#device.address,
     });
   }
 }

@@ -1,4 +1,4 @@
-import { linkName, listDirectory, systemPaths } from "@vfio-selftests/core";
+import { linkName, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 import { skip } from "./outcome/skip";
 
 /** Devices of the run that share an IOMMU group, at least two; else the test is skipped. */

@@ -5,6 +5,7 @@ export { DriverBench, findDriver, type DriverBenchOptions } from "./driver-bench
 export { BUILT_IN_DRIVERS, chooseDrivers } from "./driver-choice";
 export { errorWithCode } from "./expect-code";
 export { DEFAULT_TIMEOUT_MS, eachMode, fixture, requireMode } from "./fixture";
+export { assertNoInterrupt } from "./interrupt-assertions";
 export { kernelTarget } from "./kernel-target";
 export { DEFAULT_IRQ_TEST, parseIrqTestOptions, type IrqTestOptions } from "./kvm-irq/irq-test-options";
 export { modelsTarget } from "./models-target";

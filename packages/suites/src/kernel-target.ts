@@ -1,4 +1,4 @@
-import { normalizePciAddress } from "@vfio-selftests/core";
+import { normalizePciAddress } from "@vfio-selftests/core/sysfs";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { chooseDrivers } from "./driver-choice";
 import { parseIrqTestOptions } from "./kvm-irq/irq-test-options";

@@ -1,4 +1,5 @@
-import { DriverRegistry, type IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
+import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
 import { collectTests } from "./catalogue";
 import { testPredicate } from "./outcome/test-filter";

@@ -1,4 +1,5 @@
-import type { DriverRegistry, IommuMode } from "@vfio-selftests/core";
+import { DEFAULT_MODE, type IommuMode } from "@vfio-selftests/core";
+import type { DriverRegistry } from "@vfio-selftests/core/driver";
 import type { IrqTestOptions } from "./kvm-irq/irq-test-options";
 
 /** What a suite runs against. */
@@ -19,9 +20,9 @@ export interface SuiteTarget {
 /** A suite: calls jest's `describe` and `it`. */
 export type Suite = (target: SuiteTarget) => void;
 
-/** The mode of tests that are not repeated over the modes: upstream's default, iommufd, where the target has it. */
+/** The mode of tests that are not repeated over the modes: upstream's default where the target has it. */
 export function defaultMode(target: SuiteTarget): IommuMode {
-  const mode = target.modes.find(({ name }) => name === "iommufd") ?? target.modes[0];
+  const mode = target.modes.find(({ name }) => name === DEFAULT_MODE) ?? target.modes[0];
   if (mode === undefined) throw new TypeError("a SuiteTarget needs at least one mode");
   return mode;
 }

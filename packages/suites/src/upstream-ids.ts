@@ -1,11 +1,4 @@
-/** The five IOMMU modes in the order in which upstream repeats its fixtures over them. */
-const MODES = [
-  "vfio_type1_iommu",
-  "vfio_type1v2_iommu",
-  "iommufd_compat_type1",
-  "iommufd_compat_type1v2",
-  "iommufd",
-] as const;
+import { KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 
 interface UpstreamFixture {
   /** The C file, and thus the program (tools/testing/selftests/vfio/). */
@@ -18,7 +11,7 @@ interface UpstreamFixture {
 
 /** One variant per mode and suffix, in upstream's order: the suffix is the outer loop. */
 function perMode(...suffixes: readonly string[]): string[] {
-  return suffixes.flatMap((suffix) => MODES.map((mode) => mode + suffix));
+  return suffixes.flatMap((suffix) => KERNEL_MODE_NAMES.map((mode) => mode + suffix));
 }
 
 /** Every fixture of the kernel's VFIO selftests (Linux 7.3), as `-l` of the C programs lists them. */

@@ -2,7 +2,7 @@ import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
 import { VfioUserMode } from "./client/vfio-user-mode";
 import { VfioUserBackend } from "./client/vfio-user-backend";
-import type { ModelWorker } from "./server/model-worker";
+import type { ModelWorker } from "./server/worker/model-worker";
 import { startScratchModel } from "./testing/model-thread";
 import { Scratch, SCRATCH_IDS } from "./testing/scratch-model";
 
@@ -57,6 +57,9 @@ test("a device in a worker: info, registers, config space", () => {
   expect(device.regionInfo(0)).toMatchObject({ size: 4096, readable: true, writable: true, mappable: false });
   expect(device.regionInfo(3).size).toBe(0);
   expect(device.irqInfo(2)).toMatchObject({ count: 40, eventfd: true, maskable: false });
+  expect(() => device.feature(0x20006, new Uint8Array(24), [{ offset: 16, bytes: new Uint8Array(16) }])).toThrow(
+    "VFIO_DEVICE_FEATURE failed on model:scratch, feature 6: a vfio-user message carries no pointers",
+  );
   const ids = new Uint8Array(4);
   device.readRegion(7, 0, ids);
   expect(new DataView(ids.buffer).getUint16(2, true)).toBe(SCRATCH_IDS.device);

@@ -14,10 +14,10 @@ export type {
   ModelRegion,
   ModelRegionMemory,
 } from "./server/device-model";
-export { ListeningSocket } from "./server/listening-socket";
-export { ModelWorker } from "./server/model-worker";
-export type { ModelWorkerOptions } from "./server/model-worker";
-export { serveConnection } from "./server/serve-connection";
-export { serveSocket } from "./server/serve-socket";
+export { ListeningSocket } from "./server/listen/listening-socket";
+export { ModelWorker } from "./server/worker/model-worker";
+export type { ModelWorkerOptions } from "./server/worker/model-worker";
+export { serveConnection } from "./server/listen/serve-connection";
+export { serveClients } from "./server/listen/serve-clients";
 export { ServedDevice } from "./server/served-device";
 export type { ServedDeviceOptions } from "./server/served-device";

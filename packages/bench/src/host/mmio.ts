@@ -1,4 +1,4 @@
-import { IoMapping } from "@vfio-selftests/core";
+import { IoMapping } from "@vfio-selftests/core/backend";
 import { native } from "@vfio-selftests/native";
 import { column, runBaseline } from "../baseline";
 import type { Result } from "../result";

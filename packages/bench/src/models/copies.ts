@@ -29,14 +29,18 @@ function throughput(name: string, { session, region }: ModelSession, size: numbe
   const destination = bytes.subarray(MEMORY_SIZE / 2, MEMORY_SIZE / 2 + size);
   const model: number[] = [];
   const memcpy: number[] = [];
-  for (let round = 0; round < rounds; round++) {
+  // The first round, in which pages are mapped and code is compiled, does not count.
+  for (let round = -1; round < rounds; round++) {
     let start = process.hrtime.bigint();
     for (let i = 0; i < count; i++) destination.set(source);
-    memcpy.push((count * size) / Number(process.hrtime.bigint() - start));
+    const memcpyTime = Number(process.hrtime.bigint() - start);
     start = process.hrtime.bigint();
     session.memcpyStart(region.iova, region.iovaOf(MEMORY_SIZE / 2), size, count);
     session.memcpyWait({ timeoutMs: 60_000 });
-    model.push((count * size) / Number(process.hrtime.bigint() - start));
+    const modelTime = Number(process.hrtime.bigint() - start);
+    if (round < 0) continue;
+    memcpy.push((count * size) / memcpyTime);
+    model.push((count * size) / modelTime);
   }
   return {
     where: "host",
@@ -45,7 +49,7 @@ function throughput(name: string, { session, region }: ModelSession, size: numbe
     unit: "GB/s",
     typescript: spreadOf(model),
     c: spreadOf(memcpy),
-    goal: { kind: "ratio", limit: 0.8, atLeast: true },
+    goal: { kind: "ratio", limit: 0.9, atLeast: true },
   };
 }
 

@@ -1,4 +1,5 @@
-import { DmaMemory, DriverSession, Iommu, PciDevice, type Driver, type DmaRegion } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { connectModel } from "@vfio-selftests/device-models";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";

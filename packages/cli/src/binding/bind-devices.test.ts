@@ -1,4 +1,4 @@
-import { BindingStore, linkName, readAttribute } from "@vfio-selftests/core";
+import { BindingStore, linkName, readAttribute } from "@vfio-selftests/core/sysfs";
 import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
 import { bindDevices, unbindDevices, type BindOptions } from "./bind-devices";
 

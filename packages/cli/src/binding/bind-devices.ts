@@ -8,7 +8,7 @@ import {
   restoreBinding,
   systemPaths,
   type SystemPaths,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/sysfs";
 import { ExitCode } from "../exit-codes";
 import { reportError } from "../report-error";
 import { loadVfioPci } from "./load-vfio-pci";

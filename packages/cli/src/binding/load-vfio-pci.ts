@@ -1,6 +1,7 @@
 import { spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
-import { VfioError, type SystemPaths } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import type { SystemPaths } from "@vfio-selftests/core/sysfs";
 
 /** Loads vfio-pci where it is a module that is not loaded yet. Throws ERR_NO_DRIVER when the kernel does not have it. */
 export function loadVfioPci(paths: SystemPaths): void {

@@ -1,4 +1,5 @@
-import { pciDevice, type Driver } from "@vfio-selftests/core";
+import type { Driver } from "@vfio-selftests/core/driver";
+import { pciDevice } from "@vfio-selftests/core/sysfs";
 import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
 import { assessDevice } from "./assess-device";
 import { textTable } from "./text-table";
@@ -17,7 +18,7 @@ describe("assessDevice", () => {
     expect(assess([{ address: "0000:01:00.0", driver: "vfio-pci", group: 1 }])).toEqual({
       address: "0000:01:00.0",
       ids: "8086:10c9",
-      class: "0200",
+      class: "ff00",
       group: 1,
       driver: "vfio-pci",
       selftestDriver: "igb",

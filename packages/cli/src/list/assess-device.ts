@@ -1,13 +1,13 @@
+import type { Driver } from "@vfio-selftests/core/driver";
 import {
   describeVfioUsers,
   groupBlockers,
   isVfioDriver,
   systemPaths,
   vfioDriverRemedy,
-  type Driver,
   type PciDeviceEntry,
   type SystemPaths,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/sysfs";
 
 /** A device as `list` shows it. */
 export interface ListedDevice {

@@ -1,4 +1,4 @@
-import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core";
+import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { chooseDrivers } from "@vfio-selftests/suites";
 import { ExitCode } from "../exit-codes";

@@ -1,22 +1,44 @@
 import { once } from "node:events";
 import { resolve } from "node:path";
-import { startModel } from "@vfio-selftests/device-models";
+import { modelNames, startModel } from "@vfio-selftests/device-models";
+import { ModelWorker } from "@vfio-selftests/vfio-user";
 import { ExitCode } from "../exit-codes";
+import { findModelModule } from "./find-model-module";
 
-/** `model serve`: one client at a time, the next after it, until SIGINT or SIGTERM. */
-export async function serveModel(name: string, { socket }: { readonly socket: string }): Promise<number> {
-  const socketPath = resolve(socket);
-  const worker = startModel(name, { socketPath });
-  const ended = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+export interface ServeModelOptions {
+  /** Where to listen. */
+  readonly socketPath: string | undefined;
+  /** An inherited socket instead. */
+  readonly fd: number | undefined;
+  readonly trust: boolean;
+}
+
+/** How long the model's thread may take to end, in milliseconds: a model of one's own may be stuck. */
+const GRACE_MS = 300;
+
+/** `model serve`: one client at a time, the next after it, until SIGINT or SIGTERM (or the only client has gone). */
+export async function serveModel(name: string, { socketPath, fd, trust }: ServeModelOptions): Promise<number> {
+  const where = socketPath === undefined ? undefined : resolve(socketPath);
+  const options = {
+    trustClients: trust,
+    ...(where === undefined ? {} : { socketPath: where }),
+    ...(fd === undefined ? {} : { fd }),
+  };
+  const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  const worker = modelNames.includes(name)
+    ? startModel(name, options)
+    : new ModelWorker({ ...options, module: findModelModule(name, process.cwd(), modelNames) });
   // The model's thread by itself does not keep the process alive.
   const alive = setInterval(() => undefined, 2 ** 30);
   try {
-    worker.ready();
-    console.log(`model ${name} listens on ${socketPath}`);
-    await ended;
+    const ready = worker.whenReady().then(() => {
+      console.log(`model ${name} ${where === undefined ? `serves descriptor ${fd}` : `listens on ${where}`}`);
+      return worker.ended;
+    });
+    await Promise.race([interrupted, ready]);
   } finally {
     clearInterval(alive);
-    await worker.close();
+    await worker.close({ graceMs: GRACE_MS });
   }
   return ExitCode.ok;
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SystemPaths } from "@vfio-selftests/core";
+import { SystemPaths } from "@vfio-selftests/core/sysfs";
 import { restoreMachine } from "./restore-machine";
 
 let paths: SystemPaths;

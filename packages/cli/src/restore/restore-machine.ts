@@ -1,4 +1,4 @@
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
 import { restoreLeftovers } from "@vfio-selftests/suites/runner";
 import { ExitCode } from "../exit-codes";
 

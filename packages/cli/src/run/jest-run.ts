@@ -23,6 +23,8 @@ export async function runJest({ file, filter, plan, reports }: JestRun): Promise
     rootDir,
     roots: [rootDir],
     testMatch: ["**/*.js"],
+    // Installed, the test file lies below node_modules, which jest leaves out by default.
+    testPathIgnorePatterns: [],
     testEnvironment: require.resolve("@vfio-selftests/suites/jest-environment"),
     testEnvironmentOptions: { filter },
     reporters: [[require.resolve("@vfio-selftests/suites/reporter"), { plan, reports }]],

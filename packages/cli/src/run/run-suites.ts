@@ -1,5 +1,5 @@
 import { closeSync, openSync } from "node:fs";
-import { VfioError, argumentError } from "@vfio-selftests/core";
+import { argumentError, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import {
   TARGET_VARIABLES,
   exitCodeOf,
@@ -72,10 +72,9 @@ function requireWritable(path: string): void {
   try {
     closeSync(openSync(path, "a"));
   } catch (error) {
-    const { code = "error" } = error as NodeJS.ErrnoException;
-    throw new VfioError(`cannot write the report to ${path}: ${code}`, {
-      code,
-      operation: "run",
+    const result = systemResult(error);
+    throw systemError(result, "run", {
+      message: `cannot write the report to ${path}: ${errnoName(-result)}`,
       subject: path,
       remedy: "give --output a file in a folder that exists and that you may write to",
     });

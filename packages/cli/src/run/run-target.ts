@@ -1,14 +1,6 @@
-import {
-  Iommu,
-  PciDevice,
-  VfioError,
-  argumentError,
-  existsPath,
-  noiommuGroupPath,
-  requirePciDevice,
-  requireVfioDriver,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { DEFAULT_MODE, Iommu, PciDevice, USER_MODE_NAME, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { existsPath, noiommuGroupPath, requirePciDevice, requireVfioDriver } from "@vfio-selftests/core/sysfs";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { TARGET_VARIABLES, targetList } from "@vfio-selftests/suites/runner";
 import type { RunOptions } from "./run-options";
@@ -25,7 +17,6 @@ export interface RunTarget {
 }
 
 const NOT_A_PCI_ADDRESS = /^(?:vfio-user|model):/;
-const VFIO_USER = "vfio-user";
 
 /** Which devices and modes the options and the environment name. Throws what stands in the way, with the remedy. */
 export async function chooseTarget(options: RunOptions): Promise<RunTarget> {
@@ -39,7 +30,7 @@ export async function chooseTarget(options: RunOptions): Promise<RunTarget> {
 }
 
 async function modelsTarget(devices: readonly string[], options: RunOptions): Promise<RunTarget> {
-  const [other] = modesOf(options).filter((mode) => mode !== VFIO_USER);
+  const [other] = modesOf(options).filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
     // A name that is none is told so first.
     findMode(other);
@@ -59,7 +50,7 @@ async function modelsTarget(devices: readonly string[], options: RunOptions): Pr
     entry: "models",
     devices,
     modes: [],
-    defaultMode: VFIO_USER,
+    defaultMode: USER_MODE_NAME,
     headline: [
       `Device models in user space (${describe(devices)}): drivers and suites are tested, the kernel's VFIO and IOMMU are not.`,
       "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
@@ -75,7 +66,7 @@ function kernelTarget(named: readonly string[], options: RunOptions): RunTarget 
   const devices = [...new Set(named.map((address) => requirePciDevice(address)))];
   for (const device of devices) requireVfioDriver(device, "run");
   const names = modesOf(options);
-  const modes = names.length === 0 ? iommuModes : names.map(findMode).map(resolveAuto);
+  const modes = names.length === 0 ? iommuModes : names.map((name) => findMode(name).resolve());
   requireAvailable(modes, names.length > 0);
   openOnce(devices, modes);
   const inLab = process.env[TARGET_VARIABLES.lab] !== undefined;
@@ -83,7 +74,7 @@ function kernelTarget(named: readonly string[], options: RunOptions): RunTarget 
     entry: "kernel",
     devices,
     modes: modes.map(({ name }) => name),
-    defaultMode: (modes.find(({ name }) => name === "iommufd") ?? modes[0])?.name ?? "iommufd",
+    defaultMode: (modes.find(({ name }) => name === DEFAULT_MODE) ?? modes[0])?.name ?? DEFAULT_MODE,
     headline: [
       `Devices ${devices.join(", ")} on the kernel${inLab ? " of the lab's VM" : ""}, modes ${modes.map(({ name }) => name).join(", ")}.`,
     ],
@@ -92,10 +83,6 @@ function kernelTarget(named: readonly string[], options: RunOptions): RunTarget 
 
 function modesOf(options: RunOptions): readonly string[] {
   return options.mode ?? targetList(process.env, "modes");
-}
-
-function resolveAuto(mode: IommuMode): IommuMode {
-  return "choose" in mode ? (mode as IommuMode & { choose(): { mode: IommuMode } }).choose().mode : mode;
 }
 
 /** A mode that was asked for by name must be there; of the default, all modes, one. The others' tests say why they skip. */

@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeSync } from "node:fs";
-import { argumentError, requirePciDevice } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { requirePciDevice } from "@vfio-selftests/core/sysfs";
 import {
   REPORT_FORMATS,
   TARGET_VARIABLES,

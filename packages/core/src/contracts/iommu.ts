@@ -35,11 +35,26 @@ export interface IommuBackend {
   iovaRanges(): readonly IovaRange[];
   /** Bit n set: pages of 2^n bytes are supported by the IOMMU. */
   pageSizes(): bigint;
-  /** The descriptor of the container or iommufd, for what this interface does not offer; undefined for vfio-user. */
-  readonly fd?: number;
-  /** iommufd's IOAS id; only in mode `iommufd`. */
-  readonly ioasId?: number;
+  /**
+   * Whether an IOVA is mapped, as the other end knows. Asked after a failed unmap, which may have taken a part of the
+   * area. Absent where an unmap that fails takes nothing.
+   */
+  isMapped?(iova: bigint): boolean;
   close(): void;
+}
+
+/** What sets a mode apart from the others, so that nobody guesses from its name. */
+export interface ModeTraits {
+  /** Groups in a container; iommufd with device files; or a protocol in user space, without the kernel's IOMMU. */
+  readonly api: "container" | "iommufd" | "user";
+  /** The container, where there is one: its path under /dev and the version of its IOMMU type (type 1, type 1 v2). */
+  readonly container?: { readonly path: readonly string[]; readonly type: 1 | 2 };
+  /** Device registers (a BAR) can be mapped for DMA. */
+  readonly mapsRegisters: boolean;
+  /** An unmap may cut through a mapping, or take it whole where it cuts; else it is refused. Rules out large IOMMU pages. */
+  readonly splitsMappings: boolean;
+  /** The kernel chooses IOVAs when asked to. */
+  readonly choosesIova: boolean;
 }
 
 /** One of the ways to an I/O address space. */
@@ -47,7 +62,10 @@ export interface IommuMode {
   readonly name: string;
   /** One line for people: what it is. */
   readonly description: string;
+  readonly traits: ModeTraits;
   /** Probed at each call, without side effects; never throws. */
   availability(): Availability;
+  /** The mode that `open` opens: itself, or what `auto` takes. Throws ERR_NO_MODE where that is none. */
+  resolve(): IommuMode;
   open(): IommuBackend;
 }

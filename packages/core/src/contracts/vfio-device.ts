@@ -1,4 +1,4 @@
-import type { IoMapping } from "../memory/io-mapping";
+import type { MappedRegisters } from "./mapped-registers";
 
 /** VFIO_DEVICE_GET_INFO. */
 export interface DeviceInfo {
@@ -13,6 +13,13 @@ export interface DeviceInfo {
 export interface RegionArea {
   readonly offset: number;
   readonly size: number;
+}
+
+/** Of the address of a mapping in the process, in bytes. */
+export interface MapRegionOptions {
+  /** Default: what suits large pages, or the kernel's choice. */
+  readonly alignment?: number;
+  readonly alignmentOffset?: number;
 }
 
 /** VFIO_DEVICE_GET_REGION_INFO with its capability chain. */
@@ -57,6 +64,30 @@ export interface SetIrqs {
   readonly data?: { readonly eventfds: readonly number[] } | { readonly bools: readonly boolean[] };
 }
 
+/** One device that a hot reset of the slot or bus would reset too. */
+export interface HotResetDevice {
+  readonly address: string;
+  /** Modes on containers: the IOMMU group that must be owned. */
+  readonly group?: number;
+  /** Mode `iommufd`: the device's id, 0 when it is owned otherwise (its group), -1 when it is not owned at all. */
+  readonly deviceId?: number;
+}
+
+/** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. */
+export interface HotResetInfo {
+  readonly devices: readonly HotResetDevice[];
+  /** Mode `iommufd` only: every device is owned by this process's iommufd, so the reset is allowed. */
+  readonly owned?: boolean;
+}
+
+/** Further memory that a structure points to. */
+export interface PayloadLink {
+  /** Where the structure has the pointer (u64), in bytes from its start. */
+  readonly offset: number;
+  /** What it points to; read and written in place. */
+  readonly bytes: Uint8Array;
+}
+
 /**
  * A device in VFIO's own vocabulary. The kernel (ioctl on a file) and vfio-user (messages on a socket) implement it
  * alike, because the protocol mirrors the ioctls one to one. Every method throws {@link VfioError}.
@@ -65,12 +96,6 @@ export interface VfioDevice extends Disposable {
   /** PCI address, or `vfio-user:PATH`, or `model:NAME`. */
   readonly address: string;
   readonly info: DeviceInfo;
-  /** The kernel's file; undefined for a vfio-user device. */
-  readonly fd?: number;
-  /** The file of the device's IOMMU group, which proves ownership in a hot reset; only in modes on containers. */
-  readonly groupFd?: number;
-  /** iommufd's device id (BIND_IOMMUFD's out_devid); only in mode `iommufd`. */
-  readonly iommufdDeviceId?: number;
   readonly closed: boolean;
 
   /** Cached after the first call. */
@@ -79,12 +104,28 @@ export interface VfioDevice extends Disposable {
   /** Reads exactly `into.length` bytes. */
   readRegion(index: number, offset: number, into: Uint8Array): void;
   writeRegion(index: number, offset: number, from: Uint8Array): void;
-  /** Maps one area of a mappable region; `alignment` in bytes for the address (default: the kernel's choice). */
-  mapRegion(index: number, area: RegionArea, options?: { alignment?: number; alignmentOffset?: number }): IoMapping;
+  /** Maps one area of a mappable region. */
+  mapRegion(index: number, area: RegionArea, options?: MapRegionOptions): MappedRegisters;
+  /** Throws ENOSPC, naming the vectors that are possible, when the device gets fewer than asked for; none is enabled then. */
   setIrqs(request: SetIrqs): void;
   /** One VFIO_DEVICE_RESET; EAGAIN is the caller's business. */
   reset(): void;
-  /** VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it. */
-  feature(flags: number, payload: Uint8Array): Uint8Array;
+  /**
+   * VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it.
+   * `links` is the memory that pointers in the payload lead to, as in `struct vfio_device_feature_dma_logging_control`:
+   * at most 4, of 1 MiB each. A device that cannot carry pointers throws ERR_NOT_SUPPORTED.
+   */
+  feature(flags: number, payload: Uint8Array, links?: readonly PayloadLink[]): Uint8Array;
+  /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; absent where no kernel drives the device. */
+  hotResetInfo?(): HotResetInfo;
+  /**
+   * VFIO_DEVICE_PCI_HOT_RESET of the device's slot or bus. `owned`: devices of all IOMMU groups that it affects. Absent
+   * where no kernel drives the device.
+   */
+  hotReset?(owned: readonly VfioDevice[]): void;
+  /**
+   * Closes what `mapRegion` gave and the device; idempotent. Throws ERR_STILL_MAPPED while one of those is mapped for DMA,
+   * and leaves everything as it was. Otherwise goes through to the end, whatever a step throws.
+   */
   close(): void;
 }

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { discoverDrivers, loadDriver } from "./discover-drivers";
@@ -24,7 +24,8 @@ describe("a project's drivers", () => {
     write(`node_modules/${name}/main.js`, source);
   }
 
-  const found = (): [string, string][] => discoverDrivers(project).map(({ driver, origin }) => [driver.name, origin]);
+  const found = (): [string, string][] =>
+    discoverDrivers(project).drivers.map(({ driver, origin }) => [driver.name, origin]);
 
   test("are the dependencies with the keyword, of every kind, and no others", () => {
     write("package.json", {
@@ -101,27 +102,39 @@ describe("a project's drivers", () => {
     ["unknown keys", "vfio-selftests.config.json", { driver: ["x"] }, "unknown key driver\n  Remedy: allowed: drivers"],
     ["another type", "vfio-selftests.config.json", { drivers: "x" }, "drivers must be an array"],
     ["no object", "vfio-selftests.config.json", "[]", "it must be an object"],
-    ["no JSON", "vfio-selftests.config.json", "{", "it cannot be loaded"],
-    ["a module that throws", "vfio-selftests.config.cjs", "throw new Error('oops')", "it cannot be loaded: oops"],
+    ["no JSON", "vfio-selftests.config.json", "{", "it cannot be read"],
   ])("a configuration with %s is an error that names the file", (_, file, content, message) => {
     write(file, content);
     expect(found).toThrow(failure({ code: "ERR_INVALID_CONFIG", subject: join(project, file) }));
     expect(found).toThrow(message);
   });
 
-  test.each([
-    ["vfio-selftests.config.mjs", 'export default { drivers: ["./local.cjs"] };'],
-    ["vfio-selftests.config.cjs", 'module.exports = { drivers: ["./local.cjs"] };'],
-    ["vfio-selftests.config.js", 'exports.default = { drivers: ["./local.cjs"] };'],
-  ])("a configuration may be %s", (file, content) => {
-    write("local.cjs", `exports.driver = ${driverSource("local")}`);
-    write(file, content);
-    expect(found().map(([name]) => name)).toEqual(["local"]);
+  test.each(["cjs", "js", "mjs", "ts"])(
+    "a configuration that is code (%s) is an error, and is not run",
+    (extension) => {
+      write(`vfio-selftests.config.${extension}`, "throw new Error('must not be run')");
+      expect(found).toThrow(/a configuration is JSON\n.*write vfio-selftests\.config\.json/);
+    },
+  );
+
+  const asRoot = process.getuid?.() === 0 ? test : test.skip;
+  asRoot("of another user are not loaded by root (skipped unless run as root)", () => {
+    write("package.json", { dependencies: { two: "1" } });
+    install("two", "throw new Error('must not be loaded')");
+    chownSync(project, 12_345, 12_345);
+    expect(discoverDrivers(project, { uid: 0 })).toEqual({
+      drivers: [],
+      refused: [`two is not loaded as root: ${project} belongs to user 12345. To load it all the same: --driver two`],
+    });
+    install("two", `exports.driver = ${driverSource("two")}`);
+    jest.resetModules();
+    expect(discoverDrivers(project, { uid: 0, sudoUid: 12_345 }).drivers).toHaveLength(1);
   });
 
-  test("two configurations are an error", () => {
-    write("vfio-selftests.config.json", {});
-    write("vfio-selftests.config.cjs", "");
-    expect(found).toThrow(/there is also .*vfio-selftests\.config\.cjs/);
+  asRoot("in a folder of another user are not loaded by root (skipped unless run as root)", () => {
+    write("package.json", { dependencies: { two: "1" } });
+    install("two", "throw new Error('must not be loaded')");
+    chownSync(join(project, "node_modules/two"), 12_345, 0);
+    expect(discoverDrivers(project, { uid: 0 }).refused).toEqual([expect.stringContaining("belongs to user 12345")]);
   });
 });

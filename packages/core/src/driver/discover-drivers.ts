@@ -1,9 +1,10 @@
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
-import { isAbsolute, join, resolve } from "node:path";
-import { VfioError } from "../errors";
+import { dirname, isAbsolute, join, resolve } from "node:path";
+import { VfioError } from "../errors/vfio-error";
 import type { RegisteredDriver } from "./driver-registry";
 import { loadProjectConfig } from "./project-config";
+import { codeOwner, untrustedFolder, type CodeOwner } from "./untrusted-folder";
 import { driverOfModule } from "./validate-driver";
 
 /** The keyword in package.json by which a dependency says that it is a driver. */
@@ -16,15 +17,32 @@ interface PackageJson {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
+/** What a project's folder offers. */
+export interface DiscoveredDrivers {
+  readonly drivers: readonly RegisteredDriver[];
+  /** What root does not load, a line each with the reason and what to do. */
+  readonly refused: readonly string[];
+}
+
 /**
  * The drivers of a project: itself and dependencies with the keyword `vfio-selftests-driver`, and those that its configuration
- * names. Each is loaded and checked; a broken one is an error that names it.
+ * names. Each is loaded and checked; a broken one is an error that names it. Nobody named them on the command line, so
+ * root loads none from a folder that another user controls ({@link untrustedFolder}).
  */
-export function discoverDrivers(projectDirectory: string): RegisteredDriver[] {
+export function discoverDrivers(projectDirectory: string, owner: CodeOwner = codeOwner()): DiscoveredDrivers {
   const names = new Set(driverDependencies(projectDirectory));
   const { config } = loadProjectConfig(projectDirectory);
   for (const name of config.drivers ?? []) names.add(name);
-  return [...names].map((name) => loadDriver(name, projectDirectory));
+
+  const drivers: RegisteredDriver[] = [];
+  const refused: string[] = [];
+  for (const name of names) {
+    const found = findDriver(name, projectDirectory);
+    const reason = untrustedFolder(projectDirectory, owner) ?? untrustedFolder(dirname(found.file), owner);
+    if (reason === undefined) drivers.push(load(found));
+    else refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
+  }
+  return { drivers, refused };
 }
 
 /**
@@ -32,12 +50,22 @@ export function discoverDrivers(projectDirectory: string): RegisteredDriver[] {
  * Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`.
  */
 export function loadDriver(nameOrPath: string, projectDirectory: string): RegisteredDriver {
+  return load(findDriver(nameOrPath, projectDirectory));
+}
+
+/** A driver's module, found but not loaded. */
+interface FoundDriver {
+  readonly origin: string;
+  readonly file: string;
+  readonly requireFromProject: NodeJS.Require;
+}
+
+function findDriver(nameOrPath: string, projectDirectory: string): FoundDriver {
   const isPath = isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
   const origin = isPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
   const requireFromProject = createRequire(join(resolve(projectDirectory), "package.json"));
-  let file: string;
   try {
-    file = requireFromProject.resolve(origin);
+    return { origin, file: requireFromProject.resolve(origin), requireFromProject };
   } catch (error) {
     const [reason] = error instanceof Error ? error.message.split("\n") : [String(error)];
     throw new VfioError(`driver ${origin} was not found from ${projectDirectory}: ${reason}`, {
@@ -50,6 +78,9 @@ export function loadDriver(nameOrPath: string, projectDirectory: string): Regist
       cause: error,
     });
   }
+}
+
+function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriver {
   let exported: unknown;
   try {
     exported = requireFromProject(file);

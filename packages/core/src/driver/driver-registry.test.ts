@@ -1,4 +1,4 @@
-import type { Driver } from "../contracts/driver";
+import type { Driver } from "./driver";
 import { PciDevice } from "../pci/pci-device";
 import { FakeVfioDevice } from "../testing/fake-vfio-device";
 import { DriverRegistry } from "./driver-registry";

@@ -1,5 +1,5 @@
-import type { Driver } from "../contracts/driver";
-import { VfioError } from "../errors";
+import type { Driver } from "./driver";
+import { VfioError } from "../errors/vfio-error";
 import type { PciDevice } from "../pci/pci-device";
 import { validateDriver } from "./validate-driver";
 

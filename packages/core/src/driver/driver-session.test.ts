@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import type { Driver, DriverInstance, DriverLimits } from "../contracts/driver";
-import { VfioError } from "../errors";
+import type { Driver, DriverInstance, DriverLimits } from "./driver";
+import { VfioError } from "../errors/vfio-error";
 import type { DmaRegion } from "../iommu/dma-region";
 import { Iommu } from "../iommu/iommu";
 import { DmaMemory } from "../memory/dma-memory";
@@ -21,6 +21,12 @@ class CopyDriver implements Driver {
   region: DmaRegion | undefined;
   fault: Error | undefined;
   withMsi = true;
+  /** Called by memcpyWait. */
+  waited: (() => void) | undefined;
+  /** When the copies end, in milliseconds of `performance.now`. */
+  endsAt = 0;
+  /** The vector of completion interrupts; undefined: the driver has none. */
+  completionVector: number | undefined;
 
   constructor(
     readonly backend: FakeIommuBackend,
@@ -32,21 +38,37 @@ class CopyDriver implements Driver {
     this.region = region;
     device.interrupts.msix.enable(1, 1);
     let copy = (): void => undefined;
+    const start: DriverInstance["memcpyStart"] = (source, destination, size, count) => {
+      this.calls.push(`start ${size} x${count}`);
+      copy = () => {
+        const from = this.backend.bytesAt(source, size);
+        const to = this.backend.bytesAt(destination, size);
+        if (from === undefined || to === undefined)
+          throw new VfioError("DMA fault", { code: "EIO", operation: "memcpy" });
+        to.set(from);
+      };
+    };
+    const vector = this.completionVector;
+    const interrupting = (source: bigint, destination: bigint, size: number): void => {
+      start(source, destination, size, 1);
+      this.calls.push("will interrupt");
+    };
     const instance: DriverInstance = {
+      ...(vector === undefined ? {} : { completion: { vector, start: interrupting } }),
       limits: this.limits,
-      memcpyStart: (source, destination, size, count) => {
-        this.calls.push(`start ${size} x${count}`);
-        copy = () => {
-          const from = this.backend.bytesAt(source, size);
-          const to = this.backend.bytesAt(destination, size);
-          if (from === undefined || to === undefined)
-            throw new VfioError("DMA fault", { code: "EIO", operation: "memcpy" });
-          to.set(from);
-        };
+      memcpyStart: start,
+      memcpyEnded: () => {
+        this.calls.push("ended?");
+        return performance.now() >= this.endsAt;
       },
       memcpyWait: (options) => {
         this.calls.push(`wait ${options?.timeoutMs}`);
+        this.waited?.();
         if (this.fault !== undefined) throw this.fault;
+        if (performance.now() < this.endsAt) {
+          this.endsAt = 0;
+          throw new VfioError("stopped", { code: "ETIMEDOUT", operation: "memcpy", subject: "0000:01:00.0" });
+        }
         copy();
       },
       remove: () => {
@@ -118,7 +140,7 @@ describe("DriverSession", () => {
     session.memcpyStart(buffer.iova, buffer.iova + 64n, 64, 3);
     expect(session.copying).toBe(true);
     expect(() => session.memcpyStart(buffer.iova, buffer.iova + 64n, 64)).toThrow(/a copy is in progress/);
-    expect(() => session.memcpy(buffer.iova, buffer.iova + 64n, 64)).toThrow(/a copy is in progress/);
+    expect(() => session.memcpySync(buffer.iova, buffer.iova + 64n, 64)).toThrow(/a copy is in progress/);
     expect(() => session.sendMsi()).toThrow(/a copy is in progress/);
     session.memcpyWait({ timeoutMs: 7 });
     expect(session.copying).toBe(false);
@@ -130,16 +152,16 @@ describe("DriverSession", () => {
     session.memcpyStart(buffer.iova, buffer.iova + 64n, 64);
     session.remove();
     session.create();
-    session.memcpy(buffer.iova, buffer.iova + 64n, 64);
+    session.memcpySync(buffer.iova, buffer.iova + 64n, 64);
   });
 
   test("after a failed copy the next one may start", () => {
     using session = new DriverSession(driver, device, iommu);
     driver.fault = new VfioError("halted", { code: "EIO", operation: "memcpy" });
-    expect(() => session.memcpy(buffer.iova, buffer.iova + 64n, 200)).toThrow("halted");
+    expect(() => session.memcpySync(buffer.iova, buffer.iova + 64n, 200)).toThrow("halted");
     expect(driver.calls.filter((call) => call.startsWith("start"))).toHaveLength(1);
     driver.fault = undefined;
-    session.memcpy(buffer.iova, buffer.iova + 64n, 64);
+    session.memcpySync(buffer.iova, buffer.iova + 64n, 64);
   });
 
   test.each<[string, [bigint, bigint, number, number], string]>([
@@ -169,7 +191,7 @@ describe("DriverSession", () => {
         const original = source.slice();
         destination.fill(0xee);
         const length = Math.min(size, 4096 - start - 8);
-        session.memcpy(buffer.iova, buffer.iova + 4096n + BigInt(start), length);
+        session.memcpySync(buffer.iova, buffer.iova + 4096n + BigInt(start), length);
         expect(source).toEqual(original);
         expect(destination.subarray(start, start + length)).toEqual(original.subarray(0, length));
         expect(destination.subarray(0, start).every((byte) => byte === 0xee)).toBe(true);
@@ -177,6 +199,162 @@ describe("DriverSession", () => {
       }),
       { numRuns: 50 },
     );
+  });
+
+  describe("memcpy", () => {
+    const half = 4096n;
+
+    test("copies in chunks, with what else the event loop has to do in between", async () => {
+      using session = new DriverSession(driver, device, iommu);
+      const bytes = new Uint8Array(memory.buffer);
+      bytes.fill(7, 0, 200);
+      let turns = 0;
+      const timer = setInterval(() => turns++, 1);
+      driver.endsAt = performance.now() + 30;
+      await session.memcpy(buffer.iova, buffer.iova + half, 200);
+      clearInterval(timer);
+      expect(turns).toBeGreaterThan(2);
+      expect(bytes.subarray(4096, 4296).every((byte) => byte === 7)).toBe(true);
+      expect(bytes[4296]).toBe(0);
+      expect(driver.calls.filter((call) => call.startsWith("start"))).toEqual(
+        ["64", "64", "64", "8"].map((size) => `start ${size} x1`),
+      );
+      expect(session.copying).toBe(false);
+    });
+
+    test("asks a device without interrupt with pauses", async () => {
+      using session = new DriverSession(driver, device, iommu);
+      driver.endsAt = performance.now() + 50;
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 64);
+      // After the first millisecond, in which it asks at each turn of the event loop.
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      driver.calls.length = 0;
+      await copy;
+      expect(performance.now()).toBeGreaterThanOrEqual(driver.endsAt);
+      expect(driver.calls.filter((call) => call === "ended?").length).toBeLessThan(12);
+    });
+
+    test("is ended by the device's interrupt, and takes it", async () => {
+      driver.completionVector = 1;
+      using session = new DriverSession(driver, device, iommu);
+      driver.endsAt = performance.now() + 3;
+      setTimeout(() => driver.vfio.interrupts.raise(MSIX, 1), 5);
+      await session.memcpy(buffer.iova, buffer.iova + half, 64);
+      expect(driver.calls).toEqual(["create", "start 64 x1", "will interrupt", "ended?", "wait 0"]);
+      expect(session.msi.tryRead()).toBeUndefined();
+    });
+
+    test("ends also when an error brings no interrupt, and takes one that comes late", async () => {
+      driver.completionVector = 1;
+      using session = new DriverSession(driver, device, iommu);
+      driver.fault = new VfioError("halted", { code: "EIO", operation: "memcpy" });
+      await expect(session.memcpy(buffer.iova, buffer.iova + half, 64)).rejects.toBe(driver.fault);
+      driver.fault = undefined;
+      // The copy has ended; the first look is after 10 ms, and the interrupt arrives after it.
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 64);
+      while (driver.calls.at(-1) !== "ended?") await new Promise((resolve) => setTimeout(resolve, 1));
+      driver.vfio.interrupts.raise(MSIX, 1);
+      await copy;
+      expect(session.msi.tryRead()).toBeUndefined();
+    });
+
+    test.each([undefined, 1])("a signal stops the device (vector %p), and the next copy works", async (vector) => {
+      driver.completionVector = vector;
+      using session = new DriverSession(driver, device, iommu);
+      const controller = new AbortController();
+      driver.endsAt = Infinity;
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 200, { signal: controller.signal });
+      const reason = new Error("enough");
+      setTimeout(() => {
+        if (vector !== undefined) driver.vfio.interrupts.raise(MSIX, vector);
+        controller.abort(reason);
+      }, 5);
+      await expect(copy).rejects.toBe(reason);
+      expect(driver.calls.at(-1)).toBe("wait 0");
+      expect(driver.calls.filter((call) => call.startsWith("start"))).toHaveLength(1);
+      expect(session.copying).toBe(false);
+      expect(session.msi.tryRead()).toBeUndefined();
+      driver.endsAt = 0;
+      await session.memcpy(buffer.iova, buffer.iova + half, 64);
+      await expect(session.memcpy(0n, 0n, 64, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
+    });
+
+    test.each([undefined, 1])("gives up in time (vector %p), and tells what the driver says", async (vector) => {
+      driver.completionVector = vector;
+      using session = new DriverSession(driver, device, iommu);
+      driver.endsAt = Infinity;
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 64, { timeoutMs: 20 });
+      await expect(copy).rejects.toMatchObject({
+        code: "ETIMEDOUT",
+        message: "the copy did not end within 20 ms: stopped",
+      });
+      driver.endsAt = 0;
+      session.memcpySync(buffer.iova, buffer.iova + half, 64);
+    });
+
+    test("nothing else may be started meanwhile, not even between two chunks", async () => {
+      using session = new DriverSession(driver, device, iommu);
+      driver.endsAt = performance.now() + 10;
+      let refused = 0;
+      const tryAll = (): void => {
+        for (const call of [
+          () => session.memcpyStart(0n, 0n, 8),
+          () => session.memcpySync(0n, 0n, 8),
+          () => session.memcpyWait(),
+          () => session.sendMsi(),
+        ]) {
+          expect(call).toThrow(/a copy is in progress\n.*await the promise of memcpy\(\) first/);
+          refused++;
+        }
+      };
+      driver.waited = () => queueMicrotask(tryAll);
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 200);
+      tryAll();
+      await expect(session.memcpy(0n, 0n, 8)).rejects.toMatchObject({ code: "ERR_INVALID_STATE" });
+      await copy;
+      // At the start, and after each of four chunks, before the promise settles.
+      expect(refused).toBe(5 * 4);
+    });
+
+    test.each([undefined, 1])("remove and close end it (vector %p)", async (vector) => {
+      driver.completionVector = vector;
+      const session = new DriverSession(driver, device, iommu);
+      driver.endsAt = Infinity;
+      const first = session.memcpy(buffer.iova, buffer.iova + half, 64);
+      session.remove();
+      session.create();
+      driver.endsAt = 0;
+      session.memcpySync(buffer.iova, buffer.iova + half, 64);
+      await expect(first).rejects.toMatchObject({ code: "ERR_INVALID_STATE" });
+      driver.endsAt = Infinity;
+      const second = session.memcpy(buffer.iova, buffer.iova + half, 64);
+      driver.calls.length = 0;
+      session.close();
+      await expect(second).rejects.toMatchObject({ code: "ERR_CLOSED" });
+      expect(driver.calls.filter((call) => call.startsWith("wait"))).toEqual([]);
+    });
+
+    test("refuses what the limits do not allow, before the driver sees it", async () => {
+      using session = new DriverSession(driver, device, iommu);
+      await expect(session.memcpy(0n, 0n, 10)).rejects.toThrow("size is 10");
+      await expect(session.memcpy(2n, 0n, 8)).rejects.toThrow("source is 0x2");
+      await expect(session.memcpy(0n, 0n, 8, { timeoutMs: NaN })).rejects.toThrow("timeoutMs is NaN");
+      expect(session.copying).toBe(false);
+      expect(driver.calls).toEqual(["create"]);
+    });
+  });
+
+  test("a driver that lacks a method is removed and refused by name", () => {
+    const create = driver.create.bind(driver);
+    driver.create = (...args) => {
+      const { memcpyEnded: _, ...rest } = create(...args);
+      return rest as DriverInstance;
+    };
+    expect(() => new DriverSession(driver, device, iommu)).toThrow(
+      "driver copy: what create() gives has no memcpyEnded()",
+    );
+    expect(driver.calls).toEqual(["create", "remove"]);
+    expect(backend.mappings).toHaveLength(1);
   });
 
   test("sendMsi raises the vector that msi is", () => {
@@ -210,7 +388,7 @@ describe("DriverSession", () => {
       () => session.limits,
       () => session.memcpyStart(0n, 0n, 8),
       () => session.memcpyWait(),
-      () => session.memcpy(0n, 0n, 8),
+      () => session.memcpySync(0n, 0n, 8),
       () => session.sendMsi(),
     ]) {
       expect(call).toThrow(withCode("ERR_CLOSED"));

@@ -1,17 +1,28 @@
-import type { Driver, DriverInstance, DriverLimits } from "../contracts/driver";
-import { VfioError, argumentError, closedError } from "../errors";
+import { VfioError, closedError } from "../errors/vfio-error";
+import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DmaRegion } from "../iommu/dma-region";
 import type { Iommu } from "../iommu/iommu";
-import { DEFAULT_WAIT_MS, checkTimeout } from "../interrupts/time-out";
-import type { InterruptVector } from "../interrupts/interrupt-vector";
 import { DmaMemory } from "../memory/dma-memory";
 import type { PciDevice } from "../pci/pci-device";
+import { DEFAULT_WAIT_MS, checkTimeout, type WaitOptions } from "../waits/time-out";
+import { copyOnEventLoop } from "./async-copy";
+import { checkCopy, isOneCopy } from "./copy-checks";
+import type { Driver, DriverInstance, DriverLimits } from "./driver";
 import { checkLimits, memcpyChunks } from "./memcpy-chunks";
+import { checkInstance } from "./validate-driver";
 
 export interface DriverSessionOptions {
   /** IOVA of the driver's region; default: allocated by the address space. */
   readonly iova?: bigint;
 }
+
+export interface MemcpyOptions extends WaitOptions {
+  /** Stops the device and rejects with the signal's reason; the next copy works. */
+  readonly signal?: AbortSignal;
+}
+
+/** Who waits for the copy in progress: a later `memcpyWait`, or the promise of `memcpy`. */
+type CopyInProgress = "memcpyWait" | "memcpy";
 
 /**
  * A driver at work on a device: gives it its DMA region, and holds both sides to the contract (one copy at a time, no
@@ -24,7 +35,9 @@ export class DriverSession implements Disposable {
   readonly region: DmaRegion;
   readonly #memory: DmaMemory;
   #instance: DriverInstance | undefined;
-  #copying = false;
+  #copy: CopyInProgress | undefined;
+  /** What `memcpyWait` hands to the driver; one object for all waits. */
+  readonly #waitOptions = { timeoutMs: DEFAULT_WAIT_MS };
   #closed = false;
 
   /** Allocates and maps the region and brings the device up. Nothing is left behind when it throws. */
@@ -54,7 +67,7 @@ export class DriverSession implements Disposable {
 
   /** A copy was started and not yet waited for. */
   get copying(): boolean {
-    return this.#copying;
+    return this.#copy !== undefined;
   }
 
   get limits(): DriverLimits {
@@ -67,9 +80,10 @@ export class DriverSession implements Disposable {
     if (this.#instance !== undefined) throw this.#stateError("create", "it is created already", "call remove() first");
     const instance = this.driver.create(this.device, this.region);
     try {
+      checkInstance(this.driver.name, instance);
       checkLimits(this.driver.name, instance.limits);
     } catch (error) {
-      instance.remove();
+      (instance as Partial<DriverInstance> | undefined)?.remove?.();
       throw error;
     }
     this.#instance = instance;
@@ -79,37 +93,75 @@ export class DriverSession implements Disposable {
   remove(): void {
     const instance = this.#instance;
     this.#instance = undefined;
-    this.#copying = false;
+    this.#copy = undefined;
     instance?.remove();
   }
 
   /** Starts `count` repeats of one copy between I/O virtual addresses and returns at once. */
   memcpyStart(source: bigint, destination: bigint, size: number, count = 1): void {
     const instance = this.#idle("memcpyStart");
-    this.#checkCopy(instance.limits, source, destination, size, count);
+    checkCopy("DriverSession.memcpyStart", instance.limits, source, destination, size, count);
     instance.memcpyStart(source, destination, size, count);
-    this.#copying = true;
+    this.#copy = "memcpyWait";
   }
 
-  /** Waits for the copy that was started. Throws what the driver reports; the next copy may start in any case. */
-  memcpyWait(options: { readonly timeoutMs?: number } = {}): void {
+  /**
+   * Blocks the thread until the copy that was started has ended. Throws what the driver reports; the next copy may start
+   * in any case. With `timeoutMs` 0 it stops the copy, if it has not ended.
+   */
+  memcpyWait(options?: WaitOptions): void {
     const instance = this.#running("memcpyWait");
-    const timeoutMs = checkTimeout("DriverSession.memcpyWait", options.timeoutMs ?? DEFAULT_WAIT_MS);
-    if (!this.#copying) {
-      throw this.#stateError("memcpyWait", "no copy was started", "call memcpyStart() first");
-    }
-    // All DMA has ended when memcpyWait returns or throws (contracts/driver.ts).
-    this.#copying = false;
-    instance.memcpyWait({ timeoutMs });
+    const timeoutMs = checkTimeout("DriverSession.memcpyWait", options?.timeoutMs ?? DEFAULT_WAIT_MS);
+    if (this.#copy !== "memcpyWait") throw this.#nothingToWaitFor();
+    // All DMA has ended when memcpyWait returns or throws (driver.ts).
+    this.#copy = undefined;
+    this.#waitOptions.timeoutMs = timeoutMs;
+    instance.memcpyWait(this.#waitOptions);
   }
 
-  /** Copies any size the alignment allows, in as many chunks as it takes; stops at the first error. */
-  memcpy(source: bigint, destination: bigint, size: number, options: { readonly timeoutMs?: number } = {}): void {
-    const { limits } = this.#idle("memcpy");
+  /**
+   * Copies any size the alignment allows, in as many chunks as it takes, and blocks the thread meanwhile; stops at the
+   * first error. `timeoutMs` is for each chunk.
+   */
+  memcpySync(source: bigint, destination: bigint, size: number, options?: WaitOptions): void {
+    const { limits } = this.#idle("memcpySync");
+    if (isOneCopy(size, limits)) {
+      this.memcpyStart(source, destination, size);
+      this.memcpyWait(options);
+      return;
+    }
     for (const chunk of memcpyChunks(size, limits)) {
       const offset = BigInt(chunk.offset);
       this.memcpyStart(source + offset, destination + offset, chunk.size);
       this.memcpyWait(options);
+    }
+  }
+
+  /**
+   * As {@link memcpySync}, on the event loop: the device's interrupt ends the wait for a chunk where the driver has one,
+   * else the device is polled with pauses of at most 8 ms. Rejects at the first error, and with the signal's reason; the
+   * device is stopped then, and all DMA has ended. Stopping blocks the thread for as long as the driver's reset takes.
+   * Where the driver's completion interrupt is {@link msi}, counts of it that nobody has taken yet are lost.
+   */
+  async memcpy(source: bigint, destination: bigint, size: number, options: MemcpyOptions = {}): Promise<void> {
+    const operation = "DriverSession.memcpy";
+    const instance = this.#idle("memcpy");
+    const timeoutMs = checkTimeout(operation, options.timeoutMs ?? DEFAULT_WAIT_MS);
+    const { signal } = options;
+    signal?.throwIfAborted();
+    const vector = this.#completionVector(instance);
+    const taken = (): VfioError | undefined => (this.#instance === instance ? undefined : this.#removedDuringCopy());
+    this.#copy = "memcpy";
+    try {
+      for (const chunk of memcpyChunks(size, instance.limits)) {
+        const offset = BigInt(chunk.offset);
+        const copy = { source: source + offset, destination: destination + offset, size: chunk.size };
+        checkCopy(operation, instance.limits, copy.source, copy.destination, copy.size, 1);
+        signal?.throwIfAborted();
+        await copyOnEventLoop({ instance, ...copy, timeoutMs, signal, vector, taken });
+      }
+    } finally {
+      if (this.#instance === instance) this.#copy = undefined;
     }
   }
 
@@ -164,28 +216,13 @@ export class DriverSession implements Disposable {
 
   #idle(method: string): DriverInstance {
     const instance = this.#running(method);
-    if (this.#copying) throw this.#stateError(method, "a copy is in progress", "call memcpyWait() first");
+    if (this.#copy !== undefined) throw this.#busy(method, this.#copy);
     return instance;
   }
 
-  #checkCopy(limits: DriverLimits, source: bigint, destination: bigint, size: number, count: number): void {
-    const operation = "DriverSession.memcpyStart";
-    const { minMemcpySize, maxMemcpySize, maxMemcpyCount, alignment } = limits;
-    const multiple = alignment === 1 ? "" : `, in multiples of ${alignment}`;
-    if (!Number.isInteger(size) || size < minMemcpySize || size > maxMemcpySize || size % alignment !== 0) {
-      throw argumentError(operation, "size", size, `${minMemcpySize} to ${maxMemcpySize} bytes${multiple}`);
-    }
-    if (!Number.isInteger(count) || count < 1 || count > maxMemcpyCount) {
-      throw argumentError(operation, "count", count, `1 to ${maxMemcpyCount}`);
-    }
-    for (const [name, address] of [
-      ["source", source],
-      ["destination", destination],
-    ] as const) {
-      if (typeof address !== "bigint" || address < 0n || address > LAST_IOVA || !isAligned(address, alignment)) {
-        throw argumentError(operation, name, address, `a bigint from 0x0 to 0xffffffffffffffff${multiple}`);
-      }
-    }
+  #completionVector({ completion }: DriverInstance): InterruptVector | undefined {
+    if (completion === undefined) return undefined;
+    return this.device.interrupts.exclusiveInUse()?.vector(completion.vector);
   }
 
   #noMsi(method: string): VfioError {
@@ -196,6 +233,23 @@ export class DriverSession implements Disposable {
     });
   }
 
+  #busy(method: string, copy: CopyInProgress): VfioError {
+    const remedy = copy === "memcpy" ? "await the promise of memcpy() first" : "call memcpyWait() first";
+    return this.#stateError(method, "a copy is in progress", remedy);
+  }
+
+  #nothingToWaitFor(): VfioError {
+    return this.#copy === "memcpy"
+      ? this.#busy("memcpyWait", "memcpy")
+      : this.#stateError("memcpyWait", "no copy was started", "call memcpyStart() first");
+  }
+
+  #removedDuringCopy(): VfioError {
+    return this.#closed
+      ? closedError("DriverSession.memcpy", this.#subject)
+      : this.#stateError("memcpy", "it was removed during the copy", "await the copy first, or end it with a signal");
+  }
+
   #stateError(method: string, state: string, remedy: string): VfioError {
     return new VfioError(`DriverSession.${method}: ${this.#subject}: ${state}`, {
       code: "ERR_INVALID_STATE",
@@ -204,10 +258,4 @@ export class DriverSession implements Disposable {
       remedy,
     });
   }
-}
-
-const LAST_IOVA = 0xffff_ffff_ffff_ffffn;
-
-function isAligned(address: bigint, alignment: number): boolean {
-  return alignment === 1 || address % BigInt(alignment) === 0n;
 }

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import type { DriverLimits } from "../contracts/driver";
+import type { DriverLimits } from "./driver";
 import { checkLimits, memcpyChunks } from "./memcpy-chunks";
 
 const limits = (minMemcpySize: number, maxMemcpySize: number, alignment = 1): DriverLimits => ({
@@ -71,7 +71,7 @@ describe("memcpyChunks", () => {
   test("keeps the limits and covers every byte, whatever they are", () => {
     const arbitrary = fc
       .record({
-        alignment: fc.constantFrom(1, 2, 4, 8, 3),
+        alignment: fc.constantFrom(1, 2, 4, 8, 64),
         min: fc.integer({ min: 1, max: 80 }),
         more: fc.nat(200),
         units: fc.integer({ min: 1, max: 700 }),
@@ -102,6 +102,8 @@ describe("checkLimits", () => {
     [limits(0, 10), "minMemcpySize is 0"],
     [limits(1, NaN), "maxMemcpySize is NaN"],
     [limits(11, 10), "no multiple of alignment 1 lies between minMemcpySize 11 and maxMemcpySize 10"],
+    [limits(1, 9, 3), "alignment is 3, must be a power of two"],
+    [limits(1, 2 ** 33, 2 ** 32), "alignment is 4294967296"],
     [limits(5, 7, 4), "no multiple of alignment 4"],
   ])("refuses limits that no copy can keep: %p", (driver, message) => {
     expect(() => checkLimits("acme", driver)).toThrow(`driver acme has impossible limits: ${message}`);

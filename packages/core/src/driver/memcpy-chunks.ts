@@ -1,5 +1,5 @@
-import type { DriverLimits } from "../contracts/driver";
-import { VfioError, argumentError } from "../errors";
+import type { DriverLimits } from "./driver";
+import { VfioError, argumentError } from "../errors/vfio-error";
 
 /** One piece of a copy: bytes from `offset` of the source to the same offset of the destination. */
 export interface MemcpyChunk {
@@ -14,6 +14,9 @@ export function checkLimits(driver: string, limits: DriverLimits): void {
   for (const [name, value] of Object.entries({ maxMemcpySize, minMemcpySize, maxMemcpyCount, alignment })) {
     if (!Number.isSafeInteger(value) || value < 1)
       problems.push(`${name} is ${value}, must be an integer of at least 1`);
+  }
+  if (problems.length === 0 && !isPowerOfTwo(alignment)) {
+    problems.push(`alignment is ${alignment}, must be a power of two of at most 2^31`);
   }
   if (problems.length === 0 && largestChunk(limits) < smallestChunk(limits)) {
     problems.push(
@@ -45,6 +48,10 @@ export function* memcpyChunks(size: number, limits: DriverLimits): Generator<Mem
   for (; size - offset > largest; offset += largest) yield { offset, size: largest };
   const rest = Math.max(size - offset, smallest);
   yield { offset: size - rest, size: rest };
+}
+
+function isPowerOfTwo(value: number): boolean {
+  return value <= 2 ** 31 && Number.isInteger(Math.log2(value));
 }
 
 function largestChunk(limits: DriverLimits): number {

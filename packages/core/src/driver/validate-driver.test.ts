@@ -1,4 +1,4 @@
-import type { Driver } from "../contracts/driver";
+import type { Driver } from "./driver";
 import { driverOfModule, validateDriver } from "./validate-driver";
 
 const failure = (fields: { code: string; subject: string }): Error => expect.objectContaining(fields) as Error;

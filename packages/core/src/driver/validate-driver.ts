@@ -1,5 +1,5 @@
-import type { Driver } from "../contracts/driver";
-import { VfioError } from "../errors";
+import type { Driver } from "./driver";
+import { VfioError } from "../errors/vfio-error";
 
 /**
  * The driver of a package or module: its export `driver`, its default export, or the export itself. Throws
@@ -25,6 +25,20 @@ export function validateDriver(value: unknown, origin: string): Driver {
   }
   return value as Driver;
 }
+
+/** Throws `ERR_INVALID_DRIVER` when what a driver's `create` gave lacks a method that every driver must have. */
+export function checkInstance(driver: string, instance: unknown): void {
+  const missing = INSTANCE_METHODS.filter((name) => typeof property(instance, name) !== "function");
+  if (missing.length === 0) return;
+  throw new VfioError(`driver ${driver}: what create() gives has no ${missing.join("(), no ")}()`, {
+    code: "ERR_INVALID_DRIVER",
+    operation: "Driver.create",
+    subject: driver,
+    remedy: "implement DriverInstance (@vfio-selftests/core) as a whole",
+  });
+}
+
+const INSTANCE_METHODS = ["memcpyStart", "memcpyEnded", "memcpyWait", "remove"] as const;
 
 function driverProblems(value: unknown): string[] {
   if (typeof value !== "object" || value === null) return [`the export is ${typeName(value)}, must be an object`];

@@ -1,5 +1,6 @@
 import { getEventListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { DEFAULT_WAIT_MS } from "../waits/time-out";
 import { Eventfd } from "./eventfd";
 import { openDescriptors } from "../testing/open-descriptors";
 
@@ -65,6 +66,56 @@ describe("Eventfd", () => {
     await expect(eventfd.wait()).resolves.toBe(1n);
   });
 
+  test("a wait with a signal alone has no time-out; one with neither has the default", async () => {
+    jest
+      .spyOn(performance, "now")
+      .mockReturnValueOnce(0)
+      .mockReturnValue(DEFAULT_WAIT_MS + 1);
+    try {
+      await expect(eventfd.wait()).rejects.toMatchObject({ code: "ETIMEDOUT" });
+      jest
+        .spyOn(performance, "now")
+        .mockReturnValueOnce(0)
+        .mockReturnValue(DEFAULT_WAIT_MS + 1);
+      const waiting = eventfd.wait({ signal: new AbortController().signal });
+      setImmediate(() => eventfd.signal(5n));
+      await expect(waiting).resolves.toBe(5n);
+      jest.spyOn(performance, "now").mockReturnValueOnce(0).mockReturnValue(21);
+      const both = eventfd.wait({ signal: new AbortController().signal, timeoutMs: 20 });
+      await expect(both).rejects.toMatchObject({ code: "ETIMEDOUT" });
+    } finally {
+      jest.restoreAllMocks();
+    }
+  });
+
+  test("for await gives every count until the eventfd is closed", async () => {
+    const counts: bigint[] = [];
+    eventfd.signal(2n);
+    for await (const count of eventfd) {
+      counts.push(count);
+      if (counts.length === 1) setImmediate(() => eventfd.signal(3n));
+      else setImmediate(() => eventfd.close());
+    }
+    expect(counts).toEqual([2n, 3n]);
+    await expect(eventfd.counts().next()).rejects.toMatchObject({ code: "ERR_CLOSED" });
+  });
+
+  test("an iteration ends by break, by its signal's reason and by its time-out", async () => {
+    eventfd.signal();
+    for await (const count of eventfd) {
+      expect(count).toBe(1n);
+      break;
+    }
+    await expect(eventfd.counts({ timeoutMs: 1 }).next()).rejects.toMatchObject({ code: "ETIMEDOUT" });
+    const controller = new AbortController();
+    const next = eventfd.counts({ signal: controller.signal }).next();
+    const reason = new Error("enough");
+    controller.abort(reason);
+    await expect(next).rejects.toBe(reason);
+    eventfd.signal(4n);
+    await expect(eventfd.wait()).resolves.toBe(4n);
+  });
+
   test("no listener stays at an AbortSignal", async () => {
     const { signal } = new AbortController();
     for (let i = 0; i < 20; i++) {
@@ -85,29 +136,14 @@ describe("Eventfd", () => {
   test("use after close is a clear error; closing again is none", async () => {
     eventfd.close();
     eventfd.close();
-    for (const call of [
-      () => eventfd.fd,
-      () => eventfd.tryRead(),
-      () => eventfd.signal(),
-      () => eventfd.waitSync(),
-      () => eventfd.assertNone(),
-    ]) {
+    for (const call of [() => eventfd.fd, () => eventfd.tryRead(), () => eventfd.signal(), () => eventfd.waitSync()]) {
       expect(call).toThrow(withCode("ERR_CLOSED"));
     }
     await expect(eventfd.wait()).rejects.toMatchObject({ code: "ERR_CLOSED" });
   });
 
-  test("assertNone throws when there was a signal, now or within the time", () => {
-    eventfd.assertNone();
-    eventfd.assertNone({ withinMs: 5 });
-    eventfd.signal(2n);
-    expect(() => eventfd.assertNone({ withinMs: 1000 })).toThrow(/vector 3 was signalled 2 time\(s\), expected none/);
-    eventfd.assertNone();
-  });
-
   test.each([-1, NaN, Infinity, 2 ** 31])("refuses a time-out of %p", async (timeoutMs) => {
     expect(() => eventfd.waitSync({ timeoutMs })).toThrow(withCode("ERR_INVALID_ARGUMENT"));
-    expect(() => eventfd.assertNone({ withinMs: timeoutMs })).toThrow(withCode("ERR_INVALID_ARGUMENT"));
     await expect(eventfd.wait({ timeoutMs })).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
   });
 

@@ -1,5 +1,5 @@
 import type { IrqInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError, closedError } from "../errors";
+import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
@@ -50,7 +50,8 @@ export class InterruptIndex {
   readonly index: number;
   readonly #device: VfioDevice;
   readonly #siblings: InterruptSiblings;
-  readonly #vectors = new Map<number, InterruptVector>();
+  /** The enabled vectors by number; undefined for one whose owner closed it. */
+  readonly #vectors = new Map<number, InterruptVector | undefined>();
   #closed = false;
 
   constructor(device: VfioDevice, kind: InterruptKind, siblings: InterruptSiblings) {
@@ -99,9 +100,10 @@ export class InterruptIndex {
     return this.#vectors.size > 0;
   }
 
-  /** The enabled vectors, ascending. */
+  /** The enabled vectors that have an eventfd, ascending. */
   get enabledVectors(): readonly InterruptVector[] {
-    return [...this.#vectors.values()].sort((a, b) => a.vector - b.vector);
+    const open = [...this.#vectors.values()].filter((vector) => vector !== undefined);
+    return open.sort((a, b) => a.vector - b.vector);
   }
 
   /**
@@ -115,10 +117,7 @@ export class InterruptIndex {
     this.#checkCanEnable(first, count);
     const added: InterruptVector[] = [];
     try {
-      for (let vector = first; vector < first + count; vector++) {
-        const label = `${this.#device.address} ${this.name} vector ${vector}`;
-        added.push(new InterruptVector(this.#device, this.index, vector, label));
-      }
+      for (let vector = first; vector < first + count; vector++) added.push(this.#newVector(vector));
       this.#assign(added);
     } catch (error) {
       for (const vector of added) vector.close();
@@ -128,8 +127,8 @@ export class InterruptIndex {
   }
 
   /**
-   * Gives the kernel the existing eventfds again, after a reset: whoever holds them goes on receiving. Throws when none
-   * is enabled.
+   * Gives the kernel the existing eventfds again, after a reset: whoever holds them goes on receiving. Throws when no
+   * vector is enabled.
    */
   reenable(): void {
     this.#checkOpen("reenable");
@@ -152,16 +151,18 @@ export class InterruptIndex {
     this.#closeVectors();
   }
 
-  /** An enabled vector. */
+  /**
+   * An enabled vector. The index owns it; a caller may close it earlier (`using`), and the next call then gives a fresh
+   * one. Interrupts that arrive between the two are lost.
+   */
   vector(vector: number): InterruptVector {
     this.#checkOpen("vector");
     const enabled = this.#vectors.get(vector);
-    if (enabled === undefined) {
-      if (!this.enabled) throw this.#notEnabled("vector");
-      const vectors = this.enabledVectors.map((entry) => entry.vector).join(", ");
-      throw argumentError(`${this.name}.vector`, "vector", vector, `the enabled ones: ${vectors}`);
-    }
-    return enabled;
+    if (enabled !== undefined) return enabled;
+    if (!this.enabled) throw this.#notEnabled("vector");
+    if (this.#vectors.has(vector)) return this.#renewed(vector);
+    const vectors = [...this.#vectors.keys()].sort((a, b) => a - b).join(", ");
+    throw argumentError(`${this.name}.vector`, "vector", vector, `the enabled ones: ${vectors}`);
   }
 
   /** Makes the kernel signal a vector, without the device. */
@@ -184,6 +185,38 @@ export class InterruptIndex {
     this.#closed = true;
     this.#closeVectors();
   }
+
+  #newVector(vector: number): InterruptVector {
+    const label = `${this.#device.address} ${this.name} vector ${vector}`;
+    return new InterruptVector(this.#device, { index: this.index, vector, label }, this.#released);
+  }
+
+  /** A new eventfd for a vector whose owner closed the last one. */
+  #renewed(number: number): InterruptVector {
+    const vector = this.#newVector(number);
+    try {
+      this.#assign([vector]);
+    } catch (error) {
+      vector.close();
+      throw error;
+    }
+    this.#vectors.set(number, vector);
+    return vector;
+  }
+
+  /** Takes the eventfd of a vector that its owner closes from the kernel. The vector stays enabled, without one. */
+  readonly #released = (vector: InterruptVector): void => {
+    if (this.#vectors.get(vector.vector) !== vector) return;
+    this.#vectors.set(vector.vector, undefined);
+    if (this.#device.closed) return;
+    this.#device.setIrqs({
+      index: this.index,
+      action: "trigger",
+      start: vector.vector,
+      count: 1,
+      data: { eventfds: [-1] },
+    });
+  };
 
   /** Gives the kernel the eventfds of consecutive vectors. */
   #assign(vectors: readonly InterruptVector[]): void {
@@ -263,9 +296,11 @@ export class InterruptIndex {
     });
   }
 
+  /** The kernel knows already, or need not know: `#released` leaves vectors that are not in the table alone. */
   #closeVectors(): void {
-    for (const vector of this.#vectors.values()) vector.close();
+    const vectors = this.enabledVectors;
     this.#vectors.clear();
+    for (const vector of vectors) vector.close();
   }
 
   #checkOpen(method: string): void {

@@ -1,18 +1,34 @@
 import type { VfioDevice } from "../contracts/vfio-device";
 import { Eventfd } from "./eventfd";
 
-/** One enabled vector of a device: the eventfd that the kernel signals, and what can be done to the vector. */
+/** Which interrupt of a device a vector is. */
+export interface VectorIdentity {
+  /** VFIO's index of the interrupt kind. */
+  readonly index: number;
+  /** Number of the vector in its index. */
+  readonly vector: number;
+  /** For errors: `0000:01:00.0 MSI-X vector 3`. */
+  readonly label: string;
+}
+
+/**
+ * One enabled vector of a device: the eventfd that the kernel signals, and what can be done to the vector. Closing it
+ * takes the eventfd from the kernel; `InterruptIndex.vector` gives a fresh one.
+ */
 export class InterruptVector extends Eventfd {
   /** Number of the vector in its index. */
   readonly vector: number;
   readonly #device: VfioDevice;
   readonly #index: number;
+  readonly #beforeClose: (vector: InterruptVector) => void;
 
-  constructor(device: VfioDevice, index: number, vector: number, label: string) {
-    super(label);
+  /** `beforeClose` is called once, while the eventfd is still open. */
+  constructor(device: VfioDevice, identity: VectorIdentity, beforeClose: (vector: InterruptVector) => void) {
+    super(identity.label);
     this.#device = device;
-    this.#index = index;
-    this.vector = vector;
+    this.#index = identity.index;
+    this.vector = identity.vector;
+    this.#beforeClose = beforeClose;
   }
 
   /** Makes the kernel signal the vector, without the device (a software loopback). */
@@ -28,5 +44,14 @@ export class InterruptVector extends Eventfd {
   /** Unmasks the vector; an INTx that the device still asserts arrives again. INTx only. */
   unmask(): void {
     this.#device.setIrqs({ index: this.#index, action: "unmask", start: this.vector, count: 1 });
+  }
+
+  override close(): void {
+    if (this.closed) return;
+    try {
+      this.#beforeClose(this);
+    } finally {
+      super.close();
+    }
   }
 }

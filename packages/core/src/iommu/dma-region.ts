@@ -1,41 +1,105 @@
 import type { DmaAccess } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
-import { argumentError, VfioError } from "../errors";
-import type { Iommu } from "./iommu";
+import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 
-/** Memory mapped at an I/O virtual address. Made by {@link Iommu.map}; keeps its memory alive while mapped. */
+/** The address space that a region belongs to. */
+export interface RegionOwner {
+  unmap(region: DmaRegion): bigint;
+}
+
+const NOWHERE = -1;
+
+/** What only the address space may do to a region. */
+interface RegionState {
+  create(
+    owner: RegionOwner,
+    iova: bigint,
+    length: number,
+    access: DmaAccess,
+    memory: MappableMemory,
+    offset: number,
+  ): DmaRegion;
+  /** Place in the owner's table; below 0 for a region that is in none. */
+  slotOf(region: DmaRegion): number;
+  setSlot(region: DmaRegion, slot: number): void;
+  /** The region is in no table any more. */
+  clearSlot(region: DmaRegion): void;
+}
+
+let state!: RegionState;
+
+/**
+ * Memory mapped at an I/O virtual address. Only `Iommu.map` makes regions, and only their Iommu says what is mapped: a
+ * region tells it, and cannot be told.
+ */
 export class DmaRegion implements Disposable {
-  /** False once unmapped. Set by {@link Iommu} alone. */
-  mapped = true;
-  /** Place in the table of regions; the table's alone. */
-  slot = 0;
-  private view: Uint8Array | undefined = undefined;
+  readonly iova: bigint;
+  /** Bytes. */
+  readonly length: number;
+  readonly access: DmaAccess;
+  readonly memory: MappableMemory;
+  /** First byte of the region in `memory`. */
+  readonly offset: number;
+  readonly #owner: RegionOwner;
+  /** Place in the owner's table; nowhere once unmapped. */
+  #slot = NOWHERE;
+  #view: Uint8Array | undefined = undefined;
 
-  /** Use {@link Iommu.map}. */
-  constructor(
-    private readonly iommu: Iommu,
-    readonly iova: bigint,
-    /** Bytes. */
-    readonly length: number,
-    readonly access: DmaAccess,
-    readonly memory: MappableMemory,
-    /** First byte of the region in `memory`. */
-    readonly offset: number,
-  ) {}
+  private constructor(
+    owner: RegionOwner,
+    iova: bigint,
+    length: number,
+    access: DmaAccess,
+    memory: MappableMemory,
+    offset: number,
+  ) {
+    this.#owner = owner;
+    this.iova = iova;
+    this.length = length;
+    this.access = access;
+    this.memory = memory;
+    this.offset = offset;
+  }
+
+  static {
+    state = {
+      create: (owner, iova, length, access, memory, offset) =>
+        new DmaRegion(owner, iova, length, access, memory, offset),
+      slotOf: (region) => region.#slot,
+      setSlot: (region, slot) => {
+        region.#slot = slot;
+      },
+      clearSlot: (region) => {
+        region.#slot = NOWHERE;
+      },
+    };
+  }
+
+  /** False once unmapped, by whatever call. */
+  get mapped(): boolean {
+    return this.#slot !== NOWHERE;
+  }
 
   /** Address of the first byte in this process. */
   get address(): bigint {
     return this.offset === 0 ? this.memory.address : this.memory.address + BigInt(this.offset);
   }
 
-  /** The region's bytes; the same view at every call. Throws ERR_NOT_MEMORY for device registers. */
+  /**
+   * The region's bytes; the same view at every call. Throws ERR_NOT_MEMORY for device registers, and ERR_CLOSED once the
+   * memory is closed.
+   */
   get bytes(): Uint8Array {
-    return (this.view ??= new Uint8Array(this.buffer(), this.offset, this.length));
+    if (this.#view === undefined || this.memory.closed) {
+      this.#view = new Uint8Array(this.#buffer(), this.offset, this.length);
+    }
+    return this.#view;
   }
 
-  /** The region as 32-bit words: a new view at every call, to be kept by who uses it. */
+  /** The region as 32-bit words: a new view at every call, to be kept by who uses it. `offset` is a multiple of 4. */
   words(): Uint32Array {
-    return new Uint32Array(this.buffer(), this.offset, this.length >>> 2);
+    if (this.offset % 4 !== 0) throw argumentError("DmaRegion.words", "offset", this.offset, "multiples of 4");
+    return new Uint32Array(this.#buffer(), this.offset, this.length >>> 2);
   }
 
   /** IOVA of the region's byte `offset` (0 to its length). */
@@ -48,14 +112,15 @@ export class DmaRegion implements Disposable {
 
   /** Unmaps; gives the bytes that the kernel unmapped, 0 when it was unmapped before. */
   unmap(): bigint {
-    return this.mapped ? this.iommu.unmap(this) : 0n;
+    return this.mapped ? this.#owner.unmap(this) : 0n;
   }
 
   [Symbol.dispose](): void {
     this.unmap();
   }
 
-  private buffer(): ArrayBuffer {
+  #buffer(): ArrayBuffer {
+    if (this.memory.closed) throw closedError("DmaRegion.bytes", "the region's memory");
     if (this.memory.buffer === undefined) {
       throw new VfioError("a region of device registers has no buffer", {
         code: "ERR_NOT_MEMORY",
@@ -66,3 +131,6 @@ export class DmaRegion implements Disposable {
     return this.memory.buffer;
   }
 }
+
+/** For this folder: the entries of the package do not export it. */
+export const regionState = state;

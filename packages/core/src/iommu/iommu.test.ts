@@ -1,15 +1,26 @@
+import { runInNewContext } from "node:vm";
 import fc from "fast-check";
 import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
+import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { systemError } from "../errors";
+import { systemError } from "../errors/vfio-error";
 import { DmaMemory } from "../memory/dma-memory";
 import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import { thrownBy } from "../testing/thrown-by";
 import { Iommu } from "./iommu";
 
 const PAGE = 4096;
 
-/** How a mode treats an unmap that cuts through a mapping (vfio_dma_do_unmap, iommufd_vfio_unmap_dma in Linux). */
-type Cutting = "type1" | "cut" | "refused";
+/**
+ * How a mode treats an unmap that cuts through a mapping (vfio_dma_do_unmap, iommufd_vfio_unmap_dma in Linux). `stops`: it
+ * unmaps mapping by mapping and stops at one that it may not (iopt_unmap_iova_range).
+ */
+type Cutting = "type1" | "cut" | "refused" | "stops";
+
+const ENOENT = -2;
+const EBUSY = -16;
+const EEXIST = -17;
+const EINVAL = -22;
 
 /** An address space that keeps the kernel's rules on maps and unmaps, and nothing else. */
 class RulesBackend implements IommuBackend {
@@ -17,6 +28,8 @@ class RulesBackend implements IommuBackend {
   choosesIova = false;
   ranges: IovaRange[] = [{ start: 0n, last: 0xffff_ffffn }];
   readonly maps: { iova: bigint; length: bigint; access: DmaAccess }[] = [];
+  /** What `stops` refuses to unmap: the IOVAs of mappings in use. */
+  readonly locked = new Set<bigint>();
   readonly devices: VfioDevice[] = [];
   closed = false;
 
@@ -32,7 +45,7 @@ class RulesBackend implements IommuBackend {
     const start = iova ?? 0x7000_0000n;
     const size = BigInt(length);
     if (this.maps.some((map) => start < map.iova + map.length && map.iova < start + size))
-      throw systemError(-17, "map");
+      throw systemError(EEXIST, "map");
     this.maps.push({ iova: start, length: size, access });
     this.maps.sort((left, right) => (left.iova < right.iova ? -1 : 1));
     return start;
@@ -42,11 +55,14 @@ class RulesBackend implements IommuBackend {
     const end = iova + length;
     const touched = this.maps.filter((map) => map.iova < end && iova < map.iova + map.length);
     const cut = touched.some((map) => map.iova < iova || map.iova + map.length > end);
-    if (cut && this.cutting === "refused") throw systemError(-22, "unmap");
+    if (cut && this.cutting === "refused") throw systemError(EINVAL, "unmap");
     if (this.cutting === "cut") return this.#cut(touched, iova, end);
     let bytes = 0n;
     for (const map of touched) {
-      if (map.iova < iova) break;
+      if (this.cutting === "stops") {
+        if (map.iova < iova || map.iova + map.length > end) throw systemError(ENOENT, "unmap");
+        if (this.locked.has(map.iova)) throw systemError(EBUSY, "unmap");
+      } else if (map.iova < iova) break;
       bytes += map.length;
       this.maps.splice(this.maps.indexOf(map), 1);
     }
@@ -68,7 +84,11 @@ class RulesBackend implements IommuBackend {
   }
 
   unmapAll(): bigint {
-    return this.maps.splice(0).reduce((sum, { length }) => sum + length, 0n);
+    return this.unmap(0n, 1n << 64n);
+  }
+
+  isMapped(iova: bigint): boolean {
+    return this.maps.some((map) => map.iova <= iova && iova < map.iova + map.length);
   }
 
   iovaRanges(): readonly IovaRange[] {
@@ -245,6 +265,115 @@ describe("Iommu", () => {
     expect(iommu.regionAt(0x13fffn)).toBe(region);
   });
 
+  it("forgets what an unmap took before it failed half-way", () => {
+    const rules = new RulesBackend("stops");
+    const space = new Iommu(rules);
+    const [first, second, third] = [1, 2, 3].map((n) => space.map(memory, { iova: BigInt(n * 0x10000), length: PAGE }));
+    rules.locked.add(0x20000n);
+    expect(() => space.unmapRange(0x10000n, 0x30000n)).toThrow("EBUSY");
+    expect([first, second, third].map((region) => region?.mapped)).toEqual([false, true, true]);
+    expect(() => space.unmapAll()).toThrow("EBUSY");
+    expect(() => second?.unmap()).toThrow("EBUSY");
+    expect(space.regions).toEqual([second, third]);
+    rules.locked.clear();
+    // The end of the area cuts through the third.
+    const fourth = space.map(memory, { iova: 0x40000n, length: 2 * PAGE });
+    expect(() => space.unmapRange(0x20000n, 0x21000n)).toThrow("ENOENT");
+    expect(space.regions).toEqual([fourth]);
+    fourth.unmap();
+    space.close();
+    memory.close();
+  });
+
+  it("forgets a region that the back end lost, when its unmap fails", () => {
+    const rules = new RulesBackend("stops");
+    const space = new Iommu(rules);
+    const region = space.map(memory, { length: PAGE });
+    rules.unmap = (iova: bigint): bigint => {
+      rules.maps.splice(0);
+      throw systemError(-5, "unmap", { subject: `0x${iova.toString(16)}` });
+    };
+    expect(() => region.unmap()).toThrow("EIO");
+    expect(region.mapped).toBe(false);
+    memory.close();
+  });
+
+  it("refuses a region of another address space, and leaves both as they were", () => {
+    const other = new Iommu(new RulesBackend());
+    const [mine, theirs] = [iommu.map(memory, { iova: 0x1000n }), other.map(memory, { iova: 0x1000n })];
+    expect(thrownBy(() => iommu.unmap(theirs))).toMatchObject({
+      code: "ERR_INVALID_ARGUMENT",
+      message: expect.stringContaining("this one belongs to another") as string,
+    });
+    expect([mine.mapped, theirs.mapped]).toEqual([true, true]);
+    expect([iommu.regions, other.regions]).toEqual([[mine], [theirs]]);
+    expect(other.unmap(theirs)).toBe(BigInt(8 * PAGE));
+    other.close();
+    expect(() => {
+      memory.close();
+    }).toThrow("still mapped for DMA at IOVA 0x1000");
+  });
+
+  it("lets nobody else say what is mapped", () => {
+    const region = iommu.map(memory);
+    expect(() => {
+      (region as { mapped: boolean }).mapped = false;
+    }).toThrow(TypeError);
+    expect(region.mapped).toBe(true);
+    expect(Object.keys(region).sort()).toEqual(["access", "iova", "length", "memory", "offset"]);
+  });
+
+  it.each<[string, (space: Iommu, memory: DmaMemory) => unknown, string]>([
+    ["an IOVA", (space, mapped) => space.map(mapped, { iova: 5 as unknown as bigint }), "iova is 5"],
+    ["a limit", (space, mapped) => space.map(mapped, { below: 5 as unknown as bigint }), "below is 5"],
+    ["an access", (space, mapped) => space.map(mapped, { access: "rw" as DmaAccess }), 'access is "rw"'],
+    ["an area", (space) => space.unmapRange(0n, 5 as unknown as bigint), "length is 5"],
+    ["an IOVA to look up", (space) => space.regionAt(5 as unknown as bigint), "iova is 5"],
+    ["an address to look up", (space) => space.iovaOf(5 as unknown as bigint), "address is 5"],
+  ])("names %s of the wrong type", (_, call, message) => {
+    const error = thrownBy(() => call(iommu, memory));
+    expect(error).toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
+    expect(error).toHaveProperty("message", expect.stringContaining(message));
+  });
+
+  it("refuses a region's bytes once its memory is closed", () => {
+    const region = iommu.map(memory);
+    expect(region.bytes).toHaveLength(8 * PAGE);
+    iommu.close();
+    memory.close();
+    expect(thrownBy(() => region.bytes)).toMatchObject({ code: "ERR_CLOSED" });
+    expect(thrownBy(() => region.words())).toMatchObject({ code: "ERR_CLOSED" });
+  });
+
+  it("waits for a promise of another realm and for any other thenable", async () => {
+    const settle: ((value: number) => void)[] = [];
+    const thenable = { then: (resolve: (value: number) => void) => settle.push(resolve) };
+    const foreign = runInNewContext("new Promise((resolve) => settle.push(resolve))", { settle }) as Promise<number>;
+    expect(foreign).not.toBeInstanceOf(Promise);
+    for (const pending of [foreign, thenable as unknown as PromiseLike<number>]) {
+      const later = iommu.withMapping(memory, {}, () => pending);
+      await Promise.resolve();
+      expect(backend.maps).toHaveLength(1);
+      settle.pop()?.(7);
+      expect(await later).toBe(7);
+      expect(backend.maps).toEqual([]);
+    }
+  });
+
+  it("tells both errors when the use and the unmap after it fail", async () => {
+    const use = new Error("use failed");
+    const failing = (): never => {
+      throw use;
+    };
+    backend.unmap = () => {
+      throw systemError(EBUSY, "unmap");
+    };
+    expect(() => iommu.withMapping(memory, {}, failing)).toThrow(/use failed.*EBUSY/);
+    await expect(iommu.withMapping(memory, { iova: 0x10_0000n }, () => Promise.reject(use))).rejects.toThrow(
+      /use failed.*EBUSY/,
+    );
+  });
+
   it("unmaps after the use, also when that throws or takes its time", async () => {
     expect(iommu.withMapping(memory, { length: PAGE }, (region) => region.length)).toBe(PAGE);
     expect(() =>
@@ -274,37 +403,79 @@ describe("Iommu", () => {
     expect(() => iommu.iovaRanges()).toThrow("Iommu rules is closed");
   });
 
+  it("closes to the end whatever a child throws, and closes what was built on its devices", () => {
+    const order: string[] = [];
+    const child = (name: string) => ({
+      close: () => {
+        order.push(name);
+        throw new Error(`${name} failed`);
+      },
+    });
+    const region = iommu.map(memory);
+    iommu.adopt(child("first"));
+    const release = iommu.adopt(child("gone"));
+    iommu.adopt(child("second"));
+    release();
+    const device = iommu.openDevice("0000:01:00.0");
+    expect(() => {
+      iommu.close();
+    }).toThrow("second failed; first failed");
+    expect(order).toEqual(["second", "first"]);
+    expect([device.closed, region.mapped, backend.closed]).toEqual([true, false, true]);
+  });
+
   it("keeps exact books over any sequence of maps, unmaps and range unmaps", () => {
-    const page = fc.nat(30);
+    const page = fc.nat(24);
     const step = fc.oneof(
-      fc.record({
-        kind: fc.constant("map" as const),
-        page: fc.option(page, { nil: undefined }),
-        pages: fc.integer({ min: 1, max: 8 }),
-        offset: fc.nat(7),
-      }),
-      fc.record({ kind: fc.constant("unmap" as const), which: fc.nat(10) }),
-      fc.record({ kind: fc.constant("range" as const), page, pages: fc.integer({ min: 1, max: 10 }) }),
-      fc.record({ kind: fc.constant("all" as const) }),
+      {
+        weight: 8,
+        arbitrary: fc.record({
+          kind: fc.constant("map" as const),
+          page: fc.option(page, { nil: undefined }),
+          pages: fc.integer({ min: 1, max: 8 }),
+          offset: fc.nat(7),
+        }),
+      },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("unmap" as const), which: fc.nat(5) }) },
+      {
+        weight: 4,
+        arbitrary: fc.record({ kind: fc.constant("range" as const), page, pages: fc.integer({ min: 1, max: 24 }) }),
+      },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("all" as const) }) },
+      { weight: 2, arbitrary: fc.record({ kind: fc.constant("lock" as const), which: fc.nat(5) }) },
+      { weight: 1, arbitrary: fc.record({ kind: fc.constant("unlock" as const) }) },
     );
     fc.assert(
       fc.property(
-        fc.array(step, { maxLength: 40 }),
-        fc.constantFrom<Cutting>("type1", "cut", "refused"),
+        fc.array(step, { maxLength: 20, size: "max" }),
+        fc.constantFrom<Cutting>("type1", "cut", "refused", "stops"),
         (steps, cutting) => {
           const rules = new RulesBackend(cutting);
           rules.ranges = [{ start: 0n, last: 0x3f_ffffn }];
           const space = new Iommu(rules);
+          const told = new Set<unknown>();
+          const watched: MappableMemory = {
+            address: memory.address,
+            length: memory.length,
+            closed: false,
+            addMapping: (mapping) => void told.add(mapping),
+            removeMapping: (mapping) => void told.delete(mapping),
+          };
           for (const action of steps) {
             try {
               if (action.kind === "map") {
                 const offset = Math.min(action.offset, 8 - action.pages) * PAGE;
                 const place = action.page === undefined ? {} : { iova: BigInt(action.page * PAGE) };
-                space.map(memory, { ...place, offset, length: action.pages * PAGE });
+                space.map(watched, { ...place, offset, length: action.pages * PAGE });
               } else if (action.kind === "unmap") {
                 space.regions[action.which]?.unmap();
               } else if (action.kind === "range") {
                 space.unmapRange(BigInt(action.page * PAGE), BigInt(action.pages * PAGE));
+              } else if (action.kind === "lock") {
+                const region = space.regions[action.which];
+                if (region !== undefined) rules.locked.add(region.iova);
+              } else if (action.kind === "unlock") {
+                rules.locked.clear();
               } else {
                 space.unmapAll();
               }
@@ -318,20 +489,21 @@ describe("Iommu", () => {
               access: "read-write",
             }));
             expect(books).toEqual(rules.maps);
-            for (let at = 0; at < 32; at++) {
-              const iova = BigInt(at * PAGE);
-              const expected = rules.maps.find((map) => map.iova <= iova && iova < map.iova + map.length)?.iova;
-              expect(space.regionAt(iova)?.iova).toBe(expected);
-            }
-            for (let at = 0; at < 8; at++) {
-              const address = memory.address + BigInt(at * PAGE);
-              const found = space.iovaOf(address);
+            expect(told).toEqual(new Set(space.regions));
+            expect(space.regions.every(({ mapped }) => mapped)).toBe(true);
+            const pages = Array.from({ length: 32 }, (_, at) => BigInt(at * PAGE));
+            expect(pages.map((iova) => space.regionAt(iova)?.iova)).toEqual(
+              pages.map((iova) => rules.maps.find((map) => map.iova <= iova && iova < map.iova + map.length)?.iova),
+            );
+            const unfound = pages.slice(0, 8).filter((distance) => {
+              const address = memory.address + distance;
               const candidates = space.regions
                 .filter((region) => region.address <= address && address < region.address + BigInt(region.length))
                 .map((region) => region.iova + (address - region.address));
-              if (found === undefined) expect(candidates).toEqual([]);
-              else expect(candidates).toContain(found);
-            }
+              const found = space.iovaOf(address);
+              return found === undefined ? candidates.length > 0 : !candidates.includes(found);
+            });
+            expect(unfound).toEqual([]);
           }
           space.close();
         },

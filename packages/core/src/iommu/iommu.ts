@@ -1,12 +1,14 @@
 import type { DmaAccess, IommuBackend, IovaRange, OpenDeviceOptions } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { argumentError, closedError, VfioError } from "../errors";
-import { DmaRegion } from "./dma-region";
+import { argumentError, closedError, VfioError } from "../errors/vfio-error";
+import { closeAll } from "../ownership/close-all";
+import { useUntilSettled } from "../ownership/use-until-settled";
+import { regionState, type DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
-import { IovaSpace, type IovaReservation } from "./iova-space";
+import type { IovaReservation } from "./iova-space";
+import { MappingBooks } from "./mapping-books";
 import { toBigint } from "./page-number";
-import { RegionTable } from "./region-table";
 
 export interface MapOptions extends IovaRequest {
   /**
@@ -22,7 +24,13 @@ export interface MapOptions extends IovaRequest {
   access?: DmaAccess;
 }
 
+/** Something that ends with its address space: what is built on one of its devices. */
+export interface IommuChild {
+  close(): void;
+}
+
 const DEFAULTS: MapOptions = {};
+const SPACE_END = 1n << 64n;
 
 /**
  * One I/O address space: the bookkeeping over a back end's few operations. Several devices may share it.
@@ -31,13 +39,15 @@ const DEFAULTS: MapOptions = {};
  * here that the kernel checks, so that its answers come through.
  */
 export class Iommu implements Disposable {
-  readonly #regions = new RegionTable();
-  readonly #space: IovaSpace;
-  #devices: VfioDevice[] = [];
+  readonly backend: IommuBackend;
+  readonly #books: MappingBooks;
+  readonly #devices = new Set<VfioDevice>();
+  readonly #children = new Set<IommuChild>();
   #closed = false;
 
-  constructor(readonly backend: IommuBackend) {
-    this.#space = new IovaSpace(() => backend.iovaRanges(), this.#regions);
+  constructor(backend: IommuBackend) {
+    this.backend = backend;
+    this.#books = new MappingBooks(this, () => backend.iovaRanges());
   }
 
   /** Name of the mode, as upstream spells it. */
@@ -51,18 +61,25 @@ export class Iommu implements Disposable {
 
   /** Mapped regions, by rising IOVA. */
   get regions(): readonly DmaRegion[] {
-    return this.#regions.sorted();
+    return this.#books.regions.sorted();
   }
 
   /** Opens a device into this address space. It is closed with the Iommu, if not before. */
   openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
     this.#requireOpen("openDevice");
     const device = this.backend.openDevice(address, options);
-    this.#devices = this.#devices.filter((known) => !known.closed);
-    this.#devices.push(device);
+    for (const known of this.#devices) if (known.closed) this.#devices.delete(known);
+    this.#devices.add(device);
     // A device brings reserved ranges of its own.
-    this.#space.rangesChanged();
+    this.#books.space.rangesChanged();
     return device;
+  }
+
+  /** The child is closed with this address space, before its devices, the last adopted first. Gives what lets go of it. */
+  adopt(child: IommuChild): () => void {
+    this.#requireOpen("adopt");
+    this.#children.add(child);
+    return () => void this.#children.delete(child);
   }
 
   /**
@@ -81,50 +98,54 @@ export class Iommu implements Disposable {
       throw argumentError("map", "area", `${offset} + ${length}`, `inside the memory's ${memory.length} bytes`);
     }
     const access = options.access ?? "read-write";
+    if (!isAccess(access)) throw argumentError("map", "access", access, "read, write, read-write");
 
     const wanted = options.iova;
     let iova: bigint;
     if (wanted === undefined) {
-      const free = this.#space.allocate(length, options);
+      const free = this.#books.space.allocate(length, options);
       try {
         iova = this.backend.map(memory, offset, length, free, access);
       } catch (error) {
-        this.#space.unmapped(free, length);
+        this.#books.space.unmapped(free, length);
         throw error;
       }
     } else {
       iova = this.backend.map(memory, offset, length, this.#fixed(wanted), access);
-      this.#space.mapped(iova, length);
+      this.#books.space.mapped(iova, length);
     }
-
-    const region = new DmaRegion(this, iova, length, access, memory, offset);
-    this.#regions.add(region);
-    memory.addMapping?.(region);
+    const region = regionState.create(this, iova, length, access, memory, offset);
+    this.#books.add(region);
     return region;
   }
 
-  /** Maps, calls `use`, and unmaps when it returns, throws, or its promise settles. */
-  withMapping<Result>(memory: MappableMemory, options: MapOptions, use: (region: DmaRegion) => Result): Result {
+  /** Maps, calls `use`, and unmaps when it returns, throws, or the promise (or other thenable) that it gives settles. */
+  withMapping<Result>(
+    memory: MappableMemory,
+    options: MapOptions,
+    use: (region: DmaRegion) => PromiseLike<Result>,
+  ): Promise<Result>;
+  withMapping<Result>(memory: MappableMemory, options: MapOptions, use: (region: DmaRegion) => Result): Result;
+  withMapping(memory: MappableMemory, options: MapOptions, use: (region: DmaRegion) => unknown): unknown {
     const region = this.map(memory, options);
-    let result: Result;
-    try {
-      result = use(region);
-    } catch (error) {
-      region.unmap();
-      throw error;
-    }
-    if (result instanceof Promise) {
-      return result.finally(() => region.unmap()) as Result;
-    }
-    region.unmap();
-    return result;
+    return useUntilSettled(
+      "withMapping",
+      () => use(region),
+      () => void region.unmap(),
+    );
   }
 
   /** Unmaps one region; gives the bytes that the kernel says it unmapped. */
   unmap(region: DmaRegion): bigint {
-    if (!region.mapped) throw closedError("unmap", `region at IOVA 0x${region.iova.toString(16)}`);
-    const bytes = this.backend.unmap(region.iova, toBigint(region.length));
-    this.#forget(region);
+    if (!this.#books.regions.has(region)) throw this.#notMine(region);
+    let bytes: bigint;
+    try {
+      bytes = this.backend.unmap(region.iova, toBigint(region.length));
+    } catch (error) {
+      this.#recount(region.iova, region.iova + BigInt(region.length));
+      throw error;
+    }
+    this.#books.remove(region);
     return bytes;
   }
 
@@ -132,46 +153,49 @@ export class Iommu implements Disposable {
    * Unmaps whatever lies in an area; gives the bytes that the kernel says it unmapped. Whether an area may cut through a
    * mapping depends on the mode: type1v2 and iommufd refuse (`EINVAL`, `ENOENT`); type1 takes away the whole mapping when
    * the area contains its start, and nothing (0 bytes) when the area starts inside it; type1 on iommufd cuts. What is left
-   * of a region that was cut are new regions ({@link regionAt}).
+   * of a region that was cut are new regions ({@link regionAt}). An unmap that fails may have taken a part: iommufd goes
+   * mapping by mapping. The books then say what is left.
    */
   unmapRange(iova: bigint, length: bigint): bigint {
     this.#requireOpen("unmapRange");
-    requireAddress("unmapRange", iova);
-    requireAddress("unmapRange", length);
-    const bytes = this.backend.unmap(iova, length);
-    if (bytes === 0n) return bytes;
+    requireAddress("unmapRange", "iova", iova);
+    requireAddress("unmapRange", "length", length);
     const end = iova + length;
-    const touched = this.#regions.touching(iova, end);
-    if (bytes === touched.reduce((sum, region) => sum + bytesInside(region, iova, end), 0n)) {
-      for (const region of touched) this.#cut(region, iova, end);
-    } else {
-      // Type 1: as many whole mappings as make up the bytes, from the first that starts in the area.
-      let left = bytes;
-      for (const region of touched.filter((candidate) => candidate.iova >= iova)) {
-        if (left <= 0n) break;
-        left -= BigInt(region.length);
-        this.#forget(region);
-      }
+    let bytes: bigint;
+    try {
+      bytes = this.backend.unmap(iova, length);
+    } catch (error) {
+      this.#recount(iova, end);
+      throw error;
     }
+    if (bytes > 0n) this.#books.unmapped(iova, end, bytes);
     return bytes;
   }
 
   /** Unmaps everything; gives the bytes that the kernel says it unmapped. */
   unmapAll(): bigint {
     this.#requireOpen("unmapAll");
-    const bytes = this.backend.unmapAll();
-    this.#forgetAll();
+    let bytes: bigint;
+    try {
+      bytes = this.backend.unmapAll();
+    } catch (error) {
+      this.#recount(0n, SPACE_END);
+      throw error;
+    }
+    this.#books.clear();
     return bytes;
   }
 
   /** The region that holds an IOVA. */
   regionAt(iova: bigint): DmaRegion | undefined {
-    return this.#regions.atIova(iova);
+    requireAddress("regionAt", "iova", iova);
+    return this.#books.regions.atIova(iova);
   }
 
   /** The IOVA of an address of this process; undefined when it is not mapped. Of several mappings any. */
   iovaOf(address: bigint): bigint | undefined {
-    const region = this.#regions.atAddress(address);
+    requireAddress("iovaOf", "address", address);
+    const region = this.#books.regions.atAddress(address);
     return region === undefined ? undefined : region.iova + (address - region.address);
   }
 
@@ -190,8 +214,8 @@ export class Iommu implements Disposable {
   /** Keeps IOVAs free of automatic mappings until released; they may be mapped by naming them. */
   reserveIova(length: number, request: IovaRequest = {}): IovaReservation {
     this.#requireOpen("reserveIova");
-    return this.#space.reserve(length, request, (first, last) => {
-      const inside = [...this.#regions].find(
+    return this.#books.space.reserve(length, request, (first, last) => {
+      const inside = [...this.#books.regions].find(
         (region) => region.iova <= last && region.iova + BigInt(region.length) > first,
       );
       if (inside === undefined) return;
@@ -203,22 +227,21 @@ export class Iommu implements Disposable {
     });
   }
 
-  /** Unmaps everything, closes the devices opened here (last first), then the address space; idempotent. */
+  /**
+   * Unmaps everything, closes what was adopted and the devices opened here (each last first), then the address space;
+   * idempotent. Goes through to the end, whatever a step throws.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.#forgetAll();
-    const errors: unknown[] = [];
-    for (const device of this.#devices.reverse()) {
-      try {
-        device.close();
-      } catch (error) {
-        errors.push(error);
-      }
-    }
-    this.#devices = [];
-    this.backend.close();
-    if (errors.length > 0) throw errors[0];
+    const owned = [...this.#devices, ...this.#children].reverse();
+    this.#devices.clear();
+    this.#children.clear();
+    closeAll(`Iommu ${this.mode}`, [
+      () => this.#books.clear(),
+      ...owned.map((child) => () => child.close()),
+      () => this.backend.close(),
+    ]);
   }
 
   [Symbol.dispose](): void {
@@ -228,7 +251,7 @@ export class Iommu implements Disposable {
   /** What the back end is told of a wanted IOVA: undefined leaves it to the kernel. */
   #fixed(wanted: bigint | "kernel"): bigint | undefined {
     if (wanted !== "kernel") {
-      requireAddress("map", wanted);
+      requireAddress("map", "iova", wanted);
       return wanted;
     }
     if (this.backend.choosesIova) return undefined;
@@ -240,36 +263,21 @@ export class Iommu implements Disposable {
     );
   }
 
-  /** Leaves of a region what lies outside [start, end). */
-  #cut(region: DmaRegion, start: bigint, end: bigint): void {
-    const { iova, length, access, memory, offset } = region;
-    this.#forget(region);
-    const before = start > iova ? Number(start - iova) : 0;
-    if (before > 0) this.#remember(new DmaRegion(this, iova, before, access, memory, offset));
-    const after = iova + BigInt(length) > end ? Number(iova + BigInt(length) - end) : 0;
-    if (after > 0) this.#remember(new DmaRegion(this, end, after, access, memory, offset + length - after));
-  }
-
-  #remember(region: DmaRegion): void {
-    this.#space.mapped(region.iova, region.length);
-    this.#regions.add(region);
-    region.memory.addMapping?.(region);
-  }
-
-  #forget(region: DmaRegion): void {
-    this.#regions.remove(region);
-    this.#space.unmapped(region.iova, region.length);
-    region.mapped = false;
-    region.memory.removeMapping?.(region);
-  }
-
-  #forgetAll(): void {
-    for (const region of this.#regions) {
-      region.mapped = false;
-      region.memory.removeMapping?.(region);
+  /** Forgets, after an unmap failed, what it took all the same; the back end knows, where that can happen. */
+  #recount(start: bigint, end: bigint): void {
+    const { backend } = this;
+    if (backend.isMapped === undefined) return;
+    try {
+      this.#books.recount(start, end < SPACE_END ? end : SPACE_END, (iova) => backend.isMapped?.(iova) ?? true);
+    } catch {
+      // The caller throws the unmap's error, which comes first. What could not be asked stays in the books.
     }
-    this.#regions.clear();
-    this.#space.allUnmapped();
+  }
+
+  #notMine(region: DmaRegion): VfioError {
+    const name = `region at IOVA 0x${region.iova.toString(16)}`;
+    if (!region.mapped) return closedError("unmap", name);
+    return argumentError("unmap", "region", name, "a region of this address space; this one belongs to another");
   }
 
   #requireOpen(operation: string): void {
@@ -277,11 +285,12 @@ export class Iommu implements Disposable {
   }
 }
 
-function bytesInside(region: DmaRegion, start: bigint, end: bigint): bigint {
-  const last = region.iova + BigInt(region.length);
-  return (last < end ? last : end) - (region.iova > start ? region.iova : start);
+function requireAddress(operation: string, name: string, value: unknown): void {
+  if (typeof value !== "bigint" || BigInt.asUintN(64, value) !== value) {
+    throw argumentError(operation, name, value, "a bigint from 0 to 2^64 - 1");
+  }
 }
 
-function requireAddress(operation: string, value: bigint): void {
-  if (BigInt.asUintN(64, value) !== value) throw argumentError(operation, "address", value, "0 to 2^64 - 1");
+function isAccess(access: unknown): boolean {
+  return access === "read-write" || access === "read" || access === "write";
 }

@@ -1,5 +1,5 @@
 import type { IovaRange } from "../contracts/iommu";
-import { argumentError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import { PAGE_NUMBER_END, PAGE_SIZE, pageAddress, pageNumber, pagesIn } from "./page-number";
 
 export interface IovaRequest {
@@ -169,9 +169,9 @@ export class IovaAllocator {
 }
 
 /** Whole pages below an address, which may be 2^64. */
-function pagesBelow(address: bigint): number {
-  if (address < 0n || address > 1n << 64n) {
-    throw argumentError("IovaAllocator.allocate", "below", address, "0 to 2^64");
+function pagesBelow(address: unknown): number {
+  if (typeof address !== "bigint" || address < 0n || address > 1n << 64n) {
+    throw argumentError("IovaAllocator.allocate", "below", address, "a bigint from 0 to 2^64");
   }
   return Number(address >> 12n);
 }

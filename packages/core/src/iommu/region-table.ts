@@ -1,54 +1,64 @@
-import type { DmaRegion } from "./dma-region";
+import { regionState, type DmaRegion } from "./dma-region";
 import { pageNumber, pagesIn } from "./page-number";
 import { RegionIndex } from "./region-index";
 
 /**
- * The mapped regions of an address space.
+ * The mapped regions of an address space. A region is mapped while it is in the table of its owner.
  *
  * Adding and removing one costs a push and a pop, since map and unmap are the hot path: the sorted indexes are made when
  * a search first needs them, and kept up from then on.
  */
 export class RegionTable implements Iterable<DmaRegion> {
-  /** In no order; a region's `slot` is its place. */
-  private readonly regions: DmaRegion[] = [];
-  private byIova: RegionIndex | undefined;
-  private byAddress: RegionIndex | undefined;
+  /** In no order; a region's slot is its place. */
+  readonly #regions: DmaRegion[] = [];
+  #byIova: RegionIndex | undefined;
+  #byAddress: RegionIndex | undefined;
 
   add(region: DmaRegion): void {
-    region.slot = this.regions.length;
-    this.regions.push(region);
-    if (this.byIova !== undefined) indexByIova(this.byIova, region);
-    if (this.byAddress !== undefined) indexByAddress(this.byAddress, region);
+    regionState.setSlot(region, this.#regions.length);
+    this.#regions.push(region);
+    if (this.#byIova !== undefined) indexByIova(this.#byIova, region);
+    if (this.#byAddress !== undefined) indexByAddress(this.#byAddress, region);
   }
 
+  has(region: DmaRegion): boolean {
+    return this.#regions[regionState.slotOf(region)] === region;
+  }
+
+  /** `region` is one of this table. */
   remove(region: DmaRegion): void {
-    const last = this.regions.pop();
+    const last = this.#regions.pop();
     if (last !== undefined && last !== region) {
-      this.regions[region.slot] = last;
-      last.slot = region.slot;
+      const slot = regionState.slotOf(region);
+      this.#regions[slot] = last;
+      regionState.setSlot(last, slot);
     }
-    if (this.byIova !== undefined) this.byIova.remove(pageNumber(region.iova), region);
-    if (this.byAddress !== undefined) this.byAddress.remove(pageNumber(region.address), region);
+    regionState.clearSlot(region);
+    if (this.#byIova !== undefined) this.#byIova.remove(pageNumber(region.iova), region);
+    if (this.#byAddress !== undefined) this.#byAddress.remove(pageNumber(region.address), region);
   }
 
-  clear(): void {
-    this.regions.length = 0;
-    this.byIova = undefined;
-    this.byAddress = undefined;
+  /** Removes all, and gives them. */
+  clear(): readonly DmaRegion[] {
+    const regions = this.#regions.splice(0);
+    for (const region of regions) regionState.clearSlot(region);
+    this.#byIova = undefined;
+    this.#byAddress = undefined;
+    return regions;
   }
 
   [Symbol.iterator](): Iterator<DmaRegion> {
-    return this.regions.values();
+    return this.#regions.values();
   }
 
   /** By rising IOVA. */
   sorted(): readonly DmaRegion[] {
-    return [...this.iovaIndex()];
+    return [...this.#iovaIndex()];
   }
 
   /** The region that holds an IOVA. */
   atIova(iova: bigint): DmaRegion | undefined {
-    return this.iovaIndex().find(pageNumber(iova), (region) => {
+    return this.#iovaIndex().find(pageNumber(iova), (region) => {
       const distance = iova - region.iova;
       return distance >= 0n && distance < region.length;
     });
@@ -56,8 +66,8 @@ export class RegionTable implements Iterable<DmaRegion> {
 
   /** A region whose memory holds an address of this process. */
   atAddress(address: bigint): DmaRegion | undefined {
-    this.byAddress ??= this.indexed(indexByAddress);
-    return this.byAddress.find(pageNumber(address), (region) => {
+    this.#byAddress ??= this.#indexed(indexByAddress);
+    return this.#byAddress.find(pageNumber(address), (region) => {
       const distance = address - region.address;
       return distance >= 0n && distance < region.length;
     });
@@ -66,17 +76,17 @@ export class RegionTable implements Iterable<DmaRegion> {
   /** Regions that have a byte in [start, end), by rising IOVA; `start` is a multiple of the page size. */
   touching(start: bigint, end: bigint): DmaRegion[] {
     const first = this.atIova(start);
-    const others = this.iovaIndex().startingIn(pageNumber(start), pageNumber(end - 1n));
+    const others = this.#iovaIndex().startingIn(pageNumber(start), pageNumber(end - 1n));
     return first === undefined || first.iova === start ? others : [first, ...others];
   }
 
-  private iovaIndex(): RegionIndex {
-    return (this.byIova ??= this.indexed(indexByIova));
+  #iovaIndex(): RegionIndex {
+    return (this.#byIova ??= this.#indexed(indexByIova));
   }
 
-  private indexed(add: (index: RegionIndex, region: DmaRegion) => void): RegionIndex {
+  #indexed(add: (index: RegionIndex, region: DmaRegion) => void): RegionIndex {
     const index = new RegionIndex();
-    for (const region of this.regions) add(index, region);
+    for (const region of this.#regions) add(index, region);
     return index;
   }
 }

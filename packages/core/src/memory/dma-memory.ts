@@ -1,6 +1,6 @@
 import { native, type NativeMemory } from "@vfio-selftests/native";
 import type { DmaMapping, MappableMemory, MemoryBacking } from "../contracts/memory";
-import { argumentError, closedError, systemError, type VfioError } from "../errors";
+import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
 import { hugePageCounts, hugePageFile } from "../sysfs/huge-pages";
 import { systemPaths } from "../sysfs/system-paths";
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/mman";

@@ -72,6 +72,15 @@ describe("IoMapping", () => {
     native.close(fd);
   });
 
+  it("names a value of the wrong type", () => {
+    const { fd, mapping } = registers();
+    expect(() => {
+      mapping.write64(0, 5 as unknown as bigint);
+    }).toThrow("write64: value is 5; allowed: a bigint");
+    mapping.close();
+    native.close(fd);
+  });
+
   it("does not close while it is mapped for DMA", () => {
     const { fd, mapping } = registers();
     const dma = { iova: 0x1000n, length: 4096 };
@@ -82,6 +91,8 @@ describe("IoMapping", () => {
       mapping.close();
     }).toThrow("still mapped for DMA at IOVA 0x1000, 0x9000");
     mapping.removeMapping(dma);
+    // One that it does not know of changes nothing.
+    mapping.removeMapping({ iova: 0x5000n, length: 4096 });
     expect(() => {
       mapping.close();
     }).toThrow("at IOVA 0x9000\n");

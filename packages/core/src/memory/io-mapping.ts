@@ -1,7 +1,8 @@
 import type { NativeIo } from "@vfio-selftests/native";
-import type { DmaMapping, MappableMemory } from "../contracts/memory";
-import { argumentError, closedError, systemError, type VfioError } from "../errors";
-import { Errno } from "../errno";
+import type { MappedRegisters } from "../contracts/mapped-registers";
+import type { DmaMapping } from "../contracts/memory";
+import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
+import { Errno } from "../errors/errno";
 import { MappingRecord } from "./mapping-record";
 
 /**
@@ -11,7 +12,7 @@ import { MappingRecord } from "./mapping-record";
  * Errors (VfioError): `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` for an offset outside or misaligned; `EFAULT` when the device
  * did not answer because its memory space is off or it is in reset.
  */
-export class IoMapping implements MappableMemory, Disposable {
+export class IoMapping implements MappedRegisters {
   readonly address: bigint;
   /** Bytes. */
   readonly length: number;
@@ -75,6 +76,7 @@ export class IoMapping implements MappableMemory, Disposable {
   }
 
   write64(offset: number, value: bigint): void {
+    if (typeof (value as unknown) !== "bigint") throw argumentError("write64", "value", value, "a bigint");
     const result = this.#io.write64(offset, value);
     if (result < 0) throw this.#failure(result, "write64", offset);
   }
@@ -96,10 +98,14 @@ export class IoMapping implements MappableMemory, Disposable {
     this.#mappings.remove(mapping);
   }
 
+  requireNotMapped(operation: string): void {
+    this.#mappings.requireNone(operation, this.name);
+  }
+
   /** Unmaps; idempotent. Throws ERR_STILL_MAPPED while it is mapped for DMA. */
   close(): void {
     if (this.#closed) return;
-    this.#mappings.requireNone("close", this.name);
+    this.requireNotMapped("close");
     this.#closed = true;
     this.#io.unmap();
     this.#onClose?.(this);

@@ -1,5 +1,5 @@
 import type { DmaMapping } from "../contracts/memory";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 
 /**
  * The DMA mappings that one piece of memory has at present. The kernel pins mapped pages: unmapping them from the
@@ -12,11 +12,13 @@ export class MappingRecord {
     this.#mappings.push(mapping);
   }
 
+  /** Does nothing for a mapping that is not in the record. */
   remove(mapping: DmaMapping): void {
-    const last = this.#mappings.pop();
-    if (last === mapping || last === undefined) return;
-    const index = this.#mappings.indexOf(mapping);
-    if (index >= 0) this.#mappings[index] = last;
+    const last = this.#mappings.length - 1;
+    const index = this.#mappings[last] === mapping ? last : this.#mappings.indexOf(mapping);
+    if (index < 0) return;
+    this.#mappings[index] = this.#mappings[last] as DmaMapping;
+    this.#mappings.pop();
   }
 
   /** Throws ERR_STILL_MAPPED, naming the IOVAs, while a mapping exists. */

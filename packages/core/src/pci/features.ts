@@ -1,5 +1,5 @@
-import type { VfioDevice } from "../contracts/vfio-device";
-import { VfioError } from "../errors";
+import type { PayloadLink, VfioDevice } from "../contracts/vfio-device";
+import { VfioError, argumentError } from "../errors/vfio-error";
 import { VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_PROBE, VFIO_DEVICE_FEATURE_SET } from "../uapi/vfio-numbers";
 
 /** VFIO_DEVICE_FEATURE of one device; `feature` is a `VFIO_DEVICE_FEATURE_*` index. */
@@ -23,13 +23,38 @@ export class DeviceFeatures {
     }
   }
 
-  /** Reads a feature; `length` bytes are its structure's size. */
-  get(feature: number, length: number): Uint8Array {
-    return this.#device.feature(feature | VFIO_DEVICE_FEATURE_GET, new Uint8Array(length));
+  /**
+   * Reads a feature. `structure` is its size in bytes, or its bytes where the kernel reads some of them, as the range of
+   * VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT. `links` is the memory that the structure points to.
+   */
+  get(feature: number, structure: number | Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
+    const payload = typeof structure === "number" ? new Uint8Array(structure) : structure;
+    checkLinks("DeviceFeatures.get", payload, links);
+    return this.#device.feature(feature | VFIO_DEVICE_FEATURE_GET, payload, links);
   }
 
-  /** Sets a feature. */
-  set(feature: number, payload: Uint8Array): void {
-    this.#device.feature(feature | VFIO_DEVICE_FEATURE_SET, payload);
+  /** Sets a feature. `links` is the memory that the structure points to. */
+  set(feature: number, structure: Uint8Array, links: readonly PayloadLink[] = []): void {
+    checkLinks("DeviceFeatures.set", structure, links);
+    this.#device.feature(feature | VFIO_DEVICE_FEATURE_SET, structure, links);
+  }
+}
+
+/** What `native.ioctl` takes. */
+const MOST_LINKS = 4;
+const LARGEST_LINK = 2 ** 20;
+const POINTER_BYTES = 8;
+
+function checkLinks(operation: string, structure: Uint8Array, links: readonly PayloadLink[]): void {
+  if (links.length > MOST_LINKS) throw argumentError(operation, "links.length", links.length, `0 to ${MOST_LINKS}`);
+  for (const [number, { offset, bytes }] of links.entries()) {
+    const last = structure.length - POINTER_BYTES;
+    if (!Number.isInteger(offset) || offset < 0 || offset > last || offset % POINTER_BYTES !== 0) {
+      const allowed = last < 0 ? "none: the structure is too short" : `multiples of ${POINTER_BYTES} from 0 to ${last}`;
+      throw argumentError(operation, `links[${number}].offset`, offset, allowed);
+    }
+    if (bytes.length < 1 || bytes.length > LARGEST_LINK) {
+      throw argumentError(operation, `links[${number}].bytes.length`, bytes.length, `1 to ${LARGEST_LINK}`);
+    }
   }
 }

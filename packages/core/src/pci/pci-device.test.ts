@@ -1,5 +1,8 @@
 import { readFileSync } from "node:fs";
-import { VfioError } from "../errors";
+import { setImmediate } from "node:timers/promises";
+import { VfioError } from "../errors/vfio-error";
+import { Iommu } from "../iommu/iommu";
+import { FakeIommuBackend } from "../testing/fake-iommu-backend";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import { PciDevice } from "./pci-device";
 import { openDescriptors } from "../testing/open-descriptors";
@@ -68,6 +71,81 @@ describe("PciDevice", () => {
     expect(opened.closed).toBe(true);
     expect(vfio.closed).toBe(true);
     expect(mappedRegions()).toBe(mapped);
+    expect(openDescriptors()).toBe(before);
+  });
+
+  test("does not close while a BAR is mapped for DMA, and is as it was", () => {
+    const before = openDescriptors();
+    const vfio = new FakeVfioDevice(options);
+    const device = new PciDevice(vfio);
+    device.interrupts.msix.enable();
+    device.bar(0).write32(0, 7);
+    const dma = { iova: 0x1000n, length: 4096 };
+    device.bar(3).mapping?.addMapping?.(dma);
+    expect(() => {
+      device.close();
+    }).toThrow(/PciDevice.close: 0000:01:00.0 region 3 is still mapped for DMA at IOVA 0x1000/);
+    expect([device.closed, vfio.closed]).toEqual([false, false]);
+    expect(device.bar(0).read32(0)).toBe(7);
+    device.interrupts.msix.vector(2).signal();
+    expect(device.interrupts.msix.vector(2).waitSync()).toBe(1n);
+    device.bar(3).mapping?.removeMapping?.(dma);
+    device.close();
+    expect(vfio.closed).toBe(true);
+    expect(openDescriptors()).toBe(before);
+  });
+
+  test("does not close while registers that were mapped beside the BARs are mapped for DMA", () => {
+    const device = new PciDevice(new FakeVfioDevice(options));
+    device.interrupts.msix.enable();
+    device.bar(0).write32(0, 7);
+    const beside = device.vfio.mapRegion(3, { offset: 0, size: 4096 });
+    const dma = { iova: 0x1000n, length: 4096 };
+    beside.addMapping?.(dma);
+    expect(() => {
+      device.close();
+    }).toThrow(withCode("ERR_STILL_MAPPED"));
+    expect(device.closed).toBe(false);
+    expect(device.bar(0).read32(0)).toBe(7);
+    expect(device.interrupts.msix.enabled).toBe(true);
+    beside.removeMapping?.(dma);
+    device.close();
+  });
+
+  test("closes everything when closing the device itself fails", () => {
+    const before = openDescriptors();
+    const vfio = new FakeVfioDevice(options);
+    const device = new PciDevice(vfio);
+    device.interrupts.msix.enable();
+    const vector = device.interrupts.msix.vector(0);
+    const close = vfio.close.bind(vfio);
+    vfio.close = () => {
+      close();
+      throw new Error("detach failed");
+    };
+    expect(() => {
+      device.close();
+    }).toThrow("detach failed");
+    expect([device.closed, vector.closed]).toEqual([true, true]);
+    expect(openDescriptors()).toBe(before);
+  });
+
+  test("ends with the address space that opened it, with its eventfds and a BAR that is mapped for DMA", async () => {
+    const before = openDescriptors();
+    const iommu = new Iommu(new FakeIommuBackend((address) => new FakeVfioDevice({ ...options, address })));
+    const device = PciDevice.open(iommu, "0000:01:00.0");
+    device.interrupts.msix.enable();
+    const arrival = device.interrupts.msix.vector(0).wait();
+    const mapping = device.bar(3).mapping!;
+    const region = iommu.map(mapping);
+    expect(() => {
+      device.close();
+    }).toThrow(withCode("ERR_STILL_MAPPED"));
+    iommu.close();
+    await expect(arrival).rejects.toThrow(withCode("ERR_CLOSED"));
+    expect([device.closed, mapping.closed, region.mapped]).toEqual([true, true, false]);
+    expect(() => device.interrupts.msix.vector(0)).toThrow(withCode("ERR_CLOSED"));
+    await setImmediate();
     expect(openDescriptors()).toBe(before);
   });
 

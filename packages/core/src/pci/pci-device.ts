@@ -1,19 +1,22 @@
 import type { OpenDeviceOptions } from "../contracts/iommu";
-import type { DeviceInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError, closedError } from "../errors";
+import type { DeviceInfo, HotResetInfo, VfioDevice } from "../contracts/vfio-device";
+import { VfioError, argumentError, closedError } from "../errors/vfio-error";
 import { Interrupts } from "../interrupts/interrupts";
+import { closeAll } from "../ownership/close-all";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
-import { Bar } from "./bar";
-import { BAR_COUNT, readBarTypes } from "./bar-types";
-import { ConfigSpace } from "./config-space";
+import { Bar } from "./bar/bar";
+import { BAR_COUNT, readBarTypes } from "./bar/bar-types";
+import { ConfigSpace } from "./config/config-space";
 import { DeviceFeatures } from "./features";
-import { hotReset, hotResetInfo, type HotResetInfo } from "./hot-reset";
+import { hotReset, hotResetInfo } from "./hot-reset";
 import { resetDevice } from "./reset";
 import { ExpansionRom } from "./rom";
 
 /** An address space that opens devices: `Iommu`, or a back end. */
 export interface DeviceOpener {
   openDevice(address: string, options: OpenDeviceOptions): VfioDevice;
+  /** Closes the child with the address space; gives what lets go of it. */
+  adopt?(child: PciDevice): () => void;
 }
 
 /** A PCI device in user space: configuration space, BARs, interrupts and reset. Knows nothing of a particular device. */
@@ -26,13 +29,17 @@ export class PciDevice implements Disposable {
   readonly rom: ExpansionRom;
   readonly interrupts: Interrupts;
   readonly features: DeviceFeatures;
+  /** Lets the address space forget this device. */
+  #release: (() => void) | undefined;
   #closed = false;
 
-  /** Opens the device at `address` in the address space `iommu`. */
+  /** Opens the device at `address` in the address space `iommu`, which closes it when it closes itself. */
   static open(iommu: DeviceOpener, address: string, options: OpenDeviceOptions = {}): PciDevice {
     const vfio = iommu.openDevice(address, options);
     try {
-      return new PciDevice(vfio);
+      const device = new PciDevice(vfio);
+      device.#release = iommu.adopt?.(device);
+      return device;
     } catch (error) {
       vfio.close();
       throw error;
@@ -118,20 +125,33 @@ export class PciDevice implements Disposable {
    */
   hotReset(owned: readonly PciDevice[] = [this]): void {
     this.#checkOpen("PciDevice.hotReset");
-    const groupFds = new Set(owned.flatMap(({ vfio }) => vfio.groupFd ?? []));
-    hotReset(this.vfio, [...groupFds]);
+    hotReset(
+      this.vfio,
+      owned.map(({ vfio }) => vfio),
+    );
   }
 
   /**
-   * Closes eventfds, unmaps BARs and closes the device, upon which the kernel ends its interrupts and DMA. Idempotent.
-   * Throws `ERR_STILL_MAPPED` while a BAR is mapped for DMA.
+   * Closes the device, upon which the kernel ends its interrupts and DMA, then BARs and eventfds; idempotent. Throws
+   * `ERR_STILL_MAPPED` while registers are mapped for DMA, and leaves everything as it was. Otherwise goes through to the
+   * end, whatever a step throws.
    */
   close(): void {
     if (this.#closed) return;
-    for (const bar of this.bars) bar.close();
+    for (const bar of this.bars) bar.requireNotMapped("PciDevice.close");
+    let closeDevice = (): void => undefined;
+    try {
+      this.vfio.close();
+    } catch (error) {
+      // It refused: registers that somebody mapped through it are mapped for DMA.
+      if (!this.vfio.closed) throw error;
+      closeDevice = () => {
+        throw error;
+      };
+    }
     this.#closed = true;
-    this.interrupts.close();
-    this.vfio.close();
+    this.#release?.();
+    closeAll(this.address, [closeDevice, ...this.bars.map((bar) => () => bar.close()), () => this.interrupts.close()]);
   }
 
   [Symbol.dispose](): void {

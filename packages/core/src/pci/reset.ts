@@ -1,6 +1,6 @@
 import type { VfioDevice } from "../contracts/vfio-device";
-import { VfioError } from "../errors";
-import { sleepSync } from "../driver/sleep-sync";
+import { VfioError } from "../errors/vfio-error";
+import { sleepSync } from "../waits/sleep-sync";
 
 /** Upstream's patience: another user holds the device's lock for a moment (a reset under way on the same bus). */
 const ATTEMPTS = 21;

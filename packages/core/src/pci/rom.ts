@@ -1,5 +1,5 @@
 import type { VfioDevice } from "../contracts/vfio-device";
-import { argumentError } from "../errors";
+import { argumentError } from "../errors/vfio-error";
 import { VFIO_PCI_ROM_REGION_INDEX } from "../uapi/vfio-numbers";
 
 /** The expansion ROM of a device. */

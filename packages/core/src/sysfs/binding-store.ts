@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import type { BindingState } from "./driver-binding";
 import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
 

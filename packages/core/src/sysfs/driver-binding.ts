@@ -1,5 +1,6 @@
-import { VfioError } from "../errors";
-import { deviceUses } from "./device-use";
+import type { OwnErrorCode } from "../errors/error-codes";
+import { VfioError } from "../errors/vfio-error";
+import { deviceUses } from "./device-use/device-uses";
 import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
 import { setSriovNumVfs, sriovVfAddress } from "./sriov";
 import { existsPath, linkName, systemPaths, type SystemPaths } from "./system-paths";
@@ -165,6 +166,6 @@ function tryRestore(state: BindingState, paths: SystemPaths): void {
   }
 }
 
-function failure(code: string, address: string, what: string, remedy: string): VfioError {
+function failure(code: OwnErrorCode, address: string, what: string, remedy: string): VfioError {
   return new VfioError(`${address} ${what}`, { code, operation: "bind driver", subject: address, remedy });
 }

@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { pciDevice, requirePciDevice, type PciDeviceEntry } from "./pci-devices";
 import { isVfioDriver } from "./vfio-driver";
 import { linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";

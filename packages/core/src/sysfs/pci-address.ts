@@ -1,4 +1,4 @@
-import { argumentError } from "../errors";
+import { argumentError } from "../errors/vfio-error";
 
 /** A PCI function's address: domain (segment), bus, device and function. */
 export interface PciAddress {

@@ -44,7 +44,7 @@ describe("PCI functions in sysfs", () => {
       device: 0x10c9,
       subsystemVendor: 0x8086,
       subsystemDevice: 0xa03c,
-      class: 0x020000,
+      class: 0xff0000,
       revision: 1,
       driver: "igb",
       driverOverride: undefined,

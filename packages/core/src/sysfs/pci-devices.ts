@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { normalizePciAddress } from "./pci-address";
 import { linkName, listDirectory, readAttribute, readNumber, systemPaths, type SystemPaths } from "./system-paths";
 

@@ -1,4 +1,4 @@
-import { argumentError, VfioError } from "../errors";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import { requirePciDevice } from "./pci-devices";
 import { linkName, readNumber, systemPaths, type SystemPaths } from "./system-paths";
 
@@ -20,7 +20,11 @@ export function setSriovNumVfs(address: string, count: number, paths: SystemPath
   const device = requirePciDevice(address, paths);
   const total = sriovTotalVfs(device, paths);
   if (total === undefined) {
-    throw new VfioError(`${device} has no SR-IOV`, { code: "ENOTSUP", operation: "set sriov_numvfs", subject: device });
+    throw new VfioError(`${device} has no SR-IOV`, {
+      code: "ERR_NOT_SUPPORTED",
+      operation: "set sriov_numvfs",
+      subject: device,
+    });
   }
   if (!Number.isInteger(count) || count < 0 || count > total) {
     throw argumentError("set sriov_numvfs", "count", count, `0 to ${total}`);

@@ -1,7 +1,16 @@
-import { existsSync, readFileSync, readdirSync, readlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  openSync,
+  readFileSync,
+  readdirSync,
+  readlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { basename, join } from "node:path";
-import { systemError } from "../errors";
-import { errnoName } from "../errno";
+import { systemError, systemResult } from "../errors/vfio-error";
+import { errnoName } from "../errors/errno";
 
 /**
  * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a
@@ -36,6 +45,19 @@ export class SystemPaths {
     return this.sys("bus", "pci", "devices", address, ...parts);
   }
 
+  /**
+   * Claims a block device as a mount does, and lets go of it at once. Gives `EBUSY` when another holds it, another errno
+   * when the device cannot be asked, undefined when it is free.
+   */
+  claim(path: string): string | undefined {
+    try {
+      closeSync(openSync(path, constants.O_RDONLY | constants.O_EXCL | constants.O_NONBLOCK));
+      return undefined;
+    } catch (error) {
+      return errnoName(-systemResult(error));
+    }
+  }
+
   /** The write itself; a test may put another in its place. */
   protected put(path: string, text: string): void {
     writeFileSync(path, text);
@@ -46,7 +68,7 @@ export class SystemPaths {
     try {
       this.put(path, text);
     } catch (cause) {
-      const errno = cause instanceof Error && "errno" in cause && typeof cause.errno === "number" ? cause.errno : -5;
+      const errno = systemResult(cause);
       const code = errnoName(-errno);
       const remedy = remedies[code] ?? (code === "EACCES" || code === "EPERM" ? "run as root" : undefined);
       throw systemError(errno, "write", { subject: path, cause, remedy });

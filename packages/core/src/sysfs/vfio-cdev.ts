@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { vfioDriverRemedy } from "./vfio-driver";
 import { requirePciDevice } from "./pci-devices";
 import { listDirectory, systemPaths, type SystemPaths } from "./system-paths";

@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { linkName, systemPaths, type SystemPaths } from "./system-paths";
 
 /** Whether a driver's name is that of vfio-pci or of one of its variants (mlx5_vfio_pci, nvgrace-gpu-vfio-pci, …). */

@@ -18,6 +18,8 @@ export class FakeDriverCore extends SystemPaths {
   readonly refusing = new Set<string>();
   /** Paths below the root whose writes are denied (EACCES). */
   readonly denied = new Set<string>();
+  /** Block devices below the root that the fake kernel has given to somebody. */
+  readonly claimed = new Set<string>();
   /** Every write, as `path below the root = text`. */
   readonly writes: string[] = [];
   readonly #tree: FakeTree;
@@ -35,6 +37,10 @@ export class FakeDriverCore extends SystemPaths {
     if (file === "unbind") this.#tree.setDriver(text, undefined);
     else if (file === "bind") this.#attach(text, driver);
     else if (file === "drivers_probe") this.#attach(text, this.#override(text) ?? this.#tree.nativeDriver(text));
+  }
+
+  override claim(path: string): string | undefined {
+    return this.claimed.has(this.#below(path)) ? "EBUSY" : undefined;
   }
 
   protected override put(path: string, text: string): void {

@@ -1,6 +1,7 @@
 import { native } from "@vfio-selftests/native";
 import type { IrqInfo, SetIrqs } from "../contracts/vfio-device";
-import { argumentError, systemError } from "../errors";
+import { tooFewVectors } from "../backend/too-few-vectors";
+import { argumentError, systemError } from "../errors/vfio-error";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
@@ -18,6 +19,8 @@ const ENOTTY = -25;
 export class FakeInterrupts {
   /** Every request, in order. */
   readonly requests: SetIrqs[] = [];
+  /** MSI and MSI-X vectors that the machine has left; a request for more enables none (vfio_msi_enable). */
+  vectorsLeft = Infinity;
   readonly #subject: string;
   readonly #infos: readonly IrqInfo[];
   /** Duplicates of the eventfds given, by index and vector: as the kernel, we hold the file and not the number. */
@@ -38,8 +41,10 @@ export class FakeInterrupts {
   }
 
   set(request: SetIrqs): void {
-    this.requests.push(request);
     const { index, action, start, count, data } = request;
+    const given = data === undefined ? count : "eventfds" in data ? data.eventfds.length : data.bools.length;
+    if (given !== count) throw argumentError("setIrqs", "count", count, `${given}, the number of values given`);
+    this.requests.push(request);
     const info = this.info(index);
     if (start + count > info.count) throw this.#refuse(EINVAL);
     const vectors = Array.from({ length: count }, (_, position) => start + position);
@@ -48,6 +53,9 @@ export class FakeInterrupts {
       for (const vector of vectors) this.#mask(index, vector, action === "mask");
     } else if (data !== undefined && "eventfds" in data) {
       if (this.#otherInUse(index)) throw this.#refuse(EINVAL);
+      if (index !== VFIO_PCI_INTX_IRQ_INDEX && !this.#eventfds.has(index) && count > this.vectorsLeft) {
+        throw tooFewVectors(this.#subject, index, count, this.vectorsLeft);
+      }
       vectors.forEach((vector, position) => this.#assign(index, vector, data.eventfds[position] ?? -1));
     } else if (count === 0) {
       this.#disable(index);

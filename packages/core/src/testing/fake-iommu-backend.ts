@@ -1,7 +1,8 @@
 import type { DmaAccess, IommuBackend, IovaRange } from "../contracts/iommu";
 import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
-import { closedError, systemError } from "../errors";
+import { Errno } from "../errors/errno";
+import { closedError, systemError } from "../errors/vfio-error";
 
 /** One mapping of a {@link FakeIommuBackend}. */
 export interface FakeMapping {
@@ -32,21 +33,26 @@ export class FakeIommuBackend implements IommuBackend {
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
     this.#checkOpen("map");
-    if (iova === undefined) throw systemError(-22, "map");
+    if (iova === undefined) throw systemError(-Errno.EINVAL, "map");
+    checkRange("map", iova, BigInt(length));
     const end = iova + BigInt(length);
     if (this.mappings.some((other) => iova < other.iova + BigInt(other.length) && other.iova < end)) {
-      throw systemError(-17, "map");
+      throw systemError(-Errno.EEXIST, "map");
     }
     this.mappings.push({ iova, length, memory, offset, access });
     return iova;
   }
 
+  /** As type 1 v2: takes every mapping inside the area, and refuses to cut one. */
   unmap(iova: bigint, length: bigint): bigint {
     this.#checkOpen("unmap");
-    const index = this.mappings.findIndex((mapping) => mapping.iova === iova && BigInt(mapping.length) === length);
-    if (index < 0) throw systemError(-2, "unmap");
-    this.mappings.splice(index, 1);
-    return length;
+    checkRange("unmap", iova, length);
+    const end = iova + length;
+    const touched = this.mappings.filter((one) => one.iova < end && iova < one.iova + BigInt(one.length));
+    if (touched.some((one) => one.iova < iova || one.iova + BigInt(one.length) > end))
+      throw systemError(-Errno.EINVAL, "unmap");
+    for (const one of touched) this.mappings.splice(this.mappings.indexOf(one), 1);
+    return touched.reduce((sum, one) => sum + BigInt(one.length), 0n);
   }
 
   unmapAll(): bigint {
@@ -57,10 +63,12 @@ export class FakeIommuBackend implements IommuBackend {
   }
 
   iovaRanges(): readonly IovaRange[] {
+    this.#checkOpen("iovaRanges");
     return [{ start: 0n, last: 0xffff_ffff_ffffn }];
   }
 
   pageSizes(): bigint {
+    this.#checkOpen("pageSizes");
     return 0x1000n;
   }
 
@@ -83,4 +91,10 @@ export class FakeIommuBackend implements IommuBackend {
   #checkOpen(operation: string): void {
     if (this.#closed) throw closedError(operation, "the fake address space");
   }
+}
+
+/** As vfio_dma_do_map: whole pages, at least one, not past the end of the 64-bit space. */
+function checkRange(operation: string, iova: bigint, length: bigint): void {
+  if (length === 0n || ((iova | length) & 0xfffn) !== 0n) throw systemError(-Errno.EINVAL, operation);
+  if (iova + length > 1n << 64n) throw systemError(-Errno.EOVERFLOW, operation);
 }

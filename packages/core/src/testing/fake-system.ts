@@ -8,6 +8,7 @@ export interface FakePciDevice {
   readonly address: string;
   readonly vendor?: number;
   readonly device?: number;
+  /** Default: a class that no other fits (0xff0000). */
   readonly class?: number;
   /** Bound at present, and known to the kernel as the device's own. */
   readonly driver?: string;
@@ -71,7 +72,7 @@ export class FakeSystem implements Disposable, FakeTree {
     const hex = (value: number, digits: number) => `0x${value.toString(16).padStart(digits, "0")}\n`;
     this.file(`${directory}/vendor`, hex(device.vendor ?? 0x8086, 4));
     this.file(`${directory}/device`, hex(device.device ?? 0x10c9, 4));
-    this.file(`${directory}/class`, hex(device.class ?? 0x020000, 6));
+    this.file(`${directory}/class`, hex(device.class ?? 0xff0000, 6));
     this.file(`${directory}/driver_override`, "(null)\n");
     for (const [name, text] of Object.entries(attributes)) this.file(`${directory}/${name}`, text);
     this.link(`sys/bus/pci/devices/${address}`, directory);

@@ -1,7 +1,18 @@
 import { native } from "@vfio-selftests/native";
-import type { DeviceInfo, IrqInfo, RegionArea, RegionInfo, SetIrqs, VfioDevice } from "../contracts/vfio-device";
-import { argumentError, closedError, systemError } from "../errors";
-import { IoMapping } from "../memory/io-mapping";
+import { DeviceBooks } from "../backend/device-books";
+import type {
+  DeviceInfo,
+  IrqInfo,
+  MapRegionOptions,
+  PayloadLink,
+  RegionArea,
+  RegionInfo,
+  SetIrqs,
+  VfioDevice,
+} from "../contracts/vfio-device";
+import { systemError } from "../errors/vfio-error";
+import type { IoMapping } from "../memory/io-mapping";
+import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import {
   VFIO_DEVICE_FLAGS_PCI,
   VFIO_DEVICE_FLAGS_RESET,
@@ -10,11 +21,6 @@ import {
   VFIO_PCI_NUM_REGIONS,
 } from "../uapi/vfio-numbers";
 import { FakeInterrupts } from "./fake-interrupts";
-
-/** MAP_SHARED of mmap(2). */
-const MAP_SHARED = 1;
-const PROT_READ = 1;
-const PROT_WRITE = 2;
 
 /** One region of a fake device; what is left out is as for an ordinary memory BAR. */
 export interface FakeRegion {
@@ -37,6 +43,8 @@ export interface FakeVfioDeviceOptions {
   readonly resettable?: boolean;
   /** Called for every access by `readRegion` and `writeRegion`, before it takes place. */
   readonly onAccess?: (access: { kind: "read" | "write"; index: number; offset: number; length: number }) => void;
+  /** Answers `feature`, and may write to what it is given; absent: the device has no features (ENOTTY). */
+  readonly onFeature?: (flags: number, payload: Uint8Array, links: readonly PayloadLink[]) => Uint8Array;
   /** Called by `reset`. */
   readonly onReset?: () => void;
 }
@@ -50,8 +58,8 @@ export class FakeVfioDevice implements VfioDevice {
   readonly info: DeviceInfo;
   readonly interrupts: FakeInterrupts;
   readonly #options: FakeVfioDeviceOptions;
-  readonly #regions = new Map<number, { info: RegionInfo; fd: number }>();
-  #closed = false;
+  readonly #regions: readonly FakeRegionFile[];
+  readonly #books: DeviceBooks<FakeRegionFile>;
 
   constructor(options: FakeVfioDeviceOptions = {}) {
     this.#options = options;
@@ -69,80 +77,79 @@ export class FakeVfioDevice implements VfioDevice {
       ...options.regions,
       [VFIO_PCI_CONFIG_REGION_INDEX]: { size: config.length, mappableAreas: [] },
     };
-    for (let index = 0; index < VFIO_PCI_NUM_REGIONS; index++) {
-      this.#regions.set(index, fakeRegion(index, regions[index] ?? { size: 0 }));
-    }
+    this.#regions = Array.from({ length: VFIO_PCI_NUM_REGIONS }, (_, index) =>
+      fakeRegion(index, regions[index] ?? { size: 0 }),
+    );
+    this.#books = new DeviceBooks(this.address, this.info, {
+      region: (index) => this.#regions[index] as FakeRegionFile,
+      irq: (index) => this.interrupts.info(index),
+    });
     this.poke(VFIO_PCI_CONFIG_REGION_INDEX, 0, config);
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#books.closed;
   }
 
   regionInfo(index: number): RegionInfo {
-    return this.#region("VFIO_DEVICE_GET_REGION_INFO", index).info;
+    return this.#books.region("VFIO_DEVICE_GET_REGION_INFO", index).info;
   }
 
   irqInfo(index: number): IrqInfo {
-    this.#checkOpen("VFIO_DEVICE_GET_IRQ_INFO");
-    return this.interrupts.info(index);
+    return this.#books.irq("VFIO_DEVICE_GET_IRQ_INFO", index);
   }
 
   readRegion(index: number, offset: number, into: Uint8Array): void {
-    const { info, fd } = this.#region("pread", index);
+    this.#books.requireOpen("pread");
     this.#options.onAccess?.({ kind: "read", index, offset, length: into.length });
-    this.#checkExtent("pread", info, offset, into.length);
-    check(native.pread(fd, into, offset), "pread", this.address);
+    const { file } = this.#books.extent("pread", index, offset, into.length);
+    check(native.pread(file.descriptor("pread"), into, offset), "pread", this.address);
   }
 
   writeRegion(index: number, offset: number, from: Uint8Array): void {
-    const { info } = this.#region("pwrite", index);
+    this.#books.requireOpen("pwrite");
     this.#options.onAccess?.({ kind: "write", index, offset, length: from.length });
-    this.#checkExtent("pwrite", info, offset, from.length);
+    this.#books.extent("pwrite", index, offset, from.length);
     this.poke(index, offset, from);
   }
 
-  mapRegion(
-    index: number,
-    area: RegionArea,
-    options: { alignment?: number; alignmentOffset?: number } = {},
-  ): IoMapping {
-    const { info, fd } = this.#region("mmap", index);
-    if (!info.mappableAreas.some((one) => one.offset === area.offset && one.size === area.size)) {
-      throw systemError(-22, "mmap", { subject: `${this.address} region ${index}` });
-    }
-    const io = native.mapIo({
-      fd,
-      length: Math.ceil(area.size / native.pageSize()) * native.pageSize(),
-      prot: (info.readable ? PROT_READ : 0) | (info.writable ? PROT_WRITE : 0),
-      flags: MAP_SHARED,
-      offset: BigInt(area.offset),
-      ...options,
-    });
-    if (typeof io === "number") throw systemError(io, "mmap", { subject: `${this.address} region ${index}` });
-    return new IoMapping(io, `${this.address} region ${index}`);
+  mapRegion(index: number, area: RegionArea, options: MapRegionOptions = {}): IoMapping {
+    return this.#books.map(index, area, options, ({ file }, request) =>
+      native.mapIo({
+        ...request,
+        fd: file.descriptor("mmap"),
+        length: Math.ceil(area.size / native.pageSize()) * native.pageSize(),
+        offset: BigInt(area.offset),
+      }),
+    );
   }
 
   setIrqs(request: SetIrqs): void {
-    this.#checkOpen("VFIO_DEVICE_SET_IRQS");
+    this.#books.requireOpen("VFIO_DEVICE_SET_IRQS");
     this.interrupts.set(request);
   }
 
   reset(): void {
-    this.#checkOpen("VFIO_DEVICE_RESET");
+    this.#books.requireOpen("VFIO_DEVICE_RESET");
     this.#options.onReset?.();
   }
 
-  feature(): Uint8Array {
-    this.#checkOpen("VFIO_DEVICE_FEATURE");
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
+    this.#books.requireOpen("VFIO_DEVICE_FEATURE");
+    const { onFeature } = this.#options;
+    if (onFeature !== undefined) return onFeature(flags, payload, links);
     throw systemError(-25, "VFIO_DEVICE_FEATURE", { subject: this.address });
   }
 
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    this.interrupts.close();
-    for (const { fd } of this.#regions.values()) if (fd >= 0) native.close(fd);
+    this.#books.close(
+      () => this.interrupts.close(),
+      ...this.#regions.map(
+        ({ file }) =>
+          () =>
+            file.close(),
+      ),
+    );
   }
 
   [Symbol.dispose](): void {
@@ -151,36 +158,26 @@ export class FakeVfioDevice implements VfioDevice {
 
   /** Changes a region as the device would, without `onAccess`. */
   poke(index: number, offset: number, bytes: Uint8Array): void {
-    const { fd } = this.#region("pwrite", index);
-    if (fd >= 0) check(native.pwrite(fd, bytes, offset), "pwrite", this.address);
+    const { file, info } = this.#books.region("pwrite", index);
+    if (info.size > 0) check(native.pwrite(file.descriptor("pwrite"), bytes, offset), "pwrite", this.address);
   }
 
   /** Reads a region as the device would, without `onAccess`. */
   peek(index: number, offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    check(native.pread(this.#region("pread", index).fd, bytes, offset), "pread", this.address);
+    const { file } = this.#books.region("pread", index);
+    check(native.pread(file.descriptor("pread"), bytes, offset), "pread", this.address);
     return bytes;
-  }
-
-  #region(operation: string, index: number): { info: RegionInfo; fd: number } {
-    this.#checkOpen(operation);
-    const region = this.#regions.get(index);
-    if (region === undefined) throw argumentError(operation, "index", index, `0 to ${VFIO_PCI_NUM_REGIONS - 1}`);
-    return region;
-  }
-
-  #checkExtent(operation: string, info: RegionInfo, offset: number, length: number): void {
-    if (offset < 0 || offset + length > info.size) {
-      throw systemError(-22, operation, { subject: `${this.address} region ${info.index}` });
-    }
-  }
-
-  #checkOpen(operation: string): void {
-    if (this.#closed) throw closedError(operation, this.address);
   }
 }
 
-function fakeRegion(index: number, region: FakeRegion): { info: RegionInfo; fd: number } {
+/** A region, and the memory file behind it: closed from the start for a region of size 0. */
+interface FakeRegionFile {
+  readonly info: RegionInfo;
+  readonly file: OwnedDescriptor;
+}
+
+function fakeRegion(index: number, region: FakeRegion): FakeRegionFile {
   const { size, readable = true, writable = true } = region;
   const mappableAreas = size === 0 ? [] : (region.mappableAreas ?? [{ offset: 0, size }]);
   const info: RegionInfo = {
@@ -194,10 +191,12 @@ function fakeRegion(index: number, region: FakeRegion): { info: RegionInfo; fd: 
     mappableAreas,
     msixMappable: false,
   };
-  if (size === 0) return { info, fd: -1 };
-  const fd = check(native.memfdCreate("fake-region", 0), "memfd_create", `region ${index}`);
-  check(native.ftruncate(fd, Math.ceil(size / native.pageSize()) * native.pageSize()), "ftruncate", `region ${index}`);
-  return { info, fd };
+  const name = `region ${index}`;
+  if (size === 0) return { info, file: new OwnedDescriptor(-1, name) };
+  const file = new OwnedDescriptor(check(native.memfdCreate("fake-region", 0), "memfd_create", name), name);
+  const pages = Math.ceil(size / native.pageSize());
+  check(native.ftruncate(file.descriptor("ftruncate"), pages * native.pageSize()), "ftruncate", name);
+  return { info, file };
 }
 
 function check(result: number, operation: string, subject: string): number {

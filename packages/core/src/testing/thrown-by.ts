@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 
 /** The error that `action` throws, to look at its code and message. Anything but a {@link VfioError} goes through. */
 export function thrownBy(action: () => void): VfioError {

@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 import { vfio_info_cap_header } from "./vfio-structs";
 
 /** One link of an info capability chain. `offset` is that of its header in the info structure. */

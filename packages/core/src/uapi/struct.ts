@@ -1,4 +1,4 @@
-import { VfioError } from "../errors";
+import { VfioError } from "../errors/vfio-error";
 
 /**
  * Layouts of kernel structures, declared once as data: `struct(size, { field: u32(offset), … })`.

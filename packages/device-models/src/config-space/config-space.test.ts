@@ -92,6 +92,22 @@ describe("configSpace", () => {
     expect(() => configSpace("x", { header: wrong, capabilities: [], extended: [], registers: {} })).toThrow(message);
   });
 
+  it.each([
+    ["before", 0x3c],
+    ["after", 0x48],
+  ])("refuses a register of a capability that lies %s it", (_, offset) => {
+    const capability = {
+      name: "ODD",
+      id: 9,
+      at: 0x40,
+      bytes: 8,
+      registers: { ODD_VALUE: { offset, bytes: 4 } },
+    } as const;
+    expect(() => configSpace("x", { header, capabilities: [capability], extended: [], registers: {} })).toThrow(
+      /ODD_VALUE lies outside ODD/,
+    );
+  });
+
   it("refuses a device register inside a capability", () => {
     expect(() =>
       configSpace("x", {

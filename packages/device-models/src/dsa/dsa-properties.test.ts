@@ -1,11 +1,13 @@
 import { PciRegion } from "@vfio-selftests/vfio-user";
 import fc from "fast-check";
-import { BASE, DESTINATION, DsaBench, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-bench";
-import type { DescriptorFields } from "../testing/dsa-bench";
-import { Command, DSA } from "./capabilities";
-import { Crc32c } from "./crc32c";
-import { Flag, OPERATIONS, Opcode } from "./operations";
-import { Status } from "./status-codes";
+import { BASE, DESTINATION, DsaFixture, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-fixture";
+import type { DescriptorFields } from "../testing/dsa-fixture";
+import { Command, DSA } from "./registers/capabilities";
+import { Crc32c } from "./operations/crc/crc32c";
+import { Opcode } from "../testing/opcodes";
+import { Flag } from "./descriptors/flags";
+import { operationOf } from "./operations/table";
+import { Status } from "./descriptors/status";
 
 /** Operands lie here: small enough that they often overlap, large enough for several pages. */
 const ARENA = SOURCE;
@@ -100,9 +102,9 @@ describe("operations", () => {
         fc.boolean(),
         fc.integer({ min: 0, max: 255 }),
         (operations, asBatch, seed) => {
-          const bench = new DsaBench();
-          bench.enable();
-          const memory = bench.at(ARENA, ARENA_BYTES);
+          const dsa = new DsaFixture();
+          dsa.enable();
+          const memory = dsa.at(ARENA, ARENA_BYTES);
           // Few distinct values, so that comparisons come to a difference late.
           for (let i = 0; i < memory.length; i++) memory[i] = ((i * seed) >> 9) & 1;
           const expected = memory.slice();
@@ -110,11 +112,11 @@ describe("operations", () => {
           if (asBatch && good.length >= 2) {
             for (const fields of good) reference(expected, fields);
             const members = good.map((fields) => ({ ...fields, completion: RECORD + 64n }));
-            expect(bench.executeBatch(members)).toMatchObject({ status: Status.success, completed: good.length });
+            expect(dsa.executeBatch(members)).toMatchObject({ status: Status.success, completed: good.length });
           } else {
             for (const fields of operations) {
               const outcome = overlaps(fields) ? { status: Status.overlappingBuffers } : reference(expected, fields);
-              expect(bench.execute(fields)).toMatchObject(outcome);
+              expect(dsa.execute(fields)).toMatchObject(outcome);
             }
           }
           expect(Buffer.compare(memory, expected)).toBe(0);
@@ -132,16 +134,16 @@ describe("operations", () => {
         fc.integer({ min: 0, max: 0x2fff }),
         fc.boolean(),
         (distance, size, hole, shared) => {
-          const bench = new DsaBench({ ats: true });
-          bench.writeConfig(0x156, 2, 0x8000);
-          bench.enable();
+          const dsa = new DsaFixture({ ats: true });
+          dsa.writeConfig(0x156, 2, 0x8000);
+          dsa.enable();
           // Pages of their own, one of which is missing at first.
           const first = 0x9000_0000n;
           const pages = Array.from({ length: 8 }, (_, i) => first + BigInt(i * 0x1000));
           const missing = Math.floor(hole / 0x1000) + 1;
           const expected = new Uint8Array(8 * 0x1000).map((_, i) => (i * 31 + (i >> 8)) & 0xff);
           const memory = pages.map((page, i) => {
-            const bytes = i === missing ? new Uint8Array(0x1000) : bench.memory.map(page, 0x1000, { shared });
+            const bytes = i === missing ? new Uint8Array(0x1000) : dsa.memory.map(page, 0x1000, { shared });
             bytes.set(expected.subarray(i * 0x1000, (i + 1) * 0x1000));
             return bytes;
           });
@@ -149,11 +151,11 @@ describe("operations", () => {
           let fields = { source: first + BigInt(start), destination: first + BigInt(start + distance), size };
           expected.copyWithin(start + distance, start, start + size);
 
-          const record = bench.execute({ opcode: Opcode.memoryMove, ...fields });
+          const record = dsa.execute({ opcode: Opcode.memoryMove, ...fields });
           if (record.status !== Status.success) {
             expect(record.status & 0x3f).toBe(Status.pageFault);
             expect(record.faultAddress >> 12n).toBe((first + BigInt(missing * 0x1000)) >> 12n);
-            const mapped = bench.memory.map(pages[missing] as bigint, 0x1000);
+            const mapped = dsa.memory.map(pages[missing] as bigint, 0x1000);
             mapped.set(memory[missing] as Uint8Array);
             memory[missing] = mapped;
             const done = BigInt(record.completed);
@@ -165,7 +167,7 @@ describe("operations", () => {
                     size: size - record.completed,
                   }
                 : { ...fields, size: size - record.completed };
-            expect(bench.execute({ opcode: Opcode.memoryMove, ...fields }).status).toBe(Status.success);
+            expect(dsa.execute({ opcode: Opcode.memoryMove, ...fields }).status).toBe(Status.success);
           }
           expect(Buffer.compare(Buffer.concat(memory), expected)).toBe(0);
         },
@@ -175,16 +177,16 @@ describe("operations", () => {
   });
 
   it("are cut into slices of any size without a difference", () => {
-    const bench = new DsaBench();
-    bench.enable();
+    const dsa = new DsaFixture();
+    dsa.enable();
     const size = 0x20_0000 - 0x1_0000;
-    const source = bench.at(BASE + 0x1_0000n, size);
+    const source = dsa.at(BASE + 0x1_0000n, size);
     source.set(source.map((_, i) => (i * 131) >> 3));
     const fields = { opcode: Opcode.copyWithCrc, source: BASE + 0x1_0000n, destination: DESTINATION + 1n, size };
     const crc = new Crc32c(0, { bypassInversion: false, bypassDataReflection: false });
     crc.update(source);
-    expect(bench.execute(fields)).toMatchObject({ status: Status.success, extra: crc.value });
-    expect(Buffer.compare(bench.at(DESTINATION + 1n, size), bench.at(BASE + 0x1_0000n, size))).toBe(0);
+    expect(dsa.execute(fields)).toMatchObject({ status: Status.success, extra: crc.value });
+    expect(Buffer.compare(dsa.at(DESTINATION + 1n, size), dsa.at(BASE + 0x1_0000n, size))).toBe(0);
   });
 });
 
@@ -199,7 +201,7 @@ describe("whatever software writes", () => {
       fc.array(interesting, { minLength: 64, maxLength: 64 }).map((values) => Uint8Array.from(values)),
       fc
         .record({
-          opcode: fc.constantFrom(...OPERATIONS.map(({ code }) => code)),
+          opcode: fc.constantFrom(...Object.values(Opcode)),
           flags: fc.integer({ min: 0, max: 0xff_ffff }),
           completion: fc.constantFrom(RECORD, RECORD + 8n, 0n, 0xffff_ffff_ffff_ffe0n),
           source: fc.constantFrom(SOURCE, 0n, 0xffff_ffff_ffff_f001n),
@@ -211,40 +213,41 @@ describe("whatever software writes", () => {
     );
     fc.assert(
       fc.property(fc.array(bytes, { minLength: 1, maxLength: 8 }), fc.boolean(), (descriptors, ats) => {
-        const bench = new DsaBench({ ats });
-        if (ats) bench.writeConfig(0x156, 2, 0x8000);
-        bench.enable(SMALL);
-        for (const descriptor of descriptors) bench.submit(descriptor);
-        bench.run(10_000);
-        expect(bench.interrupts.every((vector) => vector < DSA.msixVectors)).toBe(true);
-        expect(bench.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
+        const dsa = new DsaFixture({ ats });
+        if (ats) dsa.writeConfig(0x156, 2, 0x8000);
+        dsa.enable(SMALL);
+        for (const descriptor of descriptors) dsa.submit(descriptor);
+        dsa.run(10_000);
+        expect(dsa.interrupts.every((vector) => vector < DSA.msixVectors)).toBe(true);
+        expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
       }),
       { numRuns: 500 },
     );
   });
 
   it("every reserved bit set is refused, operation by operation", () => {
-    const bench = new DsaBench();
-    bench.enable(SMALL);
-    for (const { code, modelled } of OPERATIONS) {
+    const dsa = new DsaFixture();
+    dsa.enable(SMALL);
+    for (const code of Object.values(Opcode)) {
+      const modelled = operationOf(code) !== undefined;
       const all = new Uint8Array(64).fill(0xff);
       all[7] = code;
       new DataView(all.buffer).setBigUint64(8, RECORD, true);
-      bench.at(RECORD, 32).fill(0);
-      bench.submit(all);
-      bench.run();
-      const { status, extra } = bench.record();
+      dsa.at(RECORD, 32).fill(0);
+      dsa.submit(all);
+      dsa.run();
+      const { status, extra } = dsa.record();
       expect([code, status]).toEqual([code, modelled ? Status.invalidFlags : Status.unsupportedOperation]);
       if (modelled) expect(extra & (Flag.fence | Flag.blockOnFault)).toBe(Flag.fence | Flag.blockOnFault);
     }
   });
 
   it("a batch that lists itself comes to an end", () => {
-    const bench = new DsaBench();
-    bench.enable();
+    const dsa = new DsaFixture();
+    dsa.enable();
     const self = { opcode: Opcode.batch, source: SOURCE, size: 1024, flags: NOTIFY, completion: RECORD };
-    for (let i = 0; i < 1024; i++) bench.at(SOURCE + BigInt(i * 64), 64).set(descriptorBytes(self));
-    expect(bench.execute(self)).toMatchObject({ status: Status.batchFailure, completed: 1024 });
+    for (let i = 0; i < 1024; i++) dsa.at(SOURCE + BigInt(i * 64), 64).set(descriptorBytes(self));
+    expect(dsa.execute(self)).toMatchObject({ status: Status.batchFailure, completed: 1024 });
   });
 
   it("registers take any access, and a function level reset makes all good again", () => {
@@ -265,17 +268,17 @@ describe("whatever software writes", () => {
       fc.property(
         fc.array(fc.oneof({ weight: 3, arbitrary: access }, { weight: 1, arbitrary: commands }), { maxLength: 60 }),
         (actions) => {
-          const bench = new DsaBench({ ats: true, pasid: true, interruptHandles: true });
-          bench.enable(SMALL);
+          const dsa = new DsaFixture({ ats: true, pasid: true, interruptHandles: true });
+          dsa.enable(SMALL);
           for (const action of actions) {
-            if ("code" in action) bench.write32(0xa0, ((action.code << 20) | action.operand) >>> 0);
-            else store(bench, action.region, action.offset, action.width, action.value);
-            bench.run(10_000);
+            if ("code" in action) dsa.write32(0xa0, ((action.code << 20) | action.operand) >>> 0);
+            else store(dsa, action.region, action.offset, action.width, action.value);
+            dsa.run(10_000);
           }
-          bench.writeConfig(0x48, 2, 0x8000);
-          bench.memory.interrupts.length = 0;
-          bench.enable();
-          expect(bench.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
+          dsa.writeConfig(0x48, 2, 0x8000);
+          dsa.memory.interrupts.length = 0;
+          dsa.enable();
+          expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
         },
       ),
       { numRuns: 300 },
@@ -284,8 +287,8 @@ describe("whatever software writes", () => {
 });
 
 /** As the server does: aligned accesses of 8 bytes and less, config space of 4, and 64-byte stores. */
-function store(bench: DsaBench, index: number, offset: number, width: number, value: bigint): void {
-  const region = bench.model.regions.get(index);
+function store(dsa: DsaFixture, index: number, offset: number, width: number, value: bigint): void {
+  const region = dsa.model.regions.get(index);
   if (region === undefined) throw new Error(`no region ${index}`);
   const aligned = offset - (offset % width);
   if (width === 64 && region.write64Bytes !== undefined) {

@@ -1,2 +1,2 @@
-export type { DsaOptions } from "./capabilities";
+export type { DsaOptions } from "./registers/capabilities";
 export { DsaModel } from "./dsa-model";

@@ -1,8 +1,7 @@
-import type { DeviceHost } from "@vfio-selftests/vfio-user";
-import { PciIrq } from "@vfio-selftests/vfio-user";
+import { PciIrq, type DeviceHost } from "@vfio-selftests/vfio-user";
 import type { RegistersOf } from "../registers/index";
-import { DSA, type DsaOptions } from "./capabilities";
-import { InterruptCause, InterruptEnable, type DsaRegisters } from "./registers";
+import { DSA, type DsaOptions } from "./registers/capabilities";
+import { InterruptCause, InterruptEnable, type DsaRegisters } from "./registers/bar0";
 
 /** MSIXPERM (section 9.2.22). */
 const PERMISSION_IGNORE = 1 << 2;
@@ -16,29 +15,36 @@ export class Interrupts {
   /** Handle to MSI-X vector, of handles in use. */
   readonly #handles = new Map<number, number>();
 
-  constructor(
-    private readonly registers: RegistersOf<DsaRegisters>,
-    private readonly options: DsaOptions,
-    private readonly host: () => DeviceHost | undefined,
-  ) {}
+  readonly #registers: RegistersOf<DsaRegisters>;
+  readonly #options: DsaOptions;
+  #host: DeviceHost | undefined;
+
+  constructor(registers: RegistersOf<DsaRegisters>, options: DsaOptions) {
+    this.#registers = registers;
+    this.#options = options;
+  }
+
+  attach(host: DeviceHost): void {
+    this.#host = host;
+  }
 
   /** Notes a cause and raises vector 0 (section 9.2.11). */
   raiseCause(cause: number): void {
-    this.registers.INTCAUSE.value |= cause;
+    this.#registers.INTCAUSE.value |= cause;
     this.#raise(0);
   }
 
   softwareError(): void {
-    if ((this.registers.GENCTRL.value & InterruptEnable.softwareError) !== 0) {
+    if ((this.#registers.GENCTRL.value & InterruptEnable.softwareError) !== 0) {
       this.raiseCause(InterruptCause.softwareError);
     }
   }
 
   halted(): void {
-    if ((this.registers.GENCTRL.value & InterruptEnable.halt) !== 0) this.raiseCause(InterruptCause.halt);
+    if ((this.#registers.GENCTRL.value & InterruptEnable.halt) !== 0) this.raiseCause(InterruptCause.halt);
   }
 
-  /** Of a descriptor, whose handle was checked. */
+  /** The completion interrupt of a descriptor whose handle was checked. */
   completion(handle: number): void {
     const vector = this.#vectorOf(handle);
     if (vector === undefined || (this.#permission(vector) & PERMISSION_IGNORE) !== 0) return;
@@ -51,7 +57,7 @@ export class Interrupts {
     else if (vector !== undefined) this.#raise(vector);
   }
 
-  /** Table 5-2. */
+  /** Whether no vector has this handle (table 5-2). */
   handleRefused(handle: number): boolean {
     return this.#vectorOf(handle) === undefined;
   }
@@ -82,15 +88,15 @@ export class Interrupts {
   }
 
   #vectorOf(handle: number): number | undefined {
-    if (this.options.interruptHandles === true) return this.#handles.get(handle);
+    if (this.#options.interruptHandles === true) return this.#handles.get(handle);
     return handle < DSA.msixVectors ? handle : undefined;
   }
 
   #permission(vector: number): number {
-    return this.registers.MSIXPERM[vector]?.value ?? 0;
+    return this.#registers.MSIXPERM[vector]?.value ?? 0;
   }
 
   #raise(vector: number): void {
-    this.host()?.raiseInterrupt(PciIrq.msix, vector);
+    this.#host?.raiseInterrupt(PciIrq.msix, vector);
   }
 }

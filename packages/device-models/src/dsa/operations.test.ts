@@ -1,10 +1,11 @@
-import { Command, Table } from "./capabilities";
-import { Crc32c } from "./crc32c";
-import { Flag, Opcode } from "./operations";
-import { Status } from "./status-codes";
+import { Command, Table } from "./registers/capabilities";
+import { Crc32c } from "./operations/crc/crc32c";
+import { Opcode } from "../testing/opcodes";
+import { Flag } from "./descriptors/flags";
+import { Status } from "./descriptors/status";
 import {
   BASE,
-  DsaBench,
+  DsaFixture,
   DEDICATED,
   DESTINATION,
   LIST,
@@ -14,7 +15,7 @@ import {
   RECORD,
   SOURCE,
   type DescriptorFields,
-} from "../testing/dsa-bench";
+} from "../testing/dsa-fixture";
 
 const END = BASE + BigInt(MEMORY_BYTES);
 const WRITE_FAULT = 0x80;
@@ -25,17 +26,17 @@ function pattern(length: number, seed = 1): Uint8Array {
 }
 
 /** A model whose work queue uses ATS, so that page faults are reported with their address. */
-function translated(): DsaBench {
-  const bench = new DsaBench({ ats: true });
-  bench.writeConfig(0x156, 2, 0x8000);
-  bench.enable();
-  return bench;
+function translated(): DsaFixture {
+  const dsa = new DsaFixture({ ats: true });
+  dsa.writeConfig(0x156, 2, 0x8000);
+  dsa.enable();
+  return dsa;
 }
 
-function untranslated(): DsaBench {
-  const bench = new DsaBench();
-  bench.enable();
-  return bench;
+function untranslated(): DsaFixture {
+  const dsa = new DsaFixture();
+  dsa.enable();
+  return dsa;
 }
 
 /** 64-bit values for bytes 40 and following. */
@@ -53,59 +54,68 @@ const move = (fields: DescriptorFields = {}): DescriptorFields => ({
 
 describe("Memory Move", () => {
   it("copies, and nothing else", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const data = pattern(0x5003);
-    bench.at(SOURCE, data.length).set(data);
-    const before = bench.bytes.slice();
-    expect(bench.execute(move({ source: SOURCE + 1n, destination: DESTINATION + 3n, size: 0x5001 }))).toEqual({
+    dsa.at(SOURCE, data.length).set(data);
+    const before = dsa.bytes.slice();
+    expect(dsa.execute(move({ source: SOURCE + 1n, destination: DESTINATION + 3n, size: 0x5001 }))).toEqual({
       status: Status.success,
       result: 0,
       completed: 0,
       faultAddress: 0n,
       extra: 0,
     });
-    expect(bench.at(DESTINATION + 3n, 0x5001)).toEqual(data.subarray(1, 0x5002));
+    expect(dsa.at(DESTINATION + 3n, 0x5001)).toEqual(data.subarray(1, 0x5002));
     before.set(data.subarray(1, 0x5002), Number(DESTINATION - BASE) + 3);
-    before.set(bench.at(RECORD, 32), 0);
-    expect(Buffer.compare(bench.bytes, before)).toBe(0);
+    before.set(dsa.at(RECORD, 32), 0);
+    expect(Buffer.compare(dsa.bytes, before)).toBe(0);
   });
 
   it.each([-0x1001, -3, -1, 0, 1, 3, 0x1001])("is right when the buffers overlap by a distance of %i", (distance) => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const data = pattern(0x9000);
-    bench.at(SOURCE, data.length).set(data);
+    dsa.at(SOURCE, data.length).set(data);
     const destination = SOURCE + BigInt(distance);
-    expect(bench.execute(move({ destination, size: 0x9000 })).status).toBe(Status.success);
-    expect(Buffer.compare(bench.at(destination, 0x9000), data)).toBe(0);
+    expect(dsa.execute(move({ destination, size: 0x9000 })).status).toBe(Status.success);
+    expect(Buffer.compare(dsa.at(destination, 0x9000), data)).toBe(0);
   });
 
   it("reaches memory that only messages reach", () => {
-    const bench = untranslated();
-    const far = bench.memory.map(0x1_0000_0000n, 0x10_0000, { shared: false });
+    const dsa = untranslated();
+    const far = dsa.memory.map(0x1_0000_0000n, 0x10_0000, { shared: false });
     far.set(pattern(0x8_0000));
-    expect(bench.execute(move({ source: 0x1_0000_0000n, destination: 0x1_0008_0000n, size: 0x8_0000 })).status).toBe(1);
+    expect(dsa.execute(move({ source: 0x1_0000_0000n, destination: 0x1_0008_0000n, size: 0x8_0000 })).status).toBe(1);
     expect(Buffer.compare(far.subarray(0, 0x8_0000), far.subarray(0x8_0000))).toBe(0);
-    expect(bench.execute(move({ source: 0x1_0000_0000n, destination: 0x1_0000_0800n, size: 0x4_0000 })).status).toBe(1);
+    expect(dsa.execute(move({ source: 0x1_0000_0000n, destination: 0x1_0000_0800n, size: 0x4_0000 })).status).toBe(1);
     expect(Buffer.compare(far.subarray(0x800, 0x4_0800), pattern(0x4_0000))).toBe(0);
   });
 
+  it("reads nothing of shared memory once a message is under way: the client may unmap it then", () => {
+    const dsa = untranslated();
+    const far = dsa.memory.map(0x1_0000_0000n, 0x8_0000, { shared: false });
+    dsa.at(SOURCE, 0x8_0000).set(pattern(0x8_0000));
+    dsa.memory.duringAccess = () => dsa.at(SOURCE, 0x8_0000).fill(0xff);
+    expect(dsa.execute(move({ destination: 0x1_0000_0000n, size: 0x8_0000 })).status).toBe(Status.success);
+    expect(Buffer.compare(far, pattern(0x8_0000))).toBe(0);
+  });
+
   it("with ATS stops at a source fault and tells where", () => {
-    const bench = translated();
-    bench.at(END - 0x3000n, 0x3000).set(pattern(0x3000));
-    expect(bench.execute(move({ source: END - 0x3000n }))).toEqual({
+    const dsa = translated();
+    dsa.at(END - 0x3000n, 0x3000).set(pattern(0x3000));
+    expect(dsa.execute(move({ source: END - 0x3000n }))).toEqual({
       status: Status.pageFault,
       result: 0,
       completed: 0x3000,
       faultAddress: END,
       extra: 0,
     });
-    expect(Buffer.compare(bench.at(DESTINATION, 0x3000), pattern(0x3000))).toBe(0);
-    expect(bench.at(DESTINATION + 0x3000n, 0x2000).every((byte) => byte === 0)).toBe(true);
+    expect(Buffer.compare(dsa.at(DESTINATION, 0x3000), pattern(0x3000))).toBe(0);
+    expect(dsa.at(DESTINATION + 0x3000n, 0x2000).every((byte) => byte === 0)).toBe(true);
   });
 
   it("with ATS stops at a destination fault and tells that it was a write", () => {
-    const bench = translated();
-    expect(bench.execute(move({ destination: END - 0x1800n }))).toMatchObject({
+    const dsa = translated();
+    expect(dsa.execute(move({ destination: END - 0x1800n }))).toMatchObject({
       status: Status.pageFault | WRITE_FAULT,
       completed: 0x1800,
       faultAddress: END,
@@ -120,87 +130,87 @@ describe("Memory Move", () => {
   });
 
   it("with ATS goes on where it stopped, backwards too", () => {
-    const bench = translated();
+    const dsa = translated();
     // The destination's last page is missing: a backward copy starts there.
     const source = END - 0x4000n;
-    bench.at(source, 0x4000).set(pattern(0x4000));
-    const first = bench.execute(move({ source, destination: source + 0x800n, size: 0x4000 }));
+    dsa.at(source, 0x4000).set(pattern(0x4000));
+    const first = dsa.execute(move({ source, destination: source + 0x800n, size: 0x4000 }));
     expect(first).toMatchObject({ status: Status.pageFault | WRITE_FAULT, result: 1, completed: 0, faultAddress: END });
-    const lost = bench.memory.map(END, 0x1000);
-    const second = bench.execute(move({ source, destination: source + 0x800n, size: 0x4000 - first.completed }));
+    const lost = dsa.memory.map(END, 0x1000);
+    const second = dsa.execute(move({ source, destination: source + 0x800n, size: 0x4000 - first.completed }));
     expect(second.status).toBe(Status.success);
-    expect(Buffer.compare(bench.at(source + 0x800n, 0x3800), pattern(0x3800))).toBe(0);
+    expect(Buffer.compare(dsa.at(source + 0x800n, 0x3800), pattern(0x3800))).toBe(0);
     expect(Buffer.compare(lost.subarray(0, 0x800), pattern(0x4000).subarray(0x3800))).toBe(0);
   });
 
   it("without ATS reports a read fault as a hardware error", () => {
-    const bench = untranslated();
-    expect(bench.execute(move({ source: NOWHERE }))).toMatchObject({ status: Status.hardwareError, faultAddress: 0n });
-    expect(bench.memory.faults).toEqual([{ iova: NOWHERE, access: "read", reason: "unmapped" }]);
-    expect(bench.at(DESTINATION, 0x5000).every((byte) => byte === 0)).toBe(true);
+    const dsa = untranslated();
+    expect(dsa.execute(move({ source: NOWHERE }))).toMatchObject({ status: Status.hardwareError, faultAddress: 0n });
+    expect(dsa.memory.faults).toEqual([{ iova: NOWHERE, access: "read", reason: "unmapped" }]);
+    expect(dsa.at(DESTINATION, 0x5000).every((byte) => byte === 0)).toBe(true);
   });
 
   it("without ATS loses writes without notice, but tells the client's IOMMU a few times", () => {
-    const bench = untranslated();
-    expect(bench.execute(move({ destination: NOWHERE, size: 0x10_0000 })).status).toBe(Status.success);
-    expect(bench.memory.faults[0]).toEqual({ iova: NOWHERE, access: "write", reason: "unmapped" });
-    expect(bench.memory.faults).toHaveLength(16);
-    bench.at(END - 0x1000n, 0x1000).fill(0);
-    bench.at(SOURCE, 0x1000).fill(9);
-    expect(bench.execute(move({ destination: END - 0x1000n })).status).toBe(Status.success);
-    expect(bench.at(END - 0x1000n, 0x1000).every((byte) => byte === 9)).toBe(true);
+    const dsa = untranslated();
+    expect(dsa.execute(move({ destination: NOWHERE, size: 0x10_0000 })).status).toBe(Status.success);
+    expect(dsa.memory.faults[0]).toEqual({ iova: NOWHERE, access: "write", reason: "unmapped" });
+    expect(dsa.memory.faults).toHaveLength(16);
+    dsa.at(END - 0x1000n, 0x1000).fill(0);
+    dsa.at(SOURCE, 0x1000).fill(9);
+    expect(dsa.execute(move({ destination: END - 0x1000n })).status).toBe(Status.success);
+    expect(dsa.at(END - 0x1000n, 0x1000).every((byte) => byte === 9)).toBe(true);
   });
 
   it("without ATS shows a lost write by a destination readback", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const flags = NOTIFY | Flag.destinationReadback;
-    expect(bench.execute(move({ destination: NOWHERE, flags })).status).toBe(Status.writeError);
-    expect(bench.execute(move({ flags })).status).toBe(Status.success);
+    expect(dsa.execute(move({ destination: NOWHERE, flags })).status).toBe(Status.writeError);
+    expect(dsa.execute(move({ flags })).status).toBe(Status.success);
   });
 
   it("obeys the queue's switch that turns ATS off", () => {
-    const bench = new DsaBench({ ats: true });
-    bench.writeConfig(0x156, 2, 0x8000);
-    bench.enable([{ mode: DEDICATED | 4 }]);
-    expect(bench.execute(move({ source: NOWHERE })).status).toBe(Status.hardwareError);
+    const dsa = new DsaFixture({ ats: true });
+    dsa.writeConfig(0x156, 2, 0x8000);
+    dsa.enable([{ mode: DEDICATED | 4 }]);
+    expect(dsa.execute(move({ source: NOWHERE })).status).toBe(Status.hardwareError);
   });
 
   it("takes an address range that wraps for what it is: a fault", () => {
-    const bench = translated();
-    const record = bench.execute(move({ source: 0xffff_ffff_ffff_f000n }));
+    const dsa = translated();
+    const record = dsa.execute(move({ source: 0xffff_ffff_ffff_f000n }));
     expect(record).toMatchObject({ status: Status.pageFault, completed: 0, faultAddress: 0xffff_ffff_ffff_f000n });
   });
 });
 
 describe("Fill", () => {
   it.each([1, 7, 8, 9, 0x1_0001, 0x2_0005])("writes the pattern over %i bytes", (size) => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const eight = 0x8877_6655_4433_2211n;
-    expect(bench.execute({ opcode: Opcode.fill, source: eight, destination: DESTINATION + 5n, size }).status).toBe(1);
+    expect(dsa.execute({ opcode: Opcode.fill, source: eight, destination: DESTINATION + 5n, size }).status).toBe(1);
     const expected = Buffer.alloc(size, words(eight));
-    expect(Buffer.compare(bench.at(DESTINATION + 5n, size), expected)).toBe(0);
-    expect(bench.at(DESTINATION + 5n + BigInt(size), 8).every((byte) => byte === 0)).toBe(true);
+    expect(Buffer.compare(dsa.at(DESTINATION + 5n, size), expected)).toBe(0);
+    expect(dsa.at(DESTINATION + 5n + BigInt(size), 8).every((byte) => byte === 0)).toBe(true);
   });
 
   it("tells how far it came", () => {
-    const bench = translated();
-    const record = bench.execute({ opcode: Opcode.fill, source: 1n, destination: END - 0x1004n, size: 0x2000 });
+    const dsa = translated();
+    const record = dsa.execute({ opcode: Opcode.fill, source: 1n, destination: END - 0x1004n, size: 0x2000 });
     expect(record).toMatchObject({ status: Status.pageFault | WRITE_FAULT, completed: 0x1004, faultAddress: END });
   });
 });
 
 describe("Compare", () => {
-  const compare = (bench: DsaBench, size: number, more: DescriptorFields = {}) =>
-    bench.execute({ opcode: Opcode.compare, source: SOURCE, destination: DESTINATION, size, ...more });
+  const compare = (dsa: DsaFixture, size: number, more: DescriptorFields = {}) =>
+    dsa.execute({ opcode: Opcode.compare, source: SOURCE, destination: DESTINATION, size, ...more });
 
   it("finds equal memory equal and the first difference where it is", () => {
-    const bench = untranslated();
-    bench.at(SOURCE, 0x3_0000).set(pattern(0x3_0000));
-    bench.at(DESTINATION, 0x3_0000).set(pattern(0x3_0000));
-    expect(compare(bench, 0x3_0000)).toMatchObject({ status: Status.success, result: 0, completed: 0 });
+    const dsa = untranslated();
+    dsa.at(SOURCE, 0x3_0000).set(pattern(0x3_0000));
+    dsa.at(DESTINATION, 0x3_0000).set(pattern(0x3_0000));
+    expect(compare(dsa, 0x3_0000)).toMatchObject({ status: Status.success, result: 0, completed: 0 });
     for (const at of [0x2_ffff, 0x1_0000, 0xffff, 1, 0]) {
-      bench.at(DESTINATION + BigInt(at), 1)[0]! ^= 0x10;
-      expect(compare(bench, 0x3_0000)).toMatchObject({ status: Status.success, result: 1, completed: at });
+      dsa.at(DESTINATION + BigInt(at), 1)[0]! ^= 0x10;
+      expect(compare(dsa, 0x3_0000)).toMatchObject({ status: Status.success, result: 1, completed: at });
     }
   });
 
@@ -210,34 +220,47 @@ describe("Compare", () => {
     [1, 0, Status.successFalsePredicate],
     [1, 1, Status.success],
   ])("with Check Result, expecting %i and finding %i, ends in status %i", (expected, result, status) => {
-    const bench = untranslated();
-    bench.at(SOURCE, 1)[0] = result;
+    const dsa = untranslated();
+    dsa.at(SOURCE, 1)[0] = result;
     const flags = NOTIFY | Flag.checkResult;
-    expect(compare(bench, 64, { flags, rest: Uint8Array.of(expected) })).toMatchObject({ status, result });
+    expect(compare(dsa, 64, { flags, rest: Uint8Array.of(expected) })).toMatchObject({ status, result });
   });
 
   it("reports a difference rather than a later fault, and a fault where nothing differs before it", () => {
-    const bench = translated();
-    bench.at(END - 0x1000n, 0x1000).fill(0);
+    const dsa = translated();
+    dsa.at(END - 0x1000n, 0x1000).fill(0);
     const partly = { destination: END - 0x1000n };
-    expect(compare(bench, 0x2000, partly)).toMatchObject({
+    expect(compare(dsa, 0x2000, partly)).toMatchObject({
       status: Status.pageFault,
       result: 0,
       completed: 0x1000,
       faultAddress: END,
     });
-    bench.at(SOURCE + 0x20n, 1)[0] = 1;
-    expect(compare(bench, 0x2000, partly)).toMatchObject({ status: Status.success, result: 1, completed: 0x20 });
+    dsa.at(SOURCE + 0x20n, 1)[0] = 1;
+    expect(compare(dsa, 0x2000, partly)).toMatchObject({ status: Status.success, result: 1, completed: 0x20 });
   });
 
   it("compares with a pattern", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const eight = 0x0807_0605_0403_0201n;
-    bench.at(SOURCE, 0x2_0003).set(Buffer.alloc(0x2_0003, words(eight)));
+    dsa.at(SOURCE, 0x2_0003).set(Buffer.alloc(0x2_0003, words(eight)));
     const fields = { opcode: Opcode.comparePattern, destination: eight };
-    expect(compare(bench, 0x2_0003, fields)).toMatchObject({ status: Status.success, result: 0 });
-    bench.at(SOURCE + 0x1_fff1n, 1)[0] = 0;
-    expect(compare(bench, 0x2_0003, fields)).toMatchObject({ status: Status.success, result: 1, completed: 0x1_fff1 });
+    expect(compare(dsa, 0x2_0003, fields)).toMatchObject({ status: Status.success, result: 0 });
+    dsa.at(SOURCE + 0x1_fff1n, 1)[0] = 0;
+    expect(compare(dsa, 0x2_0003, fields)).toMatchObject({ status: Status.success, result: 1, completed: 0x1_fff1 });
+  });
+});
+
+describe("Compare Pattern", () => {
+  it("keeps its place in the pattern where a map ends in the middle of it", () => {
+    const dsa = untranslated();
+    const next = dsa.memory.map(END, 0x1000);
+    const eight = 0x0807_0605_0403_0201n;
+    const data = Buffer.alloc(40, words(eight));
+    dsa.at(END - 13n, 13).set(data.subarray(0, 13));
+    next.set(data.subarray(13));
+    const fields = { opcode: Opcode.comparePattern, source: END - 13n, destination: eight, size: 40 };
+    expect(dsa.execute(fields)).toMatchObject({ status: Status.success, result: 0 });
   });
 });
 
@@ -249,39 +272,52 @@ describe("CRC Generation and Copy with CRC Generation", () => {
   };
 
   it("sum what is at the source, from the descriptor's seed or one in memory", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const data = pattern(0x2_0007);
-    bench.at(SOURCE, data.length).set(data);
+    dsa.at(SOURCE, data.length).set(data);
     const fields = { opcode: Opcode.crcGeneration, source: SOURCE, size: data.length };
-    expect(bench.execute(fields)).toMatchObject({ status: Status.success, extra: crc(data) });
-    expect(bench.execute({ ...fields, rest: words(0x1234_5678n) }).extra).toBe(crc(data, 0x1234_5678));
-    bench.at(LIST, 4).set([0x78, 0x56, 0x34, 0x12]);
+    expect(dsa.execute(fields)).toMatchObject({ status: Status.success, extra: crc(data) });
+    expect(dsa.execute({ ...fields, rest: words(0x1234_5678n) }).extra).toBe(crc(data, 0x1234_5678));
+    dsa.at(LIST, 4).set([0x78, 0x56, 0x34, 0x12]);
     const flags = NOTIFY | Flag.readCrcSeed;
-    expect(bench.execute({ ...fields, flags, rest: words(0n, LIST) }).extra).toBe(crc(data, 0x1234_5678));
+    expect(dsa.execute({ ...fields, flags, rest: words(0n, LIST) }).extra).toBe(crc(data, 0x1234_5678));
+  });
+
+  it.each([
+    ["inversion", Flag.bypassCrcInversion, { bypassInversion: true, bypassDataReflection: false }],
+    ["data reflection", Flag.bypassDataReflection, { bypassInversion: false, bypassDataReflection: true }],
+  ])("leave out the %s when the descriptor says so", (_, flag, options) => {
+    const dsa = untranslated();
+    const data = pattern(1003);
+    dsa.at(SOURCE, data.length).set(data);
+    const expected = new Crc32c(0x1234, options);
+    expected.update(data);
+    const fields = { opcode: Opcode.crcGeneration, source: SOURCE, size: data.length, rest: words(0x1234n) };
+    expect(dsa.execute({ ...fields, flags: NOTIFY | flag }).extra).toBe(expected.value);
   });
 
   it("copy as well", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const data = pattern(0x1_8003);
-    bench.at(SOURCE, data.length).set(data);
+    dsa.at(SOURCE, data.length).set(data);
     const fields = { opcode: Opcode.copyWithCrc, source: SOURCE, destination: DESTINATION, size: data.length };
-    expect(bench.execute(fields)).toMatchObject({ status: Status.success, extra: crc(data) });
-    expect(Buffer.compare(bench.at(DESTINATION, data.length), data)).toBe(0);
+    expect(dsa.execute(fields)).toMatchObject({ status: Status.success, extra: crc(data) });
+    expect(Buffer.compare(dsa.at(DESTINATION, data.length), data)).toBe(0);
   });
 
   it("give the sum of what was processed before a fault, to go on with", () => {
-    const bench = translated();
+    const dsa = translated();
     const data = pattern(0x1800);
-    bench.at(END - 0x1800n, 0x1800).set(data);
+    dsa.at(END - 0x1800n, 0x1800).set(data);
     const fields = { opcode: Opcode.crcGeneration, source: END - 0x1800n, size: 0x2000 };
-    const first = bench.execute(fields);
+    const first = dsa.execute(fields);
     expect(first).toMatchObject({ status: Status.pageFault, completed: 0x1800, faultAddress: END, extra: crc(data) });
-    const rest = bench.memory.map(END, 0x800);
+    const rest = dsa.memory.map(END, 0x800);
     rest.set(pattern(0x800, 9));
-    const second = bench.execute({ ...fields, source: END, size: 0x800, rest: words(BigInt(first.extra)) });
+    const second = dsa.execute({ ...fields, source: END, size: 0x800, rest: words(BigInt(first.extra)) });
     expect(second).toMatchObject({ status: Status.success, extra: crc(Uint8Array.from([...data, ...rest])) });
 
-    const copy = bench.execute({
+    const copy = dsa.execute({
       opcode: Opcode.copyWithCrc,
       source: END - 0x1800n,
       destination: END - 0x3000n + 0x2800n + 0x800n + 0x400n,
@@ -291,11 +327,11 @@ describe("CRC Generation and Copy with CRC Generation", () => {
   });
 
   it("sum exactly what was copied when the destination faults", () => {
-    const bench = translated();
+    const dsa = translated();
     const data = pattern(0x2000);
-    bench.at(SOURCE, data.length).set(data);
+    dsa.at(SOURCE, data.length).set(data);
     const fields = { opcode: Opcode.copyWithCrc, source: SOURCE, destination: END - 0x1100n, size: 0x2000 };
-    expect(bench.execute(fields)).toMatchObject({
+    expect(dsa.execute(fields)).toMatchObject({
       status: Status.pageFault | WRITE_FAULT,
       completed: 0x1100,
       extra: crc(data.subarray(0, 0x1100)),
@@ -303,9 +339,9 @@ describe("CRC Generation and Copy with CRC Generation", () => {
   });
 
   it("report a seed that cannot be read", () => {
-    const bench = translated();
+    const dsa = translated();
     const fields = { opcode: Opcode.crcGeneration, source: SOURCE, size: 64, flags: NOTIFY | Flag.readCrcSeed };
-    expect(bench.execute({ ...fields, rest: words(0n, NOWHERE) })).toMatchObject({
+    expect(dsa.execute({ ...fields, rest: words(0n, NOWHERE) })).toMatchObject({
       status: Status.pageFault,
       completed: 0,
       faultAddress: NOWHERE,
@@ -315,8 +351,8 @@ describe("CRC Generation and Copy with CRC Generation", () => {
 
 describe("Memory Copy with Dualcast", () => {
   const second = DESTINATION + 0x10_0000n;
-  const dualcast = (bench: DsaBench, more: DescriptorFields = {}) =>
-    bench.execute({
+  const dualcast = (dsa: DsaFixture, more: DescriptorFields = {}) =>
+    dsa.execute({
       opcode: Opcode.dualcast,
       source: SOURCE,
       destination: DESTINATION,
@@ -326,27 +362,36 @@ describe("Memory Copy with Dualcast", () => {
     });
 
   it("copies to both", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const data = pattern(0x3001);
-    bench.at(SOURCE, data.length).set(data);
-    expect(dualcast(bench).status).toBe(Status.success);
-    expect(Buffer.compare(bench.at(DESTINATION, data.length), data)).toBe(0);
-    expect(Buffer.compare(bench.at(second, data.length), data)).toBe(0);
+    dsa.at(SOURCE, data.length).set(data);
+    expect(dualcast(dsa).status).toBe(Status.success);
+    expect(Buffer.compare(dsa.at(DESTINATION, data.length), data)).toBe(0);
+    expect(Buffer.compare(dsa.at(second, data.length), data)).toBe(0);
+  });
+
+  it.each([
+    ["first", { destination: NOWHERE, rest: words(DESTINATION) }],
+    ["second", { destination: DESTINATION, rest: words(NOWHERE) }],
+  ])("shows a lost write to the %s by a destination readback", (_, fields) => {
+    const flags = NOTIFY | Flag.destinationReadback;
+    expect(dualcast(untranslated(), { ...fields, flags }).status).toBe(Status.writeError);
+    expect(dualcast(untranslated(), { flags }).status).toBe(Status.success);
   });
 
   it.each([
     ["first", { destination: END - 0x2000n, rest: words(DESTINATION) }],
     ["second", { destination: DESTINATION, rest: words(END - 0x2000n) }],
   ])("stops both at the same byte when the %s faults", (_, fields) => {
-    const bench = translated();
-    bench.at(SOURCE, 0x3001).fill(5);
-    expect(dualcast(bench, fields)).toMatchObject({
+    const dsa = translated();
+    dsa.at(SOURCE, 0x3001).fill(5);
+    expect(dualcast(dsa, fields)).toMatchObject({
       status: Status.pageFault | WRITE_FAULT,
       completed: 0x2000,
       faultAddress: END,
     });
-    expect(bench.at(DESTINATION, 0x2000).every((byte) => byte === 5)).toBe(true);
-    expect(bench.at(DESTINATION + 0x2000n, 0x1001).every((byte) => byte === 0)).toBe(true);
+    expect(dsa.at(DESTINATION, 0x2000).every((byte) => byte === 5)).toBe(true);
+    expect(dsa.at(DESTINATION + 0x2000n, 0x1001).every((byte) => byte === 0)).toBe(true);
   });
 });
 
@@ -372,33 +417,41 @@ describe("Batch", () => {
   });
 
   it("processes its members and counts them", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const members = Array.from({ length: 100 }, (_, n) => member(n));
-    expect(bench.executeBatch(members)).toMatchObject({ status: Status.success, completed: 100 });
-    const values = new BigUint64Array(bench.at(DESTINATION, 800).slice().buffer);
+    expect(dsa.executeBatch(members)).toMatchObject({ status: Status.success, completed: 100 });
+    const values = new BigUint64Array(dsa.at(DESTINATION, 800).slice().buffer);
     expect([...values]).toEqual(members.map((_, n) => BigInt(n)));
   });
 
+  it("fetches members before it runs them: one that overwrites the next has no effect on it", () => {
+    const dsa = untranslated();
+    const overwriting = { opcode: Opcode.fill, source: 0n, destination: LIST + 64n, size: 64 };
+    expect(dsa.executeBatch([overwriting, member(5)])).toMatchObject({ status: Status.success, completed: 2 });
+    expect(dsa.at(LIST + 64n, 64).every((byte) => byte === 0)).toBe(true);
+    expect(dsa.at(DESTINATION + 40n, 1)[0]).toBe(5);
+  });
+
   it("goes on after a failure, up to a fence", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const failing = move({ source: NOWHERE, size: 8 });
-    expect(bench.executeBatch([member(1), failing, member(2), member(3)])).toMatchObject({
+    expect(dsa.executeBatch([member(1), failing, member(2), member(3)])).toMatchObject({
       status: Status.batchFailure,
       completed: 4,
     });
-    expect(bench.at(DESTINATION + 24n, 1)[0]).toBe(3);
-    bench.at(DESTINATION, 64).fill(0);
-    bench.write64(0xc0, 3n);
+    expect(dsa.at(DESTINATION + 24n, 1)[0]).toBe(3);
+    dsa.at(DESTINATION, 64).fill(0);
+    dsa.write64(0xc0, 3n);
     const fenced = member(3, { flags: Flag.fence });
-    expect(bench.executeBatch([member(1), failing, member(2), fenced, member(4)])).toMatchObject({
+    expect(dsa.executeBatch([member(1), failing, member(2), fenced, member(4)])).toMatchObject({
       status: Status.batchFailure,
       completed: 3,
     });
-    expect([2, 3, 4].map((n) => bench.at(DESTINATION + BigInt(n * 8), 1)[0])).toEqual([2, 0, 0]);
+    expect([2, 3, 4].map((n) => dsa.at(DESTINATION + BigInt(n * 8), 1)[0])).toEqual([2, 0, 0]);
   });
 
   it("lets a fence pass when all before it succeeded, and stops at a false predicate", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const compare = (expected: number): DescriptorFields => ({
       opcode: Opcode.compare,
       source: SOURCE,
@@ -409,30 +462,30 @@ describe("Batch", () => {
       rest: Uint8Array.of(expected),
     });
     const fenced = member(3, { flags: Flag.fence });
-    expect(bench.executeBatch([compare(0), fenced])).toMatchObject({ status: Status.success, completed: 2 });
-    expect(bench.executeBatch([compare(1), fenced])).toMatchObject({ status: Status.batchFailure, completed: 1 });
+    expect(dsa.executeBatch([compare(0), fenced])).toMatchObject({ status: Status.success, completed: 2 });
+    expect(dsa.executeBatch([compare(1), fenced])).toMatchObject({ status: Status.batchFailure, completed: 1 });
   });
 
   it.each([Opcode.batch, Opcode.drain])("does not take operation %i as a member", (opcode) => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const nested = { opcode, source: opcode === Opcode.batch ? LIST : 0n, size: opcode === Opcode.batch ? 2 : 0 };
     const members = [member(1), { ...nested, completion: RECORD + 64n, flags: NOTIFY }];
-    expect(bench.executeBatch(members)).toMatchObject({ status: Status.batchFailure, completed: 2 });
-    expect(bench.record(RECORD + 64n).status).toBe(Status.unsupportedOperation);
+    expect(dsa.executeBatch(members)).toMatchObject({ status: Status.batchFailure, completed: 2 });
+    expect(dsa.record(RECORD + 64n).status).toBe(Status.unsupportedOperation);
   });
 
   it("ignores the trusted fields of members", () => {
-    const bench = untranslated();
-    expect(bench.executeBatch([member(1, { pasid: 7, privileged: true }), member(2)]).status).toBe(Status.success);
+    const dsa = untranslated();
+    expect(dsa.executeBatch([member(1, { pasid: 7, privileged: true }), member(2)]).status).toBe(Status.success);
   });
 
   it("tells how far it came when its list cannot be read", () => {
     const list = END - 128n;
     const fields = { source: list, size: 4 };
-    for (const bench of [translated(), untranslated()]) {
-      bench.at(list, 128).fill(0);
-      const record = bench.execute({ opcode: Opcode.batch, ...fields });
-      if (bench.model.config.read(0x100, 4) >>> 20 !== 0) {
+    for (const dsa of [translated(), untranslated()]) {
+      dsa.at(list, 128).fill(0);
+      const record = dsa.execute({ opcode: Opcode.batch, ...fields });
+      if (dsa.model.config.read(0x100, 4) >>> 20 !== 0) {
         expect(record).toMatchObject({ status: Status.batchPageFault, completed: 2, faultAddress: END });
       } else {
         expect(record).toMatchObject({ status: Status.hardwareError });
@@ -441,15 +494,15 @@ describe("Batch", () => {
   });
 
   it("writes no record for a failure of a member unless one was requested", () => {
-    const bench = untranslated();
-    bench.executeBatch([member(1), { ...member(2), size: 0 }], { flags: Flag.completionAddressValid });
-    expect(bench.record().status).toBe(0);
+    const dsa = untranslated();
+    dsa.executeBatch([member(1), { ...member(2), size: 0 }], { flags: Flag.completionAddressValid });
+    expect(dsa.record().status).toBe(0);
   });
 
   it("counts a member in SWERROR by its index", () => {
-    const bench = untranslated();
-    bench.executeBatch([member(1), { ...member(2), size: 0 }]);
-    expect(bench.softwareError()).toMatchObject({
+    const dsa = untranslated();
+    dsa.executeBatch([member(1), { ...member(2), size: 0 }]);
+    expect(dsa.softwareError()).toMatchObject({
       valid: true,
       error: Status.invalidTransferSize,
       batch: true,
@@ -549,74 +602,85 @@ describe("descriptor checks", () => {
   ];
 
   it.each(refused)("refuse %s", (_, status, fields) => {
-    const bench = untranslated();
-    expect(bench.execute(fields).status).toBe(status);
-    expect(bench.interrupts).toEqual([]);
+    const dsa = untranslated();
+    expect(dsa.execute(fields).status).toBe(status);
+    expect(dsa.interrupts).toEqual([]);
   });
 
   it("name every invalid flag", () => {
-    const bench = untranslated();
-    const record = bench.execute(move({ flags: NOTIFY | 0xff_8062 }));
+    const dsa = untranslated();
+    const record = dsa.execute(move({ flags: NOTIFY | 0xff_8062 }));
     expect(record).toMatchObject({ status: Status.invalidFlags, extra: 0xff_8062 });
   });
 
   it("obey the queue's own limits and operations", () => {
-    const bench = new DsaBench();
-    bench.configure([{ limits: 12 | (1 << 5) }]);
-    bench.write64(Table.workQueues + 32, 0xbn);
-    bench.command(Command.enableDevice);
-    bench.command(Command.enableWorkQueue, 0);
-    expect(bench.execute(move({ size: 4096 })).status).toBe(Status.success);
-    expect(bench.execute(move({ size: 4097 })).status).toBe(Status.invalidTransferSize);
-    expect(bench.execute({ opcode: Opcode.batch, source: LIST, size: 3 }).status).toBe(Status.invalidDescriptorCount);
-    expect(bench.execute({ opcode: Opcode.fill, destination: DESTINATION, size: 8 }).status).toBe(
-      Status.unsupportedOperation,
-    );
+    const dsa = new DsaFixture();
+    dsa.configure([{ limits: 12 | (1 << 5) }]);
+    dsa.write64(Table.workQueues + 32, 0xbn);
+    dsa.command(Command.enableDevice);
+    dsa.command(Command.enableWorkQueue, 0);
+    expect(dsa.execute(move({ size: 4096 })).status).toBe(Status.success);
+    expect(dsa.execute(move({ size: 4097 })).status).toBe(Status.invalidTransferSize);
+    expect(dsa.execute({ opcode: Opcode.batch, source: LIST, size: 3 }).status).toBe(Status.invalidDescriptorCount);
+    for (const opcode of [Opcode.fill, Opcode.cacheFlush]) {
+      const { status } = dsa.execute({ opcode, destination: DESTINATION, size: 8 });
+      expect([opcode, status]).toEqual([opcode, Status.unsupportedOperation]);
+    }
+    expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
   });
 
   it("report to SWERROR what has no completion record, and overflow once it is taken", () => {
-    const bench = untranslated();
-    bench.write32(0x88, 1);
-    bench.submit({ opcode: Opcode.memoryMove, source: SOURCE, flags: 0x8000 });
-    bench.run();
-    expect(bench.softwareError()).toEqual({
+    const dsa = untranslated();
+    dsa.write32(0x88, 1);
+    dsa.submit({ opcode: Opcode.memoryMove, source: SOURCE, flags: 0x8000 });
+    dsa.run();
+    expect(dsa.softwareError()).toEqual({
       valid: true,
       overflow: false,
       descriptorValid: true,
       workQueueValid: true,
       batch: false,
       write: false,
+      privileged: false,
       error: Status.invalidFlags,
       workQueue: 0,
       operation: Opcode.memoryMove,
+      pasid: 0,
       batchIndex: 0,
       invalidFlags: 0x8000,
       address: 0n,
     });
-    expect(bench.interrupts).toEqual([0]);
-    expect(bench.read32(0x98)).toBe(1);
-    bench.submit({ opcode: 0x33 });
-    bench.run();
-    expect(bench.softwareError()).toMatchObject({ overflow: true, error: Status.invalidFlags });
-    expect(bench.interrupts).toEqual([0]);
-    bench.write64(0xc0, 1n);
-    bench.submit({ opcode: 0x33 });
-    bench.run();
-    expect(bench.softwareError()).toMatchObject({ valid: true, overflow: true, error: Status.unsupportedOperation });
+    expect(dsa.interrupts).toEqual([0]);
+    expect(dsa.read32(0x98)).toBe(1);
+    dsa.submit({ opcode: 0x33 });
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ overflow: true, error: Status.invalidFlags });
+    expect(dsa.interrupts).toEqual([0]);
+    dsa.write64(0xc0, 1n);
+    dsa.submit({ opcode: 0x33 });
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ valid: true, overflow: true, error: Status.unsupportedOperation });
+  });
+
+  it("report to SWERROR whether the descriptor was privileged", () => {
+    const dsa = untranslated();
+    dsa.submit({ opcode: 0x33, privileged: true });
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ error: Status.unsupportedOperation, privileged: true });
   });
 
   it("report an invalid interrupt handle in both places", () => {
-    const bench = untranslated();
-    bench.execute({ flags: NOTIFY | Flag.requestCompletionInterrupt, handle: 9 });
-    expect(bench.softwareError()).toMatchObject({ valid: true, error: Status.invalidInterruptHandle });
+    const dsa = untranslated();
+    dsa.execute({ flags: NOTIFY | Flag.requestCompletionInterrupt, handle: 9 });
+    expect(dsa.softwareError()).toMatchObject({ valid: true, error: Status.invalidInterruptHandle });
   });
 
   it("discard a descriptor whose completion record is misaligned", () => {
-    const bench = untranslated();
-    bench.submit(move({ completion: RECORD + 16n, flags: NOTIFY | Flag.requestCompletionInterrupt, handle: 1 }));
-    bench.run();
-    expect(bench.softwareError()).toMatchObject({ valid: true, error: Status.completionAddressMisaligned });
-    expect(bench.interrupts).toEqual([]);
+    const dsa = untranslated();
+    dsa.submit(move({ completion: RECORD + 16n, flags: NOTIFY | Flag.requestCompletionInterrupt, handle: 1 }));
+    dsa.run();
+    expect(dsa.softwareError()).toMatchObject({ valid: true, error: Status.completionAddressMisaligned });
+    expect(dsa.interrupts).toEqual([]);
   });
 
   it("with ATS discard one whose completion record cannot be written; without, lose the record", () => {
@@ -641,24 +705,24 @@ describe("descriptor checks", () => {
 
 describe("completion", () => {
   it("is silent unless something was asked for", () => {
-    const bench = untranslated();
-    bench.submit(move({ completion: RECORD, flags: Flag.completionAddressValid }));
-    bench.submit(move({}));
-    bench.run();
-    expect(bench.record().status).toBe(0);
-    expect(bench.interrupts).toEqual([]);
-    expect(bench.softwareError().valid).toBe(false);
+    const dsa = untranslated();
+    dsa.submit(move({ completion: RECORD, flags: Flag.completionAddressValid }));
+    dsa.submit(move({}));
+    dsa.run();
+    expect(dsa.record().status).toBe(0);
+    expect(dsa.interrupts).toEqual([]);
+    expect(dsa.softwareError().valid).toBe(false);
   });
 
   it("interrupts once, by the handle's vector, unless that is told to ignore", () => {
-    const bench = untranslated();
+    const dsa = untranslated();
     const flags = NOTIFY | Flag.requestCompletionInterrupt;
-    bench.execute(move({ flags, handle: 8 }));
-    expect(bench.interrupts).toEqual([8]);
-    bench.write32(Table.msixPermissions + 8 * 8, 4);
-    bench.execute(move({ flags, handle: 8 }));
-    expect(bench.interrupts).toEqual([8]);
-    bench.execute(move({ flags, handle: 7, size: 0 }));
-    expect(bench.interrupts).toEqual([8, 7]);
+    dsa.execute(move({ flags, handle: 8 }));
+    expect(dsa.interrupts).toEqual([8]);
+    dsa.write32(Table.msixPermissions + 8 * 8, 4);
+    dsa.execute(move({ flags, handle: 8 }));
+    expect(dsa.interrupts).toEqual([8]);
+    dsa.execute(move({ flags, handle: 7, size: 0 }));
+    expect(dsa.interrupts).toEqual([8, 7]);
   });
 });

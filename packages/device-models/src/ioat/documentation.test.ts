@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { offsetsOf, type RegisterMap } from "../registers/index";
-import { ChannelError } from "./channel-error";
-import { IOAT_CONFIG } from "./config-registers";
-import { Control, OPERATIONS } from "./descriptor";
-import { Chancmd, IOAT_BAR0 } from "./registers";
+import { ChannelError } from "./registers/channel-error";
+import { IOAT_CONFIG } from "./registers/config-space";
+import { Control, OPERATIONS } from "./channel/descriptor";
+import { Chancmd, IOAT_BAR0 } from "./registers/bar0";
 
 const text = readFileSync(join(__dirname, "../../docs/ioat.md"), "utf8");
 

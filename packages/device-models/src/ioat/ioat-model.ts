@@ -8,10 +8,10 @@ import {
 } from "@vfio-selftests/vfio-user";
 import { INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
 import { RegisterFile } from "../registers/index";
-import { Channel } from "./channel";
-import { IOAT_CONFIG, type Config } from "./config-registers";
+import { Channel } from "./channel/channel";
+import { IOAT_CONFIG, type Config } from "./registers/config-space";
 import { Interrupts } from "./interrupts";
-import { Chanctrl, IOAT_BAR0, type Bar0 } from "./registers";
+import { Chanctrl, IOAT_BAR0, type Bar0 } from "./registers/bar0";
 
 export interface IoatModelOptions {
   /** Clock in milliseconds, for INTRDELAY and for the length of a step; default `performance.now`. */
@@ -60,7 +60,7 @@ export class IoatModel implements DeviceModel {
       },
     });
     this.#interrupts = new Interrupts(this.bar0, this.config, now);
-    this.#channel = new Channel(this.bar0, this.config, () => this.#interrupts.raise(), now);
+    this.#channel = new Channel(this.bar0, this.config, this.#interrupts, now);
     this.regions = new Map<number, ModelRegion>([
       [PciRegion.bar0, this.bar0],
       [PciRegion.config, this.config],
@@ -101,7 +101,7 @@ export class IoatModel implements DeviceModel {
     this.config.reset({ keepSticky: true });
   }
 
-  /** Who reads In Use as 0 has the channel: it reads 1 from now on. */
+  /** Software that reads In Use as 0 owns the channel; from now on the bit reads 1. */
   #claim(lanes: number): void {
     if ((lanes & IN_USE_LANE) !== 0) this.bar0.registers.CHANCTRL.value |= Chanctrl.inUse;
   }

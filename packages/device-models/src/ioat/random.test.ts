@@ -1,7 +1,7 @@
 import fc from "fast-check";
-import { IoatBench, Offset } from "../testing/ioat-bench";
-import { ChannelError } from "./channel-error";
-import { ChannelStatus } from "./registers";
+import { IoatFixture, Offset } from "../testing/ioat-fixture";
+import { ChannelError } from "./registers/channel-error";
+import { ChannelStatus } from "./registers/bar0";
 
 const DATA_BYTES = 0x4000;
 const CHAIN = 8;
@@ -43,26 +43,26 @@ describe("IOAT under random input", () => {
   it("does to memory what a plain reading of the chain says", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: CHAIN }), fc.boolean(), (steps, shared) => {
-        const bench = new IoatBench({ dataBytes: DATA_BYTES, shared });
-        bench.data.forEach((_, i) => (bench.data[i] = (i * 7) & 0xff));
-        const expected = bench.data.slice();
+        const ioat = new IoatFixture({ dataBytes: DATA_BYTES, shared });
+        ioat.data.forEach((_, i) => (ioat.data[i] = (i * 7) & 0xff));
+        const expected = ioat.data.slice();
         steps.forEach(({ fill, size, source, destination }, i) =>
-          bench.describe(i, {
+          ioat.describe(i, {
             size,
             control: fill ? 0x0100_0000 : 0,
-            source: fill ? 0x0807_0605_0403_0201n : IoatBench.data + BigInt(source),
-            destination: IoatBench.data + BigInt(destination),
+            source: fill ? 0x0807_0605_0403_0201n : IoatFixture.data + BigInt(source),
+            destination: IoatFixture.data + BigInt(destination),
           }),
         );
         const { done, errors } = reference(expected, steps);
         const good = errors.length === 0;
-        bench.submit(IoatBench.at(0), steps.length);
-        if (good) expect(bench.error).toBe(0);
-        else expect(errors).toContain(bench.error);
-        expect(bench.status).toBe(good ? ChannelStatus.done : ChannelStatus.halted);
-        expect(bench.lastDescriptor).toBe(IoatBench.at(good ? done - 1 : done));
+        ioat.submit(IoatFixture.at(0), steps.length);
+        if (good) expect(ioat.error).toBe(0);
+        else expect(errors).toContain(ioat.error);
+        expect(ioat.status).toBe(good ? ChannelStatus.done : ChannelStatus.halted);
+        expect(ioat.lastDescriptor).toBe(IoatFixture.at(good ? done - 1 : done));
         // A transfer that fails may have moved what lies before the fault.
-        if (good) expect(Buffer.compare(bench.data, expected)).toBe(0);
+        if (good) expect(Buffer.compare(ioat.data, expected)).toBe(0);
       }),
       { numRuns: 300 },
     );
@@ -72,7 +72,7 @@ describe("IOAT under random input", () => {
     const offset = fc.oneof(fc.constantFrom(...Object.values(Offset)), fc.integer({ min: 0, max: 0x3ff8 }));
     const value = fc.oneof(
       fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),
-      fc.constantFrom(0n, 1n, 4n, 0x10n, 0x20n, IoatBench.at(0), IoatBench.completion, 0xffff_ffff_ffff_ffffn),
+      fc.constantFrom(0n, 1n, 4n, 0x10n, 0x20n, IoatFixture.at(0), IoatFixture.completion, 0xffff_ffff_ffff_ffffn),
     );
     const access = fc.record({
       kind: fc.constantFrom("write", "read", "config", "descriptor"),
@@ -82,29 +82,28 @@ describe("IOAT under random input", () => {
     });
     fc.assert(
       fc.property(fc.array(access, { maxLength: 60 }), (accesses) => {
-        const bench = new IoatBench({ dataBytes: DATA_BYTES });
+        const ioat = new IoatFixture({ dataBytes: DATA_BYTES });
         for (const { kind, offset: at, width, value: bits } of accesses) {
           const start = at - (at % width);
           const number = Number(bits & BigInt(2 ** (Math.min(width, 4) * 8) - 1));
           const narrow = Math.min(width, 4) as 1 | 2 | 4;
-          if (kind === "config") bench.config.write(start % 0x1000, narrow, number);
-          else if (kind === "descriptor")
-            new DataView(bench.descriptors.buffer).setBigUint64(start % 0x200, bits, true);
-          else if (kind === "read") bench.bar.read(start, narrow);
-          else if (width === 8) bench.bar.write64?.(start, bits);
-          else bench.bar.write(start, narrow, number);
-          bench.run(3);
+          if (kind === "config") ioat.config.write(start % 0x1000, narrow, number);
+          else if (kind === "descriptor") new DataView(ioat.descriptors.buffer).setBigUint64(start % 0x200, bits, true);
+          else if (kind === "read") ioat.bar.read(start, narrow);
+          else if (width === 8) ioat.bar.write64?.(start, bits);
+          else ioat.bar.write(start, narrow, number);
+          ioat.run(3);
         }
-        bench.model.reset();
-        expect(bench.model.step()).toBe(false);
-        bench.config.write(0x04, 2, 0x6);
-        bench.bar.write(Offset.CHANERR, 4, 0xffff_ffff);
-        bench.bar.write(Offset.CHANERRMSK, 4, 0);
-        bench.data.set([0xab]);
-        bench.describe(0, { size: 1, destination: IoatBench.data + 9n });
-        bench.submit(IoatBench.at(0), 1);
-        expect(bench.status).toBe(ChannelStatus.done);
-        expect(bench.data[9]).toBe(0xab);
+        ioat.model.reset();
+        expect(ioat.model.step()).toBe(false);
+        ioat.config.write(0x04, 2, 0x6);
+        ioat.bar.write(Offset.CHANERR, 4, 0xffff_ffff);
+        ioat.bar.write(Offset.CHANERRMSK, 4, 0);
+        ioat.data.set([0xab]);
+        ioat.describe(0, { size: 1, destination: IoatFixture.data + 9n });
+        ioat.submit(IoatFixture.at(0), 1);
+        expect(ioat.status).toBe(ChannelStatus.done);
+        expect(ioat.data[9]).toBe(0xab);
       }),
       { numRuns: 500 },
     );

@@ -1,8 +1,8 @@
-import { IoatBench, Offset } from "../testing/ioat-bench";
+import { IoatFixture, Offset } from "../testing/ioat-fixture";
 
 describe("IOAT registers", () => {
   it("introduces itself as one channel of version 3.3 that moves 1 MiB at a time", () => {
-    const { bar, config } = new IoatBench();
+    const { bar, config } = new IoatFixture();
     expect(config.read(0, 4)).toBe(0x2021_8086);
     expect(bar.read(Offset.CHANCNT, 1)).toBe(1);
     expect(bar.read(Offset.XFERCAP, 1)).toBe(20);
@@ -11,17 +11,17 @@ describe("IOAT registers", () => {
   });
 
   it("gives the general registers in one wide read", () => {
-    expect(new IoatBench().bar.read(0, 4)).toBe(0x0000_1401);
+    expect(new IoatFixture().bar.read(0, 4)).toBe(0x0000_1401);
   });
 
   it("starts halted, with neither error nor descriptor", () => {
-    const bench = new IoatBench();
-    expect(bench.bar.read64?.(Offset.CHANSTS)).toBe(3n);
-    expect(bench.error).toBe(0);
+    const ioat = new IoatFixture();
+    expect(ioat.bar.read64?.(Offset.CHANSTS)).toBe(3n);
+    expect(ioat.error).toBe(0);
   });
 
   it("gives the channel to the first who reads In Use, until it is released", () => {
-    const { bar } = new IoatBench();
+    const { bar } = new IoatFixture();
     expect(bar.read(Offset.CHANCTRL, 2) & 0x100).toBe(0);
     expect(bar.read(Offset.CHANCTRL, 2) & 0x100).toBe(0x100);
     bar.write(Offset.CHANCTRL, 2, 0);
@@ -29,20 +29,20 @@ describe("IOAT registers", () => {
   });
 
   it("does not give the channel to a read of the other byte", () => {
-    const { bar } = new IoatBench();
+    const { bar } = new IoatFixture();
     bar.read(Offset.CHANCTRL, 1);
     expect(bar.read(Offset.CHANCTRL, 2) & 0x100).toBe(0);
   });
 
   it("clears master interrupt enable when INTRCTRL is read", () => {
-    const { bar } = new IoatBench();
+    const { bar } = new IoatFixture();
     bar.write(Offset.INTRCTRL, 1, 0x09);
     expect(bar.read(Offset.INTRCTRL, 1)).toBe(0x09);
     expect(bar.read(Offset.INTRCTRL, 1)).toBe(0x08);
   });
 
   it("has its MSI-X table and pending bits at 8 and 12 KiB of BAR0", () => {
-    const { bar, config } = new IoatBench();
+    const { bar, config } = new IoatFixture();
     expect(config.read(0x34, 1)).toBe(0x80);
     expect(config.read(0x80, 4)).toBe(0x0000_9011);
     expect(config.read(0x84, 4)).toBe(0x2000);
@@ -53,7 +53,7 @@ describe("IOAT registers", () => {
   });
 
   it("keeps config space through VFIO's reset, but not through a function level reset", () => {
-    const { model, config } = new IoatBench();
+    const { model, config } = new IoatFixture();
     config.write(0x10, 4, 0xe000_0000);
     model.reset();
     expect(config.read(0x10, 4)).toBe(0xe000_0004);

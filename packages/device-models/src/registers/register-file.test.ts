@@ -68,6 +68,18 @@ describe("RegisterFile", () => {
     expect(file.read64(0x10)).toBe(1n);
   });
 
+  it("refuses an access of a declared width that is not aligned to it", () => {
+    const file = new RegisterFile(
+      registerMap("halves", 0x8, {
+        PAIR: { offset: 0, bytes: 8, readWrite: 0xffff_ffff_ffff_ffffn, accessBytes: [4] },
+      }),
+    );
+    file.write(2, 4, 0x0403_0201);
+    expect(file.read(2, 4)).toBe(0xffff_ffff);
+    file.write(4, 4, 0x0403_0201);
+    expect(file.registers.PAIR.value).toBe(0x0403_0201_0000_0000n);
+  });
+
   it("reads 0 and ignores writes between registers and outside the map", () => {
     const file = new RegisterFile(sample);
     file.write64(0x38, 0xffff_ffff_ffff_ffffn);
@@ -83,6 +95,14 @@ describe("RegisterFile", () => {
     expect(file.registers.STICKY.value).toBe(1);
     file.reset();
     expect(file.registers.STICKY.value).toBe(0);
+  });
+
+  it("keeps sticky bits in both halves of a 64-bit register", () => {
+    const wide = { offset: 0, bytes: 8, readWrite: 0xffff_ffff_ffff_ffffn, sticky: 0xff00_0000_0000_00ffn } as const;
+    const file = new RegisterFile(registerMap("wide", 0x8, { WIDE: wide }));
+    file.write64(0, 0x1122_3344_5566_7788n);
+    file.reset({ keepSticky: true });
+    expect(file.registers.WIDE.value).toBe(0x1100_0000_0000_0088n);
   });
 });
 

@@ -27,9 +27,9 @@ export type HooksOf<D extends RegisterDeclarations> = {
 };
 
 /**
- * The registers of one device: values, and software's accesses by the declared rules. An access may cover several
- * registers, which are served in ascending order, or part of one. Bytes that belong to no register read 0 and ignore
- * writes. It has the shape of a `ModelRegion`, so it can be a region as it is.
+ * The registers of one device: their values, and software's accesses by the declared rules. An access may cover part of a
+ * register, or several in ascending order. Bytes that belong to no register read 0 and ignore writes. A register file has
+ * the shape of a `ModelRegion`, so it can be a region as it is.
  */
 export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations> {
   readonly registers: RegistersOf<D>;

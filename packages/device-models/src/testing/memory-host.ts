@@ -9,8 +9,8 @@ interface Mapping {
 }
 
 /**
- * A model's host in plain memory, for tests of models without a server: memory at chosen addresses, interrupts counted,
- * faults written down.
+ * A model's host in plain memory, for tests of models without a server. It maps memory at chosen addresses and writes down
+ * interrupts and faults.
  */
 export class MemoryHost implements DeviceHost {
   readonly dma: DmaSpace;

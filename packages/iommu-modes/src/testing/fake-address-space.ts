@@ -1,17 +1,27 @@
-import * as uapi from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import * as uapi from "@vfio-selftests/core/uapi";
 
-const { Errno } = uapi;
 const END = 1n << 64n;
 const RANGES = [
   [0n, 0xfedf_ffffn],
   [0xfef0_0000n, 0xffff_ffff_ffffn],
 ] as const;
 
-/** Mappings of one I/O address space, with the kernel's answers to wrong ones (vfio_iommu_type1.c, io_pagetable.c). */
+/**
+ * Mappings of one I/O address space, with the kernel's answers to wrong ones: VFIO's own (vfio_iommu_type1.c), which checks
+ * an unmap before it takes anything, or iommufd's (io_pagetable.c), which takes mapping after mapping until it fails.
+ */
 export class FakeAddressSpace {
   readonly maps = new Map<bigint, { length: bigint; flags: number }>();
 
-  constructor(public version2: boolean) {}
+  /** Type 1 v2: an unmap may not cut a mapping. */
+  version2: boolean;
+  readonly #implementation: "vfio" | "iommufd";
+
+  constructor(implementation: "vfio" | "iommufd", version2: boolean) {
+    this.#implementation = implementation;
+    this.version2 = version2;
+  }
 
   type1Ioctl(request: number, bytes: Uint8Array): number {
     if (request === uapi.VFIO_IOMMU_MAP_DMA) {
@@ -60,6 +70,19 @@ export class FakeAddressSpace {
     return 0;
   }
 
+  /** IOMMU_IOAS_COPY into this one. */
+  copyFrom(source: FakeAddressSpace, bytes: Uint8Array): number {
+    const { fields } = uapi.iommu_ioas_copy;
+    const view = uapi.iommu_ioas_copy.copyOf(bytes);
+    const [from, length] = [fields.src_iova.get(view), fields.length.get(view)];
+    const inside = [...source.maps].some(([start, { length: size }]) => start <= from && from + length <= start + size);
+    if (!inside) return -Errno.ENOENT;
+    const fixed = (fields.flags.get(view) & uapi.IOMMU_IOAS_MAP_FIXED_IOVA) !== 0;
+    const iova = fixed ? fields.dst_iova.get(view) : 0x4000_0000n;
+    new DataView(bytes.buffer, bytes.byteOffset).setBigUint64(fields.dst_iova.offset, iova, true);
+    return this.#map(iova, length, fields.flags.get(view));
+  }
+
   #map(iova: bigint, length: bigint, flags: number): number {
     if (iova + length > END) return -Errno.EOVERFLOW;
     if (iova % 4096n !== 0n || length % 4096n !== 0n || length === 0n) return -Errno.EINVAL;
@@ -72,11 +95,15 @@ export class FakeAddressSpace {
 
   #unmap(iova: bigint, length: bigint, cut: number): bigint | number {
     if (iova + length > END) return -Errno.EOVERFLOW;
-    const touched = [...this.maps].filter(([start, { length: size }]) => start < iova + length && iova < start + size);
-    if (this.version2 && touched.some(([start, { length: size }]) => start < iova || start + size > iova + length))
-      return cut;
+    const touched = [...this.maps]
+      .filter(([start, { length: size }]) => start < iova + length && iova < start + size)
+      .sort(([left], [right]) => (left < right ? -1 : 1));
+    const isCut = (start: bigint, size: bigint) => this.version2 && (start < iova || start + size > iova + length);
+    const checksFirst = this.#implementation === "vfio";
+    if (checksFirst && touched.some(([start, { length: size }]) => isCut(start, size))) return cut;
     let bytes = 0n;
     for (const [start, { length: size }] of touched) {
+      if (isCut(start, size)) return -Errno.ENOENT;
       if (start < iova) break;
       this.maps.delete(start);
       bytes += size;

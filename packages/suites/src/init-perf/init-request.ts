@@ -1,3 +1,5 @@
+import type { LentSpace } from "@vfio-selftests/iommu-modes";
+
 /** What an init worker is told, and what it answers; all of it crosses a thread boundary. */
 export type InitMessage = InitRequest | { readonly kind: "close" } | { readonly kind: "end" };
 
@@ -6,15 +8,11 @@ interface InitRequest {
   readonly kind: "initialise";
   /** Devices of one IOMMU group are opened one after the other: a group has one file. */
   readonly addresses: readonly string[];
-  readonly space: SharedSpace;
+  /** The one address space of all threads. */
+  readonly space: LentSpace;
   /** One 32-bit word: threads that have come to the barrier; the main thread sets {@link GO} to let them run. */
   readonly barrier: SharedArrayBuffer;
 }
-
-/** The one address space of all threads, by its file. */
-export type SharedSpace =
-  | { readonly kind: "iommufd"; readonly iommufd: number; readonly ioasId: number }
-  | { readonly kind: "container"; readonly container: number; readonly type: number };
 
 /** Value of the barrier that starts the threads. */
 export const GO = -1;

@@ -1,28 +1,16 @@
 import { parentPort } from "node:worker_threads";
-import {
-  O_RDWR,
-  PciDevice,
-  VFIO_GROUP_GET_DEVICE_FD,
-  VFIO_GROUP_SET_CONTAINER,
-  VFIO_SET_IOMMU,
-  iommuGroupOf,
-  systemError,
-  systemPaths,
-  vfioCdevPath,
-  type VfioDevice,
-} from "@vfio-selftests/core";
-import { KernelDevice, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
-import { GO, type InitAnswer, type InitMessage, type InitTiming, type SharedSpace } from "./init-request";
+import { PciDevice } from "@vfio-selftests/core";
+import { openLentSpace, type BorrowedSpace } from "@vfio-selftests/iommu-modes";
+import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
 /**
  * One thread of the parallel init: opens its devices into the address space that all threads share, when the barrier
- * opens, and closes them when told. The back ends of iommu-modes own their address space, hence the ioctls here.
+ * opens, and closes them when told.
  */
 const port = parentPort;
 if (port === null) throw new Error("init-worker.js runs as a worker thread");
 let devices: PciDevice[] = [];
-let group: number | undefined;
+let borrowed: BorrowedSpace | undefined;
 const tell = (answer: InitAnswer) => port.postMessage(answer);
 
 port.on("message", (message: InitMessage) => {
@@ -30,7 +18,8 @@ port.on("message", (message: InitMessage) => {
     case "initialise":
       waitAtBarrier(message.barrier);
       try {
-        tell({ event: "initialised", timings: message.addresses.map((address) => initialise(address, message.space)) });
+        const space = (borrowed = openLentSpace(message.space));
+        tell({ event: "initialised", timings: message.addresses.map((address) => initialise(address, space)) });
       } catch (error) {
         tell({ event: "failed", message: error instanceof Error ? error.message : String(error) });
       }
@@ -46,52 +35,22 @@ port.on("message", (message: InitMessage) => {
   }
 });
 
-/** The devices go first, then their group. */
+/** The devices go first, then the address space. */
 function closeAll(): void {
   for (const device of devices) device.close();
   devices = [];
-  if (group !== undefined) native.close(group);
-  group = undefined;
+  borrowed?.[Symbol.dispose]();
+  borrowed = undefined;
 }
 
-function initialise(address: string, space: SharedSpace): InitTiming {
+function initialise(address: string, space: BorrowedSpace): InitTiming {
   const start = process.hrtime.bigint();
-  const device = new PciDevice(space.kind === "iommufd" ? openByFile(address, space) : openByGroup(address, space));
+  const device = new PciDevice(space.openDevice(address));
   devices.push(device);
   // Upstream's init maps the BARs and asks for the interrupts, too.
   const mappings = device.bars.reduce((sum, bar) => sum + bar.mappings.length, 0);
   const vectors = device.interrupts.msi.count + device.interrupts.msix.count;
   return { address, start, end: process.hrtime.bigint(), mappings, vectors };
-}
-
-function openByFile(address: string, space: SharedSpace & { kind: "iommufd" }): VfioDevice {
-  const path = vfioCdevPath(address);
-  const fd = checked(native.open(path, O_RDWR), "open", path);
-  const iommufdDeviceId = bindDevice(realKernel, fd, space.iommufd, address, undefined);
-  attachDevice(realKernel, fd, space.ioasId, address);
-  return new KernelDevice(address, fd, realKernel, { iommufdDeviceId });
-}
-
-function openByGroup(address: string, space: SharedSpace & { kind: "container" }): VfioDevice {
-  if (group === undefined) {
-    const path = systemPaths.dev("vfio", String(iommuGroupOf(address)));
-    group = checked(native.open(path, O_RDWR), "open", path);
-    const container = new Uint8Array(Int32Array.of(space.container).buffer);
-    checked(native.ioctl(group, VFIO_GROUP_SET_CONTAINER, container), "VFIO_GROUP_SET_CONTAINER", path);
-    // The first thread gives the container its IOMMU, the others are refused.
-    native.ioctl(space.container, VFIO_SET_IOMMU, space.type);
-  }
-  const name = Buffer.from(`${address}\0`);
-  return new KernelDevice(
-    address,
-    checked(native.ioctl(group, VFIO_GROUP_GET_DEVICE_FD, name), "VFIO_GROUP_GET_DEVICE_FD", address),
-    realKernel,
-  );
-}
-
-function checked(result: number, operation: string, subject: string): number {
-  if (result < 0) throw systemError(result, operation, { subject });
-  return result;
 }
 
 function waitAtBarrier(barrier: SharedArrayBuffer): void {

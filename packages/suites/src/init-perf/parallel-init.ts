@@ -2,7 +2,8 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { GO, type InitAnswer, type InitMessage, type InitTiming, type SharedSpace } from "./init-request";
+import type { LentSpace } from "@vfio-selftests/iommu-modes";
+import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
 /** Milliseconds for all threads to come to the barrier; the first time they start (slow under emulation). */
 const BARRIER_TIMEOUT_MS = 20_000;
@@ -20,7 +21,7 @@ export class InitThreads {
    * One round: each thread initialises its devices, all start at once. Gives the timings when all devices are closed
    * again; throws what the first failing thread said.
    */
-  async initialise(parts: readonly (readonly string[])[], space: SharedSpace): Promise<InitTiming[]> {
+  async initialise(parts: readonly (readonly string[])[], space: LentSpace): Promise<InitTiming[]> {
     const barrier = new SharedArrayBuffer(4);
     const workers = this.#workers.slice(0, parts.length);
     const answers = workers.map((worker, index) => {

@@ -1,8 +1,10 @@
 import { native } from "@vfio-selftests/native";
-import { sleepSync, systemError } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { systemError } from "@vfio-selftests/core/errors";
 import { FIRST_VECTOR, InterruptGuest, LAST_VECTOR, type IdleMode } from "@vfio-selftests/kvm";
 import { availableParallelism } from "node:os";
 import { setImmediate as turnOfEventLoop } from "node:timers/promises";
+import { assertNoInterrupt } from "../interrupt-assertions";
 import { PseudoRandom } from "../pseudo-random";
 import { HostIrqAffinity, onlineCpus } from "./host-irq";
 import type { InterruptSource } from "./interrupt-source";
@@ -50,7 +52,7 @@ export async function deliverInterrupts(
   await sendAll(guest, source, options, gsi, random);
   guest.vm.detachIrqfd(source.eventfd.fd, gsi);
   // KVM took every count; one that is left was not passed on.
-  source.eventfd.assertNone();
+  assertNoInterrupt(source.eventfd);
   const delivered = performance.now();
   await guest.stop();
   return {

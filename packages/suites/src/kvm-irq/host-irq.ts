@@ -1,4 +1,5 @@
-import { VfioError, readAttribute, systemPaths, type InterruptKind, type SystemPaths } from "@vfio-selftests/core";
+import { VfioError, type InterruptKind } from "@vfio-selftests/core";
+import { readAttribute, systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedValue } from "../machine-state/guarded-value";
 
 /** Number of the host's interrupt for a vector of a VFIO device; the kernel names it `vfio-msix[0](0000:01:00.0)`. */

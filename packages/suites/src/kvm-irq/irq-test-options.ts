@@ -1,4 +1,4 @@
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import type { ApicMode, IdleMode } from "@vfio-selftests/kvm";
 
 /** One run of the KVM interrupt test; docs/kvm-interrupts.md maps them to upstream's options. */

@@ -1,4 +1,5 @@
-import { VfioError, pollUntil } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
+import { pollUntil } from "@vfio-selftests/core/driver";
 import type { InterruptGuest } from "@vfio-selftests/kvm";
 
 /** Milliseconds an interrupt may take. */

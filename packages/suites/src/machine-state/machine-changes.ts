@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { VfioError, systemPaths, type SystemPaths } from "@vfio-selftests/core";
+import { systemError, systemResult } from "@vfio-selftests/core/errors";
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
 import { Guardian } from "./guardian";
 import { processIdentity } from "./process-identity";
 import { applyUndo, undoLine, type UndoWrite } from "./undo-write";
@@ -77,9 +78,8 @@ export class MachineChanges {
     try {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
     } catch (cause) {
-      throw new VfioError(`cannot make ${directory}, which tells what to put back after a crash`, {
-        code: (cause as NodeJS.ErrnoException).code ?? "EIO",
-        operation: "record a change",
+      throw systemError(systemResult(cause), "record a change", {
+        message: `cannot make ${directory}, which tells what to put back after a crash`,
         subject: directory,
         remedy: "run as root, or let XDG_RUNTIME_DIR name a folder of yours",
         cause,

@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SystemPaths, existsPath, listDirectory, readAttribute } from "@vfio-selftests/core";
+import { SystemPaths, existsPath, listDirectory, readAttribute } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver } from "./guarded-driver";
 import { GuardedValue } from "./guarded-value";
 import { JOURNALS } from "./machine-changes";
@@ -87,7 +87,7 @@ async function changedBy(changes: string): Promise<ChildProcess> {
   const script = `
     const { GuardedDriver } = require(${dist("guarded-driver.js")});
     const { GuardedValue } = require(${dist("guarded-value.js")});
-    const { SystemPaths } = require("@vfio-selftests/core");
+    const { SystemPaths } = require("@vfio-selftests/core/sysfs");
     const paths = new SystemPaths(${JSON.stringify(root)});
     ${changes}
     require("node:fs").writeFileSync(${JSON.stringify(ready)}, "");

@@ -1,4 +1,4 @@
-import { readAttribute, systemPaths } from "@vfio-selftests/core";
+import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 
 /** A name that no later process has, even one with the same id: `4711-1234567`, id and start time in clock ticks. */
 export function processIdentity(pid: number): string | undefined {

@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { argumentError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /**
  * One step back: a value written to a file of the kernel. All that tests change on a machine is put back by such writes.

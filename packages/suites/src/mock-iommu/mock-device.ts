@@ -1,15 +1,10 @@
-import {
-  Errno,
-  O_RDWR,
-  errnoName,
-  systemError,
-  systemPaths,
-  type Availability,
-  type StructLayout,
-  type StructView,
-  type U32Field,
-} from "@vfio-selftests/core";
-import { destroyObject } from "@vfio-selftests/iommu-modes";
+import type { Availability } from "@vfio-selftests/core";
+import { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { Errno, errnoName } from "@vfio-selftests/core/errors";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
+import { O_RDWR, type StructLayout, type StructView, type U32Field } from "@vfio-selftests/core/uapi";
+import type { Iommufd } from "@vfio-selftests/iommu-modes";
+import { iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
 import {
   IOMMU_TEST_CMD,
@@ -42,9 +37,10 @@ interface MockPageRequest {
  */
 export class MockDevice implements Disposable {
   /** iommufd's id of the device, as for a real one. */
-  readonly deviceId: number;
+  readonly id: number;
+  readonly #iommufd: Iommufd;
   readonly #stdevId: number;
-  #access: number | undefined;
+  #access: OwnedDescriptor | undefined;
   #closed = false;
 
   /** Whether this kernel has mock devices. */
@@ -71,28 +67,26 @@ export class MockDevice implements Disposable {
   }
 
   /** A new device, attached to the IOAS. */
-  constructor(
-    private readonly iommufd: number,
-    private readonly ioasId: number,
-  ) {
-    const view = this.#command(mock_domain, IOMMU_TEST_OP_MOCK_DOMAIN, ioasId);
+  constructor(iommufd: Iommufd) {
+    this.#iommufd = iommufd;
+    const view = this.#command(mock_domain, IOMMU_TEST_OP_MOCK_DOMAIN, iommufd.ioas.id);
     this.#run(view, "mock device");
     this.#stdevId = mock_domain.fields.out_stdev_id.get(view);
-    this.deviceId = mock_domain.fields.out_idev_id.get(view);
+    this.id = mock_domain.fields.out_idev_id.get(view);
   }
 
   /** Moves the device to another page table or IOAS. */
-  attach(pageTableId: number): void {
+  attach(pageTable: { readonly id: number }): void {
     const view = this.#command(mock_domain_replace, IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, this.#stdevId);
-    mock_domain_replace.fields.pt_id.set(view, pageTableId);
-    this.#run(view, `attach to ${pageTableId}`);
+    mock_domain_replace.fields.pt_id.set(view, pageTable.id);
+    this.#run(view, `attach to ${pageTable.id}`);
   }
 
   /** The device asks for a page; the last request of its group. */
   requestPage({ address, permissions, group }: MockPageRequest): void {
     const { dev_id, grpid, perm, addr } = trigger_iopf.fields;
     const view = this.#command(trigger_iopf, IOMMU_TEST_OP_TRIGGER_IOPF, 0);
-    dev_id.set(view, this.deviceId);
+    dev_id.set(view, this.id);
     grpid.set(view, group);
     perm.set(view, permissions);
     addr.set(view, address);
@@ -100,13 +94,13 @@ export class MockDevice implements Disposable {
   }
 
   /** Throws EINVAL unless the page table leads from the IOVAs to the pages at `address` of this process. */
-  checkPageTable(pageTableId: number, iova: bigint, length: number, address: bigint): void {
+  checkPageTable(pageTable: { readonly id: number }, iova: bigint, length: number, address: bigint): void {
     const fields = check_map.fields;
-    const view = this.#command(check_map, IOMMU_TEST_OP_MD_CHECK_MAP, pageTableId);
+    const view = this.#command(check_map, IOMMU_TEST_OP_MD_CHECK_MAP, pageTable.id);
     fields.iova.set(view, iova);
     fields.length.setNumber(view, length);
     fields.uptr.set(view, address);
-    this.#run(view, `page table ${pageTableId} at 0x${iova.toString(16)}`);
+    this.#run(view, `page table ${pageTable.id} at 0x${iova.toString(16)}`);
   }
 
   /** Reads mapped memory through the IOAS. Throws ENOENT where nothing is mapped. */
@@ -125,8 +119,8 @@ export class MockDevice implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    if (this.#access !== undefined) native.close(this.#access);
-    destroyObject(native, this.iommufd, this.#stdevId, "mock device");
+    this.#access?.close();
+    this.#iommufd.file.ask(requests.destroy, `mock device ${this.#stdevId}`, this.#stdevId);
   }
 
   [Symbol.dispose](): void {
@@ -136,17 +130,17 @@ export class MockDevice implements Disposable {
   #transfer(iova: bigint, bytes: Uint8Array, flags: number): void {
     const fields = access_rw.fields;
     this.#access ??= this.#createAccess();
-    const view = this.#command(access_rw, IOMMU_TEST_OP_ACCESS_RW, this.#access);
+    const view = this.#command(access_rw, IOMMU_TEST_OP_ACCESS_RW, this.#access.descriptor("access"));
     fields.iova.set(view, iova);
     fields.length.setNumber(view, bytes.length);
     fields.flags.set(view, flags);
     this.#run(view, `access to 0x${iova.toString(16)} + ${bytes.length}`, fields.uptr.offset, bytes);
   }
 
-  #createAccess(): number {
-    const view = this.#command(create_access, IOMMU_TEST_OP_CREATE_ACCESS, this.ioasId);
+  #createAccess(): OwnedDescriptor {
+    const view = this.#command(create_access, IOMMU_TEST_OP_CREATE_ACCESS, this.#iommufd.ioas.id);
     this.#run(view, "access");
-    return create_access.fields.out_access_fd.get(view);
+    return new OwnedDescriptor(create_access.fields.out_access_fd.get(view), "mock access");
   }
 
   #command(layout: StructLayout<{ size: U32Field; op: U32Field; id: U32Field }>, op: number, id: number): StructView {
@@ -158,7 +152,7 @@ export class MockDevice implements Disposable {
   }
 
   #run(view: StructView, subject: string, ...links: (number | Uint8Array)[]): void {
-    const result = native.ioctl(this.iommufd, IOMMU_TEST_CMD, view.bytes, ...links);
-    if (result < 0) throw systemError(result, "IOMMU_TEST_CMD", { subject });
+    const request = { name: "IOMMU_TEST_CMD", request: IOMMU_TEST_CMD, argument: view.bytes, links };
+    this.#iommufd.file.make(request, subject);
   }
 }

@@ -2,7 +2,7 @@
  * The kernel's test interface of iommufd (CONFIG_IOMMUFD_TEST): drivers/iommu/iommufd/iommufd_test.h under the kernel's
  * names. It is no stable ABI; this is Linux 6.11 to 7.2.
  */
-import { struct, u32, u64 } from "@vfio-selftests/core";
+import { struct, u32, u64 } from "@vfio-selftests/core/uapi";
 
 /** `_IO(';', 0x80 + 32)` */
 export const IOMMU_TEST_CMD = 0x3ba0;

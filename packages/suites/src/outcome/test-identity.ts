@@ -1,12 +1,7 @@
-/** The modes' names as upstream spells them, longest first so that a prefix match finds the right one. */
-const MODE_NAMES = [
-  "iommufd_compat_type1v2",
-  "iommufd_compat_type1",
-  "vfio_type1v2_iommu",
-  "vfio_type1_iommu",
-  "vfio-user",
-  "iommufd",
-] as const;
+import { KERNEL_MODE_NAMES, USER_MODE_NAME } from "@vfio-selftests/core";
+
+/** Longest first, so that a prefix match finds the right one. */
+const MODE_NAMES = [...KERNEL_MODE_NAMES, USER_MODE_NAME].sort((a, b) => b.length - a.length);
 
 /** PCI address, vfio-user socket or model: the forms of an address in `core`. */
 const ADDRESS = /^(?:[0-9a-f]{4,}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7]|vfio-user:.+|model:.+)$/i;

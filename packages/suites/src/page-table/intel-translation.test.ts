@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { SystemPaths } from "@vfio-selftests/core";
+import { SystemPaths } from "@vfio-selftests/core/sysfs";
 import { translationPageSize } from "./intel-translation";
 import { ioPageTableEntry } from "./io-page-table";
 

@@ -1,7 +1,8 @@
 import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
-import { errnoName } from "@vfio-selftests/core";
+import { closeAll, type OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { errnoName } from "@vfio-selftests/core/errors";
 import {
   RESULT_COUNT,
   WORDS,
@@ -18,7 +19,7 @@ const STOP = -1;
 
 /** An ioctl that the other thread makes. */
 export interface RacerCall {
-  readonly fd: number;
+  readonly file: Pick<OwnedDescriptor, "duplicate">;
   readonly request: number;
   readonly argument: Uint8Array;
 }
@@ -34,12 +35,14 @@ interface RacerResult {
 /** A second thread that makes ioctls while this one does something else: the kernel sees both at the same time. */
 export class Racer implements AsyncDisposable {
   readonly #worker: Worker;
+  /** The thread's descriptors: it can be given only numbers, so the files are lent to it as duplicates. */
+  readonly #lent: readonly OwnedDescriptor[];
   readonly #steps: readonly RacerStep[];
   readonly #memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   #round = 0;
 
-  /** Starts the thread; its files must stay open until it is disposed of. */
+  /** Starts the thread, which keeps the files open until it is disposed of. */
   static start(calls: readonly RacerCall[]): Racer {
     const racer = new Racer(calls);
     if (Atomics.wait(racer.#words, WORDS.ready, 0, START_TIMEOUT_MS) === "timed-out") {
@@ -49,7 +52,12 @@ export class Racer implements AsyncDisposable {
   }
 
   private constructor(calls: readonly RacerCall[]) {
-    this.#steps = calls.map(({ fd, request, argument }) => ({ fd, request, length: argument.length }));
+    this.#lent = calls.map(({ file }) => file.duplicate());
+    this.#steps = calls.map(({ request, argument }, index) => ({
+      fd: this.#lent[index]?.descriptor("race") ?? -1,
+      request,
+      length: argument.length,
+    }));
     this.#memory = new SharedArrayBuffer(argumentOffset(this.#steps, calls.length));
     this.#words = new Int32Array(this.#memory, 0, WORD_COUNT + calls.length * RESULT_COUNT);
     calls.forEach(({ argument }, index) => this.setArgument(index, argument));
@@ -95,6 +103,10 @@ export class Racer implements AsyncDisposable {
     Atomics.store(this.#words, WORDS.round, STOP);
     Atomics.notify(this.#words, WORDS.round);
     await ended;
+    closeAll(
+      "the racing thread",
+      this.#lent.map((file) => () => file.close()),
+    );
   }
 
   #waitForRound(): void {

@@ -1,7 +1,7 @@
-import { Iommu, PciDevice, VfioError, type Bar, type IoMapping, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
+import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { CopyBench } from "../copy-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
-import { mapsRegisters } from "../register-mappings";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import { mapCall } from "../race/map-calls";
@@ -85,7 +85,7 @@ export function barMappingSuite(target: SuiteTarget): void {
           const { session, source, size } = bench.copier;
           const words = source.words();
           for (let word = 0; word < size / 4; word++) words[word] = 0xc0de_0000 + word;
-          session.memcpy(source.iova, region.iova + BigInt(MIB), size);
+          session.memcpySync(source.iova, region.iova + BigInt(MIB), size);
           for (let word = 0; word < size / 4; word++) expect(mapping.read32(MIB + 4 * word)).toBe(0xc0de_0000 + word);
         },
         DEFAULT_TIMEOUT_MS,
@@ -95,12 +95,12 @@ export function barMappingSuite(target: SuiteTarget): void {
 }
 
 /** Maps all of it; false where the mode does not map registers, which is expected of those without the type 1 driver. */
-function mapPieces(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length: number): boolean {
+function mapPieces(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): boolean {
   for (let offset = 0; offset < mapping.length; offset += length) {
     try {
       iommu.map(mapping, { iova: BASE + BigInt(offset), offset, length });
     } catch (error) {
-      if (mapsRegisters(mode) || offset > 0) throw error;
+      if (mode.traits.mapsRegisters || offset > 0) throw error;
       if (!(error instanceof VfioError)) throw error;
       note(`mode ${mode.name} refuses to map device registers (${error.code}), as its kernels do so far`);
       return false;
@@ -136,7 +136,7 @@ function memoryBarOf(device: PciDevice): Bar {
 }
 
 function requireRegisterMappings(mode: IommuMode): void {
-  if (mapsRegisters(mode)) return;
+  if (mode.traits.mapsRegisters) return;
   skip({
     reason: `mode ${mode.name} does not map device registers for DMA`,
     remedy: "use mode vfio_type1_iommu or vfio_type1v2_iommu",

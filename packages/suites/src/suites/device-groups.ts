@@ -1,6 +1,5 @@
-import { Iommu, O_RDWR, PciDevice, VfioError, systemError, vfioCdevPath } from "@vfio-selftests/core";
-import { IoAddressSpace, attachDevice, bindDevice, realKernel } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
+import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { CopyBench } from "../copy-bench";
 import { errorWithCode } from "../expect-code";
 import { DEFAULT_TIMEOUT_MS, eachMode, requireMode } from "../fixture";
@@ -55,7 +54,7 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
       });
     });
 
-    const iommufd = target.modes.find(({ name }) => name === "iommufd");
+    const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
     if (iommufd === undefined) return;
     describe("iommufd", () => {
       requireMode(iommufd);
@@ -64,13 +63,12 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         "moving_one_member_moves_the_group",
         () => {
           using bench = new CopyBench(target, iommufd, devicesOfOneGroup(target.devices));
-          const { iommufd: fd, ioasId } = filesOf(bench.iommu);
-          const elsewhere = IoAddressSpace.allocate(fd);
-          const regions = bench.iommu.regions.map(({ iova, length }) => ({ iova, length }));
-          for (const { iova, length } of regions) {
-            elsewhere.copyMapping({ sourceIoasId: ioasId, sourceIova: iova, length, iova });
+          const door = iommufdOf(bench.iommu);
+          const elsewhere = door.newIoas();
+          for (const { iova, length } of bench.iommu.regions) {
+            elsewhere.copyMapping(door.ioas, { sourceIova: iova, length, iova });
           }
-          attachDevice(realKernel, bench.copier.device.vfio.fd ?? -1, elsewhere.id, bench.copier.device.address);
+          iommufdDeviceOf(bench.copier.device.vfio).attach(elsewhere);
           // Every member now goes by the other address space: the first one's mappings are not needed any more.
           for (const copier of bench.copiers) copier.source.unmap();
           for (const copier of bench.copiers) copier.copy();
@@ -84,27 +82,19 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         const [first = "", second = ""] = devicesOfOneGroup(target.devices);
         using iommu = new Iommu(iommufd.open());
         const one = PciDevice.open(iommu, first);
-        const { iommufd: fd, ioasId } = filesOf(iommu);
-        const elsewhere = IoAddressSpace.allocate(fd);
-        const path = vfioCdevPath(second);
-        const cdev = native.open(path, O_RDWR);
-        if (cdev < 0) throw systemError(cdev, "open", { subject: path });
+        const door = iommufdOf(iommu);
+        const elsewhere = door.newIoas();
+        const unattached = door.openDevice(second);
+        const tie = iommufdDeviceOf(unattached);
         try {
-          bindDevice(realKernel, cdev, fd, second, undefined);
-          expect(() => attachDevice(realKernel, cdev, elsewhere.id, second)).toThrow(errorWithCode("EINVAL"));
-          attachDevice(realKernel, cdev, ioasId, second);
+          expect(() => tie.attach(elsewhere)).toThrow(errorWithCode("EINVAL"));
+          tie.attach(door.ioas);
         } finally {
-          native.close(cdev);
+          unattached.close();
         }
         one.close();
         elsewhere.close();
       });
     });
   });
-}
-
-function filesOf({ backend, mode }: Iommu): { iommufd: number; ioasId: number } {
-  const { fd, ioasId } = backend;
-  if (fd === undefined || ioasId === undefined) throw new TypeError(`mode ${mode} has no IOAS`);
-  return { iommufd: fd, ioasId };
 }

@@ -1,7 +1,7 @@
-import { Iommu, PciDevice, VfioError, type Bar, type IoMapping, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
+import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { native } from "@vfio-selftests/native";
 import { eachMode, fixture } from "../fixture";
-import { mapsRegisters } from "../register-mappings";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
@@ -42,7 +42,7 @@ export function dmaMappingMmioSuite(target: SuiteTarget): void {
   });
 }
 
-function largestBar(device: PciDevice): { bar: Bar; mapping: IoMapping } {
+function largestBar(device: PciDevice): { bar: Bar; mapping: MappedRegisters } {
   const usable = device.bars.flatMap((bar) => {
     const { readable, writable } = bar.region;
     if (!readable || !writable || bar.size < PAGE_SIZE) return [];
@@ -62,8 +62,8 @@ function largestBar(device: PciDevice): { bar: Bar; mapping: IoMapping } {
  * Modes on the type 1 driver must map registers. The others refuse in the kernels known so far, as upstream expects by
  * name; a kernel that has learnt it is no failure, but must then do it right.
  */
-function expectMapping(mode: IommuMode, iommu: Iommu, mapping: IoMapping, length: number): void {
-  if (mapsRegisters(mode)) {
+function expectMapping(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): void {
+  if (mode.traits.mapsRegisters) {
     expect(iommu.map(mapping, { length }).unmap()).toBe(BigInt(length));
     return;
   }

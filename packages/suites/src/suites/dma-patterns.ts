@@ -72,14 +72,14 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
           for (let page = 1; page + 2 < PAGES; page += 8) {
             bytes.fill(page, page * PAGE, (page + 1) * PAGE);
             bytes.fill(0xee, (page + 1) * PAGE, (page + 3) * PAGE);
-            session.memcpy(iovaOf(page), iovaOf(page + 2), length);
+            session.memcpySync(iovaOf(page), iovaOf(page + 2), length);
             expect(bytes.subarray((page + 2) * PAGE, (page + 2) * PAGE + length).every((byte) => byte === page)).toBe(
               true,
             );
           }
           // A write to a hole changes nothing.
           bytes.fill(0xee);
-          expectFaultReport(bench.copier.device, "unmapped", () => session.memcpy(iovaOf(1), iovaOf(2), length));
+          expectFaultReport(bench.copier.device, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
           expect(bytes.every((byte) => byte === 0xee)).toBe(true);
         },
         DEFAULT_TIMEOUT_MS,
@@ -96,7 +96,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
             using memory = DmaMemory.allocate(PAGE);
             new Uint8Array(memory.buffer).fill(round);
             using _region = bench.iommu.map(memory, { iova: BASE });
-            session.memcpy(BASE, destination.iova, length);
+            session.memcpySync(BASE, destination.iova, length);
             expect(destination.bytes.subarray(0, length).every((byte) => byte === round)).toBe(true);
           }
         },

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { DriverSession, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { VfioError, type IommuMode } from "@vfio-selftests/core";
+import { DriverSession } from "@vfio-selftests/core/driver";
 import { DriverBench, findDriver } from "../driver-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { KernelLog } from "../kernel-log";
@@ -22,6 +23,8 @@ const FAULT_LOG_ATTEMPTS = 3;
 /** A time-out that a stopped device must run into, and how much later the driver may come back from it at most. */
 const HUNG_TIMEOUT_MS = 300;
 const RECOVERY_MS = 10_000;
+/** Long enough for DMA that was not stopped to show. */
+const QUIET_MS = 20;
 
 /** What upstream's driver test leaves open: faults are reported, data is intact, and a driver survives rough handling. */
 export function driverContractSuite(target: SuiteTarget): void {
@@ -51,7 +54,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, destination } = bench;
           const size = bench.oneCopy;
           destination.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "unmapped", () => session.memcpy(unmapped, destination.iova, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpySync(unmapped, destination.iova, size));
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
         },
@@ -65,7 +68,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const { session, unmapped, source } = bench;
           const size = bench.oneCopy;
           source.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "unmapped", () => session.memcpy(source.iova, unmapped, size));
+          expectFaultReport(bench.device, "unmapped", () => session.memcpySync(source.iova, unmapped, size));
           expect(source.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
           bench.expectNoMsi();
           expectCopy(bench, 0, 0, size);
@@ -84,7 +87,7 @@ export function driverContractSuite(target: SuiteTarget): void {
           const readOnly = iommu.map(memory, { iova, offset, length, access: "read" });
           source.bytes.fill(0x11);
           readOnly.bytes.fill(GUARD_BYTE);
-          expectFaultReport(bench.device, "read-only", () => session.memcpy(source.iova, readOnly.iova, size));
+          expectFaultReport(bench.device, "read-only", () => session.memcpySync(source.iova, readOnly.iova, size));
           expect(readOnly.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
         },
         DEFAULT_TIMEOUT_MS,
@@ -182,6 +185,42 @@ export function driverContractSuite(target: SuiteTarget): void {
       );
 
       it(
+        "awaited_copies",
+        async () => {
+          using bench = open();
+          const { session, source, destination, size } = bench;
+          new PseudoRandom(SEED).fill(source.bytes);
+          destination.bytes.fill(GUARD_BYTE);
+          const started = performance.now();
+          await session.memcpy(source.iova, destination.iova, size);
+          const chunks = Math.ceil(size / session.limits.maxMemcpySize);
+          note(`${size} bytes, ${chunks} chunk(s), ${(performance.now() - started).toFixed(1)} ms`);
+          expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
+          bench.expectNoMsi();
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
+        "signal_stops_an_awaited_copy",
+        async () => {
+          using bench = open();
+          const { session, source, destination, size } = bench;
+          const controller = new AbortController();
+          const copy = session.memcpy(source.iova, destination.iova, size, { signal: controller.signal });
+          const reason = new Error("enough");
+          controller.abort(reason);
+          await expect(copy).rejects.toBe(reason);
+          destination.bytes.fill(GUARD_BYTE);
+          await sleep(QUIET_MS);
+          expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
+          bench.expectNoMsi();
+          expectCopy(bench, 0, 0, size);
+        },
+        DEFAULT_TIMEOUT_MS,
+      );
+
+      it(
         "limits_are_enforced",
         () => {
           using bench = open();
@@ -256,7 +295,7 @@ async function loggedFault(log: KernelLog, { session, unmapped, destination, one
   for (let attempt = 0; attempt < FAULT_LOG_ATTEMPTS; attempt++) {
     log.newLines();
     try {
-      session.memcpy(unmapped, destination.iova, oneCopy);
+      session.memcpySync(unmapped, destination.iova, oneCopy);
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
     }
@@ -279,7 +318,7 @@ function expectCopy(bench: DriverBench, from: number, to: number, size: number, 
   const destination = bench.destination.bytes.subarray(0, area);
   const before = Buffer.from(source);
   destination.fill(GUARD_BYTE);
-  bench.session.memcpy(bench.source.iovaOf(from), bench.destination.iovaOf(to), size);
+  bench.session.memcpySync(bench.source.iovaOf(from), bench.destination.iovaOf(to), size);
 
   const expected = Buffer.alloc(area, GUARD_BYTE);
   before.copy(expected, to, from, from + size);

@@ -27,7 +27,7 @@ export function failingExampleSuite(target: SuiteTarget): void {
           using bench = DriverBench.open(target, mode, address, { largestCopy: 4096 });
           const source = bench.source.bytes.subarray(0, SIZE);
           new PseudoRandom(SEED).fill(source);
-          bench.session.memcpy(bench.source.iova, bench.destination.iova, SIZE);
+          bench.session.memcpySync(bench.source.iova, bench.destination.iova, SIZE);
 
           const expected = [...source];
           if (wrongAt !== undefined) expected[wrongAt] = (expected[wrongAt] ?? 0) ^ 0xff;

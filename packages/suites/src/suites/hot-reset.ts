@@ -1,14 +1,8 @@
-import {
-  Errno,
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_PCI_HOT_RESET,
-  VfioError,
-  iommuGroupOf,
-  vfio_pci_hot_reset,
-  type HotResetInfo,
-} from "@vfio-selftests/core";
-import { native } from "@vfio-selftests/native";
+import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { CopyBench } from "../copy-bench";
 import { errorWithCode } from "../expect-code";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
@@ -31,8 +25,8 @@ export function hotResetSuite(target: SuiteTarget): void {
         using device = PciDevice.open(iommu, address);
         const { devices, owned } = infoOf(device);
         const itself = devices.find((entry) => entry.address === address);
-        if (mode.name === "iommufd") {
-          expect(itself).toMatchObject({ deviceId: device.vfio.iommufdDeviceId });
+        if (mode.traits.api === "iommufd") {
+          expect(itself).toMatchObject({ deviceId: iommufdDeviceOf(device.vfio).id });
           note(`affects ${devices.map((entry) => entry.address).join(", ")}; owned: ${owned}`);
         } else {
           expect(itself).toMatchObject({ group: iommuGroupOf(address) });
@@ -85,17 +79,17 @@ export function hotResetSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
         openAffected(target, iommu, device);
-        const { groupFd } = device.vfio;
         // A device of a group needs descriptors of groups, one opened by its file takes none.
-        expect(resetWith(device, groupFd === undefined ? [iommu.backend.fd ?? 0] : [])).toBe(-Errno.EINVAL);
-        expect(resetWith(device, [device.vfio.fd ?? -1])).toBeLessThan(0);
+        const wrong = mode.traits.api === "iommufd" ? [rawSpaceOf(iommu).file.descriptor("hot reset")] : [];
+        expect(resetWith(device, wrong)).toBe(-Errno.EINVAL);
+        expect(resetWith(device, [deviceFileOf(device.vfio).descriptor("hot reset")])).toBeLessThan(0);
         expect(resetWith(device, [-1])).toBeLessThan(0);
       });
 
       it("group_of_another_device_is_no_proof", () => {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
-        if (device.vfio.groupFd === undefined) {
+        if (mode.traits.api === "iommufd") {
           skip({
             reason: `mode ${mode.name} proves ownership without descriptors`,
             remedy: "use a mode on a container: --mode vfio_type1v2_iommu",
@@ -149,12 +143,7 @@ function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
 
 /** VFIO_DEVICE_PCI_HOT_RESET with any descriptors; the ioctl's result or -errno. */
 function resetWith(device: PciDevice, fds: readonly number[]): number {
-  const { argsz, count } = vfio_pci_hot_reset.fields;
-  const view = vfio_pci_hot_reset.allocate(4 * fds.length);
-  argsz.set(view, view.bytes.length);
-  count.set(view, fds.length);
-  view.s32.set(fds, vfio_pci_hot_reset.size / 4);
-  return native.ioctl(device.vfio.fd ?? -1, VFIO_DEVICE_PCI_HOT_RESET, view.bytes);
+  return deviceFileOf(device.vfio).attempt(encodeIoctl(requests.hotReset, fds));
 }
 
 function infoOf(device: PciDevice): HotResetInfo {

@@ -47,8 +47,8 @@ export function hugePageRaceSuite(target: SuiteTarget): void {
                 for (const offset of [0, LENGTH - PAGE]) {
                   const length = Math.min(copier.size, PAGE);
                   bytes.fill(round, offset, offset + length);
-                  copier.session.memcpy(OURS + BigInt(offset), copier.destination.iova, length);
-                  copier.session.memcpy(THEIRS + BigInt(offset), copier.destination.iovaOf(length), length);
+                  copier.session.memcpySync(OURS + BigInt(offset), copier.destination.iova, length);
+                  copier.session.memcpySync(THEIRS + BigInt(offset), copier.destination.iovaOf(length), length);
                   expect(copier.destination.bytes.subarray(0, 2 * length).every((byte) => byte === round)).toBe(true);
                 }
               } finally {

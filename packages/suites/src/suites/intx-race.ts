@@ -1,13 +1,9 @@
-import {
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_SET_IRQS,
-  sleepSync,
-  type InterruptIndex,
-  type SetIrqs,
-} from "@vfio-selftests/core";
-import { encodeSetIrqs } from "@vfio-selftests/iommu-modes";
+import { Iommu, PciDevice, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { deviceFileOf } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "../fixture";
+import { assertNoInterrupt } from "../interrupt-assertions";
 import { intxSourceOf, type IntxSource } from "../intx-source";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
@@ -44,8 +40,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
           const { intx } = device.interrupts;
           const source = sourceOf(device);
           intx.enable();
-          const fd = device.vfio.fd ?? -1;
-          await using racer = Racer.start(calls(intx).map((call) => callOf(fd, call)));
+          await using racer = Racer.start(calls(intx).map((call) => callOf(device, call)));
           let raised = 0;
           let signalled = 0n;
           racer.race(REPEATS, () => {
@@ -70,7 +65,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
             expect(intx.vector(0).waitSync()).toBe(1n);
             source.acknowledge();
             intx.unmask();
-            intx.vector(0).assertNone({ withinMs: QUIET_MS });
+            assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
           }
         },
         DEFAULT_TIMEOUT_MS,
@@ -83,8 +78,8 @@ function request(intx: InterruptIndex, action: SetIrqs["action"]): SetIrqs {
   return { index: intx.index, action, start: 0, count: 1 };
 }
 
-function callOf(fd: number, setIrqs: SetIrqs): RacerCall {
-  return { fd, request: VFIO_DEVICE_SET_IRQS, argument: encodeSetIrqs(setIrqs) };
+function callOf(device: PciDevice, setIrqs: SetIrqs): RacerCall {
+  return { file: deviceFileOf(device.vfio), ...encodeIoctl(requests.setIrqs, setIrqs) };
 }
 
 function sourceOf(device: PciDevice): IntxSource {

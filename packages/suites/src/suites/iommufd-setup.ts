@@ -1,27 +1,13 @@
-import {
-  IOMMU_IOAS_ALLOC,
-  VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-  VFIO_DEVICE_BIND_IOMMUFD,
-  VFIO_DEVICE_DETACH_IOMMUFD_PT,
-  VFIO_DEVICE_GET_INFO,
-  iommu_ioas_alloc,
-  systemError,
-  systemPaths,
-  vfio_device_attach_iommufd_pt,
-  vfio_device_bind_iommufd,
-  vfio_device_detach_iommufd_pt,
-  vfio_device_info,
-  vfioCdevPath,
-  O_RDWR,
-} from "@vfio-selftests/core";
-import { native } from "@vfio-selftests/native";
+import { systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl, iommufd } from "@vfio-selftests/iommu-modes/requests";
 import { defaultMode, type SuiteTarget } from "../suite-target";
 import { fixture, requireMode } from "../fixture";
 
 /** tools/testing/selftests/vfio/vfio_iommufd_setup_test.c: the ioctls of a device file by themselves. */
 export function iommufdSetupSuite(target: SuiteTarget): void {
   // A device opened by its file knows no other mode.
-  if (defaultMode(target).name !== "iommufd") return;
+  if (defaultMode(target).traits.api !== "iommufd") return;
 
   fixture("vfio_cdev", target, (address) => {
     requireMode(defaultMode(target));
@@ -66,62 +52,42 @@ export function iommufdSetupSuite(target: SuiteTarget): void {
 
 /** A device's file and an iommufd, with nothing done to them yet. Every method gives the ioctl's result or -errno. */
 class CdevIoctls implements Disposable {
-  readonly #device: number;
-  readonly #iommufd: number;
+  readonly #device: KernelFile;
+  readonly #iommufd: KernelFile;
 
   constructor(address: string) {
-    this.#device = openOrThrow(vfioCdevPath(address));
+    this.#device = KernelFile.open(realKernel, vfioCdevPath(address));
     try {
-      this.#iommufd = openOrThrow(systemPaths.dev("iommu"));
+      this.#iommufd = KernelFile.open(realKernel, systemPaths.dev("iommu"));
     } catch (error) {
-      native.close(this.#device);
+      this.#device.close();
       throw error;
     }
   }
 
-  bind(iommufd = this.#iommufd): number {
-    const view = vfio_device_bind_iommufd.allocate();
-    vfio_device_bind_iommufd.fields.argsz.set(view, vfio_device_bind_iommufd.size);
-    vfio_device_bind_iommufd.fields.iommufd.set(view, iommufd);
-    return native.ioctl(this.#device, VFIO_DEVICE_BIND_IOMMUFD, view.bytes);
+  bind(descriptor = this.#iommufd.descriptor("bind")): number {
+    return this.#device.attempt(encodeIoctl(requests.bindIommufd, descriptor, undefined));
   }
 
   getInfo(): number {
-    const view = vfio_device_info.allocate();
-    vfio_device_info.fields.argsz.set(view, vfio_device_info.size);
-    return native.ioctl(this.#device, VFIO_DEVICE_GET_INFO, view.bytes);
+    return this.#device.attempt(encodeIoctl(requests.getInfo));
   }
 
   /** Gives the new IOAS's id; throws when the kernel refuses. */
   allocateIoas(): number {
-    const view = iommu_ioas_alloc.allocate();
-    iommu_ioas_alloc.fields.size.set(view, iommu_ioas_alloc.size);
-    const result = native.ioctl(this.#iommufd, IOMMU_IOAS_ALLOC, view.bytes);
-    if (result < 0) throw systemError(result, "IOMMU_IOAS_ALLOC");
-    return iommu_ioas_alloc.fields.out_ioas_id.get(view);
+    return this.#iommufd.ask(iommufd.ioasAlloc, this.#iommufd.name);
   }
 
   attach(pageTableId: number): number {
-    const view = vfio_device_attach_iommufd_pt.allocate();
-    vfio_device_attach_iommufd_pt.fields.argsz.set(view, vfio_device_attach_iommufd_pt.size);
-    vfio_device_attach_iommufd_pt.fields.pt_id.set(view, pageTableId);
-    return native.ioctl(this.#device, VFIO_DEVICE_ATTACH_IOMMUFD_PT, view.bytes);
+    return this.#device.attempt(encodeIoctl(requests.attachPageTable, pageTableId));
   }
 
   detach(): number {
-    const view = vfio_device_detach_iommufd_pt.allocate();
-    vfio_device_detach_iommufd_pt.fields.argsz.set(view, vfio_device_detach_iommufd_pt.size);
-    return native.ioctl(this.#device, VFIO_DEVICE_DETACH_IOMMUFD_PT, view.bytes);
+    return this.#device.attempt(encodeIoctl(requests.detachPageTable));
   }
 
   [Symbol.dispose](): void {
-    native.close(this.#device);
-    native.close(this.#iommufd);
+    this.#device.close();
+    this.#iommufd.close();
   }
-}
-
-function openOrThrow(path: string): number {
-  const fd = native.open(path, O_RDWR);
-  if (fd < 0) throw systemError(fd, "open", { subject: path });
-  return fd;
 }

@@ -1,22 +1,9 @@
-import {
-  Errno,
-  O_RDWR,
-  PciDevice,
-  VFIO_CHECK_EXTENSION,
-  VFIO_GROUP_GET_DEVICE_FD,
-  VFIO_GROUP_SET_CONTAINER,
-  VFIO_IOMMU_MAP_DMA,
-  VFIO_SET_IOMMU,
-  VFIO_TYPE1_IOMMU,
-  VFIO_TYPE1v2_IOMMU,
-  existsPath,
-  noiommuGroupPath,
-  readAttribute,
-  systemError,
-  systemPaths,
-  vfio_iommu_type1_dma_map,
-} from "@vfio-selftests/core";
-import { KernelDevice, realKernel } from "@vfio-selftests/iommu-modes";
+import { PciDevice } from "@vfio-selftests/core";
+import { Errno } from "@vfio-selftests/core/errors";
+import { existsPath, noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
+import { O_RDWR, VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core/uapi";
+import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
+import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
 import { fixture } from "../fixture";
 import { skip } from "../outcome/skip";
@@ -25,17 +12,17 @@ import type { SuiteTarget } from "../suite-target";
 /** linux/vfio.h: the IOMMU type of a device without an IOMMU. */
 const VFIO_NOIOMMU_IOMMU = 8;
 
-/** A group without an IOMMU can be put into either container: below /dev, and how the names of its modes begin. */
+/** A group without an IOMMU can be put into either container, by its path below /dev. */
 const CONTAINERS = [
-  { name: "vfio_container", path: ["vfio", "vfio"], modes: "vfio_type1" },
-  { name: "iommufd_container", path: ["iommu"], modes: "iommufd_compat" },
+  { name: "vfio_container", path: ["vfio", "vfio"] },
+  { name: "iommufd_container", path: ["iommu"] },
 ] as const;
 
 /** Devices without an IOMMU, which VFIO gives to root when it is told to: registers and interrupts, but no mappings. */
 export function noiommuSuite(target: SuiteTarget): void {
   fixture("vfio_noiommu", target, (address) => {
-    for (const { name, path, modes } of CONTAINERS) {
-      if (!target.modes.some((mode) => mode.name.startsWith(modes))) continue;
+    for (const { name, path } of CONTAINERS) {
+      if (!target.modes.some(({ traits }) => traits.container?.path.join("/") === path.join("/"))) continue;
       describe(name, () => {
         it("opens_and_reads_configuration", () => {
           using group = new NoiommuGroup(address, path);
@@ -71,7 +58,7 @@ export function noiommuSuite(target: SuiteTarget): void {
 
         it("other_iommu_types_are_refused", () => {
           using group = new NoiommuGroup(address, path);
-          expect(native.ioctl(group.container, VFIO_CHECK_EXTENSION, VFIO_NOIOMMU_IOMMU)).toBe(1);
+          expect(group.container.attempt(requests.checkExtension(VFIO_NOIOMMU_IOMMU))).toBe(1);
           group[Symbol.dispose]();
           for (const type of [VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU]) {
             expect(() => new NoiommuGroup(address, path, type)).toThrow(
@@ -83,11 +70,8 @@ export function noiommuSuite(target: SuiteTarget): void {
         it("nothing_can_be_mapped", () => {
           using group = new NoiommuGroup(address, path);
           using _device = group.openDevice();
-          const { argsz, size } = vfio_iommu_type1_dma_map.fields;
-          const view = vfio_iommu_type1_dma_map.allocate();
-          argsz.set(view, vfio_iommu_type1_dma_map.size);
-          size.set(view, 4096n);
-          expect(native.ioctl(group.container, VFIO_IOMMU_MAP_DMA, view.bytes)).toBeLessThan(0);
+          const map = encodeIoctl(requests.mapDma, "read-write", 0n, 0n, 4096);
+          expect(group.container.attempt(map)).toBeLessThan(0);
         });
 
         it("group_is_open_once", () => {
@@ -102,9 +86,8 @@ export function noiommuSuite(target: SuiteTarget): void {
 /** A device's group without an IOMMU (`/dev/vfio/noiommu-N`), in a container. */
 class NoiommuGroup implements Disposable {
   readonly path: string;
-  readonly container: number;
-  readonly #group: number;
-  #closed = false;
+  readonly container: KernelFile;
+  readonly #group: KernelFile;
 
   /** Skips the test where the device has an IOMMU, or VFIO was not told to do without. */
   constructor(
@@ -126,19 +109,18 @@ class NoiommuGroup implements Disposable {
     }
     this.path = path;
     const container = systemPaths.dev(...containerPath);
-    this.container = native.open(container, O_RDWR);
-    if (this.container < 0) {
+    if (!existsPath(container)) {
       skip({
-        reason: `cannot open ${container}`,
+        reason: `there is no ${container}`,
         remedy: "use a kernel with CONFIG_VFIO_CONTAINER and CONFIG_IOMMUFD",
       });
     }
-    this.#group = native.open(this.path, O_RDWR);
+    this.container = KernelFile.open(realKernel, container);
     try {
-      if (this.#group < 0) throw systemError(this.#group, "open", { subject: this.path });
-      const argument = new Uint8Array(Int32Array.of(this.container).buffer);
-      this.#check("VFIO_GROUP_SET_CONTAINER", native.ioctl(this.#group, VFIO_GROUP_SET_CONTAINER, argument));
-      this.#check("VFIO_SET_IOMMU", native.ioctl(this.container, VFIO_SET_IOMMU, type));
+      this.#group = KernelFile.open(realKernel, path);
+      this.container.adopt(this.#group);
+      this.#group.make(requests.setContainer(this.container.descriptor("VFIO_GROUP_SET_CONTAINER")));
+      this.container.make(requests.setIommu(type));
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -146,20 +128,12 @@ class NoiommuGroup implements Disposable {
   }
 
   openDevice(): PciDevice {
-    const name = Buffer.from(`${this.address}\0`);
-    const fd = this.#check("VFIO_GROUP_GET_DEVICE_FD", native.ioctl(this.#group, VFIO_GROUP_GET_DEVICE_FD, name));
-    return new PciDevice(new KernelDevice(this.address, fd, realKernel));
+    const fd = this.#group.make(requests.getDeviceFd(this.address));
+    return new PciDevice(new KernelDevice(this.address, new KernelFile(realKernel, fd, this.address)));
   }
 
+  /** Closes the group, then the container; idempotent. */
   [Symbol.dispose](): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    if (this.#group >= 0) native.close(this.#group);
-    native.close(this.container);
-  }
-
-  #check(operation: string, result: number): number {
-    if (result < 0) throw systemError(result, operation, { subject: this.path });
-    return result;
+    this.container.close();
   }
 }

@@ -1,4 +1,5 @@
-import { Iommu, PciCapabilityId, PciDevice } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { errorWithCode } from "../expect-code";
 import { fixture, requireMode } from "../fixture";
 import { skip } from "../outcome/skip";

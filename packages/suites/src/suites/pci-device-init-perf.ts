@@ -1,7 +1,9 @@
-import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, iommuGroupOf, type IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
+import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { lendSpace } from "@vfio-selftests/iommu-modes";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
 import { InitThreads } from "../init-perf/parallel-init";
-import type { InitTiming, SharedSpace } from "../init-perf/init-request";
+import type { InitTiming } from "../init-perf/init-request";
 import { note } from "../outcome/note";
 import type { SuiteTarget } from "../suite-target";
 
@@ -33,19 +35,13 @@ export function pciDeviceInitPerfSuite(target: SuiteTarget): void {
 async function timeInit(threads: InitThreads, mode: IommuMode, devices: readonly string[]): Promise<InitTiming[]> {
   const backend = mode.open();
   try {
-    const space = sharedSpace(mode.name, backend.fd, backend.ioasId);
+    using loan = lendSpace(backend);
     // A device file takes any number of threads, a group's file only one.
-    const parallel = space.kind === "iommufd" ? devices.map((address) => [address]) : byGroup(devices);
-    return await threads.initialise(parallel, space);
+    const parallel = mode.traits.api === "iommufd" ? devices.map((address) => [address]) : byGroup(devices);
+    return await threads.initialise(parallel, loan.space);
   } finally {
     backend.close();
   }
-}
-
-function sharedSpace(mode: string, fd: number | undefined, ioasId: number | undefined): SharedSpace {
-  if (fd === undefined) throw new Error(`mode ${mode} has no file that threads could share`);
-  if (ioasId !== undefined) return { kind: "iommufd", iommufd: fd, ioasId };
-  return { kind: "container", container: fd, type: mode.includes("type1v2") ? VFIO_TYPE1v2_IOMMU : VFIO_TYPE1_IOMMU };
 }
 
 function byGroup(devices: readonly string[]): string[][] {

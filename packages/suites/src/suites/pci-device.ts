@@ -1,5 +1,7 @@
-import { Iommu, PciDevice, readNumber, systemPaths } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { fixture, requireMode } from "../fixture";
+import { assertNoInterrupt } from "../interrupt-assertions";
 import { notChecked } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import { defaultMode, type SuiteTarget } from "../suite-target";
@@ -73,7 +75,7 @@ export function pciDeviceSuite(target: SuiteTarget): void {
           }
           interrupts.enable(0, count);
           for (const vector of interrupts.enabledVectors) {
-            vector.assertNone();
+            assertNoInterrupt(vector);
             vector.trigger();
             expect(vector.waitSync()).toBe(1n);
           }

@@ -1,6 +1,7 @@
 import { VfioError } from "@vfio-selftests/core";
 import { DriverBench } from "../driver-bench";
 import { DEFAULT_TIMEOUT_MS, eachMode, fixture } from "../fixture";
+import { assertNoInterrupt } from "../interrupt-assertions";
 import { note } from "../outcome/note";
 import { skip } from "../outcome/skip";
 import type { SuiteTarget } from "../suite-target";
@@ -43,7 +44,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
         "memcpy_from_unmapped_iova",
         () => {
           using bench = open();
-          ignoreDeviceError(() => bench.session.memcpy(bench.unmapped, bench.destination.iova, bench.size));
+          ignoreDeviceError(() => bench.session.memcpySync(bench.unmapped, bench.destination.iova, bench.size));
           bench.expectNoMsi();
         },
         DEFAULT_TIMEOUT_MS,
@@ -53,7 +54,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
         "memcpy_to_unmapped_iova",
         () => {
           using bench = open();
-          ignoreDeviceError(() => bench.session.memcpy(bench.source.iova, bench.unmapped, bench.size));
+          ignoreDeviceError(() => bench.session.memcpySync(bench.source.iova, bench.unmapped, bench.size));
           bench.expectNoMsi();
         },
         DEFAULT_TIMEOUT_MS,
@@ -80,7 +81,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
           using bench = open();
           for (let i = 0; i < REPEATS; i++) {
             copyAndCompare(bench);
-            ignoreDeviceError(() => bench.session.memcpy(bench.unmapped, bench.destination.iova, bench.size));
+            ignoreDeviceError(() => bench.session.memcpySync(bench.unmapped, bench.destination.iova, bench.size));
             if (bench.session.canSendMsi) sendMsiOnce(bench);
           }
         },
@@ -107,14 +108,14 @@ export function pciDriverSuite(target: SuiteTarget): void {
 function copyAndCompare({ session, source, destination, size }: DriverBench): void {
   source.bytes.fill("x".charCodeAt(0));
   destination.bytes.fill("y".charCodeAt(0));
-  session.memcpy(source.iova, destination.iova, size);
+  session.memcpySync(source.iova, destination.iova, size);
   expect(Buffer.compare(destination.bytes, source.bytes)).toBe(0);
 }
 
 function sendMsiOnce({ session }: DriverBench): void {
   session.sendMsi();
   expect(session.msi.waitSync()).toBe(1n);
-  session.msi.assertNone();
+  assertNoInterrupt(session.msi);
 }
 
 /** Not every device reports a faulting copy: upstream asserts nothing of it (our own suite does, driver-contract.ts). */

@@ -1,6 +1,7 @@
 import { Iommu, PciDevice, type InterruptIndex } from "@vfio-selftests/core";
 import { errorWithCode } from "../expect-code";
 import { fixture, requireMode } from "../fixture";
+import { assertNoInterrupt } from "../interrupt-assertions";
 import { intxSourceOf } from "../intx-source";
 import { notChecked } from "../outcome/note";
 import { skip } from "../outcome/skip";
@@ -23,7 +24,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       expect(intx.info.maskable).toBe(true);
       expect(intx.info.autoMasked).toBe(true);
       intx.enable();
-      intx.vector(0).assertNone();
+      assertNoInterrupt(intx.vector(0));
       intx.trigger(0);
       expect(intx.vector(0).waitSync()).toBe(1n);
       intx.disable();
@@ -37,7 +38,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       intx.enable();
       intx.mask();
       intx.unmask();
-      intx.vector(0).assertNone({ withinMs: QUIET_MS });
+      assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
       intx.trigger(0);
       expect(intx.vector(0).waitSync()).toBe(1n);
     });
@@ -57,16 +58,16 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       source.raise();
       expect(intx.vector(0).waitSync()).toBe(1n);
       // The kernel has masked the line; the device still asserts it, so unmasking brings it again.
-      intx.vector(0).assertNone({ withinMs: QUIET_MS });
+      assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
       intx.unmask();
       expect(intx.vector(0).waitSync()).toBe(1n);
       source.acknowledge();
       intx.unmask();
-      intx.vector(0).assertNone({ withinMs: QUIET_MS });
+      assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
       // Masked while the device raises: nothing until it is unmasked.
       intx.mask();
       source.raise();
-      intx.vector(0).assertNone({ withinMs: QUIET_MS });
+      assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
       intx.unmask();
       expect(intx.vector(0).waitSync()).toBe(1n);
       source.acknowledge();
@@ -117,7 +118,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           interrupts.enable(0, count);
           interrupts.trigger(count - 1);
           expect(interrupts.vector(count - 1).waitSync()).toBe(1n);
-          for (let vector = 0; vector < count - 1; vector++) interrupts.vector(vector).assertNone();
+          for (let vector = 0; vector < count - 1; vector++) assertNoInterrupt(interrupts.vector(vector));
         });
 
         it("promise_resolves_and_times_out", async () => {
@@ -156,7 +157,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           using device = PciDevice.open(iommu, address);
           const event = offered(device.interrupts[kind]);
           event.enable();
-          event.vector(0).assertNone();
+          assertNoInterrupt(event.vector(0));
           event.trigger(0);
           expect(event.vector(0).waitSync()).toBe(1n);
           event.disable();

@@ -1,15 +1,8 @@
 import { existsSync } from "node:fs";
 import { release } from "node:os";
-import {
-  Iommu,
-  PciDevice,
-  VFIO_DEVICE_FEATURE_PCI_VF_TOKEN,
-  VfioError,
-  linkName,
-  readNumber,
-  systemPaths,
-  type IommuMode,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
 import { errorWithCode } from "../expect-code";
 import { eachMode, fixture, requireMode } from "../fixture";
 import { skip } from "../outcome/skip";
@@ -65,7 +58,7 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
 
   const mode = defaultMode(target);
   // It needs device files, which, unlike a group, let a second open get as far as the token.
-  if (mode.name !== "iommufd") return;
+  if (mode.traits.api !== "iommufd") return;
   // Queued for Linux 7.4 as a test without a fixture: the C harness calls that one `global`.
   fixture("global", target, (pf) => {
     requireMode(mode);

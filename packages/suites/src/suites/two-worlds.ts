@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
-import { IoAddressSpace, attachDevice, autoMode, createAutoMode, realKernel } from "@vfio-selftests/iommu-modes";
+import { autoMode, createAutoMode, iommufdDeviceOf, iommufdOf, type IoAddressSpace } from "@vfio-selftests/iommu-modes";
 import { CopyBench } from "../copy-bench";
 import { errorWithCode } from "../expect-code";
 import { DEFAULT_TIMEOUT_MS, fixture, requireMode } from "../fixture";
@@ -18,8 +18,8 @@ const DESTINATION_IOVA = 0x0800_0000n;
 
 /** VFIO's containers and iommufd side by side: what a program that can use either (QEMU, for one) relies on. */
 export function twoWorldsSuite(target: SuiteTarget): void {
-  const iommufd = target.modes.find(({ name }) => name === "iommufd");
-  const containers = target.modes.filter(({ name }) => name !== "iommufd");
+  const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const containers = target.modes.filter(({ traits }) => traits.api === "container");
 
   fixture("vfio_two_worlds", target, (address) => {
     it(
@@ -112,13 +112,12 @@ export function twoWorldsSuite(target: SuiteTarget): void {
         using bench = new CopyBench(target, iommufd, [address]);
         const { copier } = bench;
         const elsewhere = copyOfSpace(bench.iommu);
-        const move = (ioasId: number) =>
-          attachDevice(realKernel, copier.device.vfio.fd ?? -1, ioasId, copier.device.address);
+        const device = iommufdDeviceOf(copier.device.vfio);
         copier.copy();
         for (let round = 0; round < ROUNDS; round++) {
-          move(elsewhere.id);
+          device.attach(elsewhere);
           copier.copy();
-          move(bench.iommu.backend.ioasId ?? -1);
+          device.attach(iommufdOf(bench.iommu).ioas);
           copier.copy();
         }
         elsewhere.close();
@@ -132,11 +131,12 @@ export function twoWorldsSuite(target: SuiteTarget): void {
         using bench = new CopyBench(target, iommufd, [address]);
         const { copier } = bench;
         const elsewhere = copyOfSpace(bench.iommu);
-        attachDevice(realKernel, copier.device.vfio.fd ?? -1, elsewhere.id, copier.device.address);
+        const device = iommufdDeviceOf(copier.device.vfio);
+        device.attach(elsewhere);
         copier.source.unmap();
         copier.destination.unmap();
         copier.copy();
-        attachDevice(realKernel, copier.device.vfio.fd ?? -1, bench.iommu.backend.ioasId ?? -1, copier.device.address);
+        device.attach(iommufdOf(bench.iommu).ioas);
         elsewhere.close();
       },
       DEFAULT_TIMEOUT_MS,
@@ -146,9 +146,9 @@ export function twoWorldsSuite(target: SuiteTarget): void {
       using iommu = new Iommu(iommufd.open());
       using memory = DmaMemory.allocate(AREA);
       using region = iommu.map(memory, { iova: SOURCE_IOVA });
-      const elsewhere = spaceBeside(iommu);
-      const sourceIoasId = iommu.backend.ioasId ?? -1;
-      const iova = elsewhere.copyMapping({ sourceIoasId, sourceIova: region.iova, length: AREA });
+      const door = iommufdOf(iommu);
+      const elsewhere = door.newIoas();
+      const iova = elsewhere.copyMapping(door.ioas, { sourceIova: region.iova, length: AREA });
       expect(elsewhere.unmap(iova, BigInt(AREA))).toBe(BigInt(AREA));
       expect(region.unmap()).toBe(BigInt(AREA));
       elsewhere.close();
@@ -158,9 +158,10 @@ export function twoWorldsSuite(target: SuiteTarget): void {
       using iommu = new Iommu(iommufd.open());
       using memory = DmaMemory.allocate(AREA);
       using region = iommu.map(memory, { iova: SOURCE_IOVA });
-      const elsewhere = spaceBeside(iommu);
-      const part = { sourceIoasId: iommu.backend.ioasId ?? -1, sourceIova: region.iovaOf(AREA / 2), length: AREA / 4 };
-      expect(elsewhere.copyMapping({ ...part, iova: DESTINATION_IOVA })).toBe(DESTINATION_IOVA);
+      const door = iommufdOf(iommu);
+      const elsewhere = door.newIoas();
+      const part = { sourceIova: region.iovaOf(AREA / 2), length: AREA / 4 };
+      expect(elsewhere.copyMapping(door.ioas, { ...part, iova: DESTINATION_IOVA })).toBe(DESTINATION_IOVA);
       expect(elsewhere.unmap(DESTINATION_IOVA, BigInt(AREA / 4))).toBe(BigInt(AREA / 4));
       elsewhere.close();
     });
@@ -169,10 +170,10 @@ export function twoWorldsSuite(target: SuiteTarget): void {
       using iommu = new Iommu(iommufd.open());
       using memory = DmaMemory.allocate(AREA);
       using region = iommu.map(memory, { iova: SOURCE_IOVA });
-      const elsewhere = spaceBeside(iommu);
-      const sourceIoasId = iommu.backend.ioasId ?? -1;
+      const door = iommufdOf(iommu);
+      const elsewhere = door.newIoas();
       const copy = (sourceIova: bigint, length: number) => () =>
-        elsewhere.copyMapping({ sourceIoasId, sourceIova, length, iova: DESTINATION_IOVA });
+        elsewhere.copyMapping(door.ioas, { sourceIova, length, iova: DESTINATION_IOVA });
       expect(copy(DESTINATION_IOVA, AREA)).toThrow(errorWithCode("ENOENT"));
       // Nor an area that reaches beyond the mapping.
       expect(copy(region.iova, 2 * AREA)).toThrow(errorWithCode("ENOENT"));
@@ -196,7 +197,7 @@ function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): strin
   const below = (limit: number) => Math.floor(random.below(limit) / alignment) * alignment;
   for (let copy = 0; copy < COPIES; copy++) {
     const size = minMemcpySize + below(4096 - minMemcpySize);
-    session.memcpy(source.iovaOf(below(AREA - size)), destination.iovaOf(below(AREA - size)), size);
+    session.memcpySync(source.iovaOf(below(AREA - size)), destination.iovaOf(below(AREA - size)), size);
   }
   expect(destination.bytes.some((byte) => byte !== 0)).toBe(true);
   return createHash("sha256").update(new Uint8Array(memory.buffer)).digest("hex");
@@ -204,22 +205,18 @@ function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): strin
 
 /** A further address space of the iommufd with every mapping of the first one. */
 function copyOfSpace(iommu: Iommu): IoAddressSpace {
-  const elsewhere = spaceBeside(iommu);
+  const door = iommufdOf(iommu);
+  const elsewhere = door.newIoas();
   for (const { iova, length } of iommu.regions) {
-    elsewhere.copyMapping({ sourceIoasId: iommu.backend.ioasId ?? -1, sourceIova: iova, length, iova });
+    elsewhere.copyMapping(door.ioas, { sourceIova: iova, length, iova });
   }
   return elsewhere;
-}
-
-function spaceBeside({ backend, mode }: Iommu): IoAddressSpace {
-  if (backend.fd === undefined) throw new TypeError(`mode ${mode} has no iommufd`);
-  return IoAddressSpace.allocate(backend.fd);
 }
 
 /** The available modes, at least one of each world; else the test is skipped. */
 function bothWorlds(modes: readonly IommuMode[]): readonly IommuMode[] {
   const available = modes.filter(isAvailable);
-  if (available.length > 1 && available.some(({ name }) => name === "iommufd")) return available;
+  if (available.length > 1 && available.some(({ traits }) => traits.api === "iommufd")) return available;
   skip({
     reason: `only ${available.map(({ name }) => name).join(", ") || "no mode"} can be used here`,
     remedy: "use a kernel with CONFIG_VFIO_GROUP, CONFIG_IOMMUFD and CONFIG_VFIO_DEVICE_CDEV, and name no single mode",

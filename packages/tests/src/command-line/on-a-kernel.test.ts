@@ -1,6 +1,7 @@
 import { readlinkSync } from "node:fs";
 import { basename } from "node:path";
-import { Iommu, PciDevice, iommuGroupMembers, iommuGroupOf } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { iommuGroupMembers, iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import { fixture, kernelTarget, skip } from "@vfio-selftests/suites";
 import { runCommand, type CommandResult } from "./run-command";

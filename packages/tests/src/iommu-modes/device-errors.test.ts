@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, pciDevice, listPciDevices, isVfioDriver } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { pciDevice, listPciDevices, isVfioDriver } from "@vfio-selftests/core/sysfs";
 import { eachMode, errorWithCode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
 
 const target = kernelTarget();

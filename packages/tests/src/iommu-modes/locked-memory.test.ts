@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { chownSync, statSync } from "node:fs";
-import { iommuGroupOf, vfioCdevPath } from "@vfio-selftests/core";
+import { iommuGroupOf, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, kernelTarget, skip } from "@vfio-selftests/suites";
 
 const NOBODY = 65534;
@@ -13,19 +13,15 @@ fixture("iommu_modes_locked_memory", target, (address) => {
       if (process.getuid?.() !== 0)
         skip({ reason: "only root can lend a device to another user", remedy: "run as root, or in the lab" });
       const files =
-        mode.name === "iommufd"
+        mode.traits.container === undefined
           ? ["/dev/iommu", vfioCdevPath(address)]
-          : [containerOf(mode.name), `/dev/vfio/${iommuGroupOf(address)}`];
+          : [`/dev/${mode.traits.container.path.join("/")}`, `/dev/vfio/${iommuGroupOf(address)}`];
       const answer = lend(files, () => asNobody(mode.name, address));
       expect(answer).toMatchObject({ code: "ENOMEM" });
       expect(answer.message).toMatch(/it is 64 KiB, \d+ KiB are locked and 1024 KiB more were asked for \(ulimit -l/);
     });
   });
 });
-
-function containerOf(mode: string): string {
-  return mode.startsWith("vfio_") ? "/dev/vfio/vfio" : "/dev/iommu";
-}
 
 /** Gives the files to nobody while `use` runs. */
 function lend<Result>(files: readonly string[], use: () => Result): Result {

@@ -2,16 +2,15 @@ import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
 import {
-  Iommu,
-  PciDevice,
   existsPath,
   hugePageFile,
   linkName,
   listDirectory,
   readAttribute,
   systemPaths,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, kernelTarget, note, requireMode, skip } from "@vfio-selftests/suites";
 import { onlyInLab } from "../only-in-lab";
 

@@ -19,7 +19,7 @@ export function copyEngineTests(benches: ModelBenches): void {
         for (let i = 0; i < size; i++) bytes[source + i] = (i * 17 + seed) & 0xff;
         bytes.fill(seed ^ 0xff, HALF);
         const before = bytes.slice(0, HALF);
-        session.memcpy(region.iova + BigInt(source), region.iova + BigInt(HALF + destination), size);
+        session.memcpySync(region.iova + BigInt(source), region.iova + BigInt(HALF + destination), size);
         const target = bytes.subarray(HALF);
         expect(
           Buffer.compare(target.subarray(destination, destination + size), before.subarray(source, source + size)),
@@ -33,13 +33,63 @@ export function copyEngineTests(benches: ModelBenches): void {
     expect(pendingInterrupts(session)).toBe(0n);
   });
 
+  it("copies on the event loop, ended by the device's interrupt, which nobody else sees", async () => {
+    const { session, region, bytes } = benches.setUp();
+    for (const size of [1, 4096, 3 << 20]) {
+      bytes.fill(size & 0x7f, 0, HALF);
+      bytes.fill(0, HALF);
+      await session.memcpy(region.iova, region.iova + BigInt(HALF), size);
+      expect(bytes.subarray(HALF, HALF + size).every((byte) => byte === (size & 0x7f))).toBe(true);
+      expect(bytes.subarray(HALF + size).every((byte) => byte === 0)).toBe(true);
+      expect(pendingInterrupts(session)).toBe(0n);
+    }
+    // It was the interrupt that ended them: a look at the device every 10 ms would take 10 s.
+    const start = performance.now();
+    for (let i = 0; i < 1000; i++) await session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
+    expect(performance.now() - start).toBeLessThan(5000);
+    expect(pendingInterrupts(session)).toBe(0n);
+  });
+
+  it("reports a fault of an awaited copy, with its interrupt or without, and copies again", async () => {
+    const { session, region } = benches.setUp();
+    for (let round = 0; round < 5; round++) {
+      await expect(session.memcpy(NOWHERE, region.iova, 64)).rejects.toMatchObject({ code: "EIO" });
+      await session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
+      expect(pendingInterrupts(session)).toBe(0n);
+    }
+    session.sendMsi();
+    expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
+  });
+
+  it("stops an awaited copy at its signal: no DMA is left, and the next copy works", async () => {
+    const { session, region, bytes } = benches.setUp();
+    const reason = new Error("enough");
+    let stopped = 0;
+    for (let round = 0; round < 20; round++) {
+      bytes.fill(1, 0, HALF);
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(reason), round % 3);
+      const copy = session.memcpy(region.iova, region.iova + BigInt(HALF), HALF, { signal: controller.signal });
+      await copy.catch((error: unknown) => {
+        expect(error).toBe(reason);
+        stopped++;
+      });
+      bytes.fill(0, HALF);
+      session.memcpySync(region.iova, region.iova + BigInt(HALF), 64);
+      await new Promise((resolve) => setTimeout(resolve, 2));
+      expect(bytes.subarray(HALF + 64).every((byte) => byte === 0)).toBe(true);
+      expect(pendingInterrupts(session)).toBe(0n);
+    }
+    expect(stopped).toBeGreaterThan(0);
+  });
+
   it("raises exactly one interrupt when asked, also after faults", () => {
     const { session, region } = benches.setUp();
     for (let round = 0; round < 5; round++) {
       session.sendMsi();
       expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
-      thrownBy(() => session.memcpy(NOWHERE, region.iova, 64));
-      session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
+      thrownBy(() => session.memcpySync(NOWHERE, region.iova, 64));
+      session.memcpySync(region.iova, region.iova + BigInt(HALF), 64);
       expect(pendingInterrupts(session)).toBe(0n);
     }
   });
@@ -57,7 +107,7 @@ export function copyEngineTests(benches: ModelBenches): void {
     first.session.memcpyWait();
     expect(bytes.subarray(HALF, HALF + 0x10_0000).every((byte) => byte === 1)).toBe(true);
     expect(bytes.subarray(HALF + 0x10_0000, HALF + 0x20_0000).every((byte) => byte === 2)).toBe(true);
-    thrownBy(() => first.session.memcpy(NOWHERE, region.iova, 64));
-    second.session.memcpy(region.iova, destination, 64);
+    thrownBy(() => first.session.memcpySync(NOWHERE, region.iova, 64));
+    second.session.memcpySync(region.iova, destination, 64);
   });
 }

@@ -34,7 +34,7 @@ describe("the dsa driver on the dsa model", () => {
       expect(error.message).toMatch(cause);
       expect(error.message).toMatch(/GENSTS 0x1, CMDSTATUS 0x0, WQ state 1, occupancy 0, SWERROR empty/);
       bytes[0] = count & 0xff;
-      session.memcpy(...addresses, 4096);
+      session.memcpySync(...addresses, 4096);
       expect(bytes[HALF]).toBe(count & 0xff);
     }
     expect(pendingInterrupts(session)).toBe(0n);
@@ -58,7 +58,7 @@ describe("the dsa driver on the dsa model", () => {
       session.create();
       expect(bytes.subarray(HALF).every((byte) => byte === round)).toBe(true);
     }
-    session.memcpy(region.iova, region.iova + BigInt(HALF), HALF);
+    session.memcpySync(region.iova, region.iova + BigInt(HALF), HALF);
   });
 
   it("notices that the device was reset during a copy, and copies again", () => {
@@ -67,7 +67,7 @@ describe("the dsa driver on the dsa model", () => {
     device.reset();
     expect(thrownBy(() => session.memcpyWait()).message).toMatch(/the device is disabled/);
     bytes[0] = 0x99;
-    session.memcpy(region.iova, region.iova + BigInt(HALF), 1);
+    session.memcpySync(region.iova, region.iova + BigInt(HALF), 1);
     expect(bytes[HALF]).toBe(0x99);
     session.sendMsi();
     expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
@@ -79,7 +79,7 @@ describe("the dsa driver on the dsa model", () => {
     device.config.busMaster = false;
     expect(thrownBy(() => session.memcpyWait()).message).toMatch(/0x51 \(PCI configuration changed while enabled\)/);
     bytes[0] = 0x98;
-    session.memcpy(region.iova, region.iova + BigInt(HALF), 1);
+    session.memcpySync(region.iova, region.iova + BigInt(HALF), 1);
     expect(bytes[HALF]).toBe(0x98);
     session.sendMsi();
     expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
@@ -92,7 +92,7 @@ describe("the dsa driver on the dsa model", () => {
     expect(error.code).toBe("ETIMEDOUT");
     expect(error.message).toMatch(/\d+ of 32 descriptors not completed, GENSTS 0x1, CMDSTATUS 0x0, WQ state 1/);
     bytes.fill(0x33, HALF);
-    session.memcpy(region.iova, region.iova + 64n, 64);
+    session.memcpySync(region.iova, region.iova + 64n, 64);
     expect(bytes.subarray(HALF).every((byte) => byte === 0x33)).toBe(true);
   });
 
@@ -100,7 +100,7 @@ describe("the dsa driver on the dsa model", () => {
     const { iommu, session } = benches.setUp();
     const region = benches.map(iommu, DmaMemory.allocate(0x10_0000));
     region.bytes.fill(7, 0, 0x4_0000);
-    session.memcpy(region.iova, region.iova + 0x8_0000n, 0x4_0000);
+    session.memcpySync(region.iova, region.iova + 0x8_0000n, 0x4_0000);
     expect(region.bytes.subarray(0x8_0000, 0xc_0000).every((byte) => byte === 7)).toBe(true);
   });
 });

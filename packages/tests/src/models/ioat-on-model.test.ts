@@ -24,11 +24,11 @@ describe("the ioat driver on the ioat model", () => {
     for (let round = 0; round < 3; round++) {
       const bad: [bigint, bigint] = [...addresses];
       bad[side] = NOWHERE;
-      const error = thrownBy(() => session.memcpy(...bad, 4096));
+      const error = thrownBy(() => session.memcpySync(...bad, 4096));
       expect(error.code).toBe("EIO");
       expect(error.message).toMatch(new RegExp(`${cause} error.*CHANERR 0x${side + 1}`));
       bytes[0] = round + 1;
-      session.memcpy(...addresses, 4096);
+      session.memcpySync(...addresses, 4096);
       expect(bytes[HALF]).toBe(round + 1);
     }
     expect(pendingInterrupts(session)).toBe(0n);
@@ -51,7 +51,7 @@ describe("the ioat driver on the ioat model", () => {
       session.create();
       expect(bytes.subarray(HALF).every((byte) => byte === round)).toBe(true);
     }
-    session.memcpy(region.iova, region.iova + BigInt(HALF), 0x20_0000);
+    session.memcpySync(region.iova, region.iova + BigInt(HALF), 0x20_0000);
   });
 
   it("notices that the device was reset during a copy, and copies again", () => {
@@ -60,7 +60,7 @@ describe("the ioat driver on the ioat model", () => {
     device.reset();
     expect(thrownBy(() => session.memcpyWait()).message).toMatch(/the channel halted; no error/);
     bytes[0] = 0x99;
-    session.memcpy(region.iova, region.iova + BigInt(HALF), 1);
+    session.memcpySync(region.iova, region.iova + BigInt(HALF), 1);
     expect(bytes[HALF]).toBe(0x99);
     session.sendMsi();
     expect(session.msi.waitSync({ timeoutMs: 2000 })).toBe(1n);
@@ -73,7 +73,7 @@ describe("the ioat driver on the ioat model", () => {
     expect(error.code).toBe("ETIMEDOUT");
     expect(error.message).toMatch(/CHANSTS 0x.*DMACOUNT 0xffff/);
     bytes.fill(0x33, HALF);
-    session.memcpy(region.iova, region.iova + 64n, 64);
+    session.memcpySync(region.iova, region.iova + 64n, 64);
     expect(bytes.subarray(HALF).every((byte) => byte === 0x33)).toBe(true);
   });
 });

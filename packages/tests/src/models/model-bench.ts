@@ -1,4 +1,5 @@
-import { DmaMemory, DriverSession, Iommu, PciDevice, type DmaRegion, type Driver } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
+import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { connectModel } from "@vfio-selftests/device-models";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
 
@@ -57,7 +58,8 @@ export class ModelBenches {
   }
 }
 
-/** Interrupts that came and were not waited for. */
-export function pendingInterrupts(session: DriverSession): bigint {
-  return session.msi.tryRead() ?? 0n;
+/** Interrupts that came and were not waited for, of every vector that the driver has enabled. */
+export function pendingInterrupts({ device }: DriverSession): bigint {
+  const vectors = device.interrupts.exclusiveInUse()?.enabledVectors ?? [];
+  return vectors.reduce((sum, vector) => sum + (vector.tryRead() ?? 0n), 0n);
 }

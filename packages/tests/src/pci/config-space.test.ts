@@ -1,12 +1,6 @@
-import {
-  Iommu,
-  PciDevice,
-  pciDevice,
-  systemPaths,
-  walkCapabilities,
-  walkExtendedCapabilities,
-  type CapabilityWalk,
-} from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { walkCapabilities, walkExtendedCapabilities, type CapabilityWalk } from "@vfio-selftests/core/pci";
+import { pciDevice, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, note, requireMode, kernelTarget } from "@vfio-selftests/suites";
 import { readFileSync } from "node:fs";
 

@@ -1,5 +1,6 @@
-import { Iommu, PciDevice, sleepSync, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
-import { defaultMode, fixture, note, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
+import { Iommu, PciDevice, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
+import { sleepSync } from "@vfio-selftests/core/driver";
+import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip, kernelTarget } from "@vfio-selftests/suites";
 import { interruptSourcesOf, type InterruptSource } from "./interrupt-sources";
 
 const target = kernelTarget();
@@ -35,7 +36,7 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
           expect(index.vector(source.vector).waitSync()).toBe(1n);
           source.acknowledge();
         }
-        for (const vector of index.enabledVectors) vector.assertNone({ withinMs: QUIET_MS });
+        for (const vector of index.enabledVectors) assertNoInterrupt(vector, { withinMs: QUIET_MS });
         index.disable();
         note(`${index.name} vector ${source.vector} of ${index.count}`);
       }
@@ -49,15 +50,15 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
         const line = intx.vector(0);
         source.raise();
         expect(line.waitSync()).toBe(1n);
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.unmask();
         expect(line.waitSync()).toBe(1n);
         source.acknowledge();
         line.unmask();
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.mask();
         source.raise();
-        line.assertNone({ withinMs: QUIET_MS });
+        assertNoInterrupt(line, { withinMs: QUIET_MS });
         line.unmask();
         expect(line.waitSync()).toBe(1n);
         source.acknowledge();

@@ -1,4 +1,5 @@
-import { Iommu, PciDevice, existsPath, linkName, systemPaths } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { existsPath, linkName, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver, defaultMode, fixture, requireMode, kernelTarget } from "@vfio-selftests/suites";
 import { spawn } from "node:child_process";
 import { once } from "node:events";

@@ -51,6 +51,11 @@ export class ClientMemory implements Iterable<ClientMapping> {
     return this.#mappings.removeInside(start, last);
   }
 
+  /** Whether an IOVA lies in a mapping. */
+  has(iova: bigint): boolean {
+    return this.#mappings.find(iova) !== undefined;
+  }
+
   /** Puts a mapping back whose removal failed. */
   restore(mapping: ClientMapping): void {
     this.#mappings.add(mapping);

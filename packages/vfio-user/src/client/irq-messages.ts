@@ -1,12 +1,12 @@
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
-  argumentError,
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
   VFIO_IRQ_SET_ACTION_UNMASK,
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-} from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
 import type { SetIrqs } from "@vfio-selftests/core";
 
 const ACTIONS = {

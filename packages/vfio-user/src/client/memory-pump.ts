@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
 import type { NativePoller } from "@vfio-selftests/native";
-import { systemError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
 import type { ServerConnection } from "./server-connection";
 
 /** poll(2). */
@@ -15,7 +15,7 @@ export class MemoryPump {
   #closed = false;
 
   constructor(connection: ServerConnection, address: string) {
-    const poller = native.createPoller(connection.fd);
+    const poller = native.createPoller(connection.requestFd);
     if (typeof poller === "number") throw systemError(poller, "poll", { subject: address });
     this.#connection = connection;
     this.#poller = poller;

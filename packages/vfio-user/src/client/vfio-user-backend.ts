@@ -1,12 +1,14 @@
 import { native } from "@vfio-selftests/native";
-import { argumentError, systemError } from "@vfio-selftests/core";
-import type {
-  DmaAccess,
-  IommuBackend,
-  IovaRange,
-  MappableMemory,
-  OpenDeviceOptions,
-  VfioError,
+import { closeAll } from "@vfio-selftests/core/backend";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
+import {
+  USER_MODE_NAME,
+  type DmaAccess,
+  type IommuBackend,
+  type IovaRange,
+  type MappableMemory,
+  type OpenDeviceOptions,
+  type VfioError,
 } from "@vfio-selftests/core";
 import { constants } from "node:os";
 import { PAGE_SIZES } from "../protocol/limits";
@@ -44,17 +46,19 @@ const MODEL_PREFIX = "model:";
  * later of those that are there.
  */
 export class VfioUserBackend implements IommuBackend {
-  readonly mode = "vfio-user";
+  readonly mode = USER_MODE_NAME;
   readonly choosesIova = false;
   readonly #options: VfioUserOptions;
   readonly #memory = new ClientMemory();
   readonly #devices = new Set<VfioUserDevice>();
+  #closed = false;
 
   constructor(options: VfioUserOptions = {}) {
     this.#options = options;
   }
 
   openDevice(address: string, options: OpenDeviceOptions = {}): VfioUserDevice {
+    this.#requireOpen("openDevice");
     if (options.vfToken !== undefined) {
       throw argumentError("openDevice", "vfToken", options.vfToken, "none: vfio-user has no VF tokens");
     }
@@ -81,6 +85,7 @@ export class VfioUserBackend implements IommuBackend {
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    this.#requireOpen("map");
     if (iova === undefined) throw argumentError("map", "iova", iova, "an address: in this mode nobody else chooses it");
     const fail = (errno: number, remedy?: string): VfioError =>
       systemError(-errno, "VFIO_USER_DMA_MAP", {
@@ -104,13 +109,16 @@ export class VfioUserBackend implements IommuBackend {
       }
     } catch (cause) {
       this.#memory.remove(iova, BigInt(length));
-      for (const device of told) device.unmap(mapping);
+      // A server that does not take it back now has failed too; its device says so at the next use.
+      for (const device of told) ignoreFailure(() => device.unmap(mapping));
       throw cause;
     }
     return iova;
   }
 
+  /** The mappings are gone here whatever a server answers: a failure is thrown when every server has been told. */
   unmap(iova: bigint, length: bigint): bigint {
+    this.#requireOpen("unmap");
     const removed = this.#memory.remove(iova, length);
     if (typeof removed === "number") {
       throw systemError(-removed, "VFIO_USER_DMA_UNMAP", {
@@ -121,38 +129,40 @@ export class VfioUserBackend implements IommuBackend {
   }
 
   unmapAll(): bigint {
+    this.#requireOpen("unmapAll");
     return this.#unmap(this.#memory.clear());
   }
 
   iovaRanges(): readonly IovaRange[] {
+    this.#requireOpen("iovaRanges");
     return [{ start: 0n, last: LAST_IOVA }];
   }
 
   pageSizes(): bigint {
+    this.#requireOpen("pageSizes");
     return BigInt(PAGE_SIZES);
   }
 
+  isMapped(iova: bigint): boolean {
+    this.#requireOpen("isMapped");
+    return this.#memory.has(iova);
+  }
+
+  /** Closes the devices too; idempotent. */
   close(): void {
-    for (const device of [...this.#devices]) device.close();
-    this.#memory.clear();
+    if (this.#closed) return;
+    this.#closed = true;
+    closeAll(USER_MODE_NAME, [
+      ...[...this.#devices].map((device) => () => device.close()),
+      () => void this.#memory.clear(),
+    ]);
   }
 
   /** Takes mappings, already removed here, from every device; gives their bytes. */
   #unmap(mappings: readonly ClientMapping[]): bigint {
-    let bytes = 0n;
-    const failures: unknown[] = [];
-    for (const mapping of mappings) {
-      for (const device of this.#devices) {
-        try {
-          device.unmap(mapping);
-        } catch (error) {
-          failures.push(error);
-        }
-      }
-      bytes += mapping.last - mapping.start + 1n;
-    }
-    if (failures.length > 0) throw failures[0];
-    return bytes;
+    const tell = mappings.flatMap((mapping) => [...this.#devices].map((device) => () => device.unmap(mapping)));
+    closeAll(USER_MODE_NAME, tell);
+    return mappings.reduce((bytes, { start, last }) => bytes + last - start + 1n, 0n);
   }
 
   #connect(address: string): ModelConnection {
@@ -178,5 +188,17 @@ export class VfioUserBackend implements IommuBackend {
       address,
       connectModel === undefined ? "vfio-user:PATH" : "vfio-user:PATH or model:NAME",
     );
+  }
+
+  #requireOpen(operation: string): void {
+    if (this.#closed) throw closedError(operation, "the address space (vfio-user)");
+  }
+}
+
+function ignoreFailure(step: () => void): void {
+  try {
+    step();
+  } catch {
+    // What failed before it is what the caller is told.
   }
 }

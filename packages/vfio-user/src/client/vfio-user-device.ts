@@ -1,20 +1,22 @@
-import { argumentError, closedError, decodeIrqInfo, systemError, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core";
+import { native } from "@vfio-selftests/native";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError, systemError } from "@vfio-selftests/core/errors";
+import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
 import type {
   DeviceInfo,
-  IoMapping,
   IrqInfo,
+  PayloadLink,
   RegionArea,
   RegionInfo,
   SetIrqs,
   VfioDevice,
-  VfioError,
 } from "@vfio-selftests/core";
+import { DeviceBooks, type IoMapping, type MapRegionOptions } from "@vfio-selftests/core/backend";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
-import { DeviceRegions } from "./device-regions";
-import type { MapRegionOptions } from "./device-regions";
-import { irqMessages } from "./irq-messages";
+import { askForRegion, type UserRegion } from "./device-regions";
+import { irqMessages, type IrqMessage } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
 import type { ServerConnection } from "./server-connection";
 
@@ -35,10 +37,8 @@ export class VfioUserDevice implements VfioDevice {
   readonly info: DeviceInfo;
   readonly #connection: ServerConnection;
   readonly #onClose: (device: VfioUserDevice) => void;
-  readonly #regions: DeviceRegions;
-  readonly #irqs = new Map<number, IrqInfo>();
+  readonly #books: DeviceBooks<UserRegion>;
   #pump: MemoryPump | undefined;
-  #closed = false;
 
   /** Takes over the connection, also when it throws. `onClose` is told by `close`, once. */
   constructor(address: string, connection: ServerConnection, onClose: (device: VfioUserDevice) => void) {
@@ -51,36 +51,26 @@ export class VfioUserDevice implements VfioDevice {
       connection.close();
       throw error;
     }
-    this.#regions = new DeviceRegions(address, connection, this.info.regionCount);
+    this.#books = new DeviceBooks(address, this.info, {
+      region: (index) => askForRegion(connection, address, index),
+      irq: (index) => this.#askForIrq(index),
+    });
   }
 
   get closed(): boolean {
-    return this.#closed;
+    return this.#books.closed;
   }
 
   regionInfo(index: number): RegionInfo {
-    this.#requireOpen("regionInfo");
-    return this.#regions.get(index).info;
+    return this.#books.region("regionInfo", index).info;
   }
 
   irqInfo(index: number): IrqInfo {
-    const known = this.#irqs.get(index);
-    if (known !== undefined) return known;
-    this.#requireOpen("irqInfo");
-    this.#requireIndex("interrupt", index, this.info.irqCount);
-    const { fields, size } = structs.irq_info;
-    const { request } = this.#connection;
-    request.bytes.fill(0, 0, size);
-    fields.argsz.set(request, size);
-    fields.index.set(request, index);
-    this.#connection.ask("DEVICE_GET_IRQ_INFO", size, `interrupt index ${index}`);
-    const info = decodeIrqInfo(index, this.#connection.reply);
-    this.#irqs.set(index, info);
-    return info;
+    return this.#books.irq("irqInfo", index);
   }
 
   readRegion(index: number, offset: number, into: Uint8Array): void {
-    const { name } = this.#checkAccess("readRegion", index, offset, into.length);
+    const { name } = this.#books.extent("readRegion", index, offset, into.length);
     const { fields, size } = structs.region_access;
     const chunk = this.#connection.capabilities.maxDataTransfer;
     for (let done = 0; done < into.length; done += chunk) {
@@ -95,7 +85,7 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   writeRegion(index: number, offset: number, from: Uint8Array): void {
-    const { name } = this.#checkAccess("writeRegion", index, offset, from.length);
+    const { name } = this.#books.extent("writeRegion", index, offset, from.length);
     const { fields, size } = structs.region_access;
     const chunk = this.#connection.capabilities.maxDataTransfer;
     for (let done = 0; done < from.length; done += chunk) {
@@ -119,7 +109,7 @@ export class VfioUserDevice implements VfioDevice {
     for (const { region, offset, data } of writes) {
       if (data.length < 1 || data.length > 8)
         throw argumentError("postWrites", "data.length", data.length, "1 to 8 bytes");
-      this.#checkAccess("postWrites", region, offset, data.length);
+      this.#books.extent("postWrites", region, offset, data.length);
     }
     if (!this.#connection.capabilities.writeMultiple || writes.length === 1) {
       for (const { region, offset, data } of writes) {
@@ -135,36 +125,41 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   mapRegion(index: number, area: RegionArea, options: MapRegionOptions = {}): IoMapping {
-    this.#requireOpen("mapRegion");
-    return this.#regions.map(index, area, options);
+    return this.#books.map(index, area, options, ({ file }, request) => {
+      if (file !== undefined) return native.mapIo({ ...request, fd: file.descriptor("mapRegion") });
+      const allowed = "none: the server gives no file to map, use readRegion and writeRegion";
+      throw argumentError(`mapRegion of region ${index}`, "area", `0x${area.offset.toString(16)}`, allowed);
+    });
   }
 
   setIrqs(request: SetIrqs): void {
-    this.#requireOpen("setIrqs");
-    for (const { flags, start, count, bools, fds } of irqMessages(
-      request,
-      this.#connection.capabilities.maxMessageFds,
-    )) {
-      const { fields, size } = structs.irq_set;
-      const { request: body } = this.#connection;
-      const length = size + bools.length;
-      fields.argsz.set(body, length);
-      fields.flags.set(body, flags);
-      fields.index.set(body, request.index);
-      fields.start.set(body, start);
-      fields.count.set(body, count);
-      body.bytes.set(bools, size);
-      this.#connection.ask("DEVICE_SET_IRQS", length, `interrupt index ${request.index}`, fds);
+    this.#books.requireOpen("setIrqs");
+    const messages = irqMessages(request, this.#connection.capabilities.maxMessageFds);
+    const done: IrqMessage[] = [];
+    try {
+      for (const message of messages) {
+        this.#sendIrqs(request.index, message);
+        done.push(message);
+      }
+    } catch (error) {
+      // Half a request is none: what its first messages connected is disconnected.
+      for (const message of done) this.#disconnect(request.index, message);
+      throw error;
     }
   }
 
   reset(): void {
-    this.#requireOpen("reset");
+    this.#books.requireOpen("reset");
     this.#connection.ask("DEVICE_RESET", 0);
   }
 
-  feature(flags: number, payload: Uint8Array): Uint8Array {
-    this.#requireOpen("feature");
+  /**
+   * A message carries no pointers: where the kernel's structure has one, the protocol's has the array itself at its end,
+   * in a layout of each feature's own (vfio-user specification, VFIO_USER_DEVICE_FEATURE).
+   */
+  feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
+    this.#books.requireOpen("feature");
+    if (links.length > 0) throw this.#noLinks(flags);
     if (payload.length > MAX_FEATURE_DATA) {
       throw argumentError("feature", "payload.length", payload.length, `at most ${MAX_FEATURE_DATA} bytes`);
     }
@@ -209,7 +204,7 @@ export class VfioUserDevice implements VfioDevice {
    * Otherwise that is done while this device waits for an answer.
    */
   serveMemory(): void {
-    this.#requireOpen("serveMemory");
+    this.#books.requireOpen("serveMemory");
     this.#connection.serveMemory();
   }
 
@@ -218,19 +213,23 @@ export class VfioUserDevice implements VfioDevice {
    * with `close`, or when disposed of.
    */
   pumpMemory(): Disposable {
-    this.#requireOpen("pumpMemory");
+    this.#books.requireOpen("pumpMemory");
     this.#pump ??= new MemoryPump(this.#connection, this.address);
     return { [Symbol.dispose]: () => this.#stopPump() };
   }
 
   /** Unmaps the BARs and closes the connection; idempotent. Throws ERR_STILL_MAPPED when a BAR is mapped for DMA. */
   close(): void {
-    if (this.#closed) return;
-    this.#regions.close();
-    this.#closed = true;
-    this.#stopPump();
-    this.#connection.close();
-    this.#onClose(this);
+    this.#books.close(
+      () => this.#stopPump(),
+      ...[...this.#books.regions].map(
+        ({ file }) =>
+          () =>
+            file?.close(),
+      ),
+      () => this.#connection.close(),
+      () => this.#onClose(this),
+    );
   }
 
   [Symbol.dispose](): void {
@@ -251,6 +250,37 @@ export class VfioUserDevice implements VfioDevice {
       irqCount: fields.num_irqs.get(reply),
       resettable: (flags & VFIO_DEVICE_FLAGS_RESET) !== 0,
     };
+  }
+
+  #sendIrqs(index: number, { flags, start, count, bools, fds }: IrqMessage): void {
+    const { fields, size } = structs.irq_set;
+    const { request } = this.#connection;
+    const length = size + bools.length;
+    fields.argsz.set(request, length);
+    fields.flags.set(request, flags);
+    fields.index.set(request, index);
+    fields.start.set(request, start);
+    fields.count.set(request, count);
+    request.bytes.set(bools, size);
+    this.#connection.ask("DEVICE_SET_IRQS", length, `interrupt index ${index}`, fds);
+  }
+
+  #disconnect(index: number, message: IrqMessage): void {
+    try {
+      this.#sendIrqs(index, { ...message, fds: [] });
+    } catch {
+      // The caller is told what failed first.
+    }
+  }
+
+  #askForIrq(index: number): IrqInfo {
+    const { fields, size } = structs.irq_info;
+    const { request } = this.#connection;
+    request.bytes.fill(0, 0, size);
+    fields.argsz.set(request, size);
+    fields.index.set(request, index);
+    this.#connection.ask("DEVICE_GET_IRQ_INFO", size, `interrupt index ${index}`);
+    return decodeIrqInfo(index, this.#connection.reply);
   }
 
   #setAccess(index: number, offset: number, count: number): void {
@@ -281,11 +311,6 @@ export class VfioUserDevice implements VfioDevice {
     this.#pump = undefined;
   }
 
-  #checkAccess(operation: string, index: number, offset: number, length: number): { readonly name: string } {
-    if (this.#closed) throw closedError(operation, this.address);
-    return this.#regions.check(operation, index, offset, length);
-  }
-
   #short(operation: string, got: number, wanted: number): VfioError {
     return systemError(-5, operation, {
       subject: this.address,
@@ -293,13 +318,14 @@ export class VfioUserDevice implements VfioDevice {
     });
   }
 
-  #requireOpen(operation: string): void {
-    if (this.#closed) throw closedError(operation, this.address);
-  }
-
-  #requireIndex(what: string, index: number, count: number): void {
-    if (!Number.isInteger(index) || index < 0 || index >= count) {
-      throw argumentError(this.address, `${what} index`, index, count === 0 ? "none" : `0 to ${count - 1}`);
-    }
+  #noLinks(flags: number): VfioError {
+    const operation = "VFIO_DEVICE_FEATURE";
+    const what = `${operation} failed on ${this.address}, feature ${flags & 0xffff}`;
+    return new VfioError(`${what}: a vfio-user message carries no pointers`, {
+      code: "ERR_NOT_SUPPORTED",
+      operation,
+      subject: this.address,
+      remedy: "use a device of the kernel, or a feature whose structure has no pointer",
+    });
   }
 }

@@ -1,12 +1,19 @@
-import type { Availability, IommuBackend, IommuMode } from "@vfio-selftests/core";
+import {
+  USER_MODE_NAME,
+  type Availability,
+  type IommuBackend,
+  type IommuMode,
+  type ModeTraits,
+} from "@vfio-selftests/core";
 import { VfioUserBackend } from "./vfio-user-backend";
 import type { VfioUserOptions } from "./vfio-user-backend";
 
 /** The sixth mode: devices that are served in user space, without the kernel's VFIO and IOMMU. */
 export class VfioUserMode implements IommuMode {
-  readonly name = "vfio-user";
+  readonly name = USER_MODE_NAME;
   readonly description =
     "devices in user space, by the vfio-user protocol; the kernel's VFIO and IOMMU are not exercised";
+  readonly traits: ModeTraits = { api: "user", mapsRegisters: false, splitsMappings: false, choosesIova: false };
   readonly #options: VfioUserOptions;
 
   constructor(options: VfioUserOptions = {}) {
@@ -16,6 +23,10 @@ export class VfioUserMode implements IommuMode {
   /** Sockets are all it needs. */
   availability(): Availability {
     return { available: true };
+  }
+
+  resolve(): IommuMode {
+    return this;
   }
 
   open(): IommuBackend {

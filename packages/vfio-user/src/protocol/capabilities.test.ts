@@ -10,6 +10,7 @@ test("what is encoded is decoded", () => {
     maxDmaMaps: fc.nat(),
     pageSizes: fc.integer({ min: 1, max: Number.MAX_SAFE_INTEGER }),
     writeMultiple: fc.boolean(),
+    twinSocket: fc.option(fc.record({ fdIndex: fc.option(fc.nat(), { nil: undefined }) }), { nil: undefined }),
   });
   fc.assert(
     fc.property(capabilities, (given) => {
@@ -35,6 +36,7 @@ test("what a peer leaves out has the specification's default", () => {
     maxDmaMaps: 65535,
     pageSizes: 4096,
     writeMultiple: false,
+    twinSocket: undefined,
   };
   expect(decodeCapabilities(new Uint8Array())).toEqual(defaults);
   expect(decodeCapabilities(text("{}"))).toEqual(defaults);
@@ -56,6 +58,9 @@ test.each([
   ["a fraction", text('{"capabilities":{"max_data_xfer_size":1.5}}')],
   ["zero data", text('{"capabilities":{"max_data_xfer_size":0}}')],
   ["a number as boolean", text('{"capabilities":{"write_multiple":1}}')],
+  ["a twin socket that is a boolean", text('{"capabilities":{"twin_socket":true}}')],
+  ["a twin socket supported by a number", text('{"capabilities":{"twin_socket":{"supported":1}}}')],
+  ["a twin socket at a negative index", text('{"capabilities":{"twin_socket":{"supported":true,"fd_index":-1}}}')],
   ["far too much", new Uint8Array(20_000)],
 ])("%s is refused with a reason", (_name, bytes) => {
   expect(typeof decodeCapabilities(bytes)).toBe("string");

@@ -11,15 +11,23 @@ export interface Capabilities {
   readonly pageSizes: number;
   /** VFIO_USER_REGION_WRITE_MULTI is served. */
   readonly writeMultiple: boolean;
+  /** The server's requests and their answers have a socket of their own. Undefined: not supported. */
+  readonly twinSocket: TwinSocket | undefined;
 }
 
-/** What this implementation tells its peers. */
+export interface TwinSocket {
+  /** In the server's reply: which of the descriptors beside the message is the client's end. */
+  readonly fdIndex: number | undefined;
+}
+
+/** What both ends tell their peers; whether there is a twin socket differs. */
 export const OWN_CAPABILITIES: Capabilities = {
   maxMessageFds: MAX_MESSAGE_FDS,
   maxDataTransfer: MAX_DATA_TRANSFER,
   maxDmaMaps: MAX_DMA_MAPS,
   pageSizes: PAGE_SIZES,
   writeMultiple: true,
+  twinSocket: undefined,
 };
 
 interface NumberCapability {
@@ -40,9 +48,11 @@ const NUMBERS: readonly NumberCapability[] = [
 
 /** The JSON text of a message, with its terminating NUL. */
 export function encodeCapabilities(capabilities: Capabilities): Uint8Array {
-  const values: Record<string, number | boolean> = {};
+  const values: Record<string, unknown> = {};
   for (const { key, property } of NUMBERS) values[key] = capabilities[property];
   values["write_multiple"] = capabilities.writeMultiple;
+  const twin = capabilities.twinSocket;
+  if (twin !== undefined) values["twin_socket"] = { supported: true, fd_index: twin.fdIndex };
   return new TextEncoder().encode(`${JSON.stringify({ capabilities: values })}\0`);
 }
 
@@ -63,7 +73,18 @@ export function decodeCapabilities(text: Uint8Array): Capabilities | string {
   }
   const writeMultiple = values["write_multiple"] ?? false;
   if (typeof writeMultiple !== "boolean") return "write_multiple is no boolean";
-  return { ...(numbers as Record<NumberCapability["property"], number>), writeMultiple };
+  const twinSocket = decodeTwinSocket(values["twin_socket"] ?? {});
+  if (typeof twinSocket === "string") return twinSocket;
+  return { ...(numbers as Record<NumberCapability["property"], number>), writeMultiple, twinSocket };
+}
+
+function decodeTwinSocket(value: unknown): TwinSocket | undefined | string {
+  if (!isObject(value)) return "twin_socket is no object";
+  const { supported = false, fd_index: fdIndex } = value;
+  if (typeof supported !== "boolean") return "twin_socket.supported is no boolean";
+  if (fdIndex !== undefined && !(typeof fdIndex === "number" && Number.isInteger(fdIndex) && fdIndex >= 0))
+    return "twin_socket.fd_index is no index";
+  return supported ? { fdIndex } : undefined;
 }
 
 function capabilityObject(text: Uint8Array): Readonly<Record<string, unknown>> | string {

@@ -1,21 +1,23 @@
-import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core";
+import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core/uapi";
 import { MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
 import * as structs from "./structs";
 
 /** What follows the fixed part of a body. */
 export type Tail =
   | { readonly kind: "none" }
+  /** Whatever the sender appends (SPDK sends the room for the reply along): accepted and not looked at, as libvfio-user does. */
+  | { readonly kind: "ignored" }
   /** `count` records of `size` bytes each, at most `max` records; as many as `field` says. */
   | { readonly kind: "counted"; readonly field: U32Field | U64Field; readonly size: number; readonly max: number }
   /** Anything from 0 to `max` bytes: the message's size tells. */
   | { readonly kind: "open"; readonly max: number };
 
-/** One direction of a command: the layout of its body, and how many descriptors may come with it. */
+/** One direction of a command: the layout of its body, and how many descriptors mean something. */
 export interface Shape {
   readonly fixed: StructLayout;
   readonly tail: Tail;
-  readonly minFds: number;
-  readonly maxFds: number;
+  /** More may come (SPDK sends one with DMA_UNMAP): the receiver closes them. */
+  readonly fds: number;
 }
 
 export interface Command {
@@ -27,11 +29,16 @@ export interface Command {
 }
 
 const NONE: Tail = { kind: "none" };
+const IGNORED: Tail = { kind: "ignored" };
 const open = (max: number): Tail => ({ kind: "open", max });
 const bytes = (field: U32Field | U64Field): Tail => ({ kind: "counted", field, size: 1, max: MAX_DATA_TRANSFER });
 
-function shape(fixed: StructLayout, tail: Tail = NONE, maxFds = 0, minFds = 0): Shape {
-  return { fixed, tail, minFds, maxFds };
+function request(fixed: StructLayout, tail: Tail = IGNORED, fds = 0): Shape {
+  return { fixed, tail, fds };
+}
+
+function reply(fixed: StructLayout, tail: Tail = NONE, fds = 0): Shape {
+  return { fixed, tail, fds };
 }
 
 /** Most bytes of a capability chain, of a feature's data: far above what any device has. */
@@ -44,102 +51,108 @@ export const Commands = {
   VERSION: {
     number: 1,
     from: "client",
-    request: shape(structs.version, open(MAX_CAPABILITIES_TEXT)),
-    reply: shape(structs.version, open(MAX_CAPABILITIES_TEXT)),
+    request: request(structs.version, open(MAX_CAPABILITIES_TEXT)),
+    // One of the descriptors may be the twin socket.
+    reply: reply(structs.version, open(MAX_CAPABILITIES_TEXT), MAX_MESSAGE_FDS),
   },
-  DMA_MAP: { number: 2, from: "client", request: shape(structs.dma_map, NONE, 1), reply: shape(structs.nothing) },
+  DMA_MAP: { number: 2, from: "client", request: request(structs.dma_map, IGNORED, 1), reply: reply(structs.nothing) },
   DMA_UNMAP: {
     number: 3,
     from: "client",
-    request: shape(structs.dma_unmap, open(24)),
-    reply: shape(structs.dma_unmap, open(MAX_CHAIN)),
+    request: request(structs.dma_unmap),
+    reply: reply(structs.dma_unmap, open(MAX_CHAIN)),
   },
   DEVICE_GET_INFO: {
     number: 4,
     from: "client",
-    request: shape(structs.device_info),
-    reply: shape(structs.device_info),
+    request: request(structs.device_info),
+    reply: reply(structs.device_info),
   },
   DEVICE_GET_REGION_INFO: {
     number: 5,
     from: "client",
-    request: shape(structs.region_info),
-    reply: shape(structs.region_info, open(MAX_CHAIN), 1),
+    request: request(structs.region_info),
+    reply: reply(structs.region_info, open(MAX_CHAIN), 1),
   },
   DEVICE_GET_REGION_IO_FDS: {
     number: 6,
     from: "client",
-    request: shape(structs.region_io_fds),
-    reply: shape(structs.region_io_fds, open(MAX_CHAIN), MAX_MESSAGE_FDS),
+    request: request(structs.region_io_fds),
+    reply: reply(structs.region_io_fds, open(MAX_CHAIN), MAX_MESSAGE_FDS),
   },
-  DEVICE_GET_IRQ_INFO: { number: 7, from: "client", request: shape(structs.irq_info), reply: shape(structs.irq_info) },
+  DEVICE_GET_IRQ_INFO: {
+    number: 7,
+    from: "client",
+    request: request(structs.irq_info),
+    reply: reply(structs.irq_info),
+  },
   DEVICE_SET_IRQS: {
     number: 8,
     from: "client",
-    request: shape(structs.irq_set, open(MAX_CHAIN), MAX_MESSAGE_FDS),
-    reply: shape(structs.nothing),
+    request: request(structs.irq_set, open(MAX_CHAIN), MAX_MESSAGE_FDS),
+    reply: reply(structs.nothing),
   },
   REGION_READ: {
     number: 9,
     from: "client",
-    request: shape(region_access),
-    reply: shape(region_access, bytes(region_access.fields.count)),
+    request: request(region_access),
+    reply: reply(region_access, bytes(region_access.fields.count)),
   },
   REGION_WRITE: {
     number: 10,
     from: "client",
-    request: shape(region_access, bytes(region_access.fields.count)),
-    reply: shape(region_access),
+    request: request(region_access, bytes(region_access.fields.count)),
+    reply: reply(region_access),
   },
   DMA_READ: {
     number: 11,
     from: "server",
-    request: shape(dma_access),
-    reply: shape(dma_access, bytes(dma_access.fields.count)),
+    request: request(dma_access),
+    reply: reply(dma_access, bytes(dma_access.fields.count)),
   },
   DMA_WRITE: {
     number: 12,
     from: "server",
-    request: shape(dma_access, bytes(dma_access.fields.count)),
+    request: request(dma_access, bytes(dma_access.fields.count)),
     // The specification has a reply count of 4 bytes, libvfio-user one of 8, and QEMU answers with the header alone.
-    reply: shape(structs.nothing, open(dma_access.size)),
+    reply: reply(structs.nothing, open(dma_access.size)),
   },
-  DEVICE_RESET: { number: 13, from: "client", request: shape(structs.nothing), reply: shape(structs.nothing) },
+  DEVICE_RESET: { number: 13, from: "client", request: request(structs.nothing), reply: reply(structs.nothing) },
   /** Of an early version; its number is not used again. */
   DIRTY_PAGES: {
     number: 14,
     from: "client",
-    request: shape(structs.nothing, open(MAX_CHAIN)),
-    reply: shape(structs.nothing, open(MAX_CHAIN)),
+    request: request(structs.nothing),
+    reply: reply(structs.nothing, open(MAX_CHAIN)),
   },
   REGION_WRITE_MULTI: {
     number: 15,
     from: "client",
-    request: shape(write_multi, {
+    request: request(write_multi, {
       kind: "counted",
       field: write_multi.fields.count,
       size: structs.write_one.size,
       max: MAX_MULTI_WRITES,
     }),
-    reply: shape(write_multi),
+    reply: reply(write_multi),
   },
   DEVICE_FEATURE: {
     number: 16,
     from: "client",
-    request: shape(structs.device_feature, open(MAX_CHAIN)),
-    reply: shape(structs.device_feature, open(MAX_CHAIN)),
+    request: request(structs.device_feature, open(MAX_CHAIN)),
+    reply: reply(structs.device_feature, open(MAX_CHAIN)),
   },
   MIG_DATA_READ: {
     number: 17,
     from: "client",
-    request: shape(mig_data),
-    reply: shape(mig_data, bytes(mig_data.fields.size)),
+    request: request(mig_data),
+    reply: reply(mig_data, bytes(mig_data.fields.size)),
   },
   MIG_DATA_WRITE: {
     number: 18,
     from: "client",
-    request: shape(mig_data, bytes(mig_data.fields.size)),
-    reply: shape(structs.nothing),
+    request: request(mig_data, bytes(mig_data.fields.size)),
+    reply: reply(structs.nothing),
   },
 } as const satisfies Readonly<Record<string, Omit<Command, "name">>>;
 

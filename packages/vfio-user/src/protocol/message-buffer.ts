@@ -1,4 +1,4 @@
-import { StructView } from "@vfio-selftests/core";
+import { StructView } from "@vfio-selftests/core/uapi";
 import { HEADER_SIZE } from "./limits";
 import { header } from "./structs";
 

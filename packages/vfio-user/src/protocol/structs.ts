@@ -11,8 +11,8 @@ import {
   vfio_irq_info,
   vfio_irq_set,
   vfio_region_info,
-} from "@vfio-selftests/core";
-import type { StructLayout } from "@vfio-selftests/core";
+} from "@vfio-selftests/core/uapi";
+import type { StructLayout } from "@vfio-selftests/core/uapi";
 
 export const header = struct(16, {
   message_id: u16(0),
@@ -42,8 +42,10 @@ export const dma_unmap = struct(24, { argsz: u32(0), flags: u32(4), address: u64
 /* dma_map.flags */
 export const DMA_MAP_READ = 1 << 0;
 export const DMA_MAP_WRITE = 1 << 1;
-/** libvfio-user's: how the descriptor is to be used. Its default, and all we do, is to map it. */
+/* libvfio-user's: how the descriptor is to be used; by default it is mapped. */
 export const DMA_MAP_MMAP = 1 << 2;
+/** Not to be mapped: pread(2) and pwrite(2). */
+export const DMA_MAP_FILE_IO = 1 << 3;
 
 /* dma_unmap.flags */
 export const DMA_UNMAP_DIRTY_BITMAP = 1 << 0;

@@ -1,7 +1,7 @@
 import type { RegionArea } from "@vfio-selftests/core";
 
 /**
- * A device in software, as {@link VfioUserServer} serves it. Everything runs on one thread, the server's:
+ * A device in software, as {@link ServedDevice} serves it. Everything runs on one thread, the server's:
  *
  * - A client's access calls the region's `read` and `write`. They answer at once, from the model's registers, and never
  *   use DMA. What takes time they only note down.
@@ -109,7 +109,7 @@ export interface DmaFault {
   readonly iova: bigint;
   /**
    * `unmapped`: nothing is mapped there; `protection`: mapped, but not for this access; `aborted`: the device was reset or
-   * the client vanished during the access; `failed`: the client answered with an error, or not within 5 seconds.
+   * the client vanished during the access; `failed`: the client answered with an error, or not within 5 seconds, or its file gave an error.
    */
   readonly reason: "unmapped" | "protection" | "aborted" | "failed";
   readonly access: "read" | "write";

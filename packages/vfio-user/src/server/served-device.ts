@@ -1,8 +1,8 @@
 import { constants } from "node:os";
-import { ClientDmaSpace } from "./dma-space";
-import { DmaMaps } from "./dma-maps";
+import { ClientDmaSpace } from "./dma/dma-space";
+import { DmaMaps } from "./dma/dma-maps";
 import type { DeviceHost, DeviceModel } from "./device-model";
-import { IrqTable } from "./irq-table";
+import { IrqTable } from "./session/irq-table";
 
 const { EIO } = constants.errno;
 
@@ -66,6 +66,7 @@ export class ServedDevice implements DeviceHost {
 
   /** One slice of the model's work; whether there is more. */
   step(): boolean {
+    this.maps.nextStep();
     this.dma.allowed = true;
     try {
       return this.model.step();

@@ -136,6 +136,24 @@ test("more descriptors than a message may have are told apart from none, and all
   expect(openDescriptors()).toBe(before);
 });
 
+test("a message that never ends holds no more descriptors than a message may have", () => {
+  const before = openDescriptors();
+  const { raw, socket } = pair();
+  const carried = files(16, 0);
+  const whole = message(1, 100);
+  for (let at = 0; at < whole.length; at += 1) {
+    native.sendMessage(raw, [whole.subarray(at, at + 1)], carried, 1000);
+    expect(socket.next(0, 0)).toBe(at < whole.length - 1 ? "timeout" : "message");
+    // Those carried, those received, and two sockets.
+    expect(openDescriptors() - before).toBeLessThanOrEqual(16 + 16 + 2);
+  }
+  expect(socket.takeFds()).toBeUndefined();
+  for (const fd of carried) native.close(fd);
+  socket.close();
+  native.close(raw);
+  expect(openDescriptors()).toBe(before);
+});
+
 test("descriptors that nobody takes are closed with the next message or the socket", () => {
   const before = openDescriptors();
   const { raw, socket } = pair();

@@ -27,7 +27,8 @@ interface ArrivedFds {
   /** Where the message they belong to begins in the input. */
   readonly position: number;
   readonly fds: number[];
-  readonly truncated: boolean;
+  /** More came than a message may have; the surplus is closed. */
+  truncated: boolean;
 }
 
 /**
@@ -139,7 +140,17 @@ export class MessageSocket {
   #keepFds(): void {
     const [count = 0, more] = this.#received;
     const fds = [...this.#received.subarray(2, 2 + count)];
-    this.#arrivedFds.push({ position: this.#lastBeginning(), fds, truncated: more !== 0 });
+    const position = this.#lastBeginning();
+    // A message that comes in pieces may bring descriptors with each of them.
+    const before = this.#arrivedFds.findLast((arrived) => arrived.position === position);
+    if (before === undefined) {
+      this.#arrivedFds.push({ position, fds, truncated: more !== 0 });
+      return;
+    }
+    const room = MAX_MESSAGE_FDS - before.fds.length;
+    before.fds.push(...fds.slice(0, room));
+    for (const fd of fds.slice(room)) native.close(fd);
+    before.truncated ||= more !== 0 || fds.length > room;
   }
 
   /** The start of the last message that has begun. */

@@ -1,4 +1,4 @@
-import type { Field } from "@vfio-selftests/core";
+import type { Field } from "@vfio-selftests/core/uapi";
 import { Commands } from "../protocol/commands";
 import type { Command } from "../protocol/commands";
 import { encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
@@ -61,29 +61,38 @@ const REGISTERS = [
   0,
 ];
 const commands: readonly Omit<Command, "name">[] = Object.values(Commands);
-const GREETING = encodeCapabilities(OWN_CAPABILITIES);
+/** What clients propose: as QEMU, and as one that knows the specification only. */
+const PROPOSALS = [OWN_CAPABILITIES, { ...OWN_CAPABILITIES, writeMultiple: false }].map(encodeCapabilities);
+const TWIN_PROPOSAL = encodeCapabilities({ ...OWN_CAPABILITIES, twinSocket: { fdIndex: undefined } });
 
 /**
  * Messages a client might send: many right ones, many with one thing wrong, some pure noise. Each call writes one into
  * `buffer` and gives how many descriptors are to go with it.
  */
 export class MessageGenerator {
-  constructor(
-    private readonly random: Random,
-    private readonly buffer: MessageBuffer,
-  ) {}
+  readonly #random: Random;
+  readonly #buffer: MessageBuffer;
+  /** Whether the last greeting asked for a twin socket. */
+  askedForTwin = false;
+
+  constructor(random: Random, buffer: MessageBuffer) {
+    this.#random = random;
+    this.#buffer = buffer;
+  }
 
   greeting(): number {
-    const { body } = this.buffer;
+    const { body } = this.#buffer;
+    this.askedForTwin = this.#random.chance(3);
+    const text = this.askedForTwin ? TWIN_PROPOSAL : this.#random.pick(PROPOSALS);
     structs.version.fields.major.set(body, 0);
     structs.version.fields.minor.set(body, 0);
-    body.bytes.set(GREETING, structs.version.size);
-    this.buffer.setHeader(1, Commands.VERSION.number, 0, structs.version.size + GREETING.length);
+    body.bytes.set(text, structs.version.size);
+    this.#buffer.setHeader(1, Commands.VERSION.number, 0, structs.version.size + text.length);
     return 0;
   }
 
   any(): number {
-    const { random } = this;
+    const random = this.#random;
     const kind = random.below(200);
     if (kind < 60) return this.#plausibleAccess();
     if (kind < 100) return this.#plausibleMap();
@@ -94,7 +103,7 @@ export class MessageGenerator {
 
   /** A reply to a DMA message of the server's; right in most cases. */
   reply(id: number, command: number, count: number): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const read = command === Commands.DMA_READ.number;
     const data = read ? Math.min(count, 65536) : 0;
     const wrong = random.chance(5) ? random.below(64) - 32 : 0;
@@ -111,13 +120,13 @@ export class MessageGenerator {
   }
 
   #header(command: number, length: number): void {
-    const noReply = this.random.chance(10) ? structs.FLAG_NO_REPLY : 0;
-    this.buffer.setHeader(this.random.u32() & 0xffff, command, noReply, length);
+    const noReply = this.#random.chance(10) ? structs.FLAG_NO_REPLY : 0;
+    this.#buffer.setHeader(this.#random.u32() & 0xffff, command, noReply, length);
   }
 
   /** An access to the scratch device, often one that starts a copy. */
   #plausibleAccess(): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const { fields, size } = structs.region_access;
     const write = random.chance(60);
     const register = random.pick(REGISTERS);
@@ -132,15 +141,20 @@ export class MessageGenerator {
   }
 
   #plausibleMap(): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const map = random.chance(55);
     const layout = map ? structs.dma_map : structs.dma_unmap;
     buffer.clearBody(layout.size);
     layout.fields.argsz.set(buffer.body, layout.size);
     layout.fields.address.set(buffer.body, BigInt(random.below(64)) * 4096n);
     layout.fields.size.set(buffer.body, BigInt(1 + random.below(16)) * 4096n);
-    if (map) structs.dma_map.fields.flags.set(buffer.body, 1 + random.below(3));
-    else if (random.chance(2)) {
+    if (map) {
+      structs.dma_map.fields.flags.set(
+        buffer.body,
+        1 + random.below(3) + (random.chance(10) ? structs.DMA_MAP_FILE_IO : 0),
+      );
+      if (random.chance(10)) structs.dma_map.fields.offset.set(buffer.body, BigInt(random.u32()) * 4096n);
+    } else if (random.chance(2)) {
       buffer.clearBody(layout.size);
       structs.dma_unmap.fields.flags.set(buffer.body, structs.DMA_UNMAP_ALL);
     }
@@ -149,7 +163,7 @@ export class MessageGenerator {
   }
 
   #plausibleIrqs(): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const { fields, size } = structs.irq_set;
     const count = random.below(4);
     const connect = random.chance(60);
@@ -163,7 +177,7 @@ export class MessageGenerator {
   }
 
   #oneThingWrong(): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const command = random.pick(commands);
     const { request } = command;
     const fields: readonly Field[] = Object.values(request.fixed.fields);
@@ -174,7 +188,7 @@ export class MessageGenerator {
     }
     const { tail } = request;
     let length = request.fixed.size;
-    if (tail.kind === "open") length += random.below(40);
+    if (tail.kind === "open" || tail.kind === "ignored") length += random.below(40);
     if (tail.kind === "counted") {
       const count = random.below(random.chance(1) ? 5000 : 40);
       if (tail.field.width === 8) tail.field.setNumber(buffer.body, count);
@@ -185,11 +199,11 @@ export class MessageGenerator {
     this.#header(command.number, length);
     if (random.chance(1)) buffer.header.u32[2] = random.chance(50) ? random.u32() : random.below(64);
     if (random.below(500) === 0) buffer.header.u32[1] = random.pick(EDGES);
-    return random.chance(15) ? random.below(18) : random.below(request.maxFds + 1);
+    return random.chance(15) ? random.below(18) : random.below(request.fds + 1);
   }
 
   #noise(): number {
-    const { random, buffer } = this;
+    const [random, buffer] = [this.#random, this.#buffer];
     const length = random.below(200);
     for (let i = 0; i < 4 + length / 4; i += 1) buffer.header.u32[i % 4] = random.u32();
     for (let i = 0; i < length / 4; i += 1) buffer.body.u32[i] = random.u32();

@@ -1,12 +1,13 @@
 import { native } from "@vfio-selftests/native";
-import type { Field, StructLayout } from "@vfio-selftests/core";
+import type { Field, StructLayout } from "@vfio-selftests/core/uapi";
 import { Commands } from "../protocol/commands";
 import type { CommandName } from "../protocol/commands";
 import { OWN_CAPABILITIES, encodeCapabilities } from "../protocol/capabilities";
+import type { Capabilities } from "../protocol/capabilities";
 import { HEADER_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";
-import { ClientSession } from "../server/client-session";
+import { ClientSession } from "../server/session/client-session";
 import type { DeviceModel } from "../server/device-model";
 import { ServedDevice } from "../server/served-device";
 import type { ServedDeviceOptions } from "../server/served-device";
@@ -107,6 +108,11 @@ export class RawClient implements Disposable {
     return { id, command, flags, error, body: input.message().slice(HEADER_SIZE), fds };
   }
 
+  /** The descriptors received so far, which the caller then owns. */
+  takeReceived(): number[] {
+    return this.#received.splice(0);
+  }
+
   /** Sends a request and gives its reply. */
   ask(
     name: CommandName,
@@ -119,9 +125,9 @@ export class RawClient implements Disposable {
     return reply;
   }
 
-  /** The handshake, as a proper client does it. */
-  greet(): this {
-    const reply = this.ask("VERSION", body(structs.version, {}, encodeCapabilities(OWN_CAPABILITIES)));
+  /** The handshake; by default with what QEMU proposes. */
+  greet(capabilities: Capabilities = OWN_CAPABILITIES): this {
+    const reply = this.ask("VERSION", body(structs.version, {}, encodeCapabilities(capabilities)));
     if (reply.error !== 0) throw new Error(`greeting refused: ${reply.error}`);
     return this;
   }

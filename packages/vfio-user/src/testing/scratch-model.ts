@@ -42,11 +42,13 @@ export class ScratchModel implements DeviceModel {
   readonly #bounce = new Uint8Array(SLICE);
   #host: DeviceHost | undefined;
   #done = 0n;
+  readonly #throws: boolean;
   /** Clients that have gone so far. */
   clientsGone = 0;
 
   /** `throws`: whether command 4 does. */
-  constructor(private readonly throws = true) {
+  constructor(throws = true) {
+    this.#throws = throws;
     this.#config.setUint16(0, SCRATCH_IDS.vendor, true);
     this.#config.setUint16(2, SCRATCH_IDS.device, true);
     this.regions = new Map<number, ModelRegion>([
@@ -121,7 +123,7 @@ export class ScratchModel implements DeviceModel {
   }
 
   #command(value: number): void {
-    if (value === 4 && this.throws) throw new Error("as ordered by the test");
+    if (value === 4 && this.#throws) throw new Error("as ordered by the test");
     if (value === 3) {
       this.#host?.raiseInterrupt(PciIrq.msix, 1);
       return;

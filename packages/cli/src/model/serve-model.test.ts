@@ -1,0 +1,95 @@
+import { spawn } from "node:child_process";
+import type { ChildProcess, StdioOptions } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { Iommu } from "@vfio-selftests/core";
+import { ListeningSocket, VfioUserMode } from "@vfio-selftests/vfio-user";
+import { findModelModule } from "./find-model-module";
+
+const PROGRAM = join(__dirname, "../../dist/main.js");
+const OWN_MODEL = `
+  const region = { size: 4096, read: (offset) => offset, write() {} };
+  export const createModel = () => ({
+    name: "own", regions: new Map([[0, region]]), irqs: new Map(),
+    attach() {}, reset() {}, step: () => false,
+  });`;
+
+let directory = "";
+let child: ChildProcess | undefined;
+
+beforeEach(() => {
+  directory = mkdtempSync(join(tmpdir(), "serve-model-"));
+  writeFileSync(join(directory, "own.mjs"), OWN_MODEL);
+});
+afterEach(() => {
+  child?.kill("SIGKILL");
+  rmSync(directory, { recursive: true });
+});
+
+/** Starts `model serve` and waits for its first line. */
+async function serve(args: readonly string[], extra: readonly number[] = []): Promise<ChildProcess> {
+  const stdio: StdioOptions = ["ignore", "pipe", "inherit", ...extra];
+  child = spawn(process.execPath, [PROGRAM, "model", "serve", ...args], { cwd: directory, stdio });
+  await once(child.stdout ?? child, "data");
+  return child;
+}
+
+function readRegister(address: string): number {
+  using iommu = new Iommu(new VfioUserMode().open());
+  const into = new Uint8Array(1);
+  iommu.openDevice(address).readRegion(0, 0x42, into);
+  return into[0] ?? -1;
+}
+
+async function endOf(process: ChildProcess, signal: NodeJS.Signals): Promise<{ code: number; milliseconds: number }> {
+  const start = performance.now();
+  const ended = once(process, "exit");
+  process.kill(signal);
+  const [code] = (await ended) as [number];
+  return { code, milliseconds: performance.now() - start };
+}
+
+test.each(["--socket", "--socket-path"])(
+  "a model of one's own is served with %s until SIGTERM",
+  async (option) => {
+    const path = join(directory, "own.sock");
+    const server = await serve(["./own.mjs", option, path, "--trust"]);
+    for (let client = 0; client < 2; client += 1) expect(readRegister(`vfio-user:${path}`)).toBe(0x42);
+    const { code, milliseconds } = await endOf(server, "SIGTERM");
+    expect(code).toBe(0);
+    expect(milliseconds).toBeLessThan(2000);
+    expect(existsSync(path)).toBe(false);
+  },
+  30_000,
+);
+
+test("a model that hangs while it is loaded is ended by a signal, and its socket file goes", async () => {
+  writeFileSync(join(directory, "hangs.cjs"), `console.log("loading"); for (;;);`);
+  const path = join(directory, "hangs.sock");
+  const args = [PROGRAM, "model", "serve", "./hangs.cjs", "--socket", path];
+  child = spawn(process.execPath, args, { cwd: directory, stdio: "ignore" });
+  for (let i = 0; i < 500 && !existsSync(path); i += 1) await new Promise((resolve) => setTimeout(resolve, 20));
+  await new Promise((resolve) => setTimeout(resolve, 500));
+  const { code, milliseconds } = await endOf(child, "SIGTERM");
+  expect({ code, file: existsSync(path) }).toEqual({ code: 0, file: false });
+  expect(milliseconds).toBeLessThan(3000);
+}, 30_000);
+
+test("an inherited socket is served, and stays where it is", async () => {
+  const path = join(directory, "inherited.sock");
+  using socket = new ListeningSocket(path);
+  const server = await serve(["./own.mjs", "--fd", "3"], [socket.fd]);
+  expect(readRegister(`vfio-user:${path}`)).toBe(0x42);
+  expect(await endOf(server, "SIGINT")).toMatchObject({ code: 0 });
+  expect(existsSync(path)).toBe(true);
+}, 30_000);
+
+test("a model is a path, or a package installed where the command runs", () => {
+  const find = (name: string) => findModelModule(name, directory, ["ioat"]);
+  expect(find("./own.mjs")).toBe(join(directory, "own.mjs"));
+  expect(find("own.mjs")).toBe(join(directory, "own.mjs"));
+  expect(findModelModule("@vfio-selftests/device-models", __dirname, [])).toMatch(/device-models/);
+  expect(() => find("no-such-package")).toThrow(/"no-such-package"; allowed: ioat, the path of a module/);
+});

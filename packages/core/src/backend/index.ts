@@ -1,0 +1,14 @@
+/** What an implementation of `IommuBackend` or `VfioDevice` is built from (`@vfio-selftests/core/backend`). */
+export type { DmaMapping } from "../contracts/memory";
+export type { MappedRegisters } from "../contracts/mapped-registers";
+export type { KernelModeName } from "../contracts/mode-names";
+export type { MapRegionOptions } from "../contracts/vfio-device";
+export { DeviceBooks, type BookedRegion } from "./device-books";
+export { tooFewVectors } from "./too-few-vectors";
+export { IovaAllocator } from "../iommu/iova-allocator";
+export { IoMapping } from "../memory/io-mapping";
+export { MappingRecord } from "../memory/mapping-record";
+export { closeAll } from "../ownership/close-all";
+export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
+export { FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";
+export { waitLimit } from "../waits/time-out";

@@ -1,0 +1,45 @@
+import { realpathSync, statSync } from "node:fs";
+import { dirname } from "node:path";
+
+/** Who runs the process, as far as it matters for the code it loads. */
+export interface CodeOwner {
+  readonly uid: number;
+  /** The user and group that root runs for: SUDO_UID and SUDO_GID. */
+  readonly sudoUid?: number | undefined;
+  readonly sudoGid?: number | undefined;
+}
+
+const WRITABLE_BY_GROUP = 0o020;
+const WRITABLE_BY_OTHERS = 0o002;
+const STICKY = 0o1000;
+
+/** The running process. */
+export function codeOwner(environment: NodeJS.ProcessEnv = process.env): CodeOwner {
+  const number = (text: string | undefined) => (/^\d+$/.test(text ?? "") ? Number(text) : undefined);
+  return {
+    uid: process.getuid?.() ?? 0,
+    sudoUid: number(environment["SUDO_UID"]),
+    sudoGid: number(environment["SUDO_GID"]),
+  };
+}
+
+/**
+ * Why root must not load code that happens to lie in `path`: somebody else than root, or than the user whom root runs for
+ * (sudo), owns it or a folder above it, or may write there. Undefined where the code may be loaded: always for who is not
+ * root, since that one can do no more than the code's owner lets happen. Symbolic links are followed first.
+ */
+export function untrustedFolder(path: string, owner: CodeOwner = codeOwner()): string | undefined {
+  if (owner.uid !== 0) return undefined;
+  const first = realpathSync(path);
+  for (let at = first; ; at = dirname(at)) {
+    const { uid, gid, mode } = statSync(at);
+    if (uid !== 0 && uid !== owner.sudoUid) return `${at} belongs to user ${uid}`;
+    // In a sticky folder (/tmp) others may add files, but not replace one.
+    const replaceable = at === first || (mode & STICKY) === 0;
+    if ((mode & WRITABLE_BY_OTHERS) !== 0 && replaceable) return `every user may write to ${at}`;
+    if ((mode & WRITABLE_BY_GROUP) !== 0 && replaceable && gid !== 0 && gid !== owner.sudoGid) {
+      return `group ${gid} may write to ${at}`;
+    }
+    if (dirname(at) === at) return undefined;
+  }
+}

@@ -1,0 +1,5 @@
+/** How this project's errors are made (`@vfio-selftests/core/errors`). */
+export * from "./errno";
+export { ERROR_CODES, type OwnErrorCode } from "./error-codes";
+export { remedyFor } from "./remedies";
+export * from "./vfio-error";

@@ -1,0 +1,92 @@
+import { Errno, errnoName } from "./errno";
+import type { VfioErrorCode } from "./error-codes";
+import { remedyFor } from "./remedies";
+
+export interface VfioErrorOptions {
+  /** Stable: an errno's name (`EBUSY`) or one of ours (`ERR_CLOSED`). docs/errors.md explains each. */
+  code: VfioErrorCode;
+  /** Positive errno, when a system call failed. */
+  errno?: number;
+  /** What was tried: the ioctl's or system call's name, or the method's. */
+  operation: string;
+  /** What it was applied to: a device address, a path, a mode. */
+  subject?: string;
+  /** What the user can do about it. */
+  remedy?: string;
+  cause?: unknown;
+}
+
+/** The one error class of the toolkit: says what failed, on what, why, and what to do about it. */
+export class VfioError extends Error {
+  override readonly name = "VfioError";
+  readonly code: VfioErrorCode;
+  readonly errno: number | undefined;
+  readonly operation: string;
+  readonly subject: string | undefined;
+  readonly remedy: string | undefined;
+
+  constructor(message: string, options: VfioErrorOptions) {
+    super(
+      options.remedy === undefined ? message : `${message}\n  Remedy: ${options.remedy}`,
+      options.cause === undefined ? undefined : { cause: options.cause },
+    );
+    this.code = options.code;
+    this.errno = options.errno;
+    this.operation = options.operation;
+    this.subject = options.subject;
+    this.remedy = options.remedy;
+  }
+}
+
+/** The error of a system call that returned `-errno`. The remedy is the known one, unless the caller gives its own. */
+export function systemError(
+  result: number,
+  operation: string,
+  details: { subject?: string; remedy?: string | undefined; message?: string; cause?: unknown } = {},
+): VfioError {
+  const errno = -result;
+  const code = errnoName(errno);
+  const remedy = details.remedy ?? remedyFor(operation, code, details.subject);
+  const on = details.subject === undefined ? "" : ` on ${details.subject}`;
+  return new VfioError(details.message ?? `${operation} failed${on}: ${code}`, {
+    code,
+    errno,
+    operation,
+    ...(details.subject === undefined ? {} : { subject: details.subject }),
+    ...(remedy === undefined ? {} : { remedy }),
+    ...(details.cause === undefined ? {} : { cause: details.cause }),
+  });
+}
+
+/** `-errno` of an error that Node's own system calls throw; `-EIO` for any other, to be handed to {@link systemError}. */
+export function systemResult(error: unknown): number {
+  return error instanceof Error && "errno" in error && typeof error.errno === "number" ? error.errno : -Errno.EIO;
+}
+
+/** Use of a handle after `close` or disposal. */
+export function closedError(operation: string, subject: string): VfioError {
+  return new VfioError(`${operation}: ${subject} is closed`, { code: "ERR_CLOSED", operation, subject });
+}
+
+/** An argument that is not allowed; the message names the value and what is allowed. */
+export function argumentError(operation: string, name: string, value: unknown, allowed: string): VfioError {
+  return new VfioError(`${operation}: ${name} is ${describe(value)}; allowed: ${allowed}`, {
+    code: "ERR_INVALID_ARGUMENT",
+    operation,
+    subject: name,
+  });
+}
+
+function describe(value: unknown): string {
+  if (typeof value === "bigint") return `0x${value.toString(16)}`;
+  if (typeof value === "string") return JSON.stringify(value);
+  return String(value);
+}
+
+/** `value` when it is an integer from `minimum` to `maximum`, else an argument error. */
+export function checkInteger(operation: string, name: string, value: number, minimum: number, maximum: number): number {
+  if (!Number.isInteger(value) || value < minimum || value > maximum) {
+    throw argumentError(operation, name, value, `an integer from ${minimum} to ${maximum}`);
+  }
+  return value;
+}

@@ -1,0 +1,27 @@
+import { VfioError } from "../errors/vfio-error";
+
+/**
+ * The order in which something ends, written once: takes every step, whatever those before it threw. One error is thrown
+ * as it is. Several become one with the first one's code, whose `cause` is an AggregateError of all.
+ */
+export function closeAll(subject: string, steps: Iterable<() => void>): void {
+  const errors: unknown[] = [];
+  for (const step of steps) {
+    try {
+      step();
+    } catch (error) {
+      errors.push(error);
+    }
+  }
+  const [first] = errors;
+  if (errors.length === 0) return;
+  if (errors.length === 1) throw first;
+  const messages = errors.map((error) => (error instanceof Error ? error.message : String(error)));
+  throw new VfioError(`close: ${errors.length} steps failed for ${subject}: ${messages.join("; ")}`, {
+    code: first instanceof VfioError ? first.code : "ERR_CLOSE_FAILED",
+    ...(first instanceof VfioError && first.errno !== undefined ? { errno: first.errno } : {}),
+    operation: "close",
+    subject,
+    cause: new AggregateError(errors, messages.join("; ")),
+  });
+}

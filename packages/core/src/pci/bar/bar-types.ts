@@ -1,0 +1,38 @@
+import type { ConfigSpace } from "../config/config-space";
+import { PciBar, PciConfig } from "../config/registers";
+
+/** BARs of a type 0 header. */
+export const BAR_COUNT = 6;
+
+/** What a base address register says (PCI 3.0, section 6.2.5.1). */
+export interface BarType {
+  /** `none`: not implemented, or the upper half of a 64-bit BAR. */
+  readonly kind: "memory" | "io" | "none";
+  readonly is64Bit: boolean;
+  readonly prefetchable: boolean;
+}
+
+/** What the six base address registers say; `sizes` are the regions' (0: not implemented). */
+export function readBarTypes(config: ConfigSpace, sizes: readonly number[]): BarType[] {
+  const types: BarType[] = [];
+  for (let index = 0; index < BAR_COUNT; index++) {
+    const below = types.at(-1);
+    if (below?.is64Bit === true && below.kind === "memory") {
+      types.push({ kind: "none", is64Bit: true, prefetchable: false });
+      continue;
+    }
+    const register = config.read32(PciConfig.bar0 + 4 * index);
+    if ((sizes[index] ?? 0) === 0) {
+      types.push({ kind: "none", is64Bit: false, prefetchable: false });
+    } else if ((register & PciBar.io) !== 0) {
+      types.push({ kind: "io", is64Bit: false, prefetchable: false });
+    } else {
+      types.push({
+        kind: "memory",
+        is64Bit: (register & PciBar.typeMask) === PciBar.type64,
+        prefetchable: (register & PciBar.prefetchable) !== 0,
+      });
+    }
+  }
+  return types;
+}

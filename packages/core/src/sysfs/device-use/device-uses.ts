@@ -1,0 +1,28 @@
+import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "../system-paths";
+import { diskUses } from "./disk-uses";
+import { fileSystemUses } from "./file-system-uses";
+import { networkUses } from "./network-uses";
+import { realPath } from "./class-members";
+
+/**
+ * What the machine needs a PCI function for at present: disks, swap, network interfaces, the display. Taking such a
+ * device from its driver would harm the running system. One line for people each; empty when nothing is known.
+ *
+ * Root sees everything. For other users the kernel hides the holders of disks and the processes of others.
+ */
+export function deviceUses(address: string, paths: SystemPaths = systemPaths): string[] {
+  const directory = realPath(paths.pciDevice(address));
+  if (directory === undefined) return [];
+  return [
+    ...diskUses(directory, paths),
+    ...fileSystemUses(directory, paths),
+    ...networkUses(address, directory, paths),
+    ...displayUses(address, paths),
+  ];
+}
+
+function displayUses(address: string, paths: SystemPaths): string[] {
+  const bootDisplay = readAttribute(paths.pciDevice(address, "boot_vga")) === "1";
+  const framebuffer = listDirectory(paths.pciDevice(address, "graphics")).length > 0;
+  return bootDisplay || framebuffer ? ["it is the machine's display"] : [];
+}

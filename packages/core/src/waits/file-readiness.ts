@@ -1,0 +1,105 @@
+import { native, type NativeBinding, type NativePoller } from "@vfio-selftests/native";
+import { VfioError, closedError, systemError } from "../errors/vfio-error";
+import { LONGEST_WAIT_MS } from "./time-out";
+
+/** poll(2). */
+const POLLIN = 1;
+const ECANCELED = -125;
+
+export interface FileReadinessOptions {
+  /** What the file stands for, in errors: `0000:01:00.0 MSI-X vector 3`. */
+  readonly label: string;
+  /** The error of a wait that took `timeoutMs` in vain. */
+  readonly timeOut: (operation: string, timeoutMs: number) => VfioError;
+  readonly createPoller?: NativeBinding["createPoller"];
+}
+
+/** Waits on the event loop until a file has something to read. One wait at a time. Does not close the file. */
+export class FileReadiness {
+  readonly #descriptor: (operation: string) => number;
+  readonly #options: FileReadinessOptions;
+  #poller: NativePoller | undefined;
+  /** Ends the wait under way, with the events or a negative errno. */
+  #settle: ((result: number) => void) | undefined;
+  #closed = false;
+
+  /** `descriptor` gives the file's descriptor, or throws `ERR_CLOSED` when its owner is closed. */
+  constructor(descriptor: (operation: string) => number, options: FileReadinessOptions) {
+    this.#descriptor = descriptor;
+    this.#options = options;
+  }
+
+  /**
+   * Asks `take`, now and whenever the file can be read, until it gives something. Rejects with the error of
+   * {@link FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY` while
+   * another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with what `take` throws.
+   */
+  async until<T>(
+    operation: string,
+    take: () => T | undefined,
+    limitMs: number,
+    signal: AbortSignal | undefined,
+    ref: boolean,
+  ): Promise<T> {
+    signal?.throwIfAborted();
+    if (this.#settle !== undefined) throw this.#busy(operation);
+    const deadline = performance.now() + limitMs;
+    for (;;) {
+      const taken = take();
+      if (taken !== undefined) return taken;
+      const left = deadline - performance.now();
+      if (left <= 0) throw this.#options.timeOut(operation, limitMs);
+      const result = await this.#readable(Math.min(Math.ceil(left), LONGEST_WAIT_MS), ref, signal);
+      signal?.throwIfAborted();
+      if (this.#closed) throw closedError(operation, this.#options.label);
+      if (result < 0) throw systemError(result, "poll", { subject: this.#options.label });
+    }
+  }
+
+  /** Rejects a wait under way with `ERR_CLOSED`. Idempotent. Close the file afterwards. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#poller?.close();
+    this.#settle?.(ECANCELED);
+  }
+
+  /** Resolves once: with the ready events, 0 at the time-out, or a negative errno. */
+  #readable(timeoutMs: number, ref: boolean, signal: AbortSignal | undefined): Promise<number> {
+    const poller = this.#openPoller();
+    return new Promise((resolve) => {
+      const onAbort = (): void => {
+        poller.stop();
+      };
+      const settle = (result: number): void => {
+        this.#settle = undefined;
+        signal?.removeEventListener("abort", onAbort);
+        resolve(result);
+      };
+      this.#settle = settle;
+      signal?.addEventListener("abort", onAbort, { once: true });
+      const started = poller.start(POLLIN, timeoutMs, ref, settle);
+      if (started < 0) settle(started);
+    });
+  }
+
+  #openPoller(): NativePoller {
+    if (this.#poller === undefined) {
+      const { createPoller = native.createPoller, label } = this.#options;
+      const poller = createPoller(this.#descriptor("wait"));
+      if (typeof poller === "number") throw systemError(poller, "epoll", { subject: label });
+      this.#poller = poller;
+    }
+    return this.#poller;
+  }
+
+  #busy(operation: string): VfioError {
+    const { label } = this.#options;
+    return new VfioError(`${operation}: another wait for ${label} is under way`, {
+      code: "EBUSY",
+      operation,
+      subject: label,
+      remedy: "await the first one, or end it with its AbortSignal",
+    });
+  }
+}

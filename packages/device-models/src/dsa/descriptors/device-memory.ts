@@ -1,0 +1,127 @@
+import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
+import type { Outcome } from "./completion-record";
+import { Status } from "./status";
+
+/** Leaves an operation in whose memory access the client reset the device or vanished. */
+export class DmaAborted extends Error {}
+
+/** An access that failed, after `completed` bytes. */
+export class AccessFault {
+  constructor(
+    readonly completed: number,
+    readonly address: bigint,
+    readonly write: boolean,
+  ) {}
+}
+
+/** Bytes in one message to a client that shares no file. */
+const MESSAGE_BYTES = 128 * 1024;
+const PAGE_BYTES = 4096;
+
+/**
+ * How many lost writes of one descriptor the model reports to the client: enough for its IOMMU to log the fault. A
+ * page-by-page report of a large transfer would take minutes and say no more.
+ */
+const REPORTED_LOST_WRITES = 16;
+
+/**
+ * Memory as one descriptor sees it, by the rules of section 3.13.
+ *
+ * With ATS the device asks before it accesses, and knows the faulting address. Without ATS it gets an error for a refused
+ * read, and learns nothing of a refused write.
+ */
+export class DeviceMemory {
+  #lostWrites = 0;
+
+  readonly #dma: DmaSpace;
+
+  constructor(
+    dma: DmaSpace,
+    /** ATS is on for this work queue. */
+    readonly translated: boolean,
+  ) {
+    this.#dma = dma;
+  }
+
+  /**
+   * Up to `length` bytes from `address` on, at least one. They may be the memory itself: use them before the next access
+   * of any kind.
+   */
+  read(address: bigint, length: number): Uint8Array | AccessFault {
+    const start = BigInt.asUintN(64, address);
+    const view = this.#dma.view(start, length, "read");
+    if (view !== undefined) return view;
+    const bytes = new Uint8Array(Math.min(length, MESSAGE_BYTES));
+    const fault = this.#dma.read(start, bytes);
+    if (fault === undefined) return bytes;
+    const good = reached(fault, start);
+    return good > 0 ? bytes.subarray(0, good) : new AccessFault(0, fault.iova, false);
+  }
+
+  /** Writes all of `bytes`, or tells how far it came. Without ATS the device learns nothing of lost writes: they count as done. */
+  write(address: bigint, bytes: Uint8Array): AccessFault | undefined {
+    let from = bytes;
+    let done = 0;
+    while (done < bytes.length) {
+      const at = BigInt.asUintN(64, address + BigInt(done));
+      const view = this.#dma.view(at, bytes.length - done, "write");
+      if (view !== undefined) {
+        view.set(view.length === from.length ? from : from.subarray(done, done + view.length));
+        done += view.length;
+        continue;
+      }
+      if (this.#lostWrites >= REPORTED_LOST_WRITES) {
+        done += toPageEnd(at);
+        continue;
+      }
+      // `bytes` may be the source's memory, which a message does not leave valid.
+      if (from === bytes) from = bytes.slice();
+      const fault = this.#dma.write(at, from.subarray(done, done + MESSAGE_BYTES));
+      if (fault === undefined) {
+        done += MESSAGE_BYTES;
+        continue;
+      }
+      done += reached(fault, at);
+      if (this.translated) return new AccessFault(done, fault.iova, true);
+      this.#lostWrites++;
+      done += toPageEnd(fault.iova);
+    }
+    return undefined;
+  }
+
+  /** How many of `length` bytes can be written without a message; 0 also where a write would fault. */
+  directlyWritable(address: bigint, length: number): number {
+    return this.#dma.view(BigInt.asUintN(64, address), length, "write")?.length ?? 0;
+  }
+
+  /** Reads one byte and forgets it: for a destination readback, or to learn whether an address translates. */
+  probe(address: bigint): AccessFault | undefined {
+    const result = this.read(address, 1);
+    return result instanceof AccessFault ? result : undefined;
+  }
+
+  /** Stores a completion record so that its status appears last. */
+  publish(address: bigint, record: Uint8Array): AccessFault | undefined {
+    const fault = this.#dma.publish(address, record);
+    if (fault === undefined) return undefined;
+    reached(fault, address);
+    return this.translated ? new AccessFault(0, fault.iova, true) : undefined;
+  }
+
+  /** How a descriptor ends that could not reach its source or destination. */
+  outcomeOf(fault: AccessFault, completed: number, more: Partial<Outcome> = {}): Outcome {
+    if (!this.translated) return { status: Status.hardwareError };
+    const { address, write } = fault;
+    return { status: Status.pageFault, completed, fault: { address, write }, ...more };
+  }
+}
+
+/** Bytes before the fault; an aborted access ends everything. */
+function reached(fault: DmaFault, start: bigint): number {
+  if (fault.reason === "aborted") throw new DmaAborted();
+  return fault.iova > start ? Number(fault.iova - start) : 0;
+}
+
+function toPageEnd(address: bigint): number {
+  return PAGE_BYTES - Number(address & BigInt(PAGE_BYTES - 1));
+}

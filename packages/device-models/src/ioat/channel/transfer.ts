@@ -1,0 +1,115 @@
+import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
+import { ChannelError } from "../registers/channel-error";
+import { Operation, type Descriptor } from "./descriptor";
+
+/** Bytes of one access to memory that the client has not shared (each is a message), and of the fill pattern. */
+const BOUNCE_BYTES = 0x1_0000;
+const PATTERN_BYTES = 8;
+
+/** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. What lies before a fault is moved. */
+type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
+
+/** A copy or fill, piece by piece. */
+export interface Transfer {
+  readonly remaining: number;
+  /** Moves at most `limit` bytes (at least 1). */
+  advance(dma: DmaSpace, limit: number): Progress;
+}
+
+export function startTransfer(descriptor: Descriptor, scratch: Uint8Array): Transfer {
+  return descriptor.operation === Operation.fill ? new Fill(descriptor, scratch) : new Copy(descriptor, scratch);
+}
+
+/** Memory a transfer may use for what it cannot move in place. */
+export function transferScratch(): Uint8Array {
+  return new Uint8Array(BOUNCE_BYTES + PATTERN_BYTES);
+}
+
+class Copy implements Transfer {
+  remaining: number;
+  #source: bigint;
+  #destination: bigint;
+  readonly #bounce: Uint8Array;
+
+  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array) {
+    this.#source = source;
+    this.#destination = destination;
+    this.remaining = size;
+    this.#bounce = scratch;
+  }
+
+  advance(dma: DmaSpace, limit: number): Progress {
+    const wanted = Math.min(this.remaining, limit);
+    const from = dma.view(this.#source, wanted, "read");
+    const to = from === undefined ? undefined : dma.view(this.#destination, from.length, "write");
+    if (from === undefined || to === undefined) return this.#bounced(dma, from, wanted);
+    to.set(to.length === from.length ? from : from.subarray(0, to.length));
+    return this.#moved(to.length);
+  }
+
+  /** Copies through memory of the model's own, where source or destination has no view. */
+  #bounced(dma: DmaSpace, from: Uint8Array | undefined, wanted: number): Progress {
+    let piece = this.#bounce.subarray(0, Math.min(wanted, from?.length ?? wanted, BOUNCE_BYTES));
+    let unread: DmaFault | undefined;
+    if (from === undefined) {
+      unread = dma.read(this.#source, piece);
+      if (unread?.reason === "aborted") return { bytes: 0 };
+      // The piece holds what lies before the fault: the device writes that, too.
+      if (unread !== undefined) piece = piece.subarray(0, Number(unread.iova - this.#source));
+    } else {
+      piece.set(from.subarray(0, piece.length));
+    }
+    const unwritten = piece.length === 0 ? undefined : dma.write(this.#destination, piece);
+    if (unwritten !== undefined) return failure(unwritten, ChannelError.destinationAddress, ChannelError.writeData);
+    if (unread !== undefined) return failure(unread, ChannelError.sourceAddress, ChannelError.readData);
+    return this.#moved(piece.length);
+  }
+
+  #moved(bytes: number): Progress {
+    this.#source += BigInt(bytes);
+    this.#destination += BigInt(bytes);
+    this.remaining -= bytes;
+    return { bytes };
+  }
+}
+
+class Fill implements Transfer {
+  remaining: number;
+  #destination: bigint;
+  /** The eight bytes over and over. */
+  readonly #pattern: Uint8Array;
+  /** Where in the eight bytes the next byte is. */
+  #phase = 0;
+
+  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array) {
+    this.#destination = destination;
+    this.remaining = size;
+    this.#pattern = scratch;
+    const view = new DataView(scratch.buffer, scratch.byteOffset);
+    view.setBigUint64(0, source, true);
+    const used = Math.min(size, BOUNCE_BYTES) + PATTERN_BYTES;
+    for (let filled = PATTERN_BYTES; filled < used; filled *= 2) scratch.copyWithin(filled, 0, filled);
+  }
+
+  advance(dma: DmaSpace, limit: number): Progress {
+    const wanted = Math.min(this.remaining, limit, BOUNCE_BYTES);
+    const to = dma.view(this.#destination, wanted, "write");
+    const bytes = to?.length ?? wanted;
+    const piece = this.#pattern.subarray(this.#phase, this.#phase + bytes);
+    if (to === undefined) {
+      const fault = dma.write(this.#destination, piece);
+      if (fault !== undefined) return failure(fault, ChannelError.destinationAddress, ChannelError.writeData);
+    } else {
+      to.set(piece);
+    }
+    this.#destination += BigInt(bytes);
+    this.#phase = (this.#phase + bytes) % PATTERN_BYTES;
+    this.remaining -= bytes;
+    return { bytes };
+  }
+}
+
+function failure(fault: DmaFault, address: number, data: number): Progress {
+  if (fault.reason === "aborted") return { bytes: 0 };
+  return { error: fault.reason === "failed" ? data : address };
+}

@@ -1,0 +1,26 @@
+import type { KernelFile } from "../kernel/kernel-file";
+import { hwptAlloc } from "../requests/iommufd";
+import type { FaultQueue } from "./fault-queue";
+import type { IoAddressSpace } from "./io-address-space";
+import { IommufdObject } from "./iommufd-object";
+
+export interface HardwarePageTableOptions {
+  /** The device whose IOMMU the table is for, by iommufd's id. */
+  readonly device: { readonly id: number };
+  /** Whose mappings it holds. */
+  readonly ioas: IoAddressSpace;
+  /** Takes the page requests of the devices attached to it. */
+  readonly faultQueue?: FaultQueue;
+}
+
+/** A page table of the IOMMU (HWPT) as an object of its own, to be attached to. Detach devices before `close`. */
+export class HardwarePageTable extends IommufdObject {
+  static allocate(iommufd: KernelFile, { device, ioas, faultQueue }: HardwarePageTableOptions): HardwarePageTable {
+    const subject = `device ${device.id}, ${ioas.name}`;
+    return new HardwarePageTable(iommufd, iommufd.ask(hwptAlloc, subject, device.id, ioas.id, faultQueue?.id));
+  }
+
+  private constructor(iommufd: KernelFile, id: number) {
+    super(iommufd, id, "page table");
+  }
+}

@@ -1,0 +1,71 @@
+import { Errno, systemError } from "@vfio-selftests/core/errors";
+import { iommu_iova_range } from "@vfio-selftests/core/uapi";
+import type { DmaAccess, IovaRange } from "@vfio-selftests/core";
+import { encodeIoctl } from "../kernel/ioctl";
+import type { KernelFile } from "../kernel/kernel-file";
+import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasUnmap } from "../requests/iommufd";
+import { IommufdObject } from "./iommufd-object";
+
+export interface CopyMappingOptions {
+  /** An area inside one mapping of the source. */
+  readonly sourceIova: bigint;
+  /** Bytes. */
+  readonly length: number;
+  /** Where it goes. Absent: the kernel chooses. */
+  readonly iova?: bigint;
+  /** What devices may do with it here, no more than there. Default `read-write`. */
+  readonly access?: DmaAccess;
+}
+
+/**
+ * An I/O address space (IOAS) of an iommufd. An `Iommu` has one; further ones are filled with mappings of another, whose
+ * pages stay pinned once.
+ */
+export class IoAddressSpace extends IommufdObject {
+  static allocate(iommufd: KernelFile): IoAddressSpace {
+    return new IoAddressSpace(iommufd, iommufd.ask(ioasAlloc, iommufd.name));
+  }
+
+  private constructor(iommufd: KernelFile, id: number) {
+    super(iommufd, id, "IOAS");
+  }
+
+  /** IOMMU_IOAS_COPY from another address space of the same iommufd; gives the IOVA here. */
+  copyMapping(source: IoAddressSpace, { sourceIova, length, iova, access = "read-write" }: CopyMappingOptions): bigint {
+    this.requireOpen("copyMapping");
+    const subject = `${source.name}, IOVA 0x${sourceIova.toString(16)} + ${length} to ${this.name}`;
+    return this.iommufd.ask(ioasCopy, subject, { from: source.id, to: this.id, sourceIova, length, iova, access });
+  }
+
+  /** Unmaps what lies in the area; gives the bytes that the kernel unmapped. Throws ENOENT when there is nothing. */
+  unmap(iova: bigint, length: bigint): bigint {
+    this.requireOpen("unmap");
+    return this.iommufd.ask(ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length}, ${this.name}`, this.id, iova, length);
+  }
+
+  /** Usable IOVAs of the devices attached: sorted, disjoint. */
+  iovaRanges(): readonly IovaRange[] {
+    this.requireOpen("iovaRanges");
+    // A device attached between two calls adds ranges, hence the loop: EMSGSIZE tells how many there are.
+    let into = new Uint8Array(iommu_iova_range.size);
+    for (let attempts = 0; ; attempts++) {
+      const request = encodeIoctl(ioasIovaRanges, this.id, into);
+      const result = this.iommufd.attempt(request);
+      const count = ioasIovaRanges.answer(request.view);
+      if (result === -Errno.EMSGSIZE && attempts < 8) {
+        into = new Uint8Array(count * iommu_iova_range.size);
+        continue;
+      }
+      if (result < 0) throw systemError(result, request.name, { subject: this.name });
+      return decodeRanges(into, count);
+    }
+  }
+}
+
+function decodeRanges(bytes: Uint8Array, count: number): IovaRange[] {
+  const { fields, size } = iommu_iova_range;
+  return Array.from({ length: count }, (_, number) => {
+    const range = iommu_iova_range.copyOf(bytes, number * size);
+    return { start: fields.start.get(range), last: fields.last.get(range) };
+  });
+}

@@ -1,0 +1,133 @@
+import type {
+  DmaAccess,
+  IommuBackend,
+  IovaRange,
+  MappableMemory,
+  OpenDeviceOptions,
+  VfioDevice,
+} from "@vfio-selftests/core";
+import { closeAll } from "@vfio-selftests/core/backend";
+import { closedError } from "@vfio-selftests/core/errors";
+import { encodeIoctl, type EncodedStruct } from "../kernel/ioctl";
+import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
+import type { LentSpace, RawSpace } from "../kernel/raw-space";
+import { mapError } from "../kernel/map-error";
+import { ioasMap, ioasMapFile, ioasUnmap } from "../requests/iommufd";
+import { ioasPageSizes } from "./ioas-page-sizes";
+import { Iommufd } from "./iommufd";
+import { openByFile } from "./iommufd-device";
+import { isMappedInIoas } from "./mapped-probe";
+
+const WHOLE_SPACE = (1n << 64n) - 1n;
+
+export interface IommufdOptions {
+  /**
+   * Memory that has a file (memfd) is mapped by it, with IOMMU_IOAS_MAP_FILE (Linux 6.14 or newer), and not by its
+   * address in this process. Default false.
+   */
+  readonly mapFiles?: boolean;
+}
+
+/** Mode `iommufd`: an I/O address space object (IOAS), to which devices opened by their own files are attached. */
+export class IommufdBackend implements IommuBackend, RawSpace {
+  readonly choosesIova = true;
+  readonly mode = "iommufd";
+  /** The iommufd and its objects, beyond the back end's operations. */
+  readonly iommufd: Iommufd;
+  readonly #file: KernelFile;
+  readonly #ioas: number;
+  readonly #mapFiles: boolean;
+  readonly #map: BoundIoctl;
+  readonly #unmap: BoundIoctl;
+
+  /** Takes over the file (/dev/iommu), also when the constructor throws. */
+  constructor(file: KernelFile, { mapFiles = false }: IommufdOptions = {}) {
+    this.#file = file;
+    this.#mapFiles = mapFiles;
+    try {
+      this.iommufd = new Iommufd(file);
+      this.#ioas = this.iommufd.ioas.id;
+      this.#map = file.bind(ioasMap);
+      this.#unmap = file.bind(ioasUnmap);
+    } catch (error) {
+      file.close();
+      throw error;
+    }
+  }
+
+  get file(): KernelFileAccess {
+    return this.#file;
+  }
+
+  openDevice(address: string, options: OpenDeviceOptions): VfioDevice {
+    if (this.#file.closed) throw closedError("openDevice", this.#file.name);
+    return openByFile(this.#file.kernel, this.#file, this.iommufd.ioas, address, options);
+  }
+
+  map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    if (this.#mapFiles && memory.file !== undefined) {
+      return this.#mapFile(memory.file.fd, memory.file.offset + offset, length, iova, access);
+    }
+    const { view, call } = this.#map;
+    const address = offset === 0 ? memory.address : memory.address + BigInt(offset);
+    ioasMap.write(view, this.#ioas, access, address, iova, length);
+    const result = call();
+    if (result < 0) throw this.#mapError(result, ioasMap, iova, length);
+    return iova ?? ioasMap.answer(view);
+  }
+
+  unmap(iova: bigint, length: bigint): bigint {
+    const { view, call } = this.#unmap;
+    ioasUnmap.write(view, this.#ioas, iova, length);
+    const result = call();
+    if (result < 0) {
+      throw this.#file.failure(result, ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`);
+    }
+    return ioasUnmap.answer(view);
+  }
+
+  unmapAll(): bigint {
+    return this.unmap(0n, WHOLE_SPACE);
+  }
+
+  iovaRanges(): readonly IovaRange[] {
+    return this.iommufd.ioas.iovaRanges();
+  }
+
+  /** Page sizes that every attached device's IOMMU has; with no device attached, every size from the page size on. */
+  pageSizes(): bigint {
+    return ioasPageSizes(this.#file, this.iommufd.ioas);
+  }
+
+  isMapped(iova: bigint): boolean {
+    return isMappedInIoas(this.#file, this.#ioas, iova);
+  }
+
+  mapRequest(address: bigint, iova: bigint, length: number, access: DmaAccess): EncodedStruct {
+    return encodeIoctl(ioasMap, this.#ioas, access, address, iova, length);
+  }
+
+  unmapRequest(iova: bigint, length: bigint): EncodedStruct {
+    return encodeIoctl(ioasUnmap, this.#ioas, iova, length);
+  }
+
+  lend(descriptor: number): LentSpace {
+    return { api: "iommufd", descriptor, ioas: this.iommufd.ioas.id };
+  }
+
+  /** Destroys the IOAS (devices must be closed before) and closes the file; idempotent. */
+  close(): void {
+    closeAll(this.#file.name, [() => this.iommufd.ioas.close(), () => this.#file.close()]);
+  }
+
+  #mapFile(fd: number, start: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
+    const request = encodeIoctl(ioasMapFile, this.#ioas, access, fd, start, iova, length);
+    const result = this.#file.attempt(request);
+    if (result < 0) throw this.#mapError(result, ioasMapFile, iova, length);
+    return ioasMapFile.answer(request.view);
+  }
+
+  #mapError(result: number, ioctl: { readonly name: string }, iova: bigint | undefined, length: number): Error {
+    return mapError(this.#file, result, ioctl, this.mode, iova, length);
+  }
+}

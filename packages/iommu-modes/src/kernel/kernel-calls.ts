@@ -1,0 +1,29 @@
+import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { native, type NativeBinding } from "@vfio-selftests/native";
+
+/** The system calls that the modes, devices and iommufd's objects make. */
+export type KernelCalls = Pick<
+  NativeBinding,
+  | "open"
+  | "close"
+  | "createPoller"
+  | "dup"
+  | "ioctl"
+  | "bindIoctl"
+  | "read"
+  | "write"
+  | "pread"
+  | "pwrite"
+  | "pollBlocking"
+  | "mapIo"
+  | "pageSize"
+  | "getResourceLimit"
+>;
+
+/** What the modes reach outside the process: system calls and paths. A test puts its own in their place. */
+export interface KernelEnvironment {
+  readonly calls: KernelCalls;
+  readonly paths: SystemPaths;
+}
+
+export const realKernel: KernelEnvironment = { calls: native, paths: systemPaths };

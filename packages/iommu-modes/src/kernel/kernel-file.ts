@@ -1,0 +1,104 @@
+import type { VfioError } from "@vfio-selftests/core";
+import { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { closedError, systemError } from "@vfio-selftests/core/errors";
+import { O_RDWR, StructView } from "@vfio-selftests/core/uapi";
+import { encodeIoctl, type EncodedIoctl, type StructIoctl } from "./ioctl";
+import type { KernelEnvironment } from "./kernel-calls";
+
+/** Larger replies are refused: no info structure comes near. */
+const MAX_REPLY = 1 << 20;
+
+/**
+ * An ioctl of the hot path: its argument is set in place through `view`, and `call` makes it without copying or
+ * allocating anything. Ends with its file: `call` gives -EBADF then.
+ */
+export interface BoundIoctl {
+  readonly view: StructView;
+  /** The ioctl's result or `-errno`. */
+  readonly call: () => number;
+}
+
+/** What the owner of a file lets others do with it. */
+export type KernelFileAccess = Pick<
+  KernelFile,
+  "name" | "closed" | "attempt" | "make" | "ask" | "duplicate" | "descriptor"
+>;
+
+/** An open file of the kernel's VFIO or IOMMUFD, and the ioctls on it. */
+export class KernelFile extends OwnedDescriptor {
+  readonly kernel: KernelEnvironment;
+
+  /** Opens a file for reading and writing; `remedy` knows what to do about a failure, or leaves it to the errno. */
+  static open(kernel: KernelEnvironment, path: string, remedy?: (result: number) => string | undefined): KernelFile {
+    const descriptor = kernel.calls.open(path, O_RDWR);
+    if (descriptor < 0) throw systemError(descriptor, "open", { subject: path, remedy: remedy?.(descriptor) });
+    return new KernelFile(kernel, descriptor, path);
+  }
+
+  /** Takes over a descriptor. */
+  constructor(kernel: KernelEnvironment, descriptor: number, name: string) {
+    super(descriptor, name, kernel.calls);
+    this.kernel = kernel;
+  }
+
+  /** Makes an ioctl; gives its result or `-errno`. */
+  attempt({ name, request, argument, links = [] }: EncodedIoctl): number {
+    return this.kernel.calls.ioctl(this.descriptor(name), request, argument, ...links);
+  }
+
+  /** Makes an ioctl; gives its result, or throws a VfioError named after it. */
+  make(ioctl: EncodedIoctl, subject = this.name): number {
+    const result = this.attempt(ioctl);
+    if (result < 0) throw systemError(result, ioctl.name, { subject });
+    return result;
+  }
+
+  /** Makes an ioctl; gives the kernel's answer, or throws a VfioError named after it. */
+  ask<Parameters extends readonly unknown[], Answer>(
+    ioctl: StructIoctl<Parameters, Answer>,
+    subject: string,
+    ...parameters: Parameters
+  ): Answer {
+    const encoded = encodeIoctl(ioctl, ...parameters);
+    this.make(encoded, subject);
+    return ioctl.answer(encoded.view);
+  }
+
+  /**
+   * Asks for a structure with a chain of capabilities behind it: at first for the bare structure, and when the answer's
+   * size is larger, again with room for the chain.
+   */
+  askForChain<Parameters extends readonly unknown[], Answer>(
+    ioctl: StructIoctl<Parameters, Answer>,
+    subject: string,
+    ...parameters: Parameters
+  ): Answer {
+    // The chain may grow between two calls (another device joins), hence the loop.
+    for (let size = ioctl.layout.size, attempts = 0; ; attempts++) {
+      const view = new StructView(size);
+      view.u32[0] = size;
+      ioctl.write(view, ...parameters);
+      this.make({ name: ioctl.name, request: ioctl.request, argument: view.bytes }, subject);
+      const needed = view.u32[0];
+      if (needed <= size || needed > MAX_REPLY || attempts === 4) return ioctl.answer(view);
+      size = needed;
+    }
+  }
+
+  /** Binds an ioctl to this file and to an argument of its own. The structure's size must be a multiple of 8. */
+  bind(ioctl: Pick<StructIoctl<readonly [], unknown>, "name" | "request" | "layout">): BoundIoctl {
+    const { name, request, layout } = ioctl;
+    const bound = this.kernel.calls.bindIoctl(this.descriptor(name), request, layout.size);
+    if (typeof bound === "number") throw systemError(bound, name, { subject: this.name });
+    this.adopt(bound);
+    const view = new StructView(layout.size, bound.argument);
+    view.u32[0] = layout.size;
+    return { view, call: bound.call };
+  }
+
+  /** The error of a bound ioctl, which does not know whether its file is closed. */
+  failure(result: number, ioctl: { readonly name: string }, subject: string, remedy?: string): VfioError {
+    if (this.closed) return closedError(ioctl.name, this.name);
+    return systemError(result, ioctl.name, { subject, remedy });
+  }
+}

@@ -1,0 +1,44 @@
+import type { Iommu, IommuBackend, OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { GroupDevices } from "../container/group-devices";
+import { openByFile } from "../iommufd/iommufd-device";
+import { realKernel, type KernelEnvironment } from "../kernel/kernel-calls";
+import { KernelFile } from "../kernel/kernel-file";
+import type { LentSpace } from "../kernel/raw-space";
+import { rawSpaceOf } from "./doors";
+
+/** A loan of an address space to other threads of this process. */
+export interface SpaceLoan extends Disposable {
+  /** For {@link openLentSpace} in the other threads. */
+  readonly space: LentSpace;
+}
+
+/**
+ * Lends an address space to other threads, which can be given only numbers: a further descriptor of its file, which the
+ * loan owns. End the loan when the other threads have opened it ({@link openLentSpace}), or will not.
+ */
+export function lendSpace(iommu: Pick<Iommu, "backend"> | IommuBackend): SpaceLoan {
+  const raw = rawSpaceOf(iommu);
+  const duplicate = raw.file.duplicate();
+  return { space: raw.lend(duplicate.descriptor("lendSpace")), [Symbol.dispose]: () => duplicate.close() };
+}
+
+/** A borrowed address space: opens devices into it, and no more. Close them first. */
+export interface BorrowedSpace extends Disposable {
+  openDevice(address: string, options?: OpenDeviceOptions): VfioDevice;
+}
+
+/** Takes up a loan, in another thread, with a descriptor of its own. */
+export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = realKernel): BorrowedSpace {
+  const name = "the lent address space";
+  const descriptor = kernel.calls.dup(space.descriptor);
+  if (descriptor < 0) throw systemError(descriptor, "dup", { subject: name });
+  const file = new KernelFile(kernel, descriptor, name);
+  const close = { [Symbol.dispose]: () => file.close() };
+  if (space.api === "container") {
+    const devices = new GroupDevices(file, space.type, true);
+    return { openDevice: (address, options) => devices.open(address, options), ...close };
+  }
+  const ioas = { id: space.ioas, name: `IOAS ${space.ioas}` };
+  return { openDevice: (address, options) => openByFile(kernel, file, ioas, address, options), ...close };
+}

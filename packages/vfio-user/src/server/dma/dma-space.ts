@@ -1,0 +1,119 @@
+import { constants } from "node:os";
+import type { DmaFault, DmaSpace } from "../device-model";
+import type { DmaMaps, DmaRun } from "./dma-maps";
+import type { SharedFile } from "./shared-file";
+
+const { EFAULT, EPERM, EACCES } = constants.errno;
+
+/** The client, as far as the device's DMA needs it. */
+export interface MemoryPeer {
+  /** Reads or writes by message. 0; a positive errno of the client's; or `aborted`. Serves the client's requests meanwhile. */
+  transfer(access: "read" | "write", iova: bigint, data: Uint8Array): number | "aborted";
+  /** Lets the client's IOMMU see an access that its maps do not allow. Does not wait. */
+  reportFault(iova: bigint, access: "read" | "write", mapped: boolean): void;
+}
+
+/** {@link DmaSpace} over a client's maps: by memory where a map has it, by message elsewhere. */
+export class ClientDmaSpace implements DmaSpace {
+  readonly #maps: DmaMaps;
+  /** Undefined while there is no client. */
+  peer: MemoryPeer | undefined;
+  /** True while the model's `step` runs: the only time when DMA may be used. */
+  allowed = false;
+
+  constructor(maps: DmaMaps) {
+    this.#maps = maps;
+  }
+
+  read(iova: bigint, into: Uint8Array): DmaFault | undefined {
+    return this.#transfer("read", iova, into);
+  }
+
+  write(iova: bigint, from: Uint8Array): DmaFault | undefined {
+    return this.#transfer("write", iova, from);
+  }
+
+  publish(iova: bigint, from: Uint8Array): DmaFault | undefined {
+    if (iova % 8n !== 0n || from.length < 8) {
+      throw new RangeError(
+        `publish: ${from.length} bytes at 0x${iova.toString(16)}; at least 8 bytes at a multiple of 8 wanted`,
+      );
+    }
+    if (from.length > 8) {
+      const fault = this.#transfer("write", iova + 8n, from.subarray(8));
+      if (fault !== undefined) return fault;
+    }
+    const memory = this.view(iova, 8, "write");
+    if (memory === undefined) return this.#transfer("write", iova, from.subarray(0, 8));
+    // Maps are whole pages, so the memory is aligned as the IOVA is.
+    const word = new BigUint64Array(memory.buffer, memory.byteOffset, 1);
+    Atomics.store(word, 0, new DataView(from.buffer, from.byteOffset, 8).getBigUint64(0, true));
+    return undefined;
+  }
+
+  view(iova: bigint, length: number, access: "read" | "write"): Uint8Array | undefined {
+    this.#checkAllowed();
+    const run = this.#maps.run(iova);
+    return run === undefined || !permits(run, access) ? undefined : viewOf(run, iova, length);
+  }
+
+  #transfer(access: "read" | "write", iova: bigint, data: Uint8Array): DmaFault | undefined {
+    this.#checkAllowed();
+    for (let done = 0; done < data.length;) {
+      const at = iova + BigInt(done);
+      const run = this.#maps.run(at);
+      if (run === undefined || !permits(run, access)) {
+        this.peer?.reportFault(at, access, run !== undefined);
+        return { iova: at, reason: run === undefined ? "unmapped" : "protection", access };
+      }
+      const length = Math.min(data.length - done, run.size - Number(at - run.start));
+      const part = data.subarray(done, done + length);
+      const { file } = run;
+      const moved = file === undefined ? this.#byMessage(access, at, part) : throughFile(access, file, run, at, part);
+      if (typeof moved !== "number") return { iova: at, reason: moved.reason, access };
+      if (moved === 0) return { iova: at, reason: "failed", access };
+      done += moved;
+    }
+    return undefined;
+  }
+
+  /** The bytes moved, or why none were. */
+  #byMessage(access: "read" | "write", iova: bigint, data: Uint8Array): number | Pick<DmaFault, "reason"> {
+    const result = this.peer?.transfer(access, iova, data) ?? "aborted";
+    return result === 0 ? data.length : { reason: reasonOf(result) };
+  }
+
+  #checkAllowed(): void {
+    if (!this.allowed) throw new Error("a device model may use DMA in step() only");
+  }
+}
+
+/** The memory at `iova`, which lies in `run`; shorter than asked where the run or a window of its file ends. */
+function viewOf(run: DmaRun, iova: bigint, length: number): Uint8Array | undefined {
+  if (run.file === undefined || run.fileIo) return undefined;
+  const at = Number(iova - run.start);
+  return run.file.view(run.offset + at, Math.min(length, run.size - at));
+}
+
+/** Moves `data` through memory where the file has a mapping, else by system calls; the bytes moved. */
+function throughFile(access: "read" | "write", file: SharedFile, run: DmaRun, iova: bigint, data: Uint8Array): number {
+  const memory = viewOf(run, iova, data.length);
+  if (memory === undefined) {
+    const offset = run.offset + Number(iova - run.start);
+    return access === "read" ? file.read(offset, data) : file.write(offset, data);
+  }
+  if (access === "read") data.set(memory);
+  else memory.set(memory.length === data.length ? data : data.subarray(0, memory.length));
+  return memory.length;
+}
+
+function permits(map: Pick<DmaRun, "readable" | "writable">, access: "read" | "write"): boolean {
+  return access === "read" ? map.readable : map.writable;
+}
+
+/** What a client's answer to DMA_READ or DMA_WRITE says of the access. */
+function reasonOf(result: number | "aborted"): DmaFault["reason"] {
+  if (result === "aborted") return "aborted";
+  if (result === EFAULT) return "unmapped";
+  return result === EPERM || result === EACCES ? "protection" : "failed";
+}

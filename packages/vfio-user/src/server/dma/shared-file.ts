@@ -1,0 +1,128 @@
+import { native } from "@vfio-selftests/native";
+import { GuardedWindow, PlainWindow, WINDOW_SIZE } from "./file-window";
+
+/**
+ * How the bytes of a file are reached.
+ *
+ * - `memory`: mapped, and touched directly. Only files that cannot be truncated, or whose client is trusted.
+ * - `file`: pread(2) and pwrite(2), which give an error where a mapping would raise SIGBUS.
+ * - `huge`: pread(2), and guarded stores to a mapping: hugetlbfs has no pwrite(2).
+ */
+export type FileAccess = "memory" | "file" | "huge";
+
+/** How many windows all files together have mapped: the limit is the address space and its page tables. */
+export interface WindowBudget {
+  /** Whether one more may be mapped now. */
+  take(): boolean;
+  give(): void;
+  /** The model's present step. */
+  readonly step: number;
+}
+
+/** A file that a client shares for DMA. Owns its descriptor; maps windows when they are first used. */
+export class SharedFile {
+  /** DMA maps that refer to it. */
+  users = 0;
+  readonly key: string;
+  readonly access: FileAccess;
+  readonly #fd: number;
+  readonly #budget: WindowBudget;
+  readonly #plain = new Map<number, PlainWindow>();
+  readonly #guarded = new Map<number, GuardedWindow>();
+  #size: number;
+
+  /** Takes over `fd`, of a file of `size` bytes. */
+  constructor(key: string, fd: number, access: FileAccess, size: number, budget: WindowBudget) {
+    this.key = key;
+    this.access = access;
+    this.#fd = fd;
+    this.#size = size;
+    this.#budget = budget;
+  }
+
+  /** The file has become longer: its last window is mapped anew when it is used next. */
+  growTo(size: number): void {
+    if (size <= this.#size) return;
+    const last = Math.floor(this.#size / WINDOW_SIZE);
+    this.#size = size;
+    for (const windows of [this.#plain, this.#guarded]) this.#unmap(windows, last);
+  }
+
+  /** The file's memory from `offset` on, at most `length` bytes; undefined when it is not to be had (now) as memory. */
+  view(offset: number, length: number): Uint8Array | undefined {
+    if (this.access !== "memory") return undefined;
+    const index = Math.floor(offset / WINDOW_SIZE);
+    const at = offset - index * WINDOW_SIZE;
+    const window = this.#plain.get(index) ?? this.#map(this.#plain, index, (...where) => PlainWindow.map(...where));
+    if (window === undefined || at >= window.bytes.length) return undefined;
+    window.lastUsed = this.#budget.step;
+    return window.bytes.subarray(at, at + length);
+  }
+
+  /** Reads from `offset` on; the bytes that could be read. */
+  read(offset: number, into: Uint8Array): number {
+    return move(into.length, (done) => native.pread(this.#fd, into.subarray(done), offset + done));
+  }
+
+  /** Writes from `offset` on; the bytes that could be written. */
+  write(offset: number, from: Uint8Array): number {
+    return move(from.length, (done) =>
+      this.access === "huge"
+        ? this.#writeGuarded(offset + done, from.subarray(done))
+        : native.pwrite(this.#fd, from.subarray(done), offset + done),
+    );
+  }
+
+  /** Unmaps the windows that no step since `step` has used. */
+  forgetUnusedSince(step: number): void {
+    for (const windows of [this.#plain, this.#guarded]) {
+      for (const [index, { lastUsed }] of windows) if (lastUsed < step) this.#unmap(windows, index);
+    }
+  }
+
+  close(): void {
+    this.forgetUnusedSince(Infinity);
+    native.close(this.#fd);
+  }
+
+  #writeGuarded(offset: number, from: Uint8Array): number {
+    const index = Math.floor(offset / WINDOW_SIZE);
+    const at = offset - index * WINDOW_SIZE;
+    const window =
+      this.#guarded.get(index) ?? this.#map(this.#guarded, index, (...where) => GuardedWindow.map(...where));
+    if (window === undefined) return 0;
+    window.lastUsed = this.#budget.step;
+    return window.write(at, from.subarray(0, Math.max(0, window.length - at)));
+  }
+
+  #map<Window>(
+    windows: Map<number, Window>,
+    index: number,
+    map: (fd: number, start: number, length: number) => Window | undefined,
+  ): Window | undefined {
+    if (!this.#budget.take()) return undefined;
+    const start = index * WINDOW_SIZE;
+    const window = map(this.#fd, start, Math.min(WINDOW_SIZE, this.#size - start));
+    if (window === undefined) this.#budget.give();
+    else windows.set(index, window);
+    return window;
+  }
+
+  #unmap(windows: Map<number, { unmap(): void }>, index: number): void {
+    const window = windows.get(index);
+    if (window === undefined) return;
+    windows.delete(index);
+    window.unmap();
+    this.#budget.give();
+  }
+}
+
+/** Repeats a transfer that may be short until all `length` bytes are done, or it fails; the bytes done. */
+function move(length: number, transfer: (done: number) => number): number {
+  for (let done = 0; done < length;) {
+    const result = transfer(done);
+    if (result <= 0) return done;
+    done += result;
+  }
+  return length;
+}

@@ -1,0 +1,132 @@
+import { native } from "@vfio-selftests/native";
+import { fstatSync, statfsSync } from "node:fs";
+import { constants } from "node:os";
+import { SharedFile } from "./shared-file";
+import type { FileAccess, WindowBudget } from "./shared-file";
+
+const { EACCES, EINVAL, EMFILE } = constants.errno;
+
+/** fcntl.h. */
+const F_GETFL = 3;
+const F_GET_SEALS = 1034;
+const F_SEAL_SHRINK = 2;
+const O_ACCMODE = 3;
+const O_WRONLY = 1;
+const O_RDONLY = 0;
+const O_APPEND = 0o2000;
+/** linux/magic.h. */
+const HUGETLBFS_MAGIC = 0x958458f6;
+
+/** Windows mapped at most, of all files together: 256 GiB. */
+const MOST_WINDOWS = 256;
+/** When no more may be mapped, those go that were not used in so many steps of the model. */
+const IDLE_STEPS = 64;
+/** Files at most: each costs a descriptor. */
+const MOST_FILES = 512;
+
+export interface Rights {
+  readonly readable: boolean;
+  readonly writable: boolean;
+}
+
+/**
+ * The files that a client shares for DMA. QEMU sends one descriptor of its guest's memory with every page of a guest's
+ * I/O page table: a file, known by device, inode and how it was opened, is kept once.
+ *
+ * A file that can be truncated would end this process by SIGBUS when the client does so. Therefore only files sealed
+ * against it (F_SEAL_SHRINK: QEMU's memory-backend-memfd, our own DmaMemory) are mapped, unless `trusting`.
+ */
+export class SharedFiles implements WindowBudget {
+  readonly #trusting: boolean;
+  readonly #mostWindows: number;
+  readonly #files = new Map<string, SharedFile>();
+  #windows = 0;
+  /** Somebody wanted a window and did not get it. */
+  #short = false;
+  #step = 0;
+
+  constructor(trusting: boolean, mostWindows = MOST_WINDOWS) {
+    this.#trusting = trusting;
+    this.#mostWindows = mostWindows;
+  }
+
+  get step(): number {
+    return this.#step;
+  }
+
+  /** The file behind `fd`, which stays the caller's; a positive errno when it has not `end` bytes, or not these rights. */
+  open(fd: number, end: number, rights: Rights): SharedFile | number {
+    let stat;
+    try {
+      stat = fstatSync(fd);
+    } catch {
+      return EINVAL;
+    }
+    if (!stat.isFile() || end > stat.size) return EINVAL;
+    const flags = native.fcntl(fd, F_GETFL);
+    const mode = flags & O_ACCMODE;
+    // pwrite(2) to a file opened for appending writes elsewhere.
+    if (flags < 0 || (flags & O_APPEND) !== 0) return EINVAL;
+    if ((rights.readable && mode === O_WRONLY) || (rights.writable && mode === O_RDONLY)) return EACCES;
+    const key = `${stat.dev}:${stat.ino}:${flags}`;
+    let file = this.#files.get(key);
+    if (file === undefined) {
+      const own = this.#files.size < MOST_FILES ? native.dup(fd) : -EMFILE;
+      if (own < 0) return -own;
+      file = new SharedFile(key, own, this.#accessOf(own), stat.size, this);
+      this.#files.set(key, file);
+    } else {
+      file.growTo(stat.size);
+    }
+    file.users += 1;
+    return file;
+  }
+
+  /** One DMA map refers to it no more. */
+  release(file: SharedFile): void {
+    file.users -= 1;
+    if (file.users > 0) return;
+    this.#files.delete(file.key);
+    file.close();
+  }
+
+  take(): boolean {
+    if (this.#windows >= this.#mostWindows) {
+      this.#short = true;
+      return false;
+    }
+    this.#windows += 1;
+    return true;
+  }
+
+  give(): void {
+    this.#windows -= 1;
+  }
+
+  /** Between two steps nobody holds a view: makes room when it was wanting. */
+  nextStep(): void {
+    this.#step += 1;
+    if (!this.#short) return;
+    this.#short = false;
+    for (let idle = IDLE_STEPS; this.#windows >= this.#mostWindows; idle >>= 1) {
+      for (const file of this.#files.values()) file.forgetUnusedSince(this.#step - idle);
+      if (idle === 0) return;
+    }
+  }
+
+  #accessOf(fd: number): FileAccess {
+    if (this.#trusting) return "memory";
+    if (isHuge(fd)) return "huge";
+    const seals = native.fcntl(fd, F_GET_SEALS);
+    return seals >= 0 && (seals & F_SEAL_SHRINK) !== 0 ? "memory" : "file";
+  }
+}
+
+/** Whether the file lies on hugetlbfs (memfd with MFD_HUGETLB among them). Where /proc is missing: taken for so. */
+function isHuge(fd: number): boolean {
+  try {
+    return statfsSync(`/proc/self/fd/${fd}`).type === HUGETLBFS_MAGIC;
+  } catch {
+    return true;
+  }
+}

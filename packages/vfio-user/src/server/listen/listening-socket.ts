@@ -1,0 +1,104 @@
+import { native } from "@vfio-selftests/native";
+import { VfioError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { lstatSync, unlinkSync } from "node:fs";
+import { constants } from "node:os";
+
+const { ETIMEDOUT, EINTR, EAGAIN, ECONNREFUSED } = constants.errno;
+
+/** sockaddr_un's path, without its terminating NUL. */
+const MAX_PATH_BYTES = 107;
+
+/** A Unix socket in the file system that clients connect to. */
+export class ListeningSocket implements Disposable {
+  readonly path: string;
+  /** For a thread that accepts; stays this object's. */
+  readonly fd: number;
+  #closed = false;
+  #removed = false;
+
+  /**
+   * Binds and listens. A socket file that nobody listens on any more is removed first. Errors (VfioError): EADDRINUSE
+   * when somebody does, EEXIST when something else has the path, ENAMETOOLONG, and bind(2)'s.
+   */
+  constructor(path: string) {
+    const bytes = Buffer.byteLength(path);
+    if (bytes === 0 || bytes > MAX_PATH_BYTES) {
+      throw new VfioError(
+        `the path of a Unix socket has 1 to ${MAX_PATH_BYTES} bytes; ${JSON.stringify(path)} has ${bytes}`,
+        {
+          code: "ENAMETOOLONG",
+          operation: "listen",
+          subject: path,
+          remedy: "use a shorter path, for example under /run or /tmp",
+        },
+      );
+    }
+    removeStale(path);
+    const fd = native.unixListen(path, 1);
+    if (fd < 0) throw systemError(fd, "listen", { subject: path });
+    this.fd = fd;
+    this.path = path;
+  }
+
+  /** A client's socket; undefined when none came within `timeoutMs`. */
+  accept(timeoutMs: number): number | undefined {
+    return acceptClient(this.fd, timeoutMs, this.path);
+  }
+
+  /** Removes the socket file, once: nobody can connect any more. */
+  removeFile(): void {
+    if (this.#removed) return;
+    this.#removed = true;
+    try {
+      unlinkSync(this.path);
+    } catch {
+      // Already removed by somebody: nothing is left to do.
+    }
+  }
+
+  /** Closes and removes the socket file. Idempotent. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    native.close(this.fd);
+    this.removeFile();
+  }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
+}
+
+/** A client of the listening socket `fd`; undefined when none came within `timeoutMs`. */
+export function acceptClient(fd: number, timeoutMs: number, subject = `descriptor ${fd}`): number | undefined {
+  const client = native.unixAccept(fd, timeoutMs);
+  if (client >= 0) return client;
+  if (client === -ETIMEDOUT || client === -EINTR || client === -EAGAIN) return undefined;
+  throw systemError(client, "accept", { subject });
+}
+
+function removeStale(path: string): void {
+  const file = lstatSync(path, { throwIfNoEntry: false });
+  if (file === undefined) return;
+  if (!file.isSocket()) {
+    throw new VfioError(`${path} exists and is no socket`, {
+      code: "EEXIST",
+      operation: "listen",
+      subject: path,
+      remedy: "remove the file, or use another path",
+    });
+  }
+  const probe = native.unixConnect(path);
+  if (probe === -ECONNREFUSED) {
+    unlinkSync(path);
+    return;
+  }
+  if (probe >= 0) native.close(probe);
+  throw new VfioError(`another server listens on ${path}`, {
+    code: "EADDRINUSE",
+    operation: "listen",
+    subject: path,
+    remedy: "stop it, or use another path",
+  });
+}

@@ -1,0 +1,207 @@
+import { constants } from "node:os";
+import { commandOf, Commands } from "../../protocol/commands";
+import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import { HEADER_SIZE, VERSION } from "../../protocol/limits";
+import { shapeError } from "../../protocol/shape";
+import * as structs from "../../protocol/structs";
+import { MessageDma } from "../dma/message-dma";
+import type { MessageClient } from "../dma/message-dma";
+import type { ServedDevice } from "../served-device";
+import { quirksOf } from "./client-quirks";
+import type { Exchange } from "./exchange";
+import { closeAll, closeEach, handlerOf } from "./request-handlers";
+import type { SessionSocket } from "./session-socket";
+import { TwinSocket } from "./twin-socket";
+
+const { EINVAL, ENOSYS } = constants.errno;
+
+/** How long a client may leave our bytes unread, in milliseconds. */
+const SEND_TIMEOUT_MS = 5_000;
+
+/** With two sockets to look at: for how many turns, and how long in each, one spins before it blocks on the twin. */
+const EAGER_TURNS = 40;
+const EAGER_SPIN_MICROSECONDS = 5;
+
+/**
+ * One client's connection: answers its requests until it goes, misbehaves beyond repair, or the server ends it.
+ * A request that is wrong in itself is answered with an error and harms nothing. The connection is ended when the
+ * stream cannot be understood any more (impossible size, neither command nor reply, a reply to nothing), when the
+ * version handshake fails, and when the client does not take its replies.
+ */
+export class ClientSession {
+  readonly #socket: SessionSocket;
+  readonly #device: ServedDevice;
+  readonly #dma: MessageDma;
+  /** Known once the versions have been exchanged. */
+  #client: MessageClient | undefined;
+  /** Where requests to the client go, when it asked for that; else they go where its own come from. */
+  #twin: TwinSocket | undefined;
+  #ended = false;
+  readonly #exchange: Exchange;
+  readonly #fds: number[] = [];
+  readonly #replyFds: number[] = [];
+
+  /** `stopped`: asked now and then while waiting for the client in the middle of a DMA. */
+  constructor(socket: SessionSocket, device: ServedDevice, stopped: () => boolean = () => false) {
+    this.#socket = socket;
+    this.#device = device;
+    this.#dma = new MessageDma({
+      send: (message, timeoutMs) => (this.#twin ?? socket).send(message, [], timeoutMs),
+      receive: (spin, timeout) =>
+        this.#twin === undefined ? this.receive(spin, timeout) : this.#receiveEither(timeout),
+      end: () => this.end(),
+      ended: () => this.#ended || stopped(),
+      resets: () => device.resets,
+      client: () => this.#client,
+    });
+    device.dma.peer = this.#dma;
+    this.#exchange = {
+      device,
+      request: socket.input.body,
+      requestData: socket.input.data,
+      length: 0,
+      fds: this.#fds,
+      reply: socket.output.body,
+      replyData: socket.output.data,
+      replyFds: this.#replyFds,
+    };
+  }
+
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  /** Nothing more is taken from or sent to this client. Its memory and interrupts are dropped by {@link ServedDevice.clientGone}. */
+  end(): void {
+    this.#ended = true;
+    this.#twin?.close();
+  }
+
+  /** Waits for one message and deals with it. True when there was one. */
+  receive(spinMicroseconds: number, timeoutMs: number): boolean {
+    if (this.#ended) return false;
+    switch (this.#socket.next(spinMicroseconds, timeoutMs)) {
+      case "timeout":
+        return false;
+      case "closed":
+        this.end();
+        return false;
+      case "malformed":
+        this.#reply(-EINVAL);
+        this.end();
+        return false;
+      case "message":
+        this.#dispatch();
+        return true;
+    }
+  }
+
+  /** Waits for one message on either socket, in turn: a wait is for one of them. The twin brings the answer that is awaited. */
+  #receiveEither(timeoutMs: number): boolean {
+    const twin = this.#twin;
+    const deadline = performance.now() + timeoutMs;
+    for (let turn = 0; twin !== undefined && !this.#ended; turn += 1) {
+      const arrival = turn < EAGER_TURNS ? twin.next(EAGER_SPIN_MICROSECONDS, 0) : twin.next(0, 1);
+      if (arrival === "message") {
+        if (twin.isReply && this.#dma.takeReply(twin.input)) return true;
+        this.end();
+      } else if (arrival !== "timeout") {
+        this.end();
+      } else if (this.receive(0, 0)) {
+        return true;
+      } else if (performance.now() > deadline) {
+        return false;
+      }
+    }
+    return false;
+  }
+
+  #dispatch(): void {
+    const { input } = this.#socket;
+    const fds = this.#socket.takeFds();
+    const type = input.flags & structs.TYPE_MASK;
+    if (type === structs.TYPE_REPLY) {
+      closeEach(fds ?? []);
+      if (!this.#dma.takeReply(input)) this.end();
+      return;
+    }
+    if (type !== structs.TYPE_COMMAND) {
+      closeEach(fds ?? []);
+      this.#reply(-EINVAL);
+      this.end();
+      return;
+    }
+    this.#fds.length = 0;
+    if (fds !== undefined) for (const fd of fds) this.#fds.push(fd);
+    const result = fds === undefined ? -EINVAL : this.#serve();
+    if (this.#fds.length > 0) closeAll(this.#fds);
+    this.#reply(result);
+  }
+
+  /** Bytes of the reply's body, or `-errno`. */
+  #serve(): number {
+    const { input } = this.#socket;
+    this.#replyFds.length = 0;
+    const command = commandOf(input.command);
+    if (command === undefined || command.from !== "client")
+      return this.#client === undefined ? this.#refuse() : -ENOSYS;
+    const length = input.size - HEADER_SIZE;
+    const wrong =
+      (input.flags & ~structs.FLAGS_KNOWN) !== 0 || (input.flags & structs.FLAG_ERROR) !== 0
+        ? "reserved flags"
+        : shapeError(command.request, input.body, length);
+    if (this.#client === undefined) {
+      return wrong === undefined && command.number === Commands.VERSION.number
+        ? this.#negotiate(length)
+        : this.#refuse();
+    }
+    const handler = handlerOf(command.number);
+    if (wrong !== undefined || handler === undefined) return -EINVAL;
+    const exchange = this.#exchange as { length: number } & Exchange;
+    exchange.length = length;
+    const { dma } = this.#device;
+    // A request may be served in the middle of a step; its callbacks have no DMA all the same.
+    const allowed = dma.allowed;
+    dma.allowed = false;
+    try {
+      return handler(exchange);
+    } finally {
+      dma.allowed = allowed;
+    }
+  }
+
+  /** The first message was not the one it has to be: the specification has the server close. */
+  #refuse(): number {
+    this.end();
+    return -EINVAL;
+  }
+
+  #negotiate(length: number): number {
+    const { fields, size } = structs.version;
+    const { body } = this.#socket.input;
+    const capabilities = decodeCapabilities(body.bytes.subarray(size, length));
+    if (typeof capabilities === "string" || fields.major.get(body) !== VERSION.major) return this.#refuse();
+    this.#client = { maxTransfer: capabilities.maxDataTransfer, ...quirksOf(capabilities) };
+    const reply = this.#socket.output.body;
+    fields.major.set(reply, VERSION.major);
+    fields.minor.set(reply, VERSION.minor);
+    if (capabilities.twinSocket !== undefined && capabilities.maxMessageFds > 0) this.#twin = TwinSocket.create();
+    const twinSocket = this.#twin?.offer(this.#replyFds);
+    // What the client has not proposed is not offered.
+    const text = encodeCapabilities({ ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple, twinSocket });
+    reply.bytes.set(text, size);
+    return size + text.length;
+  }
+
+  /** Answers the current message: `result` is the reply's length or `-errno`. */
+  #reply(result: number): void {
+    const { id, command, flags } = this.#socket.input;
+    if ((flags & structs.FLAG_NO_REPLY) !== 0) return;
+    const { output } = this.#socket;
+    if (result >= 0) output.setHeader(id, command, structs.TYPE_REPLY, result);
+    else output.setHeader(id, command, structs.TYPE_REPLY | structs.FLAG_ERROR, 0, -result);
+    const sent = this.#socket.send(output, result >= 0 ? this.#replyFds : [], SEND_TIMEOUT_MS);
+    this.#twin?.offered();
+    if (sent < 0) this.end();
+  }
+}

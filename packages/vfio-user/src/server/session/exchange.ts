@@ -1,0 +1,22 @@
+import type { StructView } from "@vfio-selftests/core/uapi";
+import type { ServedDevice } from "../served-device";
+
+/** A request whose shape has been checked, and the place for its reply. */
+export interface Exchange {
+  readonly device: ServedDevice;
+  /** Fields and tail of the request. */
+  readonly request: StructView;
+  readonly requestData: DataView;
+  /** Bytes of the request's body. */
+  readonly length: number;
+  /** Descriptors that came with it; a handler removes those it keeps. */
+  readonly fds: number[];
+  /** Fields and tail of the reply; not zeroed. */
+  readonly reply: StructView;
+  readonly replyData: DataView;
+  /** Descriptors to send with the reply; they stay the model's. */
+  readonly replyFds: number[];
+}
+
+/** Serves one command: gives the bytes of the reply's body, or `-errno`. */
+export type Handler = (exchange: Exchange) => number;

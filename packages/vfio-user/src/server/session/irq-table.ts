@@ -1,0 +1,201 @@
+import { native } from "@vfio-selftests/native";
+import {
+  VFIO_IRQ_SET_ACTION_MASK,
+  VFIO_IRQ_SET_ACTION_TRIGGER,
+  VFIO_IRQ_SET_ACTION_UNMASK,
+  VFIO_IRQ_SET_DATA_BOOL,
+  VFIO_IRQ_SET_DATA_EVENTFD,
+  VFIO_IRQ_SET_DATA_NONE,
+} from "@vfio-selftests/core/uapi";
+import { constants } from "node:os";
+import type { ModelIrq } from "../device-model";
+
+const { EINVAL, ENOTTY } = constants.errno;
+
+/** poll(2). */
+const POLLOUT = 4;
+
+const DATA_MASK = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_DATA_EVENTFD;
+const ACTION_MASK = VFIO_IRQ_SET_ACTION_MASK | VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_ACTION_TRIGGER;
+
+/** A request to set interrupts, as it lies in the message. */
+export interface IrqSet {
+  readonly flags: number;
+  readonly index: number;
+  readonly start: number;
+  readonly count: number;
+  /** The bytes behind the fields: DATA_BOOL's booleans; what comes behind those is not looked at. */
+  readonly data: Uint8Array;
+  /** Taken over when the request succeeds; otherwise still the caller's. */
+  readonly fds: readonly number[];
+}
+
+class Vector {
+  /** -1: none. */
+  trigger = -1;
+  /** Told when the vector gets masked or unmasked. */
+  maskEvent = -1;
+  unmaskEvent = -1;
+  masked = false;
+  /** Raised while masked: delivered when unmasked. */
+  pending = false;
+}
+
+/** The interrupt vectors of a device: their eventfds and their mask state. */
+export class IrqTable {
+  readonly #irqs: ReadonlyMap<number, ModelIrq>;
+  /** Made when first used: MSI-X may have 2048. */
+  readonly #vectors = new Map<number, Vector[]>();
+
+  constructor(irqs: ReadonlyMap<number, ModelIrq>) {
+    this.#irqs = irqs;
+  }
+
+  /** VFIO_USER_DEVICE_SET_IRQS; 0 or a positive errno. What is refused changes nothing. */
+  set(request: IrqSet): number {
+    const { flags, index, start, count, data, fds } = request;
+    const irq = this.#irqs.get(index);
+    const total = irq?.count ?? 0;
+    if (irq === undefined || total === 0 || start > total || count > total - start) return EINVAL;
+    const dataType = flags & DATA_MASK;
+    const action = flags & ACTION_MASK;
+    if ((flags & ~(DATA_MASK | ACTION_MASK)) !== 0) return EINVAL;
+    if (dataType !== VFIO_IRQ_SET_DATA_EVENTFD && fds.length > 0) return EINVAL;
+    const masking = action === VFIO_IRQ_SET_ACTION_MASK || action === VFIO_IRQ_SET_ACTION_UNMASK;
+    if (masking && irq.maskable !== true) return ENOTTY; // as vfio_pci_set_irqs_ioctl does for MSI
+    if (count === 0) {
+      if (start !== 0 || dataType !== VFIO_IRQ_SET_DATA_NONE || action !== VFIO_IRQ_SET_ACTION_TRIGGER) return EINVAL;
+      this.#disable(index);
+      return 0;
+    }
+    switch (dataType) {
+      case VFIO_IRQ_SET_DATA_NONE:
+        return this.#act(index, action, start, count, undefined);
+      case VFIO_IRQ_SET_DATA_BOOL:
+        if (data.length < count) return EINVAL;
+        return this.#act(index, action, start, count, data);
+      case VFIO_IRQ_SET_DATA_EVENTFD:
+        // The kernel's structure has the descriptors' numbers as data; here they come beside the message.
+        if (fds.length > 0 && fds.length !== count) return EINVAL;
+        return this.#connect(index, action, start, count, fds);
+      default:
+        return EINVAL;
+    }
+  }
+
+  /** The device raises an interrupt. */
+  raise(index: number, vectorNumber: number): "raised" | "pending" | "unconnected" {
+    const vector = this.#vectors.get(index)?.[vectorNumber];
+    if (vector === undefined) return "unconnected";
+    if (vector.masked) {
+      vector.pending = true;
+      return "pending";
+    }
+    if (vector.trigger < 0) return "unconnected";
+    signal(vector.trigger);
+    if (this.#irqs.get(index)?.autoMasked === true) mask(vector);
+    return "raised";
+  }
+
+  connected(index: number, vector: number): boolean {
+    return (this.#vectors.get(index)?.[vector]?.trigger ?? -1) >= 0;
+  }
+
+  /** The device was reset: what it had raised is forgotten; eventfds and masks are the client's and stay. */
+  forgetPending(): void {
+    for (const vectors of this.#vectors.values()) for (const vector of vectors) vector.pending = false;
+  }
+
+  /** Disconnects everything. */
+  clear(): void {
+    for (const index of this.#irqs.keys()) this.#disable(index);
+  }
+
+  #of(index: number): Vector[] {
+    let vectors = this.#vectors.get(index);
+    if (vectors === undefined) {
+      vectors = Array.from({ length: this.#irqs.get(index)?.count ?? 0 }, () => new Vector());
+      this.#vectors.set(index, vectors);
+    }
+    return vectors;
+  }
+
+  #act(index: number, action: number, start: number, count: number, chosen: Uint8Array | undefined): number {
+    const perform = this.#actionOf(index, action);
+    if (perform === undefined) return EINVAL;
+    const vectors = this.#of(index);
+    for (const [i, vector] of vectors.slice(start, start + count).entries()) {
+      if (chosen === undefined || chosen[i] !== 0) perform(vector, start + i);
+    }
+    return 0;
+  }
+
+  #actionOf(index: number, action: number): ((vector: Vector, number: number) => void) | undefined {
+    switch (action) {
+      case VFIO_IRQ_SET_ACTION_TRIGGER:
+        // A loop-back test of the client's: as if the device had raised it.
+        return (_vector, number) => void this.raise(index, number);
+      case VFIO_IRQ_SET_ACTION_MASK:
+        return mask;
+      case VFIO_IRQ_SET_ACTION_UNMASK:
+        return (vector, number) => this.#unmask(index, vector, number);
+      default:
+        return undefined;
+    }
+  }
+
+  #unmask(index: number, vector: Vector, number: number): void {
+    if (!vector.masked) return;
+    vector.masked = false;
+    if (vector.unmaskEvent >= 0) signal(vector.unmaskEvent);
+    if (!vector.pending) return;
+    vector.pending = false;
+    this.raise(index, number);
+  }
+
+  #connect(index: number, action: number, start: number, count: number, fds: readonly number[]): number {
+    const slot = SLOTS[action];
+    if (slot === undefined) return EINVAL;
+    const vectors = this.#of(index);
+    for (const [i, vector] of vectors.slice(start, start + count).entries()) {
+      const had = vector[slot] >= 0;
+      if (had) native.close(vector[slot]);
+      vector[slot] = fds[i] ?? -1;
+      if (slot !== "trigger") continue;
+      if (vector.trigger >= 0) this.#unmask(index, vector, start + i);
+      // Taking a vector's eventfd away is how QEMU masks it: as with hardware, what is raised meanwhile stays pending.
+      else if (had) vector.masked = true;
+    }
+    return 0;
+  }
+
+  #disable(index: number): void {
+    for (const vector of this.#vectors.get(index) ?? []) {
+      for (const fd of [vector.trigger, vector.maskEvent, vector.unmaskEvent]) if (fd >= 0) native.close(fd);
+    }
+    this.#vectors.delete(index);
+  }
+}
+
+/** Where the eventfds of an action are kept. */
+const SLOTS: Readonly<Record<number, "trigger" | "maskEvent" | "unmaskEvent">> = {
+  [VFIO_IRQ_SET_ACTION_TRIGGER]: "trigger",
+  [VFIO_IRQ_SET_ACTION_MASK]: "maskEvent",
+  [VFIO_IRQ_SET_ACTION_UNMASK]: "unmaskEvent",
+};
+
+function mask(vector: Vector): void {
+  if (vector.masked) return;
+  vector.masked = true;
+  if (vector.maskEvent >= 0) signal(vector.maskEvent);
+}
+
+const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
+
+/**
+ * Adds 1 to an eventfd. A full counter is left alone: it says already that there was an interrupt, and the write would
+ * block on a descriptor that the client made blocking.
+ */
+function signal(fd: number): void {
+  if (native.pollBlocking(fd, POLLOUT, 0) > 0) native.write(fd, ONE);
+}

@@ -1,0 +1,46 @@
+/** The thread that {@link ModelWorker} starts: loads a model and serves it. */
+import { native } from "@vfio-selftests/native";
+import { parentPort, workerData } from "node:worker_threads";
+import { serveConnection } from "../listen/serve-connection";
+import { serveClients } from "../listen/serve-clients";
+import { ServedDevice } from "../served-device";
+import { loadModel } from "./load-model";
+import { END, STARTED, WorkerState } from "./worker-state";
+import type { WorkerInput } from "./worker-state";
+
+async function main(input: WorkerInput): Promise<void> {
+  const state = new WorkerState(input.state);
+  const stopped = (): boolean => state.stopped;
+  let device: ServedDevice | undefined;
+  try {
+    device = new ServedDevice(await loadModel(input), { trustClients: input.trustClients });
+    state.status = "serving";
+  } catch (error) {
+    state.fail(error instanceof Error ? error.message : String(error));
+  }
+  parentPort?.postMessage(STARTED);
+
+  const end = (): void => {
+    device?.close();
+    if (state.status !== "failed") state.status = "ended";
+    parentPort?.close();
+  };
+  const serve = (fd: number): void => {
+    state.clientFd = fd;
+    if (device === undefined || state.stopped) native.close(fd);
+    else serveConnection(device, fd, stopped);
+    state.clientFd = -1;
+  };
+  if (input.listenFd !== undefined || input.clientFd !== undefined) {
+    if (input.clientFd !== undefined) serve(input.clientFd);
+    else if (device !== undefined && input.listenFd !== undefined) await serveClients(input.listenFd, serve, stopped);
+    end();
+    return;
+  }
+  parentPort?.on("message", (fd: number) => {
+    if (fd === END) end();
+    else serve(fd);
+  });
+}
+
+void main(workerData as WorkerInput);
