@@ -29,6 +29,16 @@ test("only its user may enter a run's folder, and it goes with the run", () => {
   expect(existsSync(folder.path)).toBe(false);
 });
 
+test("a process that exits in the middle leaves no folder", () => {
+  const before = process.listenerCount("exit");
+  {
+    using folder = makeRunFolder(host);
+    process.listeners("exit").at(-1)?.(0);
+    expect(existsSync(folder.path)).toBe(false);
+  }
+  expect(process.listenerCount("exit")).toBe(before);
+});
+
 test("the folder of a run that died goes; that of a run that lives unseen, or has just begun, stays", () => {
   const [dead, alive, young] = [otherRun(120_000), otherRun(120_000), otherRun(0)];
   const descriptor = openSync(alive, "r");

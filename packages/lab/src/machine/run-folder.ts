@@ -42,11 +42,15 @@ export function makeRunFolder(host: LabHost): RunFolder {
   const descriptor = openSync(path, "r");
   if (!tryLock(host, descriptor)) throw new Error(`somebody else has locked ${path}`);
   chmodSync(path, 0o700);
+  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  // `lab run | head` exits as soon as nobody reads any more.
+  process.on("exit", remove);
   return {
     path,
     file: (name) => join(path, name),
     [Symbol.dispose]: () => {
-      rmSync(path, { recursive: true, force: true });
+      process.off("exit", remove);
+      remove();
       closeSync(descriptor);
     },
   };
