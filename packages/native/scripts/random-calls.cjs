@@ -28,6 +28,7 @@ const one = (list) => list[random(list.length)];
 const often = (usual, rare) => (random(8) === 0 ? rare() : usual());
 
 const directory = mkdtempSync(join(tmpdir(), "native-calls-"));
+process.chdir(directory); // for paths that are not absolute
 const page = native.pageSize();
 const kept = { fds: [], memories: [], ios: [], ioctls: [], pollers: [], sockets: [] };
 const keep = (kind, made, drop = () => {}) => {
