@@ -83,10 +83,6 @@ export const ERROR_CODES = {
     remedy:
       "Read the console's log in the cache. With a kernel of your own, compare its options with the lab's fragment.",
   },
-  ERR_LAB_BUSY: {
-    meaning: "Another process prepares the lab in the same cache.",
-    remedy: "Wait for it, or give this one another cache by XDG_CACHE_HOME.",
-  },
   ERR_LAB_GUEST_LOST: {
     meaning: "The VM ended, or its kernel panicked, before the command did.",
     remedy: "Read the console's last lines in the message.",
