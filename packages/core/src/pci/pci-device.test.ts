@@ -81,7 +81,7 @@ describe("PciDevice", () => {
     device.interrupts.msix.enable();
     device.bar(0).write32(0, 7);
     const dma = { iova: 0x1000n, length: 4096 };
-    device.bar(3).mapping.addMapping?.(dma);
+    device.bar(3).mapping?.addMapping(dma);
     expect(() => {
       device.close();
     }).toThrow(/PciDevice.close: 0000:01:00.0 region 3 is still mapped for DMA at IOVA 0x1000/);
@@ -89,7 +89,7 @@ describe("PciDevice", () => {
     expect(device.bar(0).read32(0)).toBe(7);
     device.interrupts.msix.vector(2).signal();
     expect(device.interrupts.msix.vector(2).waitSync()).toBe(1n);
-    device.bar(3).mapping.removeMapping?.(dma);
+    device.bar(3).mapping?.removeMapping(dma);
     device.close();
     expect(vfio.closed).toBe(true);
     expect(openDescriptors()).toBe(before);
@@ -101,14 +101,14 @@ describe("PciDevice", () => {
     device.bar(0).write32(0, 7);
     const beside = device.vfio.mapRegion(3, { offset: 0, size: 4096 });
     const dma = { iova: 0x1000n, length: 4096 };
-    beside.addMapping.(dma);
+    beside.addMapping(dma);
     expect(() => {
       device.close();
     }).toThrow(withCode("ERR_STILL_MAPPED"));
     expect(device.closed).toBe(false);
     expect(device.bar(0).read32(0)).toBe(7);
     expect(device.interrupts.msix.enabled).toBe(true);
-    beside.removeMapping.(dma);
+    beside.removeMapping(dma);
     device.close();
   });
 
