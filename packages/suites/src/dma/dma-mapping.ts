@@ -1,5 +1,4 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
-import { native } from "@vfio-selftests/native";
 import { eachMode, errorWithCode, fixture, notChecked, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";

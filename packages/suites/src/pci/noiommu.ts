@@ -6,7 +6,6 @@ import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
-import { fixture, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
