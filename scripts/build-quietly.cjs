@@ -1,14 +1,43 @@
 // Builds what the named packages need and is not built yet, before a root script runs the result; silent unless something
-// fails. usage: build-quietly.cjs PACKAGE…
+// fails. Under sudo the owner of the tree builds, so that no file of root's is left there. usage: build-quietly.cjs PACKAGE…
 const { spawnSync } = require("node:child_process");
+const { readFileSync, statSync } = require("node:fs");
+const { join } = require("node:path");
+
+/** The user whom sudo made root, when the tree is theirs. */
+function builder() {
+  const { uid, gid } = statSync(join(__dirname, ".."));
+  if (process.getuid() !== 0 || uid === 0 || process.env.SUDO_UID !== String(uid)) return undefined;
+  const [name = String(uid), , , , , home = "/"] =
+    readFileSync("/etc/passwd", "utf8")
+      .split("\n")
+      .map((line) => line.split(":"))
+      .find((fields) => fields[2] === String(uid)) ?? [];
+  return { uid, gid, name, home };
+}
+
+/** The environment without what names root's own folders. */
+function environmentOf({ name, home }) {
+  const own = Object.entries(process.env).filter(([key]) => !/^(XDG_|SUDO_)/.test(key));
+  return { ...Object.fromEntries(own), HOME: home, USER: name, LOGNAME: name };
+}
 
 const packages = process.argv.slice(2).map((name) => `--filter=@vfio-selftests/${name}`);
-const { status, stdout } = spawnSync("turbo", ["run", "build", ...packages, "--output-logs=errors-only"], {
+const user = builder();
+const { status, stdout, error } = spawnSync("turbo", ["run", "build", ...packages, "--output-logs=errors-only"], {
   stdio: ["ignore", "pipe", "inherit"],
-  env: { ...process.env, TURBO_TELEMETRY_DISABLED: "1" },
+  env: { ...(user === undefined ? process.env : environmentOf(user)), TURBO_TELEMETRY_DISABLED: "1" },
   encoding: "utf8",
+  ...(user === undefined ? {} : { uid: user.uid, gid: user.gid }),
 });
 if (status !== 0) {
   process.stderr.write(stdout ?? "");
+  if (error !== undefined) process.stderr.write(`turbo: ${error.message}\n`);
+  if (user !== undefined) {
+    process.stderr.write(
+      `The build ran as ${user.name}, who owns this tree.\n` +
+        `  Remedy: run \`pnpm build\` as ${user.name}; files of root's from an earlier build: chown -R ${user.name} .\n`,
+    );
+  }
   process.exit(status ?? 1);
 }

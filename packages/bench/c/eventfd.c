@@ -1,19 +1,30 @@
 /*
  * Wake-up by an eventfd: a thread writes, this thread blocks in poll(2) and reads. The latency runs from just before the
  * write to just after the read. usage: eventfd ROUNDS WAKEUPS -> a line "wakeup P50 P95 P99" (microseconds) per round.
+ *
+ * With "write" it is only the writer, for a reader in another process, with the eventfd as descriptor 3 and the memory that
+ * both see as descriptor 4. usage: eventfd write WAKEUPS
  */
 #include <poll.h>
 #include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 static int event, wakeups;
-static _Atomic double written;
-static _Atomic int taken;
+
+/* What reader and writer share. */
+struct turn {
+	_Atomic double written; /* microseconds of CLOCK_MONOTONIC */
+	_Atomic int taken;
+};
+
+static struct turn own, *turn = &own;
 
 static double now(void)
 {
@@ -29,11 +40,11 @@ static void *writer(void *unused)
 
 	(void)unused;
 	for (int i = 0; i < wakeups; i++) {
-		while (taken != i)
+		while (turn->taken != i)
 			usleep(50);
 		/* The reader needs time to fall asleep: a wake-up is what is measured. */
 		usleep(300);
-		written = now();
+		turn->written = now();
 		if (write(event, &one, sizeof(one)) != sizeof(one))
 			exit(1);
 	}
@@ -51,16 +62,23 @@ int main(int argc, char **argv)
 {
 	if (argc != 3)
 		return 2;
-	int rounds = atoi(argv[1]);
-
 	wakeups = atoi(argv[2]);
+	if (strcmp(argv[1], "write") == 0) {
+		event = 3;
+		turn = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, 4, 0);
+		if (turn == MAP_FAILED)
+			return 1;
+		writer(NULL);
+		return 0;
+	}
+	int rounds = atoi(argv[1]);
 	double *latency = calloc(wakeups, sizeof(*latency));
 
 	for (int round = 0; round < rounds; round++) {
 		pthread_t thread;
 
 		event = eventfd(0, EFD_CLOEXEC);
-		taken = 0;
+		turn->taken = 0;
 		pthread_create(&thread, NULL, writer, NULL);
 		for (int i = 0; i < wakeups; i++) {
 			struct pollfd p = { .fd = event, .events = POLLIN };
@@ -68,8 +86,8 @@ int main(int argc, char **argv)
 
 			if (poll(&p, 1, 1000) != 1 || read(event, &value, sizeof(value)) != sizeof(value))
 				return 1;
-			latency[i] = now() - written;
-			taken = i + 1;
+			latency[i] = now() - turn->written;
+			turn->taken = i + 1;
 		}
 		pthread_join(thread, NULL);
 		close(event);

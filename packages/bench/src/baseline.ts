@@ -29,9 +29,14 @@ export function buildBaselines(): void {
   }
 }
 
+/** The executable of one program. */
+export function baselineProgram(name: Baseline): string {
+  return join(BINARIES, name);
+}
+
 /** Runs one program and gives its lines, split into words. */
 export function runBaseline(name: Baseline, ...args: (string | number)[]): string[][] {
-  const output = execFileSync(join(BINARIES, name), args.map(String), {
+  const output = execFileSync(baselineProgram(name), args.map(String), {
     encoding: "utf8",
     timeout: 120_000,
     stdio: ["ignore", "pipe", "pipe"],

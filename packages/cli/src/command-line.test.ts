@@ -28,14 +28,58 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
     [["model", "serve", "nvme", "--socket", "/tmp/x"], "ioat, dsa, the path of a module, or a package installed"],
     [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "ioat, dsa, the path of a module"],
-    [["model", "serve", "ioat"], "one of --socket <path>, --socket-path <path> and --fd <number> is required"],
-    [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], "cannot be used with option"],
-    [["model", "serve", "ioat", "--fd", "three"], "The number of an open descriptor"],
+    [["model", "serve", "ioat"], "socket is \"missing\"; allowed: one of --socket, --socket-path and --fd"],
+    [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], "/tmp/x and 3\"; allowed: one of"],
+    [["model", "serve", "ioat", "--fd", "three"], "A whole number from 0"],
     [["model", "serve", "ioat", "--fd", "99999"], "a Unix stream socket, listening or connected"],
   ])("%j", async (args, expected) => {
     const { code, err } = await run(...args);
     expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string });
     expect(err).not.toMatch(/\n\s+at /);
+  });
+});
+
+describe("the lab checks what it is asked for before it prepares or boots anything", () => {
+  // Without a lab, any step further than the check would fail otherwise.
+  const environment = process.env;
+  beforeAll(() => {
+    process.env = { ...environment, XDG_CACHE_HOME: "/nowhere", PATH: "/nowhere" };
+  });
+  afterAll(() => {
+    process.env = environment;
+  });
+
+  it.each([
+    [["-d", "ibg"], "igb, edu, edu-group"],
+    [["-d", "model:none"], "none"],
+    [["-d", "vfio-user:/nowhere/socket"], "a Unix socket that a server listens on"],
+    [["--iommu", "foo"], "intel, intel-scalable, amd, virtio, none"],
+    [["--memory", "1"], "512 to 1048576"],
+    [["--cpus", "65"], "1 to 64"],
+    [["--timeout", "0"], "1 to 604800"],
+    [["--boot-timeout", "1.5"], "1 to 86400"],
+    [["--append", "quiet -- sh"], "without a -- of their own"],
+    [["--rw", "/nowhere"], "a folder that exists"],
+    [["--rw", "/"], "a folder below /"],
+    [["-t", "("], "regular expression"],
+    [["--mode", "type3"], "vfio_type1_iommu"],
+    [["--kvm-irq", "-z"], "-z"],
+    [["--output", "/report"], "a folder below /"],
+    [["-t", "memcpy", "--", "dmesg"], "no option of the suites beside a command"],
+  ])("lab run %j", async (args, expected) => {
+    const { code, err } = await run("lab", "run", ...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(expected) as string });
+    expect(err).not.toContain("not set up");
+  });
+
+  it.each([
+    [["--kernel", "/nowhere/bzImage"], "does not exist"],
+    [["--output", "/nowhere/report"], "a folder that exists"],
+    [["--output", "/tmp"], "EISDIR"],
+  ])("lab run %j", async (args, expected) => {
+    const { code, err } = await run("lab", "run", ...args);
+    expect({ code, err }).toEqual({ code: 1, err: expect.stringContaining(expected) as string });
+    expect(err).not.toContain("not set up");
   });
 });
 
@@ -53,6 +97,17 @@ describe("what cannot be done ends with 1 and the remedy", () => {
 });
 
 describe("help and version", () => {
+  it.each([
+    ["lab", "help", "run"],
+    ["lab", "run", "--help"],
+  ])("%s %s %s tells devices, IOMMUs and what can be written", async (...args) => {
+    const { code, out } = await run(...args);
+    expect(code).toBe(0);
+    for (const word of ["vfio-user:SOCKET", "model:NAME", '"none"', "--boot-timeout", "--rw", "--yes", "--kvm-irq"]) {
+      expect(out).toContain(word);
+    }
+  });
+
   it("are no errors", async () => {
     const help = await run("--help");
     expect(help.code).toBe(0);

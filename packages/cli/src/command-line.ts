@@ -1,26 +1,18 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
-import { addBindCommands } from "./commands/bind";
-import { addLabCommand } from "./commands/lab";
-import { addListCommand } from "./commands/list";
-import { addModelCommand } from "./commands/model";
-import { addRestoreCommand } from "./commands/restore";
-import { addRunCommand } from "./commands/run";
-import { addUpstreamCommand } from "./commands/upstream";
+import { COMMANDS, COMMAND_GROUPS } from "./commands";
 import { ExitCode } from "./exit-codes";
+import { addCommand } from "./options/parser";
 import { reportError } from "./report-error";
-
-/** A command's action: what it gives is the process's exit code. */
-export type Action = (promise: Promise<number>) => void;
 
 /** Runs the program with these arguments; gives the exit code. Never throws, never ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   let code: Promise<number> = Promise.resolve(ExitCode.ok);
-  const program = createProgram((promise) => {
-    code = promise;
-  });
   try {
+    const program = await createProgram(args, (promise) => {
+      code = promise;
+    });
     await program.parseAsync(args, { from: "user" });
     return await code;
   } catch (error) {
@@ -30,20 +22,19 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
   }
 }
 
-function createProgram(act: Action): Command {
+/** Only the commands that the arguments name are loaded; of the others the help has a line. */
+async function createProgram(args: readonly string[], act: (code: Promise<number>) => void): Promise<Command> {
   const program = new Command("vfio-selftests")
     .description("Tests of Linux VFIO, IOMMUFD and the IOMMU drivers under them")
     .version(version(), "-V, --version")
     .showHelpAfterError("(--help tells the options)")
     .enablePositionalOptions()
     .exitOverride();
-  addRunCommand(program, act);
-  addListCommand(program, act);
-  addBindCommands(program, act);
-  addRestoreCommand(program, act);
-  addLabCommand(program, act);
-  addUpstreamCommand(program, act);
-  addModelCommand(program, act);
+  const named = args.filter((word) => !word.startsWith("-") && word !== "help")[0];
+  for (const entry of COMMANDS) {
+    const isNamed = entry.name.split(" ")[0] === named;
+    addCommand(program, entry, isNamed ? await entry.load() : undefined, COMMAND_GROUPS, act);
+  }
   program.addHelpText(
     "after",
     "\nExit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 4 nothing ran (no device, or all skipped).",

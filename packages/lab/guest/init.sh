@@ -1,7 +1,10 @@
 #!/bin/sh
-# First process of the lab's guest. The kernel starts it from the shared root file system, with LAB_RUN in its
-# environment: the folder on the host that holds `plan.sh` (shell variables) and `command.sh` (what to run).
+# First process of the lab's guest. The kernel starts it from the host's file tree, with LAB_RUN in its environment: the
+# folder on the host that holds `plan.sh` (shell variables and functions) and `command.sh` (what to run).
 # Everything here is POSIX shell and the userland of any distribution, because that is what the host offers.
+#
+# The tree is shared read-only. Init lays a file system of the guest's own over it, where the kernel has one (overlayfs),
+# and mounts the folders that the guest may write to on the host. It looks whether each mount is there before it goes on.
 #
 # The host speaks with it through virtio-serial ports, found by name:
 #   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>"
@@ -20,33 +23,81 @@ power_off() {
 }
 
 fail() {
-  echo "lab: $1" >/dev/console
-  power_off "failed $1"
+  # Standard error is the kernel's console.
+  echo "lab: $1" >&2
+  [ -z "$control" ] || power_off "failed $1"
+  # Without a control port: the kernel panics when init ends, QEMU ends with it, and the host finds the line above.
+  exit 1
 }
 
-mount_once() {
-  [ -d "$4" ] || mkdir -p "$4" || return
-  mount -t "$1" -o "$2" "$3" "$4"
+# Whether the topmost mount at a folder is of this type. The kernel lists mounts in their order.
+is_mounted() {
+  found=""
+  while read -r _ folder type _; do
+    if [ "$folder" = "$2" ]; then found=$type; fi
+  done </proc/mounts
+  [ "$found" = "$1" ]
 }
 
+# mount_own TYPE OPTIONS FOLDER: a file system of the guest's own, without which nothing may go on.
+mount_own() {
+  [ -d "$3" ] || mkdir -p "$3"
+  mount -t "$1" -o "$2" "$1" "$3"
+  is_mounted "$1" "$3" || fail "the guest has no $1 at $3: its kernel cannot mount it"
+}
+
+# The same for one that tests may find missing, inside a file system of the guest's own.
+mount_optional() {
+  [ -d "$3" ] || mkdir -p "$3" || return
+  mount -t "$1" -o "$2" "$1" "$3"
+}
+
+mount_share() {
+  [ -d "$2" ] || mkdir -p "$2"
+  mount -t virtiofs "$1" "$2" || fail "the guest cannot mount the host's $2"
+}
+
+control=""
 mount -t proc proc /proc
-mount -t sysfs sys /sys
-[ -e /dev/console ] || mount -t devtmpfs dev /dev
+# /proc/mounts can be asked from here on, if this is proc (PROC_SUPER_MAGIC) and not the host's.
+[ "$(stat -f -c %t /proc)" = 9fa0 ] || fail "the guest has no proc at /proc: its kernel cannot mount it"
+mount_own sysfs rw /sys
+# The kernel does it by itself, unless it was told not to (devtmpfs.mount=0).
+is_mounted devtmpfs /dev || mount_own devtmpfs mode=755 /dev
 
 # /tmp or /run may hold this folder and is about to be covered.
 mkdir /dev/lab
-cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || echo "lab: cannot read $LAB_RUN" >/dev/console
+cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || fail "the guest cannot read $LAB_RUN"
 . /dev/lab/plan.sh
 
-mount -t debugfs debug /sys/kernel/debug
-[ -d /sys/fs/cgroup ] && mount -t cgroup2 cgroup /sys/fs/cgroup
-mount_once devpts gid=5,mode=620,ptmxmode=666 devpts /dev/pts
+# The host's tree below, memory of the guest above: what the command writes is there until the VM ends. Without it the
+# tree is read-only.
+overlay_root() {
+  mount_own tmpfs mode=755 /tmp
+  mkdir /tmp/upper /tmp/work /tmp/root
+  if ! mount -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root; then
+    umount /tmp
+    return
+  fi
+  for folder in /proc /sys /dev; do mount --move "$folder" "/tmp/root$folder" || fail "the guest cannot move $folder"; done
+  mkdir /tmp/root/.lab-host
+  cd /tmp/root && pivot_root . .lab-host && cd / && is_mounted overlay / || fail "the guest cannot change its root"
+  umount -l /.lab-host && rmdir /.lab-host
+}
+if grep -qw overlay /proc/filesystems; then overlay_root; fi
+
+mount_optional debugfs rw /sys/kernel/debug
+if [ -d /sys/fs/cgroup ]; then mount_optional cgroup2 rw /sys/fs/cgroup; fi
+mount_optional devpts gid=5,mode=620,ptmxmode=666 /dev/pts
 ln -sf pts/ptmx /dev/ptmx
-mount_once tmpfs mode=1777 shm /dev/shm
-mount_once hugetlbfs pagesize=2M huge2m /dev/hugepages
-mount_once hugetlbfs pagesize=1G huge1g /dev/hugepages-1G
-for folder in $LAB_TMPFS; do mount_once tmpfs mode=1777 tmp "$folder"; done
-[ -d /run ] && mkdir -p /run/lock
+mount_own tmpfs mode=1777 /dev/shm
+mount_optional hugetlbfs pagesize=2M /dev/hugepages
+mount_optional hugetlbfs pagesize=1G /dev/hugepages-1G
+for folder in $LAB_TMPFS; do mount_own tmpfs mode=1777 "$folder"; done
+mount_shares
+# Without an overlay, a /tmp around the command's folder is the host's, which cannot be written.
+[ -w /tmp ] || export TMPDIR=/dev/shm
+[ -w /run ] && mkdir -p /run/lock
 ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/0 /dev/stdin
 ln -sf /proc/self/fd/1 /dev/stdout
@@ -71,6 +122,7 @@ while control=$(port lab.control) && [ -z "$control" ] && [ $tries -lt 100 ]; do
   tries=$((tries + 1))
   sleep 0.1
 done
+[ -c "$control" ] || fail "the guest has no port to the host"
 exec 3<>"$control"
 
 devices=""

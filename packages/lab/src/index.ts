@@ -1,11 +1,19 @@
-export { LAB_DEVICES, deviceUsage, parseDevices, type LabDevice, type PlacedDevice } from "./devices";
-export { DEFAULT_DEVICES, DEFAULT_IOMMU, type LabMachineOptions, type LabResult } from "./guest-run";
-export { thisHost, type LabHost } from "./host";
-export { LAB_IOMMUS, parseIommu, type LabIommu } from "./iommus";
-export { readLabState, requireLabState, type LabState } from "./lab-state";
-export { labCache, type LabCache } from "./cache";
-export { TextProgress, silentProgress, type Progress } from "./progress";
-export type { HugePages } from "./qemu-arguments";
-export { runInLab, type LabRunOptions } from "./run";
-export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup";
-export { shellInLab, type LabShellOptions } from "./shell";
+export { labCache, type LabCache } from "./cache/cache";
+export type { LabOptions } from "./guest/guest-run";
+export type { LabResult } from "./guest/lab-result";
+export { runInLab, type LabRunOptions } from "./guest/run";
+export { shellInLab, type LabShellOptions } from "./guest/shell";
+export { thisHost, type LabHost } from "./host/host";
+export { TextProgress, silentProgress, type Progress } from "./host/progress";
+export { LAB_DEVICES, deviceUsage, type LabDevice } from "./machine/devices";
+export { LAB_IOMMUS, type LabIommu } from "./machine/iommus";
+export {
+  LAB_DEFAULTS,
+  LAB_LIMITS,
+  describeMachine,
+  type HugePages,
+  type LabMachine,
+  type LabMachineOptions,
+} from "./machine/lab-machine";
+export { readLabState, requireLabState, type LabState } from "./machine/lab-state";
+export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup/setup";

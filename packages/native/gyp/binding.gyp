@@ -9,8 +9,8 @@
         "src/bound_socket.cc",
         "src/bytes.cc",
         "src/cpu_features.cc",
-        "src/deferred_unmap.cc",
         "src/descriptors.cc",
+        "src/external_memory.cc",
         "src/fault_recovery.cc",
         "src/ioctl.cc",
         "src/map_options.cc",
@@ -19,6 +19,7 @@
         "src/mapping.cc",
         "src/poller.cc",
         "src/register_access.S",
+        "src/single_threaded.cc",
         "src/socket_transfer.cc",
         "src/sockets.cc",
         "src/threads.cc",
@@ -34,6 +35,8 @@
       ],
       "cflags!": ["-O3"],
       "cflags": ["-O2", "-fvisibility=hidden"],
+      # Without type information std::shared_ptr asks for the libstdc++ of GCC 9.
+      "cflags_cc!": ["-fno-rtti"],
       "cflags_cc": ["-std=c++20", "-Wall", "-Wextra", "-Werror"],
       # A worker that ends closes the library; our signal handlers must stay in place (fault_recovery.cc, threads.cc).
       "ldflags": ["-Wl,-z,nodelete", "-Wl,-z,relro,-z,now"],

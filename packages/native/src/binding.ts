@@ -21,19 +21,19 @@ export type Bytes = Uint8Array;
  * protection forbids it. Values are unsigned, so a negative result is always an error. Written values may be negative
  * and then stand for their two's complement; one that does not fit the width throws. Stores are ordered after earlier
  * stores to memory, as the kernel's `writel` is.
- * The accessors may be detached from the object (`const { read32 } = io`): they are closures.
+ * Call them on the object: `read32` and `write32` are methods.
  */
 export interface NativeIo {
   readonly address: bigint;
   readonly length: number;
   readonly read8: (offset: number) => number;
   readonly read16: (offset: number) => number;
-  readonly read32: (offset: number) => number;
+  read32(offset: number): number;
   /** A number only when it is a (negative) errno. */
   readonly read64: (offset: number) => bigint | number;
   readonly write8: (offset: number, value: number) => number;
   readonly write16: (offset: number, value: number) => number;
-  readonly write32: (offset: number, value: number) => number;
+  write32(offset: number, value: number): number;
   readonly write64: (offset: number, value: bigint) => number;
   /**
    * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, both multiples of 64 (offset only), as one
@@ -45,17 +45,17 @@ export interface NativeIo {
 }
 
 /**
- * Ordinary memory, as an external ArrayBuffer. It is unmapped by `unmap`, or when neither the buffer nor `unmap` is
- * reachable any more. What a worker leaves mapped when it ends stays mapped until the process ends, because another
- * thread may have been given the memory.
+ * Ordinary memory, as an external ArrayBuffer. Its pages are given back by `unmap`, when neither the buffer nor `unmap` is
+ * reachable any more, and when the worker that mapped it ends. Whoever still holds the memory then sees zeros.
  */
 export interface NativeMemory {
   readonly address: bigint;
   readonly length: number;
   readonly buffer: ArrayBuffer;
   /**
-   * Detaches the buffer, then unmaps. 0; `-EBADF` when already unmapped; `-EBUSY` when the buffer was transferred away
-   * (`ArrayBuffer.prototype.transfer`, from Node 22 on): then the memory stays mapped on purpose.
+   * Gives the pages back: of huge pages, of a file, or pages in memory. The buffer and its views then show private memory
+   * of zeros, so that what still works on them (zlib, crypto, fs in other threads) does no harm. Its addresses are freed
+   * with the buffer. 0; `-EBADF` when already unmapped; `-ENOMEM` when the process has no more addresses: nothing changed.
    */
   readonly unmap: () => number;
 }
@@ -74,7 +74,7 @@ export interface MapOptions {
   /** The address satisfies `address % alignment === alignmentOffset`. A power of two ≥ page size, or 0 for any. */
   alignment?: number;
   alignmentOffset?: number;
-  /** madvise(2) advice after mapping; its result is ignored. */
+  /** madvise(2) advice after mapping, 0 to 99; its result is ignored. */
   advice?: number;
 }
 
@@ -88,8 +88,8 @@ export interface NativeIoctl {
   /** The ioctl's result or `-errno`; `-EBADF` after `close`. May be detached from the object: it is a closure. */
   readonly call: () => number;
   /**
-   * Detaches `argument` and frees it; does not close the file. 0; `-EBADF` when already closed; `-EBUSY` when the buffer
-   * was transferred away: then the memory stays mapped on purpose.
+   * Ends the binding and its argument, which then is memory of zeros that no call uses; does not close the file. 0;
+   * `-EBADF` when already closed.
    */
   readonly close: () => number;
 }
@@ -136,8 +136,8 @@ export interface NativeSocket {
 }
 
 export interface CpuFeatures {
-  movdir64b: boolean;
-  enqcmd: boolean;
+  /** Whether `store64Bytes` is one store. */
+  readonly movdir64b: boolean;
 }
 
 export interface NativeBinding {
@@ -180,13 +180,12 @@ export interface NativeBinding {
   // --- memory ---
   /**
    * Memory for JavaScript to read and write freely. `-errno` on failure; `-EFBIG` when it is longer than an ArrayBuffer
-   * of this Node can be (Node 20: 4 GiB). Shrinking the file below raises SIGBUS in JavaScript: seal it (F_SEAL_SHRINK).
+   * of this Node can be (Node 20: 4 GiB); `-ENXIO` when the file ends before the range. Where the file shrinks later, an
+   * access finds private memory of zeros, which stays: seal a file whose content matters (F_SEAL_SHRINK).
    */
   readonly mapMemory: (options: MapOptions) => NativeMemory | number;
   /** Memory that only the accessors reach. `-errno` on failure. */
   readonly mapIo: (options: MapOptions) => NativeIo | number;
-  /** A store fence (x86 sfence, arm64 dmb st). */
-  readonly storeFence: () => void;
   readonly pageSize: () => number;
   readonly cpuFeatures: () => CpuFeatures;
 

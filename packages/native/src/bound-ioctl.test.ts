@@ -49,20 +49,19 @@ describe("bindIoctl", () => {
     expect(view.length).toBe(4096);
     expect(view.every((byte) => byte === 0)).toBe(true);
     expect(bound.close()).toBe(0);
-    expect(view.length).toBe(0);
     expect(bound.call()).toBe(-linux.EBADF);
     expect(bound.close()).toBe(-linux.EBADF);
   });
 
-  it("stays mapped when its argument was transferred away", () => {
+  it("may be closed also after its argument was transferred", () => {
     const bound = bind(right, linux.FIONREAD);
     // From Node 22 on; before there is no way to move the memory.
     const { transfer } = bound.argument as ArrayBuffer & { transfer?: () => ArrayBuffer };
-    const moved = transfer?.call(bound.argument);
+    const moved = transfer?.call(bound.argument) ?? bound.argument;
     expect(bound.call()).toBe(0);
-    expect(bound.close()).toBe(moved ? -linux.EBUSY : 0);
+    expect(bound.close()).toBe(0);
     expect(bound.call()).toBe(-linux.EBADF);
-    if (moved) expect(new Uint8Array(moved).fill(42)[7]).toBe(42);
+    expect(new Uint8Array(moved).fill(42)[7]).toBe(42);
   });
 
   it("refuses lengths that no argument has", () => {

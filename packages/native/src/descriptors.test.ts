@@ -152,3 +152,19 @@ describe("wrong arguments", () => {
     expect(nameOf(() => native.close(1.5))).toBe("RangeError");
   });
 });
+
+describe("views", () => {
+  // Of Node 24 and later; its first releases have no number for it in Node-API, and there it is refused.
+  const { Float16Array: Halves } = globalThis as { Float16Array?: new (length: number) => Uint8Array };
+  (Halves === undefined ? it.skip : it)("of 16-bit floats have 2 bytes an element", () => {
+    const fd = nonNegative(native.memfdCreate("halves", 0));
+    expect(native.pwrite(fd, new Halves!(8), 0)).toBe(16);
+    native.close(fd);
+  });
+
+  it.each([Int16Array, Float32Array, Float64Array, BigInt64Array])("of %p have all their bytes", (View) => {
+    const fd = nonNegative(native.memfdCreate("elements", 0));
+    expect(native.pwrite(fd, new View(8) as never, 0)).toBe(8 * View.BYTES_PER_ELEMENT);
+    native.close(fd);
+  });
+});

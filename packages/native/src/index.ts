@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { NativeBinding } from "./binding";
 import { loadBinding } from "./load-binding";
-import { withQuickAccess, type AddonIo } from "./quick-access";
+import { withQuickAccess, type Addon } from "./quick-access";
 
 export type {
   Bytes,
@@ -16,16 +16,8 @@ export type {
   ReceivedMessage,
 } from "./binding";
 
-const addon = loadBinding(dirname(__dirname));
-
 /**
  * The addon. One object rather than loose functions, so that a call reads as what it is (`native.read`) and no name of
  * the C library is taken from the importing module.
  */
-export const native: NativeBinding = {
-  ...addon,
-  mapIo: (options) => {
-    const io = addon.mapIo(options);
-    return typeof io === "number" ? io : withQuickAccess(io as AddonIo);
-  },
-};
+export const native: NativeBinding = withQuickAccess(loadBinding(dirname(__dirname)) as Addon);

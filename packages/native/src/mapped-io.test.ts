@@ -11,12 +11,12 @@ const anonymous = { fd: -1, flags: linux.MAP_SHARED | linux.MAP_ANONYMOUS };
 type Width = 1 | 2 | 4 | 8;
 
 function readAt(io: NativeIo, width: Width, offset: number): number | bigint {
-  return { 1: io.read8, 2: io.read16, 4: io.read32, 8: io.read64 }[width](offset);
+  return io[`read${(8 * width) as 8 | 16 | 32 | 64}`](offset);
 }
 
 function writeAt(io: NativeIo, width: Width, offset: number, value: bigint): number {
   if (width === 8) return io.write64(offset, value);
-  return { 1: io.write8, 2: io.write16, 4: io.write32 }[width](offset, Number(value));
+  return io[`write${(8 * width) as 8 | 16 | 32}`](offset, Number(value));
 }
 
 describe("mapIo", () => {
@@ -110,12 +110,16 @@ describe("mapIo", () => {
     io.unmap();
   });
 
-  it("has accessors that need no receiver", () => {
-    const { read32, write32, unmap } = succeeded(native.mapIo({ ...anonymous, length }));
-    expect(write32(4, 0xdead_beef)).toBe(0);
-    expect(read32(4)).toBe(0xdead_beef);
-    expect(unmap()).toBe(0);
-    expect(read32(4)).toBe(-linux.EBADF);
+  it("keeps several mappings apart, also when their numbers are used again", () => {
+    for (let round = 0; round < 3; round++) {
+      const ios = [0, 1, 2].map(() => succeeded(native.mapIo({ ...anonymous, length })));
+      ios.forEach((io, index) => expect(io.write32(4, 0xdead_0000 + index)).toBe(0));
+      expect(ios.map((io) => io.read32(4))).toEqual([0xdead_0000, 0xdead_0001, 0xdead_0002]);
+      expect(ios[1]!.unmap()).toBe(0);
+      expect(ios.map((io) => io.read32(4))).toEqual([0xdead_0000, -linux.EBADF, 0xdead_0002]);
+      expect(ios[1]!.write32(4, 0)).toBe(-linux.EBADF);
+      ios.forEach((io) => io.unmap());
+    }
   });
 
   it("gives -EBADF after unmap", () => {

@@ -1,39 +1,86 @@
-import type { NativeIo } from "./binding";
+import type { NativeBinding, NativeIo } from "./binding";
 
-/** What the addon gives: the accessors, and 32-bit ones whose arguments lie in memory that both sides see. */
-export interface AddonIo extends NativeIo {
-  /** Two 32-bit words: offset, value. */
-  readonly slot: ArrayBuffer;
-  /** Reads at the slot's offset into its value. Undefined, or `-errno`. */
-  readonly slotLoad32: () => number | undefined;
-  /** Writes the slot's value at its offset. Undefined, or `-errno`. */
-  readonly slotStore32: () => number | undefined;
+/** What the addon gives for a mapping, with its number in the slot. */
+interface AddonIo extends NativeIo {
+  readonly number: number;
 }
 
-const OFFSET = 0;
-const VALUE = 1;
+/** What the addon exports: 32-bit accesses to all mappings, whose arguments lie in memory that both sides see. */
+export interface Addon extends NativeBinding {
+  /** Three 32-bit words: number of the mapping, offset, value. */
+  readonly ioSlot: ArrayBuffer;
+  /** Reads at the slot's offset into its value. Undefined, or `-errno`. */
+  readonly ioLoad32: () => number | undefined;
+  /** Writes the slot's value at its offset. Undefined, or `-errno`. */
+  readonly ioStore32: () => number | undefined;
+}
+
+const MAPPING = 0;
+const OFFSET = 1;
+const VALUE = 2;
 
 /**
- * The same accessors, the 32-bit ones by the slot: half of the cost, since Node-API's conversions of arguments and
- * results are calls of their own. What is no 32-bit number goes the long way, which checks it and says what is wrong.
+ * The addon as callers see it: its 32-bit accessors go by the slot. That is half of the cost, since Node-API's conversions
+ * of arguments and results are calls of their own. The accessors of all mappings are the same functions, methods here and
+ * two in the addon, because a call site that meets several functions costs twice as much.
  */
-export function withQuickAccess({ slot, slotLoad32, slotStore32, ...io }: AddonIo): NativeIo {
-  const words = new Uint32Array(slot);
-  const { read32, write32 } = io;
-  return Object.freeze({
-    ...io,
-    read32: (offset: number): number => {
-      if (!isUnsigned32(offset)) return read32(offset);
+export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon): NativeBinding {
+  const words = new Uint32Array(ioSlot);
+
+  class QuickIo implements NativeIo {
+    readonly address: bigint;
+    readonly length: number;
+    readonly read8: NativeIo["read8"];
+    readonly read16: NativeIo["read16"];
+    readonly read64: NativeIo["read64"];
+    readonly write8: NativeIo["write8"];
+    readonly write16: NativeIo["write16"];
+    readonly write64: NativeIo["write64"];
+    readonly store64Bytes: NativeIo["store64Bytes"];
+    readonly unmap: NativeIo["unmap"];
+    readonly #number: number;
+    /** Takes what is no 32-bit number, checks it and says what is wrong. Also keeps the mapping, and so its number. */
+    readonly #io: AddonIo;
+
+    constructor(io: AddonIo) {
+      this.address = io.address;
+      this.length = io.length;
+      this.read8 = io.read8;
+      this.read16 = io.read16;
+      this.read64 = io.read64;
+      this.write8 = io.write8;
+      this.write16 = io.write16;
+      this.write64 = io.write64;
+      this.store64Bytes = io.store64Bytes;
+      this.unmap = io.unmap;
+      this.#number = io.number;
+      this.#io = io;
+      Object.freeze(this);
+    }
+
+    read32(offset: number): number {
+      if (!isUnsigned32(offset)) return this.#io.read32(offset);
+      words[MAPPING] = this.#number;
       words[OFFSET] = offset;
-      return slotLoad32() ?? (words[VALUE] as number);
-    },
-    write32: (offset: number, value: number): number => {
-      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value))) return write32(offset, value);
+      return ioLoad32() ?? (words[VALUE] as number);
+    }
+
+    write32(offset: number, value: number): number {
+      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value))) return this.#io.write32(offset, value);
+      words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       words[VALUE] = value;
-      return slotStore32() ?? 0;
+      return ioStore32() ?? 0;
+    }
+  }
+
+  return {
+    ...addon,
+    mapIo: (options) => {
+      const io = addon.mapIo(options);
+      return typeof io === "number" ? io : new QuickIo(io as AddonIo);
     },
-  });
+  };
 }
 
 // The type is asked first: `>>>` and `|` call an object's methods and throw for a bigint.

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readFileSync, readdirSync } from "node:fs";
 import { Worker } from "node:worker_threads";
 import { native } from "./index";
 import * as linux from "./testing/linux";
@@ -161,10 +161,7 @@ describe("resource limits", () => {
 describe("the machine", () => {
   it("has pages and features", () => {
     expect(Math.log2(native.pageSize()) % 1).toBe(0);
-    expect(native.cpuFeatures()).toEqual({
-      movdir64b: expect.any(Boolean) as boolean,
-      enqcmd: expect.any(Boolean) as boolean,
-    });
-    native.storeFence();
+    const movdir64b = readFileSync("/proc/cpuinfo", "utf8").includes(" movdir64b");
+    expect(native.cpuFeatures()).toEqual({ movdir64b });
   });
 });

@@ -1,58 +1,100 @@
-import { join } from "node:path";
+import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { Errno, argumentError, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   TextProgress,
+  describeMachine,
   labCache,
   readLabState,
   runInLab,
   setupLab,
   shellInLab,
   thisHost,
-  type LabMachineOptions,
+  type LabOptions,
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
+import { asArguments, optionsOf } from "../options/option";
+import { SUITE_OPTIONS } from "../run/options";
+import { installConsent } from "./consent";
+import {
+  MACHINE_OPTIONS,
+  type LabRunOptions,
+  type MachineOptions,
+  type SetupOptions,
+  type SuiteOptions,
+} from "./options";
 import { serveModels } from "./served-models";
-import type { LabRunCommandOptions, MachineOptions, SetupOptions } from "../commands/lab";
 
 /** `lab setup` */
-export async function labSetup(options: SetupOptions): Promise<number> {
+export async function labSetup({ yes, ...options }: SetupOptions): Promise<number> {
   using progress = new TextProgress();
-  const lab = await setupLab(options, progress);
+  const lab = await setupLab({ ...options, ...installConsent({ ...(yes && { yes }) }) }, progress);
   console.log(`${lab.changed ? "ready" : "ready already"}: kernel ${lab.kernel}`);
   return ExitCode.ok;
 }
 
 /** `lab run`: without a command this program's `run`, on the VM's devices, with the options given. */
-export async function labRun(
-  command: readonly string[],
-  options: LabRunCommandOptions,
-  suiteArguments: readonly string[],
-): Promise<number> {
-  await setUpWhenNeeded(options);
+export async function labRun(command: readonly string[], options: LabRunOptions): Promise<number> {
+  const suiteArguments = asArguments<SuiteOptions>(SUITE_OPTIONS, options);
+  if (command.length > 0 && suiteArguments.length > 0) {
+    throw argumentError("lab run", "option", suiteArguments.join(" "), "no option of the suites beside a command");
+  }
+  await checkSuites(options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
-  return withModels(options, async (machine) => {
-    const { exitCode } = await runInLab({
-      ...machine,
-      ...(options.timeout === undefined ? {} : { timeoutMs: options.timeout * 1000 }),
-      command: command.length > 0 ? command : program,
-    });
-    return exitCode;
+  const { timeoutMs, output, writable = [] } = options;
+  const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
+  const withOutput = output === undefined ? machine : { ...machine, writable: [...writable, outputFolder(output)] };
+  return inLab(withOutput, async (lab) => {
+    const run = { ...lab, command: command.length > 0 ? command : program };
+    return (await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs })).exitCode;
   });
 }
 
 /** `lab shell` */
-export async function labShell(options: MachineOptions): Promise<number> {
-  await setUpWhenNeeded(options);
-  return withModels(options, async (machine) => (await shellInLab(machine)).exitCode);
+export function labShell(options: MachineOptions): Promise<number> {
+  return inLab(options, async (lab) => (await shellInLab(lab)).exitCode);
 }
 
-/** Models among the devices live as long as the VM. */
-async function withModels(
-  options: MachineOptions,
-  run: (machine: LabMachineOptions) => Promise<number>,
-): Promise<number> {
-  const models = await serveModels(options.device ?? []);
+/** What the `run` in the VM would refuse after a boot. */
+async function checkSuites({ mode = [], kvmIrq }: LabRunOptions): Promise<void> {
+  for (const name of mode) findMode(name);
+  if (kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(kvmIrq);
+}
+
+/** The VM writes the report there: a folder of its own memory would lose it. */
+function outputFolder(output: string): string {
+  const path = resolve(output);
+  const folder = dirname(path);
+  const result = obstacleTo(path, folder);
+  if (result === 0) return folder;
+  throw systemError(result, "lab run", {
+    message: `cannot write the report to ${output}: ${errnoName(-result)}`,
+    subject: output,
+    remedy: "give --output a file in a folder that exists and that you may write to",
+  });
+}
+
+/** `-errno`, or 0. */
+function obstacleTo(path: string, folder: string): number {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return -Errno.EISDIR;
   try {
-    return await run(machineOf(options.device === undefined ? options : { ...options, device: models.devices }));
+    accessSync(existsSync(path) ? path : folder, constants.W_OK);
+    return 0;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO;
+  }
+}
+
+/** Checks the description of the VM before anything is prepared. Models among the devices live as long as the VM. */
+async function inLab(options: MachineOptions, run: (lab: LabOptions) => Promise<number>): Promise<number> {
+  const { console, yes: _yes, devices, ...rest } = options;
+  const models = await serveModels(devices ?? []);
+  try {
+    const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
+    describeMachine(machine);
+    await setUpWhenNeeded(options);
+    return await run(console === true ? { ...machine, console: process.stderr } : machine);
   } finally {
     await models.close();
   }
@@ -62,23 +104,12 @@ async function withModels(
  * The first run prepares what it needs, and one after a change of our kernel options builds a kernel with them; on
  * standard error, so that the run's own output stays clean.
  */
-async function setUpWhenNeeded({ kernel }: MachineOptions): Promise<void> {
+async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
+  const { kernel } = options;
   const state = readLabState(labCache(thisHost()));
   const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
   if (state !== undefined && ownKernel) return;
   if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
   using progress = new TextProgress(process.stderr);
-  await setupLab(kernel === undefined ? {} : { kernel }, progress);
-}
-
-function machineOf({ device, iommu, kernel, memory, cpus, append, console }: MachineOptions): LabMachineOptions {
-  return {
-    ...(device === undefined ? {} : { devices: device }),
-    ...(iommu === undefined ? {} : { iommu }),
-    ...(kernel === undefined ? {} : { kernel }),
-    ...(memory === undefined ? {} : { memoryMiB: memory }),
-    ...(cpus === undefined ? {} : { cpus }),
-    ...(append === undefined ? {} : { kernelParameters: append }),
-    ...(console === true ? { console: process.stderr } : {}),
-  };
+  await setupLab({ ...(kernel === undefined ? {} : { kernel }), ...installConsent(options) }, progress);
 }

@@ -1,7 +1,6 @@
 import { native, type NativeMemory } from "@vfio-selftests/native";
 import type { DmaMapping, MappableMemory, MemoryBacking } from "../contracts/memory";
 import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
-import { Errno } from "../errors/errno";
 import { hugePageCounts, hugePageFile } from "../sysfs/huge-pages";
 import { systemPaths } from "../sysfs/system-paths";
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/mman";
@@ -21,7 +20,8 @@ export interface DmaMemoryOptions {
  * Memory of this process that can be mapped for DMA, seen through an ArrayBuffer. Zeroed.
  *
  * Fill it through typed arrays, poll what a device writes with `Atomics.load`: plain reads may be merged or dropped by
- * the JIT. After `close` the buffer is detached: its length is 0 and views of it are empty.
+ * the JIT. After `close` views taken before show zeros that no device sees, so that work under way on them (zlib, crypto,
+ * fs in other threads) does no harm.
  */
 export class DmaMemory implements MappableMemory, Disposable {
   readonly backing: MemoryBacking;
@@ -96,21 +96,14 @@ export class DmaMemory implements MappableMemory, Disposable {
   }
 
   /**
-   * Detaches the buffer and unmaps the memory; idempotent. Throws ERR_STILL_MAPPED, naming the IOVA, while it is mapped
+   * Gives the memory back to the kernel; idempotent. Throws ERR_STILL_MAPPED, naming the IOVA, while it is mapped
    * for DMA, since the kernel has it pinned.
    */
   close(): void {
     if (this.#closed) return;
     this.#mappings.requireNone("DmaMemory.close", this.#name);
     const result = this.#memory.unmap();
-    if (result < 0) {
-      throw systemError(result, "DmaMemory.close", {
-        subject: this.#name,
-        ...(result === -Errno.EBUSY
-          ? { remedy: "do not transfer the buffer of DMA memory (postMessage, structuredClone, transfer)" }
-          : {}),
-      });
-    }
+    if (result < 0) throw systemError(result, "DmaMemory.close", { subject: this.#name });
     this.#closed = true;
     if (this.file !== undefined) native.close(this.file.fd);
   }

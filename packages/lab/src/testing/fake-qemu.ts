@@ -5,6 +5,7 @@ import type { TestHost } from "./test-host";
 export interface FakeQemu {
   version?: string;
   virtiofsdVersion?: string;
+  virtiofsdOptions?: readonly string[];
   models?: readonly string[];
   /**
    * JavaScript that plays the guest; `guest` has `send(line)` and `onLine(handler)` for the control port,
@@ -12,6 +13,8 @@ export interface FakeQemu {
    */
   guest?: string;
 }
+
+const VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
 export const ALL_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
 
@@ -37,6 +40,7 @@ esac
     `#!/bin/sh
 case "$1" in
   --version) echo "virtiofsd ${fake.virtiofsdVersion ?? "1.13.2"}" ;;
+  --help) echo "${(fake.virtiofsdOptions ?? VIRTIOFSD_OPTIONS).join(" ")}" ;;
   *) exec '${process.execPath}' '${virtiofsd}' "$@" ;;
 esac
 `,
@@ -56,7 +60,7 @@ const ports = {};
 let log;
 for (const word of process.argv) {
   const match = /^socket,id=(\\w+),path=([^,]+)(?:,logfile=([^,]+))?/.exec(word);
-  if (match === null || match[1] === "fs") continue;
+  if (match === null || /^(root|share\\d+)$/.test(match[1])) continue;
   ports[match[1]] = net.connect(match[2]);
   log ??= match[3];
 }

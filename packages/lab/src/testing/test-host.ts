@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import type { LabHost } from "../host";
+import type { LabHost } from "../host/host";
 
 /** A machine of a test's making: its own cache, `/etc`, programs and disk. */
 export interface TestHost extends LabHost, Disposable {

@@ -6,12 +6,10 @@
 #include <sys/mman.h>
 
 #include <cerrno>
-#include <utility>
 
 #include "addon.h"
 #include "argument_check.h"
-#include "deferred_unmap.h"
-#include "mapping.h"
+#include "external_memory.h"
 #include "shared_closure.h"
 
 namespace vfio_native {
@@ -19,24 +17,16 @@ namespace {
 
 constexpr int64_t longestArgument = 4096;
 
-// Shared by the ArrayBuffer and the functions.
+// Shared by the functions.
 struct BoundIoctl {
-  explicit BoundIoctl(napi_env owner) : env(owner) {}
-  BoundIoctl(const BoundIoctl&) = delete;
-  ~BoundIoctl() {
-    if (buffer != nullptr) napi_delete_reference(env, buffer);
-  }
+  explicit BoundIoctl(napi_env env) : memory(std::make_shared<ExternalMemory>(env)) {}
 
-  napi_env env;
   int fd = -1;
   unsigned long request = 0;
   // Pages for the argument, and an inaccessible one behind.
-  Mapping mapping;
-  // The argument, directly before the inaccessible page; null after close.
+  std::shared_ptr<ExternalMemory> memory;
+  // Directly before the inaccessible page.
   uint8_t* argument = nullptr;
-  size_t length = 0;
-  std::shared_ptr<DeferredUnmap> deferred;
-  napi_ref buffer = nullptr;  // weak; the functions keep the buffer alive
 };
 
 int mapArgument(BoundIoctl& bound, size_t length) {
@@ -46,42 +36,23 @@ int mapArgument(BoundIoctl& bound, size_t length) {
   request.length = room + page;
   request.prot = PROT_READ | PROT_WRITE;
   request.flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  const int result = bound.mapping.map(request);
+  const int result = bound.memory->map(request);
   if (result != 0) return result;
-  uint8_t* guard = bound.mapping.base() + room;
+  uint8_t* guard = bound.memory->base() + room;
   if (mprotect(guard, page, PROT_NONE) != 0) return -errno;
   bound.argument = guard - length;
-  bound.length = length;
   return 0;
-}
-
-// Called when no ArrayBuffer shows the argument any more, or when the environment ends.
-void onArgumentGone(napi_env, void*, void* hint) {
-  const std::unique_ptr<std::shared_ptr<BoundIoctl>> holder(static_cast<std::shared_ptr<BoundIoctl>*>(hint));
-  BoundIoctl& bound = **holder;
-  bound.argument = nullptr;
-  if (bound.mapping.base() != nullptr) bound.deferred->add(std::move(bound.mapping));
 }
 
 napi_value call(napi_env env, napi_callback_info info) {
   const auto* bound = closureState<BoundIoctl>(env, info);
-  if (bound->argument == nullptr) return int32Value(env, -EBADF);
+  if (bound->memory->retired()) return int32Value(env, -EBADF);
   const int result = ::ioctl(bound->fd, bound->request, bound->argument);
   return int32Value(env, result < 0 ? -errno : result);
 }
 
 napi_value close(napi_env env, napi_callback_info info) {
-  auto* bound = closureState<BoundIoctl>(env, info);
-  if (bound->argument == nullptr) return int32Value(env, -EBADF);
-  bound->argument = nullptr;
-  napi_value buffer = nullptr;
-  void* data = nullptr;
-  size_t length = 0;
-  napi_get_reference_value(env, bound->buffer, &buffer);
-  if (buffer != nullptr) napi_get_arraybuffer_info(env, buffer, &data, &length);
-  // A transfer moves the memory to a new ArrayBuffer that is out of reach and may be in use.
-  if (length != bound->length || napi_detach_arraybuffer(env, buffer) != napi_ok) return int32Value(env, -EBUSY);
-  return int32Value(env, bound->mapping.unmap());
+  return int32Value(env, closureState<BoundIoctl>(env, info)->memory->retire());
 }
 
 Napi::Value bindIoctl(const Napi::CallbackInfo& info) {
@@ -94,20 +65,11 @@ Napi::Value bindIoctl(const Napi::CallbackInfo& info) {
   if (length % 8 != 0) check.outOfRange(info[2], "length", "a multiple of 8");
   if (check.failed()) return {};
 
-  bound->deferred = DeferredUnmap::of(env);
-  if (bound->deferred == nullptr) return Napi::Number::New(env, -ECANCELED);
-  const int result = mapArgument(*bound, length);
+  int result = mapArgument(*bound, length);
   if (result != 0) return Napi::Number::New(env, result);
-
-  // Given away also on failure: Node calls the finalizer then in some cases, and in others it does not.
-  auto* holder = new std::shared_ptr<BoundIoctl>(bound);
   napi_value buffer = nullptr;
-  if (napi_create_external_arraybuffer(env, bound->argument, length, onArgumentGone, holder, &buffer) != napi_ok) {
-    napi_value ignored = nullptr;
-    napi_get_and_clear_last_exception(env, &ignored);
-    return Napi::Number::New(env, -EOPNOTSUPP);
-  }
-  napi_create_reference(env, buffer, 0, &bound->buffer);
+  result = bound->memory->show(bound->argument, length, &buffer);
+  if (result != 0) return Napi::Number::New(env, result);
   napi_value callFunction = makeClosure(env, "call", call, bound);
   napi_value closeFunction = makeClosure(env, "close", close, bound);
   const napi_property_descriptor hold = {"argument", nullptr, nullptr, nullptr, nullptr, buffer, napi_default, nullptr};

@@ -3,8 +3,14 @@
 namespace vfio_native {
 namespace {
 
-size_t elementSize(napi_typedarray_type type) {
+// Float16Array, of Node 24 and later; older headers have no name for it.
+constexpr int float16Array = 11;
+// Node-API leaves the type alone when it has no number for it, as Node 24's first releases for Float16Array.
+constexpr auto unknownType = static_cast<napi_typedarray_type>(-1);
+
+size_t elementSize(int type) {
   switch (type) {
+    case float16Array:
     case napi_int16_array:
     case napi_uint16_array:
       return 2;
@@ -31,12 +37,13 @@ ViewStatus attached(napi_env env, napi_value buffer, const Bytes& bytes) {
 }  // namespace
 
 ViewStatus viewedBytes(napi_env env, napi_value value, Bytes* bytes) {
-  napi_typedarray_type type = napi_uint8_array;
+  napi_typedarray_type type = unknownType;
   size_t length = 0;
   void* data = nullptr;
   napi_value buffer = nullptr;
   // The call refuses what is no typed array by its status, which is cheaper than asking first.
   if (napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, nullptr) == napi_ok) {
+    if (type == unknownType) return ViewStatus::notAView;
     *bytes = {static_cast<uint8_t*>(data), length * elementSize(type)};
     return attached(env, buffer, *bytes);
   }

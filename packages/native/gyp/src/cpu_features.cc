@@ -13,32 +13,20 @@ namespace {
 CpuFeatures detect() {
 #if defined(__x86_64__)
   unsigned eax = 0, ebx = 0, ecx = 0, edx = 0;
-  // Leaf 7, ECX: bit 28 MOVDIR64B, bit 29 ENQCMD (Intel SDM volume 2, CPUID).
-  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) {
-    return {(ecx & (1u << 28)) != 0, (ecx & (1u << 29)) != 0};
-  }
+  // Leaf 7, ECX bit 28 (Intel SDM volume 2, CPUID).
+  if (__get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0) return {(ecx & (1u << 28)) != 0};
 #endif
-  return {false, false};
+  return {false};
 }
 
 Napi::Value cpuFeaturesObject(const Napi::CallbackInfo& info) {
   const auto object = Napi::Object::New(info.Env());
   object.Set("movdir64b", cpuFeatures().movdir64b);
-  object.Set("enqcmd", cpuFeatures().enqcmd);
   return object;
 }
 
 Napi::Value pageSize(const Napi::CallbackInfo& info) {
   return Napi::Number::New(info.Env(), static_cast<double>(systemPageSize()));
-}
-
-Napi::Value storeFence(const Napi::CallbackInfo& info) {
-#if defined(__x86_64__)
-  asm volatile("sfence" ::: "memory");
-#elif defined(__aarch64__)
-  asm volatile("dmb st" ::: "memory");
-#endif
-  return info.Env().Undefined();
 }
 
 }  // namespace
@@ -51,7 +39,6 @@ const CpuFeatures& cpuFeatures() {
 void addCpu(Napi::Env env, Napi::Object exports) {
   addFunction<cpuFeaturesObject>(env, exports, "cpuFeatures");
   addFunction<pageSize>(env, exports, "pageSize");
-  addFunction<storeFence>(env, exports, "storeFence");
 }
 
 }  // namespace vfio_native

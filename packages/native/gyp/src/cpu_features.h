@@ -4,7 +4,6 @@ namespace vfio_native {
 
 struct CpuFeatures {
   bool movdir64b;
-  bool enqcmd;
 };
 
 const CpuFeatures& cpuFeatures();

@@ -19,6 +19,8 @@ namespace {
 
 constexpr int64_t longest = int64_t{1} << 46;
 constexpr auto hugetlbfsMagic = 0x958458f6;
+// From 100 on madvise(2) poisons pages of the machine, and installs guards that make an access a segmentation fault.
+constexpr int64_t lastAdvice = 99;
 
 size_t defaultHugePageSize() {
   static const size_t size = [] {
@@ -75,13 +77,14 @@ MapRequest readMapOptions(ArgumentCheck& check, Napi::Value value) {
   request.alignment = static_cast<size_t>(check.integerOr(alignment, "options.alignment", 0, 0, longest));
   request.alignmentOffset =
       static_cast<size_t>(check.integerOr(alignmentOffset, "options.alignmentOffset", 0, 0, longest));
-  request.advice = static_cast<int>(check.integerOr(option("advice"), "options.advice", -1, 0, INT32_MAX));
+  request.advice = static_cast<int>(check.integerOr(option("advice"), "options.advice", -1, 0, lastAdvice));
   if (check.failed()) return request;
 
   if ((request.flags & (MAP_FIXED | MAP_FIXED_NOREPLACE)) != 0) {
     check.outOfRange(flags, "options.flags", "any without MAP_FIXED and MAP_FIXED_NOREPLACE");
   }
   const size_t page = pageSizeOf(request.fd, request.flags);
+  request.pageSize = page;
   const std::string multiple = "a multiple of the mapping's page size, " + std::to_string(page);
   if (request.length % page != 0) check.outOfRange(length, "options.length", multiple);
   if (!isPowerOfTwo(request.alignment) || (request.alignment != 0 && request.alignment < systemPageSize())) {

@@ -6,7 +6,10 @@
 
 #include <cerrno>
 #include <cmath>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "addon.h"
 #include "bytes.h"
@@ -23,17 +26,52 @@ namespace {
 // Memory of an ArrayBuffer by which a 32-bit access gets its arguments and gives its value: reading an argument and
 // making a number cost as much as the rest of the call.
 struct Slot {
+  uint32_t mapping;
   uint32_t offset;
   uint32_t value;
 };
 
+struct MappedIo;
+
+// The mappings of an environment, by the numbers that stand in its slot. All of them share two functions, because a
+// call in JavaScript that meets one function is much faster than one that meets several.
+struct IoTable {
+  // Lives as long as the ArrayBuffer, which the functions that use it keep.
+  Slot* slot = nullptr;
+  std::vector<MappedIo*> mappings;
+  std::vector<uint32_t> unused;
+
+  uint32_t add(MappedIo* io);
+  void remove(uint32_t number);
+};
+
 struct MappedIo {
+  explicit MappedIo(std::shared_ptr<IoTable> owner) : table(std::move(owner)), number(table->add(this)) {}
+  MappedIo(const MappedIo&) = delete;
+  ~MappedIo() { table->remove(number); }
+
+  std::shared_ptr<IoTable> table;
+  uint32_t number;
   Mapping mapping;
   bool readable = false;
   bool writable = false;
-  // Lives as long as the ArrayBuffer, which the TypeScript side keeps with the functions that use it (quick-access.ts).
-  Slot* slot = nullptr;
 };
+
+uint32_t IoTable::add(MappedIo* io) {
+  if (unused.empty()) {
+    mappings.push_back(io);
+    return static_cast<uint32_t>(mappings.size() - 1);
+  }
+  const uint32_t number = unused.back();
+  unused.pop_back();
+  mappings[number] = io;
+  return number;
+}
+
+void IoTable::remove(uint32_t number) {
+  mappings[number] = nullptr;
+  unused.push_back(number);
+}
 
 // Where an access goes, or why it does not: 0, -EBADF after unmap, -EINVAL for an offset that is not a multiple of the
 // width, or outside.
@@ -127,27 +165,37 @@ napi_value write(napi_env env, napi_callback_info info) {
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
+// The mapping that the slot names; null for a number that none has.
+const MappedIo* slotMapping(const IoTable& table) {
+  const uint32_t number = table.slot->mapping;
+  return number < table.mappings.size() ? table.mappings[number] : nullptr;
+}
+
 // Undefined, or -errno.
 napi_value slotLoad32(napi_env env, napi_callback_info info) {
-  const auto* io = closureState<MappedIo>(env, info);
+  const auto* table = closureState<IoTable>(env, info);
+  const MappedIo* io = slotMapping(*table);
+  if (io == nullptr) return int32Value(env, -EBADF);
   uint8_t* address = nullptr;
-  const int located = locate(*io, io->slot->offset, sizeof(uint32_t), &address);
+  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
   if (located != 0) return int32Value(env, located);
   if (!io->readable) return int32Value(env, -EACCES);
   const Loaded loaded = vfio_native_load32(address);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
-  io->slot->value = static_cast<uint32_t>(loaded.value);
+  table->slot->value = static_cast<uint32_t>(loaded.value);
   return nullptr;
 }
 
 // Undefined, or -errno.
 napi_value slotStore32(napi_env env, napi_callback_info info) {
-  const auto* io = closureState<MappedIo>(env, info);
+  const auto* table = closureState<IoTable>(env, info);
+  const MappedIo* io = slotMapping(*table);
+  if (io == nullptr) return int32Value(env, -EBADF);
   uint8_t* address = nullptr;
-  const int located = locate(*io, io->slot->offset, sizeof(uint32_t), &address);
+  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
   if (located != 0) return int32Value(env, located);
   if (!io->writable) return int32Value(env, -EACCES);
-  const int64_t error = vfio_native_store32(address, io->slot->value);
+  const int64_t error = vfio_native_store32(address, table->slot->value);
   return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
 }
 
@@ -190,17 +238,15 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const MapRequest request = readMapOptions(check, info[0]);
   if (check.failed()) return {};
 
-  const auto io = std::make_shared<MappedIo>();
+  void* table = nullptr;
+  napi_get_instance_data(env, &table);
+  if (table == nullptr) return Napi::Number::New(env, -ECANCELED);
+  const auto io = std::make_shared<MappedIo>(*static_cast<std::shared_ptr<IoTable>*>(table));
   int result = installFaultRecovery();
   if (result == 0) result = io->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
   io->readable = (request.prot & PROT_READ) != 0;
   io->writable = (request.prot & PROT_WRITE) != 0;
-
-  napi_value slot = nullptr;
-  void* slotData = nullptr;
-  if (napi_create_arraybuffer(env, sizeof(Slot), &slotData, &slot) != napi_ok) return {};
-  io->slot = static_cast<Slot*>(slotData);
 
   const auto address = reinterpret_cast<uint64_t>(io->mapping.base());
   const auto accessor = [&](const char* name, napi_callback callback) {
@@ -219,9 +265,7 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
       accessor("write64", write<vfio_native_store64, 8>),
       accessor("store64Bytes", store64Bytes),
       accessor("unmap", unmap),
-      readOnly("slot", slot),
-      accessor("slotLoad32", slotLoad32),
-      accessor("slotStore32", slotStore32),
+      readOnly("number", Napi::Number::New(env, io->number)),
   };
   const auto object = Napi::Object::New(env);
   napi_define_properties(env, object, std::size(properties), properties);
@@ -231,6 +275,25 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
 }  // namespace
 
 void addMappedIo(Napi::Env env, Napi::Object exports) {
+  const auto table = std::make_shared<IoTable>();
+  napi_value slot = nullptr;
+  void* data = nullptr;
+  if (napi_create_arraybuffer(env, sizeof(Slot), &data, &slot) != napi_ok) return;
+  table->slot = static_cast<Slot*>(data);
+  const auto release = [](napi_env, void* held, void*) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
+  napi_set_instance_data(env, new std::shared_ptr<IoTable>(table), release, nullptr);
+
+  napi_value load = makeClosure(env, "ioLoad32", slotLoad32, table);
+  napi_value store = makeClosure(env, "ioStore32", slotStore32, table);
+  const napi_property_descriptor hold = {"slot", nullptr, nullptr, nullptr, nullptr, slot, napi_default, nullptr};
+  napi_define_properties(env, load, 1, &hold);
+  napi_define_properties(env, store, 1, &hold);
+  const napi_property_descriptor properties[] = {
+      readOnly("ioSlot", slot),
+      readOnly("ioLoad32", load),
+      readOnly("ioStore32", store),
+  };
+  napi_define_properties(env, exports, std::size(properties), properties);
   addFunction<mapIo>(env, exports, "mapIo");
 }
 

@@ -80,6 +80,18 @@ int Mapping::unmap() {
   return result;
 }
 
+// A new mapping is moved over the old one, because mmap(2) with MAP_FIXED may fail after it unmapped: then another
+// thread could be given the addresses.
+int Mapping::replacePages() {
+  if (base_ == nullptr) return -EBADF;
+  void* empty = mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (empty == MAP_FAILED) return -errno;
+  if (mremap(empty, length_, length_, MREMAP_MAYMOVE | MREMAP_FIXED, base_) != MAP_FAILED) return 0;
+  const int error = errno;
+  munmap(empty, length_);
+  return -error;
+}
+
 void Mapping::abandon() {
   base_ = nullptr;
   length_ = 0;

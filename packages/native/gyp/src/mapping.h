@@ -19,6 +19,8 @@ struct MapRequest {
   size_t alignmentOffset = 0;
   // madvise(2), or -1 for none.
   int advice = -1;
+  // Bytes; of the mapping, which for hugetlb is not the system's.
+  size_t pageSize = 0;
 };
 
 class Mapping {
@@ -32,6 +34,8 @@ class Mapping {
   int map(const MapRequest& request);
   // 0, or -EBADF when nothing is mapped.
   int unmap();
+  // Gives the pages back and keeps the addresses, which then hold private zeroed memory. 0, or -errno: nothing changed.
+  int replacePages();
   // Leaves the memory mapped until the process ends.
   void abandon();
 

@@ -167,10 +167,7 @@ void Poller::onTimer() {
 // Ends the wait and calls the callback, which may start the next wait or close.
 void Poller::finish(int result) {
   const std::shared_ptr<Poller> alive = self_;
-  if (!closing_) {
-    uv_poll_stop(&poll_);
-    uv_timer_stop(&timer_);
-  }
+  if (!closing_) uv_timer_stop(&timer_);
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
   napi_value callback = nullptr;
@@ -186,7 +183,10 @@ void Poller::finish(int result) {
     napi_fatal_exception(env_, error);
   }
   napi_close_handle_scope(env_, scope);
-  if (abandoned_ && !waiting() && !closing_) beginClose();
+  if (waiting() || closing_) return;
+  // Only now: the system call would come between the event and what waits for it.
+  uv_poll_stop(&poll_);
+  if (abandoned_) beginClose();
 }
 
 void Poller::beginClose() {

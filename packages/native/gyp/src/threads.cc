@@ -8,7 +8,6 @@
 #include <cerrno>
 #include <cmath>
 #include <limits>
-#include <mutex>
 
 #include "addon.h"
 #include "argument_check.h"
@@ -76,13 +75,13 @@ Napi::Value interruptThread(const Napi::CallbackInfo& info) {
   ArgumentCheck check(info.Env(), "interruptThread");
   const auto tid = static_cast<pid_t>(check.integer(info[0], "tid", 1, INT32_MAX));
   if (check.failed()) return {};
-  static std::once_flag once;
-  std::call_once(once, [] {
+  static const int installed = [] {
     struct sigaction action = {};
     action.sa_handler = [](int) {};  // without SA_RESTART the call under way returns EINTR
     sigemptyset(&action.sa_mask);
-    sigaction(interruptSignal(), &action, nullptr);
-  });
+    return sigaction(interruptSignal(), &action, nullptr) == 0 ? 0 : -errno;
+  }();
+  if (installed != 0) return Napi::Number::New(info.Env(), installed);
   return systemCallResult(info.Env(), syscall(SYS_tgkill, getpid(), tid, interruptSignal()));
 }
 
@@ -98,12 +97,19 @@ rlim_t limitFromNumber(ArgumentCheck& check, Napi::Value value, const char* name
   return static_cast<rlim_t>(check.integer(value, name, 0, INT64_MAX));
 }
 
+// The system call itself: the C libraries do not agree on the type of `resource`. Both limits have 64 bits in the
+// kernel and in rlimit alike, on the architectures we know.
+long resourceLimit(int resource, const rlimit* wanted, rlimit* present) {
+  static_assert(sizeof(rlimit) == 2 * sizeof(uint64_t));
+  return syscall(SYS_prlimit64, 0, resource, wanted, present);
+}
+
 Napi::Value getResourceLimit(const Napi::CallbackInfo& info) {
   ArgumentCheck check(info.Env(), "getResourceLimit");
   const auto resource = static_cast<int>(check.integer(info[0], "resource", 0, INT32_MAX));
   if (check.failed()) return {};
   rlimit limit = {};
-  if (getrlimit(static_cast<__rlimit_resource_t>(resource), &limit) != 0) return systemCallResult(info.Env(), -1);
+  if (resourceLimit(resource, nullptr, &limit) != 0) return systemCallResult(info.Env(), -1);
   const auto pair = Napi::Array::New(info.Env(), 2);
   pair.Set(0u, Napi::Number::New(info.Env(), limitToNumber(limit.rlim_cur)));
   pair.Set(1u, Napi::Number::New(info.Env(), limitToNumber(limit.rlim_max)));
@@ -115,7 +121,7 @@ Napi::Value setResourceLimit(const Napi::CallbackInfo& info) {
   const auto resource = static_cast<int>(check.integer(info[0], "resource", 0, INT32_MAX));
   const rlimit limit = {limitFromNumber(check, info[1], "soft"), limitFromNumber(check, info[2], "hard")};
   if (check.failed()) return {};
-  return systemCallResult(info.Env(), setrlimit(static_cast<__rlimit_resource_t>(resource), &limit));
+  return systemCallResult(info.Env(), resourceLimit(resource, &limit, nullptr));
 }
 
 }  // namespace

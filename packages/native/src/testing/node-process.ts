@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
+import load from "node-gyp-build";
 
 export interface Exit {
   status: number | null;
@@ -10,6 +11,9 @@ export interface Exit {
 
 /** The built package, for code that runs outside of jest: child processes and workers. */
 export const builtPackage = dirname(dirname(__dirname));
+
+/** The addon that such code loads. */
+export const addonFile = load.path(builtPackage);
 
 /** What such code begins with to have `native` in scope. */
 export const prelude = `const { native } = require(${JSON.stringify(join(builtPackage, "dist/index.js"))});\n`;
@@ -23,3 +27,6 @@ export function runNode(code: string, flags: string[] = []): Exit {
   });
   return { status, signal, stdout, stderr };
 }
+
+/** For a test that measures what the process takes: the sanitizers keep what is freed. */
+export const itWithoutSanitizers = process.env["VFIO_NATIVE_SANITIZED"] === undefined ? it : it.skip;

@@ -1,0 +1,61 @@
+import type { CommandEntry } from "./options/command";
+
+/** What commands of two words have in common, by the first one. */
+export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
+  lab: "a VM with a real kernel, IOMMU and devices, on any machine",
+  model: "device models in software",
+};
+
+/** Every command, in the order of the help. */
+export const COMMANDS: readonly CommandEntry[] = [
+  {
+    name: "run",
+    summary: "run the test suites",
+    load: async () => (await import("./run/command.js")).runCommand,
+  },
+  {
+    name: "list",
+    summary: "show PCI devices and whether they can be tested, and the IOMMU modes",
+    load: async () => (await import("./list/command.js")).listCommand,
+  },
+  {
+    name: "bind",
+    summary: "give devices to vfio-pci; what they were bound to is remembered",
+    load: async () => (await import("./binding/commands.js")).bindCommand,
+  },
+  {
+    name: "unbind",
+    summary: "give devices back to the drivers they had",
+    load: async () => (await import("./binding/commands.js")).unbindCommand,
+  },
+  {
+    name: "restore",
+    summary: "put back what tests that crashed left changed (run does it, too, before it begins)",
+    load: async () => (await import("./restore/command.js")).restoreCommand,
+  },
+  {
+    name: "lab setup",
+    summary: "prepare QEMU and a kernel in the cache (run and shell do it when needed)",
+    load: async () => (await import("./lab/commands.js")).labSetupCommand,
+  },
+  {
+    name: "lab run",
+    summary: "run the suites in the VM; with `-- command` that command, as the VM's root, on the same files",
+    load: async () => (await import("./lab/commands.js")).labRunCommand,
+  },
+  {
+    name: "lab shell",
+    summary: "a shell in the VM",
+    load: async () => (await import("./lab/commands.js")).labShellCommand,
+  },
+  {
+    name: "upstream",
+    summary: "run the kernel's own compiled C selftests, and ours beside them, in one report",
+    load: async () => (await import("./upstream/command.js")).upstreamCommand,
+  },
+  {
+    name: "model serve",
+    summary: "serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted",
+    load: async () => (await import("./model/command.js")).modelServeCommand,
+  },
+];

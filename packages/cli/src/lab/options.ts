@@ -1,0 +1,84 @@
+import {
+  LAB_DEFAULTS,
+  LAB_DEVICES,
+  LAB_IOMMUS,
+  LAB_LIMITS,
+  deviceUsage,
+  type LabMachineOptions,
+} from "@vfio-selftests/lab";
+import { choice, count, flag, list, text, words, type OptionTable } from "../options/option";
+import { SUITE_OPTIONS } from "../run/options";
+import type { RunOptions } from "../run/run-options";
+
+export interface ConsentOptions {
+  /** Packages that are missing may be installed. */
+  readonly yes?: boolean;
+}
+
+export interface SetupOptions extends ConsentOptions {
+  readonly kernel?: string;
+  readonly qemu?: "auto" | "system" | "root";
+  readonly force?: boolean;
+}
+
+/** The lab's own description of a VM, and what a command does around it. */
+export interface MachineOptions extends Omit<LabMachineOptions, "hugePages">, ConsentOptions {
+  readonly console?: boolean;
+}
+
+export type SuiteOptions = Omit<RunOptions, "device">;
+
+export interface LabRunOptions extends MachineOptions, SuiteOptions {
+  readonly timeoutMs?: number;
+}
+
+const WEEK_S = 7 * 24 * 3600;
+const yes = flag("--yes", "as root, install Debian packages that are missing, without asking");
+
+export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
+  kernel: text("--kernel <image>", "use this kernel image instead of building one"),
+  qemu: choice("--qemu <which>", "where QEMU comes from (default: auto); root is a Debian root with a new one", [
+    "auto",
+    "system",
+    "root",
+  ]),
+  force: flag("--force", "prepare everything anew"),
+  yes,
+};
+
+export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
+  devices: list("-d, --device <name...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
+  iommu: choice(
+    "--iommu <name>",
+    `the VM's IOMMU (default: ${LAB_DEFAULTS.iommu})`,
+    LAB_IOMMUS.map(({ name }) => name),
+  ),
+  kernel: text("--kernel <image>", "boot this kernel image"),
+  memoryMiB: count("--memory <MiB>", `memory of the VM (default: ${LAB_DEFAULTS.memoryMiB})`, LAB_LIMITS.memoryMiB),
+  cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, LAB_LIMITS.cpus),
+  writable: words("--rw <folder...>", "folders that the VM may write to, beside the current one"),
+  kernelParameters: words("--append <parameter...>", "more kernel parameters"),
+  bootTimeoutMs: count(
+    "--boot-timeout <seconds>",
+    `how long the VM may take to boot (default: ${LAB_DEFAULTS.bootTimeoutMs / 1000})`,
+    { least: 1, most: LAB_LIMITS.bootTimeoutMs.most / 1000, unit: 1000 },
+  ),
+  console: flag("--console", "show the kernel's console"),
+  yes,
+};
+
+export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
+  ...MACHINE_OPTIONS,
+  timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
+  ...SUITE_OPTIONS,
+};
+
+/** `igb (default), edu, …, vfio-user:SOCKET, model:NAME`. */
+function describeDevices(): string {
+  const defaults: readonly string[] = LAB_DEFAULTS.devices;
+  const names = LAB_DEVICES.map((device) => {
+    if (device.argument !== undefined) return `${device.name}:${device.argument.toUpperCase()}`;
+    return defaults.includes(device.name) ? `${deviceUsage(device)} (default)` : deviceUsage(device);
+  });
+  return [...names, "model:NAME (our device models: ioat, dsa)"].join(", ");
+}

@@ -1,0 +1,108 @@
+import { Command } from "commander";
+import fc from "fast-check";
+import type { RunOptions } from "../run/run-options";
+import { RUN_OPTIONS, SUITE_OPTIONS } from "../run/options";
+import { defineCommand } from "./command";
+import { asArguments, choice, count, flag, list, longName, pattern, text, words, type OptionTable } from "./option";
+import { addCommand } from "./parser";
+
+/** What a command with this table gets for a command line. */
+async function parse<Options extends object>(table: OptionTable<Options>, args: readonly string[]): Promise<object> {
+  let got: object = {};
+  const command = defineCommand<Options>({
+    options: table,
+    run: (_args, options) => {
+      got = options;
+      return Promise.resolve(0);
+    },
+  });
+  const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
+  const entry = { name: "try", summary: "", load: () => Promise.resolve(command) };
+  addCommand(program, entry, command, {}, () => undefined);
+  await program.parseAsync(["try", ...args], { from: "user" });
+  return got;
+}
+
+interface Everything {
+  readonly flag?: boolean;
+  readonly text?: string;
+  readonly list?: readonly string[];
+  readonly words?: readonly string[];
+  readonly seconds?: number;
+  readonly choice?: "a" | "b";
+  readonly pattern?: string;
+}
+
+const EVERYTHING: OptionTable<Everything> = {
+  flag: flag("-f, --other-name", ""),
+  text: text("--text <value>", ""),
+  list: list("-l, --list <value...>", ""),
+  words: words("--words <value...>", ""),
+  seconds: count("--seconds <number>", "", { least: 1, most: 100, unit: 1000 }),
+  choice: choice("--choice <name>", "", ["a", "b"], { default: "a" }),
+  pattern: pattern("-p, --pattern <pattern>", ""),
+};
+
+const word = fc.string({ minLength: 1 });
+const name = word.filter((value) => !value.includes(","));
+const many = (value: fc.Arbitrary<string>) => fc.array(value, { minLength: 1, maxLength: 4 });
+
+test("what is passed on is read as it was meant, whatever the values are", async () => {
+  const options = fc.record(
+    {
+      flag: fc.constant(true),
+      text: word,
+      list: many(name),
+      words: many(word),
+      seconds: fc.integer({ min: 1, max: 100 }).map((value) => value * 1000),
+      choice: fc.constantFrom("a" as const, "b" as const),
+      pattern: fc.constantFrom("x|y", "-t", "^a b$"),
+    },
+    { requiredKeys: [] },
+  );
+  await fc.assert(
+    fc.asyncProperty(options, async (given) => {
+      expect(await parse(EVERYTHING, asArguments<Everything>(EVERYTHING, given))).toEqual({ choice: "a", ...given });
+    }),
+    { numRuns: 100 },
+  );
+});
+
+test("lists are separated by commas, by options or by words; words keep their commas", async () => {
+  expect(await parse(EVERYTHING, ["-l", "a,b", "c", "--list=d", "--words", "x,y", "z"])).toEqual({
+    list: ["a", "b", "c", "d"],
+    words: ["x,y", "z"],
+    choice: "a",
+  });
+});
+
+test.each([
+  ["--seconds=0", /1 to 100/],
+  ["--seconds=1e1", /whole number/],
+  ["--seconds=", /whole number/],
+  ["--choice=c", /Allowed choices are a, b/],
+  ["--pattern=(", /regular expression/],
+])("%s is refused", async (argument, message) => {
+  await expect(parse(EVERYTHING, [argument])).rejects.toThrow(message);
+});
+
+test("every option of run but the device is passed on to the run in the VM", () => {
+  const given: Required<RunOptions> = {
+    device: ["x"],
+    mode: ["iommufd", "auto"],
+    driver: ["./a"],
+    test: "-x",
+    run: ["a.b"],
+    upstream: true,
+    full: true,
+    kvmIrq: "-a -e",
+    list: true,
+    reporter: "tap",
+    output: "/o",
+  };
+  const passed = asArguments<Omit<RunOptions, "device">>(SUITE_OPTIONS, given);
+  const expected = Object.entries(RUN_OPTIONS).filter(([key]) => key !== "device");
+  expect(new Set(passed.map((argument) => argument.split("=")[0]))).toEqual(
+    new Set(expected.map(([, spec]) => longName(spec))),
+  );
+});

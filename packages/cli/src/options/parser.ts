@@ -1,0 +1,59 @@
+import { Argument, Option, type Command } from "commander";
+import type { AnyCommand, CommandEntry } from "./command";
+import type { AnyOption, AnyOptionTable } from "./option";
+
+/** Adds a command to the program; without what it takes, as one line of the help, when that is not given. */
+export function addCommand(
+  program: Command,
+  { name, summary }: CommandEntry,
+  command: AnyCommand | undefined,
+  groups: Readonly<Record<string, string>>,
+  act: (code: Promise<number>) => void,
+): void {
+  const words = name.split(" ");
+  const own = words.at(-1) ?? "";
+  const parent = words.length === 1 ? program : groupOf(program, words[0] ?? "", groups);
+  const added = parent.command(own).description(summary);
+  if (command === undefined) return;
+  const { argument, options, notes = [] } = command;
+  if (command.usage !== undefined) added.usage(command.usage);
+  if (argument !== undefined) added.addArgument(commanderArgument(argument));
+  for (const spec of Object.values(options)) added.addOption(commanderOption(spec));
+  if (notes.length > 0) added.addHelpText("after", `\n${notes.join("\n\n")}`);
+  added.action(() => {
+    const values = valuesOf(added, options);
+    // commander gives the arguments of a variadic as one array.
+    act(command.run(added.processedArgs.flat().filter(isText), values));
+  });
+}
+
+function groupOf(program: Command, name: string, groups: Readonly<Record<string, string>>): Command {
+  const found = program.commands.find((command) => command.name() === name);
+  return found ?? program.command(name).description(groups[name] ?? "");
+}
+
+function commanderArgument({ usage, summary, choices }: NonNullable<AnyCommand["argument"]>): Argument {
+  const argument = new Argument(usage, summary);
+  return choices === undefined ? argument : argument.choices(choices);
+}
+
+function commanderOption(spec: AnyOption): Option {
+  const option = new Option(spec.flags, spec.summary);
+  if (spec.choices !== undefined) option.choices(spec.choices);
+  if (spec.parse !== undefined) option.argParser(spec.parse as (text: string, previous: unknown) => unknown);
+  if (spec.default !== undefined) option.default(spec.default);
+  return option.makeOptionMandatory(spec.required ?? false);
+}
+
+/** The values under the table's names; commander's own come from the flags. */
+function valuesOf(command: Command, table: AnyOptionTable): object {
+  const values = Object.entries(table).map(([key, spec]) => {
+    const value: unknown = command.getOptionValue(new Option(spec.flags).attributeName());
+    return [key, value] as const;
+  });
+  return Object.fromEntries(values.filter(([, value]) => value !== undefined));
+}
+
+function isText(value: unknown): value is string {
+  return typeof value === "string";
+}

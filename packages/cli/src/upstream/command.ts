@@ -1,0 +1,17 @@
+import { defineCommand } from "../options/command";
+import { choice, flag, list, text } from "../options/option";
+import { REPORTERS } from "../run/options";
+import type { UpstreamOptions } from "./run-upstream";
+
+export const upstreamCommand = defineCommand<UpstreamOptions>({
+  options: {
+    dir: text("--dir <path>", "a kernel tree, or a directory of compiled selftests", { required: true }),
+    device: list("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)"),
+    program: text("--program <part>", "only the programs whose names contain this"),
+    beside: flag("--beside", "run our tests of the same ids, too"),
+    timeout: text("--timeout <seconds>", "how long one program may take", { default: "600" }),
+    reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
+    output: text("--output <file>", "write the report there"),
+  },
+  run: async (_args, options) => (await import("./run-upstream.js")).runUpstream(options),
+});

@@ -1,0 +1,37 @@
+import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { hostname } from "node:os";
+import { dirname } from "node:path";
+import { tryLock, waitForLock } from "../host/file-lock";
+import type { LabHost } from "../host/host";
+
+export interface CacheLockOptions {
+  readonly signal: AbortSignal;
+  /** Called once when another process holds the lock, with what that one wrote about itself. */
+  onWait(holder: string): void;
+}
+
+export interface CacheLock extends Disposable {
+  /** Whether another process had it first, which may have changed the cache. */
+  readonly waited: boolean;
+}
+
+/** Takes the lock of the cache, after the process that has it. It goes with the returned handle, and with this process. */
+export async function takeCacheLock(host: LabHost, path: string, options: CacheLockOptions): Promise<CacheLock> {
+  mkdirSync(dirname(path), { recursive: true });
+  const descriptor = openSync(path, "a+", 0o600);
+  let waited = false;
+  try {
+    if (!tryLock(host, descriptor)) {
+      waited = true;
+      options.onWait(readFileSync(path, "utf8").trim());
+      await waitForLock(host, descriptor, options.signal);
+    }
+    // For people: the lock itself is the kernel's. The file stays, because one who waits has it open.
+    ftruncateSync(descriptor);
+    writeSync(descriptor, `process ${process.pid} on ${hostname()}\n`);
+  } catch (error) {
+    closeSync(descriptor);
+    throw error;
+  }
+  return { waited, [Symbol.dispose]: () => closeSync(descriptor) };
+}

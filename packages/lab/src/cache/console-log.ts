@@ -1,0 +1,20 @@
+import { randomBytes } from "node:crypto";
+import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import type { LabCache } from "./cache";
+
+/** Console logs that are kept. */
+const KEPT = 20;
+
+/** Makes the file for the console of one run, which is its own however many run at once; the oldest ones go. */
+export function newConsoleLog({ consoles }: LabCache): string {
+  mkdirSync(consoles, { recursive: true });
+  const older = readdirSync(consoles).sort();
+  for (const name of older.slice(0, Math.max(0, older.length - KEPT + 1))) {
+    rmSync(join(consoles, name), { force: true });
+  }
+  const started = new Date().toISOString().replaceAll(":", "-");
+  const path = join(consoles, `${started}-${randomBytes(3).toString("hex")}.log`);
+  writeFileSync(path, "", { flag: "wx" });
+  return path;
+}

@@ -1,0 +1,79 @@
+import type { PlacedDevice } from "../machine/devices";
+import type { GuestMode } from "../machine/qemu-arguments";
+import { contains, type Share } from "../machine/shares";
+
+/** Quotes a word for a POSIX shell. */
+export function shellQuote(word: string): string {
+  return `'${word.replaceAll("'", "'\\''")}'`;
+}
+
+export interface GuestPlan {
+  readonly mode: GuestMode;
+  readonly stdin: boolean;
+  readonly devices: readonly PlacedDevice[];
+  readonly endMark: string;
+  /** Where the command starts: the guest sees what is around it as the host has it. */
+  readonly cwd: string;
+  readonly shares: readonly Share[];
+}
+
+/** Folders over which the guest mounts file systems of its own. */
+const OWN_FOLDERS = ["/tmp", "/run"];
+
+/** `plan.sh`: what the guest's init does before and after the command. */
+export function guestPlan(plan: GuestPlan): string {
+  const functions = plan.devices.flatMap(({ device, slot }) => device.functions(slot));
+  const covered = OWN_FOLDERS.filter((folder) => !contains(folder, plan.cwd));
+  const writable = plan.shares.filter((share) => share.writable);
+  const variables = {
+    LAB_MODE: plan.mode,
+    LAB_STDIN: plan.stdin ? "yes" : "no",
+    LAB_TMPFS: covered.join(" "),
+    LAB_BIND: functions.join(" "),
+    LAB_END_MARK: plan.endMark,
+  };
+  const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}\n`);
+  // A function, because a folder's name may hold anything.
+  const mounts = writable.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
+  return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n"].join("");
+}
+
+export interface GuestCommand {
+  readonly command: readonly string[];
+  readonly cwd: string;
+  readonly env: Readonly<Record<string, string>>;
+  /** Environment that the guest sets unless `override` does. */
+  readonly override: Readonly<Record<string, string>>;
+  readonly terminal?: { rows: number; columns: number } | undefined;
+}
+
+/** `command.sh`: becomes the command, with the caller's folder and environment. */
+export function guestCommand({ command, cwd, env, override, terminal }: GuestCommand): string {
+  const assignments = (variables: Readonly<Record<string, string>>): string[] =>
+    Object.entries(variables).map(([name, value]) => `${shellQuote(`${name}=${value}`)} \\`);
+  return [
+    // Init sends signals to this session.
+    "echo $$ >/dev/lab/pid",
+    ...(terminal === undefined ? [] : [`stty rows ${terminal.rows} cols ${terminal.columns}`]),
+    `cd ${shellQuote(cwd)} || exit 126`,
+    "exec env -i \\",
+    ...assignments(env),
+    'VFIO_SELFTESTS_BDF="$LAB_DEVICES" VFIO_SELFTESTS_LAB=1 ${TMPDIR:+"TMPDIR=$TMPDIR"} \\',
+    ...assignments(override),
+    // Through a shell, because env takes a command with "=" in its name for a variable.
+    `sh -c 'exec "$@"' lab ${command.map(shellQuote).join(" ")}`,
+    "",
+  ].join("\n");
+}
+
+/** Variables of the host's session that mean nothing in the guest, or name the host's own devices. */
+const NOT_PASSED_ON = /^(VFIO_SELFTESTS_BDF|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
+
+/** The caller's environment as the guest's command gets it. */
+export function passedOnEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+  const passed: Record<string, string> = {};
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !NOT_PASSED_ON.test(name)) passed[name] = value;
+  }
+  return passed;
+}

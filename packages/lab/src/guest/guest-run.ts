@@ -1,0 +1,83 @@
+import { randomBytes } from "node:crypto";
+import { copyFileSync, writeFileSync } from "node:fs";
+import type { Socket } from "node:net";
+import { join } from "node:path";
+import type { Writable } from "node:stream";
+import { labCache } from "../cache/cache";
+import { newConsoleLog } from "../cache/console-log";
+import { thisHost, type LabHost } from "../host/host";
+import { chooseAccelerator } from "../machine/accelerator";
+import { requireDevicesServed } from "../machine/devices";
+import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
+import { requireLabState, type LabState } from "../machine/lab-state";
+import type { GuestMode } from "../machine/qemu-arguments";
+import { makeRunFolder, type RunFile } from "../machine/run-folder";
+import { sharesOf } from "../machine/shares";
+import { VirtualMachine } from "../machine/virtual-machine";
+import type { ControlChannel } from "./control-channel";
+import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
+import { GuestSession } from "./guest-session";
+import { resultOf, type LabResult } from "./lab-result";
+
+const GUEST_INIT = join(__dirname, "../../guest/init.sh");
+
+/** The VM, and what a caller brings for it. */
+export interface LabOptions extends LabMachineOptions {
+  /** Receives the kernel's console live. It is kept in the cache in any case. */
+  readonly console?: Writable;
+  /** QEMU and kernel to use instead of those in the cache. */
+  readonly lab?: LabState;
+  readonly host?: LabHost;
+}
+
+/** What both a command and a shell in the guest are. */
+export interface GuestRun extends LabOptions {
+  readonly mode: GuestMode;
+  readonly command: readonly string[];
+  readonly cwd?: string;
+  readonly env?: Readonly<Record<string, string>>;
+  readonly terminal?: { readonly rows: number; readonly columns: number } | undefined;
+  readonly hasStdin: boolean;
+  /** Milliseconds for the command. Default: no limit. */
+  readonly timeoutMs?: number;
+  /** Takes a stream of the guest, which ends with the mark: see `SessionOptions.onStream`. */
+  onStream(name: RunFile, socket: Socket, endMark: string): Promise<void>;
+  onReady?(control: ControlChannel): void;
+}
+
+/** Boots the VM, runs the command to its end and takes the VM away again, whatever happens. */
+export async function runGuest(run: GuestRun): Promise<LabResult> {
+  const host = run.host ?? thisHost();
+  const cache = labCache(host);
+  const machine = describeMachine(run);
+  const { qemu, kernel } = run.lab ?? requireLabState(cache, machine.kernel);
+  requireDevicesServed(machine.devices, qemu);
+  const accelerator = await chooseAccelerator(host, cache, qemu, kernel);
+  const cwd = run.cwd ?? process.cwd();
+  const shares = sharesOf(cwd, machine.writable);
+  const endMark = `--${randomBytes(16).toString("hex")}--`;
+
+  using folder = makeRunFolder(host);
+  const { mode, command, terminal, env: override = {} } = run;
+  const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
+  writeFileSync(folder.file("plan.sh"), plan);
+  const env = passedOnEnvironment(host.env);
+  writeFileSync(folder.file("command.sh"), guestCommand({ command, cwd, env, override, terminal }), { mode: 0o600 });
+  copyFileSync(GUEST_INIT, folder.file("init.sh"));
+  const consoleLog = newConsoleLog(cache);
+
+  await using vm = new VirtualMachine(host);
+  using session = new GuestSession({
+    bootTimeoutMs: machine.bootTimeoutMs,
+    timeoutMs: run.timeoutMs,
+    console: run.console,
+    onStream: (name, socket) => run.onStream(name, socket, endMark),
+    onReady: (control) => run.onReady?.(control),
+  });
+  const boot = { kernel, accelerator, mode, shares, folder, consoleLog };
+  const { ended } = await vm.start(qemu, machine, boot, (name, socket) => session.connected(name, socket));
+  void ended.then((description) => session.machineEnded(description));
+  const outcome = await session.outcome;
+  if (outcome.kind === "exit") await session.drained();
+  return resultOf(outcome, { kernel, bootMs: session.bootMs, consoleLog, messages: vm.messages });
+}

@@ -1,0 +1,132 @@
+import type { Socket } from "node:net";
+import type { Writable } from "node:stream";
+import { onInterrupt, type InterruptSignal } from "../host/interruption";
+import type { RunFile } from "../machine/run-folder";
+import { ControlChannel, type GuestMessage } from "./control-channel";
+
+/** How a run of the guest ended. */
+export type Outcome =
+  | { readonly kind: "exit"; readonly status: number }
+  | { readonly kind: "interrupt"; readonly signal: InterruptSignal }
+  | { readonly kind: "timeout" }
+  | { readonly kind: "unread" }
+  | { readonly kind: "no boot"; readonly reason: string }
+  | { readonly kind: "lost"; readonly reason: string };
+
+export interface SessionOptions {
+  readonly bootTimeoutMs: number;
+  /** For the command. Undefined: no limit. */
+  readonly timeoutMs: number | undefined;
+  /** Receives the kernel's console live. */
+  readonly console: Writable | undefined;
+  /** Takes a stream of the guest; the promise resolves when all of its data has been passed on, rejects when it cannot. */
+  onStream(name: RunFile, socket: Socket): Promise<void>;
+  onReady?(control: ControlChannel): void;
+}
+
+/** Milliseconds between asking a command that overran its time to end, and ending the VM. */
+const GRACE_MS = 5_000;
+
+/**
+ * What happens between power-on and the end of one guest: it boots, it runs the command, it has ended. Messages of its
+ * init, connections, interrupts and time limits come in; the first that ends it is the outcome.
+ */
+export class GuestSession implements Disposable {
+  /** Resolves when the guest has ended, for whatever reason. */
+  readonly outcome: Promise<Outcome>;
+  readonly #options: SessionOptions;
+  readonly #poweredOn = performance.now();
+  readonly #streams: Promise<void>[] = [];
+  readonly #interrupts: Disposable;
+  #state: "booting" | "running" | "ended" = "booting";
+  #resolve: (outcome: Outcome) => void = () => undefined;
+  #control: ControlChannel | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #interrupted = false;
+  #bootMs = 0;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.outcome = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    this.#interrupts = onInterrupt((signal) => this.#interrupt(signal));
+    const { bootTimeoutMs } = options;
+    this.#after(bootTimeoutMs, () => {
+      this.#end({ kind: "no boot", reason: `no sign of life within ${bootTimeoutMs / 1000} s` });
+    });
+  }
+
+  /** Milliseconds from power-on to the command's start. */
+  get bootMs(): number {
+    return this.#bootMs;
+  }
+
+  /** QEMU has connected one of the guest's ports. */
+  connected(name: RunFile, socket: Socket): void {
+    if (name === "control") this.#control = new ControlChannel(socket, (message) => this.#receive(message));
+    else if (name === "serial") passConsole(socket, this.#options.console);
+    else {
+      const passed = this.#options.onStream(name, socket);
+      this.#streams.push(passed);
+      passed.catch(() => this.#end({ kind: "unread" }));
+    }
+  }
+
+  /** QEMU has ended. That is no end of the command: init tells that one. */
+  machineEnded(description: string): void {
+    this.#end({ kind: this.#state === "running" ? "lost" : "no boot", reason: `the VM ended: ${description}` });
+  }
+
+  /** Waits until all that the guest wrote has been passed on. */
+  async drained(): Promise<void> {
+    await Promise.allSettled(this.#streams);
+  }
+
+  [Symbol.dispose](): void {
+    this.#state = "ended";
+    clearTimeout(this.#timer);
+    this.#interrupts[Symbol.dispose]();
+  }
+
+  #receive(message: GuestMessage): void {
+    if (message.kind === "exit") this.#end({ kind: "exit", status: message.status });
+    else if (message.kind === "failed") this.#end({ kind: "no boot", reason: message.reason });
+    else if (this.#state === "booting") this.#run();
+  }
+
+  #run(): void {
+    this.#state = "running";
+    this.#bootMs = performance.now() - this.#poweredOn;
+    clearTimeout(this.#timer);
+    if (this.#control !== undefined) this.#options.onReady?.(this.#control);
+    const { timeoutMs } = this.#options;
+    if (timeoutMs === undefined) return;
+    this.#after(timeoutMs, () => {
+      this.#control?.signal("SIGTERM");
+      this.#after(GRACE_MS, () => this.#end({ kind: "timeout" }));
+    });
+  }
+
+  /** The first one goes to the command; during the boot there is none, and a second one ends the VM. */
+  #interrupt(signal: InterruptSignal): void {
+    if (this.#state === "running" && !this.#interrupted) this.#control?.signal(signal);
+    else this.#end({ kind: "interrupt", signal });
+    this.#interrupted = true;
+  }
+
+  #after(ms: number, action: () => void): void {
+    this.#timer = setTimeout(action, ms);
+  }
+
+  #end(outcome: Outcome): void {
+    if (this.#state === "ended") return;
+    this[Symbol.dispose]();
+    this.#resolve(outcome);
+  }
+}
+
+function passConsole(socket: Socket, destination: Writable | undefined): void {
+  if (destination === undefined) socket.resume();
+  else socket.pipe(destination, { end: false });
+}

@@ -1,0 +1,79 @@
+import { VfioError } from "@vfio-selftests/core";
+import { readFileSync } from "node:fs";
+import { INTERRUPT_STATUS } from "../host/interruption";
+import type { Outcome } from "./guest-session";
+
+export interface LabResult {
+  /** The command's exit status; 128 + n when signal n ended it; 124 after the time-out. */
+  readonly exitCode: number;
+  /**
+   * How the run ended: by the command's exit; by a second interrupt, one during boot or output that nobody reads any
+   * more; or by the time-out.
+   */
+  readonly ended: "exit" | "interrupt" | "timeout";
+  /** Milliseconds from power-on to the command's start. */
+  readonly bootMs: number;
+  /** The guest's console, kept in the cache with those of the last runs. */
+  readonly consoleLog: string;
+}
+
+/** What is known of a run beside its outcome. */
+export interface RunFacts {
+  readonly kernel: string;
+  readonly bootMs: number;
+  readonly consoleLog: string;
+  /** What QEMU and virtiofsd said. */
+  readonly messages: string;
+}
+
+/** The exit status of a shell for a program whose output nobody reads. */
+const SIGPIPE_STATUS = 141;
+const TIMEOUT_STATUS = 124;
+/** Lines of the guest's console that an error repeats. */
+const CONSOLE_TAIL_LINES = 25;
+/** A network card that leads nowhere is what we want. */
+const HARMLESS_MESSAGES = /^.*warning: nic \S+ has no peer\n/gm;
+/** What init says on the console before it gives up. */
+const INIT_SAYS = /^lab: (.*?)\r?$/m;
+
+/** What a run gives to its caller. Throws when the guest did not boot, or went down under the command. */
+export function resultOf(outcome: Outcome, facts: RunFacts): LabResult {
+  const { bootMs, consoleLog } = facts;
+  switch (outcome.kind) {
+    case "exit":
+      return { exitCode: outcome.status, ended: "exit", bootMs, consoleLog };
+    case "interrupt":
+      return { exitCode: INTERRUPT_STATUS[outcome.signal], ended: "interrupt", bootMs, consoleLog };
+    case "unread":
+      return { exitCode: SIGPIPE_STATUS, ended: "interrupt", bootMs, consoleLog };
+    case "timeout":
+      return { exitCode: TIMEOUT_STATUS, ended: "timeout", bootMs, consoleLog };
+    case "no boot":
+    case "lost":
+      throw guestError(outcome, facts);
+  }
+}
+
+function guestError(outcome: Extract<Outcome, { reason: string }>, facts: RunFacts): VfioError {
+  const booted = outcome.kind === "lost";
+  const console = readFileSync(facts.consoleLog, "utf8");
+  const reason = INIT_SAYS.exec(console)?.[1] ?? outcome.reason;
+  const tail = console.trimEnd().split(/\r?\n/).slice(-CONSOLE_TAIL_LINES).join("\n");
+  return new VfioError(
+    `${booted ? "the guest went down while the command ran" : "the guest did not boot"}: ${reason}` +
+      quote("QEMU said", facts.messages.replace(HARMLESS_MESSAGES, "")) +
+      quote(`end of the guest's console (all of it: ${facts.consoleLog})`, tail),
+    {
+      code: booted ? "ERR_LAB_GUEST_LOST" : "ERR_LAB_BOOT",
+      operation: "lab run",
+      subject: facts.kernel,
+      remedy: booted
+        ? "the console above has the kernel's last words; --console shows it live"
+        : "check the kernel image: the lab's is built by `lab setup`; one of your own needs the options of the lab's fragment built in. A slow machine may need more time: --boot-timeout",
+    },
+  );
+}
+
+function quote(title: string, text: string): string {
+  return text.trim() === "" ? "" : `\n  ${title}:\n${text.trimEnd().replace(/^/gm, "  | ")}`;
+}

@@ -1,0 +1,73 @@
+import { AMD_SOUTHBRIDGE_ADDRESS, parseIommu } from "./iommus";
+import { LAB_DEVICES, parseDevices, requireDevicesServed, requireDevicesWork } from "./devices";
+
+test("each instance has a slot of its own, in the order asked for", () => {
+  const placed = parseDevices(["igb*2", "edu"]);
+  expect(placed.map(({ device, slot }) => `${device.name}@${slot.address}`)).toEqual(["igb@10", "igb@11", "edu@12"]);
+});
+
+test("a vfio-user device takes its socket", () => {
+  const [placed] = parseDevices(["vfio-user:/run/a model.sock"]);
+  expect(placed?.argument).toBe("/run/a model.sock");
+  const [json = ""] = placed?.device.devices(placed.slot, placed.argument) ?? [];
+  expect(JSON.parse(json)).toEqual({
+    driver: "vfio-user-pci",
+    addr: "0x10",
+    socket: { type: "unix", path: "/run/a model.sock" },
+  });
+});
+
+test("an unknown device is refused with the names of all", () => {
+  expect(() => parseDevices(["ibg"])).toThrow(/"ibg".*igb.*edu.*nvme/);
+});
+
+test.each(["vfio-user", "vfio-user:", "igb:x", "igb*0", "", "*2"])("%j is refused", (choice) => {
+  expect(() => parseDevices([choice])).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
+});
+
+test("more devices than slots are refused", () => {
+  const placed = parseDevices(["edu*14"]);
+  const slots = placed.map(({ slot }) => Number.parseInt(slot.address, 16));
+  expect(new Set(slots).size).toBe(14);
+  expect(slots).not.toContain(AMD_SOUTHBRIDGE_ADDRESS);
+  expect(() => parseDevices(["edu*15"])).toThrow(/14 at most/);
+});
+
+test("every device's functions are found below its own slot", () => {
+  for (const device of LAB_DEVICES) {
+    const slot = { number: 3, address: "12" };
+    for (const path of device.functions(slot)) expect(path).toMatch(/^0000:00:12\.0(\/|$)/);
+    expect(device.devices(slot, "/x").join(" ")).toMatch(/addr"?[=:]"?0x12/);
+  }
+});
+
+test("the group's two devices sit behind one bridge", () => {
+  const [placed] = parseDevices(["edu-group"]);
+  expect(placed?.device.functions(placed.slot)).toHaveLength(2);
+  expect(placed?.device.devices(placed.slot, "")).toEqual([
+    "pcie-root-port,id=port1,chassis=1,slot=1,x-speed=2_5,addr=0x10",
+    "pcie-pci-bridge,id=bridge1,bus=port1",
+    "edu,bus=bridge1,addr=1",
+    "edu,bus=bridge1,addr=2",
+  ]);
+});
+
+test("a device that is newer than QEMU is refused with the remedy", () => {
+  const placed = parseDevices(["igb", "vfio-user:/s"]);
+  expect(() => requireDevicesServed(placed, { version: [10, 1] })).not.toThrow();
+  expect(() => requireDevicesServed(placed, { version: [9, 2] })).toThrow(/vfio-user needs QEMU 10\.1[^]*--qemu root/);
+});
+
+test("a vfio-user device is refused behind an IOMMU whose mappings QEMU does not see", () => {
+  const scalable = parseIommu("intel-scalable");
+  expect(() => requireDevicesWork(parseDevices(["vfio-user:/s"]), scalable)).toThrow(
+    /cannot do DMA behind the IOMMU intel-scalable[^]*intel, amd or virtio/,
+  );
+  expect(() => requireDevicesWork(parseDevices(["igb"]), scalable)).not.toThrow();
+});
+
+test("a vfio-user device is refused where nobody serves it", () => {
+  expect(() => requireDevicesWork(parseDevices([`vfio-user:${__filename}`]), parseIommu("intel"))).toThrow(
+    /devices\.test.*a Unix socket that a server listens on/,
+  );
+});

@@ -1,0 +1,171 @@
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { statSync } from "node:fs";
+import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
+import { atLeast, versionText, type Version } from "../host/version";
+
+/** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
+interface Slot {
+  readonly number: number;
+  /** PCI device number on the root bus, two hexadecimal digits. */
+  readonly address: string;
+}
+
+/** A kind of device the lab can put into the VM. */
+export interface LabDevice {
+  readonly name: string;
+  readonly summary: string;
+  /** QEMU's name of the model. */
+  readonly model: string;
+  readonly since: Version;
+  /** Arguments of `-device`. */
+  devices(slot: Slot, argument: string): string[];
+  /**
+   * The PCI functions to bind to vfio-pci, as paths below the root bus in sysfs; `*` stands for a bus number that the
+   * firmware chooses.
+   */
+  readonly functions: (slot: Slot) => string[];
+  /** What follows the colon in `name:argument`, for devices that take one. */
+  readonly argument?: string;
+}
+
+const onRootBus = (slot: Slot): string => `0000:00:${slot.address}.0`;
+
+function simple(model: string, summary: string, properties = "", since: Version = [8, 0]): LabDevice {
+  return {
+    name: model,
+    summary,
+    model,
+    since,
+    devices: (slot) => [`${model}${properties},addr=0x${slot.address}`],
+    functions: (slot) => [onRootBus(slot)],
+  };
+}
+
+/**
+ * At 2.5 GT/s: a faster port says that it reports its link, but QEMU does not report it again after a reset of the bus,
+ * and Linux gives the hot reset up (ENOTTY).
+ */
+function rootPort(slot: Slot): string {
+  const { number, address } = slot;
+  return `pcie-root-port,id=port${number},chassis=${number},slot=${number},x-speed=2_5,addr=0x${address}`;
+}
+
+const VFIO_USER = "vfio-user-pci";
+
+export const LAB_DEVICES: readonly LabDevice[] = [
+  {
+    name: "igb",
+    summary: "Intel 82576 network card behind a root port: FLR, MSI-X, SR-IOV with 8 VFs, DMA by its rings",
+    model: "igb",
+    since: [8, 0],
+    devices: (slot) => [rootPort(slot), `igb,bus=port${slot.number}`],
+    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+  },
+  simple("edu", "QEMU's teaching device: DMA, INTx and MSI"),
+  {
+    name: "edu-group",
+    summary: "two edu devices behind one PCIe-to-PCI bridge: they share an IOMMU group",
+    model: "edu",
+    since: [8, 0],
+    devices: (slot) => [
+      rootPort(slot),
+      `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`,
+      `edu,bus=bridge${slot.number},addr=1`,
+      `edu,bus=bridge${slot.number},addr=2`,
+    ],
+    functions: (slot) => ["1", "2"].map((device) => `${onRootBus(slot)}/*:*:00.0/*:*:0${device}.0`),
+  },
+  simple("nvme", "NVMe controller without a disk: FLR, MSI-X", ",serial=lab"),
+  simple("e1000e", "Intel 82574L network card: MSI, MSI-X and INTx, an I/O port BAR"),
+  simple("sdhci-pci", "SD host controller: a BAR of 256 bytes, less than a page; INTx only"),
+  simple("pci-testdev", "QEMU's test device, with 2 GiB of memory as a BAR", ",membar=2G,membar-backed=on"),
+  simple("iommu-testdev", "QEMU's IOMMU test device: DMA without interrupts", "", [11, 0]),
+  {
+    name: "vfio-user",
+    summary: "a device model in another process, which serves vfio-user on a Unix socket",
+    model: VFIO_USER,
+    since: [10, 1],
+    argument: "socket",
+    devices: (slot, path) => [
+      JSON.stringify({ driver: VFIO_USER, addr: `0x${slot.address}`, socket: { type: "unix", path } }),
+    ],
+    functions: (slot) => [onRootBus(slot)],
+  },
+];
+
+/** Slots 0x10 to 0x1e of the root bus are ours but one; QEMU gives the rest to the lab's own devices and the chipset. */
+const ADDRESSES = Array.from({ length: 15 }, (_, index) => 0x10 + index).filter(
+  (address) => address !== AMD_SOUTHBRIDGE_ADDRESS,
+);
+
+/** A device as asked for, placed. */
+export interface PlacedDevice {
+  readonly device: LabDevice;
+  readonly slot: Slot;
+  readonly argument: string;
+}
+
+/** Reads device choices: `igb`, `igb*2` (several instances), `vfio-user:/run/model.sock`. */
+export function parseDevices(choices: readonly string[]): PlacedDevice[] {
+  const placed: PlacedDevice[] = [];
+  for (const choice of choices) {
+    const [, name = "", argument, count = "1"] = /^([\w-]+)(?::(.*?))?(?:\*([1-9]\d*))?$/.exec(choice) ?? [];
+    const device = LAB_DEVICES.find((candidate) => candidate.name === name);
+    if (device === undefined) {
+      throw argumentError("lab run", "device", choice, LAB_DEVICES.map(deviceUsage).join(", "));
+    }
+    const wantsArgument = device.argument !== undefined;
+    if (wantsArgument !== (argument !== undefined && argument !== "")) {
+      throw argumentError("lab run", "device", choice, deviceUsage(device));
+    }
+    for (let instance = 0; instance < Number(count); instance++) {
+      const address = ADDRESSES[placed.length];
+      if (address === undefined) {
+        throw argumentError("lab run", "devices", choices.join(" "), `${ADDRESSES.length} at most`);
+      }
+      const slot = { number: placed.length + 1, address: address.toString(16) };
+      placed.push({ device, slot, argument: argument ?? "" });
+    }
+  }
+  return placed;
+}
+
+/** `igb`, or `vfio-user:<socket>`. */
+export function deviceUsage(device: LabDevice): string {
+  return device.argument === undefined ? device.name : `${device.name}:<${device.argument}>`;
+}
+
+/** Fails where a device cannot work behind the IOMMU, or the process that is to serve it does not. */
+export function requireDevicesWork(placed: readonly PlacedDevice[], iommu: LabIommu): void {
+  for (const { device, argument } of placed) {
+    if (device.model !== VFIO_USER) continue;
+    if (!iommu.announcesMappings) {
+      throw new VfioError(`a ${device.name} device cannot do DMA behind the IOMMU ${iommu.name}`, {
+        code: "ERR_INVALID_ARGUMENT",
+        operation: "lab run",
+        subject: iommu.name,
+        remedy: "choose another IOMMU: intel, amd or virtio",
+      });
+    }
+    if (statSync(argument, { throwIfNoEntry: false })?.isSocket() !== true) {
+      throw argumentError("lab run", "device", `${device.name}:${argument}`, "a Unix socket that a server listens on");
+    }
+  }
+}
+
+/** Fails where a device is newer than QEMU. */
+export function requireDevicesServed(placed: readonly PlacedDevice[], qemu: { readonly version: Version }): void {
+  for (const { device } of placed) {
+    if (atLeast(qemu.version, device.since)) continue;
+    throw new VfioError(
+      `the device ${device.name} needs QEMU ${versionText(device.since)} or newer; the lab's is ${versionText(qemu.version)}`,
+      {
+        code: "ERR_LAB_QEMU_TOO_OLD",
+        operation: "lab run",
+        subject: device.name,
+        remedy: "let the lab make its own QEMU: `lab setup --qemu root`",
+      },
+    );
+  }
+}

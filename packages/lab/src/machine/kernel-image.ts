@@ -1,0 +1,36 @@
+import { VfioError } from "@vfio-selftests/core";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
+
+/** Fails unless the file can be a kernel, so that a wrong path is told at once and not by a VM that stays silent. */
+export function requireKernelImage(path: string): void {
+  const stat = statSync(path, { throwIfNoEntry: false });
+  let what: string | undefined;
+  if (stat === undefined) what = "does not exist";
+  else if (!stat.isFile()) what = "is not a file";
+  else if (!looksLikeKernel(path)) what = "is not a Linux kernel image (neither bzImage nor vmlinux)";
+  if (what === undefined) return;
+  throw new VfioError(`the kernel image ${path} ${what}`, {
+    code: "ERR_LAB_NO_IMAGE",
+    operation: "lab",
+    subject: path,
+    remedy: "give the path of a bzImage with --kernel, or run `vfio-selftests lab setup` to build one",
+  });
+}
+
+/** Where a bzImage has its signature (Documentation/arch/x86/boot.rst, "header"). */
+const BZIMAGE_SIGNATURE = { offset: 0x202, text: "HdrS" };
+/** Where an ELF file such as vmlinux has its own. */
+const ELF_SIGNATURE = { offset: 0, text: "\x7fELF" };
+
+function looksLikeKernel(path: string): boolean {
+  const head = Buffer.alloc(0x206);
+  const file = openSync(path, "r");
+  try {
+    readSync(file, head, 0, head.length, 0);
+  } finally {
+    closeSync(file);
+  }
+  return [BZIMAGE_SIGNATURE, ELF_SIGNATURE].some(
+    ({ offset, text }) => head.toString("latin1", offset, offset + text.length) === text,
+  );
+}

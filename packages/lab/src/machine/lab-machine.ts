@@ -1,0 +1,118 @@
+import { argumentError } from "@vfio-selftests/core/errors";
+import { requireKernelImage } from "./kernel-image";
+import { parseDevices, requireDevicesWork, type PlacedDevice } from "./devices";
+import { parseIommu, type LabIommu } from "./iommus";
+import { writableFolders } from "./shares";
+
+/** Huge pages that the guest reserves at boot. */
+export interface HugePages {
+  readonly gib1: number;
+  readonly mib2: number;
+}
+
+/** A VM as a caller describes it. Every part has a default. */
+export interface LabMachineOptions {
+  /** Names from `LAB_DEVICES`, `name*count` for several, `vfio-user:<socket>`. Default: one `igb`. */
+  readonly devices?: readonly string[];
+  /** A name from `LAB_IOMMUS`. Default: `intel`. */
+  readonly iommu?: string;
+  /** Kernel image instead of the one that the set-up chose. */
+  readonly kernel?: string;
+  /** Guest memory in MiB, 512 to 1,048,576. Default 6144. */
+  readonly memoryMiB?: number;
+  /** Guest CPUs, 1 to 64. Default 2. */
+  readonly cpus?: number;
+  /** Huge pages reserved in the guest. Default: one of 1 GiB, 64 of 2 MiB. */
+  readonly hugePages?: HugePages;
+  /** More kernel parameters. */
+  readonly kernelParameters?: readonly string[];
+  /** Folders of the host that the guest may write to, beside the one that the command starts in. */
+  readonly writable?: readonly string[];
+  /** Milliseconds from power-on to the command's start. Default 60,000. */
+  readonly bootTimeoutMs?: number;
+}
+
+/** The VM described completely and checked: QEMU's command line and the guest's plan are made of it. */
+export interface LabMachine {
+  readonly devices: readonly PlacedDevice[];
+  readonly iommu: LabIommu;
+  /** Undefined: the set-up's. */
+  readonly kernel: string | undefined;
+  readonly memoryMiB: number;
+  readonly cpus: number;
+  readonly hugePages: HugePages;
+  readonly kernelParameters: readonly string[];
+  readonly writable: readonly string[];
+  readonly bootTimeoutMs: number;
+}
+
+export const LAB_DEFAULTS = {
+  devices: ["igb"],
+  iommu: "intel",
+  memoryMiB: 6144,
+  cpus: 2,
+  hugePages: { gib1: 1, mib2: 64 },
+  bootTimeoutMs: 60_000,
+} as const satisfies LabMachineOptions;
+
+/** What the numbers may be. */
+export const LAB_LIMITS = {
+  /** Less does not boot to a Node.js; more is no machine that this could run on. */
+  memoryMiB: { least: 512, most: 2 ** 20 },
+  /** `CONFIG_NR_CPUS` of the lab's kernel. */
+  cpus: { least: 1, most: 64 },
+  bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
+  hugePages: { least: 0, most: 2 ** 20 },
+} as const;
+/** Of the 2048 bytes that x86 takes (`COMMAND_LINE_SIZE`), what the lab's own parameters leave. */
+const PARAMETER_BYTES = 1200;
+
+/**
+ * Checks all that can be checked before anything is prepared, started or served.
+ *
+ * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`
+ */
+export function describeMachine(options: LabMachineOptions): LabMachine {
+  const { kernel, kernelParameters = [], hugePages = LAB_DEFAULTS.hugePages } = options;
+  const devices = parseDevices(options.devices ?? LAB_DEFAULTS.devices);
+  const iommu = parseIommu(options.iommu ?? LAB_DEFAULTS.iommu);
+  requireDevicesWork(devices, iommu);
+  if (kernel !== undefined) requireKernelImage(kernel);
+  requireParameters(kernelParameters);
+  return {
+    devices,
+    iommu,
+    kernel,
+    memoryMiB: inRange("memory (MiB)", options.memoryMiB ?? LAB_DEFAULTS.memoryMiB, LAB_LIMITS.memoryMiB),
+    cpus: inRange("cpus", options.cpus ?? LAB_DEFAULTS.cpus, LAB_LIMITS.cpus),
+    hugePages: {
+      gib1: inRange("huge pages of 1 GiB", hugePages.gib1, LAB_LIMITS.hugePages),
+      mib2: inRange("huge pages of 2 MiB", hugePages.mib2, LAB_LIMITS.hugePages),
+    },
+    kernelParameters,
+    writable: writableFolders(options.writable ?? []),
+    bootTimeoutMs: inRange(
+      "boot time-out (ms)",
+      options.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs,
+      LAB_LIMITS.bootTimeoutMs,
+    ),
+  };
+}
+
+function inRange(name: string, value: number, { least, most }: { least: number; most: number }): number {
+  if (Number.isSafeInteger(value) && value >= least && value <= most) return value;
+  throw argumentError("lab run", name, value, `a whole number, ${least} to ${most}`);
+}
+
+function requireParameters(parameters: readonly string[]): void {
+  for (const parameter of parameters) {
+    // What follows a "--" on the kernel's command line is an argument of init.
+    if (!/[^\s]/.test(parameter) || /[\n\0]/.test(parameter) || /(^|\s)--(\s|$)/.test(parameter)) {
+      throw argumentError("lab run", "append", parameter, "kernel parameters, on one line, without a -- of their own");
+    }
+  }
+  const bytes = Buffer.byteLength(parameters.join(" "));
+  if (bytes > PARAMETER_BYTES) {
+    throw argumentError("lab run", "append", `${bytes} bytes`, `${PARAMETER_BYTES} bytes of kernel parameters at most`);
+  }
+}

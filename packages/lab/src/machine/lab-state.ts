@@ -1,0 +1,49 @@
+import { VfioError } from "@vfio-selftests/core";
+import { existsSync } from "node:fs";
+import { readJson, type LabCache } from "../cache/cache";
+import { requireKernelImage } from "./kernel-image";
+import type { Qemu } from "./qemu";
+
+/** What the last successful set-up chose and booted. */
+export interface LabState {
+  readonly qemu: Qemu;
+  /** Path of the kernel image. */
+  readonly kernel: string;
+  /** Key of the option fragment it was built from; absent for an image that the user gave. */
+  readonly fragment?: string;
+}
+
+/** The state in the cache, when there is one and what it names is still there. */
+export function readLabState(cache: LabCache): LabState | undefined {
+  const state = readJson(cache.state);
+  if (!isLabState(state)) return undefined;
+  const programs = [state.qemu.qemu[0], state.qemu.virtiofsd[0]];
+  return programs.every((path) => path !== undefined && existsSync(path)) ? state : undefined;
+}
+
+function isLabState(value: unknown): value is LabState {
+  if (typeof value !== "object" || value === null) return false;
+  const { qemu, kernel } = value as Partial<LabState>;
+  return (
+    typeof kernel === "string" &&
+    Array.isArray(qemu?.qemu) &&
+    Array.isArray(qemu.virtiofsd) &&
+    Array.isArray(qemu.version)
+  );
+}
+
+/** QEMU and the kernel for a run. Fails when there was no set-up or the image is missing. */
+export function requireLabState(cache: LabCache, kernel?: string): LabState {
+  const state = readLabState(cache);
+  if (state === undefined) {
+    throw new VfioError("the lab is not set up", {
+      code: "ERR_LAB_NOT_SET_UP",
+      operation: "lab run",
+      subject: cache.folder,
+      remedy: "run `vfio-selftests lab setup` first",
+    });
+  }
+  const image = kernel ?? state.kernel;
+  requireKernelImage(image);
+  return { ...state, kernel: image };
+}

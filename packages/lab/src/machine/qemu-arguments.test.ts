@@ -1,0 +1,105 @@
+import { LAB_IOMMUS, parseIommu } from "./iommus";
+import { describeMachine, type LabMachineOptions } from "./lab-machine";
+import { qemuArguments, type GuestMode } from "./qemu-arguments";
+import type { RunFolder } from "./run-folder";
+import { sharesOf } from "./shares";
+
+const folder: RunFolder = {
+  path: "/tmp/vfio-lab-1",
+  file: (name) => `/tmp/vfio-lab-1/${name}`,
+  [Symbol.dispose]: () => undefined,
+};
+
+interface Wanted extends LabMachineOptions {
+  readonly accelerator?: "tcg" | "kvm";
+  readonly mode?: GuestMode;
+}
+
+function build({ accelerator = "tcg", mode = "run", ...options }: Wanted = {}, where: RunFolder = folder): string[] {
+  const shares = sharesOf(__dirname, []);
+  const boot = { kernel: "/k/bzImage", accelerator, mode, shares, folder: where, consoleLog: "/c/console.log" };
+  return qemuArguments(describeMachine(options), boot);
+}
+
+function valuesOf(args: string[], option: string): string[] {
+  return args.filter((_value, index) => args[index - 1] === option);
+}
+
+const commandLine = (args: string[]): string => valuesOf(args, "-append")[0] ?? "";
+
+test.each(LAB_IOMMUS.map(({ name }) => name))(
+  "IOMMU %s comes before all devices, its parameters reach the kernel",
+  (name) => {
+    const iommu = parseIommu(name);
+    const args = build({ iommu: name });
+    expect(valuesOf(args, "-device").slice(0, iommu.devices.length)).toEqual(iommu.devices);
+    expect(valuesOf(args, "-blockdev")).toEqual(iommu.blockDevices ?? []);
+    for (const parameter of iommu.kernel) expect(commandLine(args).split(" ")).toContain(parameter);
+  },
+);
+
+test("an unknown IOMMU is refused with the names of all", () => {
+  expect(() => parseIommu("arm")).toThrow(/"arm".*intel, intel-scalable, amd, virtio, none/);
+});
+
+test("guest memory is one shared memfd of the size asked for", () => {
+  const args = build({ memoryMiB: 1024 });
+  expect(valuesOf(args, "-m")).toEqual(["1024M"]);
+  expect(valuesOf(args, "-object")).toEqual(["memory-backend-memfd,id=ram,size=1024M,share=on"]);
+  expect(valuesOf(args, "-numa")).toEqual(["node,memdev=ram"]);
+});
+
+test("huge pages of both sizes are reserved by the kernel", () => {
+  expect(commandLine(build())).toContain("hugepagesz=1G hugepages=1 hugepagesz=2M hugepages=64");
+});
+
+test("the root file system is the shared one and init is our script", () => {
+  const line = commandLine(build());
+  expect(line).toMatch(/root=(\S+) rootfstype=virtiofs ro/);
+  expect(
+    valuesOf(build(), "-device").some((device) => device.endsWith(`tag=${/root=(\S+)/.exec(line)?.[1] ?? ""}`)),
+  ).toBe(true);
+  expect(line).toMatch(/LAB_RUN=\/tmp\/vfio-lab-1 init=\/bin\/sh -- \/tmp\/vfio-lab-1\/init\.sh$/);
+});
+
+test("the caller's folder is a file system beside the root", () => {
+  const shares = valuesOf(build(), "-device").filter((device) => device.startsWith("vhost-user-fs-pci"));
+  expect(shares).toEqual(["root", "share0"].map((name) => `vhost-user-fs-pci,chardev=${name},tag=${name}`));
+});
+
+test("added kernel parameters come before what is for init", () => {
+  expect(commandLine(build({ kernelParameters: ["loglevel=7"] }))).toMatch(/loglevel=7 LAB_RUN=/);
+});
+
+test.each(["tcg", "kvm"] as const)(
+  "the kernel clears pages where %s could keep code of their former use",
+  (accelerator) => {
+    const parameters = commandLine(build({ accelerator })).split(" ");
+    expect(parameters.includes("init_on_alloc=1")).toBe(accelerator === "tcg");
+  },
+);
+
+test("output ports come first and control last, because the guest waits for control", () => {
+  const ports = valuesOf(build(), "-device").filter((device) => device.startsWith("virtserialport"));
+  expect(ports).toEqual(
+    ["stdin", "stdout", "stderr", "control"].map((name) => `virtserialport,chardev=${name},name=lab.${name}`),
+  );
+});
+
+test("a shell has a terminal instead of three streams", () => {
+  const devices = valuesOf(build({ mode: "shell" }), "-device");
+  expect(devices).toContain("virtconsole,chardev=terminal");
+  expect(devices.filter((device) => device.startsWith("virtserialport"))).toHaveLength(1);
+});
+
+test("commas in paths are doubled for QEMU", () => {
+  const odd: RunFolder = { ...folder, path: "/a,b", file: (name) => `/a,b/${name}` };
+  expect(valuesOf(build({}, odd), "-chardev")).toContain("socket,id=control,path=/a,,b/control");
+});
+
+test("igb sits behind a root port, which SR-IOV needs", () => {
+  const devices = valuesOf(build(), "-device");
+  expect(devices).toContain("pcie-root-port,id=port1,chassis=1,slot=1,x-speed=2_5,addr=0x10");
+  expect(devices).toContain("igb,bus=port1");
+  expect(commandLine(build())).toContain("vfio_pci.enable_sriov=1");
+});

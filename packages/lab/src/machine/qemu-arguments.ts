@@ -1,0 +1,112 @@
+import type { LabMachine } from "./lab-machine";
+import type { RunFolder } from "./run-folder";
+import type { Share } from "./shares";
+
+export type Accelerator = "kvm" | "tcg";
+
+/** `run`: the command's streams go over ports of their own; `shell`: they are one terminal. */
+export type GuestMode = "run" | "shell";
+
+/** What one boot adds to the description of the VM. */
+export interface Boot {
+  /** Path of the image. */
+  readonly kernel: string;
+  readonly accelerator: Accelerator;
+  readonly mode: GuestMode;
+  /** The first one is the guest's root. */
+  readonly shares: readonly Share[];
+  readonly folder: RunFolder;
+  /** Where QEMU keeps the kernel's console. */
+  readonly consoleLog: string;
+}
+
+/**
+ * QEMU's TCG keeps the code that it translated from a page until a CPU or QEMU itself writes there. virtiofsd, another
+ * process, does not count: a program that it reads into a page that held code before runs that old code at some addresses
+ * and crashes, each time until the page is given away again. The guest's kernel clearing each page that it takes is such a
+ * write. (Without it, up to 20 of 26 programs crashed after one that had left code in 32 MiB.)
+ */
+const CLEAR_NEW_PAGES = "init_on_alloc=1";
+
+/** QEMU's command line, without the program. */
+export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
+  const { folder } = boot;
+  const memory = `${machine.memoryMiB}M`;
+  return [
+    ...["-nodefaults", "-no-user-config", "-display", "none"],
+    // A kernel that panics reboots (panic=-1): then QEMU ends.
+    "-no-reboot",
+    ...["-machine", "q35,kernel-irqchip=split", "-accel", boot.accelerator, "-cpu", "max"],
+    ...["-smp", String(machine.cpus), "-m", memory],
+    // virtiofsd and vfio-user devices map the guest's memory.
+    ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-numa", "node,memdev=ram"],
+    ...["-chardev", socket("serial", folder.file("serial"), boot.consoleLog), "-serial", "chardev:serial"],
+    ...["-kernel", boot.kernel, "-append", kernelCommandLine(machine, boot)],
+    ...(machine.iommu.blockDevices ?? []).flatMap((properties) => ["-blockdev", properties]),
+    ...device(...machine.iommu.devices),
+    ...boot.shares.flatMap(({ name }) => [
+      ...["-chardev", socket(name, folder.file(name))],
+      ...device(`vhost-user-fs-pci,chardev=${name},tag=${name}`),
+    ]),
+    ...device("virtio-serial-pci"),
+    ...streamPorts(boot.mode).flatMap(({ name, model }) => [
+      ...["-chardev", socket(name, folder.file(name))],
+      ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
+    ]),
+    ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
+  ];
+}
+
+interface StreamPort {
+  readonly name: "stdin" | "stdout" | "stderr" | "terminal" | "control";
+  readonly model: "virtserialport" | "virtconsole";
+}
+
+/** The virtio ports of a mode. Control is the last: when the guest sees it, all are there. */
+export function streamPorts(mode: GuestMode): StreamPort[] {
+  const control: StreamPort = { name: "control", model: "virtserialport" };
+  if (mode === "shell") return [{ name: "terminal", model: "virtconsole" }, control];
+  return [
+    { name: "stdin", model: "virtserialport" },
+    { name: "stdout", model: "virtserialport" },
+    { name: "stderr", model: "virtserialport" },
+    control,
+  ];
+}
+
+function kernelCommandLine(machine: LabMachine, boot: Boot): string {
+  const { hugePages } = machine;
+  const [root] = boot.shares;
+  return [
+    ...["console=ttyS0", "quiet", "panic=-1"],
+    ...[`root=${root?.name ?? ""}`, "rootfstype=virtiofs", "ro"],
+    ...machine.iommu.kernel,
+    // The check that the timer works counts ticks; on a busy machine an emulated CPU sees too few, and the kernel panics.
+    "no_timer_check",
+    ...(boot.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
+    // Shared anonymous memory in 2 MiB pages where it can be: a vfio-user device is told each page in a message.
+    "transparent_hugepage_shmem=always",
+    "vfio_pci.enable_sriov=1",
+    // vfio-pci refuses Intel DSA (8086:0b25) otherwise, because of an erratum that a model does not have.
+    "vfio_pci.disable_denylist=1",
+    ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
+    ...machine.kernelParameters,
+    // The kernel gives unknown parameters to init as its environment, and what follows "--" as its arguments.
+    `LAB_RUN=${boot.folder.path}`,
+    ...["init=/bin/sh", "--", boot.folder.file("init.sh")],
+  ].join(" ");
+}
+
+function device(...devices: readonly string[]): string[] {
+  return devices.flatMap((properties) => ["-device", properties]);
+}
+
+/** A character device that connects to our socket. QEMU wants commas in values doubled. */
+function socket(id: string, path: string, logFile?: string): string {
+  const log = logFile === undefined ? "" : `,logfile=${escapeComma(logFile)}`;
+  return `socket,id=${id},path=${escapeComma(path)}${log}`;
+}
+
+function escapeComma(value: string): string {
+  return value.replaceAll(",", ",,");
+}

@@ -1,0 +1,109 @@
+import { VfioError } from "@vfio-selftests/core";
+import type { OwnErrorCode } from "@vfio-selftests/core/errors";
+import { join } from "node:path";
+import { execute } from "../host/execute";
+import { findProgram } from "../host/find-program";
+import type { LabHost } from "../host/host";
+import { atLeast, parseVersion, versionText, type Version } from "../host/version";
+
+/** QEMU and virtiofsd as commands that can be run where they are. */
+export interface Qemu {
+  readonly origin: "system" | "debian-root";
+  readonly qemu: readonly string[];
+  readonly virtiofsd: readonly string[];
+  readonly version: Version;
+}
+
+/** `igb` is there since 8.0; less than that serves no device set of ours. */
+export const OLDEST_QEMU: Version = [8, 0];
+/** With `vfio-user-pci`: every device of the table. */
+export const COMPLETE_QEMU: Version = [10, 1];
+/** `--translate-uid`, by which an ordinary user is root in the guest, came with virtiofsd 1.13. */
+const OLDEST_VIRTIOFSD_UNPRIVILEGED: Version = [1, 13];
+const OLDEST_VIRTIOFSD: Version = [1, 5];
+
+/** Where distributions put virtiofsd, which is not in `PATH`. */
+const VIRTIOFSD_PLACES = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"];
+
+/** The host's tree is not the guest's to write to. */
+const NEEDED_VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
+
+/** The devices that the lab's VM cannot do without, whatever is tested in it. */
+const NEEDED_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
+
+/** What the system's own QEMU is like, or why it does not serve. */
+export async function systemQemu(host: LabHost, least: Version): Promise<Qemu> {
+  const qemu = findProgram(host, "qemu-system-x86_64");
+  if (qemu === undefined) throw notServing("qemu-system-x86_64 is not installed", "ERR_LAB_NO_QEMU");
+  const virtiofsds = VIRTIOFSD_PLACES.flatMap((place) => findProgram(host, place) ?? []);
+  if (virtiofsds.length === 0) throw notServing("virtiofsd is not installed", "ERR_LAB_NO_QEMU");
+  let failure: unknown;
+  for (const virtiofsd of virtiofsds) {
+    try {
+      return await checkQemu(host, { origin: "system", qemu: [qemu], virtiofsd: [virtiofsd] }, least);
+    } catch (error) {
+      failure = error;
+    }
+  }
+  throw failure;
+}
+
+/**
+ * QEMU of a Debian root. It is run by the root's own dynamic loader with the root's libraries, from the system's own
+ * file tree: no chroot, so no root rights, no mounts, and every path means what it means outside.
+ */
+export async function debianRootQemu(host: LabHost, root: string): Promise<Qemu> {
+  const libraries = join(root, "usr/lib/x86_64-linux-gnu");
+  const load = [join(libraries, "ld-linux-x86-64.so.2"), "--library-path", libraries];
+  return checkQemu(
+    host,
+    {
+      origin: "debian-root",
+      qemu: [
+        ...load,
+        join(root, "usr/bin/qemu-system-x86_64"),
+        ...["-L", join(root, "usr/share/qemu"), "-L", join(root, "usr/share/seabios")],
+      ],
+      virtiofsd: [...load, join(root, "usr/libexec/virtiofsd")],
+    },
+    COMPLETE_QEMU,
+  );
+}
+
+async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Version): Promise<Qemu> {
+  const ask = async (command: readonly string[]): Promise<string> => execute(host, command, { timeoutMs: 20_000 });
+  const [qemuText, virtiofsdText, virtiofsdHelp, devices] = await Promise.all([
+    ask([...found.qemu, "--version"]),
+    ask([...found.virtiofsd, "--version"]),
+    ask([...found.virtiofsd, "--help"]),
+    ask([...found.qemu, "-device", "help"]),
+  ]);
+  const version = parseVersion(qemuText, "QEMU emulator version");
+  if (version === undefined) throw notServing(`${found.qemu[0] ?? ""} does not tell its version`, "ERR_LAB_NO_QEMU");
+  if (!atLeast(version, least)) {
+    throw notServing(
+      `QEMU ${versionText(version)} is too old: ${versionText(least)} or newer is needed`,
+      "ERR_LAB_QEMU_TOO_OLD",
+    );
+  }
+  // The old virtiofsd in C, which came with QEMU until 7.2, has QEMU's version and other options.
+  const virtiofsd = parseVersion(virtiofsdText, "virtiofsd ");
+  const oldest = host.uid === 0 ? OLDEST_VIRTIOFSD : OLDEST_VIRTIOFSD_UNPRIVILEGED;
+  if (virtiofsd === undefined || virtiofsdText.includes("virtiofsd version") || !atLeast(virtiofsd, oldest)) {
+    throw notServing(`virtiofsd is too old: ${versionText(oldest)} or newer is needed`, "ERR_LAB_QEMU_TOO_OLD");
+  }
+  const lacks = NEEDED_VIRTIOFSD_OPTIONS.filter((option) => !virtiofsdHelp.includes(option));
+  if (lacks.length > 0) throw notServing(`virtiofsd is too old: it lacks ${lacks.join(", ")}`, "ERR_LAB_QEMU_TOO_OLD");
+  const missing = NEEDED_MODELS.filter((model) => !devices.includes(`"${model}"`));
+  if (missing.length > 0) throw notServing(`QEMU lacks ${missing.join(", ")}`, "ERR_LAB_NO_QEMU");
+  return { ...found, version };
+}
+
+function notServing(message: string, code: OwnErrorCode): VfioError {
+  return new VfioError(message, {
+    code,
+    operation: "lab setup",
+    subject: "qemu",
+    remedy: `install QEMU ${versionText(COMPLETE_QEMU)} or newer and virtiofsd, or let \`lab setup\` make a Debian root (--qemu root)`,
+  });
+}

@@ -1,0 +1,74 @@
+import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { tryLock } from "../host/file-lock";
+import type { LabHost } from "../host/host";
+import type { Share } from "./shares";
+
+const PREFIX = "vfio-lab-run-";
+
+/** A Unix socket's path has 107 bytes; ours have names of up to 10. */
+const LONGEST_BASE = 60;
+
+/** Milliseconds after which a folder without a lock is one of a run that died, not one just made. */
+const UNLOCKED_MS = 60_000;
+
+/** The sockets in a run's folder, and the files the guest reads from it. */
+export interface RunFolder extends Disposable {
+  readonly path: string;
+  file(name: RunFile): string;
+}
+
+export type RunFile =
+  | "plan.sh"
+  | "command.sh"
+  | "init.sh"
+  | "control"
+  | "stdin"
+  | "stdout"
+  | "stderr"
+  | "terminal"
+  | "serial"
+  | Share["name"];
+
+/**
+ * Makes a folder for one run that only this user may enter, and removes those of runs that died. A run holds a lock on
+ * its folder, which the kernel drops when the process ends, whatever PID namespace it lives in.
+ */
+export function makeRunFolder(host: LabHost): RunFolder {
+  const base = tmpdir().length <= LONGEST_BASE ? tmpdir() : "/tmp";
+  removeAbandoned(host, base);
+  const path = mkdtempSync(join(base, `${PREFIX}${process.pid}-`));
+  const descriptor = openSync(path, "r");
+  if (!tryLock(host, descriptor)) throw new Error(`somebody else has locked ${path}`);
+  chmodSync(path, 0o700);
+  const remove = (): void => rmSync(path, { recursive: true, force: true });
+  // `lab run | head` exits as soon as nobody reads any more.
+  process.on("exit", remove);
+  return {
+    path,
+    file: (name) => join(path, name),
+    [Symbol.dispose]: () => {
+      process.off("exit", remove);
+      remove();
+      closeSync(descriptor);
+    },
+  };
+}
+
+function removeAbandoned(host: LabHost, base: string): void {
+  for (const name of readdirSync(base)) {
+    if (!name.startsWith(PREFIX)) continue;
+    const path = join(base, name);
+    let descriptor: number | undefined;
+    try {
+      if (Date.now() - statSync(path).mtimeMs < UNLOCKED_MS) continue;
+      descriptor = openSync(path, "r");
+      if (tryLock(host, descriptor)) rmSync(path, { recursive: true, force: true });
+    } catch {
+      // Another user's, or gone meanwhile
+    } finally {
+      if (descriptor !== undefined) closeSync(descriptor);
+    }
+  }
+}

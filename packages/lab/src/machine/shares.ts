@@ -1,0 +1,64 @@
+import { argumentError } from "@vfio-selftests/core/errors";
+import { existsSync, realpathSync, statSync } from "node:fs";
+import { resolve } from "node:path";
+
+/** A folder of the host in the guest; each has a virtiofsd of its own, which decides what may be written. */
+export interface Share {
+  /** The name by which the guest mounts it, and that of its socket in the run's folder. */
+  readonly name: "root" | `share${number}`;
+  readonly folder: string;
+  readonly writable: boolean;
+}
+
+/** Each writable folder is a PCI device on the root bus. */
+const MOST_WRITABLE = 8;
+
+/** Where the guest has file systems of its own. */
+const KERNEL_FOLDERS = /^\/(?:proc|sys|dev(?!\/shm\/.))(?:\/|$)/;
+
+/** Real paths of folders that the guest may write to. One inside another goes with it. */
+export function writableFolders(folders: readonly string[]): string[] {
+  const real = [...new Set(folders.map(realFolder))];
+  const outermost = real.filter((folder) => !real.some((other) => other !== folder && contains(other, folder)));
+  if (outermost.length > MOST_WRITABLE) {
+    throw argumentError("lab run", "rw", outermost.join(" "), `${MOST_WRITABLE} folders at most`);
+  }
+  return outermost;
+}
+
+/**
+ * The whole tree read-only, and what the guest may write to: the folder that the command starts in, unless that is the
+ * root or belongs to the kernel, and those named.
+ */
+export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
+  const folders = writableFolders([...writable, ...startFolder(cwd)]);
+  return [
+    { name: "root", folder: "/", writable: false },
+    ...folders.map((folder, index): Share => ({ name: `share${index}`, folder, writable: true })),
+  ];
+}
+
+/** The command's own folder, if it is there and may be shared. Where it is not there, the command does not start. */
+function startFolder(cwd: string): string[] {
+  const real = existsSync(cwd) ? realpathSync(cwd) : "/";
+  return isShareable(real) ? [real] : [];
+}
+
+/** Whether a path lies in the folder, or is it. */
+export function contains(folder: string, path: string): boolean {
+  return `${path}/`.startsWith(folder === "/" ? folder : `${folder}/`);
+}
+
+function realFolder(folder: string): string {
+  const path = resolve(folder);
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw argumentError("lab run", "rw", folder, "a folder that exists");
+  }
+  const real = realpathSync(path);
+  if (!isShareable(real)) throw argumentError("lab run", "rw", folder, "a folder below /, not /proc, /sys or /dev");
+  return real;
+}
+
+function isShareable(path: string): boolean {
+  return path !== "/" && !KERNEL_FOLDERS.test(path);
+}

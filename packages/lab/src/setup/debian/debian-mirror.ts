@@ -1,0 +1,95 @@
+import { VfioError } from "@vfio-selftests/core";
+import { readAptSources, type AptSource } from "./apt-sources";
+import type { LabHost } from "../../host/host";
+
+/** A mirror of the Debian archive, and the fields (`Signed-By`, …) that the system's configuration gives for it. */
+export interface DebianMirror {
+  uri: string;
+  options: Record<string, string>;
+}
+
+/** The suites that the lab takes QEMU and the kernel source from. */
+export interface DebianSuites {
+  stable: string;
+  /** Newer packages for the same release; preferred for those in `FROM_BACKPORTS`. */
+  backports: string;
+}
+
+export const DEFAULT_SUITES: DebianSuites = { stable: "trixie", backports: "trixie-backports" };
+
+/** Packages taken from backports where they are there; everything else stays stable's. */
+const FROM_BACKPORTS = ["qemu*", "seabios", "ipxe-qemu", "virtiofsd", "linux-source*"];
+
+/** Names of releases whose main archive has every other release beside it. Security archives have not. */
+const DEBIAN_RELEASES = new Set(
+  [
+    "bullseye",
+    "bookworm",
+    "trixie",
+    "forky",
+    "duke",
+    "sid",
+    "oldoldstable",
+    "oldstable",
+    "stable",
+    "testing",
+    "unstable",
+  ].flatMap((name) => [name, `${name}-updates`, `${name}-backports`]),
+);
+
+/** Fields that tie a source to the release or use it was configured for. */
+const NOT_CARRIED_OVER = new Set(["Architectures", "Languages", "Targets", "By-Hash", "Pdiffs"]);
+
+/**
+ * The mirrors of the Debian archive among apt's sources, likeliest first: other vendors, too, have a suite `bookworm`
+ * with a component `main`, but not at an address that ends with `/debian`.
+ */
+export function debianMirrors(sources: readonly AptSource[]): DebianMirror[] {
+  const mirrors = new Map<string, DebianMirror>();
+  for (const source of sources) {
+    const architectures = source.options["Architectures"];
+    if (architectures !== undefined && !architectures.split(/\s+/).includes("amd64")) continue;
+    if (!source.components.includes("main") || !source.suites.some((suite) => DEBIAN_RELEASES.has(suite))) continue;
+    for (const uri of source.uris) {
+      if (!/^(https?|file|mirror(\+\w+)?):/.test(uri)) continue;
+      const options = Object.entries(source.options).filter(([name]) => !NOT_CARRIED_OVER.has(name));
+      if (!mirrors.has(uri)) mirrors.set(uri, { uri, options: Object.fromEntries(options) });
+    }
+  }
+  const rank = ({ uri }: DebianMirror): number => (/\/debian\/?$/.test(uri) ? 0 : 1);
+  return [...mirrors.values()].sort((a, b) => rank(a) - rank(b));
+}
+
+export function requireMirrors(host: LabHost, purpose: string): DebianMirror[] {
+  const mirrors = debianMirrors(readAptSources(host));
+  if (mirrors.length > 0) return mirrors;
+  throw new VfioError(`cannot fetch ${purpose}: the system's apt configuration names no mirror of the Debian archive`, {
+    code: "ERR_LAB_NO_MIRROR",
+    operation: "lab setup",
+    subject: "/etc/apt/sources.list, /etc/apt/sources.list.d",
+    remedy:
+      "add a line such as `deb <address of a Debian mirror> trixie main` to a file in /etc/apt/sources.list.d; " +
+      "or install QEMU 10.1 or newer and virtiofsd yourself, and give a kernel image with --kernel",
+  });
+}
+
+/** A deb822 sources file that offers both suites at a mirror. */
+export function mirrorSources(mirror: DebianMirror, suites: DebianSuites): string {
+  const options = Object.entries(mirror.options).map(([name, value]) => `${name}: ${value}`);
+  return [
+    "Types: deb",
+    `URIs: ${mirror.uri}`,
+    `Suites: ${suites.stable} ${suites.backports}`,
+    "Components: main",
+    "Architectures: amd64",
+    ...options,
+    "",
+  ].join("\n");
+}
+
+/** apt preferences that put backports above stable for the packages the lab wants new. */
+export function backportsPreferences(suites: DebianSuites): string {
+  return [`Package: ${FROM_BACKPORTS.join(" ")}`, `Pin: release n=${suites.backports}`, "Pin-Priority: 600", ""].join(
+    "\n",
+  );
+}

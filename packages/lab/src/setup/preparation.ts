@@ -1,0 +1,207 @@
+import { VfioError } from "@vfio-selftests/core";
+import { existsSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { Writable } from "node:stream";
+import type { LabCache } from "../cache/cache";
+import { runInLab } from "../guest/run";
+import { requireDiskSpace } from "../host/disk-space";
+import type { LabHost } from "../host/host";
+import type { Progress } from "../host/progress";
+import { versionText } from "../host/version";
+import type { LabState } from "../machine/lab-state";
+import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, systemQemu, type Qemu } from "../machine/qemu";
+import { openAptWorkspace, type AptWorkspace } from "./debian/apt-workspace";
+import { DEFAULT_SUITES, requireMirrors, type DebianSuites } from "./debian/debian-mirror";
+import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
+import { buildKernel, builtKernel, KERNEL_BUILD_BYTES, type BuiltKernel } from "./kernel/kernel-build";
+import { labKernelFragment, type KernelFragment } from "./kernel/kernel-fragment";
+import { fetchKernelSource, newestKernelSource } from "./kernel/kernel-source";
+import {
+  KERNEL_BUILD_REQUIREMENTS,
+  QEMU_ROOT_REQUIREMENTS,
+  requirePackages,
+  type MayInstall,
+} from "./required-packages";
+
+export type QemuChoice = "auto" | "system" | "root";
+
+/** Kernels of 5 MB each. */
+const KERNELS_KEPT = 4;
+
+export interface PreparationOptions {
+  readonly force?: boolean;
+  readonly mayInstall?: MayInstall;
+  readonly suites?: DebianSuites;
+}
+
+/** The steps of a set-up, for one that holds the lock of the cache. */
+export class Preparation {
+  readonly #host: LabHost;
+  readonly #cache: LabCache;
+  readonly #progress: Progress;
+  readonly #signal: AbortSignal;
+  readonly #suites: DebianSuites;
+  readonly #force: boolean;
+  readonly #mayInstall: MayInstall | undefined;
+  #apt: AptWorkspace | undefined;
+
+  constructor(host: LabHost, cache: LabCache, progress: Progress, signal: AbortSignal, options: PreparationOptions) {
+    this.#host = host;
+    this.#cache = cache;
+    this.#progress = progress;
+    this.#signal = signal;
+    this.#suites = options.suites ?? DEFAULT_SUITES;
+    this.#force = options.force ?? false;
+    this.#mayInstall = options.mayInstall;
+  }
+
+  /** Makes what is not there. All that can be checked is, before anything is fetched. */
+  async prepare(choice: QemuChoice, image: string | undefined): Promise<LabState> {
+    const foundQemu = await this.#findQemu(choice);
+    const fragment = labKernelFragment();
+    const foundKernel = image === undefined ? this.#findKernel(fragment) : undefined;
+    const buildsKernel = image === undefined && foundKernel === undefined;
+    await this.#requireMeans(foundQemu === undefined, buildsKernel);
+    const qemu = foundQemu ?? (await this.#makeQemu());
+    if (image !== undefined) return { qemu, kernel: image };
+    const kernel = foundKernel ?? (await this.#makeKernel(fragment));
+    return { qemu, kernel: kernel.image, fragment: fragment.key };
+  }
+
+  async #findQemu(choice: QemuChoice): Promise<Qemu | undefined> {
+    this.#progress.step("QEMU");
+    if (choice !== "root") {
+      try {
+        const found = await systemQemu(this.#host, choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU);
+        this.#progress.done(`the system's ${versionText(found.version)}`);
+        return found;
+      } catch (error) {
+        if (choice === "system") throw error;
+      }
+    }
+    if (!this.#force && existsSync(this.#cache.qemuRoot)) {
+      try {
+        const kept = await debianRootQemu(this.#host, this.#cache.qemuRoot);
+        this.#progress.done(`${versionText(kept.version)}, there already`);
+        return kept;
+      } catch {
+        // Damaged: made anew
+      }
+    }
+    this.#progress.done("in a Debian root, which is to be made");
+    return undefined;
+  }
+
+  #findKernel(fragment: KernelFragment): BuiltKernel | undefined {
+    this.#progress.step("kernel");
+    const kept = this.#force ? undefined : builtKernel(this.#cache.kernels, fragment);
+    this.#progress.done(kept === undefined ? "to be built" : `${describeKernel(kept)}, there already`);
+    return kept;
+  }
+
+  /** What the set-up takes of the machine: mirrors, disk space, programs. */
+  async #requireMeans(makesQemu: boolean, buildsKernel: boolean): Promise<void> {
+    const wanted = [
+      ...(makesQemu ? [{ what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS }] : []),
+      ...(buildsKernel
+        ? [{ what: "a kernel", bytes: KERNEL_BUILD_BYTES, requirements: KERNEL_BUILD_REQUIREMENTS }]
+        : []),
+    ];
+    if (wanted.length === 0) return;
+    const purpose = `making ${wanted.map(({ what }) => what).join(" and ")}`;
+    requireMirrors(this.#host, purpose);
+    const bytes = wanted.reduce((sum, part) => sum + part.bytes, 0);
+    requireDiskSpace(this.#host, this.#cache.folder, bytes, purpose);
+    const requirements = wanted.flatMap((part) => part.requirements);
+    await requirePackages(this.#host, requirements, purpose, { ...this.#following(), mayInstall: this.#mayInstall });
+  }
+
+  async #makeQemu(): Promise<Qemu> {
+    this.#progress.step("QEMU in a Debian root");
+    const made = await makeDebianRoot(this.#host, this.#cache.qemuRoot, await this.#openApt(), this.#suites, {
+      ...this.#following(),
+      logFile: join(this.#cache.work, "mmdebstrap.log"),
+    });
+    this.#progress.done(versionText(made.version));
+    return made;
+  }
+
+  async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
+    this.#progress.step("kernel source");
+    const apt = await this.#openApt();
+    const newest = await newestKernelSource(this.#host, apt, this.#following());
+    const source = await fetchKernelSource(this.#host, apt, newest, this.#cache.work, this.#following());
+    this.#progress.done(`the newest, ${newest.package} ${newest.version}`);
+    this.#progress.step("kernel build");
+    const built = await buildKernel(this.#host, source, fragment, this.#cache, this.#following());
+    this.#progress.done(describeKernel(built));
+    return built;
+  }
+
+  /** A set-up is done when the VM has booted, bound a device to vfio-pci and run a command. */
+  async bootOnce(lab: LabState): Promise<void> {
+    this.#progress.step("first boot");
+    let output = "";
+    const collect = new Writable({
+      write: (chunk: Buffer, _encoding, callback) => {
+        output += chunk.toString();
+        callback();
+      },
+    });
+    const result = await runInLab({
+      host: this.#host,
+      lab,
+      command: ["sh", "-c", 'test -n "$VFIO_SELFTESTS_BDF" && uname -r'],
+      cwd: "/",
+      stdout: collect,
+      stderr: collect,
+      timeoutMs: 60_000,
+    });
+    this.#signal.throwIfAborted();
+    if (result.exitCode !== 0) {
+      throw new VfioError(`the VM booted but does not work: status ${result.exitCode}\n${output}`, {
+        code: "ERR_LAB_BOOT",
+        operation: "lab setup",
+        subject: lab.kernel,
+        remedy: `see the guest's console: ${result.consoleLog}`,
+      });
+    }
+    this.#progress.done(`Linux ${output.trim()}, up in ${(result.bootMs / 1000).toFixed(1)} s`);
+  }
+
+  /** Removes unfinished work, and the kernels that no set-up has used for long: two checkouts may want one each. */
+  prune(lab: LabState): void {
+    rmSync(this.#cache.work, { recursive: true, force: true });
+    if (lab.fragment === undefined) return;
+    const now = new Date();
+    utimesSync(dirname(lab.kernel), now, now);
+    const folders = readdirSync(this.#cache.kernels).map((name) => join(this.#cache.kernels, name));
+    const newestFirst = folders.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
+    for (const folder of newestFirst.slice(KERNELS_KEPT)) rmSync(folder, { recursive: true, force: true });
+  }
+
+  async #openApt(): Promise<AptWorkspace> {
+    this.#apt ??= await openAptWorkspace(
+      this.#host,
+      join(this.#cache.work, "apt"),
+      requireMirrors(this.#host, "the packages of the lab"),
+      this.#suites,
+      this.#following(),
+    );
+    return this.#apt;
+  }
+
+  #following(): { signal: AbortSignal; onLine: (line: string) => void } {
+    return {
+      signal: this.#signal,
+      onLine: (line) => {
+        this.#progress.detail(line.trim());
+      },
+    };
+  }
+}
+
+function describeKernel({ name, lost }: BuiltKernel): string {
+  if (lost.length === 0) return name;
+  return `${name}, which does not take ${lost.map((option) => `${option.name}=${option.value}`).join(", ")}`;
+}

@@ -1,0 +1,153 @@
+import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { takeCacheLock } from "../cache/cache-lock";
+import { silentProgress } from "../host/progress";
+import { labCache, readJson, writeJson } from "../cache/cache";
+import { builtKernel } from "./kernel/kernel-build";
+import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
+import { setupLab } from "./setup";
+import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
+import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
+
+const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
+
+function makeHost(fake: FakeQemu, options: Parameters<typeof makeTestHost>[0] = {}): TestHost & { kernel: string } {
+  const host = makeTestHost(options);
+  addFakeQemu(host, fake);
+  const kernel = join(host.folder, "bzImage");
+  writeFileSync(kernel, KERNEL_IMAGE);
+  return Object.assign(host, { kernel });
+}
+
+const failsWith = (code: string, message: RegExp): unknown =>
+  expect.objectContaining({ code, message: expect.stringMatching(message) as string });
+
+test("a system QEMU and an image of one's own make a lab; the second set-up does nothing", async () => {
+  using host = makeHost({ guest: BOOTS });
+  const first = await setupLab({ host, kernel: host.kernel });
+  expect(first).toMatchObject({ changed: true, kernel: host.kernel, qemu: { origin: "system", version: [11, 1] } });
+  const before = Date.now() - 60_000;
+  utimesSync(labCache(host).state, before / 1000, before / 1000);
+  expect(await setupLab({ host, kernel: host.kernel })).toEqual({ ...first, changed: false });
+});
+
+test("of two first set-ups at once the second waits, says so, and finds all there", async () => {
+  using host = makeHost({ guest: BOOTS });
+  const steps: string[] = [];
+  const progress = { ...silentProgress, step: (title: string) => void steps.push(title) };
+  const results = await Promise.all([1, 2].map(() => setupLab({ host, kernel: host.kernel }, progress)));
+  expect(results.map(({ changed }) => changed).sort()).toEqual([false, true]);
+  expect(steps.filter((step) => step.startsWith("waiting for another set-up (process "))).toHaveLength(1);
+  expect(steps.filter((step) => step === "first boot")).toHaveLength(1);
+});
+
+test("a kernel that does not boot is refused, and the lab from before stays", async () => {
+  using host = makeHost({ guest: BOOTS });
+  await setupLab({ host, kernel: host.kernel });
+  const state = readJson(labCache(host).state);
+  addFakeQemu(host, { guest: `guest.console("not a kernel\\n"); setTimeout(() => process.exit(0), 200);` });
+  const other = join(host.folder, "other");
+  writeFileSync(other, KERNEL_IMAGE);
+  await expect(setupLab({ host, kernel: other })).rejects.toEqual(failsWith("ERR_LAB_BOOT", /\| not a kernel/));
+  expect(readJson(labCache(host).state)).toEqual(state);
+});
+
+test("a guest that cannot run the command is refused", async () => {
+  using host = makeHost({ guest: BOOTS.replace("exit 0", "exit 1") });
+  await expect(setupLab({ host, kernel: host.kernel })).rejects.toEqual(failsWith("ERR_LAB_BOOT", /does not work/));
+  expect(existsSync(labCache(host).state)).toBe(false);
+});
+
+test("a kernel built before from the same options is used; one from other options is not", async () => {
+  using host = makeHost({ guest: BOOTS });
+  const { kernels } = labCache(host);
+  const fragment = labKernelFragment();
+  const { key } = fragment;
+  const others = [1, 2, 3, 4].map((age) => ({ name: `9.0-${age}-0123456789ab`, age }));
+  for (const { name, age } of [{ name: `7.2.9-1-${key}`, age: 9 }, { name: `7.2.12-1-${key}`, age: 9 }, ...others]) {
+    mkdirSync(join(kernels, name), { recursive: true });
+    writeFileSync(join(kernels, name, "bzImage"), KERNEL_IMAGE);
+    writeFileSync(join(kernels, name, "config"), fragmentText(fragment));
+    const used = Date.now() / 1000 - age * 3600;
+    utimesSync(join(kernels, name), used, used);
+  }
+  const result = await setupLab({ host });
+  expect(result.kernel).toBe(join(kernels, `7.2.12-1-${key}`, "bzImage"));
+  expect(builtKernel(kernels, makeKernelFragment("CONFIG_OTHER=y", ""))).toBeUndefined();
+  // Those used last stay, for the other checkouts that want them.
+  expect(readdirSync(kernels).sort()).toEqual([`7.2.12-1-${key}`, ...others.slice(0, 3).map(({ name }) => name)]);
+});
+
+test("a changed option fragment makes the lab not ready", async () => {
+  using host = makeHost({ guest: BOOTS });
+  await setupLab({ host, kernel: host.kernel });
+  writeJson(labCache(host).state, { ...(readJson(labCache(host).state) as object), fragment: "0123456789ab" });
+  await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_NO_MIRROR", /names no mirror/));
+});
+
+test("a QEMU that is too old is refused where a Debian root is not wanted", async () => {
+  using host = makeHost({ version: "7.2.17" });
+  await expect(setupLab({ host, qemu: "system", kernel: host.kernel })).rejects.toEqual(
+    failsWith("ERR_LAB_QEMU_TOO_OLD", /7\.2 is too old/),
+  );
+});
+
+test("a Debian root needs a mirror", async () => {
+  using host = makeHost({ version: "7.2.17" });
+  host.addProgram("mmdebstrap", "#!/bin/sh\nexit 1\n");
+  host.addProgram("apt-get", "#!/bin/sh\nexit 1\n");
+  await expect(setupLab({ host, kernel: host.kernel })).rejects.toEqual(
+    failsWith("ERR_LAB_NO_MIRROR", /names no mirror of the Debian archive/),
+  );
+});
+
+/** A machine with all that building a kernel takes; `aptGet` is the script that apt-get is. */
+function makeBuildHost(aptGet: string): ReturnType<typeof makeHost> {
+  const host = makeHost({});
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/archive bookworm main\n");
+  host.addFile("/usr/include/gelf.h", "");
+  host.addProgram("apt-get", aptGet);
+  for (const tool of ["flex", "bison", "bc", "dpkg-deb", "perl", "xz", "make", "gcc", "ld"]) {
+    host.addProgram(tool, "#!/bin/sh\n");
+  }
+  return host;
+}
+
+test("a mirror that does not serve the suite is named with what apt said", async () => {
+  using host = makeBuildHost("#!/bin/sh\necho 'E: no Release file' >&2\nexit 100\n");
+  await expect(setupLab({ host })).rejects.toEqual(
+    failsWith("ERR_LAB_NO_MIRROR", /http:\/\/mirror\.invalid\/archive[^]*E: no Release file/),
+  );
+});
+
+test("another architecture is refused", async () => {
+  using host = makeHost({}, { architecture: "arm64" });
+  await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_ARCHITECTURE", /arm64/));
+});
+
+test("too little disk space is refused before anything is fetched", async () => {
+  using host = makeHost({}, { freeBytes: 2 ** 30 });
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/archive bookworm main\n");
+  await expect(setupLab({ host })).rejects.toEqual(failsWith("ENOSPC", /3072 MiB needed, 1024 MiB free/));
+  expect(existsSync(labCache(host).work)).toBe(false);
+});
+
+test("a kernel image that is not there is refused", async () => {
+  using host = makeHost({});
+  await expect(setupLab({ host, kernel: join(host.folder, "none") })).rejects.toEqual(
+    failsWith("ERR_LAB_NO_IMAGE", /does not exist/),
+  );
+  expect(existsSync(dirname(labCache(host).state))).toBe(false);
+});
+
+test("an interrupt ends the set-up with a remedy and frees the lock", async () => {
+  using host = makeBuildHost("#!/bin/sh\nsleep 60\n");
+  const result = setupLab({ host });
+  setTimeout(() => process.emit("SIGINT", "SIGINT"), 500);
+  await expect(result).rejects.toEqual(failsWith("ERR_LAB_INTERRUPTED", /goes on where it stopped/));
+  const never = new AbortController().signal;
+  const onWait = (): void => {
+    throw new Error("the lock is held");
+  };
+  using _lock = await takeCacheLock(host, labCache(host).lock, { signal: never, onWait });
+});
