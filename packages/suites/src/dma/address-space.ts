@@ -1,7 +1,7 @@
 import { DmaMemory, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { defaultMode, eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { devicesOfOneGroup } from "../devices/group-members";
+import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

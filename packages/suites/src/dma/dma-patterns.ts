@@ -1,9 +1,9 @@
 import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type MemoryBacking } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { CopyRig } from "../rigs/copy-rig";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";
+import { CopyRig } from "../rigs/copy-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGES = 64;

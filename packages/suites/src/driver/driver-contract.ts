@@ -2,10 +2,10 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { VfioError, type IommuMode } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { KernelLog, eachMode, fixture, note, skip } from "@vfio-selftests/harness";
+import { expectFaultReport } from "../devices/silent-faults";
 import { DriverRig } from "../rigs/driver-rig";
 import { findDriver } from "../rigs/find-driver";
 import { PseudoRandom } from "../rigs/pseudo-random";
-import { expectFaultReport } from "../devices/silent-faults";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x5eed;

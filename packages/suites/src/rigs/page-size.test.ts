@@ -1,6 +1,6 @@
 import type { IommuMode } from "@vfio-selftests/core";
-import { systemError } from "@vfio-selftests/core/errors";
 import { DriverRegistry } from "@vfio-selftests/core/driver";
+import { systemError } from "@vfio-selftests/core/errors";
 import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
 import { native } from "@vfio-selftests/native";
 import type * as AddressSpaceModule from "../dma/address-space";

@@ -21,7 +21,10 @@ describe("named_driver", () => {
         Object.keys(process.env).filter((name) => name.startsWith("VFIO_SELFTESTS_"))) + "\\n");
       exports.driver = {
         name: "mine", ids: [{ vendor: 0x8086, device: 0x2021 }], regionSize: 4096,
-        create: () => ({ limits: { maxMemcpySize: 4096, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 }, remove() {} }),
+        create: () => ({
+          limits: { maxMemcpySize: 4096, minMemcpySize: 1, maxMemcpyCount: 1, alignment: 1 },
+          memcpyStart() {}, memcpyEnded: () => true, memcpyWait() {}, remove() {},
+        }),
       };`,
     );
     const { code, out } = runCommand(["run", "-d", "model:ioat", "--driver", driver, "-r", TEST]);

@@ -26,13 +26,18 @@ export function iommuBackendCompliance(setUp: () => BackendUnderTest): void {
     let backend: IommuBackend;
     let memory: DmaMemory;
     let descriptors: number;
+    // Not where a hook before this one, or `setUp`, skips the test.
+    let isSetUp = false;
     beforeEach(() => {
       descriptors = openDescriptors();
       under = setUp();
       backend = under.backend;
       memory = DmaMemory.allocate(PAGES * PAGE, { backing: "memfd" });
+      isSetUp = true;
     });
     afterEach(async () => {
+      if (!isSetUp) return;
+      isSetUp = false;
       under[Symbol.dispose]();
       backend.close();
       memory.close();

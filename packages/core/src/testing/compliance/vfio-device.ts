@@ -29,12 +29,17 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
     let under: DeviceUnderTest;
     let device: VfioDevice;
     let descriptors: number;
+    // Not where a hook before this one, or `setUp`, skips the test.
+    let isSetUp = false;
     beforeEach(() => {
       descriptors = openDescriptors();
       under = setUp();
       device = under.device;
+      isSetUp = true;
     });
     afterEach(async () => {
+      if (!isSetUp) return;
+      isSetUp = false;
       device.close();
       under[Symbol.dispose]();
       await descriptorsAre(descriptors);
