@@ -6,7 +6,7 @@ import { DMA_MAP_FILE_IO, DMA_MAP_MMAP, dma_map, dma_unmap } from "../../protoco
 import { body, RawClient } from "../../testing/raw-client";
 import { ScratchModel } from "../../testing/scratch-model";
 import type { DmaFault } from "../device-model";
-import { WINDOW_SIZE } from "./file-window";
+import { GuardedWindow, WINDOW_SIZE } from "./file-window";
 import type { SharedFile } from "./shared-file";
 import { SharedFiles } from "./shared-files";
 
@@ -123,6 +123,11 @@ if (hugeProbe >= 0) native.close(hugeProbe);
     // A file that nobody has touched, and the same after a hole was punched, are one to the kernel: a page is allocated
     // when it is touched, and where the pool of huge pages is empty, that is a SIGBUS.
     const fd = memfd(8 * size, { flags: MFD_HUGETLB | MFD_ALLOW_SEALING });
+    // Sealed, and all the same not to be mapped for JavaScript.
+    const files = new SharedFiles(false);
+    const file = files.open(fd, 8 * size, RIGHTS) as SharedFile;
+    expect(file.access).toBe("huge");
+    files.release(file);
     expect(map(fd, 8 * size)).toBe(0);
     const free = Number(/HugePages_Free: +(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
     const data = pattern(200);
@@ -182,6 +187,32 @@ test("each file costs one descriptor, and there is a limit", () => {
   const one = memfd(4096);
   expect(map(one, 4096, { address: 2 ** 30 })).toBe(EMFILE);
   expect(map(fds[0] ?? -1, 4096, { address: 2 ** 30 })).toBe(0);
+});
+
+test("guarded stores put every byte where it belongs, and stop where a page is missing", () => {
+  const fd = memfd(8192, { sealed: false });
+  const window = GuardedWindow.map(fd, 0, 8192);
+  if (window === undefined) throw new Error("not mapped");
+  for (const [offset, length] of [
+    [0, 64],
+    [1, 200],
+    [60, 8],
+    [64, 8],
+    [100, 4000],
+    [4095, 1],
+  ] as const) {
+    native.ftruncate(fd, 0);
+    native.ftruncate(fd, 8192);
+    const data = pattern(length);
+    expect(window.write(offset, data)).toBe(length);
+    const expected = new Uint8Array(8192);
+    expected.set(data, offset);
+    expect(Buffer.compare(contents(fd, 0, 8192), expected)).toBe(0);
+  }
+  native.ftruncate(fd, 4096); // what is mapped behind the end is a SIGBUS now
+  expect(window.write(4000, pattern(200))).toBe(96);
+  expect(window.write(4096, pattern(8))).toBe(0);
+  window.unmap();
 });
 
 describe("windows", () => {
