@@ -13,10 +13,12 @@ const PAGE_MASK = BigInt(PAGE_SIZES - 1);
 const MAX_FILE_RANGE = 2n ** 52n;
 const MAP_FLAGS = DMA_MAP_READ | DMA_MAP_WRITE | DMA_MAP_MMAP | DMA_MAP_FILE_IO;
 
-/** One DMA map of the client's. */
+/** One DMA map of the client's, or several adjacent ones whose bytes lie side by side: a run. */
 export interface DmaMap {
   readonly start: bigint;
   readonly last: bigint;
+  /** Bytes. */
+  readonly size: number;
   readonly readable: boolean;
   readonly writable: boolean;
   /** Where the bytes are; undefined when they are reached by messages. */
@@ -27,20 +29,20 @@ export interface DmaMap {
   readonly fileIo: boolean;
 }
 
-/** Adjacent maps whose bytes lie side by side. */
-export interface DmaRun extends DmaMap {
-  /** Bytes. */
-  readonly size: number;
-}
-
 /** Maps that are joined at most: 2 MiB of 4 KiB pages, which a guest's kernel often has in one piece. */
 const MOST_JOINED = 512;
+
+/**
+ * Runs remembered at most. A guest may scatter its pages: putting 100,000 runs into a sorted list, one by one, takes half a
+ * minute.
+ */
+const MOST_RUNS = 4096;
 
 /** The client's DMA maps. */
 export class DmaMaps {
   readonly #maps = new IovaMap<DmaMap>();
   /** Runs found since the last unmap. A guest's I/O page table in 4 KiB pages would make every copy one of 4 KiB pieces. */
-  readonly #runs = new IovaMap<DmaRun>();
+  readonly #runs = new IovaMap<DmaMap>();
   readonly #files: SharedFiles;
 
   /** `trusting`: map files that the client could truncate, too. */
@@ -62,14 +64,16 @@ export class DmaMaps {
   }
 
   /** What is mapped around `iova`, in as long a piece as is worth while; undefined where nothing is. */
-  run(iova: bigint): DmaRun | undefined {
+  run(iova: bigint): DmaMap | undefined {
     const known = this.#runs.find(iova);
     if (known !== undefined) return known;
     const maps = this.#maps.following(iova, MOST_JOINED, continues);
     const [first] = maps;
-    if (first === undefined) return undefined;
+    // A map that nothing continues is its own run, found as fast as one that is remembered.
+    if (first === undefined || maps.length === 1) return first;
     const last = maps.at(-1)?.last ?? first.last;
     const run = { ...first, last, size: Number(last - first.start) + 1 };
+    if (this.#runs.size >= MOST_RUNS) this.#runs.clear();
     this.#runs.add(run);
     return run;
   }
@@ -94,7 +98,15 @@ export class DmaMaps {
     }
     // As libvfio-user: who sets both flags gets its file mapped.
     const fileIo = (flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) === DMA_MAP_FILE_IO;
-    this.#maps.add({ start: address, last, ...rights, file, offset: file === undefined ? 0 : Number(offset), fileIo });
+    this.#maps.add({
+      start: address,
+      last,
+      size: Number(size),
+      ...rights,
+      file,
+      offset: file === undefined ? 0 : Number(offset),
+      fileIo,
+    });
     return 0;
   }
 

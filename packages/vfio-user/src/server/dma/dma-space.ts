@@ -1,6 +1,6 @@
 import { constants } from "node:os";
 import type { DmaFault, DmaSpace } from "../device-model";
-import type { DmaMaps, DmaRun } from "./dma-maps";
+import type { DmaMap, DmaMaps } from "./dma-maps";
 import type { SharedFile } from "./shared-file";
 
 const { EFAULT, EPERM, EACCES } = constants.errno;
@@ -89,14 +89,14 @@ export class ClientDmaSpace implements DmaSpace {
 }
 
 /** The memory at `iova`, which lies in `run`; shorter than asked where the run or a window of its file ends. */
-function viewOf(run: DmaRun, iova: bigint, length: number): Uint8Array | undefined {
+function viewOf(run: DmaMap, iova: bigint, length: number): Uint8Array | undefined {
   if (run.file === undefined || run.fileIo) return undefined;
   const at = Number(iova - run.start);
   return run.file.view(run.offset + at, Math.min(length, run.size - at));
 }
 
 /** Moves `data` through memory where the file has a mapping, else by system calls; the bytes moved. */
-function throughFile(access: "read" | "write", file: SharedFile, run: DmaRun, iova: bigint, data: Uint8Array): number {
+function throughFile(access: "read" | "write", file: SharedFile, run: DmaMap, iova: bigint, data: Uint8Array): number {
   const memory = viewOf(run, iova, data.length);
   if (memory === undefined) {
     const offset = run.offset + Number(iova - run.start);
@@ -107,7 +107,7 @@ function throughFile(access: "read" | "write", file: SharedFile, run: DmaRun, io
   return memory.length;
 }
 
-function permits(map: Pick<DmaRun, "readable" | "writable">, access: "read" | "write"): boolean {
+function permits(map: Pick<DmaMap, "readable" | "writable">, access: "read" | "write"): boolean {
   return access === "read" ? map.readable : map.writable;
 }
 
