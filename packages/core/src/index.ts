@@ -30,7 +30,7 @@ export type { BarType } from "./pci/bar/bar-types";
 export type { PciCapability } from "./pci/config/capabilities";
 export { ConfigSpace } from "./pci/config/config-space";
 export { DeviceFeatures } from "./pci/features";
-export { PciDevice, type DeviceOpener } from "./pci/pci-device";
+export { PciDevice } from "./pci/pci-device";
 export { ExpansionRom } from "./pci/rom";
 
 export { Eventfd } from "./interrupts/eventfd";
