@@ -3,12 +3,19 @@ import { runCommandLine } from "./command-line";
 import { ExitCode } from "./exit-codes";
 
 // `| head` has seen enough.
-process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-  if (error.code !== "EPIPE") throw error;
+process.stdout.on("error", ({ code = "unknown" }: NodeJS.ErrnoException) => {
+  if (code !== "EPIPE") tellLostOutput(code);
   process.exit(ExitCode.failed);
 });
 
 void runCommandLine(process.argv.slice(2)).then((code) => {
   // Not `process.exitCode`: a device's open handle must not keep a finished command alive.
-  process.exit(code);
+  // Node writes files, pipes and terminals at once: what is left could not be written (a full disk).
+  const lost = process.stdout.writableLength > 0;
+  if (lost) tellLostOutput("a part is lost");
+  process.exit(lost ? ExitCode.failed : code);
 });
+
+function tellLostOutput(why: string): void {
+  process.stderr.write(`vfio-selftests: cannot write to standard output: ${why}\n`);
+}

@@ -3,6 +3,7 @@ export { errorWithCode } from "./assertions/error-with-code";
 export { assertNoInterrupt } from "./assertions/no-interrupt";
 export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
+export { fileSink } from "./formats/report-sink";
 export { collectTests } from "./jest/collect-tests";
 export type { HarnessEnvironmentOptions } from "./jest/jest-environment";
 export type { HarnessReporterOptions } from "./jest/reporter";

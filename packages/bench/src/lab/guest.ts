@@ -1,12 +1,13 @@
 /** The part of the benchmark that runs in the lab's guest, or on any machine with a device; prints JSON. */
+import { environmentOptions } from "@vfio-selftests/harness";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
 import type { Result } from "../result";
 import { benchDeviceOpen } from "./device-open";
 import { benchMapUnmap } from "./map-unmap";
 
 const rounds = Number(process.argv[2] ?? 5);
-const [address] = (process.env["VFIO_SELFTESTS_BDF"] ?? "").split(/[ ,]+/);
-if (address === undefined || address === "") {
+const [address] = environmentOptions().devices;
+if (address === undefined) {
   console.error(
     "VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench), or set it to a device bound to vfio-pci",
   );

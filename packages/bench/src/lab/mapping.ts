@@ -3,6 +3,7 @@
  * any machine with a device; prints a table, or with `--json` figures.
  */
 import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode, type MappableMemory } from "@vfio-selftests/core";
+import { environmentOptions } from "@vfio-selftests/harness";
 import { iommuModes, mapFileMode } from "@vfio-selftests/iommu-modes";
 import { MAPPING_CASES, sizeText, type MappingCase } from "./mapping-cases";
 import { mappingTable, percentilesOf, type MappingFigures } from "./mapping-figures";
@@ -12,8 +13,8 @@ const WARM_UP = 3;
 const GIB = 1024 ** 3;
 
 function main(): number {
-  const [address = ""] = (process.env["VFIO_SELFTESTS_BDF"] ?? "").split(/[ ,]+/);
-  if (address === "") {
+  const [address] = environmentOptions().devices;
+  if (address === undefined) {
     console.error(
       "VFIO_SELFTESTS_BDF names no device\n  Remedy: run in the lab (pnpm bench --mapping), or set it to a device bound to vfio-pci",
     );

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as Lab from "@vfio-selftests/lab";
@@ -45,4 +45,36 @@ test("a command gets the VM that is described, and nothing of ours", async () =>
       command: ["dmesg", "-w"],
     },
   ]);
+});
+
+test("the VM may write to where the file of --output really is", async () => {
+  const real = join(folder, "real");
+  const output = join(folder, "report.json");
+  mkdirSync(real);
+  symlinkSync("step", output);
+  symlinkSync("real/report.json", join(folder, "step"));
+  await labRun([], { ...SUITES, reporter: "json", output });
+  expect(runs[0]?.writable).toEqual([real]);
+});
+
+describe("what the suites would refuse is refused before anything boots", () => {
+  const saved = process.env;
+  beforeEach(() => {
+    process.env = { ...saved };
+  });
+  afterEach(() => {
+    process.env = saved;
+    expect(runs).toEqual([]);
+  });
+
+  test("options", async () => {
+    await expect(labRun([], { ...SUITES, driver: ["./nowhere.cjs"] })).rejects.toThrow("nowhere.cjs was not found");
+    await expect(labRun([], { ...SUITES, mode: ["type9"] })).rejects.toThrow("type9");
+    await expect(labRun([], { ...SUITES, kvmIrq: "-z" })).rejects.toThrow("-z");
+  });
+
+  test("the environment that the VM gets", async () => {
+    process.env["VFIO_SELFTESTS_MODE"] = "type9";
+    await expect(labRun([], SUITES)).rejects.toThrow("type9");
+  });
 });

@@ -1,4 +1,4 @@
-import { accessSync, constants, existsSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { Errno, argumentError, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
@@ -16,6 +16,8 @@ import {
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
+import { namedTarget } from "../run/run-options";
+import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import {
   MACHINE_OPTIONS,
@@ -40,7 +42,7 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
   if (command.length > 0 && suiteArguments.length > 0) {
     throw argumentError("lab run", "option", suiteArguments.join(" "), "no option of the suites beside a command");
   }
-  await checkSuites(options);
+  if (command.length === 0) await checkSuites(options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
   const { timeoutMs, output, writable = [] } = options;
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
@@ -57,14 +59,17 @@ export function labShell(options: MachineOptions): Promise<number> {
 }
 
 /** What the `run` in the VM would refuse after a boot. */
-async function checkSuites({ mode = [], kvmIrq }: LabRunOptions): Promise<void> {
-  for (const name of mode) findMode(name);
+async function checkSuites(options: LabRunOptions): Promise<void> {
+  // The VM has this process's environment, except the devices.
+  const { modes, drivers, kvmIrq } = namedTarget(options);
+  for (const name of modes) findMode(name);
+  findDrivers(drivers);
   if (kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(kvmIrq);
 }
 
 /** The VM writes the report there: a folder of its own memory would lose it. */
 function outputFolder(output: string): string {
-  const path = resolve(output);
+  const path = linkedFile(resolve(output));
   const folder = dirname(path);
   const result = obstacleTo(path, folder);
   if (result === 0) return folder;
@@ -75,11 +80,22 @@ function outputFolder(output: string): string {
   });
 }
 
+/** Symbolic links that one follows another: more than the kernel follows is a circle. */
+const MOST_LINKS = 40;
+
+/** What a path means whose last part may be a symbolic link, also to a file that is not there yet. */
+function linkedFile(path: string, links = 0): string {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (!isLink || links === MOST_LINKS) return path;
+  return linkedFile(resolve(dirname(path), readlinkSync(path)), links + 1);
+}
+
 /** `-errno`, or 0. */
 function obstacleTo(path: string, folder: string): number {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) return -Errno.EISDIR;
   try {
-    accessSync(existsSync(path) ? path : folder, constants.W_OK);
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file?.isDirectory() === true) return -Errno.EISDIR;
+    accessSync(file === undefined ? folder : path, constants.W_OK);
     return 0;
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO;

@@ -106,3 +106,9 @@ test("every option of run but the device is passed on to the run in the VM", () 
     new Set(expected.map(([, spec]) => longName(spec))),
   );
 });
+
+test("a list without a value is refused: it would mean what no list means", async () => {
+  await expect(parse(EVERYTHING, ["--list", ""])).rejects.toThrow("A value is expected");
+  await expect(parse(EVERYTHING, ["--list=,"])).rejects.toThrow("A value is expected");
+  expect(await parse(EVERYTHING, ["--list", "a,,b,"])).toMatchObject({ list: ["a", "b"] });
+});

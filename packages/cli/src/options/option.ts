@@ -55,7 +55,12 @@ export function pattern(flags: string, summary: string): OptionSpec<string> {
 
 /** Several values: separated by commas, in repeated options, or one after the other. */
 export function list(flags: string, summary: string): OptionSpec<readonly string[]> {
-  const split = (value: string): string[] => value.split(",").filter((part) => part !== "");
+  const split = (value: string): string[] => {
+    const parts = value.split(",").filter((part) => part !== "");
+    // `-d "$ADDRESS"` of a variable that is not set must not mean what no `-d` means.
+    if (parts.length === 0) throw new InvalidArgumentError("A value is expected.");
+    return parts;
+  };
   return { ...words(flags, summary), parse: (value, previous = []) => [...previous, ...split(value)] };
 }
 

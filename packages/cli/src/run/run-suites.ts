@@ -1,16 +1,15 @@
-import { closeSync, openSync } from "node:fs";
-import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import { exitCodeOf, restoreLeftovers, totalsLine, totalsOf, type TestIdentity } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
+import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget } from "./run-target";
 
 /** The `run` command. Gives the exit code. */
 export async function runSuites(options: RunOptions): Promise<number> {
   const filter = await chooseFilter(options);
-  if (options.output !== undefined) requireWritable(options.output);
+  if (options.output !== undefined) requireWritable(options.output, "run");
   const named = namedTarget(options);
   findDrivers(named.drivers);
   if (named.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(named.kvmIrq);
@@ -53,20 +52,6 @@ function print(tests: readonly TestIdentity[]): number {
 function restoreFirst(): void {
   for (const { path, value, error } of restoreLeftovers()) {
     if (error === undefined) process.stderr.write(`put back after a run that crashed: ${path} is ${value}\n`);
-  }
-}
-
-/** Before the first test: a report that cannot be written after the last one would be lost. */
-function requireWritable(path: string): void {
-  try {
-    closeSync(openSync(path, "a"));
-  } catch (error) {
-    const result = systemResult(error);
-    throw systemError(result, "run", {
-      message: `cannot write the report to ${path}: ${errnoName(-result)}`,
-      subject: path,
-      remedy: "give --output a file in a folder that exists and that you may write to",
-    });
   }
 }
 

@@ -42,3 +42,8 @@ describe("a run on models", () => {
     expect((await chooseTarget(named, system.paths)).headline).toHaveLength(2);
   });
 });
+
+test("a model that is named twice is tested once", async () => {
+  const { options } = await chooseTarget({ ...NOTHING_NAMED, devices: ["model:ioat", "model:ioat"] });
+  expect(options.devices).toEqual(["model:ioat"]);
+});

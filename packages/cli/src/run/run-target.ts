@@ -38,7 +38,7 @@ export async function chooseTarget(named: TargetOptions, paths: SystemPaths = sy
 }
 
 async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
-  const { devices } = named;
+  const devices = [...new Set(named.devices)];
   const [other] = named.modes.filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
     // A name that is none is told so first.
@@ -57,7 +57,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
   }
   return {
     entry: "models",
-    options: { ...named, modes: [] },
+    options: { ...named, devices, modes: [] },
     defaultMode: USER_MODE_NAME,
     headline: [
       `Device models in user space (${describe(devices)}): drivers and suites are tested, the kernel's VFIO and IOMMU are not.`,
@@ -83,7 +83,9 @@ function boundButNotNamed(paths: SystemPaths): string[] {
 function kernelTarget(named: TargetOptions): RunTarget {
   const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
   for (const device of devices) requireVfioDriver(device, "run");
-  const modes = named.modes.length === 0 ? iommuModes : named.modes.map((name) => findMode(name).resolve());
+  // `auto` may be one that is named beside it.
+  const modes =
+    named.modes.length === 0 ? iommuModes : [...new Set(named.modes.map((name) => findMode(name).resolve()))];
   requireAvailable(modes, named.modes.length > 0);
   openOnce(devices, modes);
   const names = modes.map(({ name }) => name);

@@ -1,7 +1,9 @@
 import { defineCommand } from "../options/command";
-import { choice, flag, list, text } from "../options/option";
+import { choice, count, flag, list, text } from "../options/option";
 import { REPORTERS } from "../run/options";
 import type { UpstreamOptions } from "./run-upstream";
+
+const DAY_S = 24 * 3600;
 
 export const upstreamCommand = defineCommand<UpstreamOptions>({
   options: {
@@ -9,7 +11,11 @@ export const upstreamCommand = defineCommand<UpstreamOptions>({
     device: list("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)"),
     program: text("--program <part>", "only the programs whose names contain this"),
     beside: flag("--beside", "run our tests of the same ids, too"),
-    timeout: text("--timeout <seconds>", "how long one program may take", { default: "600" }),
+    timeoutMs: count("--timeout <seconds>", "how long one program may take (default: 600)", {
+      least: 1,
+      most: DAY_S,
+      unit: 1000,
+    }),
     reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
     output: text("--output <file>", "write the report there"),
   },

@@ -1,14 +1,15 @@
-import { closeSync, openSync, writeSync } from "node:fs";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { requirePciDevice } from "@vfio-selftests/core/sysfs";
 import {
   REPORT_FORMATS,
   environmentOptions,
+  fileSink,
   exitCodeOf,
   type ReportFormat,
   type ReportFormatName,
   type TestOutcome,
 } from "@vfio-selftests/harness";
+import { requireWritable } from "../run/report-file";
 import { findPrograms } from "./find-programs";
 import { runProgram } from "./run-program";
 
@@ -17,22 +18,20 @@ export interface UpstreamOptions {
   readonly device?: readonly string[];
   readonly program?: string;
   readonly beside?: boolean;
-  readonly timeout: string;
+  readonly timeoutMs?: number;
   readonly reporter: ReportFormatName;
   readonly output?: string;
 }
 
-const LONGEST_TIMEOUT_S = 86_400;
+const DEFAULT_TIMEOUT_MS = 600_000;
 
 /** The `upstream` command: the kernel's own compiled selftests, and ours beside them, in one report. */
 export async function runUpstream(options: UpstreamOptions): Promise<number> {
-  const timeoutS = Number(options.timeout);
-  if (!Number.isInteger(timeoutS) || timeoutS < 1 || timeoutS > LONGEST_TIMEOUT_S) {
-    throw argumentError("upstream", "timeout", options.timeout, `1 to ${LONGEST_TIMEOUT_S} seconds`);
-  }
+  const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const devices = (options.device ?? environmentOptions().devices).map((address) => requirePciDevice(address));
   const programs = findPrograms(options.dir).filter(({ name }) => matches(options.program, name));
   if (programs.length === 0) throw argumentError("upstream", "program", options.program, "a part of a program's name");
+  if (options.output !== undefined) requireWritable(options.output, "upstream");
   const abort = new AbortController();
   const interrupt = () => abort.abort();
   process.once("SIGINT", interrupt).once("SIGTERM", interrupt);
@@ -51,7 +50,7 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
     if (abort.signal.aborted) break;
     // In the report the C suite stands as a device of its own beside ours.
     const label = program.takesDevices ? `${devices.join(" ")} (C suite)` : "mock (C suite)";
-    const run = { program, devices, label, timeoutMs: timeoutS * 1000, signal: abort.signal };
+    const run = { program, devices, label, timeoutMs, signal: abort.signal };
     errors.push(...(await runProgram(run, collector(format, tests))));
   }
   if (options.beside === true && !abort.signal.aborted) await runOurs(devices, format, tests, errors);
@@ -101,8 +100,7 @@ function openSink(path: string | undefined) {
   if (path === undefined) {
     return { write: (text: string) => void process.stdout.write(text), interactive: false, close: () => undefined };
   }
-  const fd = openSync(path, "w");
-  return { write: (text: string) => void writeSync(fd, text), interactive: false, close: () => closeSync(fd) };
+  return fileSink(path);
 }
 
 function matches(part: string | undefined, name: string): boolean {

@@ -60,7 +60,9 @@ export function systemError(
 
 /** `-errno` of an error that Node's own system calls throw; `-EIO` for any other, to be handed to {@link systemError}. */
 export function systemResult(error: unknown): number {
-  return error instanceof Error && "errno" in error && typeof error.errno === "number" ? error.errno : -Errno.EIO;
+  // Not instanceof: in jest, the errors of node:fs are of another realm.
+  const { errno } = (error ?? {}) as { errno?: unknown };
+  return typeof errno === "number" ? errno : -Errno.EIO;
 }
 
 /** Use of a handle after `close` or disposal. */

@@ -19,7 +19,9 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
 
   return {
     started(test) {
-      if (sink.interactive) sink.write(`${CLEAR_LINE}${done + 1}${total} ${fullId(test)}`.slice(0, TERMINAL_WIDTH));
+      // A longer line would wrap, and could not be cleared.
+      const progress = `${done + 1}${total} ${fullId(test)}`.slice(0, (sink.columns ?? USUAL_COLUMNS) - 1);
+      if (sink.interactive) sink.write(`${CLEAR_LINE}${progress}`);
     },
     finished(test) {
       done += 1;
@@ -45,9 +47,8 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
   };
 };
 
-const CLEAR_LINE = "\r\u001b[K";
-/** Longer progress lines would wrap and could not be cleared. */
-const TERMINAL_WIDTH = 100;
+export const CLEAR_LINE = "\r\u001b[K";
+const USUAL_COLUMNS = 80;
 
 function fullId({ device, id }: { device: string | undefined; id: string }): string {
   return device === undefined ? id : `${device} ${id}`;

@@ -32,9 +32,9 @@ const PLAN: RunPlan = {
   device: "0000:01:00.0",
 };
 
-function report(name: ReportFormatName, run = RUN, plan = PLAN, interactive = false): string {
+function report(name: ReportFormatName, run = RUN, plan = PLAN, interactive = false, columns?: number): string {
   let text = "";
-  const format = REPORT_FORMATS[name]({ write: (part) => (text += part), interactive }, plan);
+  const format = REPORT_FORMATS[name]({ write: (part) => (text += part), interactive, columns }, plan);
   for (const test of run.tests) {
     format.started?.(test);
     format.finished?.(test);
@@ -173,4 +173,12 @@ describe("exit code", () => {
   ])("is %s", (_, tests, errors, code) => {
     expect(exitCodeOf({ ...RUN, tests, errors })).toBe(code);
   });
+});
+
+test("a line that is overwritten does not wrap", () => {
+  const lines = report("default", RUN, PLAN, true, 40).split("\r\u001b[K");
+  expect(lines).toContain("1/4 vfio_dma_mapping_test.vfio_type1_io");
+  expect(report("default", RUN, PLAN, true).split("\r\u001b[K")).toContain(
+    "1/4 vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
+  );
 });

@@ -19,6 +19,8 @@ export interface ReportSink {
   write(text: string): void;
   /** Whether a person watches: lines may be overwritten. */
   readonly interactive: boolean;
+  /** Of the terminal, when it is one. */
+  readonly columns?: number | undefined;
 }
 
 /** One way to tell a run, fed in the order of events. */

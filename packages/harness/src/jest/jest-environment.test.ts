@@ -8,12 +8,13 @@ const ROOT = join(__dirname, "../..");
 const HARNESS = JSON.stringify(join(ROOT, "src/index.ts"));
 
 /** Runs jest on one test file in a process of its own and gives its results by full title. */
-function runJest(source: string, config: object): { tests: Map<string, JestTestResult>; tap: string } {
+function runJest(source: string, config: object, second?: string): { tests: Map<string, JestTestResult>; tap: string } {
   const directory = mkdtempSync(join(tmpdir(), "harness-environment-"));
   try {
     const tap = join(directory, "out.tap");
     const json = join(directory, "out.json");
     writeFileSync(join(directory, "sample.test.js"), source);
+    if (second !== undefined) writeFileSync(join(directory, "second.test.js"), second);
     const jest = require.resolve("jest/bin/jest");
     const all = {
       rootDir: ROOT,
@@ -77,6 +78,12 @@ describe("HarnessEnvironment", () => {
     const { tap } = runJest(SAMPLE, ENVIRONMENT);
     expect(tap).toContain("1..7\n# Starting 7 tests from 4 test cases.\n");
     expect(tap).toContain("# took 3 laps\n# not checked: page size: no debugfs\n#            OK  fixture.passes\n");
+  });
+
+  it("keeps the notes of a test from one of another file with the same titles", () => {
+    const noted = `require(${HARNESS}).note("of the first")`;
+    const { tap } = runJest(`it("same", () => ${noted});`, ENVIRONMENT, 'it("same", () => undefined);');
+    expect(tap.match(/of the first/g)).toHaveLength(1);
   });
 
   it("runs only what the filter selects", () => {

@@ -77,7 +77,8 @@ export default class HarnessEnvironment extends TestEnvironment {
       global[NOTES] = [];
     } else if (event.name === "test_done") {
       const notes = global[NOTES] ?? [];
-      if (notes.length > 0) runState().notes.set(testKey(titles(event.test)), notes);
+      // Also when there are none: a test of another file may have had the same titles.
+      runState().notes.set(testKey(titles(event.test)), notes);
       Reflect.deleteProperty(global, NOTES);
       becomeSkipped(event.test);
     }

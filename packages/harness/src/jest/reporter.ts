@@ -1,6 +1,7 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { CLEAR_LINE } from "../formats/default-format";
 import { REPORT_FORMATS, type ReportFormatName } from "../formats/formats";
 import type { ReportFormat, ReportSink, RunPlan } from "../formats/report-format";
+import { fileSink, standardOutput } from "../formats/report-sink";
 import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
@@ -42,6 +43,8 @@ export default class HarnessReporter {
 
   onRunStart(results: { readonly numTotalTestSuites: number }): void {
     Object.assign(runState(), { size: undefined, outcome: undefined });
+    // jest's own reporters clear its "Determining test suites to run...".
+    if (process.stderr.isTTY) process.stderr.write(CLEAR_LINE);
     this.#files = results.numTotalTestSuites;
   }
 
@@ -84,17 +87,10 @@ export default class HarnessReporter {
   }
 
   #fileSink(path: string): ReportSink {
-    const fd = openSync(path, "w");
-    this.#close.push(() => closeSync(fd));
-    return { write: (text) => void writeSync(fd, text), interactive: false };
+    const sink = fileSink(path);
+    this.#close.push(() => sink.close());
+    return sink;
   }
-}
-
-function standardOutput(): ReportSink {
-  return {
-    write: (text) => void process.stdout.write(text),
-    interactive: process.stdout.isTTY && process.env["CI"] === undefined,
-  };
 }
 
 /** A VfioError says what is wrong and what to do, without the place in the source that another error needs. */

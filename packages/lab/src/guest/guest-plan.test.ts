@@ -94,9 +94,15 @@ test("the host's device and session are not passed on", () => {
   const env = {
     PATH: "/bin",
     VFIO_SELFTESTS_BDF: "0000:6a:01.0",
-    VFIO_SELFTESTS_FILTER: "x",
+    VFIO_SELFTESTS_MODE: "x",
     TMPDIR: "/t",
     SSH_TTY: "/d",
   };
-  expect(passedOnEnvironment(env)).toEqual({ PATH: "/bin", VFIO_SELFTESTS_FILTER: "x" });
+  expect(passedOnEnvironment({ env, uid: 0, gid: 0 })).toEqual({ PATH: "/bin", VFIO_SELFTESTS_MODE: "x" });
+});
+
+test("the guest's root works for the user who started it, whose drivers it may load", () => {
+  const user = { SUDO_UID: "1000", SUDO_GID: "100" };
+  expect(passedOnEnvironment({ env: {}, uid: 1000, gid: 100 })).toEqual(user);
+  expect(passedOnEnvironment({ env: user, uid: 0, gid: 0 })).toEqual(user);
 });

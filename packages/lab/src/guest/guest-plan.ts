@@ -1,3 +1,4 @@
+import type { LabHost } from "../host/host";
 import type { PlacedDevice } from "../machine/devices";
 import type { GuestMode } from "../machine/qemu-arguments";
 import { contains, type Share } from "../machine/shares";
@@ -69,11 +70,15 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
 /** Variables of the host's session that mean nothing in the guest, or name the host's own devices. */
 const NOT_PASSED_ON = /^(VFIO_SELFTESTS_BDF|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
 
-/** The caller's environment as the guest's command gets it. */
-export function passedOnEnvironment(env: NodeJS.ProcessEnv): Record<string, string> {
+/**
+ * The caller's environment as the guest's command gets it. The guest's root works for the caller, which the variables of
+ * sudo tell: `run` as root loads drivers from folders of that user, and of no other.
+ */
+export function passedOnEnvironment({ env, uid, gid }: Pick<LabHost, "env" | "uid" | "gid">): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value !== undefined && !NOT_PASSED_ON.test(name)) passed[name] = value;
   }
+  if (uid !== 0) Object.assign(passed, { SUDO_UID: String(uid), SUDO_GID: String(gid) });
   return passed;
 }

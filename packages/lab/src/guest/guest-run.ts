@@ -61,7 +61,7 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const { mode, command, terminal, env: override = {} } = run;
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
-  const env = passedOnEnvironment(host.env);
+  const env = passedOnEnvironment(host);
   writeFileSync(folder.file("command.sh"), guestCommand({ command, cwd, env, override, terminal }), { mode: 0o600 });
   copyFileSync(GUEST_INIT, folder.file("init.sh"));
   const consoleLog = newConsoleLog(cache);

@@ -1,9 +1,13 @@
+import { execFileSync, spawnSync } from "node:child_process";
 import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tryLock } from "../host/file-lock";
 import { thisHost } from "../host/host";
 import { makeRunFolder } from "./run-folder";
+
+/** Built, for another process. */
+const RUN_FOLDER = join(__dirname, "../../dist/machine/run-folder.js");
 
 const host = thisHost();
 const made: string[] = [];
@@ -57,4 +61,19 @@ test("our own folder is locked while it is there", () => {
   utimesSync(folder.path, time, time);
   using _other = makeRunFolder(host);
   expect(existsSync(folder.path)).toBe(true);
+});
+
+test("what others put into the temporary folder under such a name is left alone, and blocks nothing", () => {
+  const fifo = join(tmpdir(), `vfio-lab-run-1-fifo-${process.pid}`);
+  execFileSync("mkfifo", [fifo]);
+  const time = Date.now() / 1000 - 120;
+  utimesSync(fifo, time, time);
+  // In a process of its own, which a blocked open would stop for ever.
+  const { status } = spawnSync(
+    process.execPath,
+    ["-e", `require(${JSON.stringify(RUN_FOLDER)}).makeRunFolder({ env: process.env, root: "" })[Symbol.dispose]()`],
+    { timeout: 10_000 },
+  );
+  expect({ status, left: existsSync(fifo) }).toEqual({ status: 0, left: true });
+  rmSync(fifo);
 });

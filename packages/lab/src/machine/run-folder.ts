@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, mkdtempSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
+import { chmodSync, closeSync, constants, mkdtempSync, openSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { tryLock } from "../host/file-lock";
@@ -12,6 +12,9 @@ const LONGEST_BASE = 60;
 
 /** Milliseconds after which a folder without a lock is one of a run that died, not one just made. */
 const UNLOCKED_MS = 60_000;
+
+/** Anybody may make such a name in the temporary folder: a FIFO would block who opens it, a link leads elsewhere. */
+const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
 /** The sockets in a run's folder, and the files the guest reads from it. */
 export interface RunFolder extends Disposable {
@@ -63,7 +66,7 @@ function removeAbandoned(host: LabHost, base: string): void {
     let descriptor: number | undefined;
     try {
       if (Date.now() - statSync(path).mtimeMs < UNLOCKED_MS) continue;
-      descriptor = openSync(path, "r");
+      descriptor = openSync(path, OPEN_FOLDER);
       if (tryLock(host, descriptor)) rmSync(path, { recursive: true, force: true });
     } catch {
       // Another user's, or gone meanwhile

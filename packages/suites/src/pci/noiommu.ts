@@ -87,14 +87,12 @@ export function noiommuSuite(target: SuiteTarget): void {
 class NoiommuGroup implements Disposable {
   readonly path: string;
   readonly container: KernelFile;
+  readonly #address: string;
   readonly #group: KernelFile;
 
   /** Skips the test where the device has an IOMMU, or VFIO was not told to do without. */
-  constructor(
-    private readonly address: string,
-    containerPath: readonly string[],
-    type = VFIO_NOIOMMU_IOMMU,
-  ) {
+  constructor(address: string, containerPath: readonly string[], type = VFIO_NOIOMMU_IOMMU) {
+    this.#address = address;
     const path = noiommuGroupPath(address);
     if (path === undefined || !existsPath(path)) {
       skip({
@@ -128,8 +126,8 @@ class NoiommuGroup implements Disposable {
   }
 
   openDevice(): PciDevice {
-    const fd = this.#group.make(requests.getDeviceFd(this.address));
-    return new PciDevice(new KernelDevice(this.address, new KernelFile(realKernel, fd, this.address)));
+    const fd = this.#group.make(requests.getDeviceFd(this.#address));
+    return new PciDevice(new KernelDevice(this.#address, new KernelFile(realKernel, fd, this.#address)));
   }
 
   /** Closes the group, then the container; idempotent. */

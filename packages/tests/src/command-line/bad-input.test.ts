@@ -1,8 +1,10 @@
-import { existsSync, readdirSync, readlinkSync } from "node:fs";
+import { spawnSync } from "node:child_process";
+import { closeSync, copyFileSync, existsSync, mkdtempSync, openSync, readdirSync, readlinkSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { skip } from "@vfio-selftests/harness";
 import { notInLab } from "../not-in-lab";
-import { runCommand, type CommandResult } from "./run-command";
+import { PROGRAM, runCommand, type CommandResult } from "./run-command";
 
 const DEVICES = "/sys/bus/pci/devices";
 
@@ -16,6 +18,18 @@ function expectClearError(result: CommandResult, code: number, message: RegExp):
 
 describe("bad_input", () => {
   notInLab();
+  const folders: string[] = [];
+  afterAll(() => {
+    for (const folder of folders) rmSync(folder, { recursive: true });
+  });
+
+  /** A folder with something that looks like one of the C suite's programs. */
+  const programs = (): string => {
+    const folder = mkdtempSync(join(tmpdir(), "programs-"));
+    folders.push(folder);
+    copyFileSync("/bin/true", join(folder, "vfio_true_test"));
+    return folder;
+  };
 
   it("unknown_device", () => {
     expectClearError(runCommand(["run", "-d", "0000:ff:1f.7"]), 1, /no PCI device at 0000:ff:1f\.7\n.*Remedy: .*list/);
@@ -95,6 +109,26 @@ describe("bad_input", () => {
 
   it("model_socket_in_a_folder_that_is_not_there", () => {
     expectClearError(runCommand(["model", "serve", "ioat", "--socket", "/nowhere/x"]), 1, /nowhere\/x/);
+  });
+
+  it("report_that_cannot_be_written", () => {
+    const { code, err } = runCommand(["run", "-t", "init_remove", "--reporter", "json", "--output", "/dev/full"]);
+    expect(code).toBe(1);
+    expect(err).toMatch(/cannot write the report to \/dev\/full: ENOSPC\n.*Remedy: /);
+    expect(err).not.toContain("not an error this program foresees");
+    const upstream = ["upstream", "--dir", programs(), "--output", "/nowhere/x"];
+    expectClearError(runCommand(upstream), 1, /cannot write the report to \/nowhere\/x: ENOENT\n.*Remedy: /);
+  });
+
+  it("standard_output_that_cannot_be_written", () => {
+    const out = openSync("/dev/full", "w");
+    const args = ["run", "--list", "-d", "model:ioat"];
+    const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", out, "pipe"] });
+    closeSync(out);
+    expect({ status, err: stderr.toString() }).toEqual({
+      status: 1,
+      err: "vfio-selftests: cannot write to standard output: a part is lost\n",
+    });
   });
 
   it("debug_shows_the_stack", () => {

@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 
-const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
+/** The built command. */
+export const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
 const TIMEOUT_MS = 60_000;
 
 export interface CommandResult {

@@ -1,0 +1,36 @@
+import { closeSync, openSync, writeFileSync } from "node:fs";
+import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
+import type { ReportSink } from "./report-format";
+
+/** A report's file, which is emptied first. What cannot be written throws: a report must not end in the middle unseen. */
+export function fileSink(path: string): ReportSink & { close(): void } {
+  const fd = attempt(path, () => openSync(path, "w"));
+  return {
+    // Not writeSync, which may write a part only where a disk gets full.
+    write: (text) => attempt(path, () => writeFileSync(fd, text)),
+    interactive: false,
+    close: () => closeSync(fd),
+  };
+}
+
+export function standardOutput(): ReportSink {
+  const { stdout } = process;
+  return {
+    write: (text) => void stdout.write(text),
+    interactive: stdout.isTTY && process.env["CI"] === undefined,
+    columns: stdout.columns,
+  };
+}
+
+function attempt<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (error) {
+    const result = systemResult(error);
+    throw systemError(result, "report", {
+      message: `cannot write the report to ${path}: ${errnoName(-result)}`,
+      subject: path,
+      remedy: "give it a file in a folder that exists, with space, and that you may write to",
+    });
+  }
+}
