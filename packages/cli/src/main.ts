@@ -11,7 +11,8 @@ process.stdout.on("error", ({ code = "unknown" }: NodeJS.ErrnoException) => {
 void runCommandLine(process.argv.slice(2)).then((code) => {
   // Not `process.exitCode`: a device's open handle must not keep a finished command alive.
   // Node writes files, pipes and terminals at once: what is left could not be written (a full disk).
-  const lost = process.stdout.writableLength > 0;
+  const { writableLength, errored } = process.stdout;
+  const lost = writableLength > 0 || errored !== null;
   if (lost) tellLostOutput("a part is lost");
   process.exit(lost ? ExitCode.failed : code);
 });

@@ -120,9 +120,12 @@ describe("bad_input", () => {
     expectClearError(runCommand(upstream), 1, /cannot write the report to \/nowhere\/x: ENOENT\n.*Remedy: /);
   });
 
-  it("standard_output_that_cannot_be_written", () => {
+  it.each([
+    ["list", "--list"],
+    ["report", "--reporter=json"],
+  ])("standard_output_that_cannot_take_the_%s", (_, option) => {
     const out = openSync("/dev/full", "w");
-    const args = ["run", "--list", "-d", "model:ioat"];
+    const args = ["run", "-t", "init_remove", "-d", "model:ioat", option];
     const { status, stderr } = spawnSync(process.execPath, [PROGRAM, ...args], { stdio: ["ignore", out, "pipe"] });
     closeSync(out);
     expect({ status, err: stderr.toString() }).toEqual({
