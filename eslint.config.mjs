@@ -1,3 +1,4 @@
+import importSort from "eslint-plugin-simple-import-sort";
 import tseslint from "typescript-eslint";
 
 export default tseslint.config(
@@ -5,6 +6,7 @@ export default tseslint.config(
   ...tseslint.configs.strictTypeChecked,
   {
     files: ["packages/*/src/**/*.ts"],
+    plugins: { "import-sort": importSort },
     languageOptions: { parserOptions: { projectService: true, tsconfigRootDir: import.meta.dirname } },
     rules: {
       // Numbers in messages are the rule here: offsets, sizes, errnos.
@@ -16,6 +18,19 @@ export default tseslint.config(
       "@typescript-eslint/consistent-type-imports": ["error", { fixStyle: "separate-type-imports" }],
       "@typescript-eslint/switch-exhaustiveness-check": ["error", { considerDefaultExhaustiveForUnions: true }],
       "max-lines": ["error", { max: 400, skipBlankLines: true, skipComments: true }],
+      // Node's own modules, packages, ours, then files from far to near; no empty lines between.
+      "import-sort/imports": [
+        "error",
+        { groups: [["^\\u0000", "^node:", "^(?!@vfio-selftests/)@?\\w", "^@vfio-selftests/", "^\\.\\./", "^\\./"]] },
+      ],
+      "no-restricted-syntax": [
+        "error",
+        ...[
+          "PropertyDefinition[accessibility='private']",
+          "MethodDefinition[accessibility='private'][kind!='constructor']",
+          "TSParameterProperty[accessibility='private']",
+        ].map((selector) => ({ selector, message: "Private members are #private: no caller can reach them." })),
+      ],
       eqeqeq: "error",
     },
   },

@@ -30,6 +30,8 @@ fail() {
   exit 1
 }
 
+# Mounts are made with -n: mount would also keep books in /run, and fail where it cannot.
+
 # Whether the topmost mount at a folder is of this type. The kernel lists mounts in their order.
 is_mounted() {
   found=""
@@ -42,23 +44,23 @@ is_mounted() {
 # mount_own TYPE OPTIONS FOLDER: a file system of the guest's own, without which nothing may go on.
 mount_own() {
   [ -d "$3" ] || mkdir -p "$3"
-  mount -t "$1" -o "$2" "$1" "$3"
+  mount -n -t "$1" -o "$2" "$1" "$3"
   is_mounted "$1" "$3" || fail "the guest has no $1 at $3: its kernel cannot mount it"
 }
 
 # The same for one that tests may find missing, inside a file system of the guest's own.
 mount_optional() {
   [ -d "$3" ] || mkdir -p "$3" || return
-  mount -t "$1" -o "$2" "$1" "$3"
+  mount -n -t "$1" -o "$2" "$1" "$3"
 }
 
 mount_share() {
   [ -d "$2" ] || mkdir -p "$2"
-  mount -t virtiofs "$1" "$2" || fail "the guest cannot mount the host's $2"
+  mount -n -t virtiofs "$1" "$2" || fail "the guest cannot mount the host's $2"
 }
 
 control=""
-mount -t proc proc /proc
+mount -n -t proc proc /proc
 # /proc/mounts can be asked from here on, if this is proc (PROC_SUPER_MAGIC) and not the host's.
 [ "$(stat -f -c %t /proc)" = 9fa0 ] || fail "the guest has no proc at /proc: its kernel cannot mount it"
 mount_own sysfs rw /sys
@@ -75,14 +77,14 @@ cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || fail "the guest cannot 
 overlay_root() {
   mount_own tmpfs mode=755 /tmp
   mkdir /tmp/upper /tmp/work /tmp/root
-  if ! mount -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root; then
+  if ! mount -n -t overlay -o lowerdir=/,upperdir=/tmp/upper,workdir=/tmp/work overlay /tmp/root; then
     umount /tmp
     return
   fi
-  for folder in /proc /sys /dev; do mount --move "$folder" "/tmp/root$folder" || fail "the guest cannot move $folder"; done
+  for folder in /proc /sys /dev; do mount -n --move "$folder" "/tmp/root$folder" || fail "the guest cannot move $folder"; done
   mkdir /tmp/root/.lab-host
   cd /tmp/root && pivot_root . .lab-host && cd / && is_mounted overlay / || fail "the guest cannot change its root"
-  umount -l /.lab-host && rmdir /.lab-host
+  umount -n -l /.lab-host && rmdir /.lab-host
 }
 if grep -qw overlay /proc/filesystems; then overlay_root; fi
 

@@ -1,4 +1,5 @@
 import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
+import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { chooseDrivers } from "../target/choose-drivers";
 import { ExitCode } from "../exit-codes";
@@ -15,7 +16,7 @@ interface ListedMode {
 
 /** The `list` command. */
 export function listMachine({ json = false, all = false }: { json?: boolean; all?: boolean }): number {
-  const drivers = chooseDrivers([]).drivers;
+  const drivers = chooseDrivers(environmentOptions()).drivers;
   const entries = listPciDevices().filter((entry) => all || isCandidate(entry));
   const devices = entries.map((entry) => assessDevice(entry, drivers));
   const modes = [...iommuModes, autoMode].map((mode): ListedMode => {

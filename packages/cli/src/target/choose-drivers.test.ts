@@ -15,7 +15,7 @@ beforeEach(() => {
 afterEach(() => rmSync(project, { recursive: true }));
 
 const choose = (...names: string[]) =>
-  chooseDrivers(names, project, (line) => told.push(line)).drivers.map(({ name }) => name);
+  chooseDrivers({ drivers: names, lab: false }, project, (line) => told.push(line)).drivers.map(({ name }) => name);
 
 function addDriver(file: string): string {
   const path = join(project, file);

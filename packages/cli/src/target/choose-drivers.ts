@@ -1,7 +1,8 @@
-import { DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core/driver";
+import { codeOwner, DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core/driver";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { igbDriver } from "@vfio-selftests/driver-igb";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";
+import type { TargetOptions } from "@vfio-selftests/harness";
 import type { BuiltInDriverName } from "./find-drivers";
 
 /** The drivers that come with the toolkit. */
@@ -16,14 +17,14 @@ const BUILT_IN_DRIVERS: Readonly<Record<BuiltInDriverName, Driver>> = {
  * project it took, since nobody named them, and which it did not.
  */
 export function chooseDrivers(
-  names: readonly string[],
+  { drivers: names, lab }: Pick<TargetOptions, "drivers" | "lab">,
   directory = process.cwd(),
   tell: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): DriverRegistry {
   const registry = new DriverRegistry();
   if (names.length === 0) {
     for (const driver of Object.values(BUILT_IN_DRIVERS)) registry.register(driver);
-    const { drivers, refused } = discoverDrivers(directory);
+    const { drivers, refused } = discoverDrivers(directory, { ...codeOwner(), confined: lab });
     for (const { driver, origin } of drivers) {
       // A project may depend on one of the toolkit's.
       if (registry.drivers.includes(driver)) continue;

@@ -5,5 +5,5 @@ import { chooseDrivers } from "./choose-drivers";
 
 /** The kernel's devices that the options name, with the toolkit's drivers, the project's, and KVM. */
 export function kernelTarget(options = targetOptions()): SuiteTarget {
-  return kernelTargetWith(options, { drivers: chooseDrivers(options.drivers), kvm });
+  return kernelTargetWith(options, { drivers: chooseDrivers(options), kvm });
 }

@@ -8,12 +8,13 @@ import { chooseDrivers } from "./choose-drivers";
 const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
 
 /** The vfio-user devices that the options name; with none, every device model there is. */
-export function modelsTarget({ devices, drivers, full, failingExample } = targetOptions()): SuiteTarget {
+export function modelsTarget(options = targetOptions()): SuiteTarget {
+  const { devices, full, failingExample } = options;
   return {
     kind: "models",
     modes: [new VfioUserMode({ connectModel })],
     devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
-    drivers: chooseDrivers(drivers),
+    drivers: chooseDrivers(options),
     failingExample,
     ...(full ? {} : { largestCopy: QUICK_LARGEST_COPY }),
   };

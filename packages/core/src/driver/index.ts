@@ -17,3 +17,4 @@ export { memcpyChunks, type MemcpyChunk } from "./memcpy-chunks";
 export { storesWhole64Bytes } from "./processor";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./project-config";
 export { driverOfModule, validateDriver } from "./validate-driver";
+export { codeOwner, type CodeOwner } from "./untrusted-folder";

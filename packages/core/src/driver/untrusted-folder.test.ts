@@ -57,9 +57,10 @@ asRoot("untrustedFolder (skipped unless run as root: only root can give files aw
     expect(untrustedFolder(link, ROOT)).toContain(`belongs to user ${STRANGER}`);
   });
 
-  it("does not keep an ordinary user from anything", () => {
+  it("does not keep an ordinary user, or root of a VM, from anything", () => {
     chownSync(project, STRANGER, STRANGER);
     expect(untrustedFolder(project, { uid: USER })).toBeUndefined();
+    expect(untrustedFolder(project, { uid: 0, confined: true })).toBeUndefined();
   });
 });
 

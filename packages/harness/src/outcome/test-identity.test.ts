@@ -6,6 +6,7 @@ describe("identify", () => {
     [["f", "iommufd_compat_type1_anonymous", "t"], "iommufd_compat_type1", "anonymous"],
     [["f", "iommufd_anonymous", "t"], "iommufd", "anonymous"],
     [["f", "vfio-user", "t"], "vfio-user", undefined],
+    [["f", "iommufd_compat_type1", "block", "t"], "iommufd_compat_type1", "block"],
     [["f", "msix", "t"], undefined, "msix"],
     [["f", "t"], undefined, undefined],
   ])("finds mode and flavour of %j", (titles, mode, flavour) => {

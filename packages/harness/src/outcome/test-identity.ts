@@ -29,7 +29,9 @@ export function identify(titles: readonly string[]): TestIdentity {
   const names = device === undefined ? titles : rest;
   const fixture = names.length > 1 ? (names[0] ?? "") : "";
   const variant = names.length > 2 ? names.slice(1, -1).join(".") : undefined;
-  const mode = MODE_NAMES.find((name) => variant === name || variant?.startsWith(`${name}_`));
+  const mode = MODE_NAMES.find(
+    (name) => variant === name || variant?.startsWith(`${name}_`) || variant?.startsWith(`${name}.`),
+  );
   const flavour = mode === undefined ? variant : variant?.slice(mode.length + 1);
   return {
     id: names.join("."),

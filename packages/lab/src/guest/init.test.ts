@@ -49,7 +49,7 @@ function runInit({ lacks = [], knows = [], mounted = [] }: Guest) {
     const refusals = ["none", ...lacks].join("|");
     addProgram(
       "mount",
-      `for folder; do :; done\ncase $2 in ${refusals}) exit 32 ;; esac\necho "$2 $folder $2 rw 0 0" >>'${mounts}'`,
+      `[ "$1" = -n ] && shift\nfor folder; do :; done\ncase $2 in ${refusals}) exit 32 ;; esac\necho "$2 $folder $2 rw 0 0" >>'${mounts}'`,
     );
     // Of a /proc that is not there: the file system of the host's, seen through virtiofs.
     addProgram("stat", `echo ${lacks.includes("proc") ? "65735546" : "9fa0"}`);

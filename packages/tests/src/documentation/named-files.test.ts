@@ -1,0 +1,27 @@
+import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+
+const ROOT = join(__dirname, "../../../..");
+const PACKAGES = join(ROOT, "packages");
+
+const pages = [
+  "README.md",
+  "CONTRIBUTING.md",
+  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(PACKAGES).map((name) => `packages/${name}/README.md`),
+].filter((page) => existsSync(join(ROOT, page)));
+
+it("docs/architecture.md names files that are there, in its tour", () => {
+  const text = readFileSync(join(ROOT, "docs/architecture.md"), "utf8");
+  const tour = text.slice(text.indexOf("## A newcomer's tour"), text.indexOf("## The design, and why"));
+  const named = [...tour.matchAll(/^ {4}([\w-]+\/[\w./-]+)/gm)].map(([, path]) => path ?? "");
+  expect(named.length).toBeGreaterThan(20);
+  const built = (path: string) => path.replace(/\.js$/, ".ts");
+  expect(named.filter((path) => !existsSync(join(PACKAGES, built(path))))).toEqual([]);
+});
+
+it.each(pages)("%s links to files that are there", (page) => {
+  const text = readFileSync(join(ROOT, page), "utf8");
+  const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path]) => path ?? "");
+  expect(links.filter((path) => !existsSync(join(ROOT, dirname(page), path)))).toEqual([]);
+});
