@@ -28,5 +28,6 @@ export function namedTarget(
     kvmIrq: kvmIrq ?? environment.kvmIrq,
     failingExample: environment.failingExample,
     lab: environment.lab,
+    confined: environment.confined,
   };
 }

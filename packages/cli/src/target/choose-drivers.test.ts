@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chooseDrivers } from "./choose-drivers";
@@ -8,6 +8,8 @@ const BUILT_IN = ["ioat", "dsa", "igb"];
 
 let project: string;
 let told: string[];
+const STRANGER = 54321;
+
 beforeEach(() => {
   project = mkdtempSync(join(tmpdir(), "choose-drivers-"));
   told = [];
@@ -15,7 +17,9 @@ beforeEach(() => {
 afterEach(() => rmSync(project, { recursive: true }));
 
 const choose = (...names: string[]) =>
-  chooseDrivers({ drivers: names, lab: false }, project, (line) => told.push(line)).drivers.map(({ name }) => name);
+  chooseDrivers({ drivers: names, lab: false, confined: false }, project, (line) => told.push(line)).drivers.map(
+    ({ name }) => name,
+  );
 
 function addDriver(file: string): string {
   const path = join(project, file);
@@ -34,6 +38,19 @@ describe("chooseDrivers", () => {
     writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./mine.cjs"] }');
     expect(choose()).toEqual([...BUILT_IN, "mine"]);
     expect(told).toEqual([`driver mine is ${path}'s, found from ${project}`]);
+  });
+
+  const asRoot = process.getuid?.() === 0 ? it : it.skip;
+  asRoot("takes none of a stranger's project as root (skipped otherwise), also in a VM that root started", () => {
+    addDriver("mine.cjs");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./mine.cjs"] }');
+    chownSync(project, STRANGER, STRANGER);
+    const names = (lab: boolean, confined: boolean) =>
+      chooseDrivers({ drivers: [], lab, confined }, project, (line) => told.push(line)).drivers.map(({ name }) => name);
+    expect(names(true, false)).toEqual(BUILT_IN);
+    expect(told).toEqual([expect.stringContaining(`belongs to user ${STRANGER}`)]);
+    expect(names(false, true)).toEqual(BUILT_IN);
+    expect(names(true, true)).toEqual([...BUILT_IN, "mine"]);
   });
 
   it("takes only those that are named", () => {

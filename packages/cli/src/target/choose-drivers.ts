@@ -17,14 +17,14 @@ const BUILT_IN_DRIVERS: Readonly<Record<BuiltInDriverName, Driver>> = {
  * project it took, since nobody named them, and which it did not.
  */
 export function chooseDrivers(
-  { drivers: names, lab }: Pick<TargetOptions, "drivers" | "lab">,
+  { drivers: names, lab, confined }: Pick<TargetOptions, "drivers" | "lab" | "confined">,
   directory = process.cwd(),
   tell: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): DriverRegistry {
   const registry = new DriverRegistry();
   if (names.length === 0) {
     for (const driver of Object.values(BUILT_IN_DRIVERS)) registry.register(driver);
-    const { drivers, refused } = discoverDrivers(directory, { ...codeOwner(), confined: lab });
+    const { drivers, refused } = discoverDrivers(directory, { ...codeOwner(), confined: lab && confined });
     for (const { driver, origin } of drivers) {
       // A project may depend on one of the toolkit's.
       if (registry.drivers.includes(driver)) continue;

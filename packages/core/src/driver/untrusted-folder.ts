@@ -7,7 +7,7 @@ export interface CodeOwner {
   /** The user and group that root runs for: SUDO_UID and SUDO_GID. */
   readonly sudoUid?: number | undefined;
   readonly sudoGid?: number | undefined;
-  /** The process can harm nobody: it is root of a VM of its own, which sees other users' files as nobody's. */
+  /** The process is root of an ordinary user's VM: it can harm nobody else, and sees other users' files as nobody's. */
   readonly confined?: boolean;
 }
 

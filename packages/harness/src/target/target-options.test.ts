@@ -8,6 +8,7 @@ const NOTHING = {
   kvmIrq: undefined,
   failingExample: false,
   lab: false,
+  confined: false,
 };
 
 describe("environmentOptions", () => {
@@ -24,6 +25,7 @@ describe("environmentOptions", () => {
       VFIO_SELFTESTS_KVM_IRQ: "-e -v 4",
       VFIO_SELFTESTS_FAILING_EXAMPLE: "1",
       VFIO_SELFTESTS_LAB: "1",
+      VFIO_SELFTESTS_CONFINED: "1",
     };
     expect(environmentOptions(environment)).toEqual({
       devices: ["0000:6a:01.0", "0000:6b:00.0"],
@@ -33,6 +35,7 @@ describe("environmentOptions", () => {
       kvmIrq: "-e -v 4",
       failingExample: true,
       lab: true,
+      confined: true,
     });
   });
 });

@@ -19,6 +19,8 @@ export interface TargetOptions {
   readonly failingExample: boolean;
   /** The process runs in the lab's VM. */
   readonly lab: boolean;
+  /** The VM is an ordinary user's: its root can change no file of anybody else. */
+  readonly confined: boolean;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
@@ -33,6 +35,7 @@ export function environmentOptions(environment: Environment = process.env): Targ
     kvmIrq: environment["VFIO_SELFTESTS_KVM_IRQ"],
     failingExample: environment["VFIO_SELFTESTS_FAILING_EXAMPLE"] !== undefined,
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
+    confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
   };
 }
 

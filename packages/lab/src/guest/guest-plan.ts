@@ -68,17 +68,18 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
 }
 
 /** Variables of the host's session that mean nothing in the guest, or name the host's own devices. */
-const NOT_PASSED_ON = /^(VFIO_SELFTESTS_BDF|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
+const NOT_PASSED_ON =
+  /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
 
 /**
- * The caller's environment as the guest's command gets it. The guest's root works for the caller, which the variables of
- * sudo tell: `run` as root loads drivers from folders of that user, and of no other.
+ * The caller's environment as the guest's command gets it. The guest's root writes to the caller's folders as the caller:
+ * one who is no root can harm nobody else by it, which the command is told.
  */
-export function passedOnEnvironment({ env, uid, gid }: Pick<LabHost, "env" | "uid" | "gid">): Record<string, string> {
+export function passedOnEnvironment({ env, uid }: Pick<LabHost, "env" | "uid">): Record<string, string> {
   const passed: Record<string, string> = {};
   for (const [name, value] of Object.entries(env)) {
     if (value !== undefined && !NOT_PASSED_ON.test(name)) passed[name] = value;
   }
-  if (uid !== 0) Object.assign(passed, { SUDO_UID: String(uid), SUDO_GID: String(gid) });
+  if (uid !== 0) passed["VFIO_SELFTESTS_CONFINED"] = "1";
   return passed;
 }
