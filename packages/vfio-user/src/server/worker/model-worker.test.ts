@@ -288,6 +288,38 @@ test("a thread does not keep the process alive, nor hold up its end", async () =
   expect(stdout).toBe("open\n");
 }, 30_000);
 
+describe("a thread that a system call blocks", () => {
+  const stuckModel = join(__dirname, "../../testing/stuck-model.ts");
+
+  test("ends when its owner closes it", async () => {
+    const worker = start({ module: stuckModel });
+    const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
+    const device = backend.openDevice("model:stuck");
+    expect(() => device.readRegion(2, 0, new Uint8Array(4))).toThrow(/no answer/);
+    const began = performance.now();
+    await worker.close({ graceMs: 100 });
+    expect(performance.now() - began).toBeLessThan(1500);
+    backend.close();
+  });
+
+  test("does not hold up the end of the process", async () => {
+    const script = `
+      const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
+      const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
+      const worker = startScratchModel({ module: "${stuckModel}" });
+      const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
+      const device = backend.openDevice("model:x");
+      try {
+        device.readRegion(2, 0, new Uint8Array(4));
+      } catch ({ code }) {
+        console.log(code);
+      }`;
+    const register = join(__dirname, "../../testing/register-typescript.cjs");
+    const { stdout } = await promisify(execFile)(process.execPath, ["-r", register, "-e", script], { timeout: 20_000 });
+    expect(stdout).toBe("ETIMEDOUT\n");
+  }, 30_000);
+});
+
 test("what a model throws is told to its owner, and to nobody else", () => {
   const told: string[] = [];
   const model = new ScratchModel();

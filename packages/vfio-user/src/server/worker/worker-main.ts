@@ -10,6 +10,7 @@ import type { WorkerInput } from "./worker-state";
 
 async function main(input: WorkerInput): Promise<void> {
   const state = new WorkerState(input.state);
+  state.tid = native.gettid();
   const stopped = (): boolean => state.stopped;
   let device: ServedDevice | undefined;
   try {
