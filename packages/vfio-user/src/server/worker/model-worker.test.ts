@@ -19,6 +19,7 @@ import { ListeningSocket } from "../listen/listening-socket";
 import { ServedDevice } from "../served-device";
 
 const MIB = 1024 * 1024;
+const oddModels = join(__dirname, "../../testing/odd-models.ts");
 const workers: ModelWorker[] = [];
 let directory = "";
 
@@ -289,10 +290,10 @@ test("a thread does not keep the process alive, nor hold up its end", async () =
 }, 30_000);
 
 describe("a thread that a system call blocks", () => {
-  const stuckModel = join(__dirname, "../../testing/stuck-model.ts");
+  const blocked = { module: oddModels, exportName: "createBlockedModel" };
 
   test("ends when its owner closes it", async () => {
-    const worker = start({ module: stuckModel });
+    const worker = start(blocked);
     const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
     const device = backend.openDevice("model:stuck");
     expect(() => device.readRegion(2, 0, new Uint8Array(4))).toThrow(/no answer/);
@@ -306,7 +307,7 @@ describe("a thread that a system call blocks", () => {
     const script = `
       const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
       const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
-      const worker = startScratchModel({ module: "${stuckModel}" });
+      const worker = startScratchModel(${JSON.stringify(blocked)});
       const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
       const device = backend.openDevice("model:x");
       try {
@@ -319,6 +320,19 @@ describe("a thread that a system call blocks", () => {
     expect(stdout).toBe("ETIMEDOUT\n");
   }, 30_000);
 });
+
+test("a client that never pauses does not keep the thread's event loop from turning", () => {
+  const worker = start({ module: oddModels, exportName: "createTimedModel" });
+  const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }) });
+  const device = backend.openDevice("model:timed");
+  const fired = new Uint32Array(1);
+  const read = (): void => device.readRegion(2, 0, new Uint8Array(fired.buffer));
+  read();
+  const [before = 0] = fired;
+  for (let i = 0; i < 35_000; i += 1) read();
+  expect(fired[0]).toBeGreaterThan(before);
+  backend.close();
+}, 20_000);
 
 test("what a model throws is told to its owner, and to nobody else", () => {
   const told: string[] = [];
