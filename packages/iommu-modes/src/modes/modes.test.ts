@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DmaMemory, Iommu, KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { FakeKernel } from "../testing/fake-kernel";
-import { iommufdDeviceOf } from "./doors";
+import { iommufdDeviceOf, iommufdOf } from "./doors";
 import { createAutoMode, createModes, findMode, IOMMU_MODE_NAMES } from "./modes";
 
 const FIRST = "0000:02:01.0";
@@ -331,6 +331,23 @@ describe("mode iommufd", () => {
     iommu.close();
     memory.close();
   });
+
+  it.each(["attached to its address space", "attached to nothing"])(
+    "closes a device of its iommufd that was left open, %s",
+    (state) => {
+      using kernel = new FakeKernel();
+      kernel.addDevice(FIRST, 5);
+      const iommu = new Iommu((createModes(kernel.environment)[4] as IommuMode).open());
+      const { ioas } = iommufdOf(iommu);
+      iommufdOf(iommu).openDevice(FIRST).close();
+      const device = iommufdOf(iommu).openDevice(FIRST);
+      if (state !== "attached to nothing") iommufdDeviceOf(device).attach(ioas);
+      iommu.close();
+      expect(device.closed).toBe(true);
+      expect(() => device.regionInfo(0)).toThrow(expect.objectContaining({ code: "ERR_CLOSED" }) as Error);
+      expect(kernel.kinds()).toEqual([]);
+    },
+  );
 
   it("tells that a device is bound already", () => {
     using kernel = new FakeKernel();
