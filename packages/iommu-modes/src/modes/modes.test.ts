@@ -349,6 +349,22 @@ describe("mode iommufd", () => {
     },
   );
 
+  it("attaches a device to objects of its own iommufd only", () => {
+    using kernel = new FakeKernel();
+    kernel.addDevice(FIRST, 5);
+    const mode = createModes(kernel.environment)[4] as IommuMode;
+    const own = new Iommu(mode.open());
+    const other = new Iommu(mode.open());
+    const device = iommufdDeviceOf(own.openDevice(FIRST));
+    const foreign = iommufdOf(other).ioas;
+    expect(foreign.id).toBe(iommufdOf(own).ioas.id);
+    expect(() => device.attach(foreign)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
+    device.attach(iommufdOf(own).newIoas());
+    other.close();
+    own.close();
+    expect(kernel.kinds()).toEqual([]);
+  });
+
   it("tells that a device is bound already", () => {
     using kernel = new FakeKernel();
     kernel.addDevice(FIRST, 5);
