@@ -398,6 +398,16 @@ describe("DriverSession", () => {
     }
   });
 
+  test("a wait without a proper bound is refused before the copy is started", () => {
+    using session = new DriverSession(driver, device, iommu);
+    for (const size of [8, 640]) {
+      const copy = () => session.memcpySync(buffer.iova, buffer.iova + 4096n, size, { timeoutMs: -1 });
+      expect(copy).toThrow(withCode("ERR_INVALID_ARGUMENT"));
+    }
+    expect(driver.calls).toEqual(["create"]);
+    expect(session.copying).toBe(false);
+  });
+
   test("closing goes through to the end, and tells every error", () => {
     const session = new DriverSession(driver, device, iommu);
     driver.removed = () => {

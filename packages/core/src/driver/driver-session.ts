@@ -128,6 +128,8 @@ export class DriverSession implements Disposable {
    */
   memcpySync(source: bigint, destination: bigint, size: number, options?: WaitOptions): void {
     const { limits } = this.#idle("memcpySync");
+    // A copy that is started must be waited for, so nothing may be wrong with the wait.
+    if (options?.timeoutMs !== undefined) checkTimeout("DriverSession.memcpySync", options.timeoutMs);
     if (isOneCopy(size, limits)) {
       this.memcpyStart(source, destination, size);
       this.memcpyWait(options);
