@@ -18,8 +18,8 @@
 
 #include <memory>
 
-#include "fault_recovery.h"
-#include "mapping.h"
+#include "registers/fault_recovery.h"
+#include "memory/mapping.h"
 
 namespace vfio_native {
 

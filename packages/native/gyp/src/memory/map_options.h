@@ -3,8 +3,8 @@
 
 #include <napi.h>
 
-#include "argument_check.h"
-#include "mapping.h"
+#include "arguments/argument_check.h"
+#include "memory/mapping.h"
 
 namespace vfio_native {
 

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-#include "bytes.h"
+#include "arguments/bytes.h"
 
 namespace vfio_native {
 

@@ -10,7 +10,7 @@
 #include <limits>
 
 #include "addon.h"
-#include "argument_check.h"
+#include "arguments/argument_check.h"
 
 namespace vfio_native {
 namespace {

@@ -1,4 +1,4 @@
-#include "bytes.h"
+#include "arguments/bytes.h"
 
 namespace vfio_native {
 namespace {

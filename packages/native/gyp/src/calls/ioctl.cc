@@ -6,8 +6,8 @@
 #include <cstring>
 
 #include "addon.h"
-#include "argument_check.h"
-#include "mapping.h"
+#include "arguments/argument_check.h"
+#include "memory/mapping.h"
 
 namespace vfio_native {
 namespace {

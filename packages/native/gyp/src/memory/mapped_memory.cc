@@ -4,9 +4,9 @@
 #include <cerrno>
 
 #include "addon.h"
-#include "external_memory.h"
-#include "map_options.h"
-#include "shared_closure.h"
+#include "memory/external_memory.h"
+#include "memory/map_options.h"
+#include "arguments/shared_closure.h"
 
 namespace vfio_native {
 namespace {

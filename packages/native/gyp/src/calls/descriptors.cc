@@ -9,7 +9,7 @@
 #include <cerrno>
 
 #include "addon.h"
-#include "argument_check.h"
+#include "arguments/argument_check.h"
 
 namespace vfio_native {
 namespace {

@@ -12,13 +12,13 @@
 #include <vector>
 
 #include "addon.h"
-#include "bytes.h"
-#include "cpu_features.h"
-#include "fault_recovery.h"
-#include "map_options.h"
-#include "mapping.h"
-#include "register_access.h"
-#include "shared_closure.h"
+#include "arguments/bytes.h"
+#include "calls/cpu_features.h"
+#include "registers/fault_recovery.h"
+#include "memory/map_options.h"
+#include "memory/mapping.h"
+#include "registers/register_access.h"
+#include "arguments/shared_closure.h"
 
 namespace vfio_native {
 namespace {

@@ -7,8 +7,8 @@
 #include <cstdint>
 #include <vector>
 
-#include "bytes.h"
-#include "unique_descriptor.h"
+#include "arguments/bytes.h"
+#include "arguments/unique_descriptor.h"
 
 namespace vfio_native {
 

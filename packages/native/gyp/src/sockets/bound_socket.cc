@@ -9,11 +9,11 @@
 #include <vector>
 
 #include "addon.h"
-#include "argument_check.h"
-#include "bytes.h"
-#include "shared_closure.h"
-#include "socket_transfer.h"
-#include "waiting.h"
+#include "arguments/argument_check.h"
+#include "arguments/bytes.h"
+#include "arguments/shared_closure.h"
+#include "sockets/socket_transfer.h"
+#include "waiting/waiting.h"
 
 namespace vfio_native {
 namespace {

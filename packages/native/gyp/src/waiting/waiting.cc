@@ -1,4 +1,4 @@
-#include "waiting.h"
+#include "waiting/waiting.h"
 
 #include <poll.h>
 #include <time.h>

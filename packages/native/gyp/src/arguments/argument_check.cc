@@ -1,4 +1,4 @@
-#include "argument_check.h"
+#include "arguments/argument_check.h"
 
 #include <cmath>
 

@@ -8,9 +8,9 @@
 #include <cerrno>
 
 #include "addon.h"
-#include "argument_check.h"
-#include "external_memory.h"
-#include "shared_closure.h"
+#include "arguments/argument_check.h"
+#include "memory/external_memory.h"
+#include "arguments/shared_closure.h"
 
 namespace vfio_native {
 namespace {

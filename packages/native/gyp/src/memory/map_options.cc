@@ -1,4 +1,4 @@
-#include "map_options.h"
+#include "memory/map_options.h"
 
 #include <sys/mman.h>
 #include <sys/vfs.h>

@@ -1,4 +1,4 @@
-#include "external_memory.h"
+#include "memory/external_memory.h"
 
 #include <linux/fs.h>
 #include <sys/ioctl.h>

@@ -1,4 +1,4 @@
-#include "socket_transfer.h"
+#include "sockets/socket_transfer.h"
 
 #include <poll.h>
 #include <sched.h>
@@ -9,7 +9,7 @@
 #include <cstring>
 #include <optional>
 
-#include "waiting.h"
+#include "waiting/waiting.h"
 
 namespace vfio_native {
 namespace {

@@ -1,4 +1,4 @@
-#include "fault_recovery.h"
+#include "registers/fault_recovery.h"
 
 #include <signal.h>
 #include <sys/mman.h>
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-#include "register_access.h"
+#include "registers/register_access.h"
 
 namespace vfio_native {
 

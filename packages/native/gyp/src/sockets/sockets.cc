@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "addon.h"
-#include "argument_check.h"
-#include "socket_transfer.h"
-#include "unique_descriptor.h"
-#include "waiting.h"
+#include "arguments/argument_check.h"
+#include "sockets/socket_transfer.h"
+#include "arguments/unique_descriptor.h"
+#include "waiting/waiting.h"
 
 namespace vfio_native {
 namespace {

@@ -7,10 +7,10 @@
 #include <memory>
 
 #include "addon.h"
-#include "argument_check.h"
-#include "shared_closure.h"
-#include "unique_descriptor.h"
-#include "waiting.h"
+#include "arguments/argument_check.h"
+#include "arguments/shared_closure.h"
+#include "arguments/unique_descriptor.h"
+#include "waiting/waiting.h"
 
 namespace vfio_native {
 namespace {

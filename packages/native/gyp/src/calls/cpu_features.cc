@@ -1,7 +1,7 @@
-#include "cpu_features.h"
+#include "calls/cpu_features.h"
 
 #include "addon.h"
-#include "mapping.h"
+#include "memory/mapping.h"
 
 #if defined(__x86_64__)
 #include <cpuid.h>
