@@ -3,7 +3,7 @@ import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
 import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import { closeAll } from "../ownership/close-all";
-import { OpenDevices } from "../ownership/open-devices";
+import { OwnedHandles } from "../ownership/owned-handles";
 import { useUntilSettled } from "../ownership/use-until-settled";
 import { regionState, type DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
@@ -42,7 +42,7 @@ const SPACE_END = 1n << 64n;
 export class Iommu implements Disposable {
   readonly backend: IommuBackend;
   readonly #books: MappingBooks;
-  readonly #devices = new OpenDevices();
+  readonly #devices = new OwnedHandles<VfioDevice>();
   readonly #children = new Set<IommuChild>();
   #closed = false;
 

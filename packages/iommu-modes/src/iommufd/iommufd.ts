@@ -1,5 +1,5 @@
 import type { OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
-import { closeAll, OpenDevices } from "@vfio-selftests/core/backend";
+import { closeAll, OwnedHandles } from "@vfio-selftests/core/backend";
 import type { KernelFile, KernelFileAccess } from "../kernel/kernel-file";
 import { FaultQueue } from "./fault-queue";
 import { HardwarePageTable, type HardwarePageTableOptions } from "./hardware-page-table";
@@ -14,7 +14,7 @@ export class Iommufd {
   /** The address space of the `Iommu`. */
   readonly ioas: IoAddressSpace;
   readonly #file: KernelFile;
-  readonly #devices = new OpenDevices();
+  readonly #devices = new OwnedHandles<VfioDevice>();
 
   constructor(file: KernelFile) {
     this.#file = file;

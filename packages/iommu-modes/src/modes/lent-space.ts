@@ -1,5 +1,5 @@
 import type { Iommu, IommuBackend, OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
-import { closeAll, OpenDevices } from "@vfio-selftests/core/backend";
+import { closeAll, OwnedHandles } from "@vfio-selftests/core/backend";
 import { systemError } from "@vfio-selftests/core/errors";
 import { GroupDevices } from "../container/group-devices";
 import { openByFile } from "../iommufd/iommufd-device";
@@ -35,7 +35,7 @@ export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = real
   const descriptor = kernel.calls.dup(space.descriptor);
   if (descriptor < 0) throw systemError(descriptor, "dup", { subject: name });
   const file = new KernelFile(kernel, descriptor, name);
-  const devices = new OpenDevices();
+  const devices = new OwnedHandles<VfioDevice>();
   const close = { [Symbol.dispose]: () => closeAll(name, [...devices.closing(), () => file.close()]) };
   if (space.api === "container") {
     const groups = new GroupDevices(file, space.type, true);
