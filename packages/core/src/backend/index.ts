@@ -9,6 +9,7 @@ export { IovaAllocator } from "../iommu/iova-allocator";
 export { IoMapping } from "../memory/io-mapping";
 export { MappingRecord } from "../memory/mapping-record";
 export { closeAll } from "../ownership/close-all";
+export { OwnedHandles } from "../ownership/owned-handles";
 export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
 export { FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";
 export { waitLimit } from "../waits/time-out";

@@ -31,6 +31,14 @@ describe("Eventfd", () => {
     expect(() => eventfd.waitSync({ timeoutMs: 5 })).toThrow("vector 3 was not signalled within 5 ms");
   });
 
+  test.each([0n, -1n, 2n ** 64n - 1n, 1 as unknown as bigint, "1" as unknown as bigint])(
+    "a signal of %p is refused with what is allowed",
+    (count) => {
+      using eventfd = new Eventfd();
+      expect(() => eventfd.signal(count)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
+    },
+  );
+
   test("wait resolves when the signal comes before, with and after it", async () => {
     eventfd.signal();
     await expect(eventfd.wait()).resolves.toBe(1n);

@@ -65,8 +65,8 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
   signal(count = 1n): void {
     const descriptor = this.#file.descriptor("Eventfd.signal");
     // The counter holds at most 2^64 - 2, and adding 0 wakes nobody (eventfd(2)).
-    if (count < 1n || count > 0xffff_ffff_ffff_fffen) {
-      throw argumentError("Eventfd.signal", "count", count, "0x1 to 0xfffffffffffffffe");
+    if (typeof (count as unknown) !== "bigint" || count < 1n || count > 0xffff_ffff_ffff_fffen) {
+      throw argumentError("Eventfd.signal", "count", count, "a bigint from 0x1 to 0xfffffffffffffffe");
     }
     this.#counter.setBigUint64(0, count, true);
     const result = native.write(descriptor, this.#bytes);

@@ -3,6 +3,7 @@ import type { MappableMemory } from "../contracts/memory";
 import type { VfioDevice } from "../contracts/vfio-device";
 import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import { closeAll } from "../ownership/close-all";
+import { OwnedHandles } from "../ownership/owned-handles";
 import { useUntilSettled } from "../ownership/use-until-settled";
 import { regionState, type DmaRegion } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
@@ -41,7 +42,7 @@ const SPACE_END = 1n << 64n;
 export class Iommu implements Disposable {
   readonly backend: IommuBackend;
   readonly #books: MappingBooks;
-  readonly #devices = new Set<VfioDevice>();
+  readonly #devices = new OwnedHandles<VfioDevice>();
   readonly #children = new Set<IommuChild>();
   #closed = false;
 
@@ -67,9 +68,7 @@ export class Iommu implements Disposable {
   /** Opens a device into this address space. It is closed with the Iommu, if not before. */
   openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
     this.#requireOpen("openDevice");
-    const device = this.backend.openDevice(address, options);
-    for (const known of this.#devices) if (known.closed) this.#devices.delete(known);
-    this.#devices.add(device);
+    const device = this.#devices.add(this.backend.openDevice(address, options));
     // A device brings reserved ranges of its own.
     this.#books.space.rangesChanged();
     return device;
@@ -234,12 +233,12 @@ export class Iommu implements Disposable {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    const owned = [...this.#devices, ...this.#children].reverse();
-    this.#devices.clear();
+    const children = [...this.#children].reverse();
     this.#children.clear();
     closeAll(`Iommu ${this.mode}`, [
       () => this.#books.clear(),
-      ...owned.map((child) => () => child.close()),
+      ...children.map((child) => () => child.close()),
+      ...this.#devices.closing(),
       () => this.backend.close(),
     ]);
   }

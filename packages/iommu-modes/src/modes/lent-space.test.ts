@@ -29,4 +29,20 @@ describe.each(KERNEL_MODE_NAMES)("an address space of mode %s", (name) => {
     expect(thrownBy(() => openLentSpace(space, kernel.environment)).code).toBe("EBADF");
     expect(() => lendSpace(backend)).toThrow("is closed");
   });
+
+  it("closes what a borrower left open", () => {
+    using kernel = new FakeKernel();
+    kernel.addDevice(FIRST, 5);
+    const mode = createModes(kernel.environment).find((candidate) => candidate.name === name) as IommuMode;
+    const backend = mode.open();
+    const loan = lendSpace(backend);
+    const borrowed = openLentSpace(loan.space, kernel.environment);
+    loan[Symbol.dispose]();
+    const device = borrowed.openDevice(FIRST);
+    borrowed[Symbol.dispose]();
+    borrowed[Symbol.dispose]();
+    expect(thrownBy(() => device.reset()).code).toBe("ERR_CLOSED");
+    backend.close();
+    expect(kernel.kinds()).toEqual([]);
+  });
 });

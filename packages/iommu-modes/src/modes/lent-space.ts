@@ -1,4 +1,5 @@
 import type { Iommu, IommuBackend, OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
+import { closeAll, OwnedHandles } from "@vfio-selftests/core/backend";
 import { systemError } from "@vfio-selftests/core/errors";
 import { GroupDevices } from "../container/group-devices";
 import { openByFile } from "../iommufd/iommufd-device";
@@ -23,7 +24,7 @@ export function lendSpace(iommu: Pick<Iommu, "backend"> | IommuBackend): SpaceLo
   return { space: raw.lend(duplicate.descriptor("lendSpace")), [Symbol.dispose]: () => duplicate.close() };
 }
 
-/** A borrowed address space: opens devices into it, and no more. Close them first. */
+/** A borrowed address space: opens devices into it, and no more. They are closed with it, if not before. */
 export interface BorrowedSpace extends Disposable {
   openDevice(address: string, options?: OpenDeviceOptions): VfioDevice;
 }
@@ -34,11 +35,12 @@ export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = real
   const descriptor = kernel.calls.dup(space.descriptor);
   if (descriptor < 0) throw systemError(descriptor, "dup", { subject: name });
   const file = new KernelFile(kernel, descriptor, name);
-  const close = { [Symbol.dispose]: () => file.close() };
+  const devices = new OwnedHandles<VfioDevice>();
+  const close = { [Symbol.dispose]: () => closeAll(name, [...devices.closing(), () => file.close()]) };
   if (space.api === "container") {
-    const devices = new GroupDevices(file, space.type, true);
-    return { openDevice: (address, options) => devices.open(address, options), ...close };
+    const groups = new GroupDevices(file, space.type, true);
+    return { openDevice: (address, options) => devices.add(groups.open(address, options)), ...close };
   }
   const ioas = { idIn: () => space.ioas, name: `IOAS ${space.ioas}` };
-  return { openDevice: (address, options) => openByFile(kernel, file, ioas, address, options), ...close };
+  return { openDevice: (address, options) => devices.add(openByFile(kernel, file, ioas, address, options)), ...close };
 }
