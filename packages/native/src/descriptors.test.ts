@@ -134,6 +134,11 @@ describe("wrong arguments", () => {
     ["an initial value below 0", () => native.eventfd(-1, 0), "eventfd: initialValue is -1"],
     // Such a command would write to the address that the number happens to be.
     ["a command with an address", () => native.fcntl(0, linux.F_GETLK, 0), "fcntl: command is 5; allowed is a command"],
+    [
+      "a command that may get one",
+      () => native.fcntl(0, 1039, 0x400000),
+      "fcntl: command is 1039; allowed is a command",
+    ],
   ];
   it.each(cases)("%s", (_name, call, message) => {
     expect(call).toThrow(message);

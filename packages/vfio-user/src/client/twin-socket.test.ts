@@ -1,3 +1,5 @@
+import { once } from "node:events";
+import { Worker } from "node:worker_threads";
 import { native } from "@vfio-selftests/native";
 import { DmaMemory } from "@vfio-selftests/core";
 import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
@@ -131,3 +133,26 @@ test("a server that breaks the protocol on it is not spoken to again", () => {
   expect(thrownBy(() => device.serveMemory()).code).toBe("EPROTO");
   expect(thrownBy(() => device.reset()).code).toBe("EPROTO");
 });
+
+test("a server that asks without a pause does not outlast the time-out", async () => {
+  const device = open([info(), bar0()]);
+  device.regionInfo(0);
+  const request = messageBytes(Commands.DMA_READ.number, body(dma_access, { count: 1 }), {
+    flags: structs.FLAG_NO_REPLY,
+  });
+  const flood = new Worker(
+    `const { native } = require("@vfio-selftests/native");
+     const { workerData: { fd, bytes }, parentPort } = require("node:worker_threads");
+     parentPort.postMessage("floods");
+     while (native.sendMessage(fd, [bytes], [], 1000) > 0);`,
+    { eval: true, workerData: { fd: twin.fd, bytes: Buffer.concat(Array<Uint8Array>(100).fill(request)) } },
+  );
+  await once(flood, "message");
+  const began = performance.now();
+  const { code } = thrownBy(() => device.readRegion(0, 0, new Uint8Array(4)));
+  expect(code).toBe("ETIMEDOUT");
+  expect(performance.now() - began).toBeLessThan(1500);
+  device.serveMemory(); // comes back
+  backend.close();
+  await flood.terminate();
+}, 15_000);

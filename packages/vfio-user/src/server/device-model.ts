@@ -5,7 +5,7 @@ import type { RegionArea } from "@vfio-selftests/core";
  *
  * - A client's access calls the region's `read` and `write`. They answer at once, from the model's registers, and never
  *   use DMA. What takes time they only note down.
- * - The work itself is done by {@link DeviceModel.step}, a slice at a time. The server calls it after every message and
+ * - {@link DeviceModel.step} does the work itself, a slice at a time. The server calls it after every message and
  *   again while it says that there is more to do, and looks for messages in between. So a register read, an abort or a
  *   reset is answered during a copy of any length.
  * - Only `step` uses {@link DeviceHost.dma}. An access to memory that the client did not share by descriptor becomes a

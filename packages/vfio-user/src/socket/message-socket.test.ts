@@ -1,4 +1,5 @@
 import fc from "fast-check";
+import { Worker } from "node:worker_threads";
 import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
 import { MessageBuffer } from "../protocol/message-buffer";
@@ -168,3 +169,29 @@ test("descriptors that nobody takes are closed with the next message or the sock
   native.close(raw);
   expect(openDescriptors()).toBe(before);
 });
+
+test("a message that comes a byte at a time does not outlast the time-out", async () => {
+  const { raw, socket } = pair();
+  const bytes = message(1, 2000);
+  const drip = new Worker(
+    `const { native } = require("@vfio-selftests/native");
+     const { workerData: { raw, bytes }, parentPort } = require("node:worker_threads");
+     for (const byte of bytes) {
+       if (native.sendMessage(raw, [Uint8Array.of(byte)], [], 1000) < 0) break;
+       Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1);
+     }`,
+    { eval: true, workerData: { raw, bytes } },
+  );
+  const began = performance.now();
+  const arrivals = new Set<string>();
+  do {
+    const slice = performance.now();
+    arrivals.add(socket.next(0, 100));
+    expect(performance.now() - slice).toBeLessThan(600);
+  } while (!arrivals.has("message") && performance.now() - began < 20_000);
+  expect(arrivals).toEqual(new Set(["timeout", "message"]));
+  expect(socket.input.message()).toEqual(bytes);
+  await drip.terminate();
+  socket.close();
+  native.close(raw);
+}, 30_000);

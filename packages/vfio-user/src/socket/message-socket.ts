@@ -78,12 +78,14 @@ export class MessageSocket {
 
   /**
    * Gives up the current message and waits for the next one: spins for at most `spinMicroseconds`, then blocks for at
-   * most `timeoutMs`.
+   * most `timeoutMs`, also when the message comes a byte at a time.
    */
   next(spinMicroseconds: number, timeoutMs: number): Arrival {
     if (this.#closed) return "closed";
     if (this.#current > 0) this.#dropCurrent();
-    for (;;) {
+    let left = timeoutMs;
+    let deadline: number | undefined;
+    for (let pieces = 0; ; pieces += 1) {
       if (this.#have >= HEADER_SIZE) {
         const size = this.input.size;
         if (size < HEADER_SIZE || size > this.#capacity) return "malformed";
@@ -92,10 +94,17 @@ export class MessageSocket {
           return "message";
         }
       }
+      // The clock is looked at only when a message comes in pieces.
+      if (pieces > 0 && timeoutMs > 0) {
+        const now = performance.now();
+        deadline ??= now + timeoutMs;
+        left = Math.ceil(deadline - now);
+        if (left <= 0) return "timeout";
+      }
       const have = this.#have;
       // No further than the message that has begun, so that short ones never pile up.
       const end = have < HEADER_SIZE ? READ_AHEAD : this.input.size;
-      const length = this.#native.receive(have, end - have, spinMicroseconds, timeoutMs);
+      const length = this.#native.receive(have, end - have, spinMicroseconds, left);
       if (length > 0) {
         this.#have = have + length;
         if (this.#received[0] !== 0 || this.#received[1] !== 0) this.#keepFds();

@@ -81,13 +81,13 @@ Napi::Value ftruncate(const Napi::CallbackInfo& info) {
   return systemCallResult(info.Env(), ::ftruncate(fd, size));
 }
 
-// Commands whose argument is an address (fcntl_linux.h): with a number they would write to memory that is not theirs.
-constexpr std::array pointerCommands = {
-    5,    6,    7,   // F_GETLK, F_SETLK, F_SETLKW
-    15,   16,   17,  // F_SETOWN_EX, F_GETOWN_EX, F_GETOWNER_UIDS
-    36,   37,   38,  // F_OFD_GETLK, F_OFD_SETLK, F_OFD_SETLKW
-    1035, 1036,      // F_GET_RW_HINT, F_SET_RW_HINT
-    1037, 1038,      // F_GET_FILE_RW_HINT, F_SET_FILE_RW_HINT
+// Commands that take a number or nothing (fcntl.h, linux/fcntl.h). Others take an address, also those that later
+// kernels may add, and would write to whatever memory the number happens to name.
+constexpr std::array integerCommands = {
+    0,    1,    2,    3,    4,     // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
+    8,    9,    10,   11,          // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG
+    1024, 1025, 1026, 1027, 1028,  // F_SETLEASE, F_GETLEASE, F_NOTIFY, F_DUPFD_QUERY, F_CREATED_QUERY
+    1030, 1031, 1032, 1033, 1034,  // F_DUPFD_CLOEXEC, F_SETPIPE_SZ, F_GETPIPE_SZ, F_ADD_SEALS, F_GET_SEALS
 };
 
 Napi::Value fcntl(const Napi::CallbackInfo& info) {
@@ -95,7 +95,7 @@ Napi::Value fcntl(const Napi::CallbackInfo& info) {
   const int fd = check.descriptor(info[0]);
   const int command = static_cast<int>(check.integer(info[1], "command", 0, INT32_MAX));
   const auto argument = static_cast<long>(check.integerOr(info[2], "argument", 0, INT32_MIN, UINT32_MAX));
-  if (std::find(pointerCommands.begin(), pointerCommands.end(), command) != pointerCommands.end()) {
+  if (std::find(integerCommands.begin(), integerCommands.end(), command) == integerCommands.end()) {
     check.outOfRange(info[1], "command", "a command with an integer argument");
   }
   if (check.failed()) return {};
