@@ -3,7 +3,7 @@ import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
 import { FakeIommuBackend, FakeVfioDevice, allocatedBytes, thrownBy } from "@vfio-selftests/core/testing";
 import { igbDriver } from "./igb-driver";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
-import { Ctrl, Eecd, Mdic, Reg, Status } from "./registers";
+import { Ctrl, Eecd, Mdic, QUEUE_ENABLE, Reg, Status } from "./registers";
 import { FakeIgb, PHY_LOOPBACK } from "./testing/fake-igb";
 
 const DATA = 4096;
@@ -80,6 +80,17 @@ describe("bringing up", () => {
     const queues = igb.timeOf("TXDCTL", 0, forced);
     expect(forced - loopback).toBeGreaterThanOrEqual(50);
     expect(queues - forced).toBeGreaterThanOrEqual(500);
+  });
+
+  it("leaves a device that does not come up with its queues stopped, and no vector enabled", () => {
+    const igb = new FakeIgb("emulated");
+    igb.holds = true;
+    const iommu = new Iommu(new FakeIommuBackend(() => igb));
+    const device = PciDevice.open(iommu, igb.address);
+    expect(thrownBy(() => new DriverSession(igbDriver, device, iommu)).message).toContain("a test frame to come back");
+    expect([igb.get(Reg.TXDCTL) & QUEUE_ENABLE, igb.get(Reg.RXDCTL) & QUEUE_ENABLE]).toEqual([0, 0]);
+    expect(device.interrupts.msix.enabled).toBe(false);
+    iommu.close();
   });
 
   it("waits for nothing of the kind in an emulated device", () => {

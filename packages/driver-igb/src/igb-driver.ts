@@ -82,7 +82,7 @@ class IgbInstance implements DriverInstance {
     try {
       this.#bringUp();
     } catch (error) {
-      msix.disable();
+      this.#giveUp();
       throw error;
     }
   }
@@ -138,6 +138,15 @@ class IgbInstance implements DriverInstance {
       this.#igb.reset();
     } finally {
       this.#device.interrupts.msix.disable();
+    }
+  }
+
+  /** Stops the device, whose rings are in memory that is given back next. */
+  #giveUp(): void {
+    try {
+      this.remove();
+    } catch {
+      // Why it did not come up is what the caller must know.
     }
   }
 

@@ -8,7 +8,7 @@ const IOVA = 0x7fff_0000n;
 const EOP = 1 << 24;
 const memory = DmaMemory.allocate(Layout.size);
 const iommu = new Iommu(new FakeIommuBackend(() => new FakeVfioDevice()));
-const region = iommu.map(memory, { iova: IOVA, length: Layout.size });
+const region = iommu.map(memory, { iova: IOVA });
 const words = new Int32Array(memory.buffer);
 
 afterAll(() => {

@@ -135,7 +135,6 @@ export class InterruptGuest implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.vm.memory.buffer.byteLength === 0) return;
     await Promise.all(this.vcpus.map((vcpu) => vcpu.close()));
     this.vm.close();
   }

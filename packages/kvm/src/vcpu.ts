@@ -1,4 +1,5 @@
 import { VfioError } from "@vfio-selftests/core";
+import type { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { errnoName, systemError } from "@vfio-selftests/core/errors";
 import { native } from "@vfio-selftests/native";
 import { once } from "node:events";
@@ -25,14 +26,23 @@ export class Vcpu {
   readonly id: number;
   /** Kernel thread id, for pinning. */
   readonly tid: number;
-  readonly #fd: number;
+  readonly #file: OwnedDescriptor;
   readonly #runSize: number;
   readonly #worker: Worker;
   readonly #left: Promise<VcpuExit>;
+  /** The one closing, which every call of `close` awaits. */
+  #closing: Promise<void> | undefined;
 
-  private constructor(id: number, fd: number, runSize: number, worker: Worker, tid: number, left: Promise<VcpuExit>) {
+  private constructor(
+    id: number,
+    file: OwnedDescriptor,
+    runSize: number,
+    worker: Worker,
+    tid: number,
+    left: Promise<VcpuExit>,
+  ) {
     this.id = id;
-    this.#fd = fd;
+    this.#file = file;
     this.#runSize = runSize;
     this.#worker = worker;
     this.tid = tid;
@@ -41,9 +51,11 @@ export class Vcpu {
 
   /** Creates the vCPU, sets its registers and lets it run. */
   static async start(vm: VirtualMachine, id: number, start: VcpuStart): Promise<Vcpu> {
-    const fd = vm.createVcpu(id);
+    const file = vm.createVcpu(id);
     let worker: Worker | undefined;
     try {
+      // The thread can be given only a number. It ends before the file is closed.
+      const fd = file.descriptor("KVM_RUN");
       startVcpu(fd, start);
       const runSize = vm.runSize;
       // From TypeScript sources (jest) the compiled thread is used: a worker has no transform.
@@ -61,10 +73,10 @@ export class Vcpu {
       const [message] = (await once(worker, "message", { signal })) as [VcpuThreadMessage];
       if (message.kind !== "started") throw vcpuError(id, describeLeft(message).reason);
       worker.unref();
-      return new Vcpu(id, fd, runSize, worker, message.tid, left);
+      return new Vcpu(id, file, runSize, worker, message.tid, left);
     } catch (error) {
       await worker?.terminate();
-      native.close(fd);
+      file.close();
       throw error;
     }
   }
@@ -87,9 +99,13 @@ export class Vcpu {
       throw systemError(result, "sched_setaffinity", { subject: `vCPU ${this.id} to CPUs ${cpus.join(",")}` });
   }
 
-  /** Makes the vCPU leave whatever it does, ends its thread and closes it. */
-  async close(): Promise<void> {
-    const page = native.mapMemory({ fd: this.#fd, length: this.#runSize, flags: MAP_SHARED });
+  /** Makes the vCPU leave whatever it does, ends its thread and closes it; idempotent. */
+  close(): Promise<void> {
+    return (this.#closing ??= this.#end());
+  }
+
+  async #end(): Promise<void> {
+    const page = native.mapMemory({ fd: this.#file.descriptor("close"), length: this.#runSize, flags: MAP_SHARED });
     if (typeof page !== "number") {
       new Uint8Array(page.buffer)[uapi.Run.immediateExit] = 1;
       page.unmap();
@@ -98,7 +114,7 @@ export class Vcpu {
     const deadline = Date.now() + THREAD_TIMEOUT_MS;
     while ((await this.exited(10)) === undefined && Date.now() < deadline) native.interruptThread(this.tid);
     await this.#worker.terminate();
-    native.close(this.#fd);
+    this.#file.close();
   }
 }
 

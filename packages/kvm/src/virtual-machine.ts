@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { VfioError, type Availability } from "@vfio-selftests/core";
-import { closedError, systemError } from "@vfio-selftests/core/errors";
+import { closeAll, OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { systemError } from "@vfio-selftests/core/errors";
 import { native, type NativeMemory } from "@vfio-selftests/native";
 import * as uapi from "./uapi";
 
@@ -47,16 +48,18 @@ export function kvmAvailability(device = KVM_DEVICE, cpuinfo = "/proc/cpuinfo"):
 export class VirtualMachine implements Disposable {
   /** Guest-physical memory. */
   readonly memory: NativeMemory;
-  readonly #system: number;
-  readonly #vm: number;
-  #closed = false;
+  readonly #system: OwnedDescriptor;
+  readonly #vm: OwnedDescriptor;
 
   constructor(memorySize: number) {
-    this.#system = open(KVM_DEVICE);
-    let vm = -1;
+    this.#system = new OwnedDescriptor(
+      checked(native.open(KVM_DEVICE, O_RDWR), "open", KVM_DEVICE, KVM_REMEDY),
+      KVM_DEVICE,
+    );
+    const system = this.#system.descriptor("KVM_CREATE_VM");
     let memory: NativeMemory | undefined;
     try {
-      const version = native.ioctl(this.#system, uapi.Ioctl.KVM_GET_API_VERSION, 0);
+      const version = native.ioctl(system, uapi.Ioctl.KVM_GET_API_VERSION, 0);
       if (version !== uapi.API_VERSION) {
         throw new VfioError(`KVM speaks API version ${version}, not ${uapi.API_VERSION}`, {
           code: "ERR_KVM_VERSION",
@@ -64,50 +67,52 @@ export class VirtualMachine implements Disposable {
           remedy: KVM_REMEDY,
         });
       }
-      vm = checked(native.ioctl(this.#system, uapi.Ioctl.KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+      const vm = checked(native.ioctl(system, uapi.Ioctl.KVM_CREATE_VM, 0), "KVM_CREATE_VM");
+      this.#vm = new OwnedDescriptor(vm, "the virtual machine");
+      this.#system.adopt(this.#vm);
       checked(native.ioctl(vm, uapi.Ioctl.KVM_SET_TSS_ADDR, TSS_ADDRESS), "KVM_SET_TSS_ADDR");
       checked(native.ioctl(vm, uapi.Ioctl.KVM_CREATE_IRQCHIP, 0), "KVM_CREATE_IRQCHIP");
       enableX2apicRoutes(vm);
       memory = mapGuestMemory(memorySize);
       setMemorySlot(vm, memory);
     } catch (error) {
+      this.#system.close();
       memory?.unmap();
-      if (vm >= 0) native.close(vm);
-      native.close(this.#system);
       throw error;
     }
-    this.#vm = vm;
     this.memory = memory;
   }
 
   /** Most vCPUs this kernel gives one VM. */
   get maxVcpus(): number {
-    this.#assertOpen("KVM_CHECK_EXTENSION");
-    return native.ioctl(this.#vm, uapi.Ioctl.KVM_CHECK_EXTENSION, uapi.CAP_MAX_VCPUS);
+    return native.ioctl(this.#vm.descriptor("KVM_CHECK_EXTENSION"), uapi.Ioctl.KVM_CHECK_EXTENSION, uapi.CAP_MAX_VCPUS);
   }
 
-  /** The descriptor of a new vCPU, whose APIC id is `id`; the caller closes it. */
-  createVcpu(id: number): number {
-    this.#assertOpen("KVM_CREATE_VCPU");
-    const fd = checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU", `vCPU ${id}`);
+  /** The file of a new vCPU, whose APIC id is `id`; the caller closes it. */
+  createVcpu(id: number): OwnedDescriptor {
+    const name = `vCPU ${id}`;
+    const vm = this.#vm.descriptor("KVM_CREATE_VCPU");
+    const fd = checked(native.ioctl(vm, uapi.Ioctl.KVM_CREATE_VCPU, id), "KVM_CREATE_VCPU", name);
+    const file = new OwnedDescriptor(fd, name);
     try {
       this.#setCpuid(fd);
-      return fd;
+      return file;
     } catch (error) {
-      native.close(fd);
+      file.close();
       throw error;
     }
   }
 
   /** Bytes of the page(s) a vCPU shares with user space. */
   get runSize(): number {
-    this.#assertOpen("KVM_GET_VCPU_MMAP_SIZE");
-    return checked(native.ioctl(this.#system, uapi.Ioctl.KVM_GET_VCPU_MMAP_SIZE, 0), "KVM_GET_VCPU_MMAP_SIZE");
+    const operation = "KVM_GET_VCPU_MMAP_SIZE";
+    return checked(native.ioctl(this.#system.descriptor(operation), uapi.Ioctl[operation], 0), operation);
   }
 
   /** Replaces the whole routing table. An empty one routes no interrupt anywhere. */
   setMsiRoutes(routes: readonly { readonly gsi: number; readonly message: MsiMessage }[]): void {
-    this.#assertOpen("KVM_SET_GSI_ROUTING");
+    const operation = "KVM_SET_GSI_ROUTING";
+    const vm = this.#vm.descriptor(operation);
     const { headerSize, entrySize } = uapi.IrqRouting;
     const table = new Uint8Array(headerSize + routes.length * entrySize);
     const view = new DataView(table.buffer);
@@ -120,11 +125,7 @@ export class VirtualMachine implements Disposable {
       view.setUint32(at + uapi.IrqRoutingEntry.addressHigh, message.addressHigh, true);
       view.setUint32(at + uapi.IrqRoutingEntry.data, message.data, true);
     });
-    checked(
-      native.ioctl(this.#vm, uapi.Ioctl.KVM_SET_GSI_ROUTING, table),
-      "KVM_SET_GSI_ROUTING",
-      `${routes.length} routes`,
-    );
+    checked(native.ioctl(vm, uapi.Ioctl[operation], table), operation, `${routes.length} routes`);
   }
 
   /** From now on a write to the eventfd raises the GSI. */
@@ -138,22 +139,20 @@ export class VirtualMachine implements Disposable {
 
   /** Delivers one MSI at once, past routing. */
   signalMsi(message: MsiMessage): void {
-    this.#assertOpen("KVM_SIGNAL_MSI");
+    const operation = "KVM_SIGNAL_MSI";
+    const vm = this.#vm.descriptor(operation);
     const argument = new Uint8Array(uapi.Msi.size);
     const view = new DataView(argument.buffer);
     view.setUint32(uapi.Msi.addressLow, message.addressLow, true);
     view.setUint32(uapi.Msi.addressHigh, message.addressHigh, true);
     view.setUint32(uapi.Msi.data, message.data, true);
-    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_SIGNAL_MSI, argument), "KVM_SIGNAL_MSI");
+    checked(native.ioctl(vm, uapi.Ioctl[operation], argument), operation);
   }
 
-  /** vCPUs must have been closed before. */
+  /** vCPUs must have been closed before. Idempotent. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
-    native.close(this.#vm);
-    native.close(this.#system);
-    this.memory.unmap();
+    if (this.#system.closed) return;
+    closeAll("the virtual machine", [() => this.#system.close(), () => void this.memory.unmap()]);
   }
 
   [Symbol.dispose](): void {
@@ -161,14 +160,14 @@ export class VirtualMachine implements Disposable {
   }
 
   #irqfd(eventfd: number, gsi: number, flags: number): void {
-    this.#assertOpen("KVM_IRQFD");
+    const vm = this.#vm.descriptor("KVM_IRQFD");
     const argument = new Uint8Array(uapi.Irqfd.size);
     const view = new DataView(argument.buffer);
     view.setUint32(uapi.Irqfd.fd, eventfd, true);
     view.setUint32(uapi.Irqfd.gsi, gsi, true);
     view.setUint32(uapi.Irqfd.flags, flags, true);
     view.setInt32(uapi.Irqfd.resampleFd, -1, true);
-    checked(native.ioctl(this.#vm, uapi.Ioctl.KVM_IRQFD, argument), "KVM_IRQFD", `GSI ${gsi}`);
+    checked(native.ioctl(vm, uapi.Ioctl.KVM_IRQFD, argument), "KVM_IRQFD", `GSI ${gsi}`);
   }
 
   /** Gives the vCPU what the host offers; x2APIC is refused to a CPU whose CPUID lacks it. */
@@ -176,17 +175,10 @@ export class VirtualMachine implements Disposable {
     const { headerSize, entrySize, maxEntries } = uapi.Cpuid2;
     const cpuid = new Uint8Array(headerSize + entrySize * maxEntries);
     new DataView(cpuid.buffer).setUint32(uapi.Cpuid2.count, maxEntries, true);
-    checked(native.ioctl(this.#system, uapi.Ioctl.KVM_GET_SUPPORTED_CPUID, cpuid), "KVM_GET_SUPPORTED_CPUID");
+    const operation = "KVM_GET_SUPPORTED_CPUID";
+    checked(native.ioctl(this.#system.descriptor(operation), uapi.Ioctl[operation], cpuid), operation);
     checked(native.ioctl(vcpu, uapi.Ioctl.KVM_SET_CPUID2, cpuid), "KVM_SET_CPUID2");
   }
-
-  #assertOpen(operation: string): void {
-    if (this.#closed) throw closedError(operation, "the virtual machine");
-  }
-}
-
-function open(path: string): number {
-  return checked(native.open(path, O_RDWR), "open", path, KVM_REMEDY);
 }
 
 function enableX2apicRoutes(vm: number): void {

@@ -145,6 +145,20 @@ describe("a file", () => {
   });
 });
 
+describe("huge pages without a reservation", () => {
+  it("are memory of zeros where the pool has none", () => {
+    const result = run(`
+      const flags = ${linux.MAP_PRIVATE | linux.MAP_ANONYMOUS | linux.MAP_HUGETLB | linux.MAP_NORESERVE};
+      const memory = native.mapMemory({ fd: -1, flags, length });
+      if (typeof memory === "number") return console.log(JSON.stringify("no such pages here"));
+      const bytes = new Uint8Array(memory.buffer);
+      const touched = [];
+      for (let at = 5; at < length; at += 2 ** 21) touched.push(bytes[at], bytes[at - 1] = 7);
+      console.log(JSON.stringify([...new Set(touched), memory.unmap()]));`);
+    expect([[0, 7, 0], "no such pages here"]).toContainEqual(result);
+  });
+});
+
 describe("a worker that ends", () => {
   itWithoutSanitizers(
     "leaves none of its memory resident, however it ends",

@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Iommu } from "@vfio-selftests/core";
@@ -75,6 +76,23 @@ test("a model that hangs while it is loaded is ended by a signal, and its socket
   const { code, milliseconds } = await endOf(child, "SIGTERM");
   expect({ code, file: existsSync(path) }).toEqual({ code: 0, file: false });
   expect(milliseconds).toBeLessThan(3000);
+}, 30_000);
+
+test("a client that reads nothing does not hold up the end", async () => {
+  const path = join(directory, "unread.sock");
+  const server = await serve(["./own.mjs", "--socket-path", path]);
+  const client = connect(path);
+  const request = Buffer.alloc(32); // VFIO_USER_REGION_READ of the whole region 0
+  request.set([0, 0, 9, 0, 32]);
+  request.writeUInt32LE(4096, 28);
+  // VFIO_USER_VERSION 0.0 without capabilities.
+  client.write(Buffer.from("0000010014000000000000000000000000000000", "hex"));
+  client.pause().write(Buffer.concat(Array<Buffer>(1000).fill(request)));
+  await new Promise((done) => setTimeout(done, 300));
+  const { milliseconds } = await endOf(server, "SIGTERM");
+  client.destroy();
+  expect(milliseconds).toBeLessThan(2000);
+  expect(existsSync(path)).toBe(false);
 }, 30_000);
 
 test("an inherited socket is served, and stays where it is", async () => {

@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { resolve } from "node:path";
+import { setTimeout as delay } from "node:timers/promises";
 import { modelNames, startModel } from "@vfio-selftests/device-models";
 import { ModelWorker } from "@vfio-selftests/vfio-user";
 import { ExitCode } from "../exit-codes";
@@ -15,6 +16,8 @@ export interface ServeModelOptions {
 
 /** How long the model's thread may take to end, in milliseconds: a model of one's own may be stuck. */
 const GRACE_MS = 300;
+/** How long after that this process waits for it: in a system call a thread cannot be ended, as when a client reads nothing. */
+const LAST_WAIT_MS = 500;
 
 /** `model serve`: one client at a time, the next after it, until SIGINT or SIGTERM (or the only client has gone). */
 export async function serveModel(name: string, { socketPath, fd, trust }: ServeModelOptions): Promise<number> {
@@ -24,7 +27,10 @@ export async function serveModel(name: string, { socketPath, fd, trust }: ServeM
     ...(where === undefined ? {} : { socketPath: where }),
     ...(fd === undefined ? {} : { fd }),
   };
-  const interrupted = Promise.race([once(process, "SIGINT"), once(process, "SIGTERM")]);
+  let signal: NodeJS.Signals | undefined;
+  const interrupted = Promise.race(
+    (["SIGINT", "SIGTERM"] as const).map((name) => once(process, name).then(() => (signal = name))),
+  );
   const worker = modelNames.includes(name)
     ? startModel(name, options)
     : new ModelWorker({ ...options, module: findModelModule(name, process.cwd(), modelNames) });
@@ -38,7 +44,20 @@ export async function serveModel(name: string, { socketPath, fd, trust }: ServeM
     await Promise.race([interrupted, ready]);
   } finally {
     clearInterval(alive);
-    await worker.close({ graceMs: GRACE_MS });
+    const closed = worker.close({ graceMs: GRACE_MS }).then(() => true);
+    if (
+      !(await Promise.race([closed, delay(GRACE_MS + LAST_WAIT_MS, false, { ref: false })])) &&
+      signal !== undefined
+    ) {
+      dieOf(signal);
+    }
+    await closed;
   }
   return ExitCode.ok;
+}
+
+/** As if nobody listened for the signal. */
+function dieOf(signal: NodeJS.Signals): void {
+  process.removeAllListeners(signal);
+  process.kill(process.pid, signal);
 }

@@ -131,7 +131,7 @@ function requireArea({ index, mappableAreas }: RegionInfo, area: RegionArea): vo
   const inside = mappableAreas.some(
     ({ offset, size }) => area.size > 0 && area.offset >= offset && area.offset + area.size <= offset + size,
   );
-  if (inside) return;
+  if (inside && Number.isInteger(area.offset) && Number.isInteger(area.size)) return;
   const allowed = mappableAreas.map(areaText);
   throw argumentError(
     `mapRegion of region ${index}`,

@@ -10,7 +10,7 @@ export interface MappableMemory {
   /** Ordinary memory; absent for device registers. */
   readonly buffer?: ArrayBuffer;
   /** The file behind it (memfd), with the offset of the first byte; absent for anonymous memory. */
-  readonly file?: { readonly fd: number; readonly offset: number };
+  readonly file?: { readonly fd: number; readonly offset: number } | undefined;
   /** True once unmapped from the process; mapping it for DMA is refused then. */
   readonly closed: boolean;
   /** Told by `Iommu` when a DMA mapping of this memory begins and ends; memory refuses to close while it is mapped. */

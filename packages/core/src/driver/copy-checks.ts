@@ -28,6 +28,16 @@ export function checkCopy(
   if (!Number.isInteger(count) || count < 1 || count > maxMemcpyCount) {
     throw argumentError(operation, "count", count, `1 to ${maxMemcpyCount}`);
   }
+  checkAddresses(operation, limits, source, destination);
+}
+
+/** Throws when an address is none, or is not aligned as the driver needs it. */
+export function checkAddresses(
+  operation: string,
+  { alignment }: DriverLimits,
+  source: bigint,
+  destination: bigint,
+): void {
   checkAddress(operation, "source", source, alignment);
   checkAddress(operation, "destination", destination, alignment);
 }

@@ -1,4 +1,4 @@
-import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { discoverDrivers, loadDriver } from "./discover-drivers";
@@ -136,5 +136,12 @@ describe("a project's drivers", () => {
     install("two", "throw new Error('must not be loaded')");
     chownSync(join(project, "node_modules/two"), 12_345, 0);
     expect(discoverDrivers(project, { uid: 0 }).refused).toEqual([expect.stringContaining("belongs to user 12345")]);
+  });
+
+  asRoot("that others may write to are not loaded by root (skipped unless run as root)", () => {
+    write("package.json", { dependencies: { two: "1" } });
+    install("two", "throw new Error('must not be loaded')");
+    chmodSync(join(project, "node_modules/two/main.js"), 0o666);
+    expect(discoverDrivers(project, { uid: 0 }).refused).toEqual([expect.stringContaining("every user may write to")]);
   });
 });

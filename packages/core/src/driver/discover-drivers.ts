@@ -38,7 +38,9 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
   const refused: string[] = [];
   for (const name of names) {
     const found = resolveDriver(name, projectDirectory);
-    const reason = untrustedFolder(projectDirectory, owner) ?? untrustedFolder(dirname(found.file), owner);
+    const [reason] = [projectDirectory, dirname(found.file), found.file].flatMap(
+      (path) => untrustedFolder(path, owner) ?? [],
+    );
     if (reason === undefined) drivers.push(load(found));
     else refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
   }

@@ -21,6 +21,8 @@ class CopyDriver implements Driver {
   region: DmaRegion | undefined;
   fault: Error | undefined;
   withMsi = true;
+  /** Called by remove. */
+  removed: (() => void) | undefined;
   /** Called by memcpyWait. */
   waited: (() => void) | undefined;
   /** When the copies end, in milliseconds of `performance.now`. */
@@ -74,6 +76,7 @@ class CopyDriver implements Driver {
       remove: () => {
         this.calls.push("remove");
         device.interrupts.msix.disable();
+        this.removed?.();
       },
     };
     if (!this.withMsi) return instance;
@@ -393,6 +396,55 @@ describe("DriverSession", () => {
     ]) {
       expect(call).toThrow(withCode("ERR_CLOSED"));
     }
+  });
+
+  test("a wait without a proper bound is refused before the copy is started", () => {
+    using session = new DriverSession(driver, device, iommu);
+    for (const size of [8, 640]) {
+      const copy = () => session.memcpySync(buffer.iova, buffer.iova + 4096n, size, { timeoutMs: -1 });
+      expect(copy).toThrow(withCode("ERR_INVALID_ARGUMENT"));
+    }
+    expect(driver.calls).toEqual(["create"]);
+    expect(session.copying).toBe(false);
+  });
+
+  test("closing goes through to the end, and tells every error", () => {
+    const session = new DriverSession(driver, device, iommu);
+    driver.removed = () => {
+      throw new Error("will not stop");
+    };
+    const unmap = jest.spyOn(backend, "unmap").mockImplementation(() => {
+      throw new VfioError("will not unmap", { code: "EBUSY", operation: "unmap" });
+    });
+    expect(() => session.close()).toThrow(/will not stop; will not unmap; .*still mapped/);
+    unmap.mockRestore();
+    session.region.unmap();
+    (session.region.memory as unknown as Disposable)[Symbol.dispose]();
+    expect(session.region.memory.closed).toBe(true);
+  });
+
+  test("a driver that does not come up tells why, and what then went wrong too", () => {
+    driver.limits = { ...driver.limits, minMemcpySize: 65 };
+    const unmap = jest.spyOn(backend, "unmap").mockImplementation(() => {
+      throw new VfioError("will not unmap", { code: "EBUSY", operation: "unmap" });
+    });
+    expect(() => new DriverSession(driver, device, iommu)).toThrow(/impossible limits.*[^]*will not unmap/);
+    unmap.mockRestore();
+  });
+
+  test("addresses that are none are refused before anything is copied, in one piece or in several", async () => {
+    using session = new DriverSession(driver, device, iommu);
+    const wrong = 0x1000 as unknown as bigint;
+    for (const size of [8, 640]) {
+      for (const [source, destination] of [
+        [wrong, buffer.iova],
+        [buffer.iova, wrong],
+      ] as const) {
+        expect(() => session.memcpySync(source, destination, size)).toThrow(withCode("ERR_INVALID_ARGUMENT"));
+        await expect(session.memcpy(source, destination, size)).rejects.toMatchObject({ code: "ERR_INVALID_ARGUMENT" });
+      }
+    }
+    expect(driver.calls).toEqual(["create"]);
   });
 
   test("closing after the address space is gone still frees the region", () => {

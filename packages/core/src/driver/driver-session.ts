@@ -3,10 +3,11 @@ import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DmaRegion } from "../iommu/dma-region";
 import type { Iommu } from "../iommu/iommu";
 import { DmaMemory } from "../memory/dma-memory";
+import { closeAll } from "../ownership/close-all";
 import type { PciDevice } from "../pci/pci-device";
 import { DEFAULT_WAIT_MS, checkTimeout, type WaitOptions } from "../waits/time-out";
 import { copyOnEventLoop } from "./async-copy";
-import { checkCopy, isOneCopy } from "./copy-checks";
+import { checkAddresses, checkCopy, isOneCopy } from "./copy-checks";
 import type { Driver, DriverInstance, DriverLimits } from "./driver";
 import { checkLimits, memcpyChunks } from "./memcpy-chunks";
 import { checkInstance } from "./validate-driver";
@@ -55,8 +56,10 @@ export class DriverSession implements Disposable {
     try {
       this.create();
     } catch (error) {
-      this.close();
-      throw error;
+      const rethrow = (): void => {
+        throw error;
+      };
+      closeAll(this.#subject, [rethrow, () => this.close()]);
     }
   }
 
@@ -125,11 +128,14 @@ export class DriverSession implements Disposable {
    */
   memcpySync(source: bigint, destination: bigint, size: number, options?: WaitOptions): void {
     const { limits } = this.#idle("memcpySync");
+    // A copy that is started must be waited for, so nothing may be wrong with the wait.
+    if (options?.timeoutMs !== undefined) checkTimeout("DriverSession.memcpySync", options.timeoutMs);
     if (isOneCopy(size, limits)) {
       this.memcpyStart(source, destination, size);
       this.memcpyWait(options);
       return;
     }
+    checkAddresses("DriverSession.memcpySync", limits, source, destination);
     for (const chunk of memcpyChunks(size, limits)) {
       const offset = BigInt(chunk.offset);
       this.memcpyStart(source + offset, destination + offset, chunk.size);
@@ -148,6 +154,7 @@ export class DriverSession implements Disposable {
     const instance = this.#idle("memcpy");
     const timeoutMs = checkTimeout(operation, options.timeoutMs ?? DEFAULT_WAIT_MS);
     const { signal } = options;
+    checkAddresses(operation, instance.limits, source, destination);
     signal?.throwIfAborted();
     const vector = this.#completionVector(instance);
     const taken = (): VfioError | undefined => (this.#instance === instance ? undefined : this.#removedDuringCopy());
@@ -185,19 +192,11 @@ export class DriverSession implements Disposable {
     return index.vector(msiVector);
   }
 
-  /** Brings the device down, unmaps and frees the region; not the device. Idempotent. */
+  /** Brings the device down, unmaps and frees the region; not the device. Idempotent. Goes through to the end. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    try {
-      this.remove();
-    } finally {
-      try {
-        this.region.unmap();
-      } finally {
-        this.#memory.close();
-      }
-    }
+    closeAll(this.#subject, [() => this.remove(), () => void this.region.unmap(), () => this.#memory.close()]);
   }
 
   [Symbol.dispose](): void {

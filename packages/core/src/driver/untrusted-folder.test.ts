@@ -1,4 +1,4 @@
-import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
+import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { codeOwner, untrustedFolder } from "./untrusted-folder";
@@ -48,6 +48,14 @@ asRoot("untrustedFolder (skipped unless run as root: only root can give files aw
     const answer = untrustedFolder(project, { ...ROOT, ...sudo });
     if (reason === undefined) expect(answer).toBeUndefined();
     else expect(answer).toBe(`${reason} ${project}`);
+  });
+
+  it("looks at a file as at a folder: whose it is, and who may write to it", () => {
+    const file = join(project, "driver.cjs");
+    writeFileSync(file, "");
+    expect(untrustedFolder(file, ROOT)).toBeUndefined();
+    chmodSync(file, 0o666);
+    expect(untrustedFolder(file, ROOT)).toBe(`every user may write to ${file}`);
   });
 
   it("looks at what a symbolic link leads to", () => {

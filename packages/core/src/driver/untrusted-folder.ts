@@ -26,7 +26,7 @@ export function codeOwner(environment: NodeJS.ProcessEnv = process.env): CodeOwn
 }
 
 /**
- * Why root must not load code that happens to lie in `path`: somebody else than root, or than the user whom root runs for
+ * Why root must not load code that happens to lie in `path`, a folder or a file: somebody else than root, or than the user whom root runs for
  * (sudo), owns it or a folder above it, or may write there. Undefined where the code may be loaded: always for who is not
  * root, since that one can do no more than the code's owner lets happen. Symbolic links are followed first.
  */

@@ -1,4 +1,5 @@
-import type { VfioDevice } from "../contracts/vfio-device";
+import type { SetIrqs, VfioDevice } from "../contracts/vfio-device";
+import { closedError } from "../errors/vfio-error";
 import { Eventfd } from "./eventfd";
 
 /** Which interrupt of a device a vector is. */
@@ -33,17 +34,17 @@ export class InterruptVector extends Eventfd {
 
   /** Makes the kernel signal the vector, without the device (a software loopback). */
   trigger(): void {
-    this.#device.setIrqs({ index: this.#index, action: "trigger", start: this.vector, count: 1 });
+    this.#set("trigger");
   }
 
   /** Masks the vector. The kernel offers it for INTx only: `ENOTTY` for the others. */
   mask(): void {
-    this.#device.setIrqs({ index: this.#index, action: "mask", start: this.vector, count: 1 });
+    this.#set("mask");
   }
 
   /** Unmasks the vector; an INTx that the device still asserts arrives again. INTx only. */
   unmask(): void {
-    this.#device.setIrqs({ index: this.#index, action: "unmask", start: this.vector, count: 1 });
+    this.#set("unmask");
   }
 
   override close(): void {
@@ -53,5 +54,10 @@ export class InterruptVector extends Eventfd {
     } finally {
       super.close();
     }
+  }
+
+  #set(action: SetIrqs["action"]): void {
+    if (this.closed) throw closedError(`InterruptVector.${action}`, this.label);
+    this.#device.setIrqs({ index: this.#index, action, start: this.vector, count: 1 });
   }
 }

@@ -43,6 +43,19 @@ describe("MSI-X", () => {
     interrupts.close();
   });
 
+  test("a closed vector is of no more use, and does not reach the device", () => {
+    const { interrupts, device } = open();
+    interrupts.msix.enable(0, 1);
+    const vector = interrupts.msix.vector(0);
+    vector.close();
+    const before = device.interrupts.requests.length;
+    for (const use of ["trigger", "mask", "unmask"] as const) {
+      expect(() => vector[use]()).toThrow(withCode("ERR_CLOSED"));
+    }
+    expect(device.interrupts.requests).toHaveLength(before);
+    interrupts.close();
+  });
+
   test("a vector that its owner closes is taken from the kernel, and the next one asked for is fresh", () => {
     const { interrupts, device } = open();
     interrupts.msix.enable(0, 3);

@@ -113,6 +113,8 @@ describe("IovaAllocator", () => {
     [2.5, {}, "length is 2.5"],
     [PAGE, { alignment: 3 * PAGE }, "a power of two"],
     [PAGE, { alignment: 0 }, "a power of two"],
+    // A logarithm takes it for one.
+    [PAGE, { alignment: 2 ** 49 + 1 }, "a power of two"],
     [PAGE, { below: -1n }, "0 to 2^64"],
   ])("refuses allocate(%p, %p)", (length, request, message) => {
     expect(() => new IovaAllocator([{ start: 0n, last: 0xffffn }]).allocate(length, request)).toThrow(message);

@@ -182,7 +182,9 @@ function naturalAlignment(length: number): number {
 }
 
 function checkAlignment(alignment: number): number {
-  if (Number.isSafeInteger(alignment) && alignment >= 1 && Number.isInteger(Math.log2(alignment))) return alignment;
+  if (alignment >= 1 && Number.isSafeInteger(alignment) && alignment === 2 ** Math.round(Math.log2(alignment))) {
+    return alignment;
+  }
   throw argumentError("IovaAllocator.allocate", "alignment", alignment, "a power of two, in bytes");
 }
 

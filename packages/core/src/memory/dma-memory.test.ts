@@ -1,6 +1,7 @@
 import { native } from "@vfio-selftests/native";
 import type { MemoryBacking } from "../contracts/memory";
 import { hugePageCounts } from "../sysfs/huge-pages";
+import { openDescriptors } from "../testing/open-descriptors";
 import { DmaMemory } from "./dma-memory";
 
 describe("DmaMemory", () => {
@@ -46,6 +47,20 @@ describe("DmaMemory", () => {
     expect(memory.closed).toBe(true);
     expect(bytes[0]).toBe(0);
     expect(() => memory.buffer).toThrow("4096 bytes of anonymous memory at 0x");
+  });
+
+  it("gives no number of a file that is closed, which is another file's by then", () => {
+    const memory = DmaMemory.allocate(4096, { backing: "memfd" });
+    memory.close();
+    expect(() => memory.file).toThrow("DmaMemory.file: memfd of 4096 bytes is closed");
+  });
+
+  it.each([3, 2 ** 47, 2 ** 60, Infinity])("leaves no descriptor behind when it refuses alignment %p", (alignment) => {
+    const before = openDescriptors();
+    expect(() => DmaMemory.allocate(4096, { backing: "memfd", alignment })).toThrow(
+      `alignment is ${alignment}; allowed: a power of two, at most 2^46`,
+    );
+    expect(openDescriptors()).toBe(before);
   });
 
   it.each([

@@ -1,6 +1,7 @@
 import { native, type NativeMemory } from "@vfio-selftests/native";
 import type { DmaMapping, MappableMemory, MemoryBacking } from "../contracts/memory";
 import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
+import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import { hugePageCounts, hugePageFile } from "../sysfs/huge-pages";
 import { systemPaths } from "../sysfs/system-paths";
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/mman";
@@ -16,6 +17,9 @@ export interface DmaMemoryOptions {
   populate?: boolean;
 }
 
+/** Bytes; what `native.mapMemory` takes: half of what a process can address. */
+const LARGEST_ALIGNMENT = 2 ** 46;
+
 /**
  * Memory of this process that can be mapped for DMA, seen through an ArrayBuffer. Zeroed.
  *
@@ -28,17 +32,17 @@ export class DmaMemory implements MappableMemory, Disposable {
   readonly address: bigint;
   /** Bytes: what was asked for, rounded up to the backing's page size. */
   readonly length: number;
-  readonly file?: { readonly fd: number; readonly offset: number };
+  readonly #file: OwnedDescriptor | undefined;
   readonly #memory: NativeMemory;
   readonly #mappings = new MappingRecord();
   #closed = false;
 
-  private constructor(memory: NativeMemory, backing: MemoryBacking, fd: number) {
+  private constructor(memory: NativeMemory, backing: MemoryBacking, file: OwnedDescriptor | undefined) {
     this.#memory = memory;
     this.backing = backing;
     this.address = memory.address;
     this.length = memory.length;
-    if (fd >= 0) this.file = { fd, offset: 0 };
+    this.#file = file;
   }
 
   /**
@@ -56,25 +60,30 @@ export class DmaMemory implements MappableMemory, Disposable {
     }
     const pageSize = kind.hugePageSize ?? native.pageSize();
     const alignment = options.alignment ?? 0;
-    if (alignment !== 0 && (!Number.isInteger(alignment) || alignment < 1 || !isPowerOfTwo(alignment))) {
-      throw argumentError("DmaMemory.allocate", "alignment", alignment, "a power of two");
+    if (alignment !== 0 && !(alignment <= LARGEST_ALIGNMENT && isPowerOfTwo(alignment))) {
+      throw argumentError("DmaMemory.allocate", "alignment", alignment, "a power of two, at most 2^46");
     }
     const rounded = Math.ceil(length / pageSize) * pageSize;
 
-    const fd = kind.memfdFlags === undefined ? -1 : createMemfd(rounded, kind.memfdFlags);
+    const file = kind.memfdFlags === undefined ? undefined : createMemfd(rounded, kind.memfdFlags);
     const memory = native.mapMemory({
-      fd,
+      fd: file?.descriptor("mmap") ?? -1,
       length: rounded,
       flags: kind.mapFlags | (options.populate === true ? MAP_POPULATE : 0),
       alignment: alignment <= pageSize ? 0 : alignment,
     });
     if (typeof memory === "number") {
-      if (fd >= 0) native.close(fd);
+      file?.close();
       throw kind.hugePageSize === undefined
         ? systemError(memory, "mmap", { subject: `${rounded} bytes of ${backing} memory` })
         : hugePageError(memory, backing, rounded, kind.hugePageSize);
     }
-    return new DmaMemory(memory, backing, fd);
+    return new DmaMemory(memory, backing, file);
+  }
+
+  /** The memfd behind it; undefined for anonymous memory. Throws ERR_CLOSED after `close`. */
+  get file(): { readonly fd: number; readonly offset: number } | undefined {
+    return this.#file === undefined ? undefined : { fd: this.#file.descriptor("DmaMemory.file"), offset: 0 };
   }
 
   /** Throws ERR_CLOSED after `close`. */
@@ -105,7 +114,7 @@ export class DmaMemory implements MappableMemory, Disposable {
     const result = this.#memory.unmap();
     if (result < 0) throw systemError(result, "DmaMemory.close", { subject: this.#name });
     this.#closed = true;
-    if (this.file !== undefined) native.close(this.file.fd);
+    this.#file?.close();
   }
 
   [Symbol.dispose](): void {
@@ -117,21 +126,23 @@ export class DmaMemory implements MappableMemory, Disposable {
   }
 }
 
+/** Below 2^47 a logarithm takes no other number for one. */
 function isPowerOfTwo(value: number): boolean {
-  return Number.isInteger(Math.log2(value));
+  return value >= 1 && Number.isInteger(Math.log2(value));
 }
 
-function createMemfd(length: number, flags: number): number {
+function createMemfd(length: number, flags: number): OwnedDescriptor {
   const fd = native.memfdCreate("vfio-selftests", flags);
   if (fd < 0) throw systemError(fd, "memfd_create");
+  const file = new OwnedDescriptor(fd, `memfd of ${length} bytes`);
   const result = native.ftruncate(fd, length);
   if (result < 0) {
-    native.close(fd);
-    throw systemError(result, "ftruncate", { subject: `memfd of ${length} bytes` });
+    file.close();
+    throw systemError(result, "ftruncate", { subject: file.name });
   }
   // A peer that maps the file must not be able to take pages away under us.
   native.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
-  return fd;
+  return file;
 }
 
 function hugePageError(result: number, backing: MemoryBacking, length: number, pageSize: number): VfioError {

@@ -6,4 +6,4 @@ export { FakeIommuBackend, type FakeMapping } from "./fake-iommu-backend";
 export { FakeVfioDevice, type FakeRegion, type FakeVfioDeviceOptions } from "./fake-vfio-device";
 export { FakeSystem, type FakePciDevice } from "./fake-system";
 export { thrownBy } from "./thrown-by";
-export { openDescriptors } from "./open-descriptors";
+export { descriptorsAre, openDescriptors } from "./open-descriptors";

@@ -17,7 +17,8 @@ export interface HardwarePageTableOptions {
 export class HardwarePageTable extends IommufdObject {
   static allocate(iommufd: KernelFile, { device, ioas, faultQueue }: HardwarePageTableOptions): HardwarePageTable {
     const subject = `device ${device.id}, ${ioas.name}`;
-    return new HardwarePageTable(iommufd, iommufd.ask(hwptAlloc, subject, device.id, ioas.id, faultQueue?.id));
+    const objects = [ioas.idIn(iommufd), faultQueue?.idIn(iommufd)] as const;
+    return new HardwarePageTable(iommufd, iommufd.ask(hwptAlloc, subject, device.id, ...objects));
   }
 
   private constructor(iommufd: KernelFile, id: number) {

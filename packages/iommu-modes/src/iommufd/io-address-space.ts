@@ -34,7 +34,14 @@ export class IoAddressSpace extends IommufdObject {
   copyMapping(source: IoAddressSpace, { sourceIova, length, iova, access = "read-write" }: CopyMappingOptions): bigint {
     this.requireOpen("copyMapping");
     const subject = `${source.name}, IOVA 0x${sourceIova.toString(16)} + ${length} to ${this.name}`;
-    return this.iommufd.ask(ioasCopy, subject, { from: source.id, to: this.id, sourceIova, length, iova, access });
+    return this.iommufd.ask(ioasCopy, subject, {
+      from: source.idIn(this.iommufd),
+      to: this.id,
+      sourceIova,
+      length,
+      iova,
+      access,
+    });
   }
 
   /** Unmaps what lies in the area; gives the bytes that the kernel unmapped. Throws ENOENT when there is nothing. */

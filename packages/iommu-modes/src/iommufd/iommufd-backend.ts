@@ -115,9 +115,13 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     return { api: "iommufd", descriptor, ioas: this.iommufd.ioas.id };
   }
 
-  /** Destroys the IOAS (devices must be closed before) and closes the file; idempotent. */
+  /**
+   * Closes the devices opened by way of `iommufd`, destroys the IOAS (devices opened here must be closed before) and
+   * closes the file; idempotent.
+   */
   close(): void {
-    closeAll(this.#file.name, [() => this.iommufd.ioas.close(), () => this.#file.close()]);
+    const { iommufd } = this;
+    closeAll(this.#file.name, [() => iommufd.closeDevices(), () => iommufd.ioas.close(), () => this.#file.close()]);
   }
 
   #mapFile(fd: number, start: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {

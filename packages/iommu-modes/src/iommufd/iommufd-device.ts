@@ -10,8 +10,9 @@ import { attachPageTable, bindIommufd, detachPageTable } from "../requests/devic
 
 /** What a device is attached to: an IoAddressSpace or a HardwarePageTable. */
 interface PageTable {
-  readonly id: number;
   readonly name: string;
+  /** Its number in the iommufd; throws where it is none of it. */
+  idIn(iommufd: KernelFile): number;
 }
 
 /** A device file's tie to an iommufd: the device's id there, and the page table that it goes by. */
@@ -19,6 +20,7 @@ export class IommufdDevice {
   /** iommufd's id of the device. */
   readonly id: number;
   readonly #file: KernelFile;
+  readonly #iommufd: KernelFile;
   readonly #address: string;
 
   /** VFIO_DEVICE_BIND_IOMMUFD; for the life of the file. */
@@ -26,18 +28,22 @@ export class IommufdDevice {
     const request = encodeIoctl(bindIommufd, iommufd.descriptor("VFIO_DEVICE_BIND_IOMMUFD"), vfToken);
     const result = file.attempt(request);
     if (result < 0) throw bindError(result, file, address);
-    return new IommufdDevice(file, address, bindIommufd.answer(request.view));
+    return new IommufdDevice(file, iommufd, address, bindIommufd.answer(request.view));
   }
 
-  private constructor(file: KernelFile, address: string, id: number) {
+  private constructor(file: KernelFile, iommufd: KernelFile, address: string, id: number) {
     this.#file = file;
+    this.#iommufd = iommufd;
     this.#address = address;
     this.id = id;
   }
 
-  /** Attaches the device, or moves it with its group; gives the id of the page table that the kernel took. */
+  /**
+   * Attaches the device, or moves it with its group; gives the id of the page table that the kernel took. The page table
+   * must belong to the device's iommufd.
+   */
   attach(pageTable: PageTable): number {
-    return this.#file.ask(attachPageTable, `${this.#address}, ${pageTable.name}`, pageTable.id);
+    return this.#file.ask(attachPageTable, `${this.#address}, ${pageTable.name}`, pageTable.idIn(this.#iommufd));
   }
 
   detach(): void {

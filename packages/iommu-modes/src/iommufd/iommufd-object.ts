@@ -1,4 +1,4 @@
-import { closedError, systemError } from "@vfio-selftests/core/errors";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
 import { encodeIoctl } from "../kernel/ioctl";
 import type { KernelFile } from "../kernel/kernel-file";
 import { destroy } from "../requests/iommufd";
@@ -28,6 +28,13 @@ export abstract class IommufdObject implements Disposable {
   get id(): number {
     this.requireOpen("id");
     return this.#id;
+  }
+
+  /** Its number for a request to `iommufd`. Throws for an object of another one, where the number is another object's. */
+  idIn(iommufd: KernelFile): number {
+    if (iommufd === this.iommufd) return this.id;
+    this.requireOpen("id");
+    throw argumentError(iommufd.name, "object", this.name, "objects of this iommufd; this one belongs to another");
   }
 
   /** Destroys it; idempotent once it succeeded. Throws EBUSY, and can be repeated, while something uses it. */

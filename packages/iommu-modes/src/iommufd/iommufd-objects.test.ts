@@ -93,6 +93,27 @@ describe("objects of an iommufd", () => {
     expect(contents()).toEqual(before);
   });
 
+  it("are of use with their own iommufd only, where another has their numbers too", () => {
+    using otherFile = KernelFile.open(kernel.environment, kernel.environment.paths.dev("iommu"));
+    const other = new Iommufd(otherFile);
+    const foreign = { ioas: other.ioas, queue: other.newFaultQueue() };
+    expect([iommufd.ioas.id, iommufd.newFaultQueue().id]).toEqual([foreign.ioas.id, foreign.queue.id]);
+    mapPages(0x4000n, 1);
+    const space = iommufd.newIoas();
+    for (const use of [
+      () => space.copyMapping(foreign.ioas, { sourceIova: 0x4000n, length: 4096 }),
+      () => iommufd.newPageTable({ device: DEVICE, ioas: foreign.ioas }),
+      () => iommufd.newPageTable({ device: DEVICE, ioas: space, faultQueue: foreign.queue }),
+    ]) {
+      expect(thrownBy(use)).toMatchObject({
+        code: "ERR_INVALID_ARGUMENT",
+        message: expect.stringContaining("belongs to another") as string,
+      });
+    }
+    expect(inKernel().spaces.get(space.id)?.maps.size).toBe(0);
+    expect(inKernel().tables.size).toBe(0);
+  });
+
   it("a mapping is copied to a named IOVA, or to one of the kernel's choice, with the access asked for", () => {
     mapPages(0x4000n, 2);
     const space = iommufd.newIoas();

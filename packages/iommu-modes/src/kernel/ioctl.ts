@@ -19,7 +19,7 @@ export interface EncodedStruct extends EncodedIoctl {
 
 /**
  * One ioctl with a structure as its argument: how a request is written into it, and how the kernel's answer is read. The
- * files `requests.ts` declare each ioctl once; whoever makes it, by the way of its back end or past it, goes by them.
+ * files in `requests/` declare each ioctl once, for the back ends and for those who make it themselves.
  */
 export interface StructIoctl<Parameters extends readonly unknown[], Answer> {
   readonly name: string;

@@ -39,6 +39,6 @@ export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = real
     const devices = new GroupDevices(file, space.type, true);
     return { openDevice: (address, options) => devices.open(address, options), ...close };
   }
-  const ioas = { id: space.ioas, name: `IOAS ${space.ioas}` };
+  const ioas = { idIn: () => space.ioas, name: `IOAS ${space.ioas}` };
   return { openDevice: (address, options) => openByFile(kernel, file, ioas, address, options), ...close };
 }

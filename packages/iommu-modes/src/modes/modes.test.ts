@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { DmaMemory, Iommu, KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { FakeKernel } from "../testing/fake-kernel";
-import { iommufdDeviceOf } from "./doors";
+import { iommufdDeviceOf, iommufdOf } from "./doors";
 import { createAutoMode, createModes, findMode, IOMMU_MODE_NAMES } from "./modes";
 
 const FIRST = "0000:02:01.0";
@@ -330,6 +330,39 @@ describe("mode iommufd", () => {
     expect(iommu.map(memory, { iova: "kernel" }).iova).toBe(0x4000_0000n);
     iommu.close();
     memory.close();
+  });
+
+  it.each(["attached to its address space", "attached to nothing"])(
+    "closes a device of its iommufd that was left open, %s",
+    (state) => {
+      using kernel = new FakeKernel();
+      kernel.addDevice(FIRST, 5);
+      const iommu = new Iommu((createModes(kernel.environment)[4] as IommuMode).open());
+      const { ioas } = iommufdOf(iommu);
+      iommufdOf(iommu).openDevice(FIRST).close();
+      const device = iommufdOf(iommu).openDevice(FIRST);
+      if (state !== "attached to nothing") iommufdDeviceOf(device).attach(ioas);
+      iommu.close();
+      expect(device.closed).toBe(true);
+      expect(() => device.regionInfo(0)).toThrow(expect.objectContaining({ code: "ERR_CLOSED" }) as Error);
+      expect(kernel.kinds()).toEqual([]);
+    },
+  );
+
+  it("attaches a device to objects of its own iommufd only", () => {
+    using kernel = new FakeKernel();
+    kernel.addDevice(FIRST, 5);
+    const mode = createModes(kernel.environment)[4] as IommuMode;
+    const own = new Iommu(mode.open());
+    const other = new Iommu(mode.open());
+    const device = iommufdDeviceOf(own.openDevice(FIRST));
+    const foreign = iommufdOf(other).ioas;
+    expect(foreign.id).toBe(iommufdOf(own).ioas.id);
+    expect(() => device.attach(foreign)).toThrow(expect.objectContaining({ code: "ERR_INVALID_ARGUMENT" }) as Error);
+    device.attach(iommufdOf(own).newIoas());
+    other.close();
+    own.close();
+    expect(kernel.kinds()).toEqual([]);
   });
 
   it("tells that a device is bound already", () => {

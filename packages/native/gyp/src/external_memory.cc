@@ -49,7 +49,9 @@ int ExternalMemory::map(const MapRequest& request) {
   const bool ofFile = (request.flags & MAP_ANONYMOUS) == 0;
   if (ofFile && !coversRange(request)) return -ENXIO;
   const int result = mapping_.map(request);
-  if (result != 0 || !ofFile) return result;
+  // Anonymous huge pages are a file to the kernel. Without a reservation (MAP_NORESERVE) the pool may be empty.
+  const bool mayLackPages = ofFile || (request.flags & MAP_HUGETLB) != 0;
+  if (result != 0 || !mayLackPages) return result;
   const int recovery = recovered_.begin(mapping_.base(), mapping_.length(), request.pageSize);
   if (recovery != 0) mapping_.unmap();
   return recovery;

@@ -1,4 +1,5 @@
 /// <reference types="jest" />
+import { native } from "@vfio-selftests/native";
 import type { IommuBackend, ModeTraits } from "../../contracts/iommu";
 import { DmaMemory } from "../../memory/dma-memory";
 import { descriptorsAre, openDescriptors } from "../open-descriptors";
@@ -13,7 +14,7 @@ export interface BackendUnderTest extends Disposable {
   readonly traits: Pick<ModeTraits, "api" | "splitsMappings" | "choosesIova">;
 }
 
-const PAGE = 4096;
+const PAGE = native.pageSize();
 const PAGES = 4;
 const IOVA = 0x1000_0000n;
 const WHOLE = BigInt(PAGES * PAGE);
@@ -130,7 +131,8 @@ export function iommuBackendCompliance(setUp: () => BackendUnderTest): void {
         const next = ranges[index + 1];
         if (next !== undefined) expect(last + 1n).toBeLessThan(next.start + 1n);
       });
-      expect(backend.pageSizes() & SIZE).toBe(SIZE);
+      // The IOMMU serves the process's pages: by one of its own, or by several.
+      expect(backend.pageSizes() & (2n * SIZE - 1n)).not.toBe(0n);
     });
 
     it("keeps its mappings when the last device goes, and when another cannot be opened", () => {

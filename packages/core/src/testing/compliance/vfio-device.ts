@@ -139,7 +139,10 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
       for (const wrong of [
         { offset: area.offset, size: 0 },
         { offset: area.offset, size: size + native.pageSize() },
-        { offset: -4096, size: 4096 },
+        { offset: -native.pageSize(), size: native.pageSize() },
+        { offset: area.offset + 0.5, size: 1 },
+        { offset: area.offset, size: 0.5 },
+        { offset: NaN, size: 1 },
       ]) {
         expect(codeOf(() => device.mapRegion(index, wrong))).toBe("ERR_INVALID_ARGUMENT");
       }
@@ -209,7 +212,7 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
         () => device.irqInfo(0),
         () => device.readRegion(VFIO_PCI_CONFIG_REGION_INDEX, 0, bytes),
         () => device.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, 0, bytes),
-        () => device.mapRegion(0, { offset: 0, size: 4096 }),
+        () => device.mapRegion(0, { offset: 0, size: native.pageSize() }),
         () => device.setIrqs({ index: 0, action: "trigger", start: 0, count: 0 }),
         () => device.reset(),
         () => device.feature(VFIO_DEVICE_FEATURE_PROBE, bytes),

@@ -7,6 +7,7 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
+import { readlinkSync } from "node:fs";
 import { constants } from "node:os";
 import type { ModelIrq } from "../device-model";
 
@@ -77,6 +78,7 @@ export class IrqTable {
       case VFIO_IRQ_SET_DATA_EVENTFD:
         // The kernel's structure has the descriptors' numbers as data; here they come beside the message.
         if (fds.length > 0 && fds.length !== count) return EINVAL;
+        if (!fds.every(isEventfd)) return EINVAL; // as eventfd_ctx_fdget does
         return this.#connect(index, action, start, count, fds);
       default:
         return EINVAL;
@@ -188,6 +190,18 @@ function mask(vector: Vector): void {
   if (vector.masked) return;
   vector.masked = true;
   if (vector.maskEvent >= 0) signal(vector.maskEvent);
+}
+
+/**
+ * A write to anything else could wait for the client: a terminal that is ready for one byte is not ready for eight. Where
+ * /proc is missing, the descriptor is taken for one.
+ */
+function isEventfd(fd: number): boolean {
+  try {
+    return readlinkSync(`/proc/self/fd/${fd}`) === "anon_inode:[eventfd]";
+  } catch {
+    return true;
+  }
 }
 
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);

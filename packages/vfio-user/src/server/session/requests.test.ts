@@ -410,6 +410,13 @@ describe("DEVICE_SET_IRQS", () => {
     expect(raise(0, 0)).toBe("pending");
   });
 
+  test("takes eventfds and nothing else: a write to a pipe or a terminal could wait for the client", () => {
+    const [socket = -1, other = -1] = native.socketpair() as readonly number[];
+    expect(set(CONNECT, 0, 2, { fds: [events[0] ?? -1, socket] })).toBe(EINVAL);
+    expect(raise(0)).toBe("unconnected");
+    for (const fd of [socket, other]) native.close(fd);
+  });
+
   test("an eventfd whose counter is full holds up nobody", () => {
     const full = native.eventfd(0, 0); // blocking
     native.write(full, new Uint8Array(new BigUint64Array([2n ** 64n - 2n]).buffer));

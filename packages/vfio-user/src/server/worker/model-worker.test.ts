@@ -19,6 +19,7 @@ import { ListeningSocket } from "../listen/listening-socket";
 import { ServedDevice } from "../served-device";
 
 const MIB = 1024 * 1024;
+const oddModels = join(__dirname, "../../testing/odd-models.ts");
 const workers: ModelWorker[] = [];
 let directory = "";
 
@@ -287,6 +288,51 @@ test("a thread does not keep the process alive, nor hold up its end", async () =
   const { stdout } = await promisify(execFile)(process.execPath, ["-r", register, "-e", script], { timeout: 20_000 });
   expect(stdout).toBe("open\n");
 }, 30_000);
+
+describe("a thread that a system call blocks", () => {
+  const blocked = { module: oddModels, exportName: "createBlockedModel" };
+
+  test("ends when its owner closes it", async () => {
+    const worker = start(blocked);
+    const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
+    const device = backend.openDevice("model:stuck");
+    expect(() => device.readRegion(2, 0, new Uint8Array(4))).toThrow(/no answer/);
+    const began = performance.now();
+    await worker.close({ graceMs: 100 });
+    expect(performance.now() - began).toBeLessThan(1500);
+    backend.close();
+  });
+
+  test("does not hold up the end of the process", async () => {
+    const script = `
+      const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
+      const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
+      const worker = startScratchModel(${JSON.stringify(blocked)});
+      const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }), timeoutMs: 100 });
+      const device = backend.openDevice("model:x");
+      try {
+        device.readRegion(2, 0, new Uint8Array(4));
+      } catch ({ code }) {
+        console.log(code);
+      }`;
+    const register = join(__dirname, "../../testing/register-typescript.cjs");
+    const { stdout } = await promisify(execFile)(process.execPath, ["-r", register, "-e", script], { timeout: 20_000 });
+    expect(stdout).toBe("ETIMEDOUT\n");
+  }, 30_000);
+});
+
+test("a client that never pauses does not keep the thread's event loop from turning", () => {
+  const worker = start({ module: oddModels, exportName: "createTimedModel" });
+  const backend = new VfioUserBackend({ connectModel: () => ({ fd: worker.connect() }) });
+  const device = backend.openDevice("model:timed");
+  const fired = new Uint32Array(1);
+  const read = (): void => device.readRegion(2, 0, new Uint8Array(fired.buffer));
+  read();
+  const [before = 0] = fired;
+  for (let i = 0; i < 35_000; i += 1) read();
+  expect(fired[0]).toBeGreaterThan(before);
+  backend.close();
+}, 20_000);
 
 test("what a model throws is told to its owner, and to nobody else", () => {
   const told: string[] = [];

@@ -36,6 +36,9 @@ const START_TIMEOUT_MS = 20_000;
 /** How long it may take to end (it looks every few milliseconds whether it shall) before it is terminated. */
 const STOP_TIMEOUT_MS = 2_000;
 
+/** How often a thread that is to end is torn from a system call that may block it, in milliseconds. */
+const INTERRUPT_MS = 20;
+
 const running = new Set<ModelWorker>();
 let exitHook = false;
 
@@ -78,6 +81,7 @@ export class ModelWorker implements Disposable {
     const said = new Promise<void>((resolve) => this.#worker.once("message", () => resolve()));
     this.#started = Promise.race([said, this.#exited]);
     void this.#exited.then(() => {
+      this.#state.tid = 0;
       this.#socket?.close();
       const { clientFd } = this.#state;
       if (clientFd >= 0) native.close(clientFd);
@@ -153,6 +157,13 @@ export class ModelWorker implements Disposable {
   #stop(): void {
     this.#state.stop();
     this.#socket?.removeFile();
+    this.#interrupt();
+  }
+
+  /** Ends a system call that blocks the thread: what is in one can be neither told nor terminated. */
+  #interrupt(): void {
+    const { tid } = this.#state;
+    if (tid > 0) native.interruptThread(tid);
   }
 
   async #end(graceMs: number): Promise<void> {
@@ -160,7 +171,10 @@ export class ModelWorker implements Disposable {
     this.#stop();
     this.#worker.postMessage(END);
     const timer = setTimeout(() => void this.#worker.terminate(), graceMs);
+    // Again and again: the thread may have been on its way into the call, or makes the next one.
+    const interrupts = setInterval(() => this.#interrupt(), INTERRUPT_MS);
     await this.#exited;
     clearTimeout(timer);
+    clearInterval(interrupts);
   }
 }

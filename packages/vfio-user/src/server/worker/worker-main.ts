@@ -10,6 +10,7 @@ import type { WorkerInput } from "./worker-state";
 
 async function main(input: WorkerInput): Promise<void> {
   const state = new WorkerState(input.state);
+  state.tid = native.gettid();
   const stopped = (): boolean => state.stopped;
   let device: ServedDevice | undefined;
   try {
@@ -25,21 +26,21 @@ async function main(input: WorkerInput): Promise<void> {
     if (state.status !== "failed") state.status = "ended";
     parentPort?.close();
   };
-  const serve = (fd: number): void => {
+  const serve = async (fd: number): Promise<void> => {
     state.clientFd = fd;
     if (device === undefined || state.stopped) native.close(fd);
-    else serveConnection(device, fd, stopped);
+    else await serveConnection(device, fd, stopped);
     state.clientFd = -1;
   };
   if (input.listenFd !== undefined || input.clientFd !== undefined) {
-    if (input.clientFd !== undefined) serve(input.clientFd);
+    if (input.clientFd !== undefined) await serve(input.clientFd);
     else if (device !== undefined && input.listenFd !== undefined) await serveClients(input.listenFd, serve, stopped);
     end();
     return;
   }
+  let before = Promise.resolve();
   parentPort?.on("message", (fd: number) => {
-    if (fd === END) end();
-    else serve(fd);
+    before = before.then(() => (fd === END ? end() : serve(fd)));
   });
 }
 

@@ -23,7 +23,8 @@ const STOP = 0;
 const STATUS = 1;
 const MESSAGE_LENGTH = 2;
 const CLIENT = 3;
-const WORDS = 4;
+const THREAD = 4;
+const WORDS = 5;
 const MESSAGE_BYTES = 2048;
 
 export type WorkerStatus = "starting" | "serving" | "failed" | "ended";
@@ -46,6 +47,15 @@ export class WorkerState {
 
   set clientFd(fd: number) {
     Atomics.store(this.#words, CLIENT, fd + 1);
+  }
+
+  /** The kernel's number of the thread, by which a system call that blocks it is interrupted; 0: none. */
+  get tid(): number {
+    return Atomics.load(this.#words, THREAD);
+  }
+
+  set tid(tid: number) {
+    Atomics.store(this.#words, THREAD, tid);
   }
 
   get stopped(): boolean {

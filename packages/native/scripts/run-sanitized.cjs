@@ -1,0 +1,18 @@
+// Builds the sanitized addon and runs a Node program of another package with it:
+//
+//   node scripts/run-sanitized.cjs PROGRAM [ARGUMENT…]
+"use strict";
+const { spawnSync } = require("node:child_process");
+const { build, environment } = require("./sanitized-addon.cjs");
+
+async function main() {
+  await build();
+  // Freed memory waits in a quarantine of 256 MiB by default, which a program that watches its own memory takes for a leak.
+  const { status } = spawnSync(process.execPath, process.argv.slice(2), {
+    env: environment(["quarantine_size_mb=16"]),
+    stdio: "inherit",
+  });
+  process.exitCode = status ?? 1;
+}
+
+main();
