@@ -80,6 +80,24 @@ describe("HarnessEnvironment", () => {
     expect(tap).toContain("# took 3 laps\n# not checked: page size: no debugfs\n#            OK  fixture.passes\n");
   });
 
+  it("reports tests that the source marks as skipped, and counts them", () => {
+    const source = `
+      it("runs", () => undefined);
+      it.skip("marked", () => undefined);
+      it.todo("planned");
+      describe.skip("block", () => { it("inside", () => undefined); });
+      it.skip("left_out", () => undefined);`;
+    const filter = { pattern: "^(?!left_out)" };
+    const { tap } = runJest(source, { ...ENVIRONMENT, testEnvironmentOptions: { filter } });
+    expect(tap).toContain("1..4\n");
+    expect(
+      tap
+        .match(/^ok \d \S+/gm)
+        ?.map((line) => line.slice(5))
+        .sort(),
+    ).toEqual(["block.inside", "marked", "planned", "runs"]);
+  });
+
   it("keeps the notes of a test from one of another file with the same titles", () => {
     const noted = `require(${HARNESS}).note("of the first")`;
     const { tap } = runJest(`it("same", () => ${noted});`, ENVIRONMENT, 'it("same", () => undefined);');

@@ -88,10 +88,15 @@ export default class HarnessEnvironment extends TestEnvironment {
   #select(root: CircusBlock): void {
     let count = 0;
     const cases = new Set<string>();
+    const { marked } = runState();
+    marked.clear();
     for (const test of testsUnder(root)) {
       const path = titles(test);
-      if (!this.#selected(path)) test.mode = "skip";
-      if (test.mode === "skip" || test.mode === "todo") continue;
+      if (!this.#selected(path)) {
+        test.mode = "skip";
+        continue;
+      }
+      if (test.mode === "skip") marked.add(testKey(path));
       count += 1;
       cases.add(testKey(path.slice(0, -1)));
     }

@@ -5,7 +5,7 @@ import { fileSink, standardOutput } from "../formats/report-sink";
 import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
-import { runState } from "./run-state";
+import { runState, testKey } from "./run-state";
 import { outcomeOf, type JestTestResult } from "./test-result";
 
 export interface HarnessReporterOptions {
@@ -16,6 +16,7 @@ export interface HarnessReporterOptions {
 
 interface JestTestFileResult {
   readonly testFilePath: string;
+  readonly testResults: readonly JestTestResult[];
   readonly testExecError?: ExecError | null;
 }
 
@@ -62,6 +63,11 @@ export default class HarnessReporter {
   onTestFileResult(_test: unknown, result: JestTestFileResult): void {
     const error = result.testExecError;
     if (error !== undefined && error !== null) this.#errors.push(describeError(result.testFilePath, error));
+    // jest tells no reporter of a test that its source marks as skipped, and gives it the status of one that a filter left out.
+    const { marked } = runState();
+    for (const test of result.testResults) {
+      if (marked.delete(testKey([...test.ancestorTitles, test.title]))) this.onTestCaseResult(undefined, test);
+    }
   }
 
   onRunComplete(): void {

@@ -8,6 +8,8 @@ import type { RunOutcome } from "../outcome/run-outcome";
 export interface RunState {
   /** Lines by {@link testKey}. */
   readonly notes: Map<string, readonly string[]>;
+  /** Tests of the running file that its source marks as skipped (`it.skip`), by {@link testKey}. */
+  readonly marked: Set<string>;
   /** How much the file that is about to run holds. */
   size: { readonly tests: number; readonly cases: number } | undefined;
   /** The last finished run, for the one who started jest in this process. */
@@ -19,7 +21,7 @@ const STATE = Symbol.for("vfio-selftests.run-state");
 export function runState(): RunState {
   const holder = globalThis as { [STATE]?: RunState };
   if (holder[STATE] !== undefined) return holder[STATE];
-  const created: RunState = { notes: new Map(), size: undefined, outcome: undefined };
+  const created: RunState = { notes: new Map(), marked: new Set(), size: undefined, outcome: undefined };
   holder[STATE] = created;
   return created;
 }
