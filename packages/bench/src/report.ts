@@ -1,4 +1,4 @@
-import { figureOf, reached, type Goal, type Result } from "./result";
+import { figureOf, type Goal, reached, type Result } from "./result";
 import type { Spread } from "./statistics";
 
 const KIND: Record<Goal["kind"], string> = { ratio: "TS/C", difference: "TS−C", value: "TS" };

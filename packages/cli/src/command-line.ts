@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
-import { COMMANDS, COMMAND_GROUPS } from "./commands";
+import { COMMAND_GROUPS, COMMANDS } from "./commands";
 import { ExitCode } from "./exit-codes";
 import { addCommand } from "./options/parser";
 import { reportError } from "./report-error";

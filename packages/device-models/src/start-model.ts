@@ -1,5 +1,5 @@
-import { ModelWorker, type ModelConnection, type ModelWorkerOptions } from "@vfio-selftests/vfio-user";
 import { extname, join } from "node:path";
+import { type ModelConnection, ModelWorker, type ModelWorkerOptions } from "@vfio-selftests/vfio-user";
 import { modelByName } from "./models";
 
 export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "fd" | "trustClients" | "execArgv">;

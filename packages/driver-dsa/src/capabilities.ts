@@ -1,5 +1,5 @@
-import { VfioError, type PciDevice } from "@vfio-selftests/core";
-import { Command, Flag, GenCap, Opcode, REGISTERS_BAR, Reg, TABLE_UNIT, WqCap } from "./registers";
+import { type PciDevice, VfioError } from "@vfio-selftests/core";
+import { Command, Flag, GenCap, Opcode, Reg, REGISTERS_BAR, TABLE_UNIT, WqCap } from "./registers";
 
 /** What a device can do and where its tables are. */
 export interface Capabilities {

@@ -1,21 +1,21 @@
-import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { type Bar, type PciDevice, VfioError } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCommand } from "@vfio-selftests/core/pci";
-import { readCapabilities, type Capabilities } from "./capabilities";
+import { type Capabilities, readCapabilities } from "./capabilities";
 import { commandErrorName, statusName } from "./error-names";
 import {
   CMDSTATUS_ACTIVE,
   CMDSTATUS_ERROR,
-  COMMAND_SHIFT,
   Command,
+  COMMAND_SHIFT,
   DeviceState,
   GENSTS_STATE,
   GROUP_ENGINES,
   Opcode,
   PORTAL,
   PORTALS_BAR,
-  REGISTERS_BAR,
   Reg,
+  REGISTERS_BAR,
   SWERROR_CLEAR,
   SWERROR_VALID,
   WQ_BATCH_SHIFT,

@@ -1,6 +1,6 @@
-import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
-import { DriverSession, type DriverInstance } from "@vfio-selftests/core/driver";
-import { FakeIommuBackend, FakeVfioDevice, allocatedBytes, thrownBy } from "@vfio-selftests/core/testing";
+import { DmaMemory, type DmaRegion, Iommu, PciDevice } from "@vfio-selftests/core";
+import { type DriverInstance, DriverSession } from "@vfio-selftests/core/driver";
+import { allocatedBytes, FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { dsaDriver, dsaDriverOn } from "./dsa-driver";
 import { Layout } from "./region-layout";
 

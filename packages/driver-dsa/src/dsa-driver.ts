@@ -1,19 +1,19 @@
-import { VfioError, type VfioErrorCode, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { type DmaRegion, type PciDevice, VfioError, type VfioErrorCode } from "@vfio-selftests/core";
 import {
   BoundedWait,
-  DEFAULT_WAIT_MS,
   type CompletionInterrupt,
+  DEFAULT_WAIT_MS,
   type Driver,
   type DriverInstance,
   type DriverLimits,
 } from "@vfio-selftests/core/driver";
 import { needsInterruptHandles } from "./capabilities";
-import { Descriptors, type CompletionRecord } from "./descriptors";
+import { type CompletionRecord, Descriptors } from "./descriptors";
 import { DsaDevice } from "./dsa-device";
 import { statusName } from "./error-names";
-import { checkPortal, portalRefusal, thisProcessor, type Processor } from "./portal-stores";
+import { checkPortal, portalRefusal, type Processor, thisProcessor } from "./portal-stores";
 import { Layout, MAX_BATCHES, MAX_COPIES_PER_BATCH } from "./region-layout";
-import { Flag, PORTALS_BAR, RECORD_BYTES, REGISTERS_BAR, STATUS_MASK, STATUS_WRITE_FAULT, Status } from "./registers";
+import { Flag, PORTALS_BAR, RECORD_BYTES, REGISTERS_BAR, Status, STATUS_MASK, STATUS_WRITE_FAULT } from "./registers";
 
 const VENDOR_INTEL = 0x8086;
 /** Sapphire Rapids and Emerald Rapids, Diamond Rapids, Granite Rapids D. */

@@ -1,4 +1,4 @@
-import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { type PciDevice, VfioError } from "@vfio-selftests/core";
 import { storesWhole64Bytes } from "@vfio-selftests/core/driver";
 
 /**

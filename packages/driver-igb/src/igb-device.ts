@@ -1,9 +1,9 @@
-import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { type Bar, type PciDevice, VfioError } from "@vfio-selftests/core";
 import { pollUntil, sleepSync } from "@vfio-selftests/core/driver";
 import { RX_RING_BYTES, TX_RING_BYTES } from "./region-layout";
-import type { Rings } from "./rings";
 import * as regs from "./registers";
 import { Reg } from "./registers";
+import type { Rings } from "./rings";
 
 /** Milliseconds each step of bringing the device up may take. */
 const MASTER_TIMEOUT_MS = 80;

@@ -1,6 +1,6 @@
-import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
-import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
-import { FakeIommuBackend, FakeVfioDevice, allocatedBytes, thrownBy } from "@vfio-selftests/core/testing";
+import { DmaMemory, type DmaRegion, Iommu, PciDevice } from "@vfio-selftests/core";
+import { type Driver, DriverSession } from "@vfio-selftests/core/driver";
+import { allocatedBytes, FakeIommuBackend, FakeVfioDevice, thrownBy } from "@vfio-selftests/core/testing";
 import { igbDriver } from "./igb-driver";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
 import { Ctrl, Eecd, Mdic, QUEUE_ENABLE, Reg, Status } from "./registers";

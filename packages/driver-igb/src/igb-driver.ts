@@ -1,4 +1,4 @@
-import { VfioError, type DmaRegion, type PciDevice, type VfioErrorCode } from "@vfio-selftests/core";
+import { type DmaRegion, type PciDevice, VfioError, type VfioErrorCode } from "@vfio-selftests/core";
 import {
   BoundedWait,
   type CompletionInterrupt,

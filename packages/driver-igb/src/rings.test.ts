@@ -1,6 +1,6 @@
+import fc from "fast-check";
 import { DmaMemory, Iommu } from "@vfio-selftests/core";
 import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
-import fc from "fast-check";
 import { HEADER_SIZE, Layout, RX_RING_SIZE, TX_RING_SIZE } from "./region-layout";
 import { Rings } from "./rings";
 

@@ -1,18 +1,18 @@
-import { VfioError, type Bar, type PciDevice } from "@vfio-selftests/core";
+import { type Bar, type PciDevice, VfioError } from "@vfio-selftests/core";
 import { BoundedWait, pollUntil } from "@vfio-selftests/core/driver";
 import { PciCommand } from "@vfio-selftests/core/pci";
 import { FAMILIES } from "./devices";
 import {
   Chancmd,
   Chanctrl,
+  channelErrorNames,
   ConfigReg,
   INTRCTRL_MSIX_VECTOR_CONTROL,
   Reg,
-  STATUS_MASK,
   Status,
+  STATUS_MASK,
   XFERCAP_MASK,
   XFERCAP_SMALLEST,
-  channelErrorNames,
 } from "./registers";
 
 /** A reset takes microseconds; the kernel's driver gives it 200 ms. */

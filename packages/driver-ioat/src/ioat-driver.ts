@@ -1,4 +1,4 @@
-import { VfioError, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
+import { type DmaRegion, type PciDevice, VfioError } from "@vfio-selftests/core";
 import {
   BoundedWait,
   type CompletionInterrupt,
@@ -9,7 +9,7 @@ import {
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
 import { Descriptor, Layout } from "./region-layout";
-import { BAR0_MINIMUM, Control, Reg, STATUS_MASK, Status } from "./registers";
+import { BAR0_MINIMUM, Control, Reg, Status, STATUS_MASK } from "./registers";
 
 /** DMACOUNT has 16 bits. */
 const MAXIMUM_COUNT = 0xffff;

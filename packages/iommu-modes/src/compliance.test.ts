@@ -1,4 +1,4 @@
-import { KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
+import { type IommuMode, KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 import { iommuBackendCompliance, vfioDeviceCompliance } from "@vfio-selftests/core/testing";
 import { createModes } from "./modes/modes";
 import { FakeKernel } from "./testing/fake-kernel";

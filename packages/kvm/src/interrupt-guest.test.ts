@@ -1,4 +1,4 @@
-import { InterruptGuest, LAST_VECTOR, type InterruptGuestOptions } from "./interrupt-guest";
+import { InterruptGuest, type InterruptGuestOptions, LAST_VECTOR } from "./interrupt-guest";
 import { kvmAvailability } from "./virtual-machine";
 
 const options: InterruptGuestOptions = { vcpus: 1, vector: 0x40, apic: "x2apic", idle: "halt" };

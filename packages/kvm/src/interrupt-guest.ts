@@ -1,8 +1,10 @@
-import { VfioError } from "@vfio-selftests/core";
-import { argumentError } from "@vfio-selftests/core/errors";
 import { availableParallelism } from "node:os";
 import { setTimeout as sleep } from "node:timers/promises";
+import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
+  type ApicMode,
+  type IdleMode,
   loadGuestProgram,
   MAX_VCPUS,
   MEMORY_SIZE,
@@ -11,11 +13,9 @@ import {
   slotAddress,
   stackTop,
   WAKE_VECTOR,
-  type ApicMode,
-  type IdleMode,
 } from "./guest-program";
 import { Vcpu } from "./vcpu";
-import { VirtualMachine, type MsiMessage } from "./virtual-machine";
+import { type MsiMessage, VirtualMachine } from "./virtual-machine";
 
 /** Lowest vector a device may use, and the highest the guest program leaves free. */
 export const FIRST_VECTOR = 32;

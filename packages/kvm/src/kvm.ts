@@ -1,4 +1,4 @@
-import { FIRST_VECTOR, InterruptGuest, LAST_VECTOR, type InterruptGuestOptions } from "./interrupt-guest";
+import { FIRST_VECTOR, InterruptGuest, type InterruptGuestOptions, LAST_VECTOR } from "./interrupt-guest";
 import { kvmAvailability } from "./virtual-machine";
 
 /** KVM as the test suites take it, with their target. */

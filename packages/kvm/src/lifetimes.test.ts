@@ -1,7 +1,7 @@
 import { descriptorsAre, openDescriptors } from "@vfio-selftests/core/testing";
 import { native } from "@vfio-selftests/native";
-import * as uapi from "./uapi";
 import { InterruptGuest } from "./interrupt-guest";
+import * as uapi from "./uapi";
 import { Vcpu } from "./vcpu";
 import { VirtualMachine } from "./virtual-machine";
 

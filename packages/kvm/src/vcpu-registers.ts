@@ -1,6 +1,6 @@
 import { systemError } from "@vfio-selftests/core/errors";
 import { native } from "@vfio-selftests/native";
-import { GDT, IDT, type ApicMode } from "./guest-program";
+import { type ApicMode, GDT, IDT } from "./guest-program";
 import * as uapi from "./uapi";
 
 /** Types of segment descriptors (SDM volume 3, section 3.4.5.1): accessed, readable code and writable data. */

@@ -2,8 +2,8 @@
  * The thread of one vCPU: runs it until the guest leaves. Started by vcpu.ts as a worker. It loads as little as it can:
  * there may be hundreds of these threads, and modules load slowly under emulation.
  */
-import { native } from "@vfio-selftests/native";
 import { parentPort, workerData } from "node:worker_threads";
+import { native } from "@vfio-selftests/native";
 import * as uapi from "./uapi";
 
 /** What the thread is told. */

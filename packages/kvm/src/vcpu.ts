@@ -1,14 +1,14 @@
-import { VfioError } from "@vfio-selftests/core";
-import type { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import { errnoName, systemError } from "@vfio-selftests/core/errors";
-import { native } from "@vfio-selftests/native";
 import { once } from "node:events";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
+import { VfioError } from "@vfio-selftests/core";
+import type { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { errnoName, systemError } from "@vfio-selftests/core/errors";
+import { native } from "@vfio-selftests/native";
+import * as uapi from "./uapi";
 import { startVcpu, type VcpuStart } from "./vcpu-registers";
 import type { VcpuLeft, VcpuThreadData, VcpuThreadMessage } from "./vcpu-thread";
-import * as uapi from "./uapi";
 import type { VirtualMachine } from "./virtual-machine";
 
 const MAP_SHARED = 1;

@@ -1,5 +1,5 @@
 import { readFileSync } from "node:fs";
-import { VfioError, type Availability } from "@vfio-selftests/core";
+import { type Availability, VfioError } from "@vfio-selftests/core";
 import { closeAll, OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { systemError } from "@vfio-selftests/core/errors";
 import { native, type NativeMemory } from "@vfio-selftests/native";

@@ -1,7 +1,7 @@
 import { dirname } from "node:path";
 import type { NativeBinding } from "./binding";
 import { loadBinding } from "./load-binding";
-import { withQuickAccess, type Addon } from "./quick-access";
+import { type Addon, withQuickAccess } from "./quick-access";
 
 export type {
   Bytes,

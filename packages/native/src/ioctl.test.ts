@@ -1,4 +1,4 @@
-import { constants, openSync, closeSync } from "node:fs";
+import { closeSync, constants, openSync } from "node:fs";
 import { native } from "./index";
 import * as linux from "./testing/linux";
 import { succeeded } from "./testing/succeeded";

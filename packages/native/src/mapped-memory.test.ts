@@ -1,5 +1,5 @@
+import { closeSync, constants, openSync } from "node:fs";
 import fc from "fast-check";
-import { constants, openSync, closeSync } from "node:fs";
 import type { MapOptions } from "./binding";
 import { native } from "./index";
 import * as linux from "./testing/linux";

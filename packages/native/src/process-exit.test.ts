@@ -1,4 +1,4 @@
-import { type Exit, addonFile, prelude, runNode } from "./testing/node-process";
+import { addonFile, type Exit, prelude, runNode } from "./testing/node-process";
 
 const waits = `
   const fd = native.eventfd(0, 0);

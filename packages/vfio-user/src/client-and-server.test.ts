@@ -1,7 +1,7 @@
-import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import type { VfioDevice } from "@vfio-selftests/core";
-import { VfioUserMode } from "./client/vfio-user-mode";
+import { DmaMemory, Eventfd, Iommu, VfioError } from "@vfio-selftests/core";
 import { VfioUserBackend } from "./client/vfio-user-backend";
+import { VfioUserMode } from "./client/vfio-user-mode";
 import type { ModelWorker } from "./server/worker/model-worker";
 import { startScratchModel } from "./testing/model-thread";
 import { Scratch, SCRATCH_IDS } from "./testing/scratch-model";

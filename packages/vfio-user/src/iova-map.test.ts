@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { IovaMap } from "./iova-map";
 import type { IovaRangeEntry } from "./iova-map";
+import { IovaMap } from "./iova-map";
 
 const END = 2n ** 64n - 1n;
 /** Addresses near one another, and near the end of the 64-bit space. */

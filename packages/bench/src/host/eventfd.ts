@@ -1,6 +1,6 @@
+import { spawn } from "node:child_process";
 import { Eventfd } from "@vfio-selftests/core";
 import { native } from "@vfio-selftests/native";
-import { spawn } from "node:child_process";
 import { baselineProgram, column, runBaseline } from "../baseline";
 import type { Result } from "../result";
 import { percentile, spreadOf } from "../statistics";

@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { runBaseline } from "../baseline";
 import type { Result } from "../result";
 import { spreadOf } from "../statistics";

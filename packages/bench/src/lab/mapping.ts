@@ -2,11 +2,11 @@
  * How long it takes to map and unmap memory for DMA: by mode, by what is behind it, by size. Runs in the lab's guest, or on
  * any machine with a device; prints a table, or with `--json` figures.
  */
-import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode, type MappableMemory } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type IommuMode, type MappableMemory, PciDevice, VfioError } from "@vfio-selftests/core";
 import { environmentOptions } from "@vfio-selftests/harness";
 import { iommuModes, mapFileMode } from "@vfio-selftests/iommu-modes";
-import { MAPPING_CASES, sizeText, type MappingCase } from "./mapping-cases";
-import { mappingTable, percentilesOf, type MappingFigures } from "./mapping-figures";
+import { MAPPING_CASES, type MappingCase, sizeText } from "./mapping-cases";
+import { type MappingFigures, mappingTable, percentilesOf } from "./mapping-figures";
 
 const IOVA = 0x1_0000_0000n;
 const WARM_UP = 3;

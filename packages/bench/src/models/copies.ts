@@ -1,6 +1,6 @@
 import type { Result } from "../result";
 import { percentile, spreadOf } from "../statistics";
-import { MODELS, withModel, type ModelSession } from "./model-session";
+import { MODELS, type ModelSession, withModel } from "./model-session";
 
 const MEMORY_SIZE = 64 << 20;
 const LARGE_SIZES = [1 << 20, 16 << 20] as const;

@@ -1,6 +1,6 @@
 import { BindingStore, linkName, readAttribute } from "@vfio-selftests/core/sysfs";
-import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
-import { bindDevices, unbindDevices, type BindOptions } from "./bind-devices";
+import { type FakePciDevice, FakeSystem } from "@vfio-selftests/core/testing";
+import { bindDevices, type BindOptions, unbindDevices } from "./bind-devices";
 
 const NIC: FakePciDevice = {
   address: "0000:01:00.0",

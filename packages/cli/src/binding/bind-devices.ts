@@ -1,13 +1,13 @@
 import {
-  BindingStore,
   bindDriver,
   bindingState,
+  BindingStore,
   isVfioDriver,
   linkName,
   normalizePciAddress,
   restoreBinding,
-  systemPaths,
   type SystemPaths,
+  systemPaths,
 } from "@vfio-selftests/core/sysfs";
 import { ExitCode } from "../exit-codes";
 import { reportError } from "../report-error";

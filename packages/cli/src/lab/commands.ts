@@ -1,10 +1,10 @@
 import { defineCommand } from "../options/command";
 import {
   LAB_RUN_OPTIONS,
-  MACHINE_OPTIONS,
-  SETUP_OPTIONS,
   type LabRunOptions,
+  MACHINE_OPTIONS,
   type MachineOptions,
+  SETUP_OPTIONS,
   type SetupOptions,
 } from "./options";
 

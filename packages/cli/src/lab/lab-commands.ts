@@ -1,17 +1,17 @@
 import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
-import { Errno, argumentError, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
-  TextProgress,
   describeMachine,
   labCache,
+  type LabOptions,
   readLabState,
   runInLab,
   setupLab,
   shellInLab,
+  TextProgress,
   thisHost,
-  type LabOptions,
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
@@ -20,8 +20,8 @@ import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import {
-  MACHINE_OPTIONS,
   type LabRunOptions,
+  MACHINE_OPTIONS,
   type MachineOptions,
   type SetupOptions,
   type SuiteOptions,

@@ -1,12 +1,12 @@
 import {
+  deviceUsage,
   LAB_DEFAULTS,
   LAB_DEVICES,
   LAB_IOMMUS,
   LAB_LIMITS,
-  deviceUsage,
   type LabMachineOptions,
 } from "@vfio-selftests/lab";
-import { choice, count, flag, list, text, words, type OptionTable } from "../options/option";
+import { choice, count, flag, list, type OptionTable, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import type { RunOptions } from "../run/run-options";
 

@@ -1,6 +1,6 @@
 import type { Driver } from "@vfio-selftests/core/driver";
 import { pciDevice } from "@vfio-selftests/core/sysfs";
-import { FakeSystem, type FakePciDevice } from "@vfio-selftests/core/testing";
+import { type FakePciDevice, FakeSystem } from "@vfio-selftests/core/testing";
 import { assessDevice } from "./assess-device";
 import { textTable } from "./text-table";
 

@@ -3,10 +3,10 @@ import {
   describeVfioUsers,
   groupBlockers,
   isVfioDriver,
-  systemPaths,
-  vfioDriverRemedy,
   type PciDeviceEntry,
   type SystemPaths,
+  systemPaths,
+  vfioDriverRemedy,
 } from "@vfio-selftests/core/sysfs";
 
 /** A device as `list` shows it. */

@@ -1,8 +1,8 @@
 import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
 import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { chooseDrivers } from "../target/choose-drivers";
 import { ExitCode } from "../exit-codes";
+import { chooseDrivers } from "../target/choose-drivers";
 import { assessDevice, type ListedDevice } from "./assess-device";
 import { textTable } from "./text-table";
 

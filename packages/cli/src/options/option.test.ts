@@ -1,9 +1,9 @@
 import { Command } from "commander";
 import fc from "fast-check";
-import type { RunOptions } from "../run/run-options";
 import { RUN_OPTIONS, SUITE_OPTIONS } from "../run/options";
+import type { RunOptions } from "../run/run-options";
 import { defineCommand } from "./command";
-import { asArguments, choice, count, flag, list, longName, pattern, text, words, type OptionTable } from "./option";
+import { asArguments, choice, count, flag, list, longName, type OptionTable, pattern, text, words } from "./option";
 import { addCommand } from "./parser";
 
 /** What a command with this table gets for a command line. */

@@ -1,4 +1,4 @@
-import { Argument, Option, type Command } from "commander";
+import { Argument, type Command, Option } from "commander";
 import type { AnyCommand, CommandEntry } from "./command";
 import type { AnyOption, AnyOptionTable } from "./option";
 

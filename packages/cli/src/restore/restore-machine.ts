@@ -1,4 +1,4 @@
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { restoreLeftovers } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 

@@ -1,13 +1,13 @@
 import { dirname, join } from "node:path";
+import { runCLI } from "jest";
 import {
-  runState,
   type HarnessEnvironmentOptions,
   type HarnessReporterOptions,
   type RunOutcome,
+  runState,
   type TargetOptions,
   type TestFilter,
 } from "@vfio-selftests/harness";
-import { runCLI } from "jest";
 
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";

@@ -1,4 +1,4 @@
-import { collectTests, testPredicate, type TestFilter, type TestIdentity } from "@vfio-selftests/harness";
+import { collectTests, type TestFilter, type TestIdentity, testPredicate } from "@vfio-selftests/harness";
 import { defineSuites, type SuiteTarget } from "@vfio-selftests/suites";
 import type { RunTarget } from "./run-target";
 

@@ -1,4 +1,4 @@
-import { choice, flag, list, pattern, text, words, type OptionTable } from "../options/option";
+import { choice, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import type { RunOptions } from "./run-options";
 
 export const REPORTERS = ["default", "tap", "json", "junit"] as const satisfies readonly RunOptions["reporter"][];

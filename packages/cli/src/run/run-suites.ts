@@ -1,4 +1,4 @@
-import { exitCodeOf, restoreLeftovers, totalsLine, totalsOf, type TestIdentity } from "@vfio-selftests/harness";
+import { exitCodeOf, restoreLeftovers, type TestIdentity, totalsLine, totalsOf } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";

@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, USER_MODE_NAME, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice, USER_MODE_NAME, VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
   BindingStore,
@@ -8,8 +8,8 @@ import {
   noiommuGroupPath,
   requirePciDevice,
   requireVfioDriver,
-  systemPaths,
   type SystemPaths,
+  systemPaths,
 } from "@vfio-selftests/core/sysfs";
 import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";

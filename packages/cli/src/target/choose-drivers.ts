@@ -1,4 +1,4 @@
-import { codeOwner, DriverRegistry, discoverDrivers, loadDriver, type Driver } from "@vfio-selftests/core/driver";
+import { codeOwner, discoverDrivers, type Driver, DriverRegistry, loadDriver } from "@vfio-selftests/core/driver";
 import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { igbDriver } from "@vfio-selftests/driver-igb";
 import { ioatDriver } from "@vfio-selftests/driver-ioat";

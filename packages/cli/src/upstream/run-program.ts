@@ -1,7 +1,7 @@
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 import type { UpstreamProgram } from "./find-programs";
-import { TapReader, type TapEvents } from "./tap-reader";
+import { type TapEvents, TapReader } from "./tap-reader";
 
 /** Exit status of a program that skipped everything (KSFT_SKIP). */
 const SKIPPED = 4;

@@ -1,10 +1,10 @@
 import { argumentError } from "@vfio-selftests/core/errors";
 import { requirePciDevice } from "@vfio-selftests/core/sysfs";
 import {
-  REPORT_FORMATS,
   environmentOptions,
-  fileSink,
   exitCodeOf,
+  fileSink,
+  REPORT_FORMATS,
   type ReportFormat,
   type ReportFormatName,
   type TestOutcome,

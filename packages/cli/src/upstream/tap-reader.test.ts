@@ -1,5 +1,5 @@
-import type { TestOutcome } from "@vfio-selftests/harness";
 import fc from "fast-check";
+import type { TestOutcome } from "@vfio-selftests/harness";
 import { TapReader } from "./tap-reader";
 
 function read(text: string, device?: string) {

@@ -4,7 +4,7 @@ import { dirname, isAbsolute, join, resolve } from "node:path";
 import { VfioError } from "../errors/vfio-error";
 import type { RegisteredDriver } from "./driver-registry";
 import { loadProjectConfig } from "./project-config";
-import { codeOwner, untrustedFolder, type CodeOwner } from "./untrusted-folder";
+import { type CodeOwner, codeOwner, untrustedFolder } from "./untrusted-folder";
 import { driverOfModule } from "./validate-driver";
 
 /** The keyword in package.json by which a dependency says that it is a driver. */

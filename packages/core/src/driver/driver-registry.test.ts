@@ -1,6 +1,6 @@
-import type { Driver } from "./driver";
 import { PciDevice } from "../pci/pci-device";
 import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import type { Driver } from "./driver";
 import { DriverRegistry } from "./driver-registry";
 
 const config = new Uint8Array(256);

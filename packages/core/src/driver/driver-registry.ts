@@ -1,6 +1,6 @@
-import type { Driver } from "./driver";
 import { VfioError } from "../errors/vfio-error";
 import type { PciDevice } from "../pci/pci-device";
+import type { Driver } from "./driver";
 import { validateDriver } from "./validate-driver";
 
 /** A driver, and where it came from: a package's name or a path. */

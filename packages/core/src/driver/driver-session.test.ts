@@ -1,5 +1,4 @@
 import fc from "fast-check";
-import type { Driver, DriverInstance, DriverLimits } from "./driver";
 import { VfioError } from "../errors/vfio-error";
 import type { DmaRegion } from "../iommu/dma-region";
 import { Iommu } from "../iommu/iommu";
@@ -7,6 +6,7 @@ import { DmaMemory } from "../memory/dma-memory";
 import { PciDevice } from "../pci/pci-device";
 import { FakeIommuBackend } from "../testing/fake-iommu-backend";
 import { FakeVfioDevice } from "../testing/fake-vfio-device";
+import type { Driver, DriverInstance, DriverLimits } from "./driver";
 import { DriverSession } from "./driver-session";
 
 const MSIX = 2;

@@ -1,11 +1,11 @@
-import { VfioError, closedError } from "../errors/vfio-error";
+import { closedError, VfioError } from "../errors/vfio-error";
 import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DmaRegion } from "../iommu/dma-region";
 import type { Iommu } from "../iommu/iommu";
 import { DmaMemory } from "../memory/dma-memory";
 import { closeAll } from "../ownership/close-all";
 import type { PciDevice } from "../pci/pci-device";
-import { DEFAULT_WAIT_MS, checkTimeout, type WaitOptions } from "../waits/time-out";
+import { checkTimeout, DEFAULT_WAIT_MS, type WaitOptions } from "../waits/time-out";
 import { copyOnEventLoop } from "./async-copy";
 import { checkAddresses, checkCopy, isOneCopy } from "./copy-checks";
 import type { Driver, DriverInstance, DriverLimits } from "./driver";

@@ -1,5 +1,5 @@
+import { argumentError, VfioError } from "../errors/vfio-error";
 import type { DriverLimits } from "./driver";
-import { VfioError, argumentError } from "../errors/vfio-error";
 
 /** One piece of a copy: bytes from `offset` of the source to the same offset of the destination. */
 export interface MemcpyChunk {

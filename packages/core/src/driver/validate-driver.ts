@@ -1,5 +1,5 @@
-import type { Driver } from "./driver";
 import { VfioError } from "../errors/vfio-error";
+import type { Driver } from "./driver";
 
 /**
  * The driver of a package or module: its export `driver`, its default export, or the export itself. Throws

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
 import { Errno, errnoName } from "./errno";
-import { argumentError, checkInteger, closedError, systemError, VfioError } from "./vfio-error";
 import { remedyFor } from "./remedies";
+import { argumentError, checkInteger, closedError, systemError, VfioError } from "./vfio-error";
 
 describe("errno names", () => {
   it("agree with Node's, where Node has them", () => {

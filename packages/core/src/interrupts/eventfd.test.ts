@@ -1,8 +1,8 @@
 import { getEventListeners } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
+import { openDescriptors } from "../testing/open-descriptors";
 import { DEFAULT_WAIT_MS } from "../waits/time-out";
 import { Eventfd } from "./eventfd";
-import { openDescriptors } from "../testing/open-descriptors";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
 

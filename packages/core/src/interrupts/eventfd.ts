@@ -1,8 +1,8 @@
 import { native } from "@vfio-selftests/native";
-import { VfioError, argumentError, systemError } from "../errors/vfio-error";
+import { argumentError, systemError, VfioError } from "../errors/vfio-error";
 import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import { FileReadiness } from "../waits/file-readiness";
-import { DEFAULT_WAIT_MS, checkTimeout, waitLimit, type AsyncWaitOptions, type WaitOptions } from "../waits/time-out";
+import { type AsyncWaitOptions, checkTimeout, DEFAULT_WAIT_MS, waitLimit, type WaitOptions } from "../waits/time-out";
 
 /** eventfd(2), fcntl(2): `<asm-generic/fcntl.h>`. */
 const EFD_NONBLOCK = 0o4000;

@@ -1,10 +1,10 @@
 import type { IrqInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError, closedError } from "../errors/vfio-error";
+import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import {
   VFIO_PCI_ERR_IRQ_INDEX,
   VFIO_PCI_INTX_IRQ_INDEX,
-  VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_MSI_IRQ_INDEX,
+  VFIO_PCI_MSIX_IRQ_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
 } from "../uapi/vfio-numbers";
 import { InterruptVector } from "./interrupt-vector";

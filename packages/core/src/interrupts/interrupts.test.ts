@@ -1,9 +1,9 @@
 import fc from "fast-check";
 import { VfioError } from "../errors/vfio-error";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
+import { openDescriptors } from "../testing/open-descriptors";
 import type { InterruptVector } from "./interrupt-vector";
 import { Interrupts } from "./interrupts";
-import { openDescriptors } from "../testing/open-descriptors";
 
 const devices: FakeVfioDevice[] = [];
 

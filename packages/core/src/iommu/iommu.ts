@@ -5,7 +5,7 @@ import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import { closeAll } from "../ownership/close-all";
 import { OwnedHandles } from "../ownership/owned-handles";
 import { useUntilSettled } from "../ownership/use-until-settled";
-import { regionState, type DmaRegion } from "./dma-region";
+import { type DmaRegion, regionState } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import type { IovaReservation } from "./iova-space";
 import { MappingBooks } from "./mapping-books";

@@ -1,5 +1,5 @@
 import type { IovaRange } from "../contracts/iommu";
-import { regionState, type DmaRegion, type RegionOwner } from "./dma-region";
+import { type DmaRegion, type RegionOwner, regionState } from "./dma-region";
 import { IovaSpace } from "./iova-space";
 import { RegionTable } from "./region-table";
 

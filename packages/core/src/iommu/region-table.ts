@@ -1,4 +1,4 @@
-import { regionState, type DmaRegion } from "./dma-region";
+import { type DmaRegion, regionState } from "./dma-region";
 import { pageNumber, pagesIn } from "./page-number";
 import { RegionIndex } from "./region-index";
 

@@ -1,9 +1,9 @@
 import type { MemoryBacking } from "../contracts/memory";
 import {
   MAP_ANONYMOUS,
-  MAP_HUGETLB,
   MAP_HUGE_1GB,
   MAP_HUGE_2MB,
+  MAP_HUGETLB,
   MAP_PRIVATE,
   MAP_SHARED,
   MFD_ALLOW_SEALING,

@@ -5,7 +5,7 @@ import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import { hugePageCounts, hugePageFile } from "../sysfs/huge-pages";
 import { systemPaths } from "../sysfs/system-paths";
 import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/mman";
-import { BACKINGS, type BackingKind } from "./backing";
+import { type BackingKind, BACKINGS } from "./backing";
 import { MappingRecord } from "./mapping-record";
 
 export interface DmaMemoryOptions {

@@ -1,8 +1,8 @@
 import type { NativeIo } from "@vfio-selftests/native";
 import type { MappedRegisters } from "../contracts/mapped-registers";
 import type { DmaMapping } from "../contracts/memory";
-import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
 import { Errno } from "../errors/errno";
+import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
 import { MappingRecord } from "./mapping-record";
 
 /**

@@ -1,6 +1,6 @@
 import { thrownBy } from "../testing/thrown-by";
 import { closeAll } from "./close-all";
-import { OwnedDescriptor, type DescriptorCalls } from "./owned-descriptor";
+import { type DescriptorCalls, OwnedDescriptor } from "./owned-descriptor";
 
 /** Numbers as the kernel gives them: the lowest free one, so that a closed one comes back at once. */
 class Descriptors implements DescriptorCalls {

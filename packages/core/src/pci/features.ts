@@ -1,5 +1,5 @@
 import type { PayloadLink, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError } from "../errors/vfio-error";
+import { argumentError, VfioError } from "../errors/vfio-error";
 import { VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_PROBE, VFIO_DEVICE_FEATURE_SET } from "../uapi/vfio-numbers";
 
 /** VFIO_DEVICE_FEATURE of one device; `feature` is a `VFIO_DEVICE_FEATURE_*` index. */

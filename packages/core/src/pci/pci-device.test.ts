@@ -4,8 +4,8 @@ import { VfioError } from "../errors/vfio-error";
 import { Iommu } from "../iommu/iommu";
 import { FakeIommuBackend } from "../testing/fake-iommu-backend";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
-import { PciDevice } from "./pci-device";
 import { openDescriptors } from "../testing/open-descriptors";
+import { PciDevice } from "./pci-device";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
 

@@ -1,6 +1,6 @@
 import type { OpenDeviceOptions } from "../contracts/iommu";
 import type { DeviceInfo, HotResetInfo, VfioDevice } from "../contracts/vfio-device";
-import { VfioError, argumentError, closedError } from "../errors/vfio-error";
+import { argumentError, closedError, VfioError } from "../errors/vfio-error";
 import { Interrupts } from "../interrupts/interrupts";
 import { closeAll } from "../ownership/close-all";
 import { VFIO_DEVICE_FLAGS_PCI, VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";

@@ -2,7 +2,7 @@ import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSyn
 import { join } from "node:path";
 import { VfioError } from "../errors/vfio-error";
 import type { BindingState } from "./driver-binding";
-import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
+import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./system-paths";
 
 /** Remembers, across processes and their crashes, what devices were before they were bound: one JSON file per device. */
 export class BindingStore {

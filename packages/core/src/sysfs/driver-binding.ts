@@ -3,7 +3,7 @@ import { VfioError } from "../errors/vfio-error";
 import { deviceUses } from "./device-use/device-uses";
 import { isBridge, pciDevice, type PciDeviceEntry } from "./pci-devices";
 import { setSriovNumVfs, sriovVfAddress } from "./sriov";
-import { existsPath, linkName, systemPaths, type SystemPaths } from "./system-paths";
+import { existsPath, linkName, type SystemPaths, systemPaths } from "./system-paths";
 import { isVfioDriver } from "./vfio-driver";
 import { describeVfioUsers } from "./vfio-users";
 

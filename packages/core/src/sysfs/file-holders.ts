@@ -1,5 +1,5 @@
 import { readlinkSync, realpathSync } from "node:fs";
-import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "./system-paths";
+import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./system-paths";
 
 /** A process that has a file open. */
 export interface FileHolder {

@@ -1,4 +1,4 @@
-import { readNumber, systemPaths, type SystemPaths } from "./system-paths";
+import { readNumber, type SystemPaths, systemPaths } from "./system-paths";
 
 /** Counts of one huge page size (hugetlb). */
 export interface HugePageCounts {

@@ -1,7 +1,7 @@
 import { VfioError } from "../errors/vfio-error";
-import { pciDevice, requirePciDevice, type PciDeviceEntry } from "./pci-devices";
+import { pciDevice, type PciDeviceEntry, requirePciDevice } from "./pci-devices";
+import { linkName, listDirectory, type SystemPaths, systemPaths } from "./system-paths";
 import { isVfioDriver } from "./vfio-driver";
-import { linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
 
 /** Drivers besides VFIO's that leave a group viable, because they do no DMA (driver_managed_dma in the kernel). */
 const HARMLESS_DRIVERS: ReadonlySet<string> = new Set(["pci-stub", "pcieport"]);

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "../errors/vfio-error";
 import { normalizePciAddress } from "./pci-address";
-import { linkName, listDirectory, readAttribute, readNumber, systemPaths, type SystemPaths } from "./system-paths";
+import { linkName, listDirectory, readAttribute, readNumber, type SystemPaths, systemPaths } from "./system-paths";
 
 /** One line of a device's `resource` file: a BAR (0 to 5), the ROM (6), or an SR-IOV BAR (7 to 12). */
 export interface PciResource {

@@ -1,6 +1,6 @@
 import { argumentError, VfioError } from "../errors/vfio-error";
 import { requirePciDevice } from "./pci-devices";
-import { linkName, readNumber, systemPaths, type SystemPaths } from "./system-paths";
+import { linkName, readNumber, type SystemPaths, systemPaths } from "./system-paths";
 
 /** VFs that a physical function can have; undefined when it has no SR-IOV. */
 export function sriovTotalVfs(address: string, paths: SystemPaths = systemPaths): number | undefined {

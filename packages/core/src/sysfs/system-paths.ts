@@ -3,14 +3,14 @@ import {
   constants,
   existsSync,
   openSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   readlinkSync,
   writeFileSync,
 } from "node:fs";
 import { basename, join } from "node:path";
-import { systemError, systemResult } from "../errors/vfio-error";
 import { errnoName } from "../errors/errno";
+import { systemError, systemResult } from "../errors/vfio-error";
 
 /**
  * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a

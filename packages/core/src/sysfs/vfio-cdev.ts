@@ -1,7 +1,7 @@
 import { VfioError } from "../errors/vfio-error";
-import { vfioDriverRemedy } from "./vfio-driver";
 import { requirePciDevice } from "./pci-devices";
-import { listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+import { listDirectory, type SystemPaths, systemPaths } from "./system-paths";
+import { vfioDriverRemedy } from "./vfio-driver";
 
 /** Path of a device's VFIO character device, `/dev/vfio/devices/vfioN`. Throws ENOENT with the reason. */
 export function vfioCdevPath(address: string, paths: SystemPaths = systemPaths): string {

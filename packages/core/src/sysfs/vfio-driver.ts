@@ -1,5 +1,5 @@
 import { VfioError } from "../errors/vfio-error";
-import { linkName, systemPaths, type SystemPaths } from "./system-paths";
+import { linkName, type SystemPaths, systemPaths } from "./system-paths";
 
 /** Whether a driver's name is that of vfio-pci or of one of its variants (mlx5_vfio_pci, nvgrace-gpu-vfio-pci, …). */
 export function isVfioDriver(driver: string | undefined): boolean {

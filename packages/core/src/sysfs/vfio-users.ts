@@ -1,5 +1,5 @@
 import { describeHolders } from "./file-holders";
-import { linkName, listDirectory, systemPaths, type SystemPaths } from "./system-paths";
+import { linkName, listDirectory, type SystemPaths, systemPaths } from "./system-paths";
 
 /** The group file of a device that VFIO gives out without an IOMMU, there or not; undefined for a device in no group. */
 export function noiommuGroupPath(address: string, paths: SystemPaths = systemPaths): string | undefined {

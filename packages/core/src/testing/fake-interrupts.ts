@@ -1,6 +1,6 @@
 import { native } from "@vfio-selftests/native";
-import type { IrqInfo, SetIrqs } from "../contracts/vfio-device";
 import { tooFewVectors } from "../backend/too-few-vectors";
+import type { IrqInfo, SetIrqs } from "../contracts/vfio-device";
 import { argumentError, systemError } from "../errors/vfio-error";
 import {
   VFIO_IRQ_INFO_AUTOMASKED,

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { s32, struct, u16, u32, u64, u8 } from "./struct";
+import { s32, struct, u8, u16, u32, u64 } from "./struct";
 
 const layout = struct(24, { byte: u8(0), half: u16(2), word: u32(4), signed: s32(8), wide: u64(16) });
 const { byte, half, word, signed, wide } = layout.fields;

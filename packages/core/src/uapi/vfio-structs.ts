@@ -1,5 +1,5 @@
 /** Structures of linux/vfio.h under the kernel's names; offsets and sizes in bytes. */
-import { s32, struct, u16, u32, u64, u8 } from "./struct";
+import { s32, struct, u8, u16, u32, u64 } from "./struct";
 
 export const vfio_info_cap_header = struct(8, { id: u16(0), version: u16(2), next: u32(4) });
 

@@ -1,5 +1,5 @@
 import { native, type NativeBinding, type NativePoller } from "@vfio-selftests/native";
-import { VfioError, closedError, systemError } from "../errors/vfio-error";
+import { closedError, systemError, VfioError } from "../errors/vfio-error";
 import { LONGEST_WAIT_MS } from "./time-out";
 
 /** poll(2). */

@@ -1,12 +1,12 @@
 import { RegisterFile } from "../registers/index";
 import {
-  PcieType,
   advancedErrorReporting,
   configSpace,
+  type HeaderDeclaration,
   msix,
+  PcieType,
   pciExpress,
   powerManagement,
-  type HeaderDeclaration,
 } from "./index";
 
 const header: HeaderDeclaration = {

@@ -1,6 +1,6 @@
-import { registerMap, type RegisterDeclarations, type RegisterMap } from "../registers/index";
+import { type RegisterDeclarations, type RegisterMap, registerMap } from "../registers/index";
 import type { Capability } from "./capability";
-import { barRegisters, headerRegisters, type HeaderDeclaration } from "./header";
+import { barRegisters, type HeaderDeclaration, headerRegisters } from "./header";
 
 /** Bytes of a PCI Express function's config space. */
 export const CONFIG_SPACE_BYTES = 0x1000;

@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { Command } from "./registers/capabilities";
-import { dsaConfigSpace } from "./registers/config-space";
 import { Opcode } from "../testing/opcodes";
 import { OPERATIONS } from "./operations/table";
 import { dsaRegisterMap } from "./registers/bar0";
+import { Command } from "./registers/capabilities";
+import { dsaConfigSpace } from "./registers/config-space";
 
 /** Rows of the first table under a heading: cells without their padding. */
 function table(heading: string): string[][] {

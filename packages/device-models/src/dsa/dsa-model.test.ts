@@ -1,12 +1,12 @@
 import { PciRegion } from "@vfio-selftests/vfio-user";
-import { Command, DSA, Table } from "./registers/capabilities";
+import { DEDICATED, descriptorBytes, DESTINATION, DsaFixture, NOTIFY, RECORD, SOURCE } from "../testing/dsa-fixture";
 import { Opcode } from "../testing/opcodes";
-import { Flag } from "./descriptors/flags";
-import { DeviceState, WqMode } from "./registers/bar0";
 import { CommandError } from "./commands/command-error";
-import { SoftwareError } from "./error-log";
+import { Flag } from "./descriptors/flags";
 import { Status } from "./descriptors/status";
-import { DEDICATED, DsaFixture, DESTINATION, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-fixture";
+import { SoftwareError } from "./error-log";
+import { DeviceState, WqMode } from "./registers/bar0";
+import { Command, DSA, Table } from "./registers/capabilities";
 
 const MIB = 1024 * 1024;
 

@@ -1,13 +1,13 @@
 import {
-  PciIrq,
-  PciRegion,
   type DeviceHost,
   type DeviceModel,
   type ModelIrq,
   type ModelRegion,
+  PciIrq,
+  PciRegion,
 } from "@vfio-selftests/vfio-user";
 import { INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
-import { RegisterFile, type HooksOf } from "../registers/index";
+import { type HooksOf, RegisterFile } from "../registers/index";
 import { CommandProcessor } from "./commands/command-processor";
 import { DmaAborted } from "./descriptors/device-memory";
 import type { DeviceParts } from "./device-parts";
@@ -16,9 +16,9 @@ import { Interrupts } from "./interrupts";
 import { Dispatcher } from "./queues/dispatcher";
 import { Portals } from "./queues/portals";
 import { WorkQueues } from "./queues/work-queues";
-import { DeviceState, ResetType, WorkQueueState, dsaRegisterMap, type DsaRegisters } from "./registers/bar0";
+import { DeviceState, dsaRegisterMap, type DsaRegisters, ResetType, WorkQueueState } from "./registers/bar0";
 import { DSA, type DsaOptions } from "./registers/capabilities";
-import { dsaConfigSpace, type DsaConfigRegisters } from "./registers/config-space";
+import { type DsaConfigRegisters, dsaConfigSpace } from "./registers/config-space";
 import { DeviceStatus } from "./registers/device-status";
 import { PciControl } from "./registers/pci-control";
 

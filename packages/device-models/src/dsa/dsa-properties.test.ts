@@ -1,13 +1,13 @@
-import { PciRegion } from "@vfio-selftests/vfio-user";
 import fc from "fast-check";
-import { BASE, DESTINATION, DsaFixture, NOTIFY, RECORD, SOURCE, descriptorBytes } from "../testing/dsa-fixture";
+import { PciRegion } from "@vfio-selftests/vfio-user";
 import type { DescriptorFields } from "../testing/dsa-fixture";
-import { Command, DSA } from "./registers/capabilities";
-import { Crc32c } from "./operations/crc/crc32c";
+import { BASE, descriptorBytes, DESTINATION, DsaFixture, NOTIFY, RECORD, SOURCE } from "../testing/dsa-fixture";
 import { Opcode } from "../testing/opcodes";
 import { Flag } from "./descriptors/flags";
-import { operationOf } from "./operations/table";
 import { Status } from "./descriptors/status";
+import { Crc32c } from "./operations/crc/crc32c";
+import { operationOf } from "./operations/table";
+import { Command, DSA } from "./registers/capabilities";
 
 /** Operands lie here: small enough that they often overlap, large enough for several pages. */
 const ARENA = SOURCE;

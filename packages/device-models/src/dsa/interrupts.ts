@@ -1,7 +1,7 @@
-import { PciIrq, type DeviceHost } from "@vfio-selftests/vfio-user";
+import { type DeviceHost, PciIrq } from "@vfio-selftests/vfio-user";
 import type { RegistersOf } from "../registers/index";
+import { type DsaRegisters, InterruptCause, InterruptEnable } from "./registers/bar0";
 import { DSA, type DsaOptions } from "./registers/capabilities";
-import { InterruptCause, InterruptEnable, type DsaRegisters } from "./registers/bar0";
 
 /** MSIXPERM (section 9.2.22). */
 const PERMISSION_IGNORE = 1 << 2;

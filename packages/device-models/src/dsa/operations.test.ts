@@ -1,21 +1,21 @@
-import { Command, Table } from "./registers/capabilities";
-import { Crc32c } from "./operations/crc/crc32c";
-import { Opcode } from "../testing/opcodes";
-import { Flag } from "./descriptors/flags";
-import { Status } from "./descriptors/status";
 import {
   BASE,
-  DsaFixture,
   DEDICATED,
+  type DescriptorFields,
   DESTINATION,
+  DsaFixture,
   LIST,
   MEMORY_BYTES,
   NOTIFY,
   NOWHERE,
   RECORD,
   SOURCE,
-  type DescriptorFields,
 } from "../testing/dsa-fixture";
+import { Opcode } from "../testing/opcodes";
+import { Flag } from "./descriptors/flags";
+import { Status } from "./descriptors/status";
+import { Crc32c } from "./operations/crc/crc32c";
+import { Command, Table } from "./registers/capabilities";
 
 const END = BASE + BigInt(MEMORY_BYTES);
 const WRITE_FAULT = 0x80;

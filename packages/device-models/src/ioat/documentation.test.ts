@@ -1,10 +1,10 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { offsetsOf, type RegisterMap } from "../registers/index";
-import { ChannelError } from "./registers/channel-error";
-import { IOAT_CONFIG } from "./registers/config-space";
 import { Control, OPERATIONS } from "./channel/descriptor";
 import { Chancmd, IOAT_BAR0 } from "./registers/bar0";
+import { ChannelError } from "./registers/channel-error";
+import { IOAT_CONFIG } from "./registers/config-space";
 
 const text = readFileSync(join(__dirname, "../../docs/ioat.md"), "utf8");
 

@@ -1,7 +1,7 @@
-import { IoatFixture, Offset, type DescriptorFields } from "../testing/ioat-fixture";
-import { ChannelError } from "./registers/channel-error";
+import { type DescriptorFields, IoatFixture, Offset } from "../testing/ioat-fixture";
 import { Control } from "./channel/descriptor";
 import { Chanctrl, ChannelStatus } from "./registers/bar0";
+import { ChannelError } from "./registers/channel-error";
 
 const nowhere = IoatFixture.nowhere;
 const TOP = 0xffff_ffff_ffff_ffffn;

@@ -1,7 +1,7 @@
-import { PciIrq, type DeviceHost } from "@vfio-selftests/vfio-user";
+import { type DeviceHost, PciIrq } from "@vfio-selftests/vfio-user";
 import { Command, Status } from "../config-space/index";
+import { type Bar0, Chanctrl, Intrctrl, Intrdelay } from "./registers/bar0";
 import type { Config } from "./registers/config-space";
-import { Chanctrl, Intrctrl, Intrdelay, type Bar0 } from "./registers/bar0";
 
 const CHANNEL_ATTENTION = 0x1;
 

@@ -1,17 +1,17 @@
 import {
-  PciIrq,
-  PciRegion,
   type DeviceHost,
   type DeviceModel,
   type ModelIrq,
   type ModelRegion,
+  PciIrq,
+  PciRegion,
 } from "@vfio-selftests/vfio-user";
 import { INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
 import { RegisterFile } from "../registers/index";
 import { Channel } from "./channel/channel";
-import { IOAT_CONFIG, type Config } from "./registers/config-space";
 import { Interrupts } from "./interrupts";
-import { Chanctrl, IOAT_BAR0, type Bar0 } from "./registers/bar0";
+import { type Bar0, Chanctrl, IOAT_BAR0 } from "./registers/bar0";
+import { type Config, IOAT_CONFIG } from "./registers/config-space";
 
 export interface IoatModelOptions {
   /** Clock in milliseconds, for INTRDELAY and for the length of a step; default `performance.now`. */

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { IoatFixture, Offset } from "../testing/ioat-fixture";
-import { ChannelError } from "./registers/channel-error";
 import { ChannelStatus } from "./registers/bar0";
+import { ChannelError } from "./registers/channel-error";
 
 const DATA_BYTES = 0x4000;
 const CHAIN = 8;

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { RegisterFile, registerMap, type RegisterDeclaration } from "./index";
+import { type RegisterDeclaration, RegisterFile, registerMap } from "./index";
 
 const SLOTS = 8;
 

@@ -1,4 +1,4 @@
-import { RegisterFile, placedAt, registerMap } from "./index";
+import { placedAt, RegisterFile, registerMap } from "./index";
 
 const sample = registerMap("sample", 0x40, {
   ID: { offset: 0, bytes: 1, reset: 0x5a },

@@ -1,8 +1,8 @@
 import { PciIrq, PciRegion } from "@vfio-selftests/vfio-user";
-import { Command, DSA, Table, type DsaOptions } from "../dsa/registers/capabilities";
-import { DsaModel } from "../dsa/dsa-model";
 import { Flag } from "../dsa/descriptors/flags";
+import { DsaModel } from "../dsa/dsa-model";
 import { CMDSTATUS_ACTIVE } from "../dsa/registers/bar0";
+import { Command, DSA, type DsaOptions, Table } from "../dsa/registers/capabilities";
 import { MemoryHost } from "./memory-host";
 import { Opcode } from "./opcodes";
 

@@ -1,4 +1,4 @@
-import { PciIrq, PciRegion, type ModelRegion } from "@vfio-selftests/vfio-user";
+import { type ModelRegion, PciIrq, PciRegion } from "@vfio-selftests/vfio-user";
 import { Command } from "../config-space/index";
 import { IoatModel, type IoatModelOptions } from "../ioat/index";
 import { MemoryHost } from "./memory-host";

@@ -1,4 +1,4 @@
-import { VfioError, type Eventfd } from "@vfio-selftests/core";
+import { type Eventfd, VfioError } from "@vfio-selftests/core";
 
 /** Throws `ERR_UNEXPECTED_EVENT` when there is a count now, or within `withinMs` (default 0: only now). Takes it. */
 export function assertNoInterrupt(eventfd: Eventfd, { withinMs = 0 }: { readonly withinMs?: number } = {}): void {

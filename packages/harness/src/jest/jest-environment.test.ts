@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { outcomeOf, type JestTestResult } from "./test-result";
+import { type JestTestResult, outcomeOf } from "./test-result";
 
 const ROOT = join(__dirname, "../..");
 const HARNESS = JSON.stringify(join(ROOT, "src/index.ts"));

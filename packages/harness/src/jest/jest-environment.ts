@@ -1,7 +1,7 @@
 import { TestEnvironment } from "jest-environment-node";
 import { NOTES } from "../outcome/note";
-import { SKIP, skipText, type SkipReason } from "../outcome/skip";
-import { testPredicate, type TestFilter } from "../outcome/test-filter";
+import { SKIP, type SkipReason, skipText } from "../outcome/skip";
+import { type TestFilter, testPredicate } from "../outcome/test-filter";
 import { identify } from "../outcome/test-identity";
 import { TARGET, type TargetOptions } from "../target/target-options";
 import { runState, testKey } from "./run-state";

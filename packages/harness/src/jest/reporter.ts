@@ -6,7 +6,7 @@ import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
 import { runState, testKey } from "./run-state";
-import { outcomeOf, type JestTestResult } from "./test-result";
+import { type JestTestResult, outcomeOf } from "./test-result";
 
 export interface HarnessReporterOptions {
   /** Which formats to write, and where; the default is the human one on standard output. */

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 
 /** One record of /dev/kmsg is at most this long (CONSOLE_EXT_LOG_MAX of the kernel). */
 const RECORD_BYTES = 8192;

@@ -1,5 +1,5 @@
 import { existsSync, writeFileSync } from "node:fs";
-import { linkName, readAttribute, systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { linkName, readAttribute, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { MachineChanges } from "./machine-changes";
 
 /** What the kernel shows for an override that is not set. */

@@ -1,5 +1,5 @@
 import { readFileSync, writeFileSync } from "node:fs";
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { MachineChanges } from "./machine-changes";
 
 /**

@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemError, systemResult } from "@vfio-selftests/core/errors";
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { Guardian } from "./guardian";
 import { processIdentity } from "./process-identity";
 import { applyUndo, undoLine, type UndoWrite } from "./undo-write";

@@ -1,10 +1,10 @@
-import { spawn, type ChildProcess } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import {
   mkdirSync,
   mkdtempSync,
-  readFileSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -13,7 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { SystemPaths, existsPath, listDirectory, readAttribute } from "@vfio-selftests/core/sysfs";
+import { existsPath, listDirectory, readAttribute, SystemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver } from "./guarded-driver";
 import { GuardedValue } from "./guarded-value";
 import { JOURNALS } from "./machine-changes";

@@ -1,6 +1,6 @@
 import { readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { listDirectory, systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { listDirectory, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { JOURNALS } from "./machine-changes";
 import { processIdentity } from "./process-identity";
 import { applyUndo, parseUndoLine } from "./undo-write";

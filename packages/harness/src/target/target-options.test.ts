@@ -1,4 +1,4 @@
-import { TARGET, environmentOptions, targetOptions } from "./target-options";
+import { environmentOptions, TARGET, targetOptions } from "./target-options";
 
 const NOTHING = {
   devices: [],

@@ -8,7 +8,7 @@ import type {
 } from "@vfio-selftests/core";
 import { argumentError, closedError } from "@vfio-selftests/core/errors";
 import { isMappedInCompatibility } from "../iommufd/mapped-probe";
-import { encodeIoctl, type EncodedStruct } from "../kernel/ioctl";
+import { type EncodedStruct, encodeIoctl } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
 import { mapError } from "../kernel/map-error";
 import type { LentSpace, RawSpace } from "../kernel/raw-space";

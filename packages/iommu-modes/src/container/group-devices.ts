@@ -1,4 +1,4 @@
-import { VfioError, type OpenDeviceOptions } from "@vfio-selftests/core";
+import { type OpenDeviceOptions, VfioError } from "@vfio-selftests/core";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
 import { iommuGroupOf, requirePciDevice, requireVfioDriver } from "@vfio-selftests/core/sysfs";
 import { VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU } from "@vfio-selftests/core/uapi";

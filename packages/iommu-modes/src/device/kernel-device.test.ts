@@ -1,7 +1,7 @@
 import { DeviceFeatures } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
-import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { thrownBy } from "@vfio-selftests/core/testing";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import type { KernelCalls, KernelEnvironment } from "../kernel/kernel-calls";
 import { KernelFile } from "../kernel/kernel-file";
 import { FakeKernel } from "../testing/fake-kernel";

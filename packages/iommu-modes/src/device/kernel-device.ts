@@ -8,7 +8,7 @@ import type {
   SetIrqs,
   VfioDevice,
 } from "@vfio-selftests/core";
-import { DeviceBooks, tooFewVectors, type IoMapping, type MapRegionOptions } from "@vfio-selftests/core/backend";
+import { DeviceBooks, type IoMapping, type MapRegionOptions, tooFewVectors } from "@vfio-selftests/core/backend";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
 import { MADV_HUGEPAGE } from "@vfio-selftests/core/uapi";
 import { encodeIoctl } from "../kernel/ioctl";

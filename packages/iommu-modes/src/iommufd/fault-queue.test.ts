@@ -1,17 +1,17 @@
+import fc from "fast-check";
 import { Errno } from "@vfio-selftests/core/errors";
 import {
+  iommu_hwpt_page_response,
+  iommu_hwpt_pgfault,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
   IOMMU_PGFAULT_PERM_EXEC,
   IOMMU_PGFAULT_PERM_WRITE,
-  iommu_hwpt_page_response,
-  iommu_hwpt_pgfault,
 } from "@vfio-selftests/core/uapi";
-import fc from "fast-check";
 import { KernelFile } from "../kernel/kernel-file";
 import { FakeFaultQueue } from "../testing/fake-iommufd";
 import { FakeKernel } from "../testing/fake-kernel";
-import { FaultQueue, decodePageRequests } from "./fault-queue";
+import { decodePageRequests, FaultQueue } from "./fault-queue";
 
 let kernel: FakeKernel;
 let file: KernelFile;

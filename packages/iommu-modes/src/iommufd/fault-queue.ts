@@ -1,8 +1,10 @@
-import { VfioError, type AsyncWaitOptions, type WaitOptions } from "@vfio-selftests/core";
+import { type AsyncWaitOptions, VfioError, type WaitOptions } from "@vfio-selftests/core";
 import { FileReadiness, waitLimit } from "@vfio-selftests/core/backend";
 import { DEFAULT_WAIT_MS } from "@vfio-selftests/core/driver";
-import { Errno, argumentError, checkInteger, systemError } from "@vfio-selftests/core/errors";
+import { argumentError, checkInteger, Errno, systemError } from "@vfio-selftests/core/errors";
 import {
+  iommu_hwpt_page_response,
+  iommu_hwpt_pgfault,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID,
   IOMMU_PGFAULT_PERM_EXEC,
@@ -11,8 +13,6 @@ import {
   IOMMU_PGFAULT_PERM_WRITE,
   IOMMUFD_PAGE_RESP_INVALID,
   IOMMUFD_PAGE_RESP_SUCCESS,
-  iommu_hwpt_page_response,
-  iommu_hwpt_pgfault,
 } from "@vfio-selftests/core/uapi";
 import { encodeIoctl } from "../kernel/ioctl";
 import { KernelFile } from "../kernel/kernel-file";

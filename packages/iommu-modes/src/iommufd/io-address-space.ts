@@ -1,6 +1,6 @@
+import type { DmaAccess, IovaRange } from "@vfio-selftests/core";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
 import { iommu_iova_range } from "@vfio-selftests/core/uapi";
-import type { DmaAccess, IovaRange } from "@vfio-selftests/core";
 import { encodeIoctl } from "../kernel/ioctl";
 import type { KernelFile } from "../kernel/kernel-file";
 import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasUnmap } from "../requests/iommufd";

@@ -8,10 +8,10 @@ import type {
 } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { closedError } from "@vfio-selftests/core/errors";
-import { encodeIoctl, type EncodedStruct } from "../kernel/ioctl";
+import { type EncodedStruct, encodeIoctl } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
-import type { LentSpace, RawSpace } from "../kernel/raw-space";
 import { mapError } from "../kernel/map-error";
+import type { LentSpace, RawSpace } from "../kernel/raw-space";
 import { ioasMap, ioasMapFile, ioasUnmap } from "../requests/iommufd";
 import { ioasPageSizes } from "./ioas-page-sizes";
 import { Iommufd } from "./iommufd";

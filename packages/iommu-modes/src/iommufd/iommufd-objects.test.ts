@@ -2,9 +2,9 @@ import { Errno } from "@vfio-selftests/core/errors";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { IOMMU_HWPT_ALLOC } from "@vfio-selftests/core/uapi";
 import { KernelFile } from "../kernel/kernel-file";
+import { ioasMap } from "../requests/iommufd";
 import { FakeIommufd } from "../testing/fake-iommufd";
 import { FakeKernel } from "../testing/fake-kernel";
-import { ioasMap } from "../requests/iommufd";
 import { Iommufd } from "./iommufd";
 
 const DEVICE = { id: 7 };

@@ -1,4 +1,4 @@
-import { systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { native, type NativeBinding } from "@vfio-selftests/native";
 
 /** The system calls that the modes, devices and iommufd's objects make. */

@@ -2,7 +2,7 @@ import type { VfioError } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { closedError, systemError } from "@vfio-selftests/core/errors";
 import { O_RDWR, StructView } from "@vfio-selftests/core/uapi";
-import { encodeIoctl, type EncodedIoctl, type StructIoctl } from "./ioctl";
+import { type EncodedIoctl, encodeIoctl, type StructIoctl } from "./ioctl";
 import type { KernelEnvironment } from "./kernel-calls";
 
 /** Larger replies are refused: no info structure comes near. */

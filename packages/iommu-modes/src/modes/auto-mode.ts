@@ -1,4 +1,4 @@
-import { VfioError, type Availability, type IommuBackend, type IommuMode, type ModeTraits } from "@vfio-selftests/core";
+import { type Availability, type IommuBackend, type IommuMode, type ModeTraits, VfioError } from "@vfio-selftests/core";
 
 /** What `auto` took, and why. */
 export interface AutoChoice {

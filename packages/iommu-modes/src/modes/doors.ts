@@ -1,9 +1,9 @@
-import { VfioError, type Iommu, type IommuBackend, type VfioDevice } from "@vfio-selftests/core";
+import { type Iommu, type IommuBackend, type VfioDevice, VfioError } from "@vfio-selftests/core";
 import { ContainerBackend } from "../container/container-backend";
 import { KernelDevice } from "../device/kernel-device";
 import type { Iommufd } from "../iommufd/iommufd";
 import { IommufdBackend } from "../iommufd/iommufd-backend";
-import { tieOf, type IommufdDevice } from "../iommufd/iommufd-device";
+import { type IommufdDevice, tieOf } from "../iommufd/iommufd-device";
 import type { KernelFileAccess } from "../kernel/kernel-file";
 import type { RawSpace } from "../kernel/raw-space";
 

@@ -1,9 +1,9 @@
-import { VfioError, type Availability, type IommuBackend, type IommuMode, type ModeTraits } from "@vfio-selftests/core";
+import { type Availability, type IommuBackend, type IommuMode, type ModeTraits, VfioError } from "@vfio-selftests/core";
 import { existsPath } from "@vfio-selftests/core/sysfs";
 import { VFIO_API_VERSION } from "@vfio-selftests/core/uapi";
 import { ContainerBackend } from "../container/container-backend";
 import { IommufdBackend } from "../iommufd/iommufd-backend";
-import { realKernel, type KernelEnvironment } from "../kernel/kernel-calls";
+import { type KernelEnvironment, realKernel } from "../kernel/kernel-calls";
 import { KernelFile } from "../kernel/kernel-file";
 import { getApiVersion } from "../requests/container";
 import { modeAvailability } from "./availability";

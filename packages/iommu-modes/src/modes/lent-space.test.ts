@@ -1,4 +1,4 @@
-import { KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
+import { type IommuMode, KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { FakeKernel } from "../testing/fake-kernel";
 import { lendSpace, openLentSpace } from "./lent-space";

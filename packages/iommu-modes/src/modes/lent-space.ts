@@ -3,7 +3,7 @@ import { closeAll, OwnedHandles } from "@vfio-selftests/core/backend";
 import { systemError } from "@vfio-selftests/core/errors";
 import { GroupDevices } from "../container/group-devices";
 import { openByFile } from "../iommufd/iommufd-device";
-import { realKernel, type KernelEnvironment } from "../kernel/kernel-calls";
+import { type KernelEnvironment, realKernel } from "../kernel/kernel-calls";
 import { KernelFile } from "../kernel/kernel-file";
 import type { LentSpace } from "../kernel/raw-space";
 import { rawSpaceOf } from "./doors";

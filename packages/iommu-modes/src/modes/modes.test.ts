@@ -1,6 +1,6 @@
 import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { DmaMemory, Iommu, KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type IommuMode, KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { FakeKernel } from "../testing/fake-kernel";
 import { iommufdDeviceOf, iommufdOf } from "./doors";

@@ -1,9 +1,9 @@
-import { DEFAULT_MODE, Iommu, KERNEL_MODE_NAMES, type IommuMode } from "@vfio-selftests/core";
+import { DEFAULT_MODE, Iommu, type IommuMode, KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 import type { KernelModeName } from "@vfio-selftests/core/backend";
 import { argumentError } from "@vfio-selftests/core/errors";
+import { type KernelEnvironment, realKernel } from "../kernel/kernel-calls";
 import { AutoMode } from "./auto-mode";
 import { KernelMode } from "./kernel-mode";
-import { realKernel, type KernelEnvironment } from "../kernel/kernel-calls";
 import { MAP_FILE_ENTRY, modeEntry } from "./mode-table";
 
 /** The five modes on a kernel, in upstream's order. */

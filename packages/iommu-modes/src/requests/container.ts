@@ -10,16 +10,16 @@ import {
   VFIO_GROUP_GET_DEVICE_FD,
   VFIO_GROUP_GET_STATUS,
   VFIO_GROUP_SET_CONTAINER,
+  vfio_group_status,
   VFIO_IOMMU_GET_INFO,
   VFIO_IOMMU_MAP_DMA,
-  VFIO_IOMMU_UNMAP_DMA,
-  VFIO_SET_IOMMU,
-  vfio_group_status,
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
   vfio_iommu_type1_info,
+  VFIO_IOMMU_UNMAP_DMA,
+  VFIO_SET_IOMMU,
 } from "@vfio-selftests/core/uapi";
-import { noAnswer, plainIoctl, structIoctl, type EncodedIoctl } from "../kernel/ioctl";
+import { type EncodedIoctl, noAnswer, plainIoctl, structIoctl } from "../kernel/ioctl";
 import { requireUuid } from "../kernel/vf-token";
 import { decodeType1Info } from "./type1-info";
 

@@ -1,12 +1,12 @@
-import { VfioError, type IovaRange } from "@vfio-selftests/core";
+import { type IovaRange, VfioError } from "@vfio-selftests/core";
 import {
   infoCapabilities,
   VFIO_IOMMU_INFO_CAPS,
   VFIO_IOMMU_INFO_PGSIZES,
-  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
-  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
   vfio_iommu_type1_info,
+  VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
   vfio_iommu_type1_info_cap_iova_range,
+  VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
   vfio_iommu_type1_info_dma_avail,
   vfio_iova_range,
 } from "@vfio-selftests/core/uapi";

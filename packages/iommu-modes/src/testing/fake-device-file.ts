@@ -1,9 +1,9 @@
-import { native } from "@vfio-selftests/native";
 import type { SetIrqs } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { Errno } from "@vfio-selftests/core/errors";
 import { FakeInterrupts } from "@vfio-selftests/core/testing";
 import * as uapi from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 
 /** Bits of a file offset below the region's index, as vfio-pci has it with 40. */
 const REGION_SHIFT = 20;

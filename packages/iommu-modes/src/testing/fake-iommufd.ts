@@ -1,6 +1,6 @@
-import type { NativePoller } from "@vfio-selftests/native";
 import { Errno } from "@vfio-selftests/core/errors";
 import * as uapi from "@vfio-selftests/core/uapi";
+import type { NativePoller } from "@vfio-selftests/native";
 import { FakeAddressSpace } from "./fake-address-space";
 
 /** What a page table of the fake is made of. */

@@ -1,8 +1,8 @@
-import { native } from "@vfio-selftests/native";
 import { Errno } from "@vfio-selftests/core/errors";
 import { existsPath, groupBlockers } from "@vfio-selftests/core/sysfs";
 import { FakeSystem } from "@vfio-selftests/core/testing";
 import * as uapi from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 import type { KernelCalls, KernelEnvironment } from "../kernel/kernel-calls";
 import { FakeAddressSpace } from "./fake-address-space";
 import { FakeDeviceFile } from "./fake-device-file";

@@ -1,8 +1,8 @@
-import fc from "fast-check";
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmdirSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { parseDevices } from "../machine/devices";
 import { sharesOf } from "../machine/shares";
 import { guestCommand, guestPlan, passedOnEnvironment, shellQuote } from "./guest-plan";

@@ -5,11 +5,11 @@ import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { labCache } from "../cache/cache";
 import { newConsoleLog } from "../cache/console-log";
-import { thisHost, type LabHost } from "../host/host";
+import { type LabHost, thisHost } from "../host/host";
 import { chooseAccelerator } from "../machine/accelerator";
 import { requireDevicesServed } from "../machine/devices";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
-import { requireLabState, type LabState } from "../machine/lab-state";
+import { type LabState, requireLabState } from "../machine/lab-state";
 import type { GuestMode } from "../machine/qemu-arguments";
 import { makeRunFolder, type RunFile } from "../machine/run-folder";
 import { sharesOf } from "../machine/shares";
@@ -17,7 +17,7 @@ import { VirtualMachine } from "../machine/virtual-machine";
 import type { ControlChannel } from "./control-channel";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
 import { GuestSession } from "./guest-session";
-import { resultOf, type LabResult } from "./lab-result";
+import { type LabResult, resultOf } from "./lab-result";
 
 const GUEST_INIT = join(__dirname, "../../guest/init.sh");
 

@@ -1,6 +1,6 @@
 import type { Socket } from "node:net";
 import type { Writable } from "node:stream";
-import { onInterrupt, type InterruptSignal } from "../host/interruption";
+import { type InterruptSignal, onInterrupt } from "../host/interruption";
 import type { RunFile } from "../machine/run-folder";
 import { ControlChannel, type GuestMessage } from "./control-channel";
 

@@ -1,5 +1,5 @@
-import { VfioError } from "@vfio-selftests/core";
 import { readFileSync } from "node:fs";
+import { VfioError } from "@vfio-selftests/core";
 import { INTERRUPT_STATUS } from "../host/interruption";
 import type { Outcome } from "./guest-session";
 

@@ -5,9 +5,9 @@ import { Readable, Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
 import { labCache, writeJson } from "../cache/cache";
 import { COMPLETE_QEMU, systemQemu } from "../machine/qemu";
-import { runInLab, type LabRunOptions } from "./run";
 import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
+import { type LabRunOptions, runInLab } from "./run";
 
 /** A lab that is set up with a fake QEMU and an image of some bytes. */
 async function makeLab(fake: FakeQemu): Promise<TestHost> {

@@ -1,8 +1,8 @@
-import { argumentError } from "@vfio-selftests/core/errors";
 import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { EndMarkStream } from "./end-mark";
-import { runGuest, type LabOptions } from "./guest-run";
+import { type LabOptions, runGuest } from "./guest-run";
 import type { LabResult } from "./lab-result";
 
 export interface LabRunOptions extends LabOptions {

@@ -1,9 +1,9 @@
 import type { Socket } from "node:net";
 import type { ReadStream, WriteStream } from "node:tty";
-import type { ControlChannel } from "./control-channel";
-import { runGuest, type LabOptions } from "./guest-run";
-import type { LabResult } from "./lab-result";
 import { thisHost } from "../host/host";
+import type { ControlChannel } from "./control-channel";
+import { type LabOptions, runGuest } from "./guest-run";
+import type { LabResult } from "./lab-result";
 import { runInLab } from "./run";
 
 export interface LabShellOptions extends LabOptions {

@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { requireDiskSpace } from "./disk-space";
 import { makeTestHost } from "../testing/test-host";
+import { requireDiskSpace } from "./disk-space";
 
 const MIB = 1024 * 1024;
 

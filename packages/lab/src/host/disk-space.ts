@@ -1,6 +1,6 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync } from "node:fs";
 import { dirname } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
 import type { LabHost } from "./host";
 
 const MIB = 1024 * 1024;

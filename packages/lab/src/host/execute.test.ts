@@ -1,8 +1,8 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { execute } from "./execute";
 import { makeTestHost } from "../testing/test-host";
+import { execute } from "./execute";
 
 test("standard output is the result; every line is told", async () => {
   using host = makeTestHost();

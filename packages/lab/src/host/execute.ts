@@ -1,6 +1,6 @@
-import { VfioError } from "@vfio-selftests/core";
 import { createWriteStream } from "node:fs";
 import { createInterface } from "node:readline";
+import { VfioError } from "@vfio-selftests/core";
 import { childExit, killChild, startChild } from "./child-process";
 import type { LabHost } from "./host";
 

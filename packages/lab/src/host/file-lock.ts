@@ -1,6 +1,6 @@
-import { VfioError } from "@vfio-selftests/core";
 import { spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { VfioError } from "@vfio-selftests/core";
 import { childExit, killChild, startChild } from "./child-process";
 import { findProgram } from "./find-program";
 import type { LabHost } from "./host";

@@ -1,6 +1,6 @@
 import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
-import { systemPath, type LabHost } from "./host";
+import { type LabHost, systemPath } from "./host";
 
 /** Where administrators' programs are on systems whose ordinary users do not have them in `PATH`. */
 const ADMINISTRATORS_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];

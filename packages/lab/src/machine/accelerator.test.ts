@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { chooseAccelerator } from "./accelerator";
 import { labCache } from "../cache/cache";
-import type { Qemu } from "./qemu";
 import { makeTestHost, type TestHost } from "../testing/test-host";
+import { chooseAccelerator } from "./accelerator";
+import type { Qemu } from "./qemu";
 
 function addProbedQemu(host: TestHost, says: string): Qemu {
   const program = host.addProgram("qemu", `#!/bin/sh\necho asked >>'${host.folder}/asked'\necho '${says}'\n`);

@@ -1,11 +1,11 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { readJson, writeJson, type LabCache } from "../cache/cache";
-import { killChild, startChild, childExit } from "../host/child-process";
-import { systemPath, type LabHost } from "../host/host";
+import { type LabCache, readJson, writeJson } from "../cache/cache";
+import { childExit, killChild, startChild } from "../host/child-process";
+import { type LabHost, systemPath } from "../host/host";
 import type { Qemu } from "./qemu";
 import type { Accelerator } from "./qemu-arguments";
-import { join } from "node:path";
 
 /** Milliseconds in which a kernel without a root file system gets to its panic under a working KVM: about one second. */
 const PROBE_MS = 10_000;

@@ -1,5 +1,5 @@
-import { AMD_SOUTHBRIDGE_ADDRESS, parseIommu } from "./iommus";
 import { LAB_DEVICES, parseDevices, requireDevicesServed, requireDevicesWork } from "./devices";
+import { AMD_SOUTHBRIDGE_ADDRESS, parseIommu } from "./iommus";
 
 test("each instance has a slot of its own, in the order asked for", () => {
   const placed = parseDevices(["igb*2", "edu"]);

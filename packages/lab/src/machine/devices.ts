@@ -1,8 +1,8 @@
+import { statSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { statSync } from "node:fs";
+import { atLeast, type Version, versionText } from "../host/version";
 import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
-import { atLeast, versionText, type Version } from "../host/version";
 
 /** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
 interface Slot {

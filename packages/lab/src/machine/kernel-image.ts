@@ -1,5 +1,5 @@
-import { VfioError } from "@vfio-selftests/core";
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { VfioError } from "@vfio-selftests/core";
 
 /** Fails unless the file can be a kernel, so that a wrong path is told at once and not by a VM that stays silent. */
 export function requireKernelImage(path: string): void {

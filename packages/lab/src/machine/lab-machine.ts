@@ -1,7 +1,7 @@
 import { argumentError } from "@vfio-selftests/core/errors";
+import { parseDevices, type PlacedDevice, requireDevicesWork } from "./devices";
+import { type LabIommu, parseIommu } from "./iommus";
 import { requireKernelImage } from "./kernel-image";
-import { parseDevices, requireDevicesWork, type PlacedDevice } from "./devices";
-import { parseIommu, type LabIommu } from "./iommus";
 import { writableFolders } from "./shares";
 
 /** Huge pages that the guest reserves at boot. */

@@ -1,6 +1,6 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync } from "node:fs";
-import { readJson, type LabCache } from "../cache/cache";
+import { VfioError } from "@vfio-selftests/core";
+import { type LabCache, readJson } from "../cache/cache";
 import { requireKernelImage } from "./kernel-image";
 import type { Qemu } from "./qemu";
 

@@ -1,6 +1,6 @@
 import { LAB_IOMMUS, parseIommu } from "./iommus";
 import { describeMachine, type LabMachineOptions } from "./lab-machine";
-import { qemuArguments, type GuestMode } from "./qemu-arguments";
+import { type GuestMode, qemuArguments } from "./qemu-arguments";
 import type { RunFolder } from "./run-folder";
 import { sharesOf } from "./shares";
 

@@ -1,8 +1,8 @@
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, systemQemu } from "./qemu";
 import { addFakeQemu, ALL_MODELS } from "../testing/fake-qemu";
 import { makeTestHost } from "../testing/test-host";
+import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, systemQemu } from "./qemu";
 
 const failsWith = (code: string, message: RegExp): unknown =>
   expect.objectContaining({ code, message: expect.stringMatching(message) as string });

@@ -1,10 +1,10 @@
+import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import type { OwnErrorCode } from "@vfio-selftests/core/errors";
-import { join } from "node:path";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import type { LabHost } from "../host/host";
-import { atLeast, parseVersion, versionText, type Version } from "../host/version";
+import { atLeast, parseVersion, type Version, versionText } from "../host/version";
 
 /** QEMU and virtiofsd as commands that can be run where they are. */
 export interface Qemu {

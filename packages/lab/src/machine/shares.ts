@@ -1,6 +1,6 @@
-import { argumentError } from "@vfio-selftests/core/errors";
 import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** A folder of the host in the guest; each has a virtiofsd of its own, which decides what may be written. */
 export interface Share {

@@ -1,13 +1,13 @@
-import { VfioError } from "@vfio-selftests/core";
 import type { ChildProcess } from "node:child_process";
 import { existsSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { setTimeout as delay } from "node:timers/promises";
+import { VfioError } from "@vfio-selftests/core";
 import { childExit, killChild, startChild } from "../host/child-process";
 import type { LabHost } from "../host/host";
-import type { Qemu } from "./qemu";
 import type { LabMachine } from "./lab-machine";
-import { qemuArguments, streamPorts, type Boot } from "./qemu-arguments";
+import type { Qemu } from "./qemu";
+import { type Boot, qemuArguments, streamPorts } from "./qemu-arguments";
 import type { RunFile } from "./run-folder";
 import type { Share } from "./shares";
 

@@ -1,7 +1,7 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { Writable } from "node:stream";
+import { VfioError } from "@vfio-selftests/core";
 import type { LabCache } from "../cache/cache";
 import { runInLab } from "../guest/run";
 import { requireDiskSpace } from "../host/disk-space";
@@ -9,18 +9,18 @@ import type { LabHost } from "../host/host";
 import type { Progress } from "../host/progress";
 import { versionText } from "../host/version";
 import type { LabState } from "../machine/lab-state";
-import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, systemQemu, type Qemu } from "../machine/qemu";
-import { openAptWorkspace, type AptWorkspace } from "./debian/apt-workspace";
-import { DEFAULT_SUITES, requireMirrors, type DebianSuites } from "./debian/debian-mirror";
+import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, type Qemu, systemQemu } from "../machine/qemu";
+import { type AptWorkspace, openAptWorkspace } from "./debian/apt-workspace";
+import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debian-mirror";
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
-import { buildKernel, builtKernel, KERNEL_BUILD_BYTES, type BuiltKernel } from "./kernel/kernel-build";
-import { labKernelFragment, type KernelFragment } from "./kernel/kernel-fragment";
+import { buildKernel, type BuiltKernel, builtKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
+import { type KernelFragment, labKernelFragment } from "./kernel/kernel-fragment";
 import { fetchKernelSource, newestKernelSource } from "./kernel/kernel-source";
 import {
   KERNEL_BUILD_REQUIREMENTS,
+  type MayInstall,
   QEMU_ROOT_REQUIREMENTS,
   requirePackages,
-  type MayInstall,
 } from "./required-packages";
 
 export type QemuChoice = "auto" | "system" | "root";

@@ -1,7 +1,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { missingPackages, requirePackages, type MayInstall, type Requirement } from "./required-packages";
 import { makeTestHost, type TestHost } from "../testing/test-host";
+import { type MayInstall, missingPackages, type Requirement, requirePackages } from "./required-packages";
 
 const REQUIREMENTS: Requirement[] = [
   { program: "sh", package: "dash" },

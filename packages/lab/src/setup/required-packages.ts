@@ -1,8 +1,8 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync } from "node:fs";
+import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
-import { systemPath, type LabHost } from "../host/host";
+import { type LabHost, systemPath } from "../host/host";
 
 /** Something a set-up step needs from the system: a program in `PATH`, or a C header. */
 export interface Requirement {

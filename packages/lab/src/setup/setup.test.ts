@@ -1,13 +1,13 @@
 import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { labCache, readJson, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
 import { silentProgress } from "../host/progress";
-import { labCache, readJson, writeJson } from "../cache/cache";
+import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
+import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
 import { builtKernel } from "./kernel/kernel-build";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
 import { setupLab } from "./setup";
-import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
-import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
 
 const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
 

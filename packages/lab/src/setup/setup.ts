@@ -1,13 +1,13 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
-import { labCache, writeJson, type LabCache } from "../cache/cache";
+import { VfioError } from "@vfio-selftests/core";
+import { type LabCache, labCache, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
-import { thisHost, type LabHost } from "../host/host";
+import { type LabHost, thisHost } from "../host/host";
 import { onInterrupt } from "../host/interruption";
-import { silentProgress, type Progress } from "../host/progress";
+import { type Progress, silentProgress } from "../host/progress";
 import { requireKernelImage } from "../machine/kernel-image";
-import { readLabState, type LabState } from "../machine/lab-state";
+import { type LabState, readLabState } from "../machine/lab-state";
 import type { DebianSuites } from "./debian/debian-mirror";
 import { labKernelFragment } from "./kernel/kernel-fragment";
 import { Preparation, type QemuChoice } from "./preparation";

@@ -1,4 +1,4 @@
-import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { type PciDevice, VfioError } from "@vfio-selftests/core";
 import { notChecked } from "@vfio-selftests/harness";
 import { EDU } from "./edu/edu-registers";
 

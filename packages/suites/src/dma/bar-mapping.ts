@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, VfioError, type Bar, type IommuMode } from "@vfio-selftests/core";
+import { type Bar, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
 import { CopyRig } from "../rigs/copy-rig";

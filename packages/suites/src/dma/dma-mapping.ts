@@ -1,4 +1,4 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, notChecked, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";

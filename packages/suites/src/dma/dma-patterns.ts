@@ -1,4 +1,4 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type DmaRegion, type MemoryBacking } from "@vfio-selftests/core";
+import { DmaMemory, type DmaRegion, Iommu, type MemoryBacking, PciDevice, VfioError } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";

@@ -1,4 +1,4 @@
-import { DmaMemory, Iommu, PciDevice, VfioError, type MemoryBacking } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type MemoryBacking, PciDevice, VfioError } from "@vfio-selftests/core";
 import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { CopyRig } from "../rigs/copy-rig";

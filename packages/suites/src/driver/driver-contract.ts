@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { VfioError, type IommuMode } from "@vfio-selftests/core";
+import { type IommuMode, VfioError } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
-import { KernelLog, eachMode, fixture, note, skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, KernelLog, note, skip } from "@vfio-selftests/harness";
 import { expectFaultReport } from "../devices/silent-faults";
 import { DriverRig } from "../rigs/driver-rig";
 import { findDriver } from "../rigs/find-driver";

@@ -1,9 +1,9 @@
-import { Iommu, PciDevice, type InterruptIndex, type SetIrqs } from "@vfio-selftests/core";
+import { type InterruptIndex, Iommu, PciDevice, type SetIrqs } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { intxSourceOf, type IntxSource } from "../devices/intx-source";
+import { type IntxSource, intxSourceOf } from "../devices/intx-source";
 import { Racer, type RacerCall } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 

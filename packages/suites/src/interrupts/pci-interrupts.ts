@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, type InterruptIndex } from "@vfio-selftests/core";
+import { type InterruptIndex, Iommu, PciDevice } from "@vfio-selftests/core";
 import {
   assertNoInterrupt,
   defaultMode,

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
-import { DmaMemory, Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
-import { autoMode, createAutoMode, iommufdDeviceOf, iommufdOf, type IoAddressSpace } from "@vfio-selftests/iommu-modes";
+import { autoMode, createAutoMode, type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { CopyRig } from "../rigs/copy-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { PseudoRandom } from "../rigs/pseudo-random";

@@ -2,10 +2,10 @@ import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { IOMMU_PGFAULT_PERM_READ, IOMMU_PGFAULT_PERM_WRITE } from "@vfio-selftests/core/uapi";
 import { errorWithCode, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import {
-  iommufdOf,
   type FaultQueue,
   type HardwarePageTable,
   type Iommufd,
+  iommufdOf,
   type PageRequest,
 } from "@vfio-selftests/iommu-modes";
 import { iommufd } from "@vfio-selftests/iommu-modes/requests";

@@ -1,4 +1,4 @@
-import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
+import { type HotResetInfo, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";

@@ -1,14 +1,14 @@
 import { existsSync } from "node:fs";
 import { release } from "node:os";
-import { Iommu, PciDevice, VfioError, type IommuMode } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
 import {
-  GuardedValue,
   defaultMode,
   eachMode,
   errorWithCode,
   fixture,
+  GuardedValue,
   requireMode,
   skip,
 } from "@vfio-selftests/harness";

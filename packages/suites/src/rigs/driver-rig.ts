@@ -1,4 +1,4 @@
-import { DmaMemory, Iommu, PciDevice, type DmaRegion, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../suite-target";

@@ -1,4 +1,4 @@
-import { VfioError, type PciDevice } from "@vfio-selftests/core";
+import { type PciDevice, VfioError } from "@vfio-selftests/core";
 import type { Driver } from "@vfio-selftests/core/driver";
 import { skip, type Target } from "@vfio-selftests/harness";
 import { eduDriver } from "../devices/edu/edu-driver";

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { skip } from "@vfio-selftests/harness";
 import { notInLab } from "../not-in-lab";
-import { PROGRAM, runCommand, type CommandResult } from "./run-command";
+import { type CommandResult, PROGRAM, runCommand } from "./run-command";
 
 const DEVICES = "/sys/bus/pci/devices";
 

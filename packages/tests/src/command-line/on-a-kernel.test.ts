@@ -5,7 +5,7 @@ import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { iommuGroupMembers, iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import { fixture, skip } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
-import { runCommand, type CommandResult } from "./run-command";
+import { type CommandResult, runCommand } from "./run-command";
 
 const QUICK = "vfio_pci_device_test.config_space_read_write";
 const TIMEOUT_MS = 120_000;

@@ -1,6 +1,6 @@
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { pciDevice, listPciDevices, isVfioDriver } from "@vfio-selftests/core/sysfs";
+import { isVfioDriver, listPciDevices, pciDevice } from "@vfio-selftests/core/sysfs";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();

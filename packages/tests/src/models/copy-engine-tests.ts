@@ -1,6 +1,6 @@
-import { thrownBy } from "@vfio-selftests/core/testing";
 import fc from "fast-check";
-import { HALF, NOWHERE, pendingInterrupts, type ModelRigs } from "./model-rig";
+import { thrownBy } from "@vfio-selftests/core/testing";
+import { HALF, type ModelRigs, NOWHERE, pendingInterrupts } from "./model-rig";
 
 /** What every driver on its model must do, whatever the device's registers are. */
 export function copyEngineTests(rigs: ModelRigs): void {

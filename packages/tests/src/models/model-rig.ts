@@ -1,5 +1,5 @@
-import { DmaMemory, Iommu, PciDevice, type DmaRegion } from "@vfio-selftests/core";
-import { DriverSession, type Driver } from "@vfio-selftests/core/driver";
+import { DmaMemory, type DmaRegion, Iommu, PciDevice } from "@vfio-selftests/core";
+import { type Driver, DriverSession } from "@vfio-selftests/core/driver";
 import { connectModel } from "@vfio-selftests/device-models";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
 

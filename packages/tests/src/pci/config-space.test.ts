@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { walkCapabilities, walkExtendedCapabilities, type CapabilityWalk } from "@vfio-selftests/core/pci";
+import { type CapabilityWalk, walkCapabilities, walkExtendedCapabilities } from "@vfio-selftests/core/pci";
 import { pciDevice, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, note, requireMode } from "@vfio-selftests/harness";
 

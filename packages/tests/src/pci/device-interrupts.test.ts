@@ -1,8 +1,8 @@
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
-import { Iommu, PciDevice, type InterruptIndex, type InterruptKind } from "@vfio-selftests/core";
+import { type InterruptIndex, type InterruptKind, Iommu, PciDevice } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
-import { interruptSourcesOf, type InterruptSource } from "./interrupt-sources";
+import { type InterruptSource, interruptSourcesOf } from "./interrupt-sources";
 
 const target = kernelTarget();
 const mode = defaultMode(target);

@@ -1,5 +1,5 @@
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
-import { Iommu, PciDevice, VfioError, type HotResetInfo } from "@vfio-selftests/core";
+import { type HotResetInfo, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { defaultMode, errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();

@@ -3,7 +3,7 @@ import { once } from "node:events";
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { existsPath, linkName, systemPaths } from "@vfio-selftests/core/sysfs";
-import { GuardedDriver, defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
+import { defaultMode, fixture, GuardedDriver, requireMode } from "@vfio-selftests/harness";
 import { onlyInLab } from "../only-in-lab";
 
 const target = kernelTarget();

@@ -1,5 +1,5 @@
-import type { DmaAccess, MappableMemory } from "@vfio-selftests/core";
 import { constants } from "node:os";
+import type { DmaAccess, MappableMemory } from "@vfio-selftests/core";
 import { IovaMap } from "../iova-map";
 
 const { EINVAL, EEXIST, EOVERFLOW, EFAULT, EPERM } = constants.errno;

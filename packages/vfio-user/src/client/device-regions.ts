@@ -1,7 +1,7 @@
-import { native } from "@vfio-selftests/native";
-import { VfioError, type RegionInfo } from "@vfio-selftests/core";
-import { OwnedDescriptor, type BookedRegion } from "@vfio-selftests/core/backend";
+import { type RegionInfo, VfioError } from "@vfio-selftests/core";
+import { type BookedRegion, OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { decodeRegionInfo } from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 import * as structs from "../protocol/structs";
 import type { ServerConnection } from "./server-connection";
 

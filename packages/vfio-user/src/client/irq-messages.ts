@@ -1,3 +1,4 @@
+import type { SetIrqs } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
@@ -7,7 +8,6 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
-import type { SetIrqs } from "@vfio-selftests/core";
 
 const ACTIONS = {
   mask: VFIO_IRQ_SET_ACTION_MASK,

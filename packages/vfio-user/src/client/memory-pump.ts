@@ -1,6 +1,6 @@
-import { native } from "@vfio-selftests/native";
-import type { NativePoller } from "@vfio-selftests/native";
 import { systemError } from "@vfio-selftests/core/errors";
+import type { NativePoller } from "@vfio-selftests/native";
+import { native } from "@vfio-selftests/native";
 import type { ServerConnection } from "./server-connection";
 
 /** poll(2). */

@@ -1,8 +1,8 @@
 import { constants } from "node:os";
-import { native } from "@vfio-selftests/native";
+import fc from "fast-check";
 import { DmaMemory, VfioError } from "@vfio-selftests/core";
 import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
-import fc from "fast-check";
+import { native } from "@vfio-selftests/native";
 import { OWN_CAPABILITIES } from "../protocol/capabilities";
 import { Commands } from "../protocol/commands";
 import { HEADER_SIZE } from "../protocol/limits";

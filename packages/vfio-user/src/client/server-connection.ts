@@ -1,17 +1,17 @@
+import { constants } from "node:os";
 import { VfioError } from "@vfio-selftests/core";
 import { closedError, systemError } from "@vfio-selftests/core/errors";
 import type { StructView } from "@vfio-selftests/core/uapi";
-import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
-import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
 import type { Capabilities } from "../protocol/capabilities";
-import { commandName, Commands } from "../protocol/commands";
+import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
 import type { Command, CommandName } from "../protocol/commands";
+import { commandName, Commands } from "../protocol/commands";
 import { HEADER_SIZE, MAX_DATA_TRANSFER, VERSION } from "../protocol/limits";
 import { shapeError } from "../protocol/shape";
 import * as structs from "../protocol/structs";
-import { MessageSocket } from "../socket/message-socket";
 import type { Arrival } from "../socket/message-socket";
+import { MessageSocket } from "../socket/message-socket";
 import type { ClientMemory } from "./client-memory";
 import { MemoryRequests } from "./memory-requests";
 

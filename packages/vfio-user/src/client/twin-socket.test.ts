@@ -1,8 +1,8 @@
 import { once } from "node:events";
 import { Worker } from "node:worker_threads";
-import { native } from "@vfio-selftests/native";
 import { DmaMemory } from "@vfio-selftests/core";
 import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
+import { native } from "@vfio-selftests/native";
 import { OWN_CAPABILITIES } from "../protocol/capabilities";
 import { Commands } from "../protocol/commands";
 import { HEADER_SIZE } from "../protocol/limits";

@@ -1,19 +1,19 @@
-import { native } from "@vfio-selftests/native";
-import { closeAll } from "@vfio-selftests/core/backend";
-import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
+import { constants } from "node:os";
 import {
-  USER_MODE_NAME,
   type DmaAccess,
   type IommuBackend,
   type IovaRange,
   type MappableMemory,
   type OpenDeviceOptions,
+  USER_MODE_NAME,
   type VfioError,
 } from "@vfio-selftests/core";
-import { constants } from "node:os";
+import { closeAll } from "@vfio-selftests/core/backend";
+import { argumentError, closedError, systemError } from "@vfio-selftests/core/errors";
+import { native } from "@vfio-selftests/native";
 import { PAGE_SIZES } from "../protocol/limits";
-import { checkRange, ClientMemory, LAST_IOVA } from "./client-memory";
 import type { ClientMapping } from "./client-memory";
+import { checkRange, ClientMemory, LAST_IOVA } from "./client-memory";
 import { ServerConnection } from "./server-connection";
 import { VfioUserDevice } from "./vfio-user-device";
 

@@ -1,7 +1,3 @@
-import { native } from "@vfio-selftests/native";
-import { VfioError } from "@vfio-selftests/core";
-import { argumentError, systemError } from "@vfio-selftests/core/errors";
-import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
 import type {
   DeviceInfo,
   IrqInfo,
@@ -11,12 +7,16 @@ import type {
   SetIrqs,
   VfioDevice,
 } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core";
 import { DeviceBooks, type IoMapping, type MapRegionOptions } from "@vfio-selftests/core/backend";
+import { argumentError, systemError } from "@vfio-selftests/core/errors";
+import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
 import { askForRegion, type UserRegion } from "./device-regions";
-import { irqMessages, type IrqMessage } from "./irq-messages";
+import { type IrqMessage, irqMessages } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
 import type { ServerConnection } from "./server-connection";
 

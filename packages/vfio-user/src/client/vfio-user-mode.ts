@@ -1,12 +1,12 @@
 import {
-  USER_MODE_NAME,
   type Availability,
   type IommuBackend,
   type IommuMode,
   type ModeTraits,
+  USER_MODE_NAME,
 } from "@vfio-selftests/core";
-import { VfioUserBackend } from "./vfio-user-backend";
 import type { VfioUserOptions } from "./vfio-user-backend";
+import { VfioUserBackend } from "./vfio-user-backend";
 
 /** The sixth mode: devices that are served in user space, without the kernel's VFIO and IOMMU. */
 export class VfioUserMode implements IommuMode {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import type { Field } from "@vfio-selftests/core/uapi";
-import { commandName, commandOf, Commands } from "./commands";
 import type { Shape } from "./commands";
+import { commandName, commandOf, Commands } from "./commands";
 import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "./limits";
 import { MessageBuffer } from "./message-buffer";
 import { shapeError } from "./shape";

@@ -2,6 +2,7 @@
  * The fixed parts of the messages, under the specification's names. Offsets count from the end of the header (for
  * {@link header}: from its start). What is the kernel's own structure is taken from linux/vfio.h as declared in core.
  */
+import type { StructLayout } from "@vfio-selftests/core/uapi";
 import {
   struct,
   u16,
@@ -12,7 +13,6 @@ import {
   vfio_irq_set,
   vfio_region_info,
 } from "@vfio-selftests/core/uapi";
-import type { StructLayout } from "@vfio-selftests/core/uapi";
 
 export const header = struct(16, {
   message_id: u16(0),

@@ -1,7 +1,7 @@
 import { constants } from "node:os";
-import { ClientDmaSpace } from "./dma/dma-space";
-import { DmaMaps } from "./dma/dma-maps";
 import type { DeviceHost, DeviceModel } from "./device-model";
+import { DmaMaps } from "./dma/dma-maps";
+import { ClientDmaSpace } from "./dma/dma-space";
 import { IrqTable } from "./session/irq-table";
 
 const { EIO } = constants.errno;

@@ -1,9 +1,9 @@
-import fc from "fast-check";
 import { Worker } from "node:worker_threads";
-import { native } from "@vfio-selftests/native";
+import fc from "fast-check";
 import { openDescriptors } from "@vfio-selftests/core/testing";
-import { MessageBuffer } from "../protocol/message-buffer";
+import { native } from "@vfio-selftests/native";
 import { HEADER_SIZE } from "../protocol/limits";
+import { MessageBuffer } from "../protocol/message-buffer";
 import { MessageSocket } from "./message-socket";
 
 function pair(capacity?: number): { raw: number; socket: MessageSocket } {

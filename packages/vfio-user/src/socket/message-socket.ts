@@ -1,6 +1,6 @@
-import { native } from "@vfio-selftests/native";
-import type { NativeSocket } from "@vfio-selftests/native";
 import { constants } from "node:os";
+import type { NativeSocket } from "@vfio-selftests/native";
+import { native } from "@vfio-selftests/native";
 import { HEADER_SIZE, MAX_MESSAGE_FDS, MAX_MESSAGE_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
 import { header } from "../protocol/structs";

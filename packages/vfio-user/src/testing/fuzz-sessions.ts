@@ -1,14 +1,14 @@
 import { readFileSync } from "node:fs";
 import { setImmediate } from "node:timers/promises";
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
+import { native } from "@vfio-selftests/native";
 import { Commands } from "../protocol/commands";
 import { HEADER_SIZE, MAX_MESSAGE_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";
+import { ServedDevice } from "../server/served-device";
 import { ClientSession } from "../server/session/client-session";
 import type { SessionSocket } from "../server/session/session-socket";
-import { ServedDevice } from "../server/served-device";
 import type { Arrival } from "../socket/message-socket";
 import { MessageGenerator, Random } from "./random-messages";
 import { ScratchModel } from "./scratch-model";

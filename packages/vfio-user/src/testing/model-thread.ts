@@ -1,6 +1,6 @@
 import { join } from "node:path";
-import { ModelWorker } from "../server/worker/model-worker";
 import type { ModelWorkerOptions } from "../server/worker/model-worker";
+import { ModelWorker } from "../server/worker/model-worker";
 
 /** The scratch device in a thread, loaded from source. */
 export function startScratchModel(options: Partial<ModelWorkerOptions> = {}): ModelWorker {

@@ -1,7 +1,7 @@
 /** The scratch device with a further BAR that does something odd. For {@link ModelWorker}. */
 import { native } from "@vfio-selftests/native";
-import { PciRegion } from "../server/device-model";
 import type { DeviceModel, ModelRegion } from "../server/device-model";
+import { PciRegion } from "../server/device-model";
 import { ScratchModel } from "./scratch-model";
 
 function withBar2(read: () => number): DeviceModel {

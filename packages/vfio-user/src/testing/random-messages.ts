@@ -1,7 +1,7 @@
 import type { Field } from "@vfio-selftests/core/uapi";
-import { Commands } from "../protocol/commands";
-import type { Command } from "../protocol/commands";
 import { encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
+import type { Command } from "../protocol/commands";
+import { Commands } from "../protocol/commands";
 import { HEADER_SIZE } from "../protocol/limits";
 import type { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";

@@ -1,16 +1,16 @@
-import { native } from "@vfio-selftests/native";
 import type { Field, StructLayout } from "@vfio-selftests/core/uapi";
-import { Commands } from "../protocol/commands";
-import type { CommandName } from "../protocol/commands";
-import { OWN_CAPABILITIES, encodeCapabilities } from "../protocol/capabilities";
+import { native } from "@vfio-selftests/native";
 import type { Capabilities } from "../protocol/capabilities";
+import { encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
+import type { CommandName } from "../protocol/commands";
+import { Commands } from "../protocol/commands";
 import { HEADER_SIZE } from "../protocol/limits";
 import { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";
-import { ClientSession } from "../server/session/client-session";
 import type { DeviceModel } from "../server/device-model";
-import { ServedDevice } from "../server/served-device";
 import type { ServedDeviceOptions } from "../server/served-device";
+import { ServedDevice } from "../server/served-device";
+import { ClientSession } from "../server/session/client-session";
 import { MessageSocket } from "../socket/message-socket";
 
 /** A body with the given fields, the others being zero, and what follows them. */

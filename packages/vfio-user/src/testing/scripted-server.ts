@@ -1,7 +1,7 @@
 import { native } from "@vfio-selftests/native";
 import { encodeCapabilities, OWN_CAPABILITIES } from "../protocol/capabilities";
-import { Commands } from "../protocol/commands";
 import type { CommandName } from "../protocol/commands";
+import { Commands } from "../protocol/commands";
 import * as structs from "../protocol/structs";
 import { MessageSocket } from "../socket/message-socket";
 import { body, messageBytes } from "./raw-client";

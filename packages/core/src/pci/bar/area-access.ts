@@ -1,5 +1,5 @@
-import type { RegionArea } from "../../contracts/vfio-device";
 import type { RegisterAccess } from "../../contracts/register-access";
+import type { RegionArea } from "../../contracts/vfio-device";
 
 /** A mapped part of a region. */
 export interface MappedArea extends RegionArea {

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { FakeVfioDevice, type FakeRegion } from "../../testing/fake-vfio-device";
+import { type FakeRegion, FakeVfioDevice } from "../../testing/fake-vfio-device";
 import { Bar } from "./bar";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;

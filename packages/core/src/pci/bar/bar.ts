@@ -2,7 +2,7 @@ import { native } from "@vfio-selftests/native";
 import type { MappedRegisters } from "../../contracts/mapped-registers";
 import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionArea, RegionInfo, VfioDevice } from "../../contracts/vfio-device";
-import { VfioError, closedError } from "../../errors/vfio-error";
+import { closedError, VfioError } from "../../errors/vfio-error";
 import { closeAll } from "../../ownership/close-all";
 import { AreaAccess } from "./area-access";
 import type { BarType } from "./bar-types";

@@ -1,6 +1,6 @@
+import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionInfo, VfioDevice } from "../../contracts/vfio-device";
 import { argumentError, systemError } from "../../errors/vfio-error";
-import type { RegisterAccess } from "../../contracts/register-access";
 
 const EACCES = 13;
 

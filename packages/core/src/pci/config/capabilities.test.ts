@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { walkCapabilities, walkExtendedCapabilities, type ConfigReader } from "./capabilities";
+import { type ConfigReader, walkCapabilities, walkExtendedCapabilities } from "./capabilities";
 
 function reader(bytes: Uint8Array): ConfigReader & { reads: number } {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);

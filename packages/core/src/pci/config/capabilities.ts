@@ -1,4 +1,4 @@
-import { PciConfig, PciStatus, pciCapabilityNames, pciExtendedCapabilityNames } from "./registers";
+import { pciCapabilityNames, PciConfig, pciExtendedCapabilityNames, PciStatus } from "./registers";
 
 /** One entry of a device's capability list. */
 export interface PciCapability {

@@ -1,14 +1,14 @@
 import type { VfioDevice } from "../../contracts/vfio-device";
 import { argumentError } from "../../errors/vfio-error";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "../../uapi/vfio-numbers";
-import { PciConfig, PciCommand } from "./registers";
 import {
-  walkCapabilities,
-  walkExtendedCapabilities,
   type CapabilityWalk,
   type ConfigReader,
   type PciCapability,
+  walkCapabilities,
+  walkExtendedCapabilities,
 } from "./capabilities";
+import { PciCommand, PciConfig } from "./registers";
 
 /**
  * A device's configuration space, as VFIO presents it (some registers are virtualised by vfio-pci).

@@ -1,7 +1,7 @@
 import { FakeSystem } from "../../testing/fake-system";
-import { deviceUses } from "./device-uses";
 import { describeHolders, fileHolders } from "../file-holders";
 import { hugePageCounts } from "../huge-pages";
+import { deviceUses } from "./device-uses";
 
 const ADDRESS = "0000:01:00.0";
 

@@ -1,8 +1,8 @@
-import { listDirectory, readAttribute, systemPaths, type SystemPaths } from "../system-paths";
+import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "../system-paths";
+import { realPath } from "./class-members";
 import { diskUses } from "./disk-uses";
 import { fileSystemUses } from "./file-system-uses";
 import { networkUses } from "./network-uses";
-import { realPath } from "./class-members";
 
 /**
  * What the machine needs a PCI function for at present: disks, swap, network interfaces, the display. Taking such a

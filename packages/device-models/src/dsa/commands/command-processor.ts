@@ -5,8 +5,8 @@ import { SoftwareError } from "../error-log";
 import type { Dispatcher } from "../queues/dispatcher";
 import type { WorkQueue } from "../queues/work-queue";
 import type { WorkQueues } from "../queues/work-queues";
-import { CMDSTATUS_ACTIVE, DeviceState, InterruptCause, WorkQueueState, type DsaRegisters } from "../registers/bar0";
-import { Command, DSA, commandCapabilities, type DsaOptions } from "../registers/capabilities";
+import { CMDSTATUS_ACTIVE, DeviceState, type DsaRegisters, InterruptCause, WorkQueueState } from "../registers/bar0";
+import { Command, commandCapabilities, DSA, type DsaOptions } from "../registers/capabilities";
 import { CommandError } from "./command-error";
 import { checkDevice, checkWorkQueue, groupConfigurations } from "./enable-checks";
 

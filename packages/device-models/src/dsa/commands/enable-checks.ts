@@ -1,9 +1,9 @@
 import type { RegistersOf } from "../../registers/index";
-import { DSA, GENCAP, GenCap, OPCAP } from "../registers/capabilities";
-import { WorkQueueState, WqMode, type DsaRegisters } from "../registers/bar0";
-import { CommandError } from "./command-error";
 import type { DeviceParts } from "../device-parts";
 import type { WorkQueue } from "../queues/work-queue";
+import { type DsaRegisters, WorkQueueState, WqMode } from "../registers/bar0";
+import { DSA, GENCAP, GenCap, OPCAP } from "../registers/capabilities";
+import { CommandError } from "./command-error";
 
 type Registers = RegistersOf<DsaRegisters>;
 

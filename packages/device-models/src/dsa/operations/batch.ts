@@ -1,5 +1,5 @@
 import type { Outcome } from "../descriptors/completion-record";
-import { DESCRIPTOR_BYTES, Descriptor } from "../descriptors/descriptor";
+import { Descriptor, DESCRIPTOR_BYTES } from "../descriptors/descriptor";
 import { AccessFault } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import { Status } from "../descriptors/status";

@@ -2,7 +2,7 @@ import type { Outcome } from "../descriptors/completion-record";
 import { AccessFault } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import { Status } from "../descriptors/status";
-import { RECORD, type ByteRange, type Job, type Operation } from "./operation";
+import { type ByteRange, type Job, type Operation, RECORD } from "./operation";
 import { RepeatedPattern } from "./repeated-pattern";
 import { Transfer } from "./transfer";
 

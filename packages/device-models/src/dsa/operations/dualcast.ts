@@ -3,7 +3,7 @@ import type { Descriptor } from "../descriptors/descriptor";
 import { AccessFault } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import { Status } from "../descriptors/status";
-import { WRITES, type Job, type Operation } from "./operation";
+import { type Job, type Operation, WRITES } from "./operation";
 import { overlap } from "./overlap";
 import { Transfer } from "./transfer";
 

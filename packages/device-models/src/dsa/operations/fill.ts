@@ -1,6 +1,6 @@
 import type { Outcome } from "../descriptors/completion-record";
 import { Flag } from "../descriptors/flags";
-import { WRITES, type Job, type Operation } from "./operation";
+import { type Job, type Operation, WRITES } from "./operation";
 import { RepeatedPattern } from "./repeated-pattern";
 import { Transfer } from "./transfer";
 

@@ -1,7 +1,7 @@
 import type { Outcome } from "../descriptors/completion-record";
 import { AccessFault } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
-import { WRITES, type Job, type Operation } from "./operation";
+import { type Job, type Operation, WRITES } from "./operation";
 import { Transfer } from "./transfer";
 
 /** Memory Move (section 8.3.4). The buffers may overlap. */

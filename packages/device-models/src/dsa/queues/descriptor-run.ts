@@ -1,6 +1,6 @@
 import type { DmaSpace } from "@vfio-selftests/vfio-user";
 import { completionRecord, type Outcome } from "../descriptors/completion-record";
-import { DeviceMemory, type AccessFault } from "../descriptors/device-memory";
+import { type AccessFault, DeviceMemory } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import { Status } from "../descriptors/status";
 import type { Submission } from "../descriptors/submission";

@@ -1,5 +1,5 @@
 import type { ModelRegion } from "@vfio-selftests/vfio-user";
-import { DESCRIPTOR_BYTES, Descriptor } from "../descriptors/descriptor";
+import { Descriptor, DESCRIPTOR_BYTES } from "../descriptors/descriptor";
 import type { WriteKind } from "../descriptors/submission";
 import { BAR2_SIZE } from "../registers/capabilities";
 import type { WorkQueues } from "./work-queues";

@@ -1,8 +1,10 @@
 import { msixTableRegisters } from "../../config-space/index";
-import { registerMap, type RegisterDeclarations } from "../../registers/index";
+import { type RegisterDeclarations, registerMap } from "../../registers/index";
 import {
   BAR0_SIZE,
+  commandCapabilities,
   DSA,
+  type DsaOptions,
   ENGCAP,
   GENCAP,
   GRPCAP,
@@ -10,8 +12,6 @@ import {
   OPCAP,
   Table,
   WQCAP,
-  commandCapabilities,
-  type DsaOptions,
 } from "./capabilities";
 
 export const DeviceState = { disabled: 0, enabled: 1, draining: 2, halted: 3 } as const;

@@ -1,14 +1,14 @@
+import type { Capability } from "../../config-space/index";
 import {
-  PcieType,
-  configSpace,
   advancedErrorReporting,
+  configSpace,
   msix,
+  PcieType,
   pciExpress,
   powerManagement,
 } from "../../config-space/index";
-import type { Capability } from "../../config-space/index";
 import { placedAt } from "../../registers/index";
-import { BAR0_SIZE, BAR2_SIZE, DSA, Table, type DsaOptions } from "./capabilities";
+import { BAR0_SIZE, BAR2_SIZE, DSA, type DsaOptions, Table } from "./capabilities";
 
 /** ATS_CONTROL and PASID_CONTROL: the enable bits. */
 export const ATS_ENABLE = 0x8000;

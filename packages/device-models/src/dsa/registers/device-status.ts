@@ -1,5 +1,5 @@
 import type { RegistersOf } from "../../registers/index";
-import { DeviceState, ResetType, type DsaRegisters } from "./bar0";
+import { DeviceState, type DsaRegisters, ResetType } from "./bar0";
 
 const STATE = 0x3;
 const RESET_TYPE_SHIFT = 2;

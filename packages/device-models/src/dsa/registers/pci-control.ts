@@ -1,7 +1,7 @@
 import { Command } from "../../config-space/index";
 import type { RegisterFile } from "../../registers/index";
 import type { DsaOptions } from "./capabilities";
-import { ATS_ENABLE, PASID_ENABLE, type DsaConfigRegisters } from "./config-space";
+import { ATS_ENABLE, type DsaConfigRegisters, PASID_ENABLE } from "./config-space";
 
 /** What software allows the device in config space. */
 export class PciControl {

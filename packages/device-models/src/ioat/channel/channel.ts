@@ -1,21 +1,21 @@
 import type { DmaSpace } from "@vfio-selftests/vfio-user";
 import { Command } from "../../config-space/index";
 import type { Interrupts } from "../interrupts";
-import { Chain } from "./chain";
+import { type Bar0, Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES } from "../registers/bar0";
 import { ChannelError } from "../registers/channel-error";
-import { CompletionWriter } from "./completion-writer";
 import type { Config } from "../registers/config-space";
+import { Chain } from "./chain";
+import { CompletionWriter } from "./completion-writer";
 import {
   Control,
-  DESCRIPTOR_BYTES,
-  NEXT_OFFSET,
   decodeDescriptor,
-  descriptorError,
   type Descriptor,
+  DESCRIPTOR_BYTES,
+  descriptorError,
+  NEXT_OFFSET,
 } from "./descriptor";
 import { ErrorLog } from "./error-log";
-import { Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES, type Bar0 } from "../registers/bar0";
-import { startTransfer, transferScratch, type Transfer } from "./transfer";
+import { startTransfer, type Transfer, transferScratch } from "./transfer";
 
 /** How long one `run` may take before the server looks for messages again, in milliseconds. */
 const SLICE_MS = 0.1;

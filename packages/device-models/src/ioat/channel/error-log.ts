@@ -1,5 +1,5 @@
-import type { Config } from "../registers/config-space";
 import type { Bar0 } from "../registers/bar0";
+import type { Config } from "../registers/config-space";
 
 /** Writes down the channel's errors in BAR0 and, for the platform, in config space. */
 export class ErrorLog {

@@ -1,6 +1,6 @@
 import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
 import { ChannelError } from "../registers/channel-error";
-import { Operation, type Descriptor } from "./descriptor";
+import { type Descriptor, Operation } from "./descriptor";
 
 /** Bytes of one access to memory that the client has not shared (each is a message), and of the fill pattern. */
 const BOUNCE_BYTES = 0x1_0000;

@@ -1,5 +1,5 @@
 import { msixTableRegisters } from "../../config-space/index";
-import { placedAt, registerMap, type RegisterDeclarations, type RegisterFile } from "../../registers/index";
+import { placedAt, type RegisterDeclarations, type RegisterFile, registerMap } from "../../registers/index";
 import { ALL_CHANNEL_ERRORS, ChannelError } from "./channel-error";
 
 /** Bytes of BAR0 (Xeon E7 v2 datasheet, volume 2, section 14.4: CB_BAR is 16 KiB). */

@@ -1,7 +1,7 @@
-import { PcieType, configSpace, msix, pciExpress, powerManagement } from "../../config-space/index";
+import { configSpace, msix, PcieType, pciExpress, powerManagement } from "../../config-space/index";
 import type { RegisterFile } from "../../registers/index";
-import { ALL_CHANNEL_ERRORS } from "./channel-error";
 import { BAR0_BYTES, MSIX_PENDING_BITS_OFFSET, MSIX_TABLE_OFFSET } from "./bar0";
+import { ALL_CHANNEL_ERRORS } from "./channel-error";
 
 const DMA_UNCORRECTABLE_ERRORS = 0x1fff;
 

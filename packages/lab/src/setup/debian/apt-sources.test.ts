@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { parseDeb822Sources, parseOneLineSources, readAptSources } from "./apt-sources";
 import { makeTestHost } from "../../testing/test-host";
+import { parseDeb822Sources, parseOneLineSources, readAptSources } from "./apt-sources";
 
 describe("one-line sources", () => {
   test("a line gives address, suite and components", () => {

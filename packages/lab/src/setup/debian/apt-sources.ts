@@ -1,6 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { systemPath, type LabHost } from "../../host/host";
+import { type LabHost, systemPath } from "../../host/host";
 
 /** One archive of the system's apt configuration: a line of `sources.list`, or a stanza of a `.sources` file. */
 export interface AptSource {

@@ -1,9 +1,9 @@
-import { VfioError } from "@vfio-selftests/core";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { backportsPreferences, mirrorSources, type DebianMirror, type DebianSuites } from "./debian-mirror";
+import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";
+import { backportsPreferences, type DebianMirror, type DebianSuites, mirrorSources } from "./debian-mirror";
 
 /**
  * A private apt: package lists and downloads in a folder of the cache, the suites of the lab, nothing installed.

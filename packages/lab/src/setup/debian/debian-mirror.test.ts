@@ -1,6 +1,6 @@
+import { makeTestHost } from "../../testing/test-host";
 import { parseDeb822Sources, parseOneLineSources } from "./apt-sources";
 import { backportsPreferences, debianMirrors, DEFAULT_SUITES, mirrorSources, requireMirrors } from "./debian-mirror";
-import { makeTestHost } from "../../testing/test-host";
 
 /** An address as mirrors of the Debian archive have it. */
 const archive = (host: string, scheme = "http"): string => `${scheme}://${host}/debian`;

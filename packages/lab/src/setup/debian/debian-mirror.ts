@@ -1,6 +1,6 @@
 import { VfioError } from "@vfio-selftests/core";
-import { readAptSources, type AptSource } from "./apt-sources";
 import type { LabHost } from "../../host/host";
+import { type AptSource, readAptSources } from "./apt-sources";
 
 /** A mirror of the Debian archive, and the fields (`Signed-By`, …) that the system's configuration gives for it. */
 export interface DebianMirror {

@@ -1,10 +1,10 @@
 import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { acquireSettings, type AptWorkspace } from "./apt-workspace";
-import type { DebianSuites } from "./debian-mirror";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";
 import { debianRootQemu, type Qemu } from "../../machine/qemu";
+import { acquireSettings, type AptWorkspace } from "./apt-workspace";
+import type { DebianSuites } from "./debian-mirror";
 
 const PACKAGES = ["qemu-system-x86", "virtiofsd", "kmod"];
 

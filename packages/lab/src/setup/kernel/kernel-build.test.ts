@@ -1,8 +1,8 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeTestHost, type TestHost } from "../../testing/test-host";
 import { buildKernel } from "./kernel-build";
 import { makeKernelFragment } from "./kernel-fragment";
-import { makeTestHost, type TestHost } from "../../testing/test-host";
 
 /** A make that writes its targets to a log, makes what the kernel's makes, and fails at `bzImage` as often as told. */
 function addFakeMake(host: TestHost, options: { olddefconfig?: string; failures?: number } = {}): () => string[] {

@@ -1,4 +1,3 @@
-import { VfioError } from "@vfio-selftests/core";
 import {
   copyFileSync,
   existsSync,
@@ -10,10 +9,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { join } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
 import { findProgram } from "../../host/find-program";
 import type { LabHost } from "../../host/host";
-import { lostOptions, type LostOption } from "./kernel-config";
+import { type LostOption, lostOptions } from "./kernel-config";
 import { fragmentText, type KernelFragment } from "./kernel-fragment";
 import type { KernelSource } from "./kernel-source";
 

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { parseKernelConfig, type KernelOption } from "./kernel-config";
+import { type KernelOption, parseKernelConfig } from "./kernel-config";
 
 /** The options that a kernel of the lab gets on top of `tinyconfig`. */
 export interface KernelFragment {

@@ -1,9 +1,9 @@
-import { VfioError } from "@vfio-selftests/core";
 import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import type { AptWorkspace } from "../debian/apt-workspace";
+import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";
+import type { AptWorkspace } from "../debian/apt-workspace";
 
 export interface KernelSource {
   /** The Debian package version, such as `7.2.12-1~bpo13+1`. */

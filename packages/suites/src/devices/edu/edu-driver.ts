@@ -1,5 +1,5 @@
 import type { PciDevice } from "@vfio-selftests/core";
-import { pollUntil, type Driver, type DriverInstance } from "@vfio-selftests/core/driver";
+import { type Driver, type DriverInstance, pollUntil } from "@vfio-selftests/core/driver";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { EDU, EDU_BUFFER, EDU_DMA_COMMAND, EDU_IOVA_LIMIT, EDU_REGISTERS } from "./edu-registers";
 

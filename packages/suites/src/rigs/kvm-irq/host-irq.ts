@@ -1,5 +1,5 @@
-import { VfioError, type InterruptKind } from "@vfio-selftests/core";
-import { readAttribute, systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { type InterruptKind, VfioError } from "@vfio-selftests/core";
+import { readAttribute, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedValue } from "@vfio-selftests/harness";
 
 /** Number of the host's interrupt for a vector of a VFIO device; the kernel names it `vfio-msix[0](0000:01:00.0)`. */

@@ -7,6 +7,9 @@ import type { Iommufd } from "@vfio-selftests/iommu-modes";
 import { iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
 import {
+  access_rw,
+  check_map,
+  create_access,
   IOMMU_TEST_CMD,
   IOMMU_TEST_OP_ACCESS_RW,
   IOMMU_TEST_OP_CREATE_ACCESS,
@@ -15,9 +18,6 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_TRIGGER_IOPF,
   MOCK_ACCESS_RW_WRITE,
-  access_rw,
-  check_map,
-  create_access,
   mock_domain,
   mock_domain_replace,
   trigger_iopf,

@@ -1,5 +1,5 @@
 import { closeSync, openSync, readSync } from "node:fs";
-import { listDirectory, systemPaths, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { listDirectory, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { translationPageSize } from "./intel-translation";
 
 /** What the IOMMU's page table says of one address; or why it cannot be asked. */

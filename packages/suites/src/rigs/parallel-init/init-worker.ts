@@ -1,6 +1,6 @@
 import { parentPort } from "node:worker_threads";
 import { PciDevice } from "@vfio-selftests/core";
-import { openLentSpace, type BorrowedSpace } from "@vfio-selftests/iommu-modes";
+import { type BorrowedSpace, openLentSpace } from "@vfio-selftests/iommu-modes";
 import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
 /**

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { RESULTS, WORD_COUNT, argumentOffset, resultWord } from "./racer-memory";
+import { argumentOffset, RESULTS, resultWord, WORD_COUNT } from "./racer-memory";
 
 it("words, results and arguments do not overlap", () => {
   fc.assert(

@@ -1,6 +1,6 @@
 import { workerData } from "node:worker_threads";
 import { native } from "@vfio-selftests/native";
-import { WORDS, argumentOffset, resultWord, type RacerRequest } from "./racer-memory";
+import { argumentOffset, type RacerRequest, resultWord, WORDS } from "./racer-memory";
 
 /** A thread that makes its requests in every round, as fast as it can, while the main thread does something else. */
 const { steps, memory } = workerData as RacerRequest;

@@ -4,13 +4,13 @@ import { Worker } from "node:worker_threads";
 import { closeAll, type OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { errnoName } from "@vfio-selftests/core/errors";
 import {
-  RESULT_COUNT,
-  WORDS,
-  WORD_COUNT,
   argumentOffset,
-  resultWord,
   type RacerRequest,
   type RacerStep,
+  RESULT_COUNT,
+  resultWord,
+  WORD_COUNT,
+  WORDS,
 } from "./racer-memory";
 
 const START_TIMEOUT_MS = 20_000;

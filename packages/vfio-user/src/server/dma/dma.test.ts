@@ -1,13 +1,13 @@
 import { readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
+import { native } from "@vfio-selftests/native";
 import { OWN_CAPABILITIES } from "../../protocol/capabilities";
 import { Commands } from "../../protocol/commands";
 import { MAX_DMA_MAPS_TAKEN } from "../../protocol/limits";
 import * as structs from "../../protocol/structs";
-import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import type { RawReply } from "../../testing/raw-client";
+import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import { Scratch, ScratchModel } from "../../testing/scratch-model";
 import type { DmaFault } from "../device-model";
 

@@ -1,5 +1,5 @@
-import { native } from "@vfio-selftests/native";
 import type { NativeIo, NativeMemory } from "@vfio-selftests/native";
+import { native } from "@vfio-selftests/native";
 
 /** mman.h. */
 const MAP_SHARED = 1;

@@ -1,8 +1,8 @@
 import { constants as fsConstants, readFileSync } from "node:fs";
 import { constants } from "node:os";
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
-import { DMA_MAP_FILE_IO, DMA_MAP_MMAP, dma_map, dma_unmap } from "../../protocol/structs";
+import { native } from "@vfio-selftests/native";
+import { dma_map, DMA_MAP_FILE_IO, DMA_MAP_MMAP, dma_unmap } from "../../protocol/structs";
 import { body, RawClient } from "../../testing/raw-client";
 import { ScratchModel } from "../../testing/scratch-model";
 import type { DmaFault } from "../device-model";

@@ -1,8 +1,8 @@
-import { native } from "@vfio-selftests/native";
 import { fstatSync, statfsSync } from "node:fs";
 import { constants } from "node:os";
-import { SharedFile } from "./shared-file";
+import { native } from "@vfio-selftests/native";
 import type { FileAccess, WindowBudget } from "./shared-file";
+import { SharedFile } from "./shared-file";
 
 const { EACCES, EINVAL, EMFILE } = constants.errno;
 

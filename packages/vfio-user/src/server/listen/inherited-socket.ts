@@ -1,5 +1,5 @@
-import { argumentError } from "@vfio-selftests/core/errors";
 import { fstatSync, readFileSync } from "node:fs";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** linux/net.h. */
 const SO_ACCEPTCON = 0x10000;

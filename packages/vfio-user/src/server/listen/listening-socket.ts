@@ -1,8 +1,8 @@
-import { native } from "@vfio-selftests/native";
-import { VfioError } from "@vfio-selftests/core";
-import { systemError } from "@vfio-selftests/core/errors";
 import { lstatSync, unlinkSync } from "node:fs";
 import { constants } from "node:os";
+import { VfioError } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { native } from "@vfio-selftests/native";
 
 const { ETIMEDOUT, EINTR, EAGAIN, ECONNREFUSED } = constants.errno;
 

@@ -1,7 +1,7 @@
 import { setImmediate } from "node:timers/promises";
 import { MessageSocket } from "../../socket/message-socket";
-import { ClientSession } from "../session/client-session";
 import type { ServedDevice } from "../served-device";
+import { ClientSession } from "../session/client-session";
 
 /** How long to look for the next message before sleeping: register accesses come one after the other. */
 const SPIN_MICROSECONDS = 50;

@@ -1,11 +1,11 @@
 import { constants } from "node:os";
-import { commandOf, Commands } from "../../protocol/commands";
 import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import { commandOf, Commands } from "../../protocol/commands";
 import { HEADER_SIZE, VERSION } from "../../protocol/limits";
 import { shapeError } from "../../protocol/shape";
 import * as structs from "../../protocol/structs";
-import { MessageDma } from "../dma/message-dma";
 import type { MessageClient } from "../dma/message-dma";
+import { MessageDma } from "../dma/message-dma";
 import type { ServedDevice } from "../served-device";
 import { quirksOf } from "./client-quirks";
 import type { Exchange } from "./exchange";

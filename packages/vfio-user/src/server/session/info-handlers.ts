@@ -1,6 +1,9 @@
+import { constants } from "node:os";
+import type { StructView } from "@vfio-selftests/core/uapi";
 import {
   VFIO_DEVICE_FLAGS_PCI,
   VFIO_DEVICE_FLAGS_RESET,
+  vfio_info_cap_header,
   VFIO_IRQ_INFO_AUTOMASKED,
   VFIO_IRQ_INFO_EVENTFD,
   VFIO_IRQ_INFO_MASKABLE,
@@ -8,16 +11,13 @@ import {
   VFIO_PCI_NUM_IRQS,
   VFIO_PCI_NUM_REGIONS,
   VFIO_REGION_INFO_CAP_SPARSE_MMAP,
+  vfio_region_info_cap_sparse_mmap,
   VFIO_REGION_INFO_FLAG_CAPS,
   VFIO_REGION_INFO_FLAG_MMAP,
   VFIO_REGION_INFO_FLAG_READ,
   VFIO_REGION_INFO_FLAG_WRITE,
-  vfio_info_cap_header,
-  vfio_region_info_cap_sparse_mmap,
   vfio_region_sparse_mmap_area,
 } from "@vfio-selftests/core/uapi";
-import type { StructView } from "@vfio-selftests/core/uapi";
-import { constants } from "node:os";
 import * as structs from "../../protocol/structs";
 import type { ModelRegion, ModelRegionMemory } from "../device-model";
 import type { Exchange } from "./exchange";

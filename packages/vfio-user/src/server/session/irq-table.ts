@@ -1,4 +1,5 @@
-import { native } from "@vfio-selftests/native";
+import { readlinkSync } from "node:fs";
+import { constants } from "node:os";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
@@ -7,8 +8,7 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
-import { readlinkSync } from "node:fs";
-import { constants } from "node:os";
+import { native } from "@vfio-selftests/native";
 import type { ModelIrq } from "../device-model";
 
 const { EINVAL, ENOTTY } = constants.errno;

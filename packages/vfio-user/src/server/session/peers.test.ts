@@ -1,9 +1,9 @@
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
+import { native } from "@vfio-selftests/native";
 import { HEADER_SIZE } from "../../protocol/limits";
 import { RawClient } from "../../testing/raw-client";
-import { bytesOf, recordedStream } from "../../testing/recorded-stream";
 import type { RecordedMessage } from "../../testing/recorded-stream";
+import { bytesOf, recordedStream } from "../../testing/recorded-stream";
 import { ScratchModel } from "../../testing/scratch-model";
 
 /** The scratch device with a BAR 1 of which two pages may be mapped. */

@@ -1,5 +1,5 @@
-import { PciRegion } from "../device-model";
 import type { ModelRegion } from "../device-model";
+import { PciRegion } from "../device-model";
 
 /** A 64-byte store (MOVDIR64B, ENQCMD) is one access. */
 const WIDE_STORE = 64;

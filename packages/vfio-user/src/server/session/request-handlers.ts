@@ -1,15 +1,15 @@
-import { native } from "@vfio-selftests/native";
-import { VFIO_IRQ_SET_DATA_EVENTFD } from "@vfio-selftests/core/uapi";
 import { constants } from "node:os";
-import { commandOf, Commands } from "../../protocol/commands";
+import { VFIO_IRQ_SET_DATA_EVENTFD } from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 import type { CommandName } from "../../protocol/commands";
-import * as structs from "../../protocol/structs";
+import { commandOf, Commands } from "../../protocol/commands";
 import { MAX_DATA_TRANSFER } from "../../protocol/limits";
+import * as structs from "../../protocol/structs";
 import type { ModelRegion } from "../device-model";
+import type { ServedDevice } from "../served-device";
 import type { Exchange, Handler } from "./exchange";
 import { deviceInfo, irqInfo, regionInfo, regionIoFds } from "./info-handlers";
 import { readRegion, writeRegion } from "./region-access";
-import type { ServedDevice } from "../served-device";
 
 const { EINVAL, EIO, ENOTTY, EOPNOTSUPP } = constants.errno;
 

@@ -1,6 +1,5 @@
 import { fstatSync } from "node:fs";
 import { constants } from "node:os";
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
@@ -10,10 +9,11 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
+import { native } from "@vfio-selftests/native";
 import { Commands } from "../../protocol/commands";
 import * as structs from "../../protocol/structs";
-import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import type { RawReply } from "../../testing/raw-client";
+import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import { Scratch, ScratchModel } from "../../testing/scratch-model";
 import type { ModelRegion } from "../device-model";
 

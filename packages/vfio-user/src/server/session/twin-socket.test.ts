@@ -1,12 +1,12 @@
-import { native } from "@vfio-selftests/native";
 import { openDescriptors } from "@vfio-selftests/core/testing";
-import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import { native } from "@vfio-selftests/native";
 import type { Capabilities } from "../../protocol/capabilities";
+import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
 import { Commands } from "../../protocol/commands";
 import * as structs from "../../protocol/structs";
 import { MessageSocket } from "../../socket/message-socket";
-import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import type { RawReply } from "../../testing/raw-client";
+import { body, messageBytes, RawClient } from "../../testing/raw-client";
 import { Scratch, ScratchModel } from "../../testing/scratch-model";
 
 const { dma_map, dma_access, region_access, version } = structs;

@@ -1,12 +1,12 @@
-import { native } from "@vfio-selftests/native";
-import { VfioError } from "@vfio-selftests/core";
-import { closedError, systemError } from "@vfio-selftests/core/errors";
 import { extname, join } from "node:path";
 import { Worker } from "node:worker_threads";
+import { VfioError } from "@vfio-selftests/core";
+import { closedError, systemError } from "@vfio-selftests/core/errors";
+import { native } from "@vfio-selftests/native";
 import { inheritedSocket } from "../listen/inherited-socket";
 import { ListeningSocket } from "../listen/listening-socket";
-import { END, WorkerState } from "./worker-state";
 import type { WorkerInput, WorkerStatus } from "./worker-state";
+import { END, WorkerState } from "./worker-state";
 
 export interface ModelWorkerOptions {
   /** Absolute path (or package specifier that resolves from here) of a module, CommonJS or ES. */

@@ -1,12 +1,12 @@
 /** The thread that {@link ModelWorker} starts: loads a model and serves it. */
-import { native } from "@vfio-selftests/native";
 import { parentPort, workerData } from "node:worker_threads";
-import { serveConnection } from "../listen/serve-connection";
+import { native } from "@vfio-selftests/native";
 import { serveClients } from "../listen/serve-clients";
+import { serveConnection } from "../listen/serve-connection";
 import { ServedDevice } from "../served-device";
 import { loadModel } from "./load-model";
-import { END, STARTED, WorkerState } from "./worker-state";
 import type { WorkerInput } from "./worker-state";
+import { END, STARTED, WorkerState } from "./worker-state";
 
 async function main(input: WorkerInput): Promise<void> {
   const state = new WorkerState(input.state);

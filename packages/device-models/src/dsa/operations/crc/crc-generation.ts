@@ -3,10 +3,10 @@ import type { Descriptor } from "../../descriptors/descriptor";
 import { AccessFault } from "../../descriptors/device-memory";
 import { Flag } from "../../descriptors/flags";
 import { Status } from "../../descriptors/status";
-import { Crc32c } from "./crc32c";
-import { RECORD, WRITES, type ByteRange, type Job, type Operation } from "../operation";
+import { type ByteRange, type Job, type Operation, RECORD, WRITES } from "../operation";
 import { overlap } from "../overlap";
 import { Transfer } from "../transfer";
+import { Crc32c } from "./crc32c";
 
 const CRC_FLAGS = Flag.readCrcSeed | Flag.bypassCrcInversion | Flag.bypassDataReflection;
 
