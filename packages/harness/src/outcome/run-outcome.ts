@@ -21,11 +21,10 @@ export function totalsLine({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** What the process says to its caller; numbers as the kernel's selftests use them. */
+/** What a run's process says to its caller; numbers as the kernel's selftests use them. */
 export const EXIT_CODES = {
   passed: 0,
   failed: 1,
-  usage: 2,
   /** Nothing ran: no device, or every test was skipped (KSFT_SKIP). */
   skipped: 4,
 } as const;
