@@ -1,7 +1,9 @@
 /** What tests and those who start them need; the jest environment and the reporter have entries of their own. */
 export { errorWithCode } from "./assertions/error-with-code";
 export { assertNoInterrupt } from "./assertions/no-interrupt";
+export { eventLine, parseEvent, type RunEvent } from "./formats/event-format";
 export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
+export { openReports, type Report, type Reports } from "./formats/open-reports";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
 export { fileSink } from "./formats/report-sink";
 export { collectTests } from "./jest/collect-tests";
@@ -12,11 +14,13 @@ export { KernelLog } from "./kernel-log/kernel-log";
 export { GuardedDriver } from "./machine-state/guarded-driver";
 export { GuardedValue } from "./machine-state/guarded-value";
 export { restoreLeftovers, type RestoredValue } from "./machine-state/restore-leftovers";
+export { dealTests, expectedDurations, type Durations } from "./outcome/deal";
 export { note, notChecked } from "./outcome/note";
 export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
 export { SkipError, skip, type SkipReason } from "./outcome/skip";
-export { testPredicate, type TestFilter } from "./outcome/test-filter";
-export { identify, type TestIdentity } from "./outcome/test-identity";
+export type { Shard } from "./outcome/shard";
+export { selectTests, type TestFilter, type TestPart } from "./outcome/test-filter";
+export { fullId, identify, type TestIdentity } from "./outcome/test-identity";
 export type { TestOutcome, TestStatus } from "./outcome/test-outcome";
 export { eachMode, fixture, requireMode } from "./target/fixture";
 export { defaultMode, type Target } from "./target/target";

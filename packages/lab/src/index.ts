@@ -1,9 +1,11 @@
-export { labCache, type LabCache } from "./cache/cache";
+export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
 export type { LabOptions } from "./guest/guest-run";
 export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";
 export { shellInLab, type LabShellOptions } from "./guest/shell";
 export { thisHost, type LabHost } from "./host/host";
+export { INTERRUPT_STATUS, onInterrupt, type InterruptSignal } from "./host/interruption";
+export { availableMiB } from "./host/memory";
 export { TextProgress, silentProgress, type Progress } from "./host/progress";
 export { LAB_DEVICES, deviceUsage, type LabDevice } from "./machine/devices";
 export { LAB_IOMMUS, type LabIommu } from "./machine/iommus";

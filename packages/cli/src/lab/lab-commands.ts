@@ -2,23 +2,19 @@ import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:f
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
-import {
-  describeMachine,
-  labCache,
-  type LabOptions,
-  readLabState,
-  runInLab,
-  setupLab,
-  shellInLab,
-  TextProgress,
-  thisHost,
-} from "@vfio-selftests/lab";
+import { availableMiB, labCache, runInLab, setupLab, shellInLab, TextProgress, thisHost } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
+import { chooseFilter } from "../run/choose-filter";
 import { SUITE_OPTIONS } from "../run/options";
+import { requireWritable } from "../run/report-file";
 import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
+import { inLab, prepareLab, withMachine } from "./in-lab";
+import { chooseJobs } from "./jobs/choose-jobs";
+import { KeptDurations } from "./jobs/kept-durations";
+import { LineWriter } from "./jobs/line-writer";
 import {
   type LabRunOptions,
   MACHINE_OPTIONS,
@@ -26,7 +22,6 @@ import {
   type SetupOptions,
   type SuiteOptions,
 } from "./options";
-import { serveModels } from "./served-models";
 
 /** `lab setup` */
 export async function labSetup({ yes, ...options }: SetupOptions): Promise<number> {
@@ -38,18 +33,76 @@ export async function labSetup({ yes, ...options }: SetupOptions): Promise<numbe
 
 /** `lab run`: without a command this program's `run`, on the VM's devices, with the options given. */
 export async function labRun(command: readonly string[], options: LabRunOptions): Promise<number> {
+  if (command.length > 0) return runCommand(command, options);
+  await checkSuites(options);
+  const folder = options.output === undefined ? undefined : outputFolder(options.output);
+  if (options.list === true) return runInOne(options, folder);
+  const durations = new KeptDurations(labCache(thisHost()), options);
+  const jobs = await jobsFor(options, durations);
+  return jobs === 1 ? runInOne(options, folder) : runInSeveral(options, jobs, durations);
+}
+
+async function runCommand(command: readonly string[], options: LabRunOptions): Promise<number> {
   const suiteArguments = asArguments<SuiteOptions>(SUITE_OPTIONS, options);
-  if (command.length > 0 && suiteArguments.length > 0) {
-    throw argumentError("lab run", "option", suiteArguments.join(" "), "no option of the suites beside a command");
-  }
-  if (command.length === 0) await checkSuites(options);
-  const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
-  const { timeoutMs, output, writable = [] } = options;
+  const jobs = options.jobs === undefined ? [] : [`--jobs=${options.jobs}`];
+  const given = [...jobs, ...suiteArguments].join(" ");
+  if (given !== "") throw argumentError("lab run", "option", given, "no option of the suites beside a command");
+  return inLab(optionsOf<MachineOptions>(MACHINE_OPTIONS, options), async (lab) => {
+    return (await runInLab({ ...lab, ...limitOf(options), command })).exitCode;
+  });
+}
+
+/** The suites in one VM, whose `run` writes the report into the folder. */
+function runInOne(options: LabRunOptions, outputFolder: string | undefined): Promise<number> {
+  const { writable = [] } = options;
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
-  const withOutput = output === undefined ? machine : { ...machine, writable: [...writable, outputFolder(output)] };
-  return inLab(withOutput, async (lab) => {
-    const run = { ...lab, command: command.length > 0 ? command : program };
-    return (await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs })).exitCode;
+  const withOutput = outputFolder === undefined ? machine : { ...machine, writable: [...writable, outputFolder] };
+  const command = [process.execPath, RUN_PROGRAM, "run", ...asArguments<SuiteOptions>(SUITE_OPTIONS, options)];
+  return inLab(withOutput, async (lab) => (await runInLab({ ...lab, ...limitOf(options), command })).exitCode);
+}
+
+/** The suites in several VMs that are alike; this process writes the report. */
+async function runInSeveral(options: LabRunOptions, jobs: number, durations: KeptDurations): Promise<number> {
+  const { runDealt } = await import("./jobs/dealt-run.js");
+  const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
+  const { output } = options;
+  await prepareLab(machine);
+  if (output !== undefined) requireWritable(output, "lab run");
+  return runDealt({
+    jobs,
+    options: { ...optionsOf<SuiteOptions>(SUITE_OPTIONS, options), reporter: options.reporter },
+    durations: durations.values,
+    keep: (tests) => durations.keep(tests),
+    tell: (line) => process.stderr.write(`${line}\n`),
+    startWorker: (vm, streams) =>
+      withMachine(machine, (lab) => {
+        const console = machine.console === true ? { console: prefixed(`VM ${vm + 1} console: `) } : {};
+        const command = [process.execPath, WORKER_PROGRAM];
+        return runInLab({ ...lab, ...limitOf(options), ...streams, ...console, command });
+      }),
+  });
+}
+
+const RUN_PROGRAM = join(__dirname, "..", "main.js");
+const WORKER_PROGRAM = join(__dirname, "jobs", "worker.js");
+
+function prefixed(prefix: string): LineWriter {
+  return new LineWriter((line) => process.stderr.write(`${prefix}${line}\n`));
+}
+
+function limitOf({ timeoutMs }: LabRunOptions): { timeoutMs?: number } {
+  return timeoutMs === undefined ? {} : { timeoutMs };
+}
+
+async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promise<number> {
+  const host = thisHost();
+  return chooseJobs({
+    ...options,
+    filter: await chooseFilter(options),
+    modes: namedTarget(options).modes,
+    durations: durations.values,
+    cpus: host.cpus,
+    availableMiB: availableMiB(host),
   });
 }
 
@@ -100,32 +153,4 @@ function obstacleTo(path: string, folder: string): number {
   } catch (error) {
     return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO;
   }
-}
-
-/** Checks the description of the VM before anything is prepared. Models among the devices live as long as the VM. */
-async function inLab(options: MachineOptions, run: (lab: LabOptions) => Promise<number>): Promise<number> {
-  const { console, yes: _yes, devices, ...rest } = options;
-  const models = await serveModels(devices ?? []);
-  try {
-    const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
-    describeMachine(machine);
-    await setUpWhenNeeded(options);
-    return await run(console === true ? { ...machine, console: process.stderr } : machine);
-  } finally {
-    await models.close();
-  }
-}
-
-/**
- * The first run prepares what it needs, and one after a change of our kernel options builds a kernel with them; on
- * standard error, so that the run's own output stays clean.
- */
-async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
-  const { kernel } = options;
-  const state = readLabState(labCache(thisHost()));
-  const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
-  if (state !== undefined && ownKernel) return;
-  if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
-  using progress = new TextProgress(process.stderr);
-  await setupLab({ ...(kernel === undefined ? {} : { kernel }), ...installConsent(options) }, progress);
 }

@@ -29,6 +29,7 @@ export interface MachineOptions extends Omit<LabMachineOptions, "hugePages">, Co
 export type SuiteOptions = Omit<RunOptions, "device">;
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
+  readonly jobs?: number;
   readonly timeoutMs?: number;
 }
 
@@ -69,6 +70,11 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
 
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   ...MACHINE_OPTIONS,
+  jobs: count(
+    "--jobs <number>",
+    "deal the tests to so many VMs at once (default: by CPUs, memory and how long the tests took last time)",
+    LAB_LIMITS.jobs,
+  ),
   timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };

@@ -2,10 +2,10 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import type { TestFilter } from "@vfio-selftests/harness";
 import type { RunOptions } from "./run-options";
 
-type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream">;
+type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "shard">;
 
 /** Which tests the options want. Throws for a pattern that is no regular expression. */
-export async function chooseFilter({ test, run, upstream }: FilterOptions): Promise<TestFilter> {
+export async function chooseFilter({ test, run, upstream, shard }: FilterOptions): Promise<TestFilter> {
   if (test !== undefined) {
     try {
       new RegExp(test);
@@ -14,7 +14,11 @@ export async function chooseFilter({ test, run, upstream }: FilterOptions): Prom
     }
   }
   const ids = upstream === true ? await upstreamIds(run) : run;
-  return { ...(test === undefined ? {} : { pattern: test }), ...(ids === undefined ? {} : { ids }) };
+  return {
+    ...(test === undefined ? {} : { pattern: test }),
+    ...(ids === undefined ? {} : { ids }),
+    ...(shard === undefined ? {} : { shard }),
+  };
 }
 
 /** Upstream's ids; of those named, the ones among them. */

@@ -7,6 +7,7 @@ import {
   runState,
   type TargetOptions,
   type TestFilter,
+  type TestPart,
 } from "@vfio-selftests/harness";
 
 /** The test files of this package, in `entries/`. */
@@ -16,10 +17,11 @@ export interface JestRun extends Required<HarnessReporterOptions> {
   readonly entry: SuiteEntry;
   readonly target: TargetOptions;
   readonly filter: TestFilter;
+  readonly part?: TestPart | undefined;
 }
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ entry, target, filter, plan, reports }: JestRun): Promise<RunOutcome> {
+export async function runJest({ entry, target, filter, part, plan, reports }: JestRun): Promise<RunOutcome> {
   const file = join(__dirname, "entries", `${entry}.js`);
   const rootDir = dirname(file);
   const config = {
@@ -29,7 +31,11 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
     testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
-    testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
+    testEnvironmentOptions: {
+      filter,
+      target,
+      ...(part === undefined ? {} : { part }),
+    } satisfies HarnessEnvironmentOptions,
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
     ],

@@ -1,12 +1,15 @@
-import { collectTests, type TestFilter, type TestIdentity, testPredicate } from "@vfio-selftests/harness";
+import { collectTests, selectTests, type TestFilter, type TestIdentity } from "@vfio-selftests/harness";
 import { defineSuites, type SuiteTarget } from "@vfio-selftests/suites";
 import type { RunTarget } from "./run-target";
 
 /** The tests that would run. */
-export async function listTests({ entry, options }: RunTarget, filter: TestFilter): Promise<TestIdentity[]> {
+export async function listTests({ entry, options }: RunTarget, filter: TestFilter): Promise<readonly TestIdentity[]> {
   const target: SuiteTarget =
     entry === "kernel"
       ? (await import("../target/kernel-target.js")).kernelTarget(options)
       : (await import("../target/models-target.js")).modelsTarget(options);
-  return collectTests(() => defineSuites(target)).filter(testPredicate(filter));
+  return selectTests(
+    collectTests(() => defineSuites(target)),
+    filter,
+  );
 }

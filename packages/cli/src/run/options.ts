@@ -1,5 +1,6 @@
 import { choice, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import type { RunOptions } from "./run-options";
+import { shard } from "./shard-option";
 
 export const REPORTERS = ["default", "tap", "json", "junit"] as const satisfies readonly RunOptions["reporter"][];
 
@@ -13,6 +14,7 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device">> = {
   test: pattern("-t, --test <pattern>", "run the tests whose id matches this regular expression"),
   run: words("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r"),
   upstream: flag("--upstream", "run only the tests that the kernel's C suite has"),
+  shard: shard("--shard <i/n>", "run one of n equal parts of these tests; the same list always has the same parts"),
   full: flag("--full", "on models, too, copy as much as the C suite does: up to 512 MiB at a time"),
   kvmIrq: text(
     "--kvm-irq <options>",

@@ -1,4 +1,4 @@
-import { environmentOptions, type ReportFormatName, type TargetOptions } from "@vfio-selftests/harness";
+import { environmentOptions, type ReportFormatName, type Shard, type TargetOptions } from "@vfio-selftests/harness";
 
 /** The options of `run`, as the command line gives them. */
 export interface RunOptions {
@@ -8,6 +8,7 @@ export interface RunOptions {
   readonly test?: string;
   readonly run?: readonly string[];
   readonly upstream?: boolean;
+  readonly shard?: Shard;
   readonly full?: boolean;
   readonly kvmIrq?: string;
   readonly list?: boolean;

@@ -1,50 +1,85 @@
-import { exitCodeOf, restoreLeftovers, type TestIdentity, totalsLine, totalsOf } from "@vfio-selftests/harness";
+import {
+  EXIT_CODES,
+  exitCodeOf,
+  fullId,
+  type Report,
+  restoreLeftovers,
+  type RunOutcome,
+  type TestFilter,
+  type TestIdentity,
+  type TestPart,
+  totalsLine,
+  totalsOf,
+} from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
 import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
-import { chooseTarget } from "./run-target";
+import { chooseTarget, type RunTarget } from "./run-target";
 
 /** The `run` command. Gives the exit code. */
 export async function runSuites(options: RunOptions): Promise<number> {
-  const filter = await chooseFilter(options);
   if (options.output !== undefined) requireWritable(options.output, "run");
-  const named = namedTarget(options);
-  findDrivers(named.drivers);
-  if (named.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(named.kvmIrq);
-  if (options.list !== true) restoreFirst();
-  const target = await chooseTarget(named);
   if (options.list === true) {
+    const { target, filter } = await prepare(options);
     const tests = await (await import("./list-tests.js")).listTests(target, filter);
-    if (tests.length === 0) throw noTestMatches(options);
+    if (tests.length === 0) return noneOf(options);
     return print(tests);
   }
 
+  const run = await runPart(options, chooseReports(options));
+  if (run.tests.length === 0 && run.errors.length === 0) return noneOf(options);
+  tellTotals(options, run);
+  return exitCodeOf(run);
+}
+
+/** Runs the tests of these options, or the part of them that is this process's. */
+export async function runPart(options: RunOptions, reports: readonly Report[], part?: TestPart): Promise<RunOutcome> {
+  const { target, filter } = await prepare(options);
   const { runJest } = await import("./jest-run.js");
   const [device, ...others] = target.options.devices;
-  const run = await runJest({
+  return runJest({
     entry: target.entry,
     target: target.options,
     filter,
+    part,
     plan: {
       headline: target.headline,
       defaultMode: target.defaultMode,
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },
-    reports: chooseReports(options),
+    reports,
   });
-  if (run.tests.length === 0 && run.errors.length === 0) throw noTestMatches(options);
-  // The human report ends with this line by itself; machines have standard output to themselves.
-  if (options.reporter !== "default" && options.output === undefined) {
-    process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
-  }
-  return exitCodeOf(run);
+}
+
+/** Checks what the options name. A run also puts back what one before it left. */
+async function prepare(options: RunOptions): Promise<{ target: RunTarget; filter: TestFilter }> {
+  const filter = await chooseFilter(options);
+  const named = namedTarget(options);
+  findDrivers(named.drivers);
+  if (named.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(named.kvmIrq);
+  if (options.list !== true) restoreFirst();
+  return { target: await chooseTarget(named), filter };
+}
+
+/** The human report ends with the totals by itself; machines have standard output to themselves. */
+export function tellTotals({ reporter, output }: RunOptions, run: RunOutcome): void {
+  if (reporter === "default" || output !== undefined) return;
+  process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
+}
+
+/** A shard may be empty, where there are more shards than tests; a name or pattern that matches nothing is a mistake. */
+export function noneOf(options: RunOptions): number {
+  const { shard } = options;
+  if (shard === undefined || shard.count === 1) throw noTestMatches(options);
+  process.stderr.write(`no test is in shard ${shard.index}/${shard.count}\n`);
+  return EXIT_CODES.skipped;
 }
 
 /** The ids, a line each; with several devices the address before it. */
 function print(tests: readonly TestIdentity[]): number {
-  for (const { device, id } of tests) console.log(device === undefined ? id : `${device} ${id}`);
+  for (const test of tests) console.log(fullId(test));
   return ExitCode.ok;
 }
 
@@ -55,7 +90,7 @@ function restoreFirst(): void {
   }
 }
 
-function chooseReports({ reporter, output }: RunOptions): { format: RunOptions["reporter"]; file?: string }[] {
+export function chooseReports({ reporter, output }: RunOptions): readonly Report[] {
   if (output === undefined) return [{ format: reporter }];
   if (reporter === "default") return [{ format: "default" }, { format: "default", file: output }];
   return [{ format: "default" }, { format: reporter, file: output }];

@@ -1,5 +1,6 @@
 import { totalsLine, totalsOf } from "../outcome/run-outcome";
 import type { SkipReason } from "../outcome/skip";
+import { fullId } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
 import type { ReportFormatFactory } from "./report-format";
 import { resultTables } from "./result-table";
@@ -12,6 +13,10 @@ const WORDS = { passed: "ok  ", failed: "FAIL", skipped: "skip" } as const;
  */
 export const defaultFormat: ReportFormatFactory = (sink, plan) => {
   const line = (text: string) => sink.write(`${text}\n`);
+  const live = (text: string): void => {
+    // A longer line would wrap, and could not be cleared.
+    if (sink.interactive) sink.write(`${CLEAR_LINE}${text.slice(0, (sink.columns ?? USUAL_COLUMNS) - 1)}`);
+  };
   const total = plan.size === undefined ? "" : `/${plan.size.tests}`;
   let done = 0;
 
@@ -19,10 +24,9 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
 
   return {
     started(test) {
-      // A longer line would wrap, and could not be cleared.
-      const progress = `${done + 1}${total} ${fullId(test)}`.slice(0, (sink.columns ?? USUAL_COLUMNS) - 1);
-      if (sink.interactive) sink.write(`${CLEAR_LINE}${progress}`);
+      live(`${done + 1}${total} ${fullId(test)}`);
     },
+    underWay: live,
     finished(test) {
       done += 1;
       if (sink.interactive) sink.write(CLEAR_LINE);
@@ -49,10 +53,6 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
 
 export const CLEAR_LINE = "\r\u001b[K";
 const USUAL_COLUMNS = 80;
-
-function fullId({ device, id }: { device: string | undefined; id: string }): string {
-  return device === undefined ? id : `${device} ${id}`;
-}
 
 function failedSection(tests: readonly TestOutcome[]): string[] {
   const failed = tests.filter((test) => test.status === "failed");

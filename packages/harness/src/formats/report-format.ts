@@ -12,6 +12,8 @@ export interface RunPlan {
   readonly defaultMode: string;
   /** The device of tests whose titles name none (a run on one device). */
   readonly device: string | undefined;
+  /** All tests of the run in their order, of which this process may run a part. */
+  readonly tests?: readonly TestIdentity[];
 }
 
 /** Where a format writes. */
@@ -27,6 +29,8 @@ export interface ReportSink {
 export interface ReportFormat {
   started?(test: TestIdentity): void;
   finished?(test: TestOutcome): void;
+  /** What is being done, for a person who watches a run of several machines. */
+  underWay?(text: string): void;
   end(run: RunOutcome): void;
 }
 

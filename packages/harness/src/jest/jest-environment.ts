@@ -1,7 +1,7 @@
 import { TestEnvironment } from "jest-environment-node";
 import { NOTES } from "../outcome/note";
 import { SKIP, type SkipReason, skipText } from "../outcome/skip";
-import { type TestFilter, testPredicate } from "../outcome/test-filter";
+import { selectTests, takePart, type TestFilter, type TestPart } from "../outcome/test-filter";
 import { identify } from "../outcome/test-identity";
 import { TARGET, type TargetOptions } from "../target/target-options";
 import { runState, testKey } from "./run-state";
@@ -37,6 +37,8 @@ type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 /** jest's `testEnvironmentOptions`: plain data. */
 export interface HarnessEnvironmentOptions {
   readonly filter?: TestFilter;
+  /** Of the tests that the filter wants, those that this process runs. Default: all. */
+  readonly part?: TestPart;
   readonly target?: Partial<TargetOptions>;
 }
 
@@ -55,16 +57,14 @@ const TEST_TIMEOUT_SYMBOL = Symbol.for("TEST_TIMEOUT_SYMBOL");
  * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise.
  */
 export default class HarnessEnvironment extends TestEnvironment {
-  readonly #selected: (titles: readonly string[]) => boolean;
+  readonly #options: HarnessEnvironmentOptions;
 
   constructor(config: EnvironmentParameters[0], context: EnvironmentParameters[1]) {
     super(config, context);
-    const { filter = {}, target } = config.projectConfig.testEnvironmentOptions as HarnessEnvironmentOptions;
-    const predicate = testPredicate(filter);
-    this.#selected = (titles) => predicate(identify(titles));
+    this.#options = config.projectConfig.testEnvironmentOptions as HarnessEnvironmentOptions;
     const timeout = config.globalConfig.testTimeout ?? JEST_TEST_TIMEOUT_MS;
     Object.assign(this.global, {
-      [TARGET]: target,
+      [TARGET]: this.#options.target,
       ...(timeout === JEST_TEST_TIMEOUT_MS ? { [TEST_TIMEOUT_SYMBOL]: TEST_TIMEOUT_MS } : {}),
     });
   }
@@ -84,23 +84,27 @@ export default class HarnessEnvironment extends TestEnvironment {
     }
   }
 
-  /** Takes the tests that the filter does not want out of the run, and tells the reporters how many are left. */
+  /** Takes the tests that this process shall not run out of the run, and tells the reporters how many are left. */
   #select(root: CircusBlock): void {
-    let count = 0;
+    const { filter = {}, part } = this.#options;
+    const tests = [...testsUnder(root)].map((test) => ({ test, path: titles(test), identity: identify(titles(test)) }));
+    const all = selectTests(
+      tests.map(({ identity }) => identity),
+      filter,
+    );
+    const own = new Set(takePart(all, part));
     const cases = new Set<string>();
     const { marked } = runState();
     marked.clear();
-    for (const test of testsUnder(root)) {
-      const path = titles(test);
-      if (!this.#selected(path)) {
+    for (const { test, path, identity } of tests) {
+      if (!own.has(identity)) {
         test.mode = "skip";
         continue;
       }
       if (test.mode === "skip") marked.add(testKey(path));
-      count += 1;
       cases.add(testKey(path.slice(0, -1)));
     }
-    runState().size = { tests: count, cases: cases.size };
+    runState().size = { tests: own.size, cases: cases.size, all };
   }
 }
 

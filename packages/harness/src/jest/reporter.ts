@@ -1,7 +1,6 @@
 import { CLEAR_LINE } from "../formats/default-format";
-import { REPORT_FORMATS, type ReportFormatName } from "../formats/formats";
-import type { ReportFormat, ReportSink, RunPlan } from "../formats/report-format";
-import { fileSink, standardOutput } from "../formats/report-sink";
+import { openReports, type Report, type Reports } from "../formats/open-reports";
+import type { ReportFormat, RunPlan } from "../formats/report-format";
 import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
@@ -10,7 +9,7 @@ import { type JestTestResult, outcomeOf } from "./test-result";
 
 export interface HarnessReporterOptions {
   /** Which formats to write, and where; the default is the human one on standard output. */
-  readonly reports?: readonly { readonly format: ReportFormatName; readonly file?: string }[];
+  readonly reports?: readonly Report[];
   readonly plan?: Partial<RunPlan>;
 }
 
@@ -33,8 +32,7 @@ export default class HarnessReporter {
   readonly #errors: string[] = [];
   readonly #reports: NonNullable<HarnessReporterOptions["reports"]>;
   readonly #plan: Partial<RunPlan>;
-  readonly #close: (() => void)[] = [];
-  #formats: readonly ReportFormat[] | undefined;
+  #opened: Reports | undefined;
   #files = 0;
 
   constructor(_globalConfig: unknown, options: HarnessReporterOptions = {}) {
@@ -74,7 +72,7 @@ export default class HarnessReporter {
     const run = { tests: this.#tests, errors: this.#errors, durationMs: performance.now() - this.#started };
     runState().outcome = run;
     for (const format of this.#open()) format.end(run);
-    for (const close of this.#close) close();
+    this.#opened?.[Symbol.dispose]();
   }
 
   /** jest asks this for its own exit code. */
@@ -86,16 +84,9 @@ export default class HarnessReporter {
   /** The formats start with the first test: only then the file's tests have been counted. */
   #open(): readonly ReportFormat[] {
     const size = this.#files === 1 ? runState().size : undefined;
-    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...this.#plan };
-    return (this.#formats ??= this.#reports.map(({ format, file }) => {
-      return REPORT_FORMATS[format](file === undefined ? standardOutput() : this.#fileSink(file), plan);
-    }));
-  }
-
-  #fileSink(path: string): ReportSink {
-    const sink = fileSink(path);
-    this.#close.push(() => sink.close());
-    return sink;
+    const tests = size === undefined ? {} : { tests: size.all };
+    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...tests, ...this.#plan };
+    return (this.#opened ??= openReports(this.#reports, plan)).formats;
   }
 }
 

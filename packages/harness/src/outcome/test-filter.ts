@@ -1,4 +1,6 @@
-import type { TestIdentity } from "./test-identity";
+import { dealTests, type Share } from "./deal";
+import { type Shard, shardTests } from "./shard";
+import { fullId, type TestIdentity } from "./test-identity";
 
 /** Which tests run: those that satisfy every field given. */
 export interface TestFilter {
@@ -6,10 +8,25 @@ export interface TestFilter {
   readonly ids?: readonly string[];
   /** A regular expression found anywhere in the id, letter case ignored. */
   readonly pattern?: string;
+  /** A part of the tests that the fields above leave. */
+  readonly shard?: Shard;
 }
 
-export function testPredicate(filter: TestFilter): (test: TestIdentity) => boolean {
+/** What one process takes of a run's tests, where several share them: its share, or those named by their full ids. */
+export type TestPart = { readonly share: Share } | { readonly only: readonly string[] };
+
+/** The tests of a run, in their order. */
+export function selectTests<Test extends TestIdentity>(tests: readonly Test[], filter: TestFilter): readonly Test[] {
   const ids = filter.ids === undefined ? undefined : new Set(filter.ids);
   const pattern = filter.pattern === undefined ? undefined : new RegExp(filter.pattern, "i");
-  return ({ id }) => ids?.has(id) !== false && pattern?.test(id) !== false;
+  const wanted = tests.filter(({ id }) => ids?.has(id) !== false && pattern?.test(id) !== false);
+  return filter.shard === undefined ? wanted : shardTests(wanted, filter.shard);
+}
+
+/** Of a run's tests those that this process runs. */
+export function takePart<Test extends TestIdentity>(tests: readonly Test[], part?: TestPart): readonly Test[] {
+  if (part === undefined) return tests;
+  if ("share" in part) return dealTests(tests, part.share.count, part.share.durations)[part.share.index] ?? [];
+  const only = new Set(part.only);
+  return tests.filter((test) => only.has(fullId(test)));
 }

@@ -43,3 +43,8 @@ export function identify(titles: readonly string[]): TestIdentity {
     flavour: flavour === "" ? undefined : flavour,
   };
 }
+
+/** The id, and with several devices the device's address before it: what tells a test from all others of a run. */
+export function fullId({ device, id }: Pick<TestIdentity, "device" | "id">): string {
+  return device === undefined ? id : `${device} ${id}`;
+}

@@ -61,6 +61,8 @@ export const LAB_LIMITS = {
   memoryMiB: { least: 512, most: 2 ** 20 },
   /** `CONFIG_NR_CPUS` of the lab's kernel. */
   cpus: { least: 1, most: 64 },
+  /** VMs at once: the consoles of twenty are kept. */
+  jobs: { least: 1, most: 16 },
   bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
   hugePages: { least: 0, most: 2 ** 20 },
 } as const;

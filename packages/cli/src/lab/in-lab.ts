@@ -1,0 +1,55 @@
+import {
+  describeMachine,
+  labCache,
+  type LabOptions,
+  readLabState,
+  setupLab,
+  TextProgress,
+  thisHost,
+} from "@vfio-selftests/lab";
+import { installConsent } from "./consent";
+import type { MachineOptions } from "./options";
+import { serveModels } from "./served-models";
+
+/** Checks the description of the VM before anything is prepared. Models among the devices live as long as the VM. */
+export function inLab<Result>(options: MachineOptions, run: (lab: LabOptions) => Promise<Result>): Promise<Result> {
+  return withMachine(options, async (lab) => {
+    await setUpWhenNeeded(options);
+    return run(lab);
+  });
+}
+
+/** Checks the description of VMs that `withMachine` then starts, and prepares what they need. */
+export function prepareLab(options: MachineOptions): Promise<void> {
+  return inLab(options, () => Promise.resolve());
+}
+
+/** Gives the checked description of one VM, for which models among the devices are served meanwhile. */
+export async function withMachine<Result>(
+  options: MachineOptions,
+  run: (lab: LabOptions) => Promise<Result>,
+): Promise<Result> {
+  const { console, yes: _yes, devices, ...rest } = options;
+  const models = await serveModels(devices ?? []);
+  try {
+    const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
+    describeMachine(machine);
+    return await run(console === true ? { ...machine, console: process.stderr } : machine);
+  } finally {
+    await models.close();
+  }
+}
+
+/**
+ * The first run prepares what it needs, and one after a change of our kernel options builds a kernel with them; on
+ * standard error, so that the run's own output stays clean.
+ */
+async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
+  const { kernel } = options;
+  const state = readLabState(labCache(thisHost()));
+  const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
+  if (state !== undefined && ownKernel) return;
+  if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
+  using progress = new TextProgress(process.stderr);
+  await setupLab({ ...(kernel === undefined ? {} : { kernel }), ...installConsent(options) }, progress);
+}

@@ -1,0 +1,28 @@
+import { join } from "node:path";
+import { type Durations, fullId, type TestOutcome } from "@vfio-selftests/harness";
+import { type LabCache, type LabMachineOptions, LAB_DEFAULTS, readJson, writeJson } from "@vfio-selftests/lab";
+
+/** How long each test took last time, kept in the cache for each set of devices and IOMMU; the mode is part of the id. */
+export class KeptDurations {
+  readonly #path: string;
+  readonly values: Durations;
+
+  constructor(cache: Pick<LabCache, "folder">, { devices, iommu }: Pick<LabMachineOptions, "devices" | "iommu">) {
+    const machine = [...(devices ?? LAB_DEFAULTS.devices), iommu ?? LAB_DEFAULTS.iommu].join("+");
+    this.#path = join(cache.folder, "durations", `${machine.replace(/[^\w.+-]/g, "_")}.json`);
+    this.values = numbersOf(readJson(this.#path));
+  }
+
+  /** Keeps what these tests took. What a test without a result took says nothing. */
+  keep(tests: readonly TestOutcome[]): void {
+    const taken = tests.map((test) => [fullId(test), Math.round(test.durationMs)] as const);
+    writeJson(this.#path, { ...numbersOf(readJson(this.#path)), ...Object.fromEntries(taken) });
+  }
+}
+
+/** The file may be of another version, or damaged: what is no duration is left out. */
+function numbersOf(content: unknown): Record<string, number> {
+  if (typeof content !== "object" || content === null) return {};
+  const entries = Object.entries(content).filter(([, value]) => typeof value === "number" && value >= 0);
+  return Object.fromEntries(entries) as Record<string, number>;
+}

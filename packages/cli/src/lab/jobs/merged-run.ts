@@ -1,0 +1,156 @@
+import {
+  dealTests,
+  type Durations,
+  expectedDurations,
+  fullId,
+  type Reports,
+  type RunEvent,
+  type RunOutcome,
+  type RunPlan,
+  type TestIdentity,
+  type TestOutcome,
+} from "@vfio-selftests/harness";
+
+/** One report of tests that several VMs run: their events come in, each by the VM's index. */
+export class MergedRun implements Disposable {
+  readonly #started = performance.now();
+  readonly #jobs: number;
+  readonly #durations: Durations;
+  readonly #openReports: (plan: RunPlan) => Reports;
+  readonly #outcomes = new Map<string, TestOutcome>();
+  readonly #running = new Map<number, { readonly test: TestIdentity; readonly since: number }>();
+  readonly #missed = new Set<string>();
+  readonly #errors: string[] = [];
+  /** In their order; the full ids tell them apart. */
+  #tests: readonly TestIdentity[] | undefined;
+  #shares: readonly (readonly TestIdentity[])[] = [];
+  #expected: ReadonlyMap<string, number> = new Map();
+  #reports: Reports | undefined;
+
+  constructor(jobs: number, durations: Durations, open: (plan: RunPlan) => Reports) {
+    this.#jobs = jobs;
+    this.#durations = durations;
+    this.#openReports = open;
+  }
+
+  /** All tests of the run, once a VM has told them. */
+  get tests(): readonly TestIdentity[] | undefined {
+    return this.#tests;
+  }
+
+  /** Results of tests that ran to their end. */
+  get measured(): readonly TestOutcome[] {
+    return [...this.#outcomes].flatMap(([id, test]) => (this.#missed.has(id) ? [] : test));
+  }
+
+  receive(vm: number, event: RunEvent): void {
+    if (event.kind === "plan") this.#plan(event.plan);
+    else if (event.kind === "started") this.#start(vm, event.test);
+    else if (event.kind === "finished") this.#finish(vm, event.test);
+    else if (event.kind === "end") this.#errors.push(...event.run.errors);
+  }
+
+  /** The tests dealt to a VM, or to all, that have no result. */
+  rest(vm?: number): readonly TestIdentity[] {
+    const tests = vm === undefined ? this.#tests : this.#shares[vm];
+    return (tests ?? []).filter((test) => !this.#outcomes.has(fullId(test)));
+  }
+
+  /** The VM is gone: the test that it was running has no result of its own, and fails. */
+  lose(vm: number, why: string): void {
+    const running = this.#running.get(vm);
+    if (running !== undefined) this.#miss(vm, running.test, why, performance.now() - running.since);
+  }
+
+  /** No VM can run these. */
+  giveUp(tests: readonly TestIdentity[], why: string): void {
+    for (const test of tests) this.#miss(-1, test, why, 0);
+  }
+
+  /** What went wrong outside any test. */
+  fail(error: string): void {
+    this.#errors.push(error);
+  }
+
+  /** The run as one VM would have told it: its tests in their order. */
+  end(): RunOutcome {
+    const tests = (this.#tests ?? []).flatMap((test) => this.#outcomes.get(fullId(test)) ?? []);
+    const run = { tests, errors: this.#errors, durationMs: performance.now() - this.#started };
+    for (const format of this.#reports?.formats ?? []) format.end(run);
+    return run;
+  }
+
+  [Symbol.dispose](): void {
+    this.#reports?.[Symbol.dispose]();
+  }
+
+  /** All VMs tell the same. */
+  #plan(plan: RunPlan): void {
+    if (this.#tests !== undefined) return;
+    const { tests = [] } = plan;
+    this.#tests = tests;
+    this.#shares = dealTests(tests, this.#jobs, this.#durations);
+    this.#expected = new Map([...expectedDurations(tests, this.#durations)].map(([test, ms]) => [fullId(test), ms]));
+    if (tests.length === 0) return;
+    const cases = new Set(tests.map(({ device, fixture, variant }) => [device, fixture, variant].join("\0")));
+    this.#reports = this.#openReports({
+      ...plan,
+      headline: [...plan.headline, `${this.#jobs} VMs, between which the tests are dealt.`],
+      size: { tests: tests.length, cases: cases.size },
+    });
+  }
+
+  #start(vm: number, test: TestIdentity): void {
+    this.#running.set(vm, { test, since: performance.now() });
+    this.#tellProgress();
+  }
+
+  /** A format hears of a test's start only now, since another's lines may not come between start and end. */
+  #finish(vm: number, test: TestOutcome): void {
+    this.#running.delete(vm);
+    this.#outcomes.set(fullId(test), test);
+    for (const format of this.#reports?.formats ?? []) {
+      format.started?.(test);
+      format.finished?.(test);
+    }
+    this.#tellProgress();
+  }
+
+  #miss(vm: number, test: TestIdentity, why: string, durationMs: number): void {
+    this.#missed.add(fullId(test));
+    const failures = [`MISS: this test has no result of its own: ${why}`];
+    this.#finish(vm, { ...test, status: "failed", durationMs, skip: undefined, failures, notes: [] });
+  }
+
+  #tellProgress(): void {
+    const running = [...this.#running.values()].map(({ test }) => fullId(test));
+    const text = `${this.#outcomes.size}/${this.#tests?.length ?? 0}, ${timeText(this.#timeLeft())} left: ${running.join(" | ")}`;
+    for (const format of this.#reports?.formats ?? []) format.underWay?.(text);
+  }
+
+  /** Milliseconds until the VM with the most to do has done it, if all goes on as fast as until now. */
+  #timeLeft(): number {
+    let expected = 0;
+    let taken = 0;
+    for (const [id, { durationMs }] of this.#outcomes) {
+      expected += this.#expected.get(id) ?? 0;
+      taken += durationMs;
+    }
+    const slowness = expected < MEASURED_MS ? 1 : taken / expected;
+    const now = performance.now();
+    const each = this.#shares.map((_, vm) => {
+      const left = this.rest(vm).reduce((sum, test) => sum + (this.#expected.get(fullId(test)) ?? 0), 0) * slowness;
+      const running = this.#running.get(vm);
+      return running === undefined ? left : left - Math.min(now - running.since, left);
+    });
+    return Math.max(0, ...each);
+  }
+}
+
+/** Milliseconds of tests whose speed says something of the others'. */
+const MEASURED_MS = 10_000;
+
+function timeText(milliseconds: number): string {
+  const seconds = Math.ceil(milliseconds / 1000);
+  return seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
+}

@@ -1,0 +1,42 @@
+import type { RunOutcome } from "../outcome/run-outcome";
+import type { TestIdentity } from "../outcome/test-identity";
+import type { TestOutcome } from "../outcome/test-outcome";
+import type { ReportFormatFactory, RunPlan } from "./report-format";
+
+/** A run as it goes on, for another process that makes one report of several. */
+export type RunEvent =
+  | { readonly kind: "plan"; readonly plan: RunPlan }
+  | { readonly kind: "started"; readonly test: TestIdentity }
+  | { readonly kind: "finished"; readonly test: TestOutcome }
+  | { readonly kind: "end"; readonly run: Omit<RunOutcome, "tests"> }
+  /** There is no run: why, and the exit code that says so. */
+  | { readonly kind: "refused"; readonly message: string; readonly exitCode: number };
+
+/** Before each event, so that it is told from what a test prints (RFC 7464). */
+const RECORD_SEPARATOR = "\u001e";
+
+/** One event a line. */
+export const eventFormat: ReportFormatFactory = (sink, plan) => {
+  const write = (event: RunEvent): void => sink.write(eventLine(event));
+  write({ kind: "plan", plan });
+  return {
+    started: (test) => write({ kind: "started", test }),
+    finished: (test) => write({ kind: "finished", test }),
+    end: ({ errors, durationMs }) => write({ kind: "end", run: { errors, durationMs } }),
+  };
+};
+
+export function eventLine(event: RunEvent): string {
+  return `${RECORD_SEPARATOR}${JSON.stringify(event)}\n`;
+}
+
+/** The event of a line; undefined for a line that is none, or a part of one. */
+export function parseEvent(line: string): RunEvent | undefined {
+  const start = line.indexOf(RECORD_SEPARATOR);
+  if (start < 0) return undefined;
+  try {
+    return JSON.parse(line.slice(start + 1)) as RunEvent;
+  } catch {
+    return undefined;
+  }
+}

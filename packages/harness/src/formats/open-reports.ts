@@ -1,0 +1,34 @@
+import { eventFormat } from "./event-format";
+import { REPORT_FORMATS } from "./formats";
+import type { ReportFormat, RunPlan } from "./report-format";
+import { fileSink, standardOutput } from "./report-sink";
+
+/** For people and programs, and for our own processes. */
+const FORMATS = { ...REPORT_FORMATS, events: eventFormat };
+
+/** A format, and where it goes: the default is standard output. */
+export interface Report {
+  readonly format: keyof typeof FORMATS;
+  readonly file?: string;
+}
+
+/** The reports of one run. Disposal closes their files. */
+export interface Reports extends Disposable {
+  readonly formats: readonly ReportFormat[];
+}
+
+export function openReports(reports: readonly Report[], plan: RunPlan): Reports {
+  const files: { close(): void }[] = [];
+  const formats = reports.map(({ format, file }) => {
+    if (file === undefined) return FORMATS[format](standardOutput(), plan);
+    const sink = fileSink(file);
+    files.push(sink);
+    return FORMATS[format](sink, plan);
+  });
+  return {
+    formats,
+    [Symbol.dispose]: () => {
+      for (const file of files) file.close();
+    },
+  };
+}

@@ -1,0 +1,30 @@
+import { createHash } from "node:crypto";
+import { fullId, type TestIdentity } from "./test-identity";
+
+/** One of several equal parts of a list of tests. */
+export interface Shard {
+  /** From 1 to `count`. */
+  readonly index: number;
+  readonly count: number;
+}
+
+/**
+ * The tests of one shard, in their order. Each test is in exactly one, and the parts differ by one test at most. Tests
+ * are put in the order of a hash of their ids before the list is cut: a shard has tests of all kinds, the order of the
+ * list does not matter, and a new test moves few others.
+ */
+export function shardTests<Test extends TestIdentity>(
+  tests: readonly Test[],
+  { index, count }: Shard,
+): readonly Test[] {
+  const byHash = tests
+    .map((test) => ({ test, hash: hashOf(fullId(test)) }))
+    .sort((a, b) => (a.hash < b.hash ? -1 : Number(a.hash > b.hash)));
+  const cut = (at: number): number => Math.floor((at * tests.length) / count);
+  const own = new Set(byHash.slice(cut(index - 1), cut(index)).map(({ test }) => test));
+  return tests.filter((test) => own.has(test));
+}
+
+function hashOf(id: string): string {
+  return createHash("sha1").update(id).digest("hex");
+}
