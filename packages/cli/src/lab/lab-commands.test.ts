@@ -25,7 +25,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-const SUITES = { reporter: "default" } as const;
+const SUITES = { reporter: "default", jobs: 1 } as const;
 
 test("the VM may write to the folder of --output, so that no report is lost with its memory", async () => {
   const output = join(folder, "report.json");
@@ -35,7 +35,13 @@ test("the VM may write to the folder of --output, so that no report is lost with
 });
 
 test("a command gets the VM that is described, and nothing of ours", async () => {
-  await labRun(["dmesg", "-w"], { ...SUITES, iommu: "amd", memoryMiB: 1024, timeoutMs: 5000, bootTimeoutMs: 90_000 });
+  await labRun(["dmesg", "-w"], {
+    reporter: "default",
+    iommu: "amd",
+    memoryMiB: 1024,
+    timeoutMs: 5000,
+    bootTimeoutMs: 90_000,
+  });
   expect(runs).toEqual([
     {
       iommu: "amd",
@@ -45,6 +51,10 @@ test("a command gets the VM that is described, and nothing of ours", async () =>
       command: ["dmesg", "-w"],
     },
   ]);
+});
+
+test("--jobs says nothing to a command", async () => {
+  await expect(labRun(["dmesg"], SUITES)).rejects.toThrow("no option of the suites beside a command");
 });
 
 test("the VM may write to where the file of --output really is", async () => {

@@ -94,6 +94,7 @@ test("every option of run but the device is passed on to the run in the VM", () 
     test: "-x",
     run: ["a.b"],
     upstream: true,
+    shard: { index: 2, count: 3 },
     full: true,
     kvmIrq: "-a -e",
     list: true,

@@ -1,0 +1,30 @@
+import { chooseJobs, type JobsQuestion } from "./choose-jobs";
+
+/** A machine of 4 CPUs with memory for 3 VMs, and tests that took a minute each. */
+const QUESTION: JobsQuestion = {
+  filter: {},
+  modes: [],
+  durations: { "f.iommufd.a": 60_000, "0000:01:00.0 f.vfio_type1_iommu.a": 60_000, "g.b": 60_000 },
+  cpus: 4,
+  availableMiB: 24_000,
+};
+
+test.each<[string, Partial<JobsQuestion>, number]>([
+  ["as many as there is memory for", {}, 3],
+  ["as many as there are CPUs", { cpus: 2 }, 2],
+  ["more where each takes less memory", { memoryMiB: 2048 }, 4],
+  ["one, however little memory there is", { availableMiB: 0 }, 1],
+  ["by the machine alone before the first run", { durations: {} }, 3],
+  ["none that would boot for little work", { filter: { ids: ["g.b"] }, durations: { "g.b": 20_000 } }, 1],
+  ["by the tests that the filter wants", { filter: { pattern: "^f\\." }, durations: { "f.a": 59_000, "g.b": 9e9 } }, 2],
+  ["by the tests of the modes that are named", { modes: ["iommufd"], cpus: 64, availableMiB: 1e6 }, 4],
+  ["one where the tests are new", { filter: { pattern: "new" } }, 1],
+  ["what was asked for", { jobs: 7, cpus: 1, availableMiB: 0 }, 7],
+  ["one where a device has one client", { devices: ["igb", "vfio-user:/run/x.sock"] }, 1],
+])("%s", (_name, change, jobs) => {
+  expect(chooseJobs({ ...QUESTION, ...change })).toBe(jobs);
+});
+
+test("several VMs cannot share a server", () => {
+  expect(() => chooseJobs({ ...QUESTION, jobs: 2, devices: ["vfio-user:/run/x.sock"] })).toThrow("one client");
+});

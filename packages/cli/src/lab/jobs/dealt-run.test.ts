@@ -1,0 +1,224 @@
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { once } from "node:events";
+import { createInterface } from "node:readline";
+import { setTimeout as delay } from "node:timers/promises";
+import { VfioError } from "@vfio-selftests/core";
+import {
+  dealTests,
+  eventLine,
+  fullId,
+  identify,
+  type RunEvent,
+  type TestIdentity,
+  type TestOutcome,
+} from "@vfio-selftests/harness";
+import { type DealtRunOptions, runDealt, type StartWorker, type WorkerStreams } from "./dealt-run";
+import type { Work } from "./work";
+
+const TESTS = ["a", "b", "c", "d", "e", "f"].map((name) => identify(["vfio_x", "iommufd", name]));
+const DURATIONS = Object.fromEntries(TESTS.map((test) => [fullId(test), 100]));
+const [firstShare = []] = dealTests(TESTS, 2, DURATIONS);
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "dealt-run-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+/** One VM's worker as a test plays it. */
+class FakeWorker {
+  readonly work: Work;
+  readonly tests: readonly TestIdentity[];
+  readonly #streams: WorkerStreams;
+
+  private constructor(work: Work, streams: WorkerStreams) {
+    this.work = work;
+    this.#streams = streams;
+    const { part } = work;
+    this.tests =
+      "share" in part
+        ? (dealTests(TESTS, part.share.count, part.share.durations)[part.share.index] ?? [])
+        : TESTS.filter((test) => part.only.includes(fullId(test)));
+  }
+
+  static async start(streams: WorkerStreams): Promise<FakeWorker> {
+    const [line] = (await once(createInterface({ input: streams.stdin }), "line")) as [string];
+    return new FakeWorker(JSON.parse(line) as Work, streams);
+  }
+
+  event(event: RunEvent): void {
+    this.#streams.stdout.write(eventLine(event));
+  }
+
+  plan(tests: readonly TestIdentity[] = TESTS): void {
+    const size = { tests: this.tests.length, cases: 1 };
+    this.event({ kind: "plan", plan: { headline: ["Devices x"], size, defaultMode: "iommufd", device: "x", tests } });
+  }
+
+  pass(test: TestIdentity): void {
+    this.event({ kind: "started", test });
+    const none = { skip: undefined, failures: [], notes: [] };
+    this.event({ kind: "finished", test: { ...test, status: "passed", durationMs: 5, ...none } });
+  }
+
+  end(errors: readonly string[] = []): { exitCode: number; ended: "exit" } {
+    this.event({ kind: "end", run: { errors, durationMs: 1 } });
+    return { exitCode: 0, ended: "exit" };
+  }
+
+  runAll(): { exitCode: number; ended: "exit" } {
+    this.plan();
+    for (const test of this.tests) this.pass(test);
+    return this.end();
+  }
+}
+
+interface Told {
+  code: number;
+  lines: string[];
+  kept: string[];
+  report: { tests: { id: string; status: string; failures?: string[] }[]; errors: string[]; exitCode: number };
+}
+
+async function run(startWorker: StartWorker, options: Partial<DealtRunOptions> = {}): Promise<Told> {
+  const output = join(folder, "report.json");
+  const lines: string[] = [];
+  const kept: TestOutcome[] = [];
+  const stdout = jest.spyOn(process.stdout, "write").mockReturnValue(true);
+  try {
+    const code = await runDealt({
+      jobs: 2,
+      options: { reporter: "json", output },
+      durations: DURATIONS,
+      tell: (line) => lines.push(line),
+      keep: (tests) => kept.push(...tests),
+      startWorker,
+      ...options,
+    });
+    const report = JSON.parse(readFileSync(output, "utf8")) as Told["report"];
+    return { code, lines, kept: kept.map(fullId).sort(), report };
+  } finally {
+    stdout.mockRestore();
+  }
+}
+
+const lost = (): VfioError =>
+  new VfioError("the guest went down while the command ran: Kernel panic", {
+    code: "ERR_LAB_GUEST_LOST",
+    operation: "lab run",
+  });
+
+test("the report is that of one run: every test once, in the list's order, and what went wrong outside them", async () => {
+  const { code, report, lines, kept } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    worker.plan();
+    // The second half of the list first: the report's order is the list's all the same.
+    for (const test of [...worker.tests].reverse()) worker.pass(test);
+    return worker.end(["a hook failed"]);
+  });
+  expect(report.tests.map(({ id, status }) => [id, status])).toEqual(TESTS.map(({ id }) => [id, "passed"]));
+  expect(report.errors).toEqual(["a hook failed", "a hook failed"]);
+  expect({ code, lines }).toEqual({ code: 1, lines: [] });
+  expect(kept).toEqual(TESTS.map(fullId));
+});
+
+test("a VM that goes down costs the test that it ran; a new one goes on with those that it had left", async () => {
+  let starts = 0;
+  const { code, report, lines, kept } = await run(async (vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    starts += 1;
+    if (vm === 1 || "only" in worker.work.part) return worker.runAll();
+    worker.plan();
+    const [first, second] = worker.tests;
+    if (first !== undefined) worker.pass(first);
+    if (second !== undefined) worker.event({ kind: "started", test: second });
+    throw lost();
+  });
+  const second = firstShare[1]?.id;
+  expect(report.tests.map(({ id, status }) => [id, status])).toEqual(
+    TESTS.map(({ id }) => [id, id === second ? "failed" : "passed"]),
+  );
+  expect(report.tests.find(({ id }) => id === second)?.failures?.[0]).toContain("MISS: this test has no result");
+  expect(lines).toEqual([expect.stringMatching(/^VM 1: .*Kernel panic; another VM goes on with the 1 tests/)]);
+  expect({ code, starts }).toEqual({ code: 1, starts: 3 });
+  expect(kept).toEqual(TESTS.map(fullId).filter((id) => id !== second));
+});
+
+test("a process that ends in the middle of a test, with whatever status, is no pass", async () => {
+  const { code, report } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    if ("only" in worker.work.part) return worker.runAll();
+    worker.plan();
+    const [first] = worker.tests;
+    if (first !== undefined) worker.event({ kind: "started", test: first });
+    return { exitCode: 0, ended: "exit" };
+  });
+  expect(report.tests.filter(({ status }) => status === "failed")).toHaveLength(2);
+  expect(report.tests).toHaveLength(TESTS.length);
+  expect(code).toBe(1);
+});
+
+test("tests of a VM that does not come up, twice, are told as failed", async () => {
+  const { code, report } = await run(async (vm, streams) => {
+    if (vm === 0) throw new VfioError("the guest did not boot", { code: "ERR_LAB_BOOT", operation: "lab run" });
+    return (await FakeWorker.start(streams)).runAll();
+  });
+  const failed = report.tests.filter(({ status }) => status === "failed");
+  expect(failed.map(({ id }) => id)).toEqual(firstShare.map(({ id }) => id));
+  expect(failed[0]?.failures?.[0]).toContain("the guest did not boot");
+  expect(code).toBe(1);
+});
+
+test("where no VM comes up, the error is that of one", async () => {
+  const boot = new VfioError("the guest did not boot", { code: "ERR_LAB_BOOT", operation: "lab run" });
+  await expect(run(() => Promise.reject(boot))).rejects.toBe(boot);
+});
+
+test("what the run in the VM refuses is told once, with its exit code", async () => {
+  const lines: string[] = [];
+  const code = await runDealt({
+    jobs: 2,
+    options: { reporter: "default" },
+    durations: {},
+    tell: (line) => lines.push(line),
+    keep: () => undefined,
+    startWorker: async (_vm, streams) => {
+      const worker = await FakeWorker.start(streams);
+      worker.event({ kind: "refused", message: "vfio-selftests: no mode\n", exitCode: 2 });
+      return { exitCode: 2, ended: "exit" };
+    },
+  });
+  expect({ code, lines }).toEqual({ code: 2, lines: ["vfio-selftests: no mode"] });
+});
+
+test("an interrupt keeps and reports what was measured, and says how much is missing", async () => {
+  let running = 0;
+  const { code, report, kept } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    const interrupted = once(process, "SIGINT");
+    worker.plan();
+    const [first] = worker.tests;
+    if (first !== undefined) worker.pass(first);
+    running += 1;
+    if (running === 2) setImmediate(() => process.emit("SIGINT", "SIGINT"));
+    await interrupted;
+    await delay(10);
+    return { exitCode: 130, ended: "exit" };
+  });
+  expect(report.tests.map(({ status }) => status)).toEqual(["passed", "passed"]);
+  expect(report.errors).toEqual(["SIGINT ended the run: 4 of 6 tests have no result"]);
+  expect({ code, kept: kept.length }).toEqual({ code: 130, kept: 2 });
+});
+
+test("lines that are no events reach the person, with the VM's number", async () => {
+  const { lines } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    if ("share" in worker.work.part && worker.work.part.share.index === 1) streams.stderr.write("hello\n");
+    return worker.runAll();
+  });
+  expect(lines).toEqual(["VM 2: hello"]);
+});
