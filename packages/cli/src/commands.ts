@@ -49,6 +49,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labShellCommand,
   },
   {
+    name: "lab bisect",
+    summary: "find the commit of a kernel tree since which a test fails",
+    load: async () => (await import("./lab/commands.js")).labBisectCommand,
+  },
+  {
     name: "upstream",
     summary: "run the kernel's own compiled C selftests, and ours beside them, in one report",
     load: async () => (await import("./upstream/command.js")).upstreamCommand,

@@ -1,8 +1,10 @@
 export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
+export { takeCacheLock, type CacheLock, type CacheLockOptions } from "./cache/cache-lock";
 export type { LabOptions } from "./guest/guest-run";
 export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";
 export { shellInLab, type LabShellOptions } from "./guest/shell";
+export { execute, type ExecuteOptions } from "./host/execute";
 export { thisHost, type LabHost } from "./host/host";
 export { INTERRUPT_STATUS, onInterrupt, type InterruptSignal } from "./host/interruption";
 export { availableMiB } from "./host/memory";

@@ -1,4 +1,5 @@
 import { defineCommand } from "../options/command";
+import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
 import {
   LAB_RUN_OPTIONS,
   type LabRunOptions,
@@ -29,4 +30,19 @@ export const labShellCommand = defineCommand<MachineOptions>({
   options: MACHINE_OPTIONS,
   notes: [`${FILES}.`],
   run: async (_args, options) => (await import("./lab-commands.js")).labShell(options),
+});
+
+export const labBisectCommand = defineCommand<BisectOptions>({
+  argument: {
+    usage: "<commits...>",
+    summary: "GOOD, a commit on which the test passes, and BAD, one on which it fails",
+  },
+  usage: "[options] GOOD BAD",
+  options: BISECT_OPTIONS,
+  notes: [
+    "Each kernel is built, booted and tested in a work tree of the command's own: the tree, its index and a bisection of\n" +
+      "your own in it stay as they are. What does not build or boot is skipped. A test whose runs disagree is run again.",
+    "Ctrl-C ends it at any point; the same command goes on from there.",
+  ],
+  run: async (commits, options) => (await import("./bisect/lab-bisect.js")).labBisect(commits, options),
 });

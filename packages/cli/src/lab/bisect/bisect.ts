@@ -17,7 +17,12 @@ export interface Laboratory {
 }
 
 /** By these a commit says nothing of the test: the tree is broken, not the bisection. */
-const UNTESTABLE: readonly string[] = ["ERR_LAB_PROGRAM_FAILED", "ERR_LAB_KERNEL_CONFIG", "ERR_LAB_KERNEL_TREE", "ERR_LAB_BOOT"];
+const UNTESTABLE: readonly string[] = [
+  "ERR_LAB_PROGRAM_FAILED",
+  "ERR_LAB_KERNEL_CONFIG",
+  "ERR_LAB_KERNEL_TREE",
+  "ERR_LAB_BOOT",
+];
 
 export interface Bisection {
   readonly git: Pick<GitBisection, "checkOut" | "start" | "mark">;
@@ -99,10 +104,15 @@ async function testCommit(laboratory: Laboratory, commit: Commit, checkInterrupt
 
 function requireVerdict(verdict: Verdict, wanted: "good" | "bad", commit: Commit): void {
   if (verdict.kind === wanted) return;
-  throw argumentError("lab bisect", wanted, `${short(commit)}, ${describeVerdict(verdict)}`, {
-    good: "a commit on which the test passes",
-    bad: "a commit on which the test fails",
-  }[wanted]);
+  throw argumentError(
+    "lab bisect",
+    wanted,
+    `${short(commit)}, ${describeVerdict(verdict)}`,
+    {
+      good: "a commit on which the test passes",
+      bad: "a commit on which the test fails",
+    }[wanted],
+  );
 }
 
 export function short({ hash, subject }: Commit): string {

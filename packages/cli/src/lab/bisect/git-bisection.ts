@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { mkdirSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
@@ -23,7 +23,7 @@ export interface BisectionOptions {
   readonly host: LabHost;
   /** The user's tree, which stays as it is. */
   readonly source: string;
-  /** A folder of ours for the work tree. */
+  /** The real path of a folder of ours for the work tree. */
   readonly workTree: string;
   readonly signal: AbortSignal;
 }
@@ -113,17 +113,23 @@ export class GitBisection implements AsyncDisposable {
     return git(host, source, args, signal);
   }
 
-  /** Also after an interrupt, which must not end this. */
+  /** Also after an interrupt, which must not end this. Other work trees of the user's are none of ours. */
   async #remove(): Promise<void> {
     const { host, source, workTree } = this.#options;
+    const known = await git(host, source, ["worktree", "list", "--porcelain"]);
+    if (known.split("\n").includes(`worktree ${workTree}`)) {
+      await git(host, source, ["worktree", "remove", "--force", "--force", workTree]);
+    }
     rmSync(workTree, { recursive: true, force: true });
-    // Its entry in the user's repository, with the state of the bisection.
-    if (existsSync(source)) await git(host, source, ["worktree", "prune", "--expire", "now"]);
   }
 }
 
 /** The commit that a name means. */
-export async function findCommit(options: Omit<BisectionOptions, "workTree">, name: string, what: string): Promise<Commit> {
+export async function findCommit(
+  options: Omit<BisectionOptions, "workTree">,
+  name: string,
+  what: string,
+): Promise<Commit> {
   try {
     return await describeCommit(options, name);
   } catch (error) {
@@ -142,7 +148,12 @@ export async function requireGoodBeforeBad(
   const { host, source, signal } = options;
   const base = (await git(host, source, ["merge-base", good.hash, bad.hash], signal)).trim();
   if (base !== bad.hash) return;
-  throw argumentError("lab bisect", "commits", `${good.hash} ${bad.hash}`, "a good commit, and a bad one that has more");
+  throw argumentError(
+    "lab bisect",
+    "commits",
+    `${good.hash} ${bad.hash}`,
+    "a good commit, and a bad one that has more",
+  );
 }
 
 /** The top folder of the repository that holds this folder. */
@@ -175,5 +186,6 @@ async function describeCommit(
 }
 
 function git(host: LabHost, folder: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
-  return execute(host, ["git", "-C", folder, ...args], { signal });
+  // Hooks are the user's, for the user's own commands.
+  return execute(host, ["git", "-C", folder, "-c", "core.hooksPath=/dev/null", ...args], { signal });
 }

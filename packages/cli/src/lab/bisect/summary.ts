@@ -47,7 +47,11 @@ export function summary(result: BisectResult, facts: SummaryFacts): string {
       (result.skipped === 0 ? "." : `, ${result.skipped} of them without a verdict.`),
     ...(result.flaky.length === 0
       ? []
-      : ["", "On these commits it passes at one time and fails at another:", ...result.flaky.map((one) => `  ${short(one)}`)]),
+      : [
+          "",
+          "On these commits it passes at one time and fails at another:",
+          ...result.flaky.map((one) => `  ${short(one)}`),
+        ]),
     "",
     "The failure:",
     "",
@@ -60,7 +64,10 @@ export function summary(result: BisectResult, facts: SummaryFacts): string {
     ...(position.kind === "found" && first !== undefined ? [`#regzbot introduced: ${first.hash}`, ""] : []),
     "git bisect log:",
     "",
-    ...log.trimEnd().split("\n").map((line) => `  ${line}`),
+    ...log
+      .trimEnd()
+      .split("\n")
+      .map((line) => `  ${line}`),
     "",
   ].join("\n");
 }
@@ -68,5 +75,7 @@ export function summary(result: BisectResult, facts: SummaryFacts): string {
 function quote(failure: string): string[] {
   const lines = failure.trimEnd().split("\n");
   const left = lines.length - QUOTED_LINES;
-  return [...lines.slice(0, QUOTED_LINES), ...(left > 0 ? [`… ${left} more lines`] : [])].map((line) => `  | ${line}`.trimEnd());
+  return [...lines.slice(0, QUOTED_LINES), ...(left > 0 ? [`… ${left} more lines`] : [])].map((line) =>
+    `  | ${line}`.trimEnd(),
+  );
 }

@@ -1,0 +1,28 @@
+import { list, type OptionTable, pattern, text } from "../../options/option";
+import { SUITE_OPTIONS } from "../../run/options";
+import type { RunOptions } from "../../run/run-options";
+import { MACHINE_OPTIONS, type MachineOptions } from "../options";
+
+export interface BisectOptions extends Omit<MachineOptions, "kernel">, Pick<RunOptions, "mode" | "driver" | "full"> {
+  readonly test: string;
+  /** A folder in the repository. Default: the current one. */
+  readonly source?: string;
+  /** Variants of the kernel. */
+  readonly with?: readonly string[];
+  /** File for the summary. */
+  readonly output?: string;
+}
+
+const { kernel: _kernel, ...machine } = MACHINE_OPTIONS;
+const { mode, driver, full } = SUITE_OPTIONS;
+
+export const BISECT_OPTIONS: OptionTable<BisectOptions> = {
+  test: { ...pattern("-t, --test <pattern>", "the test: ids that match this regular expression"), required: true },
+  source: text("--source <tree>", "the kernel tree, a git repository (default: the current folder)"),
+  with: list("--with <variant...>", "build the kernels with this, as lab setup --with"),
+  mode,
+  driver,
+  full,
+  ...machine,
+  output: text("--output <file>", "write the summary there, too"),
+};
