@@ -1,5 +1,5 @@
-import type { Shard } from "@vfio-selftests/harness";
 import { InvalidArgumentError } from "commander";
+import type { Shard } from "@vfio-selftests/harness";
 import type { OptionSpec } from "../options/option";
 
 const MOST_SHARDS = 10_000;

@@ -1,4 +1,6 @@
 import { join } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
+import { EXIT_CODES } from "@vfio-selftests/harness";
 import {
   buildLabKernel,
   type KeptBuild,
@@ -8,8 +10,6 @@ import {
   type Progress,
   runInLab,
 } from "@vfio-selftests/lab";
-import { EXIT_CODES } from "@vfio-selftests/harness";
-import { VfioError } from "@vfio-selftests/core";
 import { ExitCode } from "../../exit-codes";
 import { LineWriter } from "../jobs/line-writer";
 import type { Laboratory, RunOnKernel } from "./bisect";

@@ -17,12 +17,12 @@ import { ExitCode } from "../../exit-codes";
 import { asArguments, optionsOf } from "../../options/option";
 import { SUITE_OPTIONS } from "../../run/options";
 import { requireWritable } from "../../run/report-file";
-import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "../options";
 import { prepareLab, withMachine } from "../in-lab";
+import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "../options";
 import { bisect, type Laboratory, short } from "./bisect";
 import { findCommit, GitBisection, requireGoodBeforeBad, requireRepository } from "./git-bisection";
-import { KernelLaboratory } from "./kernel-laboratory";
 import { KeptVerdicts } from "./kept-verdicts";
+import { KernelLaboratory } from "./kernel-laboratory";
 import type { BisectOptions } from "./options";
 import { summary } from "./summary";
 
@@ -33,7 +33,7 @@ export interface BisectSurroundings {
   readonly print: (text: string) => void;
   /** Takes a line of what goes on. */
   readonly tell: (line: string) => void;
-  makeLaboratory(tree: string): Laboratory;
+  readonly makeLaboratory: (tree: string) => Laboratory;
 }
 
 /** `lab bisect`. Gives the exit code: 0 when the commit was found. */
@@ -41,7 +41,7 @@ export async function labBisect(commits: readonly string[], options: BisectOptio
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
   await prepareLab(machine);
   using progress = new TextProgress(process.stderr);
-  return bisectWith(commits, options, {
+  return await bisectWith(commits, options, {
     host: thisHost(),
     print: (text) => process.stdout.write(text),
     tell: (line) => process.stderr.write(`${line}\n`),

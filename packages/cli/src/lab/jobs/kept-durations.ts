@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { type Durations, fullId, type TestOutcome } from "@vfio-selftests/harness";
-import { type LabCache, type LabMachineOptions, LAB_DEFAULTS, readJson, writeJson } from "@vfio-selftests/lab";
+import { LAB_DEFAULTS, type LabCache, type LabMachineOptions, readJson, writeJson } from "@vfio-selftests/lab";
 
 /** How long each test took last time, kept in the cache for each set of devices and IOMMU; the mode is part of the id. */
 export class KeptDurations {
@@ -24,5 +24,5 @@ export class KeptDurations {
 function numbersOf(content: unknown): Record<string, number> {
   if (typeof content !== "object" || content === null) return {};
   const entries = Object.entries(content).filter(([, value]) => typeof value === "number" && value >= 0);
-  return Object.fromEntries(entries) as Record<string, number>;
+  return Object.fromEntries(entries);
 }

@@ -1,5 +1,5 @@
-import { StringDecoder } from "node:string_decoder";
 import { Writable } from "node:stream";
+import { StringDecoder } from "node:string_decoder";
 
 /** Gives each line of what is written to it, without its end; a last line that has none, too. */
 export class LineWriter extends Writable {
