@@ -1,5 +1,6 @@
 export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
 export { takeCacheLock, type CacheLock, type CacheLockOptions } from "./cache/cache-lock";
+export { shellQuote } from "./guest/guest-plan";
 export type { LabOptions } from "./guest/guest-run";
 export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";

@@ -8,6 +8,7 @@ import {
   thisHost,
 } from "@vfio-selftests/lab";
 import { installConsent } from "./consent";
+import { choosesBuild, chosenBuild, machineFor } from "./kernel-choice";
 import type { MachineOptions } from "./options";
 import { serveModels } from "./served-models";
 
@@ -29,7 +30,9 @@ export async function withMachine<Result>(
   options: MachineOptions,
   run: (lab: LabOptions) => Promise<Result>,
 ): Promise<Result> {
-  const { console, yes: _yes, devices, ...rest } = options;
+  const { console, yes: _yes, devices, with: _with, source: _source, ...own } = options;
+  const build = chosenBuild(options);
+  const rest = build === undefined ? own : machineFor(build, own);
   const models = await serveModels(devices ?? []);
   try {
     const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
@@ -47,6 +50,7 @@ export async function withMachine<Result>(
 async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
   const { kernel } = options;
   const state = readLabState(labCache(thisHost()));
+  if (state !== undefined && choosesBuild(options)) return;
   const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
   if (state !== undefined && ownKernel) return;
   if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");

@@ -2,7 +2,19 @@ import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:f
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
-import { availableMiB, labCache, runInLab, setupLab, shellInLab, TextProgress, thisHost } from "@vfio-selftests/lab";
+import {
+  availableMiB,
+  buildLabKernel,
+  kernelVariants,
+  LAB_LIMITS,
+  labCache,
+  publishedFragment,
+  runInLab,
+  setupLab,
+  shellInLab,
+  TextProgress,
+  thisHost,
+} from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { chooseFilter } from "../run/choose-filter";
@@ -11,11 +23,15 @@ import { requireWritable } from "../run/report-file";
 import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
+import { gdbCommand } from "./gdb";
 import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
 import { LineWriter } from "./jobs/line-writer";
+import { choosesBuild, chosenBuild, findVmlinux } from "./kernel-choice";
 import {
+  type GdbOptions,
+  type KernelConfigOptions,
   type LabRunOptions,
   MACHINE_OPTIONS,
   type MachineOptions,
@@ -24,9 +40,17 @@ import {
 } from "./options";
 
 /** `lab setup` */
-export async function labSetup({ yes, ...options }: SetupOptions): Promise<number> {
+export async function labSetup({ yes, with: variants, source, ...options }: SetupOptions): Promise<number> {
   using progress = new TextProgress();
-  const lab = await setupLab({ ...options, ...installConsent({ ...(yes && { yes }) }) }, progress);
+  const consent = installConsent({ ...(yes && { yes }) });
+  if (variants !== undefined || source !== undefined) {
+    const { kernel, ...rest } = options;
+    if (kernel !== undefined) throw argumentError("lab setup", "kernel", kernel, "no image where one is to be built");
+    const built = await buildLabKernel({ ...rest, ...consent, variants: variants ?? [], tree: source }, progress);
+    console.log(`ready: kernel ${built.image}`);
+    return ExitCode.ok;
+  }
+  const lab = await setupLab({ ...options, ...consent }, progress);
   console.log(`${lab.changed ? "ready" : "ready already"}: kernel ${lab.kernel}`);
   return ExitCode.ok;
 }
@@ -109,6 +133,28 @@ async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promis
 /** `lab shell` */
 export function labShell(options: MachineOptions): Promise<number> {
   return inLab(options, async (lab) => (await shellInLab(lab)).exitCode);
+}
+
+/** `lab kernel-config` */
+export function labKernelConfig({ with: variants = [] }: KernelConfigOptions): Promise<number> {
+  process.stdout.write(publishedFragment(kernelVariants(variants)));
+  return Promise.resolve(ExitCode.ok);
+}
+
+/** `lab gdb`: a shell, or the command, in a VM that gdb can stop. */
+export function labGdb(command: readonly string[], { wait, ...options }: GdbOptions): Promise<number> {
+  const choice =
+    options.kernel === undefined && !choosesBuild(options) ? { ...options, with: ["debug-info"] } : options;
+  const build = chosenBuild(choice);
+  const vmlinux = findVmlinux(build ?? { image: choice.kernel ?? "" });
+  // A stopped kernel is no hung one.
+  const bootTimeoutMs = options.bootTimeoutMs ?? LAB_LIMITS.bootTimeoutMs.most;
+  const kernelParameters = ["nokaslr", ...(options.kernelParameters ?? [])];
+  return inLab({ ...choice, bootTimeoutMs, kernelParameters }, async (lab) => {
+    const onSocket = (path: string): void => void process.stderr.write(`${gdbCommand(vmlinux, path)}\n`);
+    const machine = { ...lab, debugger: { waits: wait === true, onSocket } };
+    return (await (command.length === 0 ? shellInLab(machine) : runInLab({ ...machine, command }))).exitCode;
+  });
 }
 
 /** What the `run` in the VM would refuse after a boot. */

@@ -4,7 +4,6 @@ import { EXIT_CODES } from "@vfio-selftests/harness";
 import {
   buildLabKernel,
   type KeptBuild,
-  LAB_DEFAULTS,
   type LabMachineOptions,
   type LabOptions,
   type Progress,
@@ -12,6 +11,7 @@ import {
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../../exit-codes";
 import { LineWriter } from "../jobs/line-writer";
+import { machineFor } from "../kernel-choice";
 import type { Laboratory, RunOnKernel } from "./bisect";
 import type { RunResult } from "./verdict";
 
@@ -49,13 +49,7 @@ export class KernelLaboratory implements Laboratory {
 
   #run(build: KeptBuild): Promise<RunResult> {
     const { machine, suiteArguments, withMachine } = this.#options;
-    const described: LabMachineOptions = {
-      ...machine,
-      kernel: build.image,
-      kernelParameters: [...build.parameters, ...(machine.kernelParameters ?? [])],
-      bootTimeoutMs: machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs * build.slowdown,
-    };
-    return withMachine(described, async (lab) => {
+    return withMachine(machineFor(build, machine), async (lab) => {
       const [report, errors]: [string[], string[]] = [[], []];
       const command = [process.execPath, RUN_PROGRAM, "run", ...suiteArguments, "--reporter=json"];
       const stdout = new LineWriter((line) => report.push(line));

@@ -18,12 +18,12 @@ import { asArguments, optionsOf } from "../../options/option";
 import { SUITE_OPTIONS } from "../../run/options";
 import { requireWritable } from "../../run/report-file";
 import { prepareLab, withMachine } from "../in-lab";
-import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "../options";
+import type { SuiteOptions } from "../options";
 import { bisect, type Laboratory, short } from "./bisect";
 import { findCommit, GitBisection, requireGoodBeforeBad, requireRepository } from "./git-bisection";
 import { KeptVerdicts } from "./kept-verdicts";
 import { KernelLaboratory } from "./kernel-laboratory";
-import type { BisectOptions } from "./options";
+import { BISECT_MACHINE_OPTIONS, type BisectMachineOptions, type BisectOptions } from "./options";
 import { summary } from "./summary";
 
 /** What a test replaces. */
@@ -38,7 +38,7 @@ export interface BisectSurroundings {
 
 /** `lab bisect`. Gives the exit code: 0 when the commit was found. */
 export async function labBisect(commits: readonly string[], options: BisectOptions): Promise<number> {
-  const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
+  const machine = optionsOf<BisectMachineOptions>(BISECT_MACHINE_OPTIONS, options);
   await prepareLab(machine);
   using progress = new TextProgress(process.stderr);
   return await bisectWith(commits, options, {
@@ -134,7 +134,10 @@ function machineText({
 
 /** The command lines by which the reader of the summary sees the failure, in the top folder of a kernel tree. */
 function commands(options: BisectOptions): string[] {
-  const machine = asArguments<MachineOptions>(MACHINE_OPTIONS, optionsOf<MachineOptions>(MACHINE_OPTIONS, options));
+  const machine = asArguments<BisectMachineOptions>(
+    BISECT_MACHINE_OPTIONS,
+    optionsOf<BisectMachineOptions>(BISECT_MACHINE_OPTIONS, options),
+  );
   const kernel = ["--source .", ...(options.with === undefined ? [] : [`--with ${options.with.join(",")}`])];
   const suites = asArguments<SuiteOptions>(SUITE_OPTIONS, suiteOptions(options)).map((word) => `'${word}'`);
   return [

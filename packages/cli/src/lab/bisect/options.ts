@@ -1,9 +1,12 @@
-import { list, type OptionTable, pattern, text } from "../../options/option";
+import { type OptionTable, pattern, text } from "../../options/option";
 import { SUITE_OPTIONS } from "../../run/options";
 import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
-export interface BisectOptions extends Omit<MachineOptions, "kernel">, Pick<RunOptions, "mode" | "driver" | "full"> {
+/** The VM, whose kernels are the bisection's. */
+export type BisectMachineOptions = Omit<MachineOptions, "kernel" | "source" | "with">;
+
+export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {
   readonly test: string;
   /** A folder in the repository. Default: the current one. */
   readonly source?: string;
@@ -13,13 +16,16 @@ export interface BisectOptions extends Omit<MachineOptions, "kernel">, Pick<RunO
   readonly output?: string;
 }
 
-const { kernel: _kernel, ...machine } = MACHINE_OPTIONS;
+const { kernel: _kernel, source: _source, with: variants, ...machine } = MACHINE_OPTIONS;
+
+export const BISECT_MACHINE_OPTIONS: OptionTable<BisectMachineOptions> = machine;
+
 const { mode, driver, full } = SUITE_OPTIONS;
 
 export const BISECT_OPTIONS: OptionTable<BisectOptions> = {
   test: { ...pattern("-t, --test <pattern>", "the test: ids that match this regular expression"), required: true },
   source: text("--source <tree>", "the kernel tree, a git repository (default: the current folder)"),
-  with: list("--with <variant...>", "build the kernels with this, as lab setup --with"),
+  with: { ...variants, summary: "build the kernels of these, as `lab setup --with` does" },
   mode,
   driver,
   full,
