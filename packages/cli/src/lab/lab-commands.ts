@@ -5,6 +5,7 @@ import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   availableMiB,
   buildLabKernel,
+  INTERRUPT_STATUS,
   kernelVariants,
   LAB_LIMITS,
   labCache,
@@ -89,30 +90,41 @@ function runInOne(options: LabRunOptions, outputFolder: string | undefined): Pro
 async function runInSeveral(options: LabRunOptions, jobs: number, durations: KeptDurations): Promise<number> {
   const { runDealt } = await import("./jobs/dealt-run.js");
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
-  const { output } = options;
+  const { output, timeoutMs } = options;
   await prepareLab(machine);
   if (output !== undefined) requireWritable(output, "lab run");
+  tellPerson(`${jobs} VMs boot, between which the tests are dealt (--jobs 1: one VM)`);
+  const started = performance.now();
   return runDealt({
     jobs,
     options: { ...optionsOf<SuiteOptions>(SUITE_OPTIONS, options), reporter: options.reporter },
     durations: durations.values,
     keep: (tests) => durations.keep(tests),
-    tell: (line) => process.stderr.write(`${line}\n`),
+    tell: tellPerson,
     startWorker: (vm, streams) =>
-      withMachine(machine, (lab) => {
-        const console = machine.console === true ? { console: prefixed(`VM ${vm + 1} console: `) } : {};
+      withMachine(machine, async (lab) => {
+        const console =
+          machine.console === true
+            ? { console: new LineWriter((line) => tellPerson(`VM ${vm + 1} console: ${line}`)) }
+            : {};
+        // One that takes the place of another has the rest of the time.
+        const limit =
+          timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - (performance.now() - started)) };
         const command = [process.execPath, WORKER_PROGRAM];
-        return runInLab({ ...lab, ...limitOf(options), ...streams, ...console, command });
+        const result = await runInLab({ ...lab, ...limit, ...streams, ...console, command });
+        const overran = timeoutMs !== undefined && result.exitCode === INTERRUPT_STATUS.SIGTERM;
+        return overran ? { ...result, ended: "timeout" } : result;
       }),
   });
 }
 
+/** A line beside the report, which may have a live line on the same terminal. */
+function tellPerson(line: string): void {
+  process.stderr.write(`${process.stderr.isTTY ? "\r\u001b[K" : ""}${line}\n`);
+}
+
 const RUN_PROGRAM = join(__dirname, "..", "main.js");
 const WORKER_PROGRAM = join(__dirname, "jobs", "worker.js");
-
-function prefixed(prefix: string): LineWriter {
-  return new LineWriter((line) => process.stderr.write(`${prefix}${line}\n`));
-}
 
 function limitOf({ timeoutMs }: LabRunOptions): { timeoutMs?: number } {
   return timeoutMs === undefined ? {} : { timeoutMs };
