@@ -1,7 +1,7 @@
 /** What tests and those who start them need; the jest environment and the reporter have entries of their own. */
 export { errorWithCode } from "./assertions/error-with-code";
 export { assertNoInterrupt } from "./assertions/no-interrupt";
-export { eventLine, parseEvent, type RunEvent } from "./formats/event-format";
+export { eventLine, parseEvent, type ReportEvent } from "./formats/event-format";
 export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
 export { openReports, type Report, type Reports } from "./formats/open-reports";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";

@@ -4,7 +4,7 @@ import type { TestOutcome } from "../outcome/test-outcome";
 import type { ReportFormatFactory, RunPlan } from "./report-format";
 
 /** A run as it goes on, for another process that makes one report of several. */
-export type RunEvent =
+export type ReportEvent =
   | { readonly kind: "plan"; readonly plan: RunPlan }
   | { readonly kind: "started"; readonly test: TestIdentity }
   | { readonly kind: "finished"; readonly test: TestOutcome }
@@ -17,7 +17,7 @@ const RECORD_SEPARATOR = "\u001e";
 
 /** One event a line. */
 export const eventFormat: ReportFormatFactory = (sink, plan) => {
-  const write = (event: RunEvent): void => sink.write(eventLine(event));
+  const write = (event: ReportEvent): void => sink.write(eventLine(event));
   write({ kind: "plan", plan });
   return {
     started: (test) => write({ kind: "started", test }),
@@ -26,16 +26,16 @@ export const eventFormat: ReportFormatFactory = (sink, plan) => {
   };
 };
 
-export function eventLine(event: RunEvent): string {
+export function eventLine(event: ReportEvent): string {
   return `${RECORD_SEPARATOR}${JSON.stringify(event)}\n`;
 }
 
 /** The event of a line; undefined for a line that is none, or a part of one. */
-export function parseEvent(line: string): RunEvent | undefined {
+export function parseEvent(line: string): ReportEvent | undefined {
   const start = line.indexOf(RECORD_SEPARATOR);
   if (start < 0) return undefined;
   try {
-    return JSON.parse(line.slice(start + 1)) as RunEvent;
+    return JSON.parse(line.slice(start + 1)) as ReportEvent;
   } catch {
     return undefined;
   }

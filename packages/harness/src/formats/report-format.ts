@@ -2,18 +2,24 @@ import type { RunOutcome } from "../outcome/run-outcome";
 import type { TestIdentity } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
 
+export interface RunSize {
+  readonly tests: number;
+  /** Fixture-and-variant pairs among them. */
+  readonly cases: number;
+  /** All tests of the run in their order, of which this process may run a part. */
+  readonly all?: readonly TestIdentity[];
+}
+
 /** What is known before the first test. */
 export interface RunPlan {
   /** Lines that say what the run is about: target, devices, modes. */
   readonly headline: readonly string[];
-  /** Number of tests that will run, and of fixture-and-variant pairs among them; undefined when nobody counted. */
-  readonly size: { readonly tests: number; readonly cases: number } | undefined;
+  /** How much will run; undefined when nobody counted. */
+  readonly size: RunSize | undefined;
   /** The mode of tests whose id names none. */
   readonly defaultMode: string;
   /** The device of tests whose titles name none (a run on one device). */
   readonly device: string | undefined;
-  /** All tests of the run in their order, of which this process may run a part. */
-  readonly tests?: readonly TestIdentity[];
 }
 
 /** Where a format writes. */

@@ -84,8 +84,7 @@ export default class HarnessReporter {
   /** The formats start with the first test: only then the file's tests have been counted. */
   #open(): readonly ReportFormat[] {
     const size = this.#files === 1 ? runState().size : undefined;
-    const tests = size === undefined ? {} : { tests: size.all };
-    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...tests, ...this.#plan };
+    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...this.#plan };
     return (this.#opened ??= openReports(this.#reports, plan)).formats;
   }
 }

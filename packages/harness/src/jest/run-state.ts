@@ -1,5 +1,5 @@
+import type { RunSize } from "../formats/report-format";
 import type { RunOutcome } from "../outcome/run-outcome";
-import type { TestIdentity } from "../outcome/test-identity";
 
 /**
  * What the jest environment tells the reporter and jest's results have no room for. Both live in one process (a device has
@@ -11,8 +11,8 @@ export interface RunState {
   readonly notes: Map<string, readonly string[]>;
   /** Tests of the running file that its source marks as skipped (`it.skip`), by {@link testKey}. */
   readonly marked: Set<string>;
-  /** How much of the file is about to run, and the tests of which that is a part. */
-  size: { readonly tests: number; readonly cases: number; readonly all: readonly TestIdentity[] } | undefined;
+  /** How much the file that is about to run holds. */
+  size: RunSize | undefined;
   /** The last finished run, for the one who started jest in this process. */
   outcome: RunOutcome | undefined;
 }

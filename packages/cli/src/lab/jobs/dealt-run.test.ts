@@ -10,7 +10,7 @@ import {
   eventLine,
   fullId,
   identify,
-  type RunEvent,
+  type ReportEvent,
   type TestIdentity,
   type TestOutcome,
 } from "@vfio-selftests/harness";
@@ -50,13 +50,13 @@ class FakeWorker {
     return new FakeWorker(JSON.parse(line) as Work, streams);
   }
 
-  event(event: RunEvent): void {
+  event(event: ReportEvent): void {
     this.#streams.stdout.write(eventLine(event));
   }
 
   plan(tests: readonly TestIdentity[] = TESTS): void {
-    const size = { tests: this.tests.length, cases: 1 };
-    this.event({ kind: "plan", plan: { headline: ["Devices x"], size, defaultMode: "iommufd", device: "x", tests } });
+    const size = { tests: this.tests.length, cases: 1, all: tests };
+    this.event({ kind: "plan", plan: { headline: ["Devices x"], size, defaultMode: "iommufd", device: "x" } });
   }
 
   pass(test: TestIdentity): void {

@@ -6,7 +6,7 @@ import {
   fullId,
   openReports,
   parseEvent,
-  type RunEvent,
+  type ReportEvent,
   type TestOutcome,
   type TestPart,
 } from "@vfio-selftests/harness";
@@ -42,7 +42,7 @@ export interface DealtRunOptions {
 /** How one VM's run ended. */
 type Ending =
   | { readonly kind: "complete" }
-  | Extract<RunEvent, { kind: "refused" }>
+  | Extract<ReportEvent, { kind: "refused" }>
   /** Without an end of its run. */
   | { readonly kind: "lost"; readonly why: string; readonly error?: VfioError };
 
@@ -62,7 +62,7 @@ class DealtRun implements Disposable {
   /** Why VMs did not come up, or went down. */
   readonly #failures: VfioError[] = [];
   #signal: InterruptSignal | undefined;
-  #refused: Extract<RunEvent, { kind: "refused" }> | undefined;
+  #refused: Extract<ReportEvent, { kind: "refused" }> | undefined;
   /** The exit code of a run that its time limit ended. */
   #overran: number | undefined;
 

@@ -4,7 +4,7 @@ import {
   expectedDurations,
   fullId,
   type Reports,
-  type RunEvent,
+  type ReportEvent,
   type RunOutcome,
   type RunPlan,
   type TestIdentity,
@@ -43,7 +43,7 @@ export class MergedRun implements Disposable {
     return [...this.#outcomes].flatMap(([id, test]) => (this.#missed.has(id) ? [] : test));
   }
 
-  receive(vm: number, event: RunEvent): void {
+  receive(vm: number, event: ReportEvent): void {
     if (event.kind === "plan") this.#plan(event.plan);
     else if (event.kind === "started") this.#start(vm, event.test);
     else if (event.kind === "finished") this.#finish(vm, event.test);
@@ -87,7 +87,7 @@ export class MergedRun implements Disposable {
   /** All VMs tell the same. */
   #plan(plan: RunPlan): void {
     if (this.#tests !== undefined) return;
-    const { tests = [] } = plan;
+    const { all: tests = [] } = plan.size ?? {};
     this.#tests = tests;
     this.#shares = dealTests(tests, this.#jobs, this.#durations);
     this.#expected = new Map([...expectedDurations(tests, this.#durations)].map(([test, ms]) => [fullId(test), ms]));
