@@ -10,6 +10,7 @@ export const jsonFormat: ReportFormatFactory = (sink, plan) => ({
       totals: totalsOf(run.tests),
       exitCode: exitCodeOf(run),
       errors: run.errors,
+      notes: run.notes?.length === 0 ? undefined : run.notes,
       tests: run.tests.map((test) => ({
         id: test.id,
         device: test.device ?? plan.device,

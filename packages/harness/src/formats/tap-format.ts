@@ -37,7 +37,8 @@ export const tapFormat: ReportFormatFactory = (sink, plan) => {
     end(run) {
       const { passed, failed, skipped } = totalsOf(run.tests);
       if (plan.size === undefined) line(`1..${number}`);
-      for (const error of run.errors) line(comment(error));
+      for (const note of run.notes ?? []) line(comment(note));
+      for (const error of run.errors) line(comment(`outside any test: ${error}`));
       const good = failed === 0 && run.errors.length === 0;
       line(`# ${good ? "PASSED" : "FAILED"}: ${passed + skipped} / ${number} tests passed.`);
       if (plan.size !== undefined && plan.size.tests !== number) {
