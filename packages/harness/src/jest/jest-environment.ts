@@ -130,7 +130,10 @@ export default class HarnessEnvironment extends TestEnvironment {
     const global = this.global as { [NOTES]?: string[]; [EXPECTED]?: RegExp[] };
     const notes = global[NOTES] ?? [];
     if (this.#kernel !== undefined) {
-      const verdict = judge(this.#kernel.take(), global[EXPECTED]);
+      const verdict = judge(this.#kernel.take(), {
+        expected: global[EXPECTED],
+        skipped: test.errors.some((error) => skipReason(error) !== undefined),
+      });
       runState().kernelLog = this.#kernel.position;
       notes.push(...verdict.notes);
       for (const failure of verdict.failures) addFailure(test, failure);
