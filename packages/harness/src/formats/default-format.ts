@@ -50,8 +50,8 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
 export const CLEAR_LINE = "\r\u001b[K";
 const USUAL_COLUMNS = 80;
 
-function fullId({ device, id }: { device: string | undefined; id: string }): string {
-  return device === undefined ? id : `${device} ${id}`;
+function fullId({ device, id, repetition }: Pick<TestOutcome, "device" | "id" | "repetition">): string {
+  return `${device === undefined ? "" : `${device} `}${id}${repetition === undefined ? "" : ` #${repetition}`}`;
 }
 
 function failedSection(tests: readonly TestOutcome[]): string[] {

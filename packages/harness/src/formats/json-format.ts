@@ -16,6 +16,7 @@ export const jsonFormat: ReportFormatFactory = (sink, plan) => ({
         device: test.device ?? plan.device,
         mode: test.mode ?? plan.defaultMode,
         status: test.status,
+        repetition: test.repetition,
         durationMs: test.durationMs,
         skip: test.skip,
         failures: test.failures.length > 0 ? test.failures : undefined,

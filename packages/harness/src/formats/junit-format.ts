@@ -43,7 +43,9 @@ function testCase(test: TestOutcome, plan: RunPlan): string[] {
   const open = `    <testcase classname="${escape(className)}" name="${escape(test.test)}" time="${seconds(test.durationMs)}"`;
   const inner: string[] = [];
   const mode = test.mode ?? plan.defaultMode;
-  inner.push("<properties>", `  <property name="mode" value="${escape(mode)}"/>`, "</properties>");
+  const properties = [`  <property name="mode" value="${escape(mode)}"/>`];
+  if (test.repetition !== undefined) properties.push(`  <property name="repetition" value="${test.repetition}"/>`);
+  inner.push("<properties>", ...properties, "</properties>");
   if (test.skip !== undefined) {
     inner.push(`<skipped message="${escape(`${test.skip.reason} (remedy: ${test.skip.remedy})`)}"/>`);
   }

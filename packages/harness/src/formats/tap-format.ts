@@ -26,6 +26,7 @@ export const tapFormat: ReportFormatFactory = (sink, plan) => {
     },
     finished(test) {
       number += 1;
+      if (test.repetition !== undefined) line(`# repetition ${test.repetition}`);
       for (const note of test.notes) line(comment(note));
       for (const failure of test.failures) line(comment(failure));
       // The C harness says OK for a skipped test, too.

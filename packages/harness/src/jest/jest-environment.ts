@@ -2,7 +2,7 @@ import { TestEnvironment } from "jest-environment-node";
 import { EXPECTED } from "../kernel-log/expect-kernel-log";
 import { describeReport, judge, lostNotes } from "../kernel-log/judge";
 import { KernelWatch, type KernelWatchOptions } from "../kernel-log/kernel-watch";
-import { BEGIN_MARK, END_MARK, testMark } from "../kernel-log/marks";
+import { BEGIN_MARK, END_MARK, failureMark, testMark } from "../kernel-log/marks";
 import { NOTES } from "../outcome/note";
 import { SKIP, type SkipReason, skipText } from "../outcome/skip";
 import { type TestFilter, testPredicate } from "../outcome/test-filter";
@@ -143,7 +143,9 @@ export default class HarnessEnvironment extends TestEnvironment {
     Reflect.deleteProperty(global, NOTES);
     Reflect.deleteProperty(global, EXPECTED);
     becomeSkipped(test);
-    if (this.#options.bail === true && test.errors.length > 0 && test.status !== "skip") this.#leaveOutRest();
+    if (test.errors.length === 0 || test.status === "skip") return;
+    this.#kernel?.mark(failureMark(identify(titlesOf(test)).id));
+    if (this.#options.bail === true) this.#leaveOutRest();
   }
 
   /** What the kernel said while no test ran fails the run; gives lines for the test that comes next. */

@@ -30,6 +30,11 @@ export class KernelLog implements Disposable {
     return this.#position;
   }
 
+  /** Leaves out the messages up to this one, which somebody else has looked at. */
+  skipTo(position: number): void {
+    this.#position = Math.max(this.#position, position);
+  }
+
   /** The messages since the last call. Never waits. */
   read(): NewRecords {
     const found: KernelRecord[] = [];

@@ -49,6 +49,11 @@ export class KernelWatch implements Disposable {
     return this.#log.position;
   }
 
+  /** Leaves out the messages up to this one, which somebody else has looked at. */
+  skipTo(position: number): void {
+    this.#log.skipTo(position);
+  }
+
   /** What came since the last look. A report that is still being printed is waited for. */
   take(): KernelFindings {
     const { lines, lost: earlier } = this.#held;

@@ -16,9 +16,15 @@ export function testMark(id: string): string {
   return `${PREFIX}test ${id}`;
 }
 
-/** The test that a line of the log begins. */
-export function testOfMark(line: string): string | undefined {
-  return line.startsWith(`${PREFIX}test `) ? line.slice(`${PREFIX}test `.length) : undefined;
+/** The test that has just failed. */
+export function failureMark(id: string): string {
+  return `${PREFIX}failed ${id}`;
+}
+
+/** The test that a line of the log begins, or says to have failed. */
+export function testOfMark(line: string): { readonly kind: "test" | "failed"; readonly id: string } | undefined {
+  const [, kind, id] = /^vfio-selftests: (test|failed) (.+)$/.exec(line) ?? [];
+  return id === undefined ? undefined : { kind: kind === "test" ? "test" : "failed", id };
 }
 
 /** Writes a line; gives whether the kernel took it: it takes root's alone. */
