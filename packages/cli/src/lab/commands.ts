@@ -25,7 +25,11 @@ export const labRunCommand = defineCommand<LabRunOptions>({
   options: LAB_RUN_OPTIONS,
   notes: [`${FILES} and --output.`, "The options of `run` go to the `run` in the VM."],
   run: async (command, options) =>
-    withBisectStatus(options.bisect, async () => (await import("./lab-commands.js")).labRun(command, options), tellError),
+    withBisectStatus(
+      options.bisect,
+      async () => (await import("./lab-commands.js")).labRun(command, options),
+      tellError,
+    ),
 });
 
 export const labShellCommand = defineCommand<MachineOptions>({

@@ -1,4 +1,4 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { BEGIN_MARK, END_MARK, findReports, type SplatReport, testOfMark } from "@vfio-selftests/harness";
 
 /** A report of the guest's kernel that no run in the guest has looked at. */
@@ -18,8 +18,9 @@ export interface GuestConsole {
 /** Time stamp, and with `CONFIG_PRINTK_CALLER` the caller. */
 const PREFIX = /^\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?/;
 
-export function readConsole(path: string): GuestConsole {
-  return parseConsole(readFileSync(path, "utf8"));
+/** Undefined where later runs have taken the file's place: only the last ones are kept. */
+export function readConsole(path: string): GuestConsole | undefined {
+  return existsSync(path) ? parseConsole(readFileSync(path, "utf8")) : undefined;
 }
 
 /**

@@ -55,6 +55,7 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
     const run = { ...lab, command: command.length > 0 ? command : program };
     const result = await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs });
     const console = readConsole(result.consoleLog);
+    if (console === undefined) return result.exitCode;
     if (command.length === 0) keepFailed(console.failed);
     return tellReports(console.reports, result.exitCode);
   });

@@ -6,7 +6,12 @@ import type { RunOptions } from "./run-options";
 type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "lastFailed">;
 
 /** Which tests the options want. Throws for a pattern that is no regular expression. */
-export async function chooseFilter({ test, run, upstream, lastFailed: onlyFailed }: FilterOptions): Promise<TestFilter> {
+export async function chooseFilter({
+  test,
+  run,
+  upstream,
+  lastFailed: onlyFailed,
+}: FilterOptions): Promise<TestFilter> {
   if (test !== undefined) {
     try {
       new RegExp(test);

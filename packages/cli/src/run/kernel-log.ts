@@ -24,7 +24,10 @@ export function watchOf(
   } catch (error) {
     const why = `${path}: ${errnoName(-systemResult(error))}`;
     const remedy = "run as root, with CAP_SYSLOG, or after sysctl kernel.dmesg_restrict=0";
-    return { kernelLog: undefined, lines: [`Not checked: the kernel's log is not watched (${why}; remedy: ${remedy}).`] };
+    return {
+      kernelLog: undefined,
+      lines: [`Not checked: the kernel's log is not watched (${why}; remedy: ${remedy}).`],
+    };
   }
   return { kernelLog: { path, ...(options.lab && { after: "boot" as const }) }, lines: [] };
 }

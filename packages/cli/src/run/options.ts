@@ -27,10 +27,14 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     most: 24 * 3600,
     unit: 1000,
   }),
-  seed: count("--seed <number>", "for the data and the order of what tests do at random (default: the same each time)", {
-    least: 0,
-    most: 2 ** 32 - 1,
-  }),
+  seed: count(
+    "--seed <number>",
+    "for the data and the order of what tests do at random (default: the same each time)",
+    {
+      least: 0,
+      most: 2 ** 32 - 1,
+    },
+  ),
   bisect: flag(
     "--bisect",
     "exit status for `git bisect run`: 0 good, 1 bad, 125 cannot be told (nothing ran, the VM did not boot, …)",
