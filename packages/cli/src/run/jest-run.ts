@@ -39,5 +39,5 @@ export interface JestOutcome extends RunOutcome {
  */
 export async function runJest(run: JestRun): Promise<JestOutcome> {
   using supervisor = new Supervisor(run);
-  return supervisor.run();
+  return await supervisor.run();
 }
