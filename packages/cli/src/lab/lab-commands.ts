@@ -1,6 +1,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { describeReport } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   describeMachine,
@@ -13,7 +14,6 @@ import {
   TextProgress,
   thisHost,
 } from "@vfio-selftests/lab";
-import { describeReport } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { failedAmong } from "../run/choose-filter";

@@ -66,7 +66,7 @@ export default class HarnessEnvironment extends TestEnvironment {
 
   constructor(config: EnvironmentParameters[0], context: EnvironmentParameters[1]) {
     super(config, context);
-    this.#options = config.projectConfig.testEnvironmentOptions as HarnessEnvironmentOptions;
+    this.#options = config.projectConfig.testEnvironmentOptions;
     const timeout = config.globalConfig.testTimeout ?? JEST_TEST_TIMEOUT_MS;
     Object.assign(this.global, {
       [TARGET]: this.#options.target,

@@ -1,6 +1,6 @@
 import { writeFileSync } from "node:fs";
-import type { RunListener } from "../formats/run-report";
 import type { RunPlan } from "../formats/report-format";
+import type { RunListener } from "../formats/run-report";
 import type { TestOutcome } from "../outcome/test-outcome";
 import { runState, type TestStart } from "./run-state";
 
