@@ -16,8 +16,7 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 power_off() {
   sync
   echo "$1" >&3
-  # The host ends the VM as soon as it has read that line; this is for a host that does not.
-  sleep 600
+  # The host waits a little for this, because the kernel may have something to say to it, and then ends the VM.
   echo o >/proc/sysrq-trigger
   sleep 600
 }

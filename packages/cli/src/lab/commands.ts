@@ -1,5 +1,7 @@
 import { KERNEL_VARIANTS } from "@vfio-selftests/lab";
 import { defineCommand } from "../options/command";
+import { tellError } from "../report-error";
+import { withBisectStatus } from "../run/bisect-status";
 import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
 import {
   GDB_OPTIONS,
@@ -32,7 +34,12 @@ export const labRunCommand = defineCommand<LabRunOptions>({
   usage: "[options] [-- command...]",
   options: LAB_RUN_OPTIONS,
   notes: [`${FILES} and --output.`, "The options of `run` go to the `run` in the VM."],
-  run: async (command, options) => (await import("./lab-commands.js")).labRun(command, options),
+  run: async (command, options) =>
+    withBisectStatus(
+      options.bisect,
+      async () => (await import("./lab-commands.js")).labRun(command, options),
+      tellError,
+    ),
 });
 
 export const labShellCommand = defineCommand<MachineOptions>({

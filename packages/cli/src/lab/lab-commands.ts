@@ -1,6 +1,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { describeReport } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   availableMiB,
@@ -18,13 +19,15 @@ import {
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
-import { chooseFilter } from "../run/choose-filter";
+import { chooseFilter, failedAmong } from "../run/choose-filter";
+import { saveFailed, saveLastRun } from "../run/last-run";
 import { SUITE_OPTIONS } from "../run/options";
 import { requireWritable } from "../run/report-file";
 import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import { gdbCommand } from "./gdb";
+import { type ConsoleReport, readConsole } from "./guest-console";
 import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
@@ -73,7 +76,8 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
   const given = [...jobs, ...suiteArguments].join(" ");
   if (given !== "") throw argumentError("lab run", "option", given, "no option of the suites beside a command");
   return inLab(optionsOf<MachineOptions>(MACHINE_OPTIONS, options), async (lab) => {
-    return (await runInLab({ ...lab, ...limitOf(options), command })).exitCode;
+    const result = await runInLab({ ...lab, ...limitOf(options), command });
+    return tellReports(readConsole(result.consoleLog)?.reports ?? [], result.exitCode);
   });
 }
 
@@ -82,8 +86,19 @@ function runInOne(options: LabRunOptions, outputFolder: string | undefined): Pro
   const { writable = [] } = options;
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
   const withOutput = outputFolder === undefined ? machine : { ...machine, writable: [...writable, outputFolder] };
-  const command = [process.execPath, RUN_PROGRAM, "run", ...asArguments<SuiteOptions>(SUITE_OPTIONS, options)];
-  return inLab(withOutput, async (lab) => (await runInLab({ ...lab, ...limitOf(options), command })).exitCode);
+  const command = [
+    process.execPath,
+    RUN_PROGRAM,
+    "run",
+    ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options)),
+  ];
+  return inLab(withOutput, async (lab) => {
+    const result = await runInLab({ ...lab, ...limitOf(options), command });
+    const console = readConsole(result.consoleLog);
+    if (console === undefined) return result.exitCode;
+    keepFailed(saveFailed(console.failed));
+    return tellReports(console.reports, result.exitCode);
+  });
 }
 
 /** The suites in several VMs that are alike; this process writes the report. */
@@ -97,9 +112,12 @@ async function runInSeveral(options: LabRunOptions, jobs: number, durations: Kep
   const started = performance.now();
   return runDealt({
     jobs,
-    options: { ...optionsOf<SuiteOptions>(SUITE_OPTIONS, options), reporter: options.reporter },
+    options: { ...optionsOf<SuiteOptions>(SUITE_OPTIONS, forGuest(options)), reporter: options.reporter },
     durations: durations.values,
-    keep: (tests) => durations.keep(tests),
+    keep: (run, measured) => {
+      durations.keep(measured);
+      keepFailed(saveLastRun(run));
+    },
     tell: tellPerson,
     startWorker: (vm, streams) =>
       withMachine(machine, async (lab) => {
@@ -113,7 +131,8 @@ async function runInSeveral(options: LabRunOptions, jobs: number, durations: Kep
         const command = [process.execPath, WORKER_PROGRAM];
         const result = await runInLab({ ...lab, ...limit, ...streams, ...console, command });
         const overran = timeoutMs !== undefined && result.exitCode === INTERRUPT_STATUS.SIGTERM;
-        return overran ? { ...result, ended: "timeout" } : result;
+        const problems = (readConsole(result.consoleLog)?.reports ?? []).map(describeConsoleReport);
+        return { ...result, ...(overran ? { ended: "timeout" } : {}), problems };
       }),
   });
 }
@@ -131,6 +150,14 @@ function limitOf({ timeoutMs }: LabRunOptions): { timeoutMs?: number } {
 }
 
 async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promise<number> {
+  const { repeat, untilFail, bail, jobs } = options;
+  if (repeat !== undefined || untilFail === true || bail === true) {
+    // One test after the other, and all of them again: that is the order of one VM.
+    if (jobs !== undefined && jobs > 1) {
+      throw argumentError("lab run", "jobs", jobs, "1 with --repeat, --until-fail and --bail");
+    }
+    return 1;
+  }
   const host = thisHost();
   return chooseJobs({
     ...options,
@@ -140,6 +167,28 @@ async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promis
     cpus: host.cpus,
     availableMiB: availableMiB(host),
   });
+}
+
+/** The guest does not see what the host keeps of the last run. */
+function forGuest(options: LabRunOptions): LabRunOptions {
+  if (options.lastFailed !== true) return options;
+  const { lastFailed: _lastFailed, ...others } = options;
+  return { ...others, run: failedAmong(options.run) };
+}
+
+function keepFailed(problem: string | undefined): void {
+  if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
+}
+
+function describeConsoleReport({ when, report }: ConsoleReport): string {
+  return `the guest's kernel reported ${when}: ${describeReport(report)}`;
+}
+
+/** What the guest's kernel says of itself and no run in the guest has told fails the command, too. Gives the exit code. */
+function tellReports(reports: readonly ConsoleReport[], exitCode: number): number {
+  for (const report of reports) process.stderr.write(`vfio-selftests: ${describeConsoleReport(report)}\n`);
+  const isGood = exitCode === ExitCode.ok || exitCode === ExitCode.nothingRan;
+  return reports.length > 0 && isGood ? ExitCode.failed : exitCode;
 }
 
 /** `lab shell` */

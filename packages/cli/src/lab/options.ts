@@ -34,7 +34,7 @@ export interface GdbOptions extends MachineOptions {
 
 export type KernelConfigOptions = Pick<KernelOptions, "with">;
 
-export type SuiteOptions = Omit<RunOptions, "device">;
+export type SuiteOptions = Omit<RunOptions, "device" | "timeoutMs">;
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly jobs?: number;

@@ -1,61 +1,46 @@
-import { dirname, join } from "node:path";
-import { runCLI } from "jest";
-import {
-  type HarnessEnvironmentOptions,
-  type HarnessReporterOptions,
-  type RunOutcome,
-  runState,
-  type TargetOptions,
-  type TestFilter,
-  type TestPart,
+import type {
+  KernelWatchOptions,
+  Report,
+  RunOutcome,
+  RunPlan,
+  TargetOptions,
+  TestFilter,
+  TestPart,
 } from "@vfio-selftests/harness";
+import type { SuiteEntry } from "./jest-process";
+import { Supervisor } from "./supervisor";
 
-/** The test files of this package, in `entries/`. */
-export type SuiteEntry = "kernel" | "models";
-
-export interface JestRun extends Required<HarnessReporterOptions> {
+/** What runs, and how. */
+export interface JestRun {
   readonly entry: SuiteEntry;
   readonly target: TargetOptions;
   readonly filter: TestFilter;
+  /** Of the tests that the filter wants, those of this process. Default: all. */
   readonly part?: TestPart | undefined;
+  readonly plan: Partial<RunPlan>;
+  readonly reports: readonly Report[];
+  /** How many times; `Infinity` together with `bail`. Default 1. */
+  readonly repeat?: number;
+  /** No test runs after one that failed. */
+  readonly bail?: boolean;
+  /** Milliseconds of every test, whatever its own limit. */
+  readonly testTimeoutMs?: number | undefined;
+  /** Milliseconds of the whole run. Default: no limit. */
+  readonly timeoutMs?: number | undefined;
+  /** What the kernel says fails tests. Default: nobody looks. */
+  readonly kernelLog?: KernelWatchOptions | undefined;
 }
 
-/** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ entry, target, filter, part, plan, reports }: JestRun): Promise<RunOutcome> {
-  const file = join(__dirname, "entries", `${entry}.js`);
-  const rootDir = dirname(file);
-  const config = {
-    rootDir,
-    roots: [rootDir],
-    testMatch: ["**/*.js"],
-    // jest's default leaves out node_modules, which is where an installed command has its test files.
-    testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
-    testEnvironmentOptions: {
-      filter,
-      target,
-      ...(part === undefined ? {} : { part }),
-    } satisfies HarnessEnvironmentOptions,
-    reporters: [
-      [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
-    ],
-    transform: {},
-    moduleFileExtensions: ["js", "json", "node"],
-  };
-  await runCLI(
-    {
-      $0: "vfio-selftests",
-      _: [file],
-      runTestsByPath: true,
-      config: JSON.stringify(config),
-      runInBand: true,
-      watchman: false,
-      cache: false,
-    },
-    // jest takes the options of a whole run only from the project that is the working directory.
-    [process.cwd()],
-  );
-  const { outcome } = runState();
-  if (outcome === undefined) throw new Error("jest ended without a report");
-  return outcome;
+export interface JestOutcome extends RunOutcome {
+  /** The signal that ended the run before its time. */
+  readonly interrupted: NodeJS.Signals | undefined;
+}
+
+/**
+ * Runs the tests in a process of their own, which this one watches. A test that takes its process with it, or does not come
+ * back, fails, and the run goes on with the next test in a new process.
+ */
+export async function runJest(run: JestRun): Promise<JestOutcome> {
+  using supervisor = new Supervisor(run);
+  return await supervisor.run();
 }

@@ -14,6 +14,9 @@ import {
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
+import type { JestOutcome } from "./jest-run";
+import { watchOf } from "./kernel-log";
+import { saveLastRun } from "./last-run";
 import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
@@ -30,27 +33,47 @@ export async function runSuites(options: RunOptions): Promise<number> {
 
   const run = await runPart(options, chooseReports(options));
   if (run.tests.length === 0 && run.errors.length === 0) return noneOf(options);
+  keepFailed(run, namedTarget(options).lab);
   tellTotals(options, run);
+  // For who waits for this process: it ends as one that does not catch the signal.
+  if (run.interrupted !== undefined) process.kill(process.pid, run.interrupted);
   return exitCodeOf(run);
 }
 
 /** Runs the tests of these options, or the part of them that is this process's. */
-export async function runPart(options: RunOptions, reports: readonly Report[], part?: TestPart): Promise<RunOutcome> {
+export async function runPart(options: RunOptions, reports: readonly Report[], part?: TestPart): Promise<JestOutcome> {
   const { target, filter } = await prepare(options);
   const { runJest } = await import("./jest-run.js");
   const [device, ...others] = target.options.devices;
+  const watch = watchOf(target);
+  const { repeat, untilFail = false, bail = false, testTimeoutMs, timeoutMs } = options;
   return runJest({
     entry: target.entry,
     target: target.options,
     filter,
     part,
     plan: {
-      headline: target.headline,
+      headline: [...target.headline, ...seedLine(target.options.seed), ...watch.lines],
       defaultMode: target.defaultMode,
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },
     reports,
+    repeat: repeat ?? (untilFail ? Infinity : 1),
+    bail: bail || untilFail,
+    testTimeoutMs,
+    timeoutMs,
+    kernelLog: watch.kernelLog,
   });
+}
+
+/** What the lab's VM writes to a folder of its user's is gone with it: there the host keeps it (see `labRun`). */
+function keepFailed(run: RunOutcome, lab: boolean): void {
+  const problem = lab ? undefined : saveLastRun(run);
+  if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
+}
+
+function seedLine(seed: number | undefined): string[] {
+  return seed === undefined ? [] : [`Seed ${seed}.`];
 }
 
 /** Checks what the options name. A run also puts back what one before it left. */

@@ -1,4 +1,4 @@
-import { totalsLine, totalsOf } from "../outcome/run-outcome";
+import { type RunOutcome, totalsLine, totalsOf } from "../outcome/run-outcome";
 import type { SkipReason } from "../outcome/skip";
 import { fullId } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
@@ -39,7 +39,7 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
       const sections = [
         failedSection(run.tests),
         skippedSection(run.tests),
-        notesSection(run.tests),
+        notesSection(run),
         resultTables(run.tests, plan),
         run.errors.length === 0 ? [] : ["Outside any test", ...run.errors.map((error) => indent(error, 2))],
       ];
@@ -80,14 +80,15 @@ function skippedSection(tests: readonly TestOutcome[]): string[] {
 }
 
 /** Equal notes of several tests are told once, with their number. */
-function notesSection(tests: readonly TestOutcome[]): string[] {
+function notesSection({ tests, notes = [] }: RunOutcome): string[] {
   const ids = new Map<string, string[]>();
   for (const test of tests) {
     for (const note of test.notes) ids.set(note, [...(ids.get(note) ?? []), fullId(test)]);
   }
-  if (ids.size === 0) return [];
+  if (ids.size + notes.length === 0) return [];
   return [
     "Notes",
+    ...notes.map((note) => `  ${note}`),
     ...[...ids].map(([note, of]) => {
       const [first = ""] = of;
       return `  ${of.length === 1 ? first : `${of.length} tests (${first}, …)`}: ${note.replace(/\n/g, "\n    ")}`;

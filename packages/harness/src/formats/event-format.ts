@@ -22,7 +22,7 @@ export const eventFormat: ReportFormatFactory = (sink, plan) => {
   return {
     started: (test) => write({ kind: "started", test }),
     finished: (test) => write({ kind: "finished", test }),
-    end: ({ errors, durationMs }) => write({ kind: "end", run: { errors, durationMs } }),
+    end: ({ tests: _tests, ...run }) => write({ kind: "end", run }),
   };
 };
 

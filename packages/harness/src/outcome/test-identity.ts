@@ -44,7 +44,11 @@ export function identify(titles: readonly string[]): TestIdentity {
   };
 }
 
-/** The id, and with several devices the device's address before it: what tells a test from all others of a run. */
-export function fullId({ device, id }: Pick<TestIdentity, "device" | "id">): string {
-  return device === undefined ? id : `${device} ${id}`;
+/** The id, with several devices the device's address before it: what tells a test of a run from all others. */
+export function fullId({
+  device,
+  id,
+  repetition,
+}: Pick<TestIdentity, "device" | "id"> & { readonly repetition?: number | undefined }): string {
+  return `${device === undefined ? "" : `${device} `}${id}${repetition === undefined ? "" : ` #${repetition}`}`;
 }

@@ -95,7 +95,7 @@ async function run(startWorker: StartWorker, options: Partial<DealtRunOptions> =
       options: { reporter: "json", output },
       durations: DURATIONS,
       tell: (line) => lines.push(line),
-      keep: (tests) => kept.push(...tests),
+      keep: (_run, measured) => kept.push(...measured),
       startWorker,
       ...options,
     });

@@ -7,6 +7,7 @@ import {
   openReports,
   parseEvent,
   type ReportEvent,
+  type RunOutcome,
   type TestOutcome,
   type TestPart,
 } from "@vfio-selftests/harness";
@@ -25,7 +26,12 @@ export interface WorkerStreams {
 }
 
 /** Boots a VM, runs the worker in it to its end, and takes the VM away. */
-export type StartWorker = (vm: number, streams: WorkerStreams) => Promise<Pick<LabResult, "exitCode" | "ended">>;
+export type StartWorker = (vm: number, streams: WorkerStreams) => Promise<WorkerResult>;
+
+export interface WorkerResult extends Pick<LabResult, "exitCode" | "ended"> {
+  /** What the VM did wrong outside its run of tests. */
+  readonly problems?: readonly string[];
+}
 
 export interface DealtRunOptions {
   /** Two or more. */
@@ -34,8 +40,8 @@ export interface DealtRunOptions {
   readonly durations: Durations;
   /** Takes a line for people. */
   readonly tell: (line: string) => void;
-  /** Takes the tests whose durations were measured. */
-  readonly keep: (tests: readonly TestOutcome[]) => void;
+  /** Takes the run, and of its tests those that ran to their end. */
+  readonly keep: (run: RunOutcome, measured: readonly TestOutcome[]) => void;
   readonly startWorker: StartWorker;
 }
 
@@ -135,7 +141,9 @@ class DealtRun implements Disposable {
     // It does not end: the guest may not have read the line yet.
     stdin.write(`${JSON.stringify({ options, part } satisfies Work)}\n`);
     try {
-      const { exitCode, ended } = await startWorker(vm, { stdin, stdout, stderr: new LineWriter(text) });
+      const streams = { stdin, stdout, stderr: new LineWriter(text) };
+      const { exitCode, ended, problems = [] } = await startWorker(vm, streams);
+      for (const problem of problems) this.#merged.fail(`VM ${vm + 1}: ${problem}`);
       if (ended === "timeout") this.#overran = exitCode;
       return ending ?? { kind: "lost", why: `its test process ended with status ${exitCode}` };
     } catch (error) {
@@ -166,8 +174,8 @@ class DealtRun implements Disposable {
     }
     if (this.#refused !== undefined) this.#merged.fail(this.#refused.message.trimEnd());
     const run = this.#merged.end();
-    keep(this.#merged.measured);
     if (tests.length === 0) return noneOf(options);
+    keep(run, this.#merged.measured);
     tellTotals(options, run);
     return stopped ?? exitCodeOf(run);
   }

@@ -3,8 +3,8 @@ import {
   type Durations,
   expectedDurations,
   fullId,
-  type Reports,
   type ReportEvent,
+  type Reports,
   type RunOutcome,
   type RunPlan,
   type TestIdentity,
@@ -21,6 +21,7 @@ export class MergedRun implements Disposable {
   readonly #running = new Map<number, { readonly test: TestIdentity; readonly since: number }>();
   readonly #missed = new Set<string>();
   readonly #errors: string[] = [];
+  readonly #notes = new Set<string>();
   /** In their order; the full ids tell them apart. */
   #tests: readonly TestIdentity[] | undefined;
   #shares: readonly (readonly TestIdentity[])[] = [];
@@ -47,7 +48,10 @@ export class MergedRun implements Disposable {
     if (event.kind === "plan") this.#plan(event.plan);
     else if (event.kind === "started") this.#start(vm, event.test);
     else if (event.kind === "finished") this.#finish(vm, event.test);
-    else if (event.kind === "end") this.#errors.push(...event.run.errors);
+    else if (event.kind === "end") {
+      this.#errors.push(...event.run.errors);
+      for (const note of event.run.notes ?? []) this.#notes.add(note);
+    }
   }
 
   /** The tests dealt to a VM, or to all, that have no result. */
@@ -75,7 +79,8 @@ export class MergedRun implements Disposable {
   /** The run as one VM would have told it: its tests in their order. */
   end(): RunOutcome {
     const tests = (this.#tests ?? []).flatMap((test) => this.#outcomes.get(fullId(test)) ?? []);
-    const run = { tests, errors: this.#errors, durationMs: performance.now() - this.#started };
+    const durationMs = performance.now() - this.#started;
+    const run = { tests, errors: this.#errors, notes: [...this.#notes], durationMs };
     for (const format of this.#reports?.formats ?? []) format.end(run);
     return run;
   }
