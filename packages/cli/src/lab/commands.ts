@@ -1,6 +1,8 @@
 import { KERNEL_VARIANTS } from "@vfio-selftests/lab";
 import { defineCommand } from "../options/command";
 import {
+  COVERAGE_OPTIONS,
+  type CoverageOptions,
   GDB_OPTIONS,
   type GdbOptions,
   KERNEL_CONFIG_OPTIONS,
@@ -20,7 +22,7 @@ const FILES =
 export const labSetupCommand = defineCommand<SetupOptions>({
   options: SETUP_OPTIONS,
   notes: [
-    `What --with builds:\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
+    `What --with builds:\n\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
     "A kernel of --with or --source is used where `lab run`, `lab shell` and `lab gdb` are given the same --with and --source.",
   ],
   run: async (_args, options) => (await import("./lab-commands.js")).labSetup(options),
@@ -56,4 +58,10 @@ export const labGdbCommand = defineCommand<GdbOptions>({
     "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
   ],
   run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
+});
+
+export const labCoverageCommand = defineCommand<CoverageOptions>({
+  options: COVERAGE_OPTIONS,
+  notes: ["Tells what `lab run --coverage` has measured, by all of its runs on the same kernel."],
+  run: async (_args, options) => (await import("../coverage/lab-coverage.js")).labCoverage(options),
 });

@@ -96,6 +96,8 @@ test("every option of run but the device is passed on to the run in the VM", () 
     upstream: true,
     full: true,
     kvmIrq: "-a -e",
+    except: "/e",
+    gcov: "/g",
     list: true,
     reporter: "tap",
     output: "/o",

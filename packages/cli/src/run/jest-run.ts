@@ -8,6 +8,7 @@ import {
   type TargetOptions,
   type TestFilter,
 } from "@vfio-selftests/harness";
+import type { CoverageEnvironmentOptions } from "../coverage/coverage-environment";
 
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";
@@ -16,10 +17,12 @@ export interface JestRun extends Required<HarnessReporterOptions> {
   readonly entry: SuiteEntry;
   readonly target: TargetOptions;
   readonly filter: TestFilter;
+  /** Gets what the kernel ran in each test. */
+  readonly gcov?: string | undefined;
 }
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ entry, target, filter, plan, reports }: JestRun): Promise<RunOutcome> {
+export async function runJest({ entry, target, filter, gcov, plan, reports }: JestRun): Promise<RunOutcome> {
   const file = join(__dirname, "entries", `${entry}.js`);
   const rootDir = dirname(file);
   const config = {
@@ -28,8 +31,7 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
     testMatch: ["**/*.js"],
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
-    testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
+    ...environment({ filter, target }, gcov),
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
     ],
@@ -52,4 +54,16 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
   const { outcome } = runState();
   if (outcome === undefined) throw new Error("jest ended without a report");
   return outcome;
+}
+
+function environment(
+  options: HarnessEnvironmentOptions,
+  gcov: string | undefined,
+): { testEnvironment: string; testEnvironmentOptions: HarnessEnvironmentOptions } {
+  if (gcov === undefined) {
+    const testEnvironment = require.resolve("@vfio-selftests/harness/jest-environment");
+    return { testEnvironment, testEnvironmentOptions: options };
+  }
+  const testEnvironmentOptions: CoverageEnvironmentOptions = { ...options, gcov };
+  return { testEnvironment: require.resolve("../coverage/coverage-environment.js"), testEnvironmentOptions };
 }
