@@ -47,8 +47,9 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-function archive(number: number, test: string, path: string, data: Buffer): void {
-  writeFileSync(join(folder, "archives", `${number}.gcov`), encodeArchive({ test, files: [{ path, data }] }));
+function archive(number: number, test: string, path: string, data: Buffer, boot = "boot-1"): void {
+  mkdirSync(join(folder, "archives", boot), { recursive: true });
+  writeFileSync(join(folder, "archives", boot, `${number}.gcov`), encodeArchive({ test, files: [{ path, data }] }));
 }
 
 test("each test has what ran between its archive and the one before", async () => {
@@ -57,13 +58,17 @@ test("each test has what ran between its archive and the one before", async () =
   archive(0, "(boot)", path, run());
   archive(1, "a.third", path, run("one", "two"));
   archive(2, "a.first", path, run());
+  // Another VM, whose counters begin anew.
+  rmSync(path);
+  archive(0, "(boot)", path, run(), "boot-2");
+  archive(1, "a.third", path, run("one", "two"), "boot-2");
   // The VM went down meanwhile.
-  writeFileSync(join(folder, "archives/3.gcov"), encodeArchive({ test: "a.lost", files: [] }).subarray(0, 4));
+  writeFileSync(join(folder, "archives/boot-1/3.gcov"), encodeArchive({ test: "a.lost", files: [] }).subarray(0, 4));
   const tests = await decodeArchives(join(folder, "archives"), { tree, isWanted: (file) => file.endsWith(".c") });
   const lines = (id: string): Record<string, number> =>
     Object.fromEntries(tests.get(id)?.get("drivers/vfio/a.c")?.lines ?? []);
   expect([...tests.keys()]).toEqual(["(boot)", "a.third", "a.first"]);
-  expect(lines("a.third")).toMatchObject({ 2: 1, 5: 0, 10: 1, 11: 0 });
+  expect(lines("a.third")).toMatchObject({ 2: 2, 5: 0, 10: 2, 11: 0 });
   expect(lines("a.first")).toMatchObject({ 2: 0, 5: 1, 10: 0, 11: 1 });
 });
 

@@ -10,7 +10,7 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { promisify } from "node:util";
 import { VfioError } from "@vfio-selftests/core/errors";
 import {
@@ -39,20 +39,24 @@ export interface DecodeOptions {
 
 /** What ran in each test of the archives in a folder. gcov decodes; the notes that it needs lie where the kernel was built. */
 export async function decodeArchives(folder: string, options: DecodeOptions): Promise<Map<string, Coverage>> {
-  const names = readdirSync(folder)
+  const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".gcov"))
     .sort();
   const work = mkdtempSync(join(tmpdir(), "vfio-lab-gcov-"));
   const tests = new Map<string, Coverage>();
+  // By boot and object: each VM has counters of its own.
   const before = new Map<string, Coverage>();
   try {
     for (const [index, name] of names.entries()) {
       const archive = readArchive(join(folder, name));
       // The guest went down while it wrote.
       if (archive === undefined) continue;
-      const now = await objectsNow(archive, work, options);
-      const parts = [...now].map(([object, coverage]) => coverageSince(before.get(object) ?? new Map(), coverage));
-      for (const [object, coverage] of now) before.set(object, coverage);
+      const parts = [...(await objectsNow(archive, work, options))].map(([object, coverage]) => {
+        const counter = `${dirname(name)}:${object}`;
+        const since = coverageSince(before.get(counter) ?? new Map(), coverage);
+        before.set(counter, coverage);
+        return since;
+      });
       // A test on several devices is one test.
       tests.set(archive.test, mergeCoverage([tests.get(archive.test) ?? new Map(), ...parts]));
       options.onProgress?.(index + 1, names.length);

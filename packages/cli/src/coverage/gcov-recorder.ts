@@ -1,10 +1,12 @@
-import { closeSync, openSync, readdirSync, readSync, writeFileSync } from "node:fs";
+import { closeSync, mkdirSync, openSync, readdirSync, readFileSync, readSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core/errors";
 import { encodeArchive } from "@vfio-selftests/coverage";
 
 /** Where the kernel shows its counters (kernel/gcov/fs.c), each file below its object's path on the machine that built it. */
-export const GCOV_FOLDER = "/sys/kernel/debug/gcov";
+const GCOV_FOLDER = "sys/kernel/debug/gcov";
+/** Tells one boot of a kernel, and so its counters, from another's (drivers/char/random.c). */
+const BOOT_ID = "proc/sys/kernel/random/boot_id";
 
 /** Larger than any object's counters; the files tell a size of 0. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
@@ -19,13 +21,16 @@ export class GcovRecorder {
   readonly #paths: readonly string[];
   readonly #last = new Map<string, Buffer>();
   readonly #buffer = Buffer.alloc(BUFFER_BYTES);
-  #archives = 0;
+  #archives: number;
 
-  /** `folder` gets one file for each call that found something. */
-  constructor(folder: string, root = GCOV_FOLDER) {
-    this.#root = root;
-    this.#folder = folder;
-    this.#paths = dataFiles(root);
+  /** `folder` gets a folder for this boot, and that one file for each call that found something. */
+  constructor(folder: string, root = "/") {
+    this.#root = join(root, GCOV_FOLDER);
+    this.#paths = dataFiles(this.#root);
+    this.#folder = join(folder, readFileSync(join(root, BOOT_ID), "utf8").trim());
+    mkdirSync(this.#folder, { recursive: true });
+    // An earlier process of the same run has written there, too.
+    this.#archives = readdirSync(this.#folder).length;
   }
 
   /** Archives what has run since the last call under this test's id. */
