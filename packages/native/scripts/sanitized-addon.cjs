@@ -30,7 +30,7 @@ const compile = (options) => promisify(execFile)(compiler, options);
 
 /** Compiles into build-sanitized/prebuilds. */
 async function build() {
-  const { sources, defines, cflags_cc, ldflags } = target();
+  const { sources, include_dirs, defines, cflags_cc, ldflags } = target();
   const prebuilds = join(directory, "prebuilds", `${process.platform}-${process.arch}`);
   mkdirSync(prebuilds, { recursive: true });
   const objects = sources.map((source) => join(directory, source.replaceAll("/", "_") + ".o"));
@@ -42,7 +42,9 @@ async function build() {
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
   ];
-  const includes = [nodeHeaders(), require("node-addon-api").include_dir].map((path) => `-I${path}`);
+  // gyp's commands among them ("<!") give node-addon-api's.
+  const own = include_dirs.filter((path) => !path.startsWith("<!")).map((path) => join(gypDirectory, path));
+  const includes = [...own, nodeHeaders(), require("node-addon-api").include_dir].map((path) => `-I${path}`);
   const options = [...flags, ...cflags_cc, ...defines.map((define) => `-D${define}`), ...includes];
   await Promise.all(
     sources.map((source, index) => {
