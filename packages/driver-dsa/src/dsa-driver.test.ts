@@ -8,7 +8,7 @@ const BAR0 = 0;
 const BAR2 = 2;
 const CONFIG = 7;
 const MSIX = 2;
-/** The engine may box a time or two (16 bytes each); one BigInt, closure or object for each copy is more. */
+/** The engine may box a time or two (16 bytes each). One BigInt, closure or object for each copy takes more. */
 const MOST_BYTES = 40;
 
 const GROUPS = 0x600;
@@ -33,11 +33,11 @@ const WQCAP = (1n << 54n) | (1n << 50n) | (1n << 49n) | (1n << 24n) | (8n << 16n
 /** Subsystem 1af4:1100, an emulation. */
 const EMULATED = 0x1100_1af4;
 
-/** Just enough of a DSA to answer the driver; the tests with a model are in the package `tests`. */
+/** Just enough of a DSA to answer the driver. The package `tests` has the tests with a model. */
 class ScriptedDsa extends FakeVfioDevice {
   /** Status that a descriptor ends with; 0: it never ends. */
   status = 1;
-  /** Of members of a batch, where that differs from success. */
+  /** Status of a batch's members, where it differs from success. */
   memberStatus = 0;
   /** CMDSTATUS stays active. */
   hung = false;
@@ -100,7 +100,7 @@ class ScriptedDsa extends FakeVfioDevice {
     this.poke(BAR0, offset, data.subarray(0, bytes));
   }
 
-  /** Puts a completion record where `at` says. */
+  /** Writes a completion record at `at`. */
   complete(at: number, status: number, completed = 0, fault = 0n): void {
     const view = new DataView((this.region as DmaRegion).memory.buffer as ArrayBuffer, at, 32);
     view.setUint32(4, completed, true);
@@ -476,7 +476,7 @@ describe("copying", () => {
   });
 });
 
-/** docs/architecture.md, rule 2, on registers in memory: only the driver and what is below it does anything. */
+/** docs/architecture.md, rule 2, with registers in memory: only the driver and what is below it run. */
 it.each([
   ["one copy", 1],
   ["32 batches", 32 * 1024],

@@ -4,7 +4,7 @@ import { ExitCode } from "../exit-codes";
 
 type Print = (line: string) => void;
 
-/** The `restore` command: puts back what tests that crashed have left changed. */
+/** The `restore` command: puts back what crashed tests left changed. */
 export function restoreMachine(print: Print = (line) => console.log(line), paths: SystemPaths = systemPaths): number {
   const restored = restoreLeftovers(paths);
   if (restored.length === 0) print("nothing was left changed by tests (devices that bind took: unbind)");
