@@ -111,7 +111,7 @@ test.each([
   const device = open(greeting(), info(), bar0(), says);
   const error = thrownBy(() => device.readRegion(0, 0, word()));
   expect(error.code).toBe(code);
-  // Whatever it was, there is an answer or an error from now on as well, and closing works.
+  // In every case, calls from now on give an answer or an error, and closing works.
   if (code === "EPROTO") expect(thrownBy(() => device.reset()).code).toBe("EPROTO");
 });
 

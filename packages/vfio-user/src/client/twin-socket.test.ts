@@ -85,14 +85,14 @@ test.each([
   expect(thrownBy(() => open([info()], options))).toMatchObject({ code: "EPROTO" });
 });
 
-test("what the server asks on it is answered there while a reply is awaited", () => {
+test("the client answers the server's requests on it while it awaits a reply", () => {
   const device = open([info(), bar0()]);
   device.regionInfo(0);
   server.say(reply(3, "DMA_MAP"));
   using _memory = mapMemory();
   ask(7, 1, 2);
   ask(8, 0x9000, 2);
-  // No reply to the read: it gives up, and has served the twin meanwhile.
+  // No reply comes to the read. It gives up, and has served the twin meanwhile.
   expect(thrownBy(() => device.readRegion(0, 0, new Uint8Array(4))).code).toBe("ETIMEDOUT");
   expect([heard(), heard()]).toEqual([
     { id: 7, error: 0, data: [2, 3] },
@@ -152,7 +152,7 @@ test("a server that asks without a pause does not outlast the time-out", async (
   const { code } = thrownBy(() => device.readRegion(0, 0, new Uint8Array(4)));
   expect(code).toBe("ETIMEDOUT");
   expect(performance.now() - began).toBeLessThan(1500);
-  device.serveMemory(); // comes back
+  device.serveMemory(); // returns
   backend.close();
   await flood.terminate();
 }, 15_000);

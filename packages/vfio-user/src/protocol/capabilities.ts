@@ -9,18 +9,18 @@ export interface Capabilities {
   readonly maxDmaMaps: number;
   /** Page sizes of DMA maps, or'ed. */
   readonly pageSizes: number;
-  /** VFIO_USER_REGION_WRITE_MULTI is served. */
+  /** The sender serves VFIO_USER_REGION_WRITE_MULTI. */
   readonly writeMultiple: boolean;
-  /** The server's requests and their answers have a socket of their own. Undefined: not supported. */
+  /** A socket of its own for the server's requests and their answers. Undefined: not supported. */
   readonly twinSocket: TwinSocket | undefined;
 }
 
 export interface TwinSocket {
-  /** In the server's reply: which of the descriptors beside the message is the client's end. */
+  /** In the server's reply: the index of the client's end among the descriptors beside the message. */
   readonly fdIndex: number | undefined;
 }
 
-/** What both ends tell their peers; whether there is a twin socket differs. */
+/** What each end tells its peer. Only the twin socket differs. */
 export const OWN_CAPABILITIES: Capabilities = {
   maxMessageFds: MAX_MESSAGE_FDS,
   maxDataTransfer: MAX_DATA_TRANSFER,
@@ -33,7 +33,7 @@ export const OWN_CAPABILITIES: Capabilities = {
 interface NumberCapability {
   readonly key: "max_msg_fds" | "max_data_xfer_size" | "max_dma_maps" | "pgsizes";
   readonly property: "maxMessageFds" | "maxDataTransfer" | "maxDmaMaps" | "pageSizes";
-  /** What the specification lets the receiver assume when the sender says nothing. */
+  /** What the specification assumes when the sender says nothing. */
   readonly absent: number;
   readonly min: number;
   readonly max: number;
@@ -57,8 +57,8 @@ export function encodeCapabilities(capabilities: Capabilities): Uint8Array {
 }
 
 /**
- * Reads what a peer sent. No text at all gives the specification's defaults; unknown names are ignored. A string says
- * what is wrong.
+ * Reads a peer's capabilities. Without any text it gives the specification's defaults. It ignores unknown names. A
+ * string result says what is wrong.
  */
 export function decodeCapabilities(text: Uint8Array): Capabilities | string {
   const values = capabilityObject(text);

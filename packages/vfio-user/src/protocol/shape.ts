@@ -2,8 +2,8 @@ import type { StructView } from "@vfio-selftests/core/uapi";
 import type { Shape } from "./commands";
 
 /**
- * Whether a body of `length` bytes (its fields in `body`) has the shape that the protocol wants. Undefined when it has;
- * otherwise what is wrong, for people.
+ * Checks that a body of `length` bytes (its fields in `body`) has the shape that the protocol demands. Undefined if it
+ * has; otherwise what is wrong, for people.
  */
 export function shapeError(shape: Shape, body: StructView, length: number): string | undefined {
   const { fixed, tail } = shape;

@@ -55,7 +55,7 @@ function map(address: number, size: number, fd?: number, { offset = 0, flags = 3
   expect(reply.error).toBe(0);
 }
 
-/** As if in the model's step. */
+/** Runs `use` as if in the model's step. */
 function dma<Result>(use: (space: typeof client.device.dma) => Result): Result {
   const space = client.device.dma;
   space.allowed = true;
@@ -98,7 +98,7 @@ describe("memory shared by descriptor", () => {
     expect(memory.bytes[128]).toBe(1);
     expect(() => dma((space) => space.publish(4n, record))).toThrow(RangeError);
     expect(() => dma((space) => space.publish(8n, record.subarray(0, 7)))).toThrow(RangeError);
-    // When the rest cannot be written, the status does not appear.
+    // When the rest cannot be written, the status does not appear either.
     expect(dma((space) => space.publish(4088n, record))).toEqual(fault(4096n, "unmapped", "write"));
     expect(memory.bytes[4088]).toBe(0);
   });
@@ -170,7 +170,7 @@ test("as many maps that nothing joins are found fast, in any order", () => {
   const count = 200_000;
   for (let i = 0; i < count; i += 1) maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined);
   const start = performance.now();
-  // From both ends, as a copy goes: half of what is remembered would be put before the rest.
+  // From both ends, like a copy: half of the remembered maps go before the rest.
   for (let i = 0; i < count; i += 1) {
     const page = i % 2 === 0 ? i : count - i;
     if (maps.run(BigInt(page) * 8192n)?.size !== 4096) throw new Error(`page ${page}`);
@@ -202,7 +202,7 @@ describe("the client hears of faults", () => {
       count: 1n,
     });
     expect(next()).toMatchObject({ reply: { command: Commands.DMA_READ.number }, address: 0x8000n, count: 1n });
-    // The answer, whenever it comes, disturbs nothing.
+    // The answer disturbs nothing, whenever it comes.
     client.sendBytes(
       messageBytes(Commands.DMA_READ.number, new Uint8Array(), {
         id: first?.reply.id ?? 0,
@@ -248,7 +248,10 @@ describe("memory by message", () => {
     return messageBytes(Commands.REGION_WRITE.number, body(region_access, { offset, region: 0, count: width }, data));
   }
 
-  /** Starts a copy; what is queued before meets the server in the middle of it. Message 1 asks for the layout, 2 reads, 3 writes. */
+  /**
+   * Starts a copy. The queued messages meet the server in the middle of it. Message 1 asks for the layout, 2 reads, 3
+   * writes.
+   */
   function copy(size: number, answers: readonly Uint8Array[]): void {
     map(SOURCE, 4096);
     map(DESTINATION, 4096);

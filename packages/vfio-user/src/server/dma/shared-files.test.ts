@@ -54,7 +54,7 @@ function map(fd: number, size: number, { address = 0, offset = 0, flags = 3 } = 
   return client.ask("DMA_MAP", content, { fds: [fd] }).error;
 }
 
-/** As if in the model's step. */
+/** Runs `use` as if in the model's step. */
 function dma<Result>(use: (space: typeof client.device.dma) => Result): Result {
   const space = client.device.dma;
   space.allowed = true;
@@ -120,10 +120,10 @@ if (hugeProbe >= 0) native.close(hugeProbe);
   "huge pages that cannot be had are a fault, sealed or not, and never a SIGBUS",
   () => {
     const size = 2 * 1024 * 1024;
-    // A file that nobody has touched, and the same after a hole was punched, are one to the kernel: a page is allocated
-    // when it is touched, and where the pool of huge pages is empty, that is a SIGBUS.
+    // To the kernel, an untouched file and a file with a punched hole are the same: it allocates a page at the first
+    // touch. Where the pool of huge pages is empty, that touch is a SIGBUS.
     const fd = memfd(8 * size, { flags: MFD_HUGETLB | MFD_ALLOW_SEALING });
-    // Sealed, and all the same not to be mapped for JavaScript.
+    // Sealed, but still not to be mapped for JavaScript.
     const files = new SharedFiles(false);
     const file = files.open(fd, 8 * size, RIGHTS) as SharedFile;
     expect(file.access).toBe("huge");
@@ -178,7 +178,7 @@ test("a descriptor must have the rights that the map gives, and not append", () 
   expect(map(readOnly, 4096, { flags: 1 })).toBe(0);
   expect(map(again(fsConstants.O_WRONLY), 4096, { address: 4096 })).toBe(EACCES);
   expect(map(again(fsConstants.O_RDWR | fsConstants.O_APPEND), 4096, { address: 4096 })).toBe(EINVAL);
-  // Not mapped, since a mapping for writing is refused; but read.
+  // The kernel refuses a mapping for writing, so the server reads the file instead.
   expect(dma((space) => space.read(0n, new Uint8Array(8)))).toBeUndefined();
 });
 
@@ -228,7 +228,7 @@ describe("windows", () => {
     const file = opened(files, fd, 4 * WINDOW_SIZE);
     const has = (window: number) => file.view(window * WINDOW_SIZE, 8) !== undefined;
     expect([has(0), has(1), has(2)]).toEqual([true, true, false]);
-    // Without a window the bytes are there all the same.
+    // Without a window the bytes are still reachable.
     expect(file.write(2 * WINDOW_SIZE, pattern(8))).toBe(8);
     expect(contents(fd, 2 * WINDOW_SIZE, 8)).toEqual(pattern(8));
     expect(has(0)).toBe(true); // nothing goes within a step

@@ -43,7 +43,7 @@ function u64(bytes: Uint8Array, offset: number): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(offset, true);
 }
 
-/** A memfd of `size` bytes; sealed unless told otherwise. */
+/** A memfd of `size` bytes, sealed by default. */
 function memfd(size: number, seals = SEAL): number {
   const fd = native.memfdCreate("test", 2); // MFD_ALLOW_SEALING
   native.ftruncate(fd, size);
@@ -173,7 +173,7 @@ describe("a region that may be mapped", () => {
   test.each([1, 2])(
     "asked without room for the areas, sends no descriptor: the client has no room for that either",
     (i) => {
-      // libvfio-user's client asks so first, and fails when a descriptor comes.
+      // libvfio-user's client asks so first, and fails if a descriptor comes.
       const { body: bytes, fds } = ask(i, 32);
       expect([bytes.length, u32(bytes, 0) > 32, fds.length]).toEqual([32, true, 0]);
       expect(ask(i, u32(bytes, 0)).fds).toHaveLength(1);
@@ -378,7 +378,7 @@ describe("DEVICE_SET_IRQS", () => {
     expect([raise(0), raise(0)]).toEqual(["pending", "pending"]);
     expect(set(CONNECT, 0, 1, { fds: [events[1] ?? -1] })).toBe(0);
     expect([taken(0), taken(1)]).toEqual([0, 1]);
-    // After a reset nothing of the kind is left.
+    // A reset leaves nothing pending.
     set(CONNECT, 0, 1);
     raise(0);
     client.ask("DEVICE_RESET");

@@ -15,7 +15,7 @@ const model = ({ regions = `[[0, ${REGION}]]`, irqs = "[]", more = "" } = {}) =>
 
 let files = 0;
 
-/** Loads a module of this text in a thread; why there is no model, or undefined when there is one. */
+/** Loads a module of this text in a thread. Returns why there is no model; undefined if there is one. */
 async function failureOf(text: string, extension = "cjs"): Promise<string | undefined> {
   const module = join(directory, `model-${files++}.${extension}`);
   writeFileSync(module, text);

@@ -2,9 +2,9 @@ type Check = (value: unknown) => string | undefined;
 type Fields = Readonly<Record<string, Check>>;
 
 const PAGE_SIZE = 4096;
-/** MSI-X has 2048 vectors at most. */
+/** MSI-X has at most 2048 vectors. */
 const MOST_VECTORS = 2048;
-/** VFIO's indexes are small; device-specific regions follow the nine of PCI. */
+/** VFIO's indexes are small. Device-specific regions follow the nine of PCI. */
 const MOST_INDEXES = 64;
 
 const wanted = (what: string, good: (value: unknown) => boolean): Check => {
@@ -58,7 +58,7 @@ const model = object({
   close: optional(aFunction),
 });
 
-/** What is missing for a value to be a `DeviceModel`, in words that follow its name; undefined when nothing is. */
+/** Why a value is no `DeviceModel`, in words that follow its name; undefined if it is one. */
 export function modelShapeError(value: unknown): string | undefined {
   return model(value);
 }
@@ -98,7 +98,7 @@ function mapOf(check: Check): Check {
   };
 }
 
-/** `.regions` and `.get(0) is …` make `.regions.get(0) is …`. */
+/** Makes `.regions.get(0) is …` from `.regions` and `.get(0) is …`. */
 function join(path: string, rest: string): string {
   return /^[.[]/.test(rest) ? path + rest : `${path} ${rest}`;
 }

@@ -37,7 +37,9 @@ function start(options: Parameters<typeof startScratchModel>[0] = {}): ModelWork
   return worker;
 }
 
-/** No more descriptors than `expected`, as soon as the thread has closed what its last client left. */
+/**
+ * Waits until there are no more descriptors than `expected`, because the thread closes late what its last client left.
+ */
 async function openDescriptorsToBe(expected: number): Promise<void> {
   const deadline = performance.now() + 5000;
   while (openDescriptors() > expected && performance.now() < deadline) {
@@ -85,7 +87,7 @@ test("an interrupt arrives when the copy is done; registers answer and a reset w
   using memory = DmaMemory.allocate(16 * MIB, { backing: "memfd" });
   using iommu = iommuOf(worker);
   const device = iommu.openDevice("model:scratch");
-  // The same memory many times in a row: a copy that lasts.
+  // Maps the same memory many times in a row, for a copy that lasts.
   for (let i = 0; i < 64; i += 1) iommu.map(memory, { iova: BigInt(i * memory.length) });
   using event = new Eventfd();
   device.setIrqs({ index: 2, action: "trigger", start: 0, count: 1, data: { eventfds: [event.fd] } });

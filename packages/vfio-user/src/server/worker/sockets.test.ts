@@ -63,9 +63,9 @@ test("clients that come and go leave no memory behind", async () => {
     for (let client = 0; client < clients; client += 1) {
       const fd = native.unixConnect(path);
       native.close(fd);
-      await new Promise((resolve) => setTimeout(resolve, 2)); // one waits in the queue at most
+      await new Promise((resolve) => setTimeout(resolve, 2)); // at most one waits in the queue
     }
-    // Not the resident memory: most of a connection's is never touched.
+    // Not the resident memory, because most of a connection's is never touched.
     return (Number(readFileSync("/proc/self/statm", "utf8").split(" ")[0]) * 4096) / 2 ** 20;
   };
   const before = await megabytes(20);
@@ -83,7 +83,7 @@ test("a model that never returns is ended by force, and its socket file goes at 
   const path = join(directory, "stuck.sock");
   worker = startScratchModel({ module, socketPath: path });
   await worker.whenReady();
-  const fd = native.unixConnect(path); // a client: the model's step runs
+  const fd = native.unixConnect(path); // a client, so the model's step runs
   await new Promise((resolve) => setTimeout(resolve, 50));
   const start = performance.now();
   const closed = worker.close({ graceMs: 50 });
