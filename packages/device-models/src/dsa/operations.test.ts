@@ -25,7 +25,7 @@ function pattern(length: number, seed = 1): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) * 13 + seed) & 0xff);
 }
 
-/** A model whose work queue uses ATS, so that page faults are reported with their address. */
+/** A model whose work queue uses ATS, which reports page faults with their address. */
 function translated(): DsaFixture {
   const dsa = new DsaFixture({ ats: true });
   dsa.writeConfig(0x156, 2, 0x8000);
@@ -131,7 +131,7 @@ describe("Memory Move", () => {
 
   it("with ATS goes on where it stopped, backwards too", () => {
     const dsa = translated();
-    // The destination's last page is missing: a backward copy starts there.
+    // The destination's last page is missing, and a backward copy starts there.
     const source = END - 0x4000n;
     dsa.at(source, 0x4000).set(pattern(0x4000));
     const first = dsa.execute(move({ source, destination: source + 0x800n, size: 0x4000 }));

@@ -273,7 +273,7 @@ describe("IOAT commands", () => {
     b.write64(Offset.CHAINADDR, IoatFixture.at(0));
     b.bar.write(Offset.DMACOUNT, 2, 1);
     let accesses = 0;
-    // The first access is the descriptor; the copy goes by views.
+    // The first access is the descriptor. The copy uses views.
     b.host.duringAccess = () => {
       if (++accesses < 2) return;
       b.command(0x20);
