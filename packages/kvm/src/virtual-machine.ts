@@ -11,7 +11,7 @@ const O_RDWR = 2;
 const TSS_ADDRESS = 0xfffbd000n;
 
 const KVM_REMEDY =
-  "KVM needs a kernel with CONFIG_KVM and a CPU with SVM or VMX (nested virtualisation in a VM); in the lab it is there";
+  "use a kernel with CONFIG_KVM and a CPU with SVM or VMX (in a VM: nested virtualisation), or run in the lab";
 
 /** An MSI that the interrupt controller delivers: the data that a device would write, and the address. */
 export interface MsiMessage {

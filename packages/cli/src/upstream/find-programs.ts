@@ -20,7 +20,7 @@ export interface UpstreamProgram {
 export function findPrograms(directory: string): UpstreamProgram[] {
   const root = resolve(directory);
   if (!isDirectory(root)) {
-    throw new VfioError(`${directory} is no directory`, {
+    throw new VfioError(`${directory} is not a directory`, {
       code: "ENOENT",
       operation: "upstream",
       subject: directory,

@@ -152,7 +152,7 @@ export class ServerConnection {
     const reply = this.reply;
     const [major, minor] = [fields.major.get(reply), fields.minor.get(reply)];
     if (major !== VERSION.major || minor > VERSION.minor) {
-      throw this.#broke("VFIO_USER_VERSION", `answers with version ${major}.${minor}; proposed was 0.0`);
+      throw this.#broke("VFIO_USER_VERSION", `answers with version ${major}.${minor}; the client proposed 0.0`);
     }
     const capabilities = decodeCapabilities(reply.bytes.subarray(size, length));
     if (typeof capabilities === "string")
@@ -273,7 +273,7 @@ export class ServerConnection {
     const type = input.flags & structs.TYPE_MASK;
     if (type === structs.TYPE_REPLY) {
       if (this.#givenUp.delete(input.id)) return;
-      throw this.#broke(operation, `answers to message ${input.id}, which was not sent`);
+      throw this.#broke(operation, `answers to message ${input.id}, which the client did not send`);
     }
     if (type !== structs.TYPE_COMMAND) throw this.#broke(operation, `sends a message of type ${type}`);
     const answer = this.#requests.serve(input);
@@ -288,7 +288,7 @@ export class ServerConnection {
       errno: ETIMEDOUT,
       operation,
       subject: this.#address,
-      remedy: "a server serves one client at a time: close the other one; or the server hangs: start it again",
+      remedy: "close the other client (a server serves one client at a time), or start a hung server again",
     });
   }
 
@@ -311,7 +311,7 @@ export class ServerConnection {
       errno: constants.errno.EPROTO,
       operation,
       subject: this.#address,
-      remedy: "close the device; the server does not follow the vfio-user protocol, or has gone",
+      remedy: "close the device: the server has gone, or breaks the vfio-user protocol",
     });
   }
 }

@@ -86,7 +86,7 @@ export class VfioUserBackend implements IommuBackend {
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
     this.#requireOpen("map");
-    if (iova === undefined) throw argumentError("map", "iova", iova, "an address: in this mode nobody else chooses it");
+    if (iova === undefined) throw argumentError("map", "iova", iova, "an address: this mode does not choose one");
     const fail = (errno: number, remedy?: string): VfioError =>
       systemError(-errno, "VFIO_USER_DMA_MAP", {
         subject: `IOVA 0x${iova.toString(16)} + ${length} (vfio-user)`,
@@ -174,7 +174,7 @@ export class VfioUserBackend implements IommuBackend {
         subject: path,
         remedy:
           fd === -EAGAIN
-            ? "a server serves one client at a time: close the others"
+            ? "close the other clients (a server serves one client at a time)"
             : "start the server: vfio-selftests model serve NAME --socket PATH",
       });
     }

@@ -67,40 +67,40 @@ export function decodeCapabilities(text: Uint8Array): Capabilities | string {
   for (const { key, property, absent, min, max } of NUMBERS) {
     const value = values[key] ?? absent;
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-      return `${key} is ${JSON.stringify(value)}, an integer from ${min} to ${max} wanted`;
+      return `${key} is ${JSON.stringify(value)}; it must be an integer from ${min} to ${max}`;
     }
     numbers[property] = value;
   }
   const writeMultiple = values["write_multiple"] ?? false;
-  if (typeof writeMultiple !== "boolean") return "write_multiple is no boolean";
+  if (typeof writeMultiple !== "boolean") return "write_multiple is not a boolean";
   const twinSocket = decodeTwinSocket(values["twin_socket"] ?? {});
   if (typeof twinSocket === "string") return twinSocket;
   return { ...(numbers as Record<NumberCapability["property"], number>), writeMultiple, twinSocket };
 }
 
 function decodeTwinSocket(value: unknown): TwinSocket | undefined | string {
-  if (!isObject(value)) return "twin_socket is no object";
+  if (!isObject(value)) return "twin_socket is not an object";
   const { supported = false, fd_index: fdIndex } = value;
-  if (typeof supported !== "boolean") return "twin_socket.supported is no boolean";
+  if (typeof supported !== "boolean") return "twin_socket.supported is not a boolean";
   if (fdIndex !== undefined && !(typeof fdIndex === "number" && Number.isInteger(fdIndex) && fdIndex >= 0))
-    return "twin_socket.fd_index is no index";
+    return "twin_socket.fd_index is not an index";
   return supported ? { fdIndex } : undefined;
 }
 
 function capabilityObject(text: Uint8Array): Readonly<Record<string, unknown>> | string {
   if (text.length === 0) return {};
   if (text.length > MAX_CAPABILITIES_TEXT)
-    return `${text.length} bytes of JSON, at most ${MAX_CAPABILITIES_TEXT} taken`;
+    return `${text.length} bytes of JSON; at most ${MAX_CAPABILITIES_TEXT} are allowed`;
   if (text.indexOf(0) !== text.length - 1) return "the JSON text does not end with its only NUL";
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
   } catch {
-    return "the text is no JSON";
+    return "the text is not JSON";
   }
-  if (!isObject(parsed)) return "the JSON value is no object";
+  if (!isObject(parsed)) return "the JSON value is not an object";
   const capabilities = parsed["capabilities"] ?? {};
-  return isObject(capabilities) ? capabilities : "capabilities is no object";
+  return isObject(capabilities) ? capabilities : "capabilities is not an object";
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -101,10 +101,10 @@ describe.each(shapes)("%s", (_name, shape) => {
 
   test("a body too short, or too long where length matters, is refused", () => {
     const length = shape.fixed.size + makeTail(shape, 5);
-    if (shape.fixed.size > 0) expect(shapeError(shape, buffer.body, shape.fixed.size - 1)).toMatch(/wanted/);
+    if (shape.fixed.size > 0) expect(shapeError(shape, buffer.body, shape.fixed.size - 1)).toMatch(/needs/);
     if (shape.tail.kind === "ignored") return;
     if (shape.tail.kind !== "open") {
-      expect(shapeError(shape, buffer.body, length + 1)).toMatch(/wanted|allowed/);
+      expect(shapeError(shape, buffer.body, length + 1)).toMatch(/needs|must have|allowed/);
     } else {
       expect(shapeError(shape, buffer.body, shape.fixed.size + shape.tail.max + 1)).toMatch(/allowed/);
     }

@@ -39,7 +39,7 @@ export class ClientDmaSpace implements DmaSpace {
   publish(iova: bigint, from: Uint8Array): DmaFault | undefined {
     if (iova % 8n !== 0n || from.length < 8) {
       throw new RangeError(
-        `publish: ${from.length} bytes at 0x${iova.toString(16)}; at least 8 bytes at a multiple of 8 wanted`,
+        `publish: ${from.length} bytes at 0x${iova.toString(16)}; it needs at least 8 bytes at a multiple of 8`,
       );
     }
     if (from.length > 8) {

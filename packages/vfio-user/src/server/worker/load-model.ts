@@ -22,9 +22,7 @@ export async function loadModel({ module, exportName, options }: ModelModule): P
   const model: unknown = await (create as (options: unknown) => unknown)(options);
   const wrong = modelShapeError(model);
   if (wrong === undefined) return model as DeviceModel;
-  throw new Error(
-    `${module}: what ${exportName} gives is no DeviceModel: model${wrong.startsWith("is") ? " " : ""}${wrong}`,
-  );
+  throw new Error(`${module}: ${exportName} returns no DeviceModel: model${wrong.startsWith("is") ? " " : ""}${wrong}`);
 }
 
 async function load(module: string): Promise<Readonly<Record<string, unknown>>> {
