@@ -264,7 +264,7 @@ describe("bringing up", () => {
     expect(thrownBy(setUp(options).create).message).toMatch(message);
   });
 
-  it("names the error of a command that fails", () => {
+  it("names the error of a failed command", () => {
     const { vfio, create } = setUp();
     vfio.commandErrors.set(1, 0x18);
     expect(thrownBy(create).message).toMatch(
@@ -345,14 +345,14 @@ describe("copying", () => {
     }
   });
 
-  it("asks for no readback where there is none", () => {
+  it("asks for no readback where the device has none", () => {
     const { vfio, create } = setUp({ gencap: GENCAP & ~(1n << 8n) });
     const instance = create();
     instance.memcpyStart(0n, 0n, 64, 1);
     expect(fieldsOf(vfio.descriptors[0] as Uint8Array).flags).toBe(0x0c);
   });
 
-  it("tells status, fault and registers of a copy that fails, and goes on", () => {
+  it("reports status, fault and registers of a failed copy, and goes on", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0x83;
@@ -370,7 +370,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("tells which batch failed and what its member says", () => {
+  it("reports which batch failed, and its member's status", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 5;
@@ -408,7 +408,7 @@ describe("copying", () => {
     expect(vfio.writes).toContain("bar 0xa0 = 0x500000");
   });
 
-  it("gives up on a hung device in time, tells its state, and has stopped it", () => {
+  it("gives up on a hung device in time, reports its state, and stops it", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -425,7 +425,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   }, 10_000);
 
-  it("says so when the device does not recover, and tries again before the next copy", () => {
+  it("reports a device that does not recover, and tries again before the next copy", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -441,7 +441,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("tells that a copy has ended by its records, or by the registers", () => {
+  it("sees the end of a copy by its records, or by the registers", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -459,7 +459,7 @@ describe("copying", () => {
     expect(thrownBy(() => instance.memcpyWait({ timeoutMs: 0 })).message).toMatch(/the device is disabled/);
   });
 
-  it("asks for an interrupt of a vector of its own at the end, where the caller wants one", () => {
+  it("asks for an interrupt of a vector of its own at the end, if the caller wants one", () => {
     const { vfio, create } = setUp();
     const { completion } = create();
     completion?.start(0x1000n, 0x2000n, 64);

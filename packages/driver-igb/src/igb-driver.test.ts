@@ -210,7 +210,7 @@ describe("recovery", () => {
     expect(igb.functionResets).toBe(1);
   });
 
-  it("says so when the device cannot be reset and stays dead", () => {
+  it("reports a device that stays dead and cannot be reset", () => {
     const { igb, data, copy } = setUp("hardware", { resettable: false });
     igb.wedgesAtFaults = true;
     igb.faulting = data.iova;

@@ -238,7 +238,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("gives up on a hung device in time, tells its state, and has stopped it", () => {
+  it("gives up on a hung device in time, reports its state, and stops it", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.behaviour = "hangs";
@@ -250,7 +250,7 @@ describe("copying", () => {
     expect(vfio.writes).toContain("bar 0x84 = 0x20");
   });
 
-  it("says so when the device does not even recover", () => {
+  it("reports a device that does not recover", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.behaviour = "hangs";

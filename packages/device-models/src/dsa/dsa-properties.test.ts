@@ -95,7 +95,7 @@ const operation = fc
   });
 
 describe("operations", () => {
-  it("do to memory what the plainest program does, alone and in batches", () => {
+  it("change memory as the plainest program does, alone and in batches", () => {
     fc.assert(
       fc.property(
         fc.array(operation, { minLength: 1, maxLength: 12 }),
@@ -250,7 +250,7 @@ describe("whatever software writes", () => {
     expect(dsa.execute(self)).toMatchObject({ status: Status.batchFailure, completed: 1024 });
   });
 
-  it("registers take any access, and a function level reset makes all good again", () => {
+  it("registers take any access, and a function level reset restores the device", () => {
     const access = fc.record({
       region: fc.constantFrom(PciRegion.bar0, PciRegion.bar0, PciRegion.bar2, PciRegion.config),
       offset: fc.oneof(fc.integer({ min: 0, max: 0x3ff }), fc.integer({ min: 0x400, max: 0xfff })),

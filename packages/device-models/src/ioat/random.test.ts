@@ -40,7 +40,7 @@ function reference(data: Uint8Array, steps: readonly Step[]): { done: number; er
 }
 
 describe("IOAT under random input", () => {
-  it("does to memory what a plain reading of the chain says", () => {
+  it("changes memory as a plain reading of the chain says", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: CHAIN }), fc.boolean(), (steps, shared) => {
         const ioat = new IoatFixture({ dataBytes: DATA_BYTES, shared });
@@ -68,7 +68,7 @@ describe("IOAT under random input", () => {
     );
   });
 
-  it("never throws, never hangs, and works again after a reset, whatever is written where", () => {
+  it("never throws, never hangs, and works again after a reset, whatever software writes", () => {
     const offset = fc.oneof(fc.constantFrom(...Object.values(Offset)), fc.integer({ min: 0, max: 0x3ff8 }));
     const value = fc.oneof(
       fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),

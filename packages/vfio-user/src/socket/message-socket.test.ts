@@ -124,7 +124,7 @@ test.each([0, 15, 1041, 0xffff_ffff])("a size of %d is malformed when 16 to 1040
   native.close(raw);
 });
 
-test("more descriptors than a message may have are told apart from none, and all are closed", () => {
+test("too many descriptors differ from none, and all are closed", () => {
   const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(17, 0);
@@ -155,7 +155,7 @@ test("a message that never ends holds no more descriptors than a message may hav
   expect(openDescriptors()).toBe(before);
 });
 
-test("descriptors that nobody takes are closed with the next message or the socket", () => {
+test("untaken descriptors are closed with the next message or the socket", () => {
   const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(2, 0);

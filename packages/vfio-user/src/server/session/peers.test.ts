@@ -59,7 +59,7 @@ describe.each(["spdk", "rust-vmm", "libvfio-user"] as const)("the client of %s",
     return { bytes, ...(reply.fds.length === 0 ? {} : { fds: reply.fds.length }) };
   }
 
-  test("gets the answers that it can read, and nothing that it did not ask for", () => {
+  test("gets answers that it can read, and nothing unasked", () => {
     for (const [i, message] of messages.entries()) {
       if (i === memory.index) checkDma();
       expect([message.what, say(message)]).toEqual([message.what, message.reply]);

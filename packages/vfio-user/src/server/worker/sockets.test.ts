@@ -27,7 +27,7 @@ function use(address: string, fd?: number): void {
   expect(iommu.openDevice(address).info.regionCount).toBe(9);
 }
 
-test("an inherited socket that listens is served, and stays whose it was", async () => {
+test("an inherited listening socket is served, and stays its owner's", async () => {
   const path = join(directory, "inherited.sock");
   const fd = native.unixListen(path, 4);
   worker = startScratchModel({ fd });
@@ -72,7 +72,7 @@ test("clients that come and go leave no memory behind", async () => {
   expect((await megabytes(500)) - before).toBeLessThan(500); // 2 MiB each otherwise
 }, 30_000);
 
-test("a model that never returns is ended by force, and its socket file goes at once", async () => {
+test("force ends a model that never returns, and its socket file goes at once", async () => {
   const module = join(directory, "stuck.cjs");
   writeFileSync(
     module,
@@ -93,6 +93,6 @@ test("a model that never returns is ended by force, and its socket file goes at 
   native.close(fd);
 });
 
-test("a path that is not to be had is told where the worker is made", () => {
+test("an unusable path is an error of the worker's constructor", () => {
   expect(() => startScratchModel({ socketPath: join(directory, "no", "where") })).toThrow(/listen/);
 });
