@@ -6,7 +6,7 @@ import { ExitCode } from "./exit-codes";
 import { addCommand } from "./options/parser";
 import { reportError } from "./report-error";
 
-/** Runs the program with these arguments. Returns the exit code. Never throws, never ends the process. */
+/** Runs the program with these arguments; gives the exit code. Never throws, never ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   let code: Promise<number> = Promise.resolve(ExitCode.ok);
   try {
@@ -16,18 +16,18 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: "user" });
     return await code;
   } catch (error) {
-    // Help and version are no errors. commander has printed its own errors.
+    // Help and version are no errors; commander has printed its own ones.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
     return reportError(error, (text) => process.stderr.write(text));
   }
 }
 
-/** Loads only the commands that the arguments name. The help has a line for each of the others. */
+/** Only the commands that the arguments name are loaded; of the others the help has a line. */
 async function createProgram(args: readonly string[], act: (code: Promise<number>) => void): Promise<Command> {
   const program = new Command("vfio-selftests")
     .description("Tests of Linux VFIO, IOMMUFD and the IOMMU drivers under them")
     .version(version(), "-V, --version")
-    .showHelpAfterError("(--help shows the options)")
+    .showHelpAfterError("(--help tells the options)")
     .enablePositionalOptions()
     .exitOverride();
   const named = args.filter((word) => !word.startsWith("-") && word !== "help")[0];

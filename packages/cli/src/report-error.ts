@@ -1,10 +1,10 @@
 import { VfioError } from "@vfio-selftests/core";
 import { ExitCode } from "./exit-codes";
 
-/** Any value makes errors show their stack. */
+/** Set to anything: errors come with their stack. */
 const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
 
-/** Tells a person what went wrong and what to do, without a stack. Returns the exit code. */
+/** Tells a person what went wrong and what to do, without a stack; gives the exit code. */
 export function reportError(error: unknown, write: (text: string) => void): number {
   if (process.env[DEBUG_VARIABLE] !== undefined) {
     write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
