@@ -115,9 +115,9 @@ export interface VfioDevice extends Disposable {
   reset(): void;
   /**
    * VFIO_DEVICE_FEATURE. `flags` is GET, SET or PROBE with the feature's index. Returns the payload as the kernel left
-   * it. `links` is the memory that pointers in the payload lead to, as in `struct
-   * vfio_device_feature_dma_logging_control`: at most 4, of 1 MiB each. A device that cannot carry pointers throws
-   * ERR_NOT_SUPPORTED.
+   * it. `links` is the memory that pointers in the payload lead to, as in
+   * `struct vfio_device_feature_dma_logging_control`: at most 4, of 1 MiB each. A device that cannot carry pointers
+   * throws ERR_NOT_SUPPORTED.
    */
   feature(flags: number, payload: Uint8Array, links?: readonly PayloadLink[]): Uint8Array;
   /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; absent where no kernel drives the device. */

@@ -22,8 +22,9 @@ export function vfioFiles(address: string, paths: SystemPaths = systemPaths): st
 }
 
 /**
- * Which processes have these devices open, as far as this process may see: `/dev/vfio/5 is held by process 4711
- * (qemu-system-x86)`; undefined if none is visible. `ownFd`, a descriptor of this process, does not count.
+ * Which processes have these devices open, as far as this process may see:
+ * `/dev/vfio/5 is held by process 4711 (qemu-system-x86)`; undefined if none is visible. `ownFd`, a descriptor of this
+ * process, does not count.
  */
 export function describeVfioUsers(
   addresses: readonly string[],

@@ -32,9 +32,9 @@ export class FileReadiness {
   }
 
   /**
-   * Calls `take`, now and whenever the file can be read, until it returns something. Rejects with the error of {@link
-   * FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY` while
-   * another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of `take`.
+   * Calls `take`, now and whenever the file can be read, until it returns something. Rejects with the error of
+   * {@link FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY`
+   * while another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of `take`.
    */
   async until<T>(
     operation: string,

@@ -42,8 +42,8 @@ export interface MessageDmaHost {
   /** As {@link MessageSocket.send}, on the socket for requests to the client. */
   send(message: MessageBuffer, timeoutMs: number): number;
   /**
-   * Waits for one message of the client's and handles it. It serves a request, and passes a reply to {@link
-   * MessageDma.takeReply}.
+   * Waits for one message of the client's and handles it. It serves a request, and passes a reply to
+   * {@link MessageDma.takeReply}.
    */
   receive(spinMicroseconds: number, timeoutMs: number): boolean;
   /** Ends the session with this client. */
