@@ -56,7 +56,7 @@ describe("bind and unbind", () => {
     expect(machine.attribute(NIC, "sriov_numvfs")).toBe("0");
     expect(machine.lines).toEqual(["0000:01:00.0 is bound to vfio-pci (was e1000e)"]);
 
-    // By another process: only the stored state tells what it was.
+    // As in another process, only the stored state tells what it was.
     expect(machine.unbind([])).toBe(0);
     expect(machine.driverOf(NIC)).toBe("e1000e");
     expect(machine.attribute(NIC, "driver_override")).toBe("");

@@ -92,8 +92,7 @@ function bindError(result: number, file: KernelFile, address: string): VfioError
   const group = iommuGroupOf(address, paths);
   if (describeBlockers(group, paths) !== undefined) return groupNotViable(group, "VFIO_DEVICE_BIND_IOMMUFD", paths);
   const own = file.descriptor("VFIO_DEVICE_BIND_IOMMUFD");
-  // If the group is in use by its group file, the kernel says EBUSY; if this device is, EINVAL; by another iommufd,
-  // EPERM.
+  // EBUSY: the group is in use by its group file. EINVAL: this device is in use. EPERM: another iommufd has the group.
   const used = describeUsers(group, paths, own) !== undefined;
   const remedy = result === -Errno.EBUSY || used ? busyRemedy(group, paths, own) : undefined;
   return systemError(result, "VFIO_DEVICE_BIND_IOMMUFD", { subject: address, remedy });
