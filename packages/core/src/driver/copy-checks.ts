@@ -3,7 +3,7 @@ import type { DriverLimits } from "./driver";
 
 const LAST_IOVA = 0xffff_ffff_ffff_ffffn;
 
-/** Splits an address into halves without making BigInts of them (docs/architecture.md, rule 2). */
+/** Memory that splits an address into halves, without making BigInts of them (docs/architecture.md, rule 2). */
 const address64 = new BigUint64Array(1);
 const addressHalves = new Uint32Array(address64.buffer);
 

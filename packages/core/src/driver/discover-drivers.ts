@@ -25,9 +25,9 @@ export interface DiscoveredDrivers {
 }
 
 /**
- * The drivers of a project: itself and dependencies with the keyword `vfio-selftests-driver`, and those that its
- * configuration names. It loads and checks each; a broken one is an error that names it. Nobody named them on the
- * command line, so root loads none from a folder that another user controls ({@link untrustedFolder}).
+ * The drivers of a project: the project itself and its dependencies, if they carry the keyword `vfio-selftests-driver`,
+ * and those that its configuration names. It loads and checks each; a broken one is an error that names it. Nobody named
+ * them on the command line, so root loads none from a folder that another user controls ({@link untrustedFolder}).
  */
 export function discoverDrivers(projectDirectory: string, owner: CodeOwner = codeOwner()): DiscoveredDrivers {
   const names = new Set(driverDependencies(projectDirectory));

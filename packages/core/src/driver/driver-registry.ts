@@ -111,7 +111,7 @@ function judge(driver: Driver, device: PciDevice, vendorId: number, deviceId: nu
     const answer = driver.probe?.(device) ?? true;
     return answer === true ? { driver, matches: true } : { driver, matches: false, reason: answer };
   } catch (error) {
-    // A broken private driver must not prevent the session from asking the others.
+    // A broken private driver must not prevent the registry from asking the others.
     const reason = error instanceof Error ? error.message : String(error);
     return { driver, matches: false, reason: `its probe failed: ${reason}` };
   }

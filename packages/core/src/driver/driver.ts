@@ -14,8 +14,9 @@ export interface DriverLimits {
 
 /**
  * A device family's driver, on `core` alone: a vendor's private package could use everything here. The contract starts
- * from the kernel's (struct vfio_pci_driver_ops, tools/testing/selftests/vfio/lib/include/libvfio/ vfio_pci_driver.h).
- * It adds bounds to the waits, errors that tell the device's state, and copies that end by interrupt.
+ * from the kernel's (struct vfio_pci_driver_ops of libvfio/vfio_pci_driver.h in
+ * tools/testing/selftests/vfio/lib/include). It adds bounds to the waits, errors that tell the device's state, and
+ * copies that end by interrupt.
  */
 export interface Driver {
   readonly name: string;

@@ -135,9 +135,9 @@ export interface DmaSpace {
   publish(iova: bigint, from: Uint8Array): DmaFault | undefined;
   /**
    * The memory itself: a view of at most `length` bytes (at least 1) from `iova` on, shorter where a map ends. Ask
-   * again for the rest. `undefined` where the server has none: not shared by descriptor, or a fault. Then use `read`
-   * and `write`, which report it. Valid until the next return from `step`, and not across a `read`, `write` or
-   * `publish`.
+   * again for the rest. `undefined` where the server has not mapped the memory, or the access is a fault. Then use
+   * `read` and `write`, which report the fault. Valid until the next return from `step`, and not across a `read`,
+   * `write` or `publish`.
    */
   view(iova: bigint, length: number, access: "read" | "write"): Uint8Array | undefined;
 }

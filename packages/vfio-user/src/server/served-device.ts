@@ -9,7 +9,7 @@ const { EIO } = constants.errno;
 export interface ServedDeviceOptions {
   /**
    * Map even memory that its client could truncate. Such a client can end this process by SIGBUS, so use it only for
-   * trusted clients. Default false: messages reach that memory.
+   * trusted clients. Default false: the server reaches that memory by system calls.
    */
   readonly trustClients?: boolean;
   /** Called with the error of a model's callback. Default: write it to stderr. */

@@ -92,7 +92,7 @@ export class DeviceMemory {
     return undefined;
   }
 
-  /** How many of `length` bytes the device can write without a message. It is 0, too, where a write would fault. */
+  /** How many of `length` bytes the device can write in place. It is 0, too, where a write would fault. */
   directlyWritable(address: bigint, length: number): number {
     return this.#dma.view(BigInt.asUintN(64, address), length, "write")?.length ?? 0;
   }

@@ -114,7 +114,7 @@ export class DmaMaps {
   }
 
   /**
-   * VFIO_USER_DMA_UNMAP. Like type1v2, it removes the maps inside the range, even if there are none, because QEMU
+   * VFIO_USER_DMA_UNMAP. Like type1v2, it removes the maps inside the range. An empty range is no error, because QEMU
    * unmaps whole blocks of an I/O page table. EINVAL if it would cut a map in two. Returns 0 or a positive errno.
    */
   unmap(address: bigint, size: bigint): number {

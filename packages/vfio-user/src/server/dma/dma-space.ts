@@ -16,7 +16,7 @@ export interface MemoryPeer {
   reportFault(iova: bigint, access: "read" | "write", mapped: boolean): void;
 }
 
-/** {@link DmaSpace} over a client's maps: direct where a map has memory, by message elsewhere. */
+/** {@link DmaSpace} over a client's maps: through a map's file where it has one, by message elsewhere. */
 export class ClientDmaSpace implements DmaSpace {
   readonly #maps: DmaMaps;
   /** Undefined without a client. */

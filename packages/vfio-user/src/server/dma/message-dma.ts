@@ -26,7 +26,7 @@ const SPIN_MICROSECONDS = 50;
 
 /** The most unanswered fault reports. The server sends no more, because the client is not reading. */
 const MAX_REPORTS = 16;
-/** The most late answers to remember. The server ends a client that never answers. */
+/** The most answers that may be late. The server ends a client that exceeds this number. */
 const MAX_UNAWAITED = 1000;
 
 /** The client at the other end. */
