@@ -16,7 +16,7 @@ export function diskUses(directory: string, paths: SystemPaths): string[] {
   return names.flatMap((name) => usesOf(name, paths));
 }
 
-/** The uses with a name. If only the kernel knows that the disk is claimed, that. */
+/** The uses with a name. Without any, the kernel's claim alone. */
 function usesOf(name: string, paths: SystemPaths): string[] {
   const node = deviceNode(name, paths);
   const named = [...mountsOf(name, paths), ...swapOf(name, paths), ...volumesOf(name, paths)];

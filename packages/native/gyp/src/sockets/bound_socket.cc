@@ -1,7 +1,7 @@
 // bindSocket: one stream socket and the memory of its messages, for many short messages.
 //
-// The functions know descriptor and memory already. A call reads a few small numbers and makes no object, which for a
-// message of some bytes is most of the cost of sendMessage and receiveMessage.
+// The functions know descriptor and memory already. A call reads a few small numbers and makes no object. For a message
+// of some bytes, arguments and objects are most of the cost of sendMessage and receiveMessage.
 #include <sys/socket.h>
 
 #include <algorithm>

@@ -89,7 +89,7 @@ int64_t sendAll(int fd, iovec* parts, size_t partCount, const std::vector<int>& 
   // Only a call that has to wait reads the clock, here and below.
   std::optional<Deadline> deadline;
   while (true) {
-    // send(2) does the common case's sendmsg(2), a tenth cheaper.
+    // In the common case, send(2) does the work of sendmsg(2), a tenth cheaper.
     const iovec& first = message.msg_iov[0];
     const ssize_t sent = message.msg_iovlen == 1 && message.msg_control == nullptr
                              ? send(fd, first.iov_base, first.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
