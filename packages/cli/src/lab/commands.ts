@@ -4,6 +4,8 @@ import { tellError } from "../report-error";
 import { withBisectStatus } from "../run/bisect-status";
 import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
 import {
+  COVERAGE_OPTIONS,
+  type CoverageOptions,
   GDB_OPTIONS,
   type GdbOptions,
   KERNEL_CONFIG_OPTIONS,
@@ -23,7 +25,7 @@ const FILES =
 export const labSetupCommand = defineCommand<SetupOptions>({
   options: SETUP_OPTIONS,
   notes: [
-    `What --with builds:\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
+    `What --with builds:\n\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
     "A kernel of --with or --source is used where `lab run`, `lab shell` and `lab gdb` are given the same --with and --source.",
   ],
   run: async (_args, options) => (await import("./lab-commands.js")).labSetup(options),
@@ -79,4 +81,10 @@ export const labGdbCommand = defineCommand<GdbOptions>({
     "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
   ],
   run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
+});
+
+export const labCoverageCommand = defineCommand<CoverageOptions>({
+  options: COVERAGE_OPTIONS,
+  notes: ["Tells what `lab run --coverage` has measured, by all of its runs on the same kernel."],
+  run: async (_args, options) => (await import("../coverage/lab-coverage.js")).labCoverage(options),
 });

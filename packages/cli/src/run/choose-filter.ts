@@ -1,9 +1,10 @@
-import { argumentError } from "@vfio-selftests/core/errors";
+import { readFileSync } from "node:fs";
+import { argumentError, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import type { TestFilter } from "@vfio-selftests/harness";
 import { lastFailed } from "./last-run";
 import type { RunOptions } from "./run-options";
 
-type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "lastFailed" | "shard">;
+type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "lastFailed" | "shard" | "except">;
 
 /** Which tests the options want. Throws for a pattern that is no regular expression. */
 export async function chooseFilter({
@@ -12,6 +13,7 @@ export async function chooseFilter({
   upstream,
   lastFailed: onlyFailed,
   shard,
+  except,
 }: FilterOptions): Promise<TestFilter> {
   if (test !== undefined) {
     try {
@@ -26,7 +28,21 @@ export async function chooseFilter({
     ...(test === undefined ? {} : { pattern: test }),
     ...(ids === undefined ? {} : { ids }),
     ...(shard === undefined ? {} : { shard }),
+    ...(except === undefined ? {} : { except: idsIn(except) }),
   };
+}
+
+function idsIn(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch (error) {
+    const result = systemResult(error);
+    throw systemError(result, "run", {
+      message: `cannot read ${path}: ${errnoName(-result)}`,
+      subject: path,
+      remedy: "give --except a file with ids of tests, a line each",
+    });
+  }
 }
 
 /** Upstream's ids; of those named, the ones among them. */

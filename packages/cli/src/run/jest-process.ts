@@ -1,6 +1,7 @@
 import { dirname, join } from "node:path";
 import { runCLI } from "jest";
 import type { HarnessEnvironmentOptions, HarnessReporterOptions } from "@vfio-selftests/harness";
+import type { CoverageEnvironmentOptions } from "../coverage/coverage-environment";
 
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";
@@ -8,7 +9,7 @@ export type SuiteEntry = "kernel" | "models";
 /** What a process that runs tests is started with, as JSON on its command line. */
 export interface JestProcessOptions {
   readonly entry: SuiteEntry;
-  readonly environment: HarnessEnvironmentOptions;
+  readonly environment: HarnessEnvironmentOptions | CoverageEnvironmentOptions;
 }
 
 /** The descriptor by which it tells how the run goes on. */
@@ -24,7 +25,9 @@ async function runTests({ entry, environment }: JestProcessOptions): Promise<voi
     testMatch: ["**/*.js"],
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
+    testEnvironment: require.resolve(
+      "gcov" in environment ? "../coverage/coverage-environment.js" : "@vfio-selftests/harness/jest-environment",
+    ),
     testEnvironmentOptions: environment,
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { channel: CHANNEL } satisfies HarnessReporterOptions],

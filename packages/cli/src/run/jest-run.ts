@@ -17,6 +17,8 @@ export interface JestRun {
   readonly filter: TestFilter;
   /** Of the tests that the filter wants, those of this process. Default: all. */
   readonly part?: TestPart | undefined;
+  /** Gets what the kernel ran in each test. */
+  readonly gcov?: string | undefined;
   readonly plan: Partial<RunPlan>;
   readonly reports: readonly Report[];
   /** How many times; `Infinity` together with `bail`. Default 1. */

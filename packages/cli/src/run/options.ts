@@ -41,6 +41,8 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     "--bisect",
     "exit status for `git bisect run`: 0 good, 1 bad, 125 cannot be told (nothing ran, the VM did not boot, …)",
   ),
+  except: text("--except <file>", "leave out the tests whose ids are in this file, a line each"),
+  gcov: text("--gcov <folder>", "keep the kernel's gcov data of each test there, for `lab run --coverage`"),
   list: flag("--list", "list the ids instead of running"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),

@@ -21,6 +21,10 @@ export interface RunOptions {
   readonly timeoutMs?: number;
   readonly seed?: number;
   readonly bisect?: boolean;
+  /** A file with ids of tests that do not run, a line each. */
+  readonly except?: string;
+  /** A folder for the kernel's gcov data of each test. */
+  readonly gcov?: string;
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;

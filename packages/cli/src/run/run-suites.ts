@@ -52,6 +52,7 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
     target: target.options,
     filter,
     part,
+    gcov: options.gcov,
     plan: {
       headline: [...target.headline, ...seedLine(target.options.seed), ...watch.lines],
       defaultMode: target.defaultMode,

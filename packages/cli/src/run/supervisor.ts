@@ -104,12 +104,13 @@ export class Supervisor implements Disposable {
 
   /** One process, as far as it comes. */
   async #runProcess(): Promise<void> {
-    const { entry, target, filter, part, bail, testTimeoutMs, kernelLog } = this.#run;
+    const { entry, target, filter, part, gcov, bail, testTimeoutMs, kernelLog } = this.#run;
     const from = this.#next;
     const repeat = Math.min(BATCH, this.#run.repeat - this.#repetitions);
     const environment = {
       ...{ filter, target, repeat, from, bail },
       ...(part !== undefined && { part }),
+      ...(gcov !== undefined && { gcov }),
       ...(testTimeoutMs !== undefined && { testTimeoutMs }),
       ...(this.#kernel !== undefined && { kernelLog: { ...kernelLog, after: this.#kernel.position } }),
     };

@@ -8,6 +8,8 @@ export interface TestFilter {
   readonly ids?: readonly string[];
   /** A regular expression found anywhere in the id, letter case ignored. */
   readonly pattern?: string;
+  /** Exact ids of tests that do not run. */
+  readonly except?: readonly string[];
   /** A part of the tests that the fields above leave. */
   readonly shard?: Shard;
 }
@@ -19,7 +21,8 @@ export type TestPart = { readonly share: Share } | { readonly only: readonly str
 export function selectTests<Test extends TestIdentity>(tests: readonly Test[], filter: TestFilter): readonly Test[] {
   const ids = filter.ids === undefined ? undefined : new Set(filter.ids);
   const pattern = filter.pattern === undefined ? undefined : new RegExp(filter.pattern, "i");
-  const wanted = tests.filter(({ id }) => ids?.has(id) !== false && pattern?.test(id) !== false);
+  const except = new Set(filter.except);
+  const wanted = tests.filter(({ id }) => ids?.has(id) !== false && pattern?.test(id) !== false && !except.has(id));
   return filter.shard === undefined ? wanted : shardTests(wanted, filter.shard);
 }
 

@@ -92,8 +92,9 @@ export class Preparation {
     await this.#requireMeans(false, true, tree === undefined && kept === undefined);
     const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
     this.#progress.step(`kernel build in ${recipe.tree}`);
-    const lost = await buildKernel(this.#host, recipe, placesOf(this.#cache, recipe), this.#following());
+    // Before the build: nobody may take the sources for unused meanwhile, also after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
+    const lost = await buildKernel(this.#host, recipe, placesOf(this.#cache, recipe), this.#following());
     this.#progress.done(describeKernel({ name: recipe.name, lost }));
     return requireKeptBuild(this.#cache, choice);
   }
