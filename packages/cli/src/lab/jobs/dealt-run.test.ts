@@ -214,6 +214,37 @@ test("an interrupt keeps and reports what was measured, and says how much is mis
   expect({ code, kept: kept.length }).toEqual({ code: 130, kept: 2 });
 });
 
+test("a time-out ends the run as an interrupt does, without a VM for what is left", async () => {
+  let starts = 0;
+  const { code, report } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    starts += 1;
+    worker.plan();
+    const [first] = worker.tests;
+    if (first !== undefined) worker.pass(first);
+    return { ...worker.end(), exitCode: 1, ended: "timeout" };
+  });
+  expect(report.tests).toHaveLength(2);
+  expect(report.errors).toEqual(["the time-out ended the run: 4 of 6 tests have no result"]);
+  expect({ code, starts }).toEqual({ code: 1, starts: 2 });
+});
+
+test("a run that ends in time is not told to have overrun", async () => {
+  const { code, report } = await run(async (_vm, streams) => ({
+    ...(await FakeWorker.start(streams)).runAll(),
+    ended: "timeout",
+  }));
+  expect({ code, errors: report.errors }).toEqual({ code: 0, errors: [] });
+});
+
+test("what a VM's kernel says outside the run fails the run", async () => {
+  const { code, report } = await run(async (vm, streams) => ({
+    ...(await FakeWorker.start(streams)).runAll(),
+    problems: vm === 1 ? ["the guest's kernel reported a BUG"] : [],
+  }));
+  expect({ code, errors: report.errors }).toEqual({ code: 1, errors: ["VM 2: the guest's kernel reported a BUG"] });
+});
+
 test("lines that are no events reach the person, with the VM's number", async () => {
   const { lines } = await run(async (_vm, streams) => {
     const worker = await FakeWorker.start(streams);

@@ -144,7 +144,7 @@ class DealtRun implements Disposable {
       const streams = { stdin, stdout, stderr: new LineWriter(text) };
       const { exitCode, ended, problems = [] } = await startWorker(vm, streams);
       for (const problem of problems) this.#merged.fail(`VM ${vm + 1}: ${problem}`);
-      if (ended === "timeout") this.#overran = exitCode;
+      if (ended === "timeout") this.#overran ??= exitCode;
       return ending ?? { kind: "lost", why: `its test process ended with status ${exitCode}` };
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
@@ -166,7 +166,7 @@ class DealtRun implements Disposable {
       throw failure ?? new Error("no VM told what tests there are");
     }
     const left = this.#merged.rest();
-    if (stopped === undefined) {
+    if (stopped === undefined || left.length === 0) {
       this.#merged.giveUp(left, failure?.message ?? "no VM ran it");
     } else {
       const what = this.#signal ?? "the time-out";
@@ -177,6 +177,6 @@ class DealtRun implements Disposable {
     if (tests.length === 0) return noneOf(options);
     keep(run, this.#merged.measured);
     tellTotals(options, run);
-    return stopped ?? exitCodeOf(run);
+    return this.#signal === undefined ? exitCodeOf(run) : INTERRUPT_STATUS[this.#signal];
   }
 }
