@@ -4,7 +4,8 @@ import { Command, CommanderError } from "commander";
 import { COMMAND_GROUPS, COMMANDS } from "./commands";
 import { ExitCode } from "./exit-codes";
 import { addCommand } from "./options/parser";
-import { reportError } from "./report-error";
+import { tellError } from "./report-error";
+import { usageStatus } from "./run/bisect-status";
 
 /** Runs the program with these arguments; gives the exit code. Never throws, never ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -17,8 +18,8 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     return await code;
   } catch (error) {
     // Help and version are no errors; commander has printed its own ones.
-    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : ExitCode.usage;
-    return reportError(error, (text) => process.stderr.write(text));
+    if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : usageStatus(args);
+    return tellError(error);
   }
 }
 

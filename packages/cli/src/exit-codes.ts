@@ -5,4 +5,6 @@ export const ExitCode = {
   failed: 1,
   /** The command line makes no sense. */
   usage: 2,
+  /** There was nothing to do; the same number as a run's without a test that ran. */
+  nothingRan: 4,
 } as const;

@@ -4,6 +4,11 @@ import { ExitCode } from "./exit-codes";
 /** Set to anything: errors come with their stack. */
 const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
 
+const EXIT_CODE_OF_ERROR: Readonly<Record<string, number>> = {
+  ERR_INVALID_ARGUMENT: ExitCode.usage,
+  ERR_NOTHING_TO_RUN: ExitCode.nothingRan,
+};
+
 /** Tells a person what went wrong and what to do, without a stack; gives the exit code. */
 export function reportError(error: unknown, write: (text: string) => void): number {
   if (process.env[DEBUG_VARIABLE] !== undefined) {
@@ -11,7 +16,13 @@ export function reportError(error: unknown, write: (text: string) => void): numb
   } else {
     write(`vfio-selftests: ${messageOf(error)}\n`);
   }
-  return error instanceof VfioError && error.code === "ERR_INVALID_ARGUMENT" ? ExitCode.usage : ExitCode.failed;
+  if (!(error instanceof VfioError)) return ExitCode.failed;
+  return EXIT_CODE_OF_ERROR[error.code] ?? ExitCode.failed;
+}
+
+/** The same on standard error. */
+export function tellError(error: unknown): number {
+  return reportError(error, (text) => process.stderr.write(text));
 }
 
 function messageOf(error: unknown): string {

@@ -1,4 +1,6 @@
 import { defineCommand } from "../options/command";
+import { tellError } from "../report-error";
+import { withBisectStatus } from "../run/bisect-status";
 import {
   LAB_RUN_OPTIONS,
   type LabRunOptions,
@@ -22,7 +24,12 @@ export const labRunCommand = defineCommand<LabRunOptions>({
   usage: "[options] [-- command...]",
   options: LAB_RUN_OPTIONS,
   notes: [`${FILES} and --output.`, "The options of `run` go to the `run` in the VM."],
-  run: async (command, options) => (await import("./lab-commands.js")).labRun(command, options),
+  run: async (command, options) =>
+    withBisectStatus(
+      options.bisect,
+      async () => (await import("./lab-commands.js")).labRun(command, options),
+      tellError,
+    ),
 });
 
 export const labShellCommand = defineCommand<MachineOptions>({

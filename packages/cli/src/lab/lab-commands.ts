@@ -1,6 +1,7 @@
 import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { describeReport } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   describeMachine,
@@ -15,10 +16,13 @@ import {
 } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
+import { failedAmong } from "../run/choose-filter";
+import { saveFailed } from "../run/last-run";
 import { SUITE_OPTIONS } from "../run/options";
 import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
+import { type ConsoleReport, readConsole } from "./guest-console";
 import {
   type LabRunOptions,
   MACHINE_OPTIONS,
@@ -38,7 +42,7 @@ export async function labSetup({ yes, ...options }: SetupOptions): Promise<numbe
 
 /** `lab run`: without a command this program's `run`, on the VM's devices, with the options given. */
 export async function labRun(command: readonly string[], options: LabRunOptions): Promise<number> {
-  const suiteArguments = asArguments<SuiteOptions>(SUITE_OPTIONS, options);
+  const suiteArguments = asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options));
   if (command.length > 0 && suiteArguments.length > 0) {
     throw argumentError("lab run", "option", suiteArguments.join(" "), "no option of the suites beside a command");
   }
@@ -49,8 +53,33 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
   const withOutput = output === undefined ? machine : { ...machine, writable: [...writable, outputFolder(output)] };
   return inLab(withOutput, async (lab) => {
     const run = { ...lab, command: command.length > 0 ? command : program };
-    return (await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs })).exitCode;
+    const result = await runInLab(timeoutMs === undefined ? run : { ...run, timeoutMs });
+    const console = readConsole(result.consoleLog);
+    if (console === undefined) return result.exitCode;
+    if (command.length === 0) keepFailed(console.failed);
+    return tellReports(console.reports, result.exitCode);
   });
+}
+
+/** The guest does not see what the host keeps of the last run. */
+function forGuest(options: LabRunOptions): LabRunOptions {
+  if (options.lastFailed !== true) return options;
+  const { lastFailed: _lastFailed, ...others } = options;
+  return { ...others, run: failedAmong(options.run) };
+}
+
+function keepFailed(failed: readonly string[]): void {
+  const problem = saveFailed(failed);
+  if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
+}
+
+/** What the guest's kernel says of itself and no run in the guest has told fails the command, too. Gives the exit code. */
+function tellReports(reports: readonly ConsoleReport[], exitCode: number): number {
+  for (const { when, report } of reports) {
+    process.stderr.write(`vfio-selftests: the guest's kernel reported ${when}: ${describeReport(report)}\n`);
+  }
+  const isGood = exitCode === ExitCode.ok || exitCode === ExitCode.nothingRan;
+  return reports.length > 0 && isGood ? ExitCode.failed : exitCode;
 }
 
 /** `lab shell` */

@@ -26,7 +26,7 @@ export interface MachineOptions extends Omit<LabMachineOptions, "hugePages">, Co
   readonly console?: boolean;
 }
 
-export type SuiteOptions = Omit<RunOptions, "device">;
+export type SuiteOptions = Omit<RunOptions, "device" | "timeoutMs">;
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly timeoutMs?: number;

@@ -86,7 +86,7 @@ test.each([
   await expect(parse(EVERYTHING, [argument])).rejects.toThrow(message);
 });
 
-test("every option of run but the device is passed on to the run in the VM", () => {
+test("every option of run but the device and the run's time, which the VM has too, is passed on to the run in the VM", () => {
   const given: Required<RunOptions> = {
     device: ["x"],
     mode: ["iommufd", "auto"],
@@ -96,12 +96,20 @@ test("every option of run but the device is passed on to the run in the VM", () 
     upstream: true,
     full: true,
     kvmIrq: "-a -e",
+    repeat: 3,
+    untilFail: true,
+    bail: true,
+    lastFailed: true,
+    testTimeoutMs: 5000,
+    timeoutMs: 7000,
+    seed: 9,
+    bisect: true,
     list: true,
     reporter: "tap",
     output: "/o",
   };
-  const passed = asArguments<Omit<RunOptions, "device">>(SUITE_OPTIONS, given);
-  const expected = Object.entries(RUN_OPTIONS).filter(([key]) => key !== "device");
+  const passed = asArguments<Omit<RunOptions, "device" | "timeoutMs">>(SUITE_OPTIONS, given);
+  const expected = Object.entries(RUN_OPTIONS).filter(([key]) => !["device", "timeoutMs"].includes(key));
   expect(new Set(passed.map((argument) => argument.split("=")[0]))).toEqual(
     new Set(expected.map(([, spec]) => longName(spec))),
   );

@@ -1,11 +1,17 @@
 import { argumentError } from "@vfio-selftests/core/errors";
 import type { TestFilter } from "@vfio-selftests/harness";
+import { lastFailed } from "./last-run";
 import type { RunOptions } from "./run-options";
 
-type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream">;
+type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "lastFailed">;
 
 /** Which tests the options want. Throws for a pattern that is no regular expression. */
-export async function chooseFilter({ test, run, upstream }: FilterOptions): Promise<TestFilter> {
+export async function chooseFilter({
+  test,
+  run,
+  upstream,
+  lastFailed: onlyFailed,
+}: FilterOptions): Promise<TestFilter> {
   if (test !== undefined) {
     try {
       new RegExp(test);
@@ -13,7 +19,8 @@ export async function chooseFilter({ test, run, upstream }: FilterOptions): Prom
       throw argumentError("run", "test", test, `a regular expression (${(error as Error).message})`);
     }
   }
-  const ids = upstream === true ? await upstreamIds(run) : run;
+  const named = onlyFailed === true ? failedAmong(run) : run;
+  const ids = upstream === true ? await upstreamIds(named) : named;
   return { ...(test === undefined ? {} : { pattern: test }), ...(ids === undefined ? {} : { ids }) };
 }
 
@@ -23,8 +30,15 @@ async function upstreamIds(named: readonly string[] | undefined): Promise<readon
   return named === undefined ? UPSTREAM_IDS : UPSTREAM_IDS.filter((id) => named.includes(id));
 }
 
+/** The ids that failed in the last run; of those named, the ones among them. */
+export function failedAmong(named: readonly string[] | undefined): readonly string[] {
+  const failed = lastFailed();
+  return named === undefined ? failed : failed.filter((id) => named.includes(id));
+}
+
 /** Without a test that matches there is nothing to run or list, which is a mistake in the command line. */
-export function noTestMatches({ test, run = [], upstream }: FilterOptions): Error {
-  const given = [test, ...run, upstream === true ? "--upstream" : undefined].filter((part) => part !== undefined);
+export function noTestMatches({ test, run = [], upstream, lastFailed: onlyFailed }: FilterOptions): Error {
+  const flags = [upstream === true ? "--upstream" : undefined, onlyFailed === true ? "--last-failed" : undefined];
+  const given = [test, ...run, ...flags].filter((part) => part !== undefined);
   return argumentError("run", "test", given.join(" "), "a pattern or id that --list without it shows");
 }

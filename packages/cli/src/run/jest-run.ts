@@ -1,55 +1,11 @@
-import { dirname, join } from "node:path";
-import { runCLI } from "jest";
-import {
-  type HarnessEnvironmentOptions,
-  type HarnessReporterOptions,
-  type RunOutcome,
-  runState,
-  type TargetOptions,
-  type TestFilter,
-} from "@vfio-selftests/harness";
+import { Supervisor } from "./supervisor";
+import type { JestOutcome, JestRun } from "./test-run";
 
-/** The test files of this package, in `entries/`. */
-export type SuiteEntry = "kernel" | "models";
-
-export interface JestRun extends Required<HarnessReporterOptions> {
-  readonly entry: SuiteEntry;
-  readonly target: TargetOptions;
-  readonly filter: TestFilter;
-}
-
-/** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ entry, target, filter, plan, reports }: JestRun): Promise<RunOutcome> {
-  const file = join(__dirname, "entries", `${entry}.js`);
-  const rootDir = dirname(file);
-  const config = {
-    rootDir,
-    roots: [rootDir],
-    testMatch: ["**/*.js"],
-    // jest's default leaves out node_modules, which is where an installed command has its test files.
-    testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
-    testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
-    reporters: [
-      [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
-    ],
-    transform: {},
-    moduleFileExtensions: ["js", "json", "node"],
-  };
-  await runCLI(
-    {
-      $0: "vfio-selftests",
-      _: [file],
-      runTestsByPath: true,
-      config: JSON.stringify(config),
-      runInBand: true,
-      watchman: false,
-      cache: false,
-    },
-    // jest takes the options of a whole run only from the project that is the working directory.
-    [process.cwd()],
-  );
-  const { outcome } = runState();
-  if (outcome === undefined) throw new Error("jest ended without a report");
-  return outcome;
+/**
+ * Runs the tests in a process of their own, which this one watches. A test that takes its process with it, or does not come
+ * back, fails, and the run goes on with the next test in a new process.
+ */
+export async function runJest(run: JestRun): Promise<JestOutcome> {
+  using supervisor = new Supervisor(run);
+  return await supervisor.run();
 }

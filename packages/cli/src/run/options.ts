@@ -1,10 +1,10 @@
-import { choice, flag, list, type OptionTable, pattern, text, words } from "../options/option";
+import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import type { RunOptions } from "./run-options";
 
 export const REPORTERS = ["default", "tap", "json", "junit"] as const satisfies readonly RunOptions["reporter"][];
 
 /** What to test and how to report: the options that `lab run` passes on to the `run` inside the VM. */
-export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device">> = {
+export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">> = {
   mode: list("--mode <mode...>", "IOMMU modes: vfio_type1_iommu, …, iommufd, or auto (default: all)"),
   driver: words(
     "--driver <name...>",
@@ -18,6 +18,27 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device">> = {
     "--kvm-irq <options>",
     "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'",
   ),
+  repeat: count("--repeat <times>", "run the chosen tests so often, all of them each time", { least: 1, most: 1e6 }),
+  untilFail: flag("--until-fail", "repeat the chosen tests until one fails, at most --repeat times"),
+  bail: flag("--bail", "stop after the first test that fails"),
+  lastFailed: flag("--last-failed", "run only the tests that failed in the last run"),
+  testTimeoutMs: count("--test-timeout <seconds>", "how long each test may take (default: its own limit, often 30)", {
+    least: 1,
+    most: 24 * 3600,
+    unit: 1000,
+  }),
+  seed: count(
+    "--seed <number>",
+    "for the data and the order of what tests do at random (default: the same each time)",
+    {
+      least: 0,
+      most: 2 ** 32 - 1,
+    },
+  ),
+  bisect: flag(
+    "--bisect",
+    "exit status for `git bisect run`: 0 good, 1 bad, 125 cannot be told (nothing ran, the VM did not boot, …)",
+  ),
   list: flag("--list", "list the ids instead of running"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),
@@ -25,5 +46,10 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device">> = {
 
 export const RUN_OPTIONS: OptionTable<RunOptions> = {
   device: list("-d, --device <address...>", "0000:6a:01.0, vfio-user:SOCKET or model:NAME; may be repeated"),
+  timeoutMs: count("--timeout <seconds>", "end the run after so long: the test that runs then fails", {
+    least: 1,
+    most: 7 * 24 * 3600,
+    unit: 1000,
+  }),
   ...SUITE_OPTIONS,
 };

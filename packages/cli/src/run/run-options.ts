@@ -10,6 +10,16 @@ export interface RunOptions {
   readonly upstream?: boolean;
   readonly full?: boolean;
   readonly kvmIrq?: string;
+  readonly repeat?: number;
+  readonly untilFail?: boolean;
+  readonly bail?: boolean;
+  readonly lastFailed?: boolean;
+  /** Of each test. */
+  readonly testTimeoutMs?: number;
+  /** Of the whole run. */
+  readonly timeoutMs?: number;
+  readonly seed?: number;
+  readonly bisect?: boolean;
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;
@@ -17,7 +27,7 @@ export interface RunOptions {
 
 /** What to test: as the command line says, else as the environment does. */
 export function namedTarget(
-  { device, mode, driver, full, kvmIrq }: RunOptions,
+  { device, mode, driver, full, kvmIrq, seed }: RunOptions,
   environment = environmentOptions(),
 ): TargetOptions {
   return {
@@ -26,6 +36,7 @@ export function namedTarget(
     drivers: driver ?? environment.drivers,
     full: full ?? environment.full,
     kvmIrq: kvmIrq ?? environment.kvmIrq,
+    seed: seed ?? environment.seed,
     failingExample: environment.failingExample,
     lab: environment.lab,
     confined: environment.confined,

@@ -1,7 +1,16 @@
-import { exitCodeOf, restoreLeftovers, type TestIdentity, totalsLine, totalsOf } from "@vfio-selftests/harness";
+import {
+  exitCodeOf,
+  restoreLeftovers,
+  type RunOutcome,
+  type TestIdentity,
+  totalsLine,
+  totalsOf,
+} from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
+import { watchOf } from "./kernel-log";
+import { saveLastRun } from "./last-run";
 import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget } from "./run-target";
@@ -23,23 +32,43 @@ export async function runSuites(options: RunOptions): Promise<number> {
 
   const { runJest } = await import("./jest-run.js");
   const [device, ...others] = target.options.devices;
+  const watch = watchOf(target);
+  const { repeat, untilFail = false, bail = false, testTimeoutMs, timeoutMs } = options;
   const run = await runJest({
     entry: target.entry,
     target: target.options,
     filter,
     plan: {
-      headline: target.headline,
+      headline: [...target.headline, ...seedLine(target.options.seed), ...watch.lines],
       defaultMode: target.defaultMode,
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },
     reports: chooseReports(options),
+    repeat: repeat ?? (untilFail ? Infinity : 1),
+    bail: bail || untilFail,
+    testTimeoutMs,
+    timeoutMs,
+    kernelLog: watch.kernelLog,
   });
   if (run.tests.length === 0 && run.errors.length === 0) throw noTestMatches(options);
+  keepFailed(run, target.options.lab);
   // The human report ends with this line by itself; machines have standard output to themselves.
   if (options.reporter !== "default" && options.output === undefined) {
     process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
   }
+  // For who waits for this process: it ends as one that does not catch the signal.
+  if (run.interrupted !== undefined) process.kill(process.pid, run.interrupted);
   return exitCodeOf(run);
+}
+
+/** What the lab's VM writes to a folder of its user's is gone with it: there the host keeps it (see `labRun`). */
+function keepFailed(run: RunOutcome, lab: boolean): void {
+  const problem = lab ? undefined : saveLastRun(run);
+  if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
+}
+
+function seedLine(seed: number | undefined): string[] {
+  return seed === undefined ? [] : [`Seed ${seed}.`];
 }
 
 /** The ids, a line each; with several devices the address before it. */

@@ -13,7 +13,7 @@ import {
 } from "@vfio-selftests/core/sysfs";
 import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import type { SuiteEntry } from "./jest-run";
+import type { SuiteEntry } from "./jest-process";
 
 /** What a run is about, checked as far as can be before the first test. */
 export interface RunTarget {

@@ -131,6 +131,10 @@ export const ERROR_CODES = {
     meaning: "The thread that serves a device model ended with an error. The message has it.",
     remedy: "Correct the model.",
   },
+  ERR_NOTHING_TO_RUN: {
+    meaning: "`--last-failed` found no test that failed in the last run, or no last run.",
+    remedy: "Run without `--last-failed`.",
+  },
   ERR_NOT_BOUND: {
     meaning: "A function that the test needs is not bound to vfio-pci.",
     remedy: "Bind it: `vfio-selftests bind BDF`.",

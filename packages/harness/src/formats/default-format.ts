@@ -1,4 +1,4 @@
-import { totalsLine, totalsOf } from "../outcome/run-outcome";
+import { type RunOutcome, totalsLine, totalsOf } from "../outcome/run-outcome";
 import type { SkipReason } from "../outcome/skip";
 import type { TestOutcome } from "../outcome/test-outcome";
 import type { ReportFormatFactory } from "./report-format";
@@ -35,7 +35,7 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
       const sections = [
         failedSection(run.tests),
         skippedSection(run.tests),
-        notesSection(run.tests),
+        notesSection(run),
         resultTables(run.tests, plan),
         run.errors.length === 0 ? [] : ["Outside any test", ...run.errors.map((error) => indent(error, 2))],
       ];
@@ -50,8 +50,8 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
 export const CLEAR_LINE = "\r\u001b[K";
 const USUAL_COLUMNS = 80;
 
-function fullId({ device, id }: { device: string | undefined; id: string }): string {
-  return device === undefined ? id : `${device} ${id}`;
+function fullId({ device, id, repetition }: Pick<TestOutcome, "device" | "id" | "repetition">): string {
+  return `${device === undefined ? "" : `${device} `}${id}${repetition === undefined ? "" : ` #${repetition}`}`;
 }
 
 function failedSection(tests: readonly TestOutcome[]): string[] {
@@ -80,14 +80,15 @@ function skippedSection(tests: readonly TestOutcome[]): string[] {
 }
 
 /** Equal notes of several tests are told once, with their number. */
-function notesSection(tests: readonly TestOutcome[]): string[] {
+function notesSection({ tests, notes = [] }: RunOutcome): string[] {
   const ids = new Map<string, string[]>();
   for (const test of tests) {
     for (const note of test.notes) ids.set(note, [...(ids.get(note) ?? []), fullId(test)]);
   }
-  if (ids.size === 0) return [];
+  if (ids.size + notes.length === 0) return [];
   return [
     "Notes",
+    ...notes.map((note) => `  ${note}`),
     ...[...ids].map(([note, of]) => {
       const [first = ""] = of;
       return `  ${of.length === 1 ? first : `${of.length} tests (${first}, …)`}: ${note.replace(/\n/g, "\n    ")}`;

@@ -10,11 +10,13 @@ export const jsonFormat: ReportFormatFactory = (sink, plan) => ({
       totals: totalsOf(run.tests),
       exitCode: exitCodeOf(run),
       errors: run.errors,
+      notes: run.notes?.length === 0 ? undefined : run.notes,
       tests: run.tests.map((test) => ({
         id: test.id,
         device: test.device ?? plan.device,
         mode: test.mode ?? plan.defaultMode,
         status: test.status,
+        repetition: test.repetition,
         durationMs: test.durationMs,
         skip: test.skip,
         failures: test.failures.length > 0 ? test.failures : undefined,

@@ -16,27 +16,41 @@ export const junitFormat: ReportFormatFactory = (sink, plan) => ({
       for (const test of tests) lines.push(...testCase(test, plan));
       lines.push("  </testsuite>");
     }
-    if (run.errors.length > 0) {
-      lines.push(`  <testsuite name="outside any test" tests="0" errors="${run.errors.length}">`);
-      for (const error of run.errors) lines.push(`    <system-err>${escape(error)}</system-err>`);
-      lines.push("  </testsuite>");
-    }
+    if (run.errors.length > 0) lines.push(...outsideTests(run.errors));
+    for (const note of run.notes ?? []) lines.push(`  <!-- ${escape(note).replaceAll("--", "- -")} -->`);
     lines.push("</testsuites>");
     sink.write(`${lines.join("\n")}\n`);
   },
 });
+
+/** As test cases, because what reads JUnit XML fails a build for those alone. */
+function outsideTests(errors: readonly string[]): string[] {
+  const cases = errors.flatMap((error, index) => [
+    `    <testcase classname="outside any test" name="${index + 1}" time="0.000">`,
+    `      <error message="${escape(firstLine(error))}">${escape(error)}</error>`,
+    "    </testcase>",
+  ]);
+  const open = `  <testsuite name="outside any test" tests="${errors.length}" failures="0" errors="${errors.length}" skipped="0">`;
+  return [open, ...cases, "  </testsuite>"];
+}
+
+function firstLine(text: string): string {
+  return text.split("\n", 1)[0] ?? "";
+}
 
 function testCase(test: TestOutcome, plan: RunPlan): string[] {
   const className = [test.fixture, test.variant].filter((part) => part !== undefined).join(".");
   const open = `    <testcase classname="${escape(className)}" name="${escape(test.test)}" time="${seconds(test.durationMs)}"`;
   const inner: string[] = [];
   const mode = test.mode ?? plan.defaultMode;
-  inner.push("<properties>", `  <property name="mode" value="${escape(mode)}"/>`, "</properties>");
+  const properties = [`  <property name="mode" value="${escape(mode)}"/>`];
+  if (test.repetition !== undefined) properties.push(`  <property name="repetition" value="${test.repetition}"/>`);
+  inner.push("<properties>", ...properties, "</properties>");
   if (test.skip !== undefined) {
     inner.push(`<skipped message="${escape(`${test.skip.reason} (remedy: ${test.skip.remedy})`)}"/>`);
   }
   for (const failure of test.failures) {
-    inner.push(`<failure message="${escape(failure.split("\n", 1)[0] ?? "")}">${escape(failure)}</failure>`);
+    inner.push(`<failure message="${escape(firstLine(failure))}">${escape(failure)}</failure>`);
   }
   if (test.notes.length > 0) inner.push(`<system-out>${escape(test.notes.join("\n"))}</system-out>`);
   return [`${open}>`, ...inner.map((line) => `      ${line}`), "    </testcase>"];

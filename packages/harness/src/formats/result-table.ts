@@ -29,7 +29,9 @@ function deviceTable(device: string, tests: readonly TestOutcome[], modes: reado
   for (const test of tests) {
     const name = [test.fixture, test.flavour, test.test].filter((part) => part !== undefined && part !== "").join(".");
     const cells = rows.get(name) ?? modes.map(() => NOT_RUN);
-    cells[modes.indexOf(modeOf(test, plan))] = CELLS[test.status];
+    const column = modes.indexOf(modeOf(test, plan));
+    // Of a test that was repeated, one failure counts more than any pass.
+    if (cells[column] !== CELLS.failed) cells[column] = CELLS[test.status];
     rows.set(name, cells);
   }
   const title = device === NO_DEVICE ? "Tests" : `Device ${device}`;

@@ -26,6 +26,7 @@ export const tapFormat: ReportFormatFactory = (sink, plan) => {
     },
     finished(test) {
       number += 1;
+      if (test.repetition !== undefined) line(`# repetition ${test.repetition}`);
       for (const note of test.notes) line(comment(note));
       for (const failure of test.failures) line(comment(failure));
       // The C harness says OK for a skipped test, too.
@@ -37,7 +38,8 @@ export const tapFormat: ReportFormatFactory = (sink, plan) => {
     end(run) {
       const { passed, failed, skipped } = totalsOf(run.tests);
       if (plan.size === undefined) line(`1..${number}`);
-      for (const error of run.errors) line(comment(error));
+      for (const note of run.notes ?? []) line(comment(note));
+      for (const error of run.errors) line(comment(`outside any test: ${error}`));
       const good = failed === 0 && run.errors.length === 0;
       line(`# ${good ? "PASSED" : "FAILED"}: ${passed + skipped} / ${number} tests passed.`);
       if (plan.size !== undefined && plan.size.tests !== number) {

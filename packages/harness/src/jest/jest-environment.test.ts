@@ -139,6 +139,155 @@ describe("HarnessEnvironment", () => {
     expect(tests.get("has_it")).toMatchObject({ status: "passed", failureMessages: [] });
   });
 
+  describe("with the kernel's log", () => {
+    const WARN = `["------------[ cut here ]------------", "WARNING: a.c:1 at f, CPU#0: node/1", "---[ end trace 0000000000000000 ]---"]`;
+    const kernel = (path: string): string => `
+      const { appendFileSync } = require("node:fs");
+      const { expectKernelLog, skip } = require(${HARNESS});
+      globalThis.sequence ??= 0;
+      const say = (lines, priority = 4) => {
+        for (const line of lines) appendFileSync(${JSON.stringify(path)}, priority + "," + sequence++ + ",1,-;" + line + "\\n");
+      };
+      const warn = () => say(${WARN});`;
+
+    /** Runs a test file that plays the kernel, too. */
+    function runWatched(source: string): { tests: Map<string, JestTestResult>; tap: string } {
+      const folder = mkdtempSync(join(tmpdir(), "harness-kernel-"));
+      const path = join(folder, "kmsg");
+      writeFileSync(path, "");
+      try {
+        const testEnvironmentOptions = { kernelLog: { path } };
+        return runJest(`${kernel(path)}\n${source}`, { ...ENVIRONMENT, testEnvironmentOptions });
+      } finally {
+        rmSync(folder, { recursive: true });
+      }
+    }
+
+    it("a report fails the test during which it comes, hooks and deferred closes included, and no other", () => {
+      const { tests, tap } = runWatched(`
+        it("before", () => say(["all is well"]));
+        it("warns", () => warn());
+        it("warns_later", () => void setImmediate(warn));
+        it("of_user_space", () => say(${WARN}, 12));
+        it("skips", () => { warn(); skip({ reason: "r", remedy: "m" }); });
+        describe("hooks", () => {
+          beforeEach(warn);
+          it("in_hook", () => undefined);
+        });
+        it("after", () => undefined);`);
+      const failed = [...tests].filter(([, test]) => test.status === "failed").map(([id]) => id);
+      expect(failed).toEqual(["warns", "warns_later", "skips", "hooks.in_hook"]);
+      const [failure = ""] = tests.get("warns")?.failureMessages ?? [];
+      expect(failure).toBe(
+        "the kernel reported WARNING (kernel/panic.c __warn):\n------------[ cut here ]------------\n" +
+          "WARNING: a.c:1 at f, CPU#0: node/1\n---[ end trace 0000000000000000 ]---",
+      );
+      expect(tap).toContain("# WARNING: a.c:1 at f, CPU#0: node/1\n");
+    });
+
+    it("a report that a test expects does not fail it, one that does not come does", () => {
+      const { tests } = runWatched(`
+        it("expects", () => { expectKernelLog(/at f, CPU/); warn(); });
+        it("expects_a_line", () => { expectKernelLog(/^resetting$/g); say(["resetting"]); });
+        it("expects_another", () => { expectKernelLog(/at g/); warn(); });
+        it("waits_in_vain", () => expectKernelLog(/resetting/));
+        it("skips", () => { expectKernelLog(/resetting/); skip({ reason: "r", remedy: "m" }); });`);
+      expect([...tests].map(([, { status }]) => status)).toEqual(["passed", "passed", "failed", "failed", "pending"]);
+      expect(tests.get("expects_another")?.failureMessages).toHaveLength(2);
+      expect(tests.get("waits_in_vain")?.failureMessages).toEqual([
+        "the kernel did not say what this test provokes: /resetting/",
+      ]);
+    });
+
+    it("a report outside a test fails the run, and is told where", () => {
+      const { tests, tap } = runWatched(`
+        warn();
+        it("first", () => undefined);
+        describe("block", () => {
+          beforeAll(warn);
+          afterAll(warn);
+          it("second", () => undefined);
+        });`);
+      expect([...tests].map(([, { status }]) => status)).toEqual(["passed", "passed"]);
+      expect(tap.match(/^# outside any test: .*$/gm)).toEqual([
+        // While the file was loaded; nobody watched then.
+        "# outside any test: the kernel reported between first and block.second: WARNING (kernel/panic.c __warn):",
+        "# outside any test: the kernel reported after the last test, block.second: WARNING (kernel/panic.c __warn):",
+      ]);
+      expect(tap).toContain("# FAILED: 2 / 2 tests passed.");
+    });
+
+    it("refused accesses and lost messages are notes", () => {
+      const fault = "DMAR: [DMA Read NO_PASID] Request device [00:10.0] fault addr 0x0 [fault reason 0x06]";
+      const { tests, tap } = runWatched(`
+        it("faults", () => { say(["x"]); sequence += 3; say([${JSON.stringify(fault)}]); });`);
+      expect(tests.get("faults")?.status).toBe("passed");
+      expect(tap).toContain(`# kernel: ${fault}\n`);
+      expect(tap).toContain("# not checked: 3 messages of the kernel: overwritten before they could be read");
+    });
+  });
+
+  it("fails a synchronous test that runs past its limit, whatever its assertions", () => {
+    const { tests } = runJest(
+      `
+      const block = (ms) => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
+      it("too_long", () => block(300), 100);
+      it("in_time", () => block(10), 10_000);
+      it("asynchronous", () => new Promise(() => undefined), 100);`,
+      ENVIRONMENT,
+    );
+    expect(tests.get("too_long")?.failureMessages).toEqual([
+      expect.stringMatching(/^the test took 0\.3 s: more than its limit of 0\.1 s$/),
+    ]);
+    expect(tests.get("in_time")?.status).toBe("passed");
+    expect(tests.get("asynchronous")?.failureMessages).toEqual([expect.stringContaining("Exceeded timeout of 100 ms")]);
+  });
+
+  describe("with options of a run", () => {
+    const THREE = `
+      let runs = 0;
+      describe("block", () => {
+        beforeAll(() => { runs += 1; });
+        it("first", () => undefined);
+        it("second", () => { if (runs === 2) throw new Error("the second time"); });
+      });
+      it("left_out", () => { throw new Error("must not run"); });
+      it("third", () => undefined);`;
+    const results = (tap: string): string[] => tap.match(/^(?:not )?ok .*$/gm) ?? [];
+    const run = (testEnvironmentOptions: object): string[] =>
+      results(
+        runJest(THREE, {
+          ...ENVIRONMENT,
+          testEnvironmentOptions: { filter: { pattern: "^(?!left)" }, ...testEnvironmentOptions },
+        }).tap,
+      );
+
+    it("repeats all chosen tests, each block with its hooks", () => {
+      expect(run({ repeat: 3 })).toEqual([
+        ...["ok 1 block.first", "ok 2 block.second", "ok 3 third"],
+        ...["ok 4 block.first", "not ok 5 block.second", "ok 6 third"],
+        ...["ok 7 block.first", "ok 8 block.second", "ok 9 third"],
+      ]);
+    });
+
+    it("stops at the first failure", () => {
+      expect(run({ repeat: 3, bail: true })).toEqual([
+        ...["ok 1 block.first", "ok 2 block.second", "ok 3 third"],
+        ...["ok 4 block.first", "not ok 5 block.second"],
+      ]);
+    });
+
+    it("goes on where another process stopped", () => {
+      expect(run({ repeat: 2, from: 4 })).toEqual(["ok 1 block.second", "ok 2 third"]);
+    });
+
+    it("takes a limit for every test", () => {
+      const source = `it("hangs", () => new Promise(() => undefined), 60_000);`;
+      const { tests } = runJest(source, { ...ENVIRONMENT, testEnvironmentOptions: { testTimeoutMs: 50 } });
+      expect(tests.get("hangs")?.failureMessages).toEqual([expect.stringContaining("Exceeded timeout of 50 ms")]);
+    });
+  });
+
   it("without it a skip is a failure that says what to configure", () => {
     const { tests } = runJest(SAMPLE, {});
     expect(tests.get("fixture.skips")?.status).toBe("failed");

@@ -1,36 +1,23 @@
 import { TestEnvironment } from "jest-environment-node";
+import { EXPECTED } from "../kernel-log/expect-kernel-log";
+import { describeReport, judge, lostNotes } from "../kernel-log/judge";
+import { KernelWatch, type KernelWatchOptions } from "../kernel-log/kernel-watch";
+import { BEGIN_MARK, END_MARK, failureMark, testMark } from "../kernel-log/marks";
 import { NOTES } from "../outcome/note";
 import { SKIP, type SkipReason, skipText } from "../outcome/skip";
 import { type TestFilter, testPredicate } from "../outcome/test-filter";
 import { identify } from "../outcome/test-identity";
 import { TARGET, type TargetOptions } from "../target/target-options";
+import {
+  addFailure,
+  type CircusEvent,
+  type CircusState,
+  type CircusTest,
+  cloneChild,
+  testsUnder,
+  titlesOf,
+} from "./circus";
 import { runState, testKey } from "./run-state";
-
-/** What we use of jest-circus' records (its `Circus.DescribeBlock`, `Circus.TestEntry` and `Circus.Event`). */
-interface CircusBlock {
-  readonly type: "describeBlock";
-  readonly name: string;
-  readonly parent?: CircusBlock;
-  readonly children: readonly (CircusBlock | CircusTest)[];
-}
-
-interface CircusTest {
-  readonly type: "test";
-  readonly name: string;
-  readonly parent?: CircusBlock;
-  mode?: string | null;
-  errors: unknown[];
-  status?: string | null;
-}
-
-interface CircusEvent {
-  readonly name: string;
-  readonly test?: CircusTest;
-}
-
-interface CircusState {
-  readonly rootDescribeBlock: CircusBlock;
-}
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
@@ -38,70 +25,195 @@ type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 export interface HarnessEnvironmentOptions {
   readonly filter?: TestFilter;
   readonly target?: Partial<TargetOptions>;
+  /** What the kernel says is looked at, and fails tests. Default: it is not. */
+  readonly kernelLog?: KernelWatchOptions;
+  /** How many times the chosen tests run, one time after the other. Default 1. */
+  readonly repeat?: number;
+  /** So many of the chosen tests, repetitions counted on, have run already. Default 0. */
+  readonly from?: number;
+  /** No test runs after one that failed. */
+  readonly bail?: boolean;
+  /** Milliseconds of every test, whatever its own limit. */
+  readonly testTimeoutMs?: number;
 }
 
 /** Milliseconds of a test where the project's configuration says nothing else: upstream's (TEST_TIMEOUT_DEFAULT). */
 const TEST_TIMEOUT_MS = 30_000;
 /** jest's own default, with which it cannot be told from a configuration that says nothing. */
 const JEST_TEST_TIMEOUT_MS = 5000;
+/** Modes in which jest-circus runs nothing. */
+const LEFT_OUT: ReadonlySet<string | null | undefined> = new Set(["skip", "todo"]);
 /** Where `jest.setTimeout` leaves the time-out of a file, and jest-circus finds it. */
 const TEST_TIMEOUT_SYMBOL = Symbol.for("TEST_TIMEOUT_SYMBOL");
+/** What jest-circus says of a test or hook that it gave up waiting for (`_makeTimeoutMessage`). */
+const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
 
 /**
  * jest's node environment, plus what tests of devices need of it:
  * - a test that throws `SkipError`, also from a hook, becomes a skipped result whose message holds reason and remedy;
  * - the lines given to `note` reach the reporter;
+ * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
- * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise.
+ * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise. Also one
+ *   that blocks the event loop all the time fails after that, which jest-circus does not look at.
  */
 export default class HarnessEnvironment extends TestEnvironment {
-  readonly #selected: (titles: readonly string[]) => boolean;
+  readonly #options: HarnessEnvironmentOptions;
+  readonly #indexes = new Map<CircusTest, number>();
+  #kernel: KernelWatch | undefined;
+  #previous: string | undefined;
+  #startedAt = 0;
 
   constructor(config: EnvironmentParameters[0], context: EnvironmentParameters[1]) {
     super(config, context);
-    const { filter = {}, target } = config.projectConfig.testEnvironmentOptions as HarnessEnvironmentOptions;
-    const predicate = testPredicate(filter);
-    this.#selected = (titles) => predicate(identify(titles));
+    this.#options = config.projectConfig.testEnvironmentOptions;
     const timeout = config.globalConfig.testTimeout ?? JEST_TEST_TIMEOUT_MS;
     Object.assign(this.global, {
-      [TARGET]: target,
+      [TARGET]: this.#options.target,
       ...(timeout === JEST_TEST_TIMEOUT_MS ? { [TEST_TIMEOUT_SYMBOL]: TEST_TIMEOUT_MS } : {}),
     });
   }
 
-  handleTestEvent(event: CircusEvent, state: CircusState): void {
-    if (event.name === "run_start") this.#select(state.rootDescribeBlock);
-    if (event.test === undefined) return;
-    const global = this.global as { [NOTES]?: string[] };
-    if (event.name === "test_start") {
-      global[NOTES] = [];
-    } else if (event.name === "test_done") {
-      const notes = global[NOTES] ?? [];
-      // Also when there are none: a test of another file may have had the same titles.
-      runState().notes.set(testKey(titles(event.test)), notes);
-      Reflect.deleteProperty(global, NOTES);
-      becomeSkipped(event.test);
+  async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
+    const { name, test } = event;
+    if (name === "run_start") {
+      this.#select(state);
+      this.#watchKernel();
+    } else if (name === "run_finish") {
+      await settle();
+      this.#lookOutside(this.#previous === undefined ? "without a test" : `after the last test, ${this.#previous}`);
+      if (this.#ownsWatch) this.#kernel?.mark(END_MARK);
+    } else if (test !== undefined && this.#indexes.has(test) && !LEFT_OUT.has(test.mode)) {
+      if (name === "test_start") await this.#begin(test, state);
+      else if (name === "test_done") await this.#end(test, state);
     }
   }
 
-  /** Takes the tests that the filter does not want out of the run, and tells the reporters how many are left. */
-  #select(root: CircusBlock): void {
-    let count = 0;
-    const cases = new Set<string>();
+  override async teardown(): Promise<void> {
+    this.#kernel?.[Symbol.dispose]();
+    await super.teardown();
+  }
+
+  /** Where the watch has a number to begin after, whoever gave it looks at what is before and behind. */
+  get #ownsWatch(): boolean {
+    return typeof this.#options.kernelLog?.after !== "number";
+  }
+
+  #watchKernel(): void {
+    if (this.#options.kernelLog === undefined) return;
+    this.#kernel = new KernelWatch(this.#options.kernelLog);
+    if (this.#ownsWatch) this.#kernel.mark(BEGIN_MARK);
+    runState().kernelLog = this.#kernel.position;
+  }
+
+  async #begin(test: CircusTest, state: CircusState): Promise<void> {
+    // The reporter gets the last test's result before this one may block.
+    await settle();
+    const identity = identify(titlesOf(test));
+    const { id } = identity;
+    const notes = this.#lookOutside(
+      this.#previous === undefined ? `before the first test, ${id}` : `between ${this.#previous} and ${id}`,
+    );
+    this.#kernel?.mark(testMark(id));
+    Object.assign(this.global, { [NOTES]: notes, ...(this.#kernel && { [EXPECTED]: [] }) });
+    this.#previous = id;
+    this.#startedAt = performance.now();
+    runState().starting?.({ test: identity, index: this.#indexes.get(test) ?? 0, limitMs: limitOf(test, state) });
+  }
+
+  async #end(test: CircusTest, state: CircusState): Promise<void> {
+    const tookMs = performance.now() - this.#startedAt;
+    const limitMs = limitOf(test, state);
+    if (tookMs > limitMs && !test.errors.some(isCircusTimeout)) addFailure(test, overran(tookMs, limitMs));
+    // What was closed is closed at the end of a turn of the event loop, and the kernel may have something to say to it.
+    await settle();
+    const global = this.global as { [NOTES]?: string[]; [EXPECTED]?: RegExp[] };
+    const notes = global[NOTES] ?? [];
+    if (this.#kernel !== undefined) {
+      const verdict = judge(this.#kernel.take(), {
+        expected: global[EXPECTED],
+        skipped: test.errors.some((error) => skipReason(error) !== undefined),
+      });
+      runState().kernelLog = this.#kernel.position;
+      notes.push(...verdict.notes);
+      for (const failure of verdict.failures) addFailure(test, failure);
+    }
+    // Also when there are none: a test of another file may have had the same titles.
+    runState().notes.set(testKey(titlesOf(test)), notes);
+    Reflect.deleteProperty(global, NOTES);
+    Reflect.deleteProperty(global, EXPECTED);
+    becomeSkipped(test);
+    if (test.errors.length === 0 || test.status === "skip") return;
+    this.#kernel?.mark(failureMark(identify(titlesOf(test)).id));
+    if (this.#options.bail === true) this.#leaveOutRest();
+  }
+
+  /** What the kernel said while no test ran fails the run; gives lines for the test that comes next. */
+  #lookOutside(when: string): string[] {
+    if (this.#kernel === undefined) return [];
+    const { reports, lost } = this.#kernel.take();
+    const state = runState();
+    state.kernelLog = this.#kernel.position;
+    state.outside.push(...reports.map((report) => `the kernel reported ${when}: ${describeReport(report)}`));
+    return lostNotes(lost);
+  }
+
+  /** Takes the tests that are not wanted out of the run, repeats the others, and tells the reporters how many there are. */
+  #select({ rootDescribeBlock: root }: CircusState): void {
+    const { filter = {}, repeat = 1, from = 0, testTimeoutMs } = this.#options;
+    const isWanted = testPredicate(filter);
     const { marked } = runState();
     marked.clear();
+    const cases = new Set<string>();
+    let tests = 0;
     for (const test of testsUnder(root)) {
-      const path = titles(test);
-      if (!this.#selected(path)) {
+      const path = titlesOf(test);
+      if (!isWanted(identify(path))) {
         test.mode = "skip";
         continue;
       }
       if (test.mode === "skip") marked.add(testKey(path));
-      count += 1;
+      if (testTimeoutMs !== undefined) test.timeout = testTimeoutMs;
+      tests += 1;
       cases.add(testKey(path.slice(0, -1)));
+      this.#indexes.set(test, 0);
     }
-    runState().size = { tests: count, cases: cases.size };
+    runState().size = { tests: tests * repeat, cases: cases.size };
+    const once = [...root.children];
+    for (let time = 1; time < repeat; time++) root.children.push(...once.map((child) => cloneChild(child, root)));
+    // The clones of a test that is not wanted are marked like it.
+    let index = 0;
+    for (const test of testsUnder(root)) {
+      if (test.mode === "skip" && !marked.has(testKey(titlesOf(test)))) continue;
+      if (index < from) test.mode = "skip";
+      this.#indexes.set(test, index);
+      index += 1;
+    }
   }
+
+  #leaveOutRest(): void {
+    // A test that has run keeps its result.
+    for (const test of this.#indexes.keys()) test.mode = "skip";
+    runState().marked.clear();
+  }
+}
+
+/** Two turns of the event loop: what closes at the end of one is closed, what was sent to a reporter has arrived. */
+async function settle(): Promise<void> {
+  for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
+}
+
+function limitOf(test: CircusTest, state: CircusState): number {
+  return test.timeout ?? state.testTimeout;
+}
+
+function overran(tookMs: number, limitMs: number): string {
+  return `the test took ${(tookMs / 1000).toFixed(1)} s: more than its limit of ${limitMs / 1000} s`;
+}
+
+function isCircusTimeout(entry: unknown): boolean {
+  const error: unknown = Array.isArray(entry) ? entry[0] : entry;
+  return CIRCUS_TIMEOUT.test(String((error as { message?: unknown } | undefined)?.message ?? error));
 }
 
 /**
@@ -117,27 +229,13 @@ function becomeSkipped(test: CircusTest): void {
     return;
   }
   test.status = "skip";
-  const message = skipText(first);
+  test.errors = [];
   // jest takes `stack` for its text: without the stack of the throw, which tells a reader nothing here.
-  test.errors = [[Object.assign(new Error(message), { stack: message }), undefined]];
+  addFailure(test, skipText(first));
 }
 
 /** jest-circus keeps an error alone or as [error, error with the registration's stack]. */
 function skipReason(entry: unknown): SkipReason | undefined {
   const error: unknown = Array.isArray(entry) ? entry[0] : entry;
   return typeof error === "object" && error !== null ? (error as { [SKIP]?: SkipReason })[SKIP] : undefined;
-}
-
-function* testsUnder(block: CircusBlock): Generator<CircusTest> {
-  for (const child of block.children) {
-    if (child.type === "test") yield child;
-    else yield* testsUnder(child);
-  }
-}
-
-/** Titles from the outermost describe to the test; jest-circus' own root block has no parent. */
-function titles(test: CircusTest): string[] {
-  const names = [test.name];
-  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
-  return names;
 }

@@ -1,17 +1,18 @@
 import { CLEAR_LINE } from "../formats/default-format";
-import { REPORT_FORMATS, type ReportFormatName } from "../formats/formats";
-import type { ReportFormat, ReportSink, RunPlan } from "../formats/report-format";
-import { fileSink, standardOutput } from "../formats/report-sink";
+import type { RunPlan } from "../formats/report-format";
+import { type Report, type RunListener, RunReport } from "../formats/run-report";
 import { EXIT_CODES, exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
-import type { TestOutcome } from "../outcome/test-outcome";
+import { RunChannel } from "./run-channel";
 import { runState, testKey } from "./run-state";
 import { type JestTestResult, outcomeOf } from "./test-result";
 
 export interface HarnessReporterOptions {
   /** Which formats to write, and where; the default is the human one on standard output. */
-  readonly reports?: readonly { readonly format: ReportFormatName; readonly file?: string }[];
+  readonly reports?: readonly Report[];
   readonly plan?: Partial<RunPlan>;
+  /** Instead of reports: a descriptor to which each event goes, for a process that watches this one. */
+  readonly channel?: number;
 }
 
 interface JestTestFileResult {
@@ -28,18 +29,25 @@ interface ExecError {
 
 /** A jest reporter that feeds the formats. Use: `reporters: [["@vfio-selftests/harness/reporter", { reports: [...] }]]`. */
 export default class HarnessReporter {
-  readonly #started = performance.now();
-  readonly #tests: TestOutcome[] = [];
-  readonly #errors: string[] = [];
-  readonly #reports: NonNullable<HarnessReporterOptions["reports"]>;
-  readonly #plan: Partial<RunPlan>;
-  readonly #close: (() => void)[] = [];
-  #formats: readonly ReportFormat[] | undefined;
+  readonly #report: RunReport | undefined;
+  readonly #listener: RunListener;
   #files = 0;
+  #counted = false;
 
   constructor(_globalConfig: unknown, options: HarnessReporterOptions = {}) {
-    this.#reports = options.reports ?? [{ format: "default" }];
-    this.#plan = options.plan ?? {};
+    const { reports = [{ format: "default" }], plan, channel } = options;
+    runState().starting = undefined;
+    if (channel === undefined) {
+      this.#report = new RunReport(reports, plan);
+      this.#listener = this.#report;
+    } else {
+      const listener = new RunChannel(channel);
+      runState().starting = (start) => {
+        this.#tellOutside();
+        listener.starting(start);
+      };
+      this.#listener = listener;
+    }
   }
 
   onRunStart(results: { readonly numTotalTestSuites: number }): void {
@@ -50,19 +58,18 @@ export default class HarnessReporter {
   }
 
   onTestCaseStart(_test: unknown, start: { readonly ancestorTitles: readonly string[]; readonly title: string }): void {
-    const identity = identify([...start.ancestorTitles, start.title]);
-    for (const format of this.#open()) format.started?.(identity);
+    this.#tellOutside();
+    this.#listener.started(identify([...start.ancestorTitles, start.title]));
   }
 
   onTestCaseResult(_test: unknown, result: JestTestResult): void {
-    const outcome = outcomeOf(result);
-    this.#tests.push(outcome);
-    for (const format of this.#open()) format.finished?.(outcome);
+    this.#tellOutside();
+    this.#listener.finished(outcomeOf(result));
   }
 
   onTestFileResult(_test: unknown, result: JestTestFileResult): void {
     const error = result.testExecError;
-    if (error !== undefined && error !== null) this.#errors.push(describeError(result.testFilePath, error));
+    if (error !== undefined && error !== null) this.#listener.failed(describeError(result.testFilePath, error));
     // jest tells no reporter of a test that its source marks as skipped, and gives it the status of one that a filter left out.
     const { marked } = runState();
     for (const test of result.testResults) {
@@ -71,10 +78,9 @@ export default class HarnessReporter {
   }
 
   onRunComplete(): void {
-    const run = { tests: this.#tests, errors: this.#errors, durationMs: performance.now() - this.#started };
-    runState().outcome = run;
-    for (const format of this.#open()) format.end(run);
-    for (const close of this.#close) close();
+    this.#tellOutside();
+    runState().outcome = this.#report?.outcome;
+    this.#listener.ended();
   }
 
   /** jest asks this for its own exit code. */
@@ -83,19 +89,12 @@ export default class HarnessReporter {
     return outcome === undefined || exitCodeOf(outcome) !== EXIT_CODES.failed ? undefined : new Error("tests failed");
   }
 
-  /** The formats start with the first test: only then the file's tests have been counted. */
-  #open(): readonly ReportFormat[] {
-    const size = this.#files === 1 ? runState().size : undefined;
-    const plan: RunPlan = { headline: [], size, defaultMode: "default", device: undefined, ...this.#plan };
-    return (this.#formats ??= this.#reports.map(({ format, file }) => {
-      return REPORT_FORMATS[format](file === undefined ? standardOutput() : this.#fileSink(file), plan);
-    }));
-  }
-
-  #fileSink(path: string): ReportSink {
-    const sink = fileSink(path);
-    this.#close.push(() => sink.close());
-    return sink;
+  /** What the environment has found out and no event of jest's carries. */
+  #tellOutside(): void {
+    const { size, outside } = runState();
+    if (!this.#counted) this.#listener.counted(this.#files === 1 ? size : undefined);
+    this.#counted = true;
+    for (const error of outside.splice(0)) this.#listener.failed(error);
   }
 }
 

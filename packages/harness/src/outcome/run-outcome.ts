@@ -5,6 +5,8 @@ export interface RunOutcome {
   readonly tests: readonly TestOutcome[];
   /** What went wrong outside any test: a file that did not load, say. */
   readonly errors: readonly string[];
+  /** What belongs to the run as a whole and fails nothing. */
+  readonly notes?: readonly string[];
   readonly durationMs: number;
 }
 

@@ -6,6 +6,8 @@ export type TestStatus = "passed" | "failed" | "skipped";
 export interface TestOutcome extends TestIdentity {
   readonly status: TestStatus;
   readonly durationMs: number;
+  /** In a run that repeats its tests: the how manieth time this is, from 1. */
+  readonly repetition?: number;
   /** With status `skipped`. */
   readonly skip: SkipReason | undefined;
   /** With status `failed`: one text per error. */

@@ -15,6 +15,8 @@ export interface TargetOptions {
   readonly full: boolean;
   /** One run of the KVM interrupt test by upstream's options, `-e -i 5000 -v 4`, instead of its variants. */
   readonly kvmIrq: string | undefined;
+  /** What tests do at random follows from it. Undefined: each has its own, the same in every run. */
+  readonly seed: number | undefined;
   /** The example that fails on purpose is part of the run (docs/failing-example.md). */
   readonly failingExample: boolean;
   /** The process runs in the lab's VM. */
@@ -33,6 +35,7 @@ export function environmentOptions(environment: Environment = process.env): Targ
     drivers: list(environment["VFIO_SELFTESTS_DRIVER"]),
     full: environment["VFIO_SELFTESTS_FULL"] !== undefined,
     kvmIrq: environment["VFIO_SELFTESTS_KVM_IRQ"],
+    seed: number(environment["VFIO_SELFTESTS_SEED"]),
     failingExample: environment["VFIO_SELFTESTS_FAILING_EXAMPLE"] !== undefined,
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
     confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
@@ -52,6 +55,13 @@ export function targetOptions(environment: Environment = process.env): TargetOpt
     throw argumentError("jest's testEnvironmentOptions", "target", name, allowed);
   }
   return { ...fromEnvironment, ...given };
+}
+
+/** Throws for what is no whole number: a misspelt seed must not pass for none. */
+function number(text: string | undefined): number | undefined {
+  if (text === undefined) return undefined;
+  if (/^\d+$/.test(text)) return Number(text);
+  throw argumentError("environment", "VFIO_SELFTESTS_SEED", text, "a whole number");
 }
 
 /** Parts separated by spaces or commas. */

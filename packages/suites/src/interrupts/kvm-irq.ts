@@ -1,5 +1,5 @@
 import { randomInt } from "node:crypto";
-import { defaultMode, fixture, notChecked, note, requireMode, skip } from "@vfio-selftests/harness";
+import { defaultMode, fixture, notChecked, note, requireMode, skip, targetOptions } from "@vfio-selftests/harness";
 import { deliverInterrupts } from "../rigs/kvm-irq/deliver-interrupts";
 import { hostIrqCounts, onlineCpus } from "../rigs/kvm-irq/host-irq";
 import { deviceSource, eventfdSource, type InterruptSource } from "../rigs/kvm-irq/interrupt-source";
@@ -92,7 +92,7 @@ function requireKvm({ kvm }: SuiteTarget): () => Kvm {
 }
 
 function defineTest({ name, options: changes }: Variant, kvm: () => Kvm, open: () => InterruptSource): void {
-  const options = { ...DEFAULT_IRQ_TEST, seed: randomInt(2 ** 32), ...changes };
+  const options = { ...DEFAULT_IRQ_TEST, seed: targetOptions().seed ?? randomInt(2 ** 32), ...changes };
   it(
     name,
     async () => {

@@ -1,9 +1,15 @@
-/** Reproducible random numbers (xorshift32, Marsaglia 2003): a failing copy can be repeated from its seed. */
+import { targetOptions } from "@vfio-selftests/harness";
+
+/** Spreads the bits of a run's seed (2^32 divided by the golden ratio), so that it does not undo a test's own. */
+const SPREAD = 0x9e3779b1;
+
+/** Reproducible random numbers (xorshift32, Marsaglia 2003): a failing copy can be repeated from its seed and the run's. */
 export class PseudoRandom {
   #state: number;
 
   constructor(readonly seed: number) {
-    this.#state = seed | 0 || 1;
+    const ofRun = targetOptions().seed;
+    this.#state = (ofRun === undefined ? seed : seed ^ Math.imul(ofRun + 1, SPREAD)) | 0 || 1;
   }
 
   /** An integer from 0 to `limit` - 1; `limit` is at most 2^32. */

@@ -1,0 +1,54 @@
+import { existsSync, readFileSync } from "node:fs";
+import { BEGIN_MARK, END_MARK, findReports, type SplatReport, testOfMark } from "@vfio-selftests/harness";
+
+/** A report of the guest's kernel that no run in the guest has looked at. */
+export interface ConsoleReport {
+  /** `while X ran`, `after the last test, X`, … */
+  readonly when: string;
+  readonly report: SplatReport;
+}
+
+/** What the console of a guest tells of its runs. */
+export interface GuestConsole {
+  readonly reports: readonly ConsoleReport[];
+  /** Ids of the tests that failed. */
+  readonly failed: readonly string[];
+}
+
+/** Time stamp, and with `CONFIG_PRINTK_CALLER` the caller. */
+const PREFIX = /^\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?/;
+
+/** Undefined where later runs have taken the file's place: only the last ones are kept. */
+export function readConsole(path: string): GuestConsole | undefined {
+  return existsSync(path) ? parseConsole(readFileSync(path, "utf8")) : undefined;
+}
+
+/**
+ * The serial console has what the kernel says to its very end. What a run in the guest looked at, from the boot to its own
+ * end, is that run's to tell, which knows what its tests expect.
+ */
+export function parseConsole(console: string): GuestConsole {
+  const lines = console.split(/\r?\n/).map((line) => line.replace(PREFIX, ""));
+  const marks = lines.flatMap((line, index) => {
+    const mark = testOfMark(line);
+    return mark === undefined ? [] : [{ ...mark, index }];
+  });
+  const last = marks.findLast(({ kind }) => kind === "test");
+  const begin = lines.lastIndexOf(BEGIN_MARK);
+  const end = lines.lastIndexOf(END_MARK);
+  const isOver = end > begin;
+  const from = isOver ? end + 1 : begin < 0 ? 0 : (last?.index ?? begin);
+  const when = begin < 0 ? "during the command" : isOver ? describeEnd(last?.id) : describeMiddle(last?.id);
+  return {
+    reports: findReports(lines.slice(from)).map((report) => ({ when, report })),
+    failed: marks.filter(({ kind }) => kind === "failed").map(({ id }) => id),
+  };
+}
+
+function describeEnd(id: string | undefined): string {
+  return id === undefined ? "after the run" : `after the last test, ${id}`;
+}
+
+function describeMiddle(id: string | undefined): string {
+  return id === undefined ? "before the first test" : `while ${id} ran`;
+}

@@ -1,0 +1,59 @@
+import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { homedir } from "node:os";
+import { dirname, join } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
+import type { RunOutcome } from "@vfio-selftests/harness";
+
+/** What `--last-failed` runs. */
+interface LastRun {
+  /** Ids, without the devices. */
+  readonly failed: readonly string[];
+}
+
+/** Kept from run to run where the XDG base directories have such a thing. */
+function lastRunFile(): string {
+  const own = process.env["XDG_STATE_HOME"];
+  const state = own === undefined || own === "" ? join(homedir(), ".local", "state") : own;
+  return join(state, "vfio-selftests", "last-run.json");
+}
+
+export function saveLastRun({ tests }: Pick<RunOutcome, "tests">): string | undefined {
+  return saveFailed(tests.filter(({ status }) => status === "failed").map(({ id }) => id));
+}
+
+/** Keeps the ids of what failed. Gives why it could not. */
+export function saveFailed(ids: readonly string[]): string | undefined {
+  const failed = [...new Set(ids)];
+  const path = lastRunFile();
+  try {
+    mkdirSync(dirname(path), { recursive: true });
+    writeFileSync(path, `${JSON.stringify({ failed } satisfies LastRun, undefined, 2)}\n`);
+    return undefined;
+  } catch (error) {
+    return `what failed is not kept for --last-failed: ${(error as Error).message}`;
+  }
+}
+
+/** The ids that failed in the last run. Throws when there was no run, or nothing failed. */
+export function lastFailed(): readonly string[] {
+  const path = lastRunFile();
+  const failed = readFailed(path);
+  if (failed === undefined || failed.length === 0) {
+    throw new VfioError(failed === undefined ? "no run is remembered" : "no test failed in the last run", {
+      code: "ERR_NOTHING_TO_RUN",
+      operation: "run --last-failed",
+      subject: path,
+      remedy: "run without --last-failed",
+    });
+  }
+  return failed;
+}
+
+function readFailed(path: string): readonly string[] | undefined {
+  try {
+    const { failed } = JSON.parse(readFileSync(path, "utf8")) as Partial<LastRun>;
+    return Array.isArray(failed) ? failed : undefined;
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,95 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
+import { delimiter, join } from "node:path";
+import { createInterface } from "node:readline";
+import type { Readable } from "node:stream";
+import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
+import type { RunEvent } from "@vfio-selftests/harness";
+import { CHANNEL, type JestProcessOptions } from "./jest-process";
+
+/** Milliseconds for a process to be gone once it has got a signal. One that the kernel holds may never go. */
+const END_MS = 10_000;
+
+/** A process that runs tests and tells how that goes on. It dies with this one, however this one ends. */
+export class TestProcess {
+  /**
+   * Resolves when it has ended and its last event was delivered: with words for how, or undefined for a good end. Also
+   * when it was killed and does not go.
+   */
+  readonly ended: Promise<string | undefined>;
+  readonly #child: ChildProcess;
+  #resolve: (how: string | undefined) => void = () => undefined;
+  #killing: NodeJS.Timeout | undefined;
+
+  constructor(options: JestProcessOptions, onEvent: (event: RunEvent) => void) {
+    this.ended = new Promise((resolve) => {
+      this.#resolve = resolve;
+    });
+    const program = [
+      process.execPath,
+      ...process.execArgv,
+      require.resolve("./jest-process.js"),
+      JSON.stringify(options),
+    ];
+    const [command = "", ...args] = diesWithUs(program);
+    this.#child = spawn(command, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
+    const events = createInterface({ input: this.#child.stdio[CHANNEL] as Readable });
+    events.on("line", (line) => onEvent(JSON.parse(line) as RunEvent));
+    this.#child.once("error", (error) => this.#end(`could not be started: ${error.message}`));
+    // After the end of the pipe, unlike "exit".
+    this.#child.once("close", (code, signal) => {
+      if (signal !== null) this.#end(`was ended by ${signal}`);
+      else this.#end(code === 0 ? undefined : `ended with exit status ${code ?? 0}`);
+    });
+  }
+
+  get pid(): number {
+    return this.#child.pid ?? 0;
+  }
+
+  /** Ends it, with SIGKILL when the signal does not do it. */
+  kill(signal: NodeJS.Signals = "SIGKILL"): void {
+    this.#child.kill(signal);
+    clearTimeout(this.#killing);
+    this.#killing = setTimeout(() => {
+      if (signal !== "SIGKILL") {
+        this.kill();
+        return;
+      }
+      // Its pipe must not keep us.
+      this.#child.stdio[CHANNEL]?.destroy();
+      this.#child.unref();
+      this.#end("does not end: the kernel holds it");
+    }, END_MS);
+  }
+
+  #end(how: string | undefined): void {
+    clearTimeout(this.#killing);
+    this.#resolve(how);
+  }
+
+  /** What it is doing, as /proc tells: lines for a person who wants to know why it hangs. */
+  describe(): string[] {
+    const read = (name: string): string => {
+      try {
+        return readFileSync(systemPaths.proc(String(this.pid), name), "utf8").trim();
+      } catch {
+        return "";
+      }
+    };
+    const state = /^State:\s*(.*)$/m.exec(read("status"))?.[1];
+    const stack = read("stack");
+    return [
+      ...(state === undefined ? [] : [`state ${state}`]),
+      ...(/^\d/.test(read("syscall")) ? [`in system call ${read("syscall").split(" ", 1)[0] ?? ""}`] : []),
+      ...(stack === "" ? [] : ["kernel stack:", ...stack.split("\n")]),
+    ];
+  }
+}
+
+/** By util-linux's `setpriv` the kernel ends the process when this one dies (`PR_SET_PDEATHSIG`). */
+function diesWithUs(command: readonly string[]): readonly string[] {
+  const folders = (process.env["PATH"] ?? "").split(delimiter);
+  const hasSetpriv = folders.some((folder) => folder !== "" && existsPath(join(folder, "setpriv")));
+  return hasSetpriv ? ["setpriv", "--pdeathsig", "KILL", ...command] : command;
+}

@@ -1,0 +1,59 @@
+/** What we use of jest-circus' records (its `Circus.DescribeBlock`, `Circus.TestEntry` and `Circus.Event`). */
+export interface CircusBlock {
+  readonly type: "describeBlock";
+  readonly name: string;
+  readonly parent?: CircusBlock;
+  readonly children: (CircusBlock | CircusTest)[];
+}
+
+export interface CircusTest {
+  readonly type: "test";
+  readonly name: string;
+  readonly parent?: CircusBlock;
+  /** Milliseconds; undefined: the file's. */
+  timeout?: number | undefined;
+  mode?: string | null;
+  errors: unknown[];
+  status?: string | null;
+}
+
+export interface CircusEvent {
+  readonly name: string;
+  readonly test?: CircusTest;
+}
+
+export interface CircusState {
+  readonly rootDescribeBlock: CircusBlock;
+  /** Milliseconds of a test that has no limit of its own. */
+  readonly testTimeout: number;
+}
+
+export function* testsUnder(block: CircusBlock): Generator<CircusTest> {
+  for (const child of block.children) {
+    if (child.type === "test") yield child;
+    else yield* testsUnder(child);
+  }
+}
+
+/** Titles from the outermost describe to the test; jest-circus' own root block has no parent. */
+export function titlesOf(test: CircusTest): string[] {
+  const names = [test.name];
+  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
+  return names;
+}
+
+/** The block once more, with tests of its own that have not run. Its hooks and functions are the original's. */
+export function cloneBlock(block: CircusBlock, parent: CircusBlock): CircusBlock {
+  const clone: CircusBlock = { ...block, parent, children: [] };
+  for (const child of block.children) clone.children.push(cloneChild(child, clone));
+  return clone;
+}
+
+export function cloneChild(child: CircusBlock | CircusTest, parent: CircusBlock): CircusBlock | CircusTest {
+  return child.type === "test" ? { ...child, parent, errors: [] } : cloneBlock(child, parent);
+}
+
+/** Adds an error whose text is all there is to say: jest would show the stack of this place. */
+export function addFailure(test: CircusTest, message: string): void {
+  test.errors.push([Object.assign(new Error(message), { stack: message }), undefined]);
+}

@@ -1,0 +1,63 @@
+import type { KernelFindings } from "./kernel-watch";
+import type { SplatReport } from "./splat-reports";
+
+/** What the kernel's messages during a test mean for it. */
+export interface KernelVerdict {
+  /** Texts of failures. */
+  readonly failures: readonly string[];
+  readonly notes: readonly string[];
+}
+
+/** IOMMU faults that a test's notes quote. */
+const MOST_FAULTS = 10;
+
+/** What a test says of the kernel's messages. */
+export interface KernelExpectation {
+  readonly expected?: readonly RegExp[] | undefined;
+  /** It did not come to where it provokes them. */
+  readonly skipped?: boolean;
+}
+
+export function judge(
+  findings: KernelFindings,
+  { expected = [], skipped = false }: KernelExpectation = {},
+): KernelVerdict {
+  const { reports, lines, lost } = findings;
+  // Neither is a pattern's `lastIndex` ours, nor may it carry over to the next line.
+  const patterns = expected.map(({ source, flags }) => new RegExp(source, flags.replace(/[gy]/g, "")));
+  const texts = [...lines, ...reports.map(textOf)];
+  const missing = skipped ? [] : patterns.filter((pattern) => !texts.some((text) => pattern.test(text)));
+  const surprising = reports.filter((report) => !patterns.some((pattern) => pattern.test(textOf(report))));
+  return {
+    failures: [
+      ...surprising.map((report) => `the kernel reported ${describeReport(report)}`),
+      ...missing.map((pattern) => `the kernel did not say what this test provokes: ${String(pattern)}`),
+    ],
+    notes: [...faultNotes(findings.faults), ...lostNotes(lost)],
+  };
+}
+
+/** The kind, what prints it, and the whole report. */
+export function describeReport(report: SplatReport): string {
+  const { name, source, open } = report;
+  const by = source === undefined ? "" : ` (${source})`;
+  return `${name}${by}${open ? ", whose end did not come" : ""}:\n${textOf(report)}`;
+}
+
+export function lostNotes(lost: number): string[] {
+  if (lost === 0) return [];
+  const messages = lost === 1 ? "1 message" : `${lost} messages`;
+  return [
+    `not checked: ${messages} of the kernel: overwritten before they could be read (a larger log: boot with log_buf_len=16M)`,
+  ];
+}
+
+function faultNotes(faults: readonly string[]): string[] {
+  const more = faults.length - MOST_FAULTS;
+  const quoted = faults.slice(0, MOST_FAULTS).map((line) => `kernel: ${line}`);
+  return more > 0 ? [...quoted, `kernel: ${more} more IOMMU faults`] : quoted;
+}
+
+function textOf({ lines }: SplatReport): string {
+  return lines.join("\n");
+}
