@@ -3,6 +3,7 @@ import { copyFileSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
+import { setTimeout as delay } from "node:timers/promises";
 import { labCache } from "../cache/cache";
 import { newConsoleLog } from "../cache/console-log";
 import { type LabHost, thisHost } from "../host/host";
@@ -18,6 +19,9 @@ import type { ControlChannel } from "./control-channel";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
 import { GuestSession } from "./guest-session";
 import { type LabResult, resultOf } from "./lab-result";
+
+/** Milliseconds for the guest's kernel to switch the VM off after the command. */
+const POWER_OFF_MS = 5000;
 
 const GUEST_INIT = join(__dirname, "../../guest/init.sh");
 
@@ -78,6 +82,12 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const { ended } = await vm.start(qemu, machine, boot, (name, socket) => session.connected(name, socket));
   void ended.then((description) => session.machineEnded(description));
   const outcome = await session.outcome;
-  if (outcome.kind === "exit") await session.drained();
+  if (outcome.kind === "exit") {
+    await session.drained();
+    const off = performance.now();
+    session.powerOff();
+    await Promise.race([ended, delay(POWER_OFF_MS, undefined, { ref: false })]);
+    if (process.env["X_TIME"]) process.stderr.write(`power off ${performance.now() - off}\n`);
+  }
   return resultOf(outcome, { kernel, bootMs: session.bootMs, consoleLog, messages: vm.messages });
 }

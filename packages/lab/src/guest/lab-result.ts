@@ -36,6 +36,9 @@ const HARMLESS_MESSAGES = /^.*warning: nic \S+ has no peer\n/gm;
 /** What init says on the console before it gives up. */
 const INIT_SAYS = /^lab: (.*?)\r?$/m;
 
+/** What a run in the guest writes into the kernel's log before each test (`kernel-log/marks.ts` of the harness). */
+const TEST_MARK = /vfio-selftests: test (.*?)\r?$/gm;
+
 /** What a run gives to its caller. Throws when the guest did not boot, or went down under the command. */
 export function resultOf(outcome: Outcome, facts: RunFacts): LabResult {
   const { bootMs, consoleLog } = facts;
@@ -59,8 +62,10 @@ function guestError(outcome: Extract<Outcome, { reason: string }>, facts: RunFac
   const console = readFileSync(facts.consoleLog, "utf8");
   const reason = INIT_SAYS.exec(console)?.[1] ?? outcome.reason;
   const tail = console.trimEnd().split(/\r?\n/).slice(-CONSOLE_TAIL_LINES).join("\n");
+  const test = [...console.matchAll(TEST_MARK)].at(-1)?.[1];
+  const during = test === undefined ? "while the command ran" : `in the test ${test}`;
   return new VfioError(
-    `${booted ? "the guest went down while the command ran" : "the guest did not boot"}: ${reason}` +
+    `${booted ? `the guest went down ${during}` : "the guest did not boot"}: ${reason}` +
       quote("QEMU said", facts.messages.replace(HARMLESS_MESSAGES, "")) +
       quote(`end of the guest's console (all of it: ${facts.consoleLog})`, tail),
     {

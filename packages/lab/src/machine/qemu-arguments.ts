@@ -78,7 +78,8 @@ function kernelCommandLine(machine: LabMachine, boot: Boot): string {
   const { hugePages } = machine;
   const [root] = boot.shares;
   return [
-    ...["console=ttyS0", "quiet", "panic=-1"],
+    // Warnings, too, are on the console: after the command's end only the host sees what the kernel says.
+    ...["console=ttyS0", "loglevel=5", "panic=-1"],
     ...[`root=${root?.name ?? ""}`, "rootfstype=virtiofs", "ro"],
     ...machine.iommu.kernel,
     // The check that the timer works counts ticks; on a busy machine an emulated CPU sees too few, and the kernel panics.
