@@ -7,7 +7,7 @@
 # and mounts the folders that the guest may write to on the host. It looks whether each mount is there before it goes on.
 #
 # The host speaks with it through virtio-serial ports, found by name:
-#   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>"
+#   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
 #   lab.stdin    the command's standard input, when the plan asks for it
 #   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
 
@@ -16,7 +16,8 @@ export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 power_off() {
   sync
   echo "$1" >&3
-  # The host waits a little for this, because the kernel may have something to say to it, and then ends the VM.
+  # The host says "off" once it has all of the output, and ends the VM when that does not.
+  sleep 600
   echo o >/proc/sysrq-trigger
   sleep 600
 }
@@ -158,6 +159,7 @@ export LAB_DEVICES="$devices"
         read -r leader </dev/lab/pid && kill -s "$first" -- "-$leader"
         ;;
       size) stty -F /dev/hvc0 rows "$first" cols "$second" ;;
+      off) echo o >/proc/sysrq-trigger ;;
     esac
   done
 } &

@@ -14,12 +14,12 @@ import {
 import { ExitCode } from "../exit-codes";
 import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
-import type { JestOutcome } from "./jest-run";
 import { watchOf } from "./kernel-log";
 import { saveLastRun } from "./last-run";
 import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
+import type { JestOutcome } from "./test-run";
 
 /** The `run` command. Gives the exit code. */
 export async function runSuites(options: RunOptions): Promise<number> {

@@ -15,8 +15,8 @@ import {
   type TestOutcome,
   type TestStart,
 } from "@vfio-selftests/harness";
-import type { JestOutcome, JestRun } from "./jest-run";
 import { TestProcess } from "./test-process";
+import type { JestOutcome, JestRun } from "./test-run";
 
 /** Milliseconds beyond its limit after which a test is ended from outside: jest gives up before on one that does not block. */
 const GRACE_MS = 5000;

@@ -9,6 +9,7 @@ import {
   type ReportFormatName,
   type TestOutcome,
 } from "@vfio-selftests/harness";
+import { watchOf } from "../run/kernel-log";
 import { requireWritable } from "../run/report-file";
 import { findPrograms } from "./find-programs";
 import { runProgram } from "./run-program";
@@ -70,12 +71,14 @@ async function runOurs(
 ): Promise<void> {
   const { runJest } = await import("../run/jest-run.js");
   const { UPSTREAM_IDS } = await import("@vfio-selftests/suites/upstream-ids");
+  const target = { ...environmentOptions(), devices };
   const run = await runJest({
     entry: "kernel",
-    target: { ...environmentOptions(), devices },
+    target,
     filter: { ids: UPSTREAM_IDS },
     plan: {},
     reports: [],
+    kernelLog: watchOf({ entry: "kernel", options: target }).kernelLog,
   });
   const { started, finished } = collector(format, tests);
   for (const test of run.tests) {

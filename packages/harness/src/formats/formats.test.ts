@@ -162,6 +162,48 @@ describe("junit", () => {
   });
 });
 
+describe("what belongs to no test is in every format", () => {
+  const run: RunOutcome = {
+    ...RUN,
+    tests: [{ ...outcome(["vfio_cdev", "bind"]), repetition: 2 }],
+    errors: ["the kernel reported between a and b: WARNING:\n<line 2>"],
+    notes: ["3 of 4 tests did not run"],
+  };
+  it.each<[ReportFormatName, string[]]>([
+    [
+      "default",
+      ["vfio_cdev.bind #2", "Outside any test\n  the kernel reported between", "  <line 2>", "  3 of 4 tests did"],
+    ],
+    ["tap", ["# repetition 2\n", "# outside any test: the kernel reported between", "# <line 2>\n", "# 3 of 4 tests"]],
+    [
+      "json",
+      ['"repetition": 2', "the kernel reported between a and b: WARNING:\\n<line 2>", '"3 of 4 tests did not run"'],
+    ],
+    [
+      "junit",
+      [
+        '<property name="repetition" value="2"/>',
+        '<testcase classname="outside any test" name="1"',
+        '<error message="the kernel reported between a and b: WARNING:">',
+        "&lt;line 2&gt;</error>",
+        "<!-- 3 of 4 tests did not run -->",
+      ],
+    ],
+  ])("%s", (format, parts) => {
+    const text = report(format, run);
+    for (const part of parts) expect(text).toContain(part);
+  });
+
+  it("in a table one failure of a repeated test outweighs its passes", () => {
+    const tests = [
+      outcome(["f", "a"]),
+      outcome(["f", "a"], { status: "failed", failures: ["x"] }),
+      outcome(["f", "a"]),
+    ];
+    expect(report("default", { ...RUN, tests })).toMatch(/^ {2}f\.a +FAIL$/m);
+  });
+});
+
 describe("exit code", () => {
   const [passed, , skipped, failed] = RUN.tests as [TestOutcome, TestOutcome, TestOutcome, TestOutcome];
   it.each([

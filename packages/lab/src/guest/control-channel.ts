@@ -30,6 +30,11 @@ export class ControlChannel {
     this.#socket.write(`signal ${name.slice("SIG".length)}\n`);
   }
 
+  /** Lets the guest's kernel switch the VM off. */
+  powerOff(): void {
+    this.#socket.write("off\n");
+  }
+
   resize(rows: number, columns: number): void {
     this.#socket.write(`size ${rows} ${columns}\n`);
   }

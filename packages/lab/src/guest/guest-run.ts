@@ -87,9 +87,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const outcome = await session.outcome;
   if (outcome.kind === "exit") {
     await session.drained();
-    const off = performance.now();
+    session.powerOff();
     await Promise.race([ended, delay(POWER_OFF_MS, undefined, { ref: false })]);
-    if (process.env["X_TIME"]) process.stderr.write(`power off ${performance.now() - off}\n`);
   }
   return resultOf(outcome, { kernel, bootMs: session.bootMs, consoleLog, messages: vm.messages });
 }

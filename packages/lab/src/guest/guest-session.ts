@@ -83,6 +83,11 @@ export class GuestSession implements Disposable {
     await Promise.allSettled(this.#streams);
   }
 
+  /** The guest's kernel may have something to say to its end, which the console keeps. */
+  powerOff(): void {
+    this.#control?.powerOff();
+  }
+
   [Symbol.dispose](): void {
     this.#state = "ended";
     clearTimeout(this.#timer);

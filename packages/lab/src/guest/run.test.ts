@@ -82,6 +82,31 @@ test("the kernel's console is shown live and kept", async () => {
   expect(readFileSync(result.consoleLog, "utf8")).toBe("Linux version 7.2\n");
 });
 
+test("the kernel's last words, at power-off, are on the console", async () => {
+  using host = await makeLab({
+    guest: `guest.onLine((line) => { if (line === "off") guest.console("reboot: Power down\\n"); });
+      guest.send("ready 1"); guest.endStreams(); guest.send("exit 0");`,
+  });
+  const result = await run(host);
+  expect(readFileSync(result.consoleLog, "utf8")).toBe("reboot: Power down\n");
+});
+
+test("a guest that does not switch off is ended", async () => {
+  using host = await makeLab({
+    guest: `process.exit = () => undefined; guest.send("ready 1"); guest.endStreams(); guest.send("exit 5");`,
+  });
+  expect(await run(host)).toMatchObject({ exitCode: 5 });
+  expect(leftovers(host)).toEqual([]);
+}, 20_000);
+
+test("a guest that goes down in a test of ours is named with it", async () => {
+  using host = await makeLab({
+    guest: `guest.console("[    9.000000] vfio-selftests: test a.b.c\\r\\n[    9.100000] Kernel panic - not syncing\\r\\n");
+      guest.send("ready 1"); setTimeout(() => process.abort(), 300);`,
+  });
+  await expect(run(host)).rejects.toEqual(failsWith("ERR_LAB_GUEST_LOST", /went down in the test a\.b\.c: /));
+});
+
 test("runs at the same time keep a console each", async () => {
   using host = await makeLab({
     guest: `guest.console(process.pid + "\\n"); guest.send("ready 1"); guest.stdout(String(process.pid)); guest.endStreams(); guest.send("exit 0");`,

@@ -8,7 +8,7 @@ export interface FakeQemu {
   virtiofsdOptions?: readonly string[];
   models?: readonly string[];
   /**
-   * JavaScript that plays the guest; `guest` has `send(line)` and `onLine(handler)` for the control port,
+   * JavaScript that plays the guest, and ends when the host says "off"; `guest` has `send(line)` and `onLine(handler)` for the control port,
    * `stdout(text)`, `stderr(text)`, `endStreams()`, `console(text)` and `stdin` (a socket).
    */
   guest?: string;
@@ -73,7 +73,9 @@ const handlers = [];
 ports.control.on("data", (data) => {
   buffered += data;
   for (let end; (end = buffered.indexOf("\\n")) >= 0; buffered = buffered.slice(end + 1)) {
-    for (const handler of handlers) handler(buffered.slice(0, end));
+    const line = buffered.slice(0, end);
+    for (const handler of handlers) handler(line);
+    if (line === "off") process.exit(0);
   }
 });
 const guest = {

@@ -5,6 +5,9 @@ import { dirname, join } from "node:path";
 export const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
 const TIMEOUT_MS = 60_000;
 
+// A test runs several, each of which takes seconds on a machine with nothing else to do.
+jest.setTimeout(4 * TIMEOUT_MS);
+
 export interface CommandResult {
   readonly code: number | null;
   readonly out: string;
