@@ -104,9 +104,12 @@ async function runCovered(
   using run = new CoverageRun(countingKernel(counting));
   const writable = [...(options.writable ?? []), run.folder];
   const whole = command.length > 0 ? { command: run.around(command) } : { command, gcov: run.folder };
-  const code = await runMachine(whole.command, { ...counting, ...whole, writable });
-  await run.finish((text) => process.stdout.write(text));
-  return code;
+  try {
+    return await runMachine(whole.command, { ...counting, ...whole, writable });
+  } finally {
+    // Also of a run that was interrupted, or whose VM went down: what was measured by then is kept.
+    await run.finish((text) => process.stdout.write(text));
+  }
 }
 
 async function runMachine(command: readonly string[], options: LabRunOptions): Promise<number> {
