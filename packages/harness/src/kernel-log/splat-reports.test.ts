@@ -52,7 +52,6 @@ test("every kind of the table has a recorded report, or is another's neighbour",
     "lockdep: key",
     "kernel BUG",
     "oops",
-    "bad MSR access",
     "BUG",
   ]);
 });
