@@ -1,0 +1,29 @@
+import { Language, Parser, type Tree } from "web-tree-sitter";
+import { parseView } from "./parse-view";
+
+/** Reads C as it stands in the file, without a preprocessor. */
+export interface CParser {
+  /** Offsets of the tree are those of the text. */
+  parse(text: string): Tree;
+}
+
+let loading: Promise<CParser> | undefined;
+
+/** The grammar is a WebAssembly module, which loads once in a process. */
+export async function cParser(): Promise<CParser> {
+  loading ??= load();
+  return loading;
+}
+
+async function load(): Promise<CParser> {
+  await Parser.init();
+  const parser = new Parser();
+  parser.setLanguage(await Language.load(require.resolve("tree-sitter-c/tree-sitter-c.wasm")));
+  return {
+    parse(text) {
+      const tree = parser.parse(parseView(text));
+      if (tree === null) throw new Error("the C parser gave no tree");
+      return tree;
+    },
+  };
+}
