@@ -16,4 +16,16 @@ export {
   type LabMachineOptions,
 } from "./machine/lab-machine";
 export { readLabState, requireLabState, type LabState } from "./machine/lab-state";
-export { setupLab, type LabSetupOptions, type LabSetupResult } from "./setup/setup";
+export { buildKernel, type BuildOptions, type BuildPlaces } from "./setup/kernel/kernel-build";
+export { publishedFragment } from "./setup/kernel/kernel-fragment";
+export type { KernelChoice, KernelRecipe } from "./setup/kernel/kernel-recipe";
+export { KERNEL_VARIANTS, kernelVariants, type KernelVariant } from "./setup/kernel/kernel-variants";
+export { requireKeptBuild, type KeptBuild } from "./setup/kernel/kept-builds";
+export type { SourcePatch } from "./setup/kernel/patched-source";
+export {
+  buildLabKernel,
+  setupLab,
+  type LabBuildOptions,
+  type LabSetupOptions,
+  type LabSetupResult,
+} from "./setup/setup";

@@ -95,6 +95,14 @@ export const ERROR_CODES = {
     meaning: "The kernel's configuration lacks options that the lab needs. The message names them.",
     remedy: "Merge the lab's fragment into the configuration.",
   },
+  ERR_LAB_KERNEL_NOT_BUILT: {
+    meaning: "The cache holds no kernel with what `--with` or `--source` asks for.",
+    remedy: "Build it: the message has the command.",
+  },
+  ERR_LAB_KERNEL_TREE: {
+    meaning: "The folder of `--source` is no Linux source tree, or something was built inside of it.",
+    remedy: "Name the top folder of a tree that is clean (`make mrproper`, or a `git worktree` of it).",
+  },
   ERR_LAB_NOT_SET_UP: {
     meaning: "The lab's cache holds no QEMU or no kernel.",
     remedy: "Run `vfio-selftests lab setup`.",

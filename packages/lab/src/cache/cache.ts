@@ -15,6 +15,10 @@ export interface LabCache {
   readonly qemuRoot: string;
   /** Built kernels, one folder each. */
   readonly kernels: string;
+  /** Kernels with `--with` or of a tree of the user's, with their build folders, one folder each. */
+  readonly builds: string;
+  /** Unpacked sources that these were made from. */
+  readonly sources: string;
   /** Unfinished work that a later set-up goes on with. */
   readonly work: string;
   /** The guests' consoles of the last runs, a file each. */
@@ -30,6 +34,8 @@ export function labCache(host: LabHost): LabCache {
     state: join(folder, "lab.json"),
     qemuRoot: join(folder, "qemu"),
     kernels: join(folder, "kernels"),
+    builds: join(folder, "builds"),
+    sources: join(folder, "sources"),
     work: join(folder, "work"),
     consoles: join(folder, "consoles"),
   };

@@ -1,5 +1,5 @@
-import { existsSync, readdirSync, rmSync, statSync, utimesSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { existsSync, rmSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { VfioError } from "@vfio-selftests/core";
 import type { LabCache } from "../cache/cache";
@@ -8,14 +8,20 @@ import { requireDiskSpace } from "../host/disk-space";
 import type { LabHost } from "../host/host";
 import type { Progress } from "../host/progress";
 import { versionText } from "../host/version";
+import { LAB_DEFAULTS, type LabMachineOptions } from "../machine/lab-machine";
 import type { LabState } from "../machine/lab-state";
 import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, type Qemu, systemQemu } from "../machine/qemu";
 import { type AptWorkspace, openAptWorkspace } from "./debian/apt-workspace";
 import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debian-mirror";
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
-import { buildKernel, type BuiltKernel, builtKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
+import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
+import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
+import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
 import { type KernelFragment, labKernelFragment } from "./kernel/kernel-fragment";
-import { fetchKernelSource, newestKernelSource } from "./kernel/kernel-source";
+import { chosenRecipe, type KernelChoice } from "./kernel/kernel-recipe";
+import { fetchKernelSource, keptKernelSource, type KernelSource, newestKernelSource } from "./kernel/kernel-source";
+import { requireKernelTree } from "./kernel/kernel-tree";
+import { patchedSource, type SourcePatch } from "./kernel/patched-source";
 import {
   KERNEL_BUILD_REQUIREMENTS,
   type MayInstall,
@@ -27,6 +33,8 @@ export type QemuChoice = "auto" | "system" | "root";
 
 /** Kernels of 5 MB each. */
 const KERNELS_KEPT = 4;
+/** Kernels with their build folders, of 300 MB each, or some GB with debug information. */
+const BUILDS_KEPT = 6;
 
 export interface PreparationOptions {
   readonly force?: boolean;
@@ -68,6 +76,37 @@ export class Preparation {
     return { qemu, kernel: kernel.image, fragment: fragment.key };
   }
 
+  /** QEMU, made when it is not there. */
+  async prepareQemu(choice: QemuChoice): Promise<Qemu> {
+    const found = await this.#findQemu(choice);
+    if (found !== undefined) return found;
+    await this.#requireMeans(true, false);
+    return this.#makeQemu();
+  }
+
+  /** Builds the chosen kernel, incrementally when it was built before. Its build folder stays. */
+  async buildChosen(choice: KernelChoice & { patch?: SourcePatch | undefined }): Promise<KeptBuild> {
+    const { patch } = choice;
+    const tree = choice.tree === undefined ? undefined : requireKernelTree(choice.tree);
+    const kept = this.#force ? undefined : keptKernelSource(this.#cache.sources);
+    await this.#requireMeans(false, true, tree === undefined && kept === undefined);
+    const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
+    this.#progress.step(`kernel build in ${recipe.tree}`);
+    const lost = await buildKernel(this.#host, recipe, placesOf(this.#cache, recipe), this.#following());
+    recordBuild(this.#cache, recipe, choice.variants);
+    this.#progress.done(describeKernel({ name: recipe.name, lost }));
+    return requireKeptBuild(this.#cache, choice);
+  }
+
+  async #chosenSource(
+    kept: KernelSource | undefined,
+    patch: SourcePatch | undefined,
+  ): Promise<{ tree: string; version: string }> {
+    const origin = kept ?? (await this.#fetchSource(this.#cache.sources));
+    const source = patch === undefined ? origin : await patchedSource(this.#host, origin, patch, this.#following());
+    return { tree: source.folder, version: source.version };
+  }
+
   async #findQemu(choice: QemuChoice): Promise<Qemu | undefined> {
     this.#progress.step("QEMU");
     if (choice !== "root") {
@@ -100,7 +139,7 @@ export class Preparation {
   }
 
   /** What the set-up takes of the machine: mirrors, disk space, programs. */
-  async #requireMeans(makesQemu: boolean, buildsKernel: boolean): Promise<void> {
+  async #requireMeans(makesQemu: boolean, buildsKernel: boolean, fetches = true): Promise<void> {
     const wanted = [
       ...(makesQemu ? [{ what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS }] : []),
       ...(buildsKernel
@@ -109,7 +148,7 @@ export class Preparation {
     ];
     if (wanted.length === 0) return;
     const purpose = `making ${wanted.map(({ what }) => what).join(" and ")}`;
-    requireMirrors(this.#host, purpose);
+    if (fetches) requireMirrors(this.#host, purpose);
     const bytes = wanted.reduce((sum, part) => sum + part.bytes, 0);
     requireDiskSpace(this.#host, this.#cache.folder, bytes, purpose);
     const requirements = wanted.flatMap((part) => part.requirements);
@@ -126,20 +165,36 @@ export class Preparation {
     return made;
   }
 
+  /** The lab's own kernel. Neither its source nor its build folder is kept. */
   async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
-    this.#progress.step("kernel source");
-    const apt = await this.#openApt();
-    const newest = await newestKernelSource(this.#host, apt, this.#following());
-    const source = await fetchKernelSource(this.#host, apt, newest, this.#cache.work, this.#following());
-    this.#progress.done(`the newest, ${newest.package} ${newest.version}`);
+    const { work, kernels } = this.#cache;
+    const source = await this.#fetchSource(work);
     this.#progress.step("kernel build");
-    const built = await buildKernel(this.#host, source, fragment, this.#cache, this.#following());
+    const name = `${source.version}-${fragment.key}`;
+    const places = {
+      build: join(work, `build-${name}`),
+      kernel: join(kernels, name),
+      log: join(work, "kernel-build.log"),
+      lock: join(work, "build.lock"),
+    };
+    const recipe = { name, tree: source.folder, fragment, makeVariables: [] };
+    await buildKernel(this.#host, recipe, places, this.#following());
+    const built = describeBuilt(name, places.kernel, fragment);
     this.#progress.done(describeKernel(built));
     return built;
   }
 
+  async #fetchSource(folder: string): Promise<KernelSource> {
+    this.#progress.step("kernel source");
+    const apt = await this.#openApt();
+    const newest = await newestKernelSource(this.#host, apt, this.#following());
+    const source = await fetchKernelSource(this.#host, apt, newest, folder, this.#following());
+    this.#progress.done(`the newest, ${newest.package} ${newest.version}`);
+    return source;
+  }
+
   /** A set-up is done when the VM has booted, bound a device to vfio-pci and run a command. */
-  async bootOnce(lab: LabState): Promise<void> {
+  async bootOnce(lab: LabState, built?: Pick<KeptBuild, "parameters" | "slowdown">): Promise<void> {
     this.#progress.step("first boot");
     let output = "";
     const collect = new Writable({
@@ -155,7 +210,8 @@ export class Preparation {
       cwd: "/",
       stdout: collect,
       stderr: collect,
-      timeoutMs: 60_000,
+      timeoutMs: 60_000 * (built?.slowdown ?? 1),
+      ...machineOf(built),
     });
     this.#signal.throwIfAborted();
     if (result.exitCode !== 0) {
@@ -173,11 +229,13 @@ export class Preparation {
   prune(lab: LabState): void {
     rmSync(this.#cache.work, { recursive: true, force: true });
     if (lab.fragment === undefined) return;
-    const now = new Date();
-    utimesSync(dirname(lab.kernel), now, now);
-    const folders = readdirSync(this.#cache.kernels).map((name) => join(this.#cache.kernels, name));
-    const newestFirst = folders.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs);
-    for (const folder of newestFirst.slice(KERNELS_KEPT)) rmSync(folder, { recursive: true, force: true });
+    keepNewest(this.#cache.kernels, basename(dirname(lab.kernel)), KERNELS_KEPT);
+  }
+
+  /** Removes the kernels that were not built for longest, with their build folders, and sources that none needs. */
+  pruneBuilds({ name }: KeptBuild): void {
+    keepNewest(this.#cache.builds, name, BUILDS_KEPT);
+    removeUnusedSources(this.#cache);
   }
 
   async #openApt(): Promise<AptWorkspace> {
@@ -201,7 +259,13 @@ export class Preparation {
   }
 }
 
-function describeKernel({ name, lost }: BuiltKernel): string {
+/** What a kept kernel asks of the VM that boots it. */
+function machineOf(built: Pick<KeptBuild, "parameters" | "slowdown"> | undefined): Partial<LabMachineOptions> {
+  if (built === undefined) return {};
+  return { kernelParameters: built.parameters, bootTimeoutMs: LAB_DEFAULTS.bootTimeoutMs * built.slowdown };
+}
+
+function describeKernel({ name, lost }: Pick<BuiltKernel, "name" | "lost">): string {
   if (lost.length === 0) return name;
   return `${name}, which does not take ${lost.map((option) => `${option.name}=${option.value}`).join(", ")}`;
 }

@@ -5,7 +5,7 @@ import { takeCacheLock } from "../cache/cache-lock";
 import { silentProgress } from "../host/progress";
 import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
-import { builtKernel } from "./kernel/kernel-build";
+import { builtKernel } from "./kernel/built-kernels";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
 import { setupLab } from "./setup";
 

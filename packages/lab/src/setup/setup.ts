@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { type LabCache, labCache, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
 import { type LabHost, thisHost } from "../host/host";
@@ -9,7 +10,12 @@ import { type Progress, silentProgress } from "../host/progress";
 import { requireKernelImage } from "../machine/kernel-image";
 import { type LabState, readLabState } from "../machine/lab-state";
 import type { DebianSuites } from "./debian/debian-mirror";
+import type { KeptBuild } from "./kernel/kept-builds";
 import { labKernelFragment } from "./kernel/kernel-fragment";
+import type { KernelChoice } from "./kernel/kernel-recipe";
+import { requireKernelTree } from "./kernel/kernel-tree";
+import { kernelVariants } from "./kernel/kernel-variants";
+import type { SourcePatch } from "./kernel/patched-source";
 import { Preparation, type QemuChoice } from "./preparation";
 import type { MayInstall } from "./required-packages";
 
@@ -59,6 +65,63 @@ export async function setupLab(
   const ready = options.force === true ? undefined : readyLab(cache, choice, kernel);
   if (ready !== undefined) return { ...ready, changed: false };
 
+  return exclusively(host, cache, progress, async (signal, waited) => {
+    // The one that we waited for may have made what we want.
+    const made = waited ? readyLab(cache, choice, kernel) : undefined;
+    if (made !== undefined) return { ...made, changed: false };
+    const preparation = new Preparation(host, cache, progress, signal, options);
+    const lab = await preparation.prepare(choice, kernel);
+    await preparation.bootOnce(lab);
+    writeJson(cache.state, lab);
+    preparation.prune(lab);
+    return { ...lab, changed: true };
+  });
+}
+
+export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel">, KernelChoice {
+  /** A change of the source, made before each build. */
+  patch?: SourcePatch;
+}
+
+/**
+ * Builds a kernel of the user's choice beside the lab's own one, and boots it once. Its build folder is kept, so that the next
+ * time builds only what has changed. `lab run` uses it where it is asked for; the lab's own kernel stays what it is.
+ *
+ * @throws VfioError as `setupLab`, and `ERR_INVALID_ARGUMENT`, `ERR_LAB_KERNEL_TREE`
+ */
+export async function buildLabKernel(
+  options: LabBuildOptions,
+  progress: Progress = silentProgress,
+): Promise<KeptBuild> {
+  const host = options.host ?? thisHost();
+  const cache = labCache(host);
+  kernelVariants(options.variants);
+  if (options.tree !== undefined) requireKernelTree(options.tree);
+  if (options.tree !== undefined && options.patch !== undefined) {
+    throw argumentError("lab setup", "patch", options.patch.name, "with Debian's sources only");
+  }
+  requireArchitecture(host);
+  return exclusively(host, cache, progress, async (signal) => {
+    const preparation = new Preparation(host, cache, progress, signal, options);
+    const state = readLabState(cache);
+    const qemu = state?.qemu ?? (await preparation.prepareQemu(options.qemu ?? "auto"));
+    const built = await preparation.buildChosen(options);
+    const lab = { qemu, kernel: built.image, fragment: built.key };
+    await preparation.bootOnce(lab, built);
+    // QEMU is found by the state. The key is not that of the lab's own kernel, which a run without a choice will build.
+    if (state === undefined) writeJson(cache.state, lab);
+    preparation.pruneBuilds(built);
+    return built;
+  });
+}
+
+/** Does this while no other set-up is at work on the cache. An interrupt ends it. */
+async function exclusively<Result>(
+  host: LabHost,
+  cache: LabCache,
+  progress: Progress,
+  work: (signal: AbortSignal, waited: boolean) => Promise<Result>,
+): Promise<Result> {
   const abort = new AbortController();
   using _signals = onInterrupt((signal) => {
     abort.abort(
@@ -74,16 +137,7 @@ export async function setupLab(
     onWait: (holder) => progress.step(`waiting for another set-up (${holder})`),
   });
   if (lock.waited) progress.done("it has ended");
-  // The one that we waited for may have made what we want.
-  const made = lock.waited ? readyLab(cache, choice, kernel) : undefined;
-  if (made !== undefined) return { ...made, changed: false };
-
-  const preparation = new Preparation(host, cache, progress, abort.signal, options);
-  const lab = await preparation.prepare(choice, kernel);
-  await preparation.bootOnce(lab);
-  writeJson(cache.state, lab);
-  preparation.prune(lab);
-  return { ...lab, changed: true };
+  return await work(abort.signal, lock.waited);
 }
 
 /** The lab of the last set-up, when it is what these options ask for. */

@@ -4,23 +4,36 @@ import { makeTestHost, type TestHost } from "../../testing/test-host";
 import { buildKernel } from "./kernel-build";
 import { makeKernelFragment } from "./kernel-fragment";
 
-/** A make that writes its targets to a log, makes what the kernel's makes, and fails at `bzImage` as often as told. */
-function addFakeMake(host: TestHost, options: { olddefconfig?: string; failures?: number } = {}): () => string[] {
+/** This machine's ccache may be there, too. */
+const withoutCcache = (calls: string[]): string[] => calls.map((call) => call.replace(" CC=ccache gcc", ""));
+
+/** A make that writes its targets and variables to a log, makes what the kernel's makes, and fails at `bzImage` as often as told. */
+function addFakeMake(
+  host: TestHost,
+  options: { olddefconfig?: string; failures?: number; complaint?: string } = {},
+): () => string[] {
   const log = join(host.folder, "make.log");
   const failures = join(host.folder, "failures");
-  mkdirSync(failures);
+  mkdirSync(failures, { recursive: true });
   for (let count = 0; count < (options.failures ?? 0); count++) writeFileSync(join(failures, String(count)), "");
   host.addProgram(
     "make",
     `#!/bin/sh
-for word in "$@"; do case $word in O=*) build=\${word#O=} ;; *) target=$word ;; esac; done
-echo "$target" >>'${log}'
+variables=
+for word in "$@"; do
+  case $word in
+    O=*) build=\${word#O=} ;;
+    *=*) variables="$variables $word" ;;
+    *) target=$word ;;
+  esac
+done
+echo "$target$variables" >>'${log}'
 case $target in
   tinyconfig) echo 'CONFIG_TINY=y' >"$build/.config" ;;
   olddefconfig) ${options.olddefconfig ?? ":"} ;;
   bzImage)
     for failure in '${failures}'/*; do
-      [ -e "$failure" ] && { rm "$failure"; echo 'compiler: out of memory' >&2; exit 2; }
+      [ -e "$failure" ] && { rm "$failure"; echo '${options.complaint ?? "compiler: out of memory"}' >&2; exit 2; }
     done
     mkdir -p "$build/arch/x86/boot" && echo image >"$build/arch/x86/boot/bzImage" ;;
 esac
@@ -30,48 +43,86 @@ esac
 }
 
 function prepare(host: TestHost) {
-  const folders = { work: join(host.folder, "work"), kernels: join(host.folder, "kernels") };
-  const source = { version: "7.2.12-1", folder: join(folders.work, "source") };
-  mkdirSync(source.folder, { recursive: true });
+  const tree = join(host.folder, "source");
+  mkdirSync(tree, { recursive: true });
+  const places = {
+    build: join(host.folder, "build"),
+    kernel: join(host.folder, "kernels", "mine"),
+    log: join(host.folder, "kernel-build.log"),
+    lock: join(host.folder, "build.lock"),
+  };
   const fragment = makeKernelFragment("CONFIG_VFIO=y\n", "CONFIG_KVM=y\n");
-  return { folders, source, fragment, build: async () => buildKernel(host, source, fragment, folders, {}) };
+  const recipe = { name: "mine", tree, fragment, makeVariables: ["GCOV_PROFILE=y"] };
+  return { places, recipe, build: async (changed = {}) => buildKernel(host, { ...recipe, ...changed }, places) };
 }
 
 test("a kernel is configured from tinyconfig and the fragment, and kept with its configuration", async () => {
   using host = makeTestHost();
-  const targets = addFakeMake(host);
-  const { build, source } = prepare(host);
-  const { image, lost } = await build();
-  expect(targets()).toEqual(["tinyconfig", "olddefconfig", "bzImage"]);
-  expect(readFileSync(image, "utf8")).toBe("image\n");
-  expect(readFileSync(join(image, "../config"), "utf8")).toBe("CONFIG_TINY=y\n\nCONFIG_VFIO=y\nCONFIG_KVM=y\n");
-  expect(lost).toEqual([]);
-  expect(existsSync(source.folder)).toBe(false);
+  const calls = addFakeMake(host);
+  const { build, places } = prepare(host);
+  expect(await build()).toEqual([]);
+  expect(withoutCcache(calls())).toEqual(["tinyconfig", "olddefconfig", "bzImage GCOV_PROFILE=y"]);
+  expect(readFileSync(join(places.kernel, "bzImage"), "utf8")).toBe("image\n");
+  expect(readFileSync(join(places.kernel, "config"), "utf8")).toBe("CONFIG_TINY=y\n\nCONFIG_VFIO=y\nCONFIG_KVM=y\n");
+});
+
+test("ccache compiles where it is installed", async () => {
+  using host = makeTestHost();
+  host.addProgram("ccache", "#!/bin/sh\n");
+  const calls = addFakeMake(host);
+  await prepare(host).build();
+  expect(calls()).toEqual([
+    "tinyconfig CC=ccache gcc",
+    "olddefconfig CC=ccache gcc",
+    "bzImage CC=ccache gcc GCOV_PROFILE=y",
+  ]);
 });
 
 test("a required option that does not survive is an error with its name", async () => {
   using host = makeTestHost();
   addFakeMake(host, { olddefconfig: `echo '# CONFIG_VFIO is not set' >"$build/.config"` });
-  const { build, folders } = prepare(host);
+  const { build, places } = prepare(host);
   await expect(build()).rejects.toMatchObject({
     code: "ERR_LAB_KERNEL_CONFIG",
     message: expect.stringContaining("CONFIG_VFIO=y (is n)") as string,
   });
-  expect(existsSync(folders.kernels)).toBe(false);
+  expect(existsSync(places.kernel)).toBe(false);
 });
 
 test("a wanted option that does not survive is told", async () => {
   using host = makeTestHost();
   addFakeMake(host, { olddefconfig: `printf 'CONFIG_VFIO=y\\n# CONFIG_KVM is not set\\n' >"$build/.config"` });
-  expect((await prepare(host).build()).lost).toEqual([{ name: "CONFIG_KVM", value: "y", actual: "n" }]);
+  expect(await prepare(host).build()).toEqual([{ name: "CONFIG_KVM", value: "y", actual: "n" }]);
 });
 
 test("a build that broke off goes on where it was, and its error has the compiler's words", async () => {
   using host = makeTestHost();
-  const targets = addFakeMake(host, { failures: 1 });
-  const { build, folders } = prepare(host);
+  const calls = addFakeMake(host, { failures: 1 });
+  const { build, places } = prepare(host);
   await expect(build()).rejects.toThrow(/\| compiler: out of memory[^]*kernel-build\.log/);
-  expect(existsSync(folders.kernels)).toBe(false);
+  expect(existsSync(places.kernel)).toBe(false);
   await build();
-  expect(targets()).toEqual(["tinyconfig", "olddefconfig", "bzImage", "bzImage"]);
+  const bzImage = "bzImage GCOV_PROFILE=y";
+  // The tree may have changed meanwhile, and with it the options that it has.
+  expect(withoutCcache(calls())).toEqual(["tinyconfig", "olddefconfig", bzImage, "olddefconfig", bzImage]);
+});
+
+test("other options are configured anew in the kept build folder, and the kernel from before is replaced", async () => {
+  using host = makeTestHost();
+  const calls = addFakeMake(host);
+  const { build, places } = prepare(host);
+  await build();
+  await build({ fragment: makeKernelFragment("CONFIG_VFIO=y\nCONFIG_KASAN=y\n", "") });
+  expect(withoutCcache(calls()).filter((call) => call === "tinyconfig")).toHaveLength(2);
+  expect(readFileSync(join(places.kernel, "config"), "utf8")).toContain("CONFIG_KASAN=y");
+});
+
+test("a full disk is told as such, and the kernel from before stays", async () => {
+  using host = makeTestHost();
+  addFakeMake(host);
+  const { build, places } = prepare(host);
+  await build();
+  addFakeMake(host, { failures: 1, complaint: "fatal error: cannot write: No space left on device" });
+  await expect(build()).rejects.toMatchObject({ code: "ENOSPC", remedy: expect.stringContaining("goes on") as string });
+  expect(existsSync(join(places.kernel, "bzImage"))).toBe(true);
 });

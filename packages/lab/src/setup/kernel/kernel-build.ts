@@ -1,13 +1,4 @@
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  writeFileSync,
-} from "node:fs";
+import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
@@ -15,84 +6,100 @@ import { findProgram } from "../../host/find-program";
 import type { LabHost } from "../../host/host";
 import { type LostOption, lostOptions } from "./kernel-config";
 import { fragmentText, type KernelFragment } from "./kernel-fragment";
-import type { KernelSource } from "./kernel-source";
+import type { KernelRecipe } from "./kernel-recipe";
 
-/** Disk space for the source tree and the build. Both go when the kernel is done; it keeps 5 MB. */
+/** Disk space for the source tree and the build, without debug information. */
 export const KERNEL_BUILD_BYTES = 3 * 1024 * 1024 * 1024;
 
-export interface BuiltKernel {
-  /** Version and fragment key. */
-  readonly name: string;
-  readonly image: string;
-  /** Wanted options that this kernel version did not take. */
-  readonly lost: readonly LostOption[];
+/** Where a build works: all three may be there from the last time, and are then gone on with. */
+export interface BuildPlaces {
+  /** make's output folder. It stays. */
+  readonly build: string;
+  /** Gets the finished kernel, by a rename: `bzImage` and `config`. */
+  readonly kernel: string;
+  /** make's output of the last step. */
+  readonly log: string;
+  /** Held by make and its compilers: those of a set-up that was killed may be at work a moment longer. */
+  readonly lock: string;
 }
 
-/** The newest kernel built before from this fragment. */
-export function builtKernel(kernels: string, fragment: KernelFragment): BuiltKernel | undefined {
-  if (!existsSync(kernels)) return undefined;
-  const name = readdirSync(kernels)
-    .filter((folder) => folder.endsWith(`-${fragment.key}`))
-    .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))[0];
-  return name === undefined ? undefined : describeKernel(kernels, name, fragment);
+export interface BuildOptions {
+  readonly signal?: AbortSignal | undefined;
+  readonly onLine?: (line: string) => void;
 }
 
-function describeKernel(kernels: string, name: string, fragment: KernelFragment): BuiltKernel {
-  const config = readFileSync(join(kernels, name, "config"), "utf8");
-  return { name, image: join(kernels, name, "bzImage"), lost: lostOptions(fragment.wanted, config) };
-}
-
-/** Builds the kernel out of tree in `work` (an interrupted build goes on) and puts image and configuration into `kernels`. */
+/** Makes a kernel out of tree. What the build folder holds of the last time is used. Returns the wanted options that it lost. */
 export async function buildKernel(
   host: LabHost,
-  source: KernelSource,
-  fragment: KernelFragment,
-  folders: { work: string; kernels: string },
-  options: { signal?: AbortSignal | undefined; onLine?: (line: string) => void },
-): Promise<BuiltKernel> {
-  const name = `${source.version}-${fragment.key}`;
-  const build = join(folders.work, `build-${name}`);
-  mkdirSync(build, { recursive: true });
-  const logFile = join(folders.work, "kernel-build.log");
-  // Compilers of a set-up that was killed may be at work in there a moment longer; they hold the lock, too.
+  recipe: KernelRecipe,
+  places: BuildPlaces,
+  options: BuildOptions = {},
+): Promise<LostOption[]> {
+  const { tree, fragment } = recipe;
+  mkdirSync(places.build, { recursive: true });
   const flock = findProgram(host, "flock");
-  const lockFile = join(folders.work, "build.lock");
-  const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", lockFile];
-  const make = async (...args: string[]): Promise<string> =>
-    execute(host, [...alone, "make", "-C", source.folder, `O=${build}`, "--no-print-directory", ...args], {
-      ...options,
-      logFile,
+  const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", places.lock];
+  const compiler = findProgram(host, "ccache") === undefined ? [] : ["CC=ccache gcc"];
+  const make = async (...args: string[]): Promise<unknown> =>
+    execute(
+      host,
+      [...alone, "make", "-C", tree, `O=${places.build}`, "--no-print-directory", ...compiler, ...args],
+      // A clock in each kernel would make each one another, also for ccache.
+      { ...options, logFile: places.log, env: { KBUILD_BUILD_TIMESTAMP: "1970-01-01" } },
+    ).catch((error: unknown) => {
+      throw describeFailure(error, tree);
     });
-  const config = join(build, ".config");
-  if (!existsSync(join(build, "configured"))) {
+  const config = join(places.build, ".config");
+  const configured = join(places.build, "configured");
+  if (!existsSync(configured) || readFileSync(configured, "utf8") !== fragment.key) {
     await make("tinyconfig");
     writeFileSync(config, `${readFileSync(config, "utf8")}\n${fragmentText(fragment)}`);
-    await make("olddefconfig");
-    checkRequired(fragment, readFileSync(config, "utf8"), source.version);
-    writeFileSync(join(build, "configured"), "");
   }
-  await make(`-j${host.cpus}`, "bzImage");
-  const finished = join(folders.kernels, name);
-  const unfinished = `${finished}.tmp`;
+  // Also of a kept configuration: the tree may have options that are new.
+  await make("olddefconfig");
+  checkRequired(fragment, readFileSync(config, "utf8"), tree);
+  writeFileSync(configured, fragment.key);
+  await make(`-j${host.cpus}`, ...recipe.makeVariables, "bzImage");
+  const unfinished = `${places.kernel}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
-  copyFileSync(join(build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
+  copyFileSync(join(places.build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
   copyFileSync(config, join(unfinished, "config"));
-  rmSync(finished, { recursive: true, force: true });
-  renameSync(unfinished, finished);
-  rmSync(build, { recursive: true, force: true });
-  rmSync(source.folder, { recursive: true, force: true });
-  return describeKernel(folders.kernels, name, fragment);
+  rmSync(places.kernel, { recursive: true, force: true });
+  renameSync(unfinished, places.kernel);
+  return lostOptions(fragment.wanted, readFileSync(join(places.kernel, "config"), "utf8"));
 }
 
-function checkRequired(fragment: KernelFragment, config: string, version: string): void {
+/** A full disk is told by whichever program met it first. */
+function describeFailure(error: unknown, tree: string): unknown {
+  if (!(error instanceof VfioError) || error.code !== "ERR_LAB_PROGRAM_FAILED") return error;
+  const { message } = error;
+  if (message.includes("No space left on device")) {
+    return new VfioError(`the disk is full\n${message}`, {
+      code: "ENOSPC",
+      operation: "make",
+      subject: tree,
+      remedy:
+        "free some space, or set XDG_CACHE_HOME to a folder on a larger disk, and run it again: the build goes on",
+    });
+  }
+  return new VfioError(message, {
+    code: error.code,
+    operation: "make",
+    subject: tree,
+    remedy: "correct what make complains of, and run it again: the build goes on where it stopped",
+  });
+}
+
+function checkRequired(fragment: KernelFragment, config: string, tree: string): void {
   const lost = lostOptions(fragment.required, config);
   if (lost.length === 0) return;
   const list = lost.map(({ name, value, actual }) => `${name}=${value} (is ${actual})`).join(", ");
-  throw new VfioError(`the configuration of kernel ${version} does not take what the lab needs: ${list}`, {
+  throw new VfioError(`the configuration of the kernel in ${tree} does not take what is needed: ${list}`, {
     code: "ERR_LAB_KERNEL_CONFIG",
     operation: "make olddefconfig",
-    subject: version,
-    remedy: "this version has renamed or dropped them: adapt kernel/required.config, or give an image with --kernel",
+    subject: tree,
+    remedy:
+      "this version has renamed or dropped them, or what they depend on: adapt the lab's kernel/*.config, or leave out the --with that asks for them",
   });
 }

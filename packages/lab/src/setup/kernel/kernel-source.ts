@@ -32,6 +32,15 @@ export async function newestKernelSource(
   return { package: name, version };
 }
 
+/** The newest source that an earlier set-up has left unpacked below `folder`. */
+export function keptKernelSource(folder: string): KernelSource | undefined {
+  if (!existsSync(folder)) return undefined;
+  const name = readdirSync(folder)
+    .filter((entry) => /^linux-source-[^_]+_[^_]+$/.test(entry) && !entry.endsWith(".tmp"))
+    .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))[0];
+  return name === undefined ? undefined : { version: name.slice(name.indexOf("_") + 1), folder: join(folder, name) };
+}
+
 /** Fetches and unpacks it below `folder`; what an earlier try has finished is used. */
 export async function fetchKernelSource(
   host: LabHost,
