@@ -89,18 +89,24 @@ function* openNodes(node: Node): Generator<Node> {
 
 function isOpen(node: Node, parent: Node): boolean {
   if (CONSTANT_NODES.has(node.type)) return false;
-  if (node.type === "call_expression") {
-    const callee = node.childForFieldName("function");
-    // `guard(mutex)(&lock)` declares a variable whose end is the scope's.
-    if (callee === null || callee.type === "call_expression" || CLOSED_CALLS.test(callee.text)) return false;
-  }
+  if (isClosedCall(node)) return false;
   if (node.type === "declaration" && /^(?:static|const|extern|typedef)\b/.test(node.text)) return false;
   // A macro that is a loop: its arguments are names.
-  if (node.type === "expression_statement" && (node.hasError || !node.text.endsWith(";"))) return false;
+  if (node.type === "expression_statement") {
+    const only = node.namedChild(0);
+    if (node.hasError || !node.text.endsWith(";") || (only !== null && isClosedCall(only))) return false;
+  }
   const field = (name: string): boolean => parent.childForFieldName(name)?.id === node.id;
   if (parent.type === "case_statement" && field("value")) return false;
   if (parent.type.startsWith("preproc_") && (field("condition") || field("name"))) return false;
   return true;
+}
+
+function isClosedCall(node: Node): boolean {
+  if (node.type !== "call_expression") return false;
+  const callee = node.childForFieldName("function");
+  // `guard(mutex)(&lock)` declares a variable whose end is the scope's.
+  return callee === null || callee.type === "call_expression" || CLOSED_CALLS.test(callee.text);
 }
 
 /** Whether a condition can be decided at run time: whole, and not a matter of the configuration. */
