@@ -42,6 +42,10 @@ export class MutantSet {
     this.size = number;
   }
 
+  get paths(): readonly string[] {
+    return this.#files.map(({ path }) => path);
+  }
+
   get dropped(): ReadonlySet<number> {
     return this.#dropped;
   }
@@ -83,6 +87,10 @@ export class MutantSet {
 
   dropFile(path: string): number {
     return this.#drop(path, () => true);
+  }
+
+  drop(numbers: Iterable<number>): void {
+    for (const number of numbers) this.#dropped.add(number);
   }
 
   #left(candidates: readonly NumberedCandidate[]): readonly NumberedCandidate[] {
