@@ -49,6 +49,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labShellCommand,
   },
   {
+    name: "lab gdb",
+    summary: "a VM that gdb can attach to, with the command for it",
+    load: async () => (await import("./lab/commands.js")).labGdbCommand,
+  },
+  {
+    name: "lab kernel-config",
+    summary: "print the kernel options that the lab builds with, for merge_config.sh",
+    load: async () => (await import("./lab/commands.js")).labKernelConfigCommand,
+  },
+  {
     name: "upstream",
     summary: "run the kernel's own compiled C selftests, and ours beside them, in one report",
     load: async () => (await import("./upstream/command.js")).upstreamCommand,

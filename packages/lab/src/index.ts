@@ -1,4 +1,5 @@
 export { labCache, type LabCache } from "./cache/cache";
+export { shellQuote } from "./guest/guest-plan";
 export type { LabOptions } from "./guest/guest-run";
 export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";

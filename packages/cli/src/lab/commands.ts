@@ -1,5 +1,10 @@
+import { KERNEL_VARIANTS } from "@vfio-selftests/lab";
 import { defineCommand } from "../options/command";
 import {
+  GDB_OPTIONS,
+  type GdbOptions,
+  KERNEL_CONFIG_OPTIONS,
+  type KernelConfigOptions,
   LAB_RUN_OPTIONS,
   type LabRunOptions,
   MACHINE_OPTIONS,
@@ -14,6 +19,10 @@ const FILES =
 
 export const labSetupCommand = defineCommand<SetupOptions>({
   options: SETUP_OPTIONS,
+  notes: [
+    `What --with builds:\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
+    "A kernel of --with or --source is used where `lab run`, `lab shell` and `lab gdb` are given the same --with and --source.",
+  ],
   run: async (_args, options) => (await import("./lab-commands.js")).labSetup(options),
 });
 
@@ -29,4 +38,22 @@ export const labShellCommand = defineCommand<MachineOptions>({
   options: MACHINE_OPTIONS,
   notes: [`${FILES}.`],
   run: async (_args, options) => (await import("./lab-commands.js")).labShell(options),
+});
+
+export const labKernelConfigCommand = defineCommand<KernelConfigOptions>({
+  options: KERNEL_CONFIG_OPTIONS,
+  notes: [
+    "For any build system: `vfio-selftests lab kernel-config --with kasan > lab.config`, and in a kernel tree\n`scripts/kconfig/merge_config.sh .config lab.config`.",
+  ],
+  run: async (_args, options) => (await import("./lab-commands.js")).labKernelConfig(options),
+});
+
+export const labGdbCommand = defineCommand<GdbOptions>({
+  argument: { usage: "[command...]", summary: "program and arguments, after --; without them a shell" },
+  usage: "[options] [-- command...]",
+  options: GDB_OPTIONS,
+  notes: [
+    "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
+  ],
+  run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
 });

@@ -5,11 +5,14 @@ import type * as Lab from "@vfio-selftests/lab";
 import { labRun } from "./lab-commands";
 
 const runs: Lab.LabRunOptions[] = [];
+const KASAN = { image: "/kasan/bzImage", build: "/kasan/build", parameters: ["kasan_multi_shot"], slowdown: 3 };
 
 // The VM itself is tested in the lab's package; here it is what the command asks of it.
 jest.mock("@vfio-selftests/lab", () => ({
   ...jest.requireActual<typeof Lab>("@vfio-selftests/lab"),
   readLabState: () => ({ kernel: "/bzImage" }),
+  describeMachine: () => undefined,
+  requireKeptBuild: () => KASAN,
   runInLab: (options: Lab.LabRunOptions) => {
     runs.push(options);
     return Promise.resolve({ exitCode: 7 });
@@ -45,6 +48,21 @@ test("a command gets the VM that is described, and nothing of ours", async () =>
       command: ["dmesg", "-w"],
     },
   ]);
+});
+
+test("--with boots the kernel that was built so, with its parameters and more time", async () => {
+  await labRun(["dmesg"], { ...SUITES, with: ["kasan"], kernelParameters: ["debug"] });
+  expect(runs).toEqual([
+    {
+      command: ["dmesg"],
+      kernel: KASAN.image,
+      kernelParameters: ["kasan_multi_shot", "debug"],
+      bootTimeoutMs: 180_000,
+    },
+  ]);
+  await expect(labRun(["dmesg"], { ...SUITES, with: ["kasan"], kernel: "/bzImage" })).rejects.toThrow(
+    "no image beside",
+  );
 });
 
 test("the VM may write to where the file of --output really is", async () => {

@@ -3,9 +3,13 @@ import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
+  buildLabKernel,
   describeMachine,
+  kernelVariants,
+  LAB_LIMITS,
   labCache,
   type LabOptions,
+  publishedFragment,
   readLabState,
   runInLab,
   setupLab,
@@ -19,7 +23,11 @@ import { SUITE_OPTIONS } from "../run/options";
 import { namedTarget } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
+import { gdbCommand } from "./gdb";
+import { choosesBuild, chosenBuild, findVmlinux, machineFor } from "./kernel-choice";
 import {
+  type GdbOptions,
+  type KernelConfigOptions,
   type LabRunOptions,
   MACHINE_OPTIONS,
   type MachineOptions,
@@ -29,9 +37,17 @@ import {
 import { serveModels } from "./served-models";
 
 /** `lab setup` */
-export async function labSetup({ yes, ...options }: SetupOptions): Promise<number> {
+export async function labSetup({ yes, with: variants, source, ...options }: SetupOptions): Promise<number> {
   using progress = new TextProgress();
-  const lab = await setupLab({ ...options, ...installConsent({ ...(yes && { yes }) }) }, progress);
+  const consent = installConsent({ ...(yes && { yes }) });
+  if (variants !== undefined || source !== undefined) {
+    const { kernel, ...rest } = options;
+    if (kernel !== undefined) throw argumentError("lab setup", "kernel", kernel, "no image where one is to be built");
+    const built = await buildLabKernel({ ...rest, ...consent, variants: variants ?? [], tree: source }, progress);
+    console.log(`ready: kernel ${built.image}`);
+    return ExitCode.ok;
+  }
+  const lab = await setupLab({ ...options, ...consent }, progress);
   console.log(`${lab.changed ? "ready" : "ready already"}: kernel ${lab.kernel}`);
   return ExitCode.ok;
 }
@@ -56,6 +72,28 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
 /** `lab shell` */
 export function labShell(options: MachineOptions): Promise<number> {
   return inLab(options, async (lab) => (await shellInLab(lab)).exitCode);
+}
+
+/** `lab kernel-config` */
+export function labKernelConfig({ with: variants = [] }: KernelConfigOptions): Promise<number> {
+  process.stdout.write(publishedFragment(kernelVariants(variants)));
+  return Promise.resolve(ExitCode.ok);
+}
+
+/** `lab gdb`: a shell, or the command, in a VM that gdb can stop. */
+export function labGdb(command: readonly string[], { wait, ...options }: GdbOptions): Promise<number> {
+  const choice =
+    options.kernel === undefined && !choosesBuild(options) ? { ...options, with: ["debug-info"] } : options;
+  const build = chosenBuild(choice);
+  const vmlinux = findVmlinux(build ?? { image: choice.kernel ?? "" });
+  // A stopped kernel is no hung one.
+  const bootTimeoutMs = options.bootTimeoutMs ?? LAB_LIMITS.bootTimeoutMs.most;
+  const kernelParameters = ["nokaslr", ...(options.kernelParameters ?? [])];
+  return inLab({ ...choice, bootTimeoutMs, kernelParameters }, async (lab) => {
+    const onSocket = (path: string): void => void process.stderr.write(`${gdbCommand(vmlinux, path)}\n`);
+    const machine = { ...lab, debugger: { waits: wait === true, onSocket } };
+    return (await (command.length === 0 ? shellInLab(machine) : runInLab({ ...machine, command }))).exitCode;
+  });
 }
 
 /** What the `run` in the VM would refuse after a boot. */
@@ -104,7 +142,9 @@ function obstacleTo(path: string, folder: string): number {
 
 /** Checks the description of the VM before anything is prepared. Models among the devices live as long as the VM. */
 async function inLab(options: MachineOptions, run: (lab: LabOptions) => Promise<number>): Promise<number> {
-  const { console, yes: _yes, devices, ...rest } = options;
+  const { console, yes: _yes, devices, with: _with, source: _source, ...own } = options;
+  const build = chosenBuild(options);
+  const rest = build === undefined ? own : machineFor(build, own);
   const models = await serveModels(devices ?? []);
   try {
     const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
@@ -123,6 +163,7 @@ async function inLab(options: MachineOptions, run: (lab: LabOptions) => Promise<
 async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
   const { kernel } = options;
   const state = readLabState(labCache(thisHost()));
+  if (state !== undefined && choosesBuild(options)) return;
   const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
   if (state !== undefined && ownKernel) return;
   if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");

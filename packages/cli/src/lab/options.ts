@@ -1,5 +1,6 @@
 import {
   deviceUsage,
+  KERNEL_VARIANTS,
   LAB_DEFAULTS,
   LAB_DEVICES,
   LAB_IOMMUS,
@@ -9,22 +10,29 @@ import {
 import { choice, count, flag, list, type OptionTable, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import type { RunOptions } from "../run/run-options";
+import type { KernelOptions } from "./kernel-choice";
 
 export interface ConsentOptions {
   /** Packages that are missing may be installed. */
   readonly yes?: boolean;
 }
 
-export interface SetupOptions extends ConsentOptions {
-  readonly kernel?: string;
+export interface SetupOptions extends ConsentOptions, KernelOptions {
   readonly qemu?: "auto" | "system" | "root";
   readonly force?: boolean;
 }
 
 /** The lab's own description of a VM, and what a command does around it. */
-export interface MachineOptions extends Omit<LabMachineOptions, "hugePages">, ConsentOptions {
+export interface MachineOptions extends Omit<LabMachineOptions, "hugePages" | "kernel">, KernelOptions, ConsentOptions {
   readonly console?: boolean;
 }
+
+export interface GdbOptions extends MachineOptions {
+  /** The CPUs stand still until gdb lets them go. */
+  readonly wait?: boolean;
+}
+
+export type KernelConfigOptions = Pick<KernelOptions, "with">;
 
 export type SuiteOptions = Omit<RunOptions, "device">;
 
@@ -33,10 +41,13 @@ export interface LabRunOptions extends MachineOptions, SuiteOptions {
 }
 
 const WEEK_S = 7 * 24 * 3600;
+const VARIANTS = KERNEL_VARIANTS.map(({ name }) => name).join(", ");
 const yes = flag("--yes", "as root, install Debian packages that are missing, without asking");
 
 export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
   kernel: text("--kernel <image>", "use this kernel image instead of building one"),
+  with: list("--with <variant...>", `build a kernel that finds bugs, beside the lab's own: ${VARIANTS}`),
+  source: text("--source <tree>", "build from this kernel tree, beside the lab's own; the tree is not changed"),
   qemu: choice("--qemu <which>", "where QEMU comes from (default: auto); root is a Debian root with a new one", [
     "auto",
     "system",
@@ -54,6 +65,8 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
     LAB_IOMMUS.map(({ name }) => name),
   ),
   kernel: text("--kernel <image>", "boot this kernel image"),
+  with: list("--with <variant...>", "boot the kernel that `lab setup --with` built of these"),
+  source: text("--source <tree>", "boot the kernel that `lab setup --source` built of this tree"),
   memoryMiB: count("--memory <MiB>", `memory of the VM (default: ${LAB_DEFAULTS.memoryMiB})`, LAB_LIMITS.memoryMiB),
   cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, LAB_LIMITS.cpus),
   writable: words("--rw <folder...>", "folders that the VM may write to, beside the current one"),
@@ -65,6 +78,15 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
   ),
   console: flag("--console", "show the kernel's console"),
   yes,
+};
+
+export const GDB_OPTIONS: OptionTable<GdbOptions> = {
+  wait: flag("--wait", "the VM does not start before gdb says `continue`"),
+  ...MACHINE_OPTIONS,
+};
+
+export const KERNEL_CONFIG_OPTIONS: OptionTable<KernelConfigOptions> = {
+  with: list("--with <variant...>", `add the options of these: ${VARIANTS}`),
 };
 
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {

@@ -27,6 +27,8 @@ export interface LabOptions extends LabMachineOptions {
   readonly console?: Writable;
   /** QEMU and kernel to use instead of those in the cache. */
   readonly lab?: LabState;
+  /** gdb may attach to the VM, at the socket that `onSocket` is told before the boot. */
+  readonly debugger?: { readonly waits: boolean; onSocket(path: string): void };
   readonly host?: LabHost;
 }
 
@@ -74,7 +76,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     onStream: (name, socket) => run.onStream(name, socket, endMark),
     onReady: (control) => run.onReady?.(control),
   });
-  const boot = { kernel, accelerator, mode, shares, folder, consoleLog };
+  const boot = { kernel, accelerator, mode, shares, folder, consoleLog, debugged: run.debugger };
+  run.debugger?.onSocket(folder.file("gdb"));
   const { ended } = await vm.start(qemu, machine, boot, (name, socket) => session.connected(name, socket));
   void ended.then((description) => session.machineEnded(description));
   const outcome = await session.outcome;

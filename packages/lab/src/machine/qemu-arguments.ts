@@ -18,6 +18,8 @@ export interface Boot {
   readonly folder: RunFolder;
   /** Where QEMU keeps the kernel's console. */
   readonly consoleLog: string;
+  /** gdb may attach; with `waits` the CPUs stand still until it says so. */
+  readonly debugged?: { readonly waits: boolean } | undefined;
 }
 
 /**
@@ -37,6 +39,9 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     // A kernel that panics reboots (panic=-1): then QEMU ends.
     "-no-reboot",
     ...["-machine", "q35,kernel-irqchip=split", "-accel", boot.accelerator, "-cpu", "max"],
+    // In a folder that only this user may enter: a debugger is the guest's master.
+    ...(boot.debugged === undefined ? [] : ["-gdb", `unix:${escapeComma(folder.file("gdb"))},server=on,wait=off`]),
+    ...(boot.debugged?.waits === true ? ["-S"] : []),
     ...["-smp", String(machine.cpus), "-m", memory],
     // virtiofsd and vfio-user devices map the guest's memory.
     ...["-object", `memory-backend-memfd,id=ram,size=${memory},share=on`, "-numa", "node,memdev=ram"],

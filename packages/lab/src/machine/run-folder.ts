@@ -31,6 +31,7 @@ export type RunFile =
   | "stdout"
   | "stderr"
   | "terminal"
+  | "gdb"
   | "serial"
   | Share["name"];
 

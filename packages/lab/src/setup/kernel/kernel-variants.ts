@@ -126,7 +126,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
 export function kernelVariants(names: readonly string[]): KernelVariant[] {
   for (const name of names) {
     if (KERNEL_VARIANTS.some((variant) => variant.name === name)) continue;
-    throw argumentError("lab", "with", name, `of ${KERNEL_VARIANTS.map((variant) => variant.name).join(", ")}`);
+    throw argumentError("lab", "with", name, KERNEL_VARIANTS.map((variant) => variant.name).join(", "));
   }
   return KERNEL_VARIANTS.filter(({ name }) => names.includes(name));
 }

@@ -1,0 +1,68 @@
+import { existsSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import { argumentError, VfioError } from "@vfio-selftests/core/errors";
+import {
+  type KeptBuild,
+  LAB_DEFAULTS,
+  labCache,
+  type LabMachineOptions,
+  requireKeptBuild,
+  thisHost,
+} from "@vfio-selftests/lab";
+
+/** Which kernel, in the words of the command line. */
+export interface KernelOptions {
+  readonly kernel?: string;
+  /** Names of variants. */
+  readonly with?: readonly string[];
+  /** A kernel tree. */
+  readonly source?: string;
+}
+
+/** Whether a kernel is wanted that `lab setup --with` or `--source` builds. */
+export function choosesBuild({ with: variants, source }: KernelOptions): boolean {
+  return variants !== undefined || source !== undefined;
+}
+
+/** The kernel of `--with` and `--source`, as it was built; undefined when neither is given. */
+export function chosenBuild(options: KernelOptions): KeptBuild | undefined {
+  if (!choosesBuild(options)) return undefined;
+  if (options.kernel !== undefined) {
+    throw argumentError(
+      "lab",
+      "kernel",
+      options.kernel,
+      "no image beside --with or --source, which name a kernel, too",
+    );
+  }
+  return requireKeptBuild(labCache(thisHost()), { variants: options.with ?? [], tree: options.source });
+}
+
+/** The VM for a kept kernel: its image, what it needs on its command line, and the time that it takes. */
+export function machineFor(build: KeptBuild, machine: LabMachineOptions): LabMachineOptions {
+  return {
+    ...machine,
+    kernel: build.image,
+    kernelParameters: [...build.parameters, ...(machine.kernelParameters ?? [])],
+    bootTimeoutMs: machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs * build.slowdown,
+  };
+}
+
+/** The kernel's symbols: beside its build, or above an image that lies in a build folder (`arch/x86/boot/bzImage`). */
+export function findVmlinux({ image, build }: { image: string; build?: string }): string {
+  const folders = build === undefined ? ancestors(resolve(image)) : [build];
+  const found = folders.map((folder) => join(folder, "vmlinux")).find((path) => existsSync(path));
+  if (found !== undefined) return found;
+  throw new VfioError(`no vmlinux belongs to the kernel ${image}`, {
+    code: "ERR_LAB_NO_IMAGE",
+    operation: "lab gdb",
+    subject: image,
+    remedy:
+      "build one that keeps it, `vfio-selftests lab setup --with debug-info`, or name the image inside its build folder",
+  });
+}
+
+function ancestors(path: string): string[] {
+  const parent = dirname(path);
+  return parent === path ? [] : [parent, ...ancestors(parent)];
+}
