@@ -1,5 +1,6 @@
 import { KERNEL_VARIANTS } from "@vfio-selftests/lab";
 import { defineCommand } from "../options/command";
+import { MUTATE_OPTIONS, type MutateOptions } from "./mutate-options";
 import {
   GDB_OPTIONS,
   type GdbOptions,
@@ -56,4 +57,12 @@ export const labGdbCommand = defineCommand<GdbOptions>({
     "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
   ],
   run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
+});
+
+export const labMutateCommand = defineCommand<MutateOptions>({
+  options: MUTATE_OPTIONS,
+  notes: [
+    "Builds a kernel that holds thousands of faults, one of which is active at a time (docs/mutants.md). The first time takes\nthe time of a kernel build. What was tried is kept: the same command goes on after an interrupt.",
+  ],
+  run: async (_args, options) => (await import("./mutate.js")).labMutate(options),
 });

@@ -9,6 +9,9 @@ import {
   type TestFilter,
 } from "@vfio-selftests/harness";
 
+/** A variable that names another jest environment, one that extends the harness's: what measures tests looks between them. */
+export const JEST_ENVIRONMENT = "VFIO_SELFTESTS_JEST_ENVIRONMENT";
+
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";
 
@@ -28,7 +31,7 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
     testMatch: ["**/*.js"],
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: require.resolve("@vfio-selftests/harness/jest-environment"),
+    testEnvironment: process.env[JEST_ENVIRONMENT] ?? require.resolve("@vfio-selftests/harness/jest-environment"),
     testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],

@@ -88,6 +88,18 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   return { tried, noticers: (number) => reach.noticers(number), complete, folder };
 }
 
+/** The sample as a developer reads it, and what is known of it, without a VM. */
+export function listSample(options: MeasureOptions): string[] {
+  const folder = join(mutantsFolder(), options.kernel.key, machineName(options));
+  const file = join(folder, "reach.jsonl");
+  const reach = existsSync(file) ? new ReachTable(parseReach(readFileSync(file, "utf8"))) : undefined;
+  const results = readResults(join(folder, "results.jsonl"));
+  return chooseSample(options, reach).flatMap(({ number, file: path, line, function: name, operator, diff }) => [
+    `${path}:${line} ${name}: ${operator} (mutant ${number}), ${results.get(number)?.status ?? "not tried"}`,
+    ...diff.split("\n").map((text) => `  ${text}`),
+  ]);
+}
+
 /** Results of another machine or of other tests are other results. */
 function machineName({ machine, command }: MeasureOptions): string {
   const { devices = [], iommu = "", cpus = 0, kernelParameters = [] } = machine;
@@ -126,7 +138,7 @@ async function recordedReach(
 }
 
 /** The mutants of the sample, and those that were drawn on the way and that no test reaches. */
-function chooseSample(options: MeasureOptions, reach: ReachTable): Mutant[] {
+function chooseSample(options: MeasureOptions, reach: ReachTable | undefined): Mutant[] {
   const { kernel, numbers, operators, sample: size, seed } = options;
   if (numbers !== undefined) return kernel.mutants.filter(({ number }) => numbers.includes(number));
   const wanted = kernel.mutants.filter(({ operator }) => operators?.includes(operator) !== false);
@@ -135,7 +147,7 @@ function chooseSample(options: MeasureOptions, reach: ReachTable): Mutant[] {
   for (const mutant of drawSample(wanted, wanted.length, seededRandom(seed))) {
     if (reached === size) break;
     drawn.push(mutant);
-    if (reach.isReached(mutant.number)) reached += 1;
+    if (reach?.isReached(mutant.number) !== false) reached += 1;
   }
   return drawn;
 }

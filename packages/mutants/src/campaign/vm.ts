@@ -64,9 +64,10 @@ export async function tryInVm(
     lines,
   };
   writeFileSync(planFile, JSON.stringify(plan));
-  const watch = new SilenceWatch(VM_SILENCE_MS * kernel.slowdown);
+  const machine = machineFor(options, folder);
+  const watch = new SilenceWatch(VM_SILENCE_MS * kernel.slowdown, machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs);
   const run: LabRunOptions = {
-    ...machineFor(options, folder),
+    ...machine,
     command: [process.execPath, require.resolve("../guest/main.js"), planFile],
     stdout: watch,
   };
@@ -88,22 +89,31 @@ function panicLine(message: string): string {
 
 /** Takes the VM's output, and fails when none comes: a reader that is gone ends the VM. */
 class SilenceWatch extends Writable {
-  readonly #timer: NodeJS.Timeout;
+  #timer: NodeJS.Timeout;
   silent = false;
 
-  constructor(ms: number) {
+  readonly #ms: number;
+
+  /** The first sign of life comes after the boot, which may take time of its own. */
+  constructor(ms: number, bootMs: number) {
     super();
-    this.#timer = setTimeout(() => {
-      this.silent = true;
-      this.destroy(new Error("nothing was heard of the VM"));
-    }, ms);
+    this.#ms = ms;
+    this.#timer = this.#start(ms + bootMs);
     // The lab listens while it passes output on; an error before or after that is nobody's.
     this.on("error", () => undefined);
   }
 
   override _write(_chunk: Buffer, _encoding: string, callback: () => void): void {
-    this.#timer.refresh();
+    clearTimeout(this.#timer);
+    this.#timer = this.#start(this.#ms);
     callback();
+  }
+
+  #start(ms: number): NodeJS.Timeout {
+    return setTimeout(() => {
+      this.silent = true;
+      this.destroy(new Error("nothing was heard of the VM"));
+    }, ms);
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {

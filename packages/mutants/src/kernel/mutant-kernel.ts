@@ -53,7 +53,9 @@ export async function mutantKernel(options: MutantKernelOptions, progress: Progr
       ...(options.mayInstall && { mayInstall: options.mayInstall }),
       patch: {
         name: "mutants",
-        folders: [...new Set([...paths.map((path) => (/\.[ch]$/.test(path) ? dirname(path) : path)), ...SWITCH_FOLDERS])],
+        folders: [
+          ...new Set([...paths.map((path) => (/\.[ch]$/.test(path) ? dirname(path) : path)), ...SWITCH_FOLDERS]),
+        ],
         apply(tree) {
           set ??= new MutantSet(parser, readSourceFiles(tree, paths), OPERATORS);
           writeMutants(tree, set);
@@ -81,7 +83,8 @@ export function mutantsFolder(host: LabHost = thisHost()): string {
 
 /** The mutants that are in the kernel: a file that was not compiled has no object in the build folder. */
 export function describe(set: MutantSet, build: string): Pick<MutantKernel, "key" | "mutants" | "notBuilt"> {
-  const isBuilt = (path: string): boolean => !path.endsWith(".c") || existsSync(join(build, path.replace(/\.c$/, ".o")));
+  const isBuilt = (path: string): boolean =>
+    !path.endsWith(".c") || existsSync(join(build, path.replace(/\.c$/, ".o")));
   const mutants = set.mutants().filter(({ file }) => isBuilt(file));
   return { key: set.key(), mutants, notBuilt: set.size - mutants.length };
 }

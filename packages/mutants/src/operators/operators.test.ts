@@ -55,7 +55,9 @@ test("references have an operator of their own", async () => {
 });
 
 test("a lock goes with its releases, and not alone", async () => {
-  const { faults, wrapped } = await find("mutex_lock(&a);\nif (x) {\nmutex_unlock(&a);\nreturn 0;\n}\nmutex_unlock(&a);");
+  const { faults, wrapped } = await find(
+    "mutex_lock(&a);\nif (x) {\nmutex_unlock(&a);\nreturn 0;\n}\nmutex_unlock(&a);",
+  );
   expect(faults.filter((fault) => fault.startsWith("lock"))).toEqual(["lock-dropped: mutex_lock(&a); -> ;"]);
   expect(wrapped.match(/\{ if \(!mutant\(1\)\) mutex_(un)?lock\(&a\); \}/g)).toHaveLength(3);
   expect((await find("mutex_lock(&a);\nx = 1;")).faults).toEqual([]);
@@ -91,7 +93,7 @@ test("what the compiler must know, what only watches and what is no expression s
     "DEFINE_WAIT(x);",
     "list_for_each_entry(a, &b->c, d)\nx++;",
     "if (IS_ENABLED(CONFIG_X))\ny++;",
-    "dev_info(a, \"x\" , b < c);",
+    'dev_info(a, "x" , b < c);',
   ]) {
     expect({ body, faults: (await find(body)).faults }).toEqual({ body, faults: [] });
   }

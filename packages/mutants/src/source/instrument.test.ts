@@ -10,7 +10,12 @@ function bracket(number: number, start: number, end: number): NumberedWrapper {
 }
 
 test("wrappers are put around pieces that are apart, nested, or the same", () => {
-  const { text, spans } = instrument("abcdef", [bracket(3, 4, 6), bracket(1, 0, 3), bracket(2, 1, 3), bracket(4, 4, 6)]);
+  const { text, spans } = instrument("abcdef", [
+    bracket(3, 4, 6),
+    bracket(1, 0, 3),
+    bracket(2, 1, 3),
+    bracket(4, 4, 6),
+  ]);
   expect(text).toBe("[1:a[2:bc]]d[3:[4:ef]]");
   expect(spans.map(({ number, start, end }) => `${number} ${text.slice(start, end)}`)).toEqual([
     "2 [2:bc]",
@@ -56,7 +61,9 @@ const { program } = fc.letrec<{ value: string; statement: string; program: strin
       .map(([condition, then, other]) => `if (${condition}) { ${then} }\n\telse ${other}`),
     fc.array(tie("statement"), { maxLength: 4 }).map((inner) => `{\n\t${inner.join("\n\t")}\n}`),
   ),
-  program: fc.array(tie("statement"), { minLength: 1, maxLength: 6 }).map((body) => `{\n${body.join("\n")}\nreturn rc;\n}`),
+  program: fc
+    .array(tie("statement"), { minLength: 1, maxLength: 6 })
+    .map((body) => `{\n${body.join("\n")}\nreturn rc;\n}`),
 }));
 
 interface Switch {
@@ -113,7 +120,9 @@ function run(body: string, [a, b]: readonly [number, number], active = 0): { did
 async function mutated(body: string) {
   const text = `int func(int a, int b) ${body}\n`;
   const candidates = findCandidates(await cParser(), text, OPERATORS);
-  const wrappers = candidates.flatMap((candidate, i) => candidate.wrappers.map((wrapper) => ({ ...wrapper, number: i + 1 })));
+  const wrappers = candidates.flatMap((candidate, i) =>
+    candidate.wrappers.map((wrapper) => ({ ...wrapper, number: i + 1 })),
+  );
   const instrumented = instrument(text, wrappers).text;
   const strip = "int func(int a, int b) ".length;
   return { count: candidates.length, body: instrumented.slice(strip), lines: instrumented.split("\n").length };
