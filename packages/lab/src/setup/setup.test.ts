@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { labCache, readJson, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
@@ -7,7 +7,7 @@ import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
 import { builtKernel } from "./kernel/built-kernels";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
-import { setupLab } from "./setup";
+import { buildLabKernel, setupLab } from "./setup";
 
 const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
 
@@ -150,4 +150,45 @@ test("an interrupt ends the set-up with a remedy and frees the lock", async () =
     throw new Error("the lock is held");
   };
   using _lock = await takeCacheLock(host, labCache(host).lock, { signal: never, onWait });
+});
+
+test("a patch that knows what to do about a failed build is applied again, until the build succeeds", async () => {
+  using host = makeBuildHost("#!/bin/sh\n");
+  addFakeQemu(host, { guest: BOOTS });
+  const source = join(labCache(host).sources, "linux-source-7.2_7.2.12-1");
+  mkdirSync(join(source, "drivers/vfio"), { recursive: true });
+  writeFileSync(join(source, "drivers/vfio/vfio.c"), "good\n");
+  host.addProgram(
+    "make",
+    `#!/bin/sh
+for word in "$@"; do
+  case $word in -C | -j* | --*) ;; O=*) build=\${word#O=} ;; *=*) ;; /*) tree=$word ;; *) target=$word ;; esac
+done
+case $target in
+  tinyconfig) : >"$build/.config" ;;
+  bzImage)
+    grep -H bad "$tree/drivers/vfio/vfio.c" && exit 2
+    mkdir -p "$build/arch/x86/boot" && cp '${host.kernel}' "$build/arch/x86/boot/bzImage" ;;
+esac
+`,
+  );
+  const outputs: string[] = [];
+  const faults = ["bad 1", "bad 2"];
+  const patch = (mendable: boolean) => ({
+    name: "faults",
+    folders: ["drivers/vfio"],
+    apply: (tree: string) => writeFileSync(join(tree, "drivers/vfio/vfio.c"), faults.join("\n")),
+    afterFailure(output: string) {
+      outputs.push(output);
+      faults.pop();
+      return mendable;
+    },
+  });
+  const failure = failsWith("ERR_LAB_PROGRAM_FAILED", /bad 1/);
+  await expect(buildLabKernel({ host, variants: [], patch: patch(false) })).rejects.toEqual(failure);
+  faults.push("bad 2");
+  const built = await buildLabKernel({ host, variants: [], patch: patch(true) });
+  expect(existsSync(built.image)).toBe(true);
+  expect(outputs.map((output) => output.match(/bad \d/g))).toEqual([["bad 1", "bad 2"], ["bad 1", "bad 2"], ["bad 1"]]);
+  expect(readFileSync(join(source, "drivers/vfio/vfio.c"), "utf8")).toBe("good\n");
 });

@@ -38,7 +38,7 @@ export interface MeasureOptions {
 export interface Measurement {
   readonly tried: readonly TriedMutant[];
   /** The tests in which a mutant makes a difference. */
-  noticers(number: number): readonly string[];
+  readonly noticers: (number: number) => readonly string[];
   /** False when it was interrupted: the next time goes on. */
   readonly complete: boolean;
   /** Where the results are. */
