@@ -139,12 +139,8 @@ export const ERROR_CODES = {
     meaning: "The thread that serves a device model ended with an error. The message has it.",
     remedy: "Correct the model.",
   },
-  ERR_MUTANTS_BUILD: {
-    meaning: "The kernel with mutants does not build, and dropping mutants does not help.",
-    remedy: "Build the kernel without mutants first: `vfio-selftests lab setup`.",
-  },
   ERR_MUTANTS_KERNEL: {
-    meaning: "The kernel that runs is not the one that holds these mutants.",
+    meaning: "The kernel that runs holds no mutants, or others than those that are to be tried; or no test ran on it.",
     remedy: "Build it anew: `vfio-selftests lab mutate --rebuild`.",
   },
   ERR_NOT_BOUND: {

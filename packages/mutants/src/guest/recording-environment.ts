@@ -14,8 +14,9 @@ export interface TestReach {
   readonly differs: readonly number[];
 }
 
-/** Where the environment finds the key of the kernel's mutants and the file it writes to. */
+/** Where the environment finds the key of the kernel's mutants, their folder (for tests), and the file it writes to. */
 export const RECORD_KEY = "VFIO_SELFTESTS_MUTANTS_KEY";
+const RECORD_FOLDER = "VFIO_SELFTESTS_MUTANTS_FOLDER";
 export const RECORD_FILE = "VFIO_SELFTESTS_MUTANTS_RECORD";
 
 interface CircusTest {
@@ -35,7 +36,7 @@ type TestState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
 
 /** The environment of the recording run: writes down after each test which mutants it passed. */
 export default class RecordingEnvironment extends HarnessEnvironment {
-  readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "");
+  readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "", process.env[RECORD_FOLDER]);
   readonly #file = process.env[RECORD_FILE] ?? "";
   #before: readonly Seen[] = [];
   #waiting: (Omit<TestReach, "reached" | "differs"> & { readonly seen: readonly Seen[] }) | undefined;
@@ -43,6 +44,8 @@ export default class RecordingEnvironment extends HarnessEnvironment {
 
   override async handleTestEvent(event: TestEvent, state: TestState): Promise<void> {
     const test = event.test as CircusTest | undefined;
+    // What the boot passed, and the look at the devices before the first test, is no test's.
+    if (event.name === "run_start") this.#switch.take();
     if (event.name === "test_start" && test !== undefined) {
       // Hooks around a block of tests run between two tests: what they pass counts for both.
       this.#before = this.#switch.take();
