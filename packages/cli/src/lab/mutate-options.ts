@@ -1,5 +1,5 @@
 import { DEFAULT_PATHS, OPERATORS } from "@vfio-selftests/mutants";
-import { count, flag, list, type OptionTable, words } from "../options/option";
+import { count, flag, list, type OptionTable, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./options";
 
@@ -18,6 +18,7 @@ export interface MutateOptions extends Machine, Suites {
   readonly mostTests?: number;
   readonly again?: boolean;
   readonly rebuild?: boolean;
+  readonly cSuite?: string;
   readonly list?: boolean;
 }
 
@@ -55,6 +56,7 @@ export const MUTATE_OPTIONS: OptionTable<MutateOptions> = {
   list: flag("--list", "list the sample, and what became of it so far, instead of trying it"),
   files: words("--files <path...>", `folders and files of the kernel to mutate (default: ${DEFAULT_PATHS.join(" ")})`),
   rebuild: flag("--rebuild", "build the kernel also when there is one"),
+  cSuite: text("--c-suite <path>", "try them on the kernel's own compiled selftests in this folder or kernel tree"),
   devices,
   iommu,
   mode,

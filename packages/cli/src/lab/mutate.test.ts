@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as Mutants from "@vfio-selftests/mutants";
@@ -86,6 +86,16 @@ test("an interrupted measurement says that it goes on, and is no success", async
   complete = false;
   expect(await labMutate({})).toBe(1);
   expect(output.at(-1)).toBe("interrupted: the same command goes on");
+});
+
+test("the C suite stands where ours does, test by test", async () => {
+  const program = join(folder, "vfio_pci_device_test");
+  writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
+  await labMutate({ cSuite: folder });
+  expect(measured[0]?.command.slice(2)).toEqual(["upstream", `--dir=${folder}`, "--program=vfio_", "--reporter=tap"]);
+  expect(measured[0]?.recording).toMatchObject({ tests: expect.arrayContaining(["vfio_cdev.bind"]) as string[] });
+  await expect(labMutate({ cSuite: folder, mode: ["iommufd"] })).rejects.toThrow("no option of our suites");
+  await expect(labMutate({ cSuite: join(folder, "none") })).rejects.toMatchObject({ code: "ENOENT" });
 });
 
 test("what makes no sense is refused before anything is built", async () => {

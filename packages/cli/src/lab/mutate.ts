@@ -1,11 +1,12 @@
 import { writeFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { describeMachine, type LabMachineOptions, TextProgress } from "@vfio-selftests/lab";
 import {
   listSample,
   measure,
   type Measurement,
+  type MeasureOptions,
   mutantKernel,
   operatorLines,
   OPERATORS,
@@ -18,6 +19,7 @@ import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { JEST_ENVIRONMENT } from "../run/jest-run";
 import { SUITE_OPTIONS } from "../run/options";
+import { findPrograms } from "../upstream/find-programs";
 import { installConsent } from "./consent";
 import { MUTATE_DEFAULTS, type MutateOptions } from "./mutate-options";
 import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./options";
@@ -29,6 +31,7 @@ export async function labMutate(options: MutateOptions): Promise<number> {
   const numbers = options.mutants?.map(requireNumber);
   const machine = machineOf(options);
   describeMachine(machine);
+  const suite = await chooseSuite(options);
 
   const progress = new TextProgress(process.stderr);
   const kernel = await mutantKernel(
@@ -37,12 +40,10 @@ export async function labMutate(options: MutateOptions): Promise<number> {
   ).finally(() => progress[Symbol.dispose]());
   process.stderr.write(`${kernel.mutants.length} mutants in kernel ${kernel.image}\n`);
 
-  const { list: _list, ...suites } = optionsOf<SuiteOptions>(SUITE_OPTIONS, { ...options, reporter: "tap" });
   const choice = {
     kernel,
     machine: options.console === true ? { ...machine, console: process.stderr } : machine,
-    command: [process.execPath, join(__dirname, "..", "main.js"), "run", ...asArguments(SUITE_OPTIONS, suites)],
-    environmentVariable: JEST_ENVIRONMENT,
+    ...suite,
     sample: sample ?? MUTATE_DEFAULTS.sample,
     seed: seed ?? MUTATE_DEFAULTS.seed,
     operators,
@@ -71,6 +72,25 @@ function machineOf(options: MutateOptions): LabMachineOptions {
     ...machine
   } = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
   return machine;
+}
+
+/** Our tests, or the kernel's own compiled ones. */
+async function chooseSuite(options: MutateOptions): Promise<Pick<MeasureOptions, "command" | "recording">> {
+  const program = [process.execPath, join(__dirname, "..", "main.js")];
+  const { list: _list, ...suites } = optionsOf<SuiteOptions>(SUITE_OPTIONS, { ...options, reporter: "tap" });
+  const words = asArguments(SUITE_OPTIONS, suites);
+  const { cSuite } = options;
+  if (cSuite === undefined) {
+    return { command: [...program, "run", ...words], recording: { environmentVariable: JEST_ENVIRONMENT } };
+  }
+  const ours = words.filter((word) => word !== "--reporter=tap");
+  if (ours.length > 0) throw argumentError("lab mutate", "option", ours.join(" "), "no option of our suites");
+  findPrograms(cSuite);
+  const { UPSTREAM_IDS } = await import("@vfio-selftests/suites/upstream-ids");
+  return {
+    command: [...program, "upstream", `--dir=${resolve(cSuite)}`, "--program=vfio_", "--reporter=tap"],
+    recording: { tests: UPSTREAM_IDS },
+  };
 }
 
 function requireOperators(names: readonly string[] = []): void {

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync 
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { type LabMachineOptions } from "@vfio-selftests/lab";
-import { RECORD_FILE, RECORD_KEY, type TestReach } from "../guest/recording-environment";
+import { RECORD_FILE, RECORD_KEY } from "../guest/recording-environment";
 import { type MutantKernel, mutantsFolder } from "../kernel/mutant-kernel";
 import type { Mutant } from "../source/mutant";
 import { readResults, tryAll } from "./campaign";
@@ -11,16 +11,17 @@ import { parseReach, planTrial, ReachTable } from "./reach";
 import type { TriedMutant } from "./report";
 import type { MutantResult } from "./result";
 import { drawSample, seededRandom } from "./sample";
+import type { TestReach } from "./test-reach";
 import type { Trial } from "./trial";
-import { recordInVm, tryInVm } from "./vm";
+import { recordEachInVm, recordInVm, tryInVm } from "./vm";
 
 export interface MeasureOptions {
   readonly kernel: MutantKernel;
   readonly machine: LabMachineOptions;
   /** Program and arguments that run the suites in the VM and tell their results as TAP. */
   readonly command: readonly string[];
-  /** The name of the variable by which that program is given another jest environment. */
-  readonly environmentVariable: string;
+  /** How one finds out which mutants a test reaches. */
+  readonly recording: Recording;
   /** How many mutants in lines that the tests reach. */
   readonly sample: number;
   readonly seed: number;
@@ -34,6 +35,12 @@ export interface MeasureOptions {
   readonly onStep?: (text: string) => void;
   readonly onResult?: (tried: TriedMutant, done: number, of: number) => void;
 }
+
+export type Recording =
+  /** One run of all tests, in jest: this variable names another environment to the program. */
+  | { readonly environmentVariable: string }
+  /** A run of each of these tests, whatever they are written in. */
+  | { readonly tests: readonly string[] };
 
 export interface Measurement {
   readonly tried: readonly TriedMutant[];
@@ -116,15 +123,21 @@ async function recordedReach(
 ): Promise<TestReach[]> {
   const file = join(folder, "reach.jsonl");
   if (options.again === true || !existsSync(file)) {
-    onStep("one run of all tests tells which of them reach which mutants");
     const unfinished = `${file}.tmp`;
     rmSync(unfinished, { force: true });
     writeFileSync(unfinished, "");
-    await recordInVm(options, folder, {
-      [options.environmentVariable]: require.resolve("../guest/recording-environment.js"),
-      [RECORD_KEY]: options.kernel.key,
-      [RECORD_FILE]: unfinished,
-    });
+    const { recording, kernel } = options;
+    if ("tests" in recording) {
+      onStep(`a run of each of ${recording.tests.length} tests tells which mutants it reaches`);
+      await recordEachInVm({ ...options, folder }, recording.tests, unfinished);
+    } else {
+      onStep("one run of all tests tells which of them reach which mutants");
+      await recordInVm(options, folder, {
+        [recording.environmentVariable]: require.resolve("../guest/recording-environment.js"),
+        [RECORD_KEY]: kernel.key,
+        [RECORD_FILE]: unfinished,
+      });
+    }
     if (parseReach(readFileSync(unfinished, "utf8")).length === 0) {
       throw new VfioError("no test ran that could reach a mutant", {
         code: "ERR_MUTANTS_KERNEL",

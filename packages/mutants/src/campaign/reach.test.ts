@@ -1,5 +1,5 @@
-import type { TestReach } from "../guest/recording-environment";
 import { planTrial, ReachTable } from "./reach";
+import type { TestReach } from "./test-reach";
 
 const record = (test: string, durationMs: number, differs: number[], reached: number[] = []): TestReach => ({
   test,

@@ -1,4 +1,4 @@
-import type { TestReach } from "../guest/recording-environment";
+import type { TestReach } from "./test-reach";
 import type { Trial } from "./trial";
 
 /** What the recording run tells of all tests. */

@@ -9,13 +9,24 @@ export interface Trial {
   readonly fresh?: boolean;
 }
 
-/** What the program in the VM gets. */
-export interface TrialPlan {
+/** How a program in the VM runs tests. */
+export interface RunPlan {
   readonly key: string;
-  /** Program and arguments to which `-r ID` is added for each test. */
+  /** Program and arguments to which `--run=ID` is added for each test. */
   readonly command: readonly string[];
   /** Milliseconds without a word after which a run hangs. */
   readonly silenceMs: number;
+}
+
+/** What the program gets that records tests one by one. */
+export interface RecordPlan extends RunPlan {
+  readonly tests: readonly string[];
+  /** The file that gets a `TestReach` for each. */
+  readonly file: string;
+}
+
+/** What the program gets that tries mutants. */
+export interface TrialPlan extends RunPlan {
   readonly trials: readonly Trial[];
   /** The file that gets `CampaignLine`s. */
   readonly lines: string;

@@ -5,7 +5,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { LAB_DEFAULTS, type LabMachineOptions, type LabRunOptions, runInLab } from "@vfio-selftests/lab";
 import type { MutantKernel } from "../kernel/mutant-kernel";
 import type { VmEnd } from "./campaign";
-import type { Trial, TrialPlan } from "./trial";
+import type { RecordPlan, Trial, TrialPlan } from "./trial";
 
 /** What both kinds of VM are made of. */
 export interface VmOptions {
@@ -41,6 +41,24 @@ export async function recordInVm(
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
   const { exitCode } = await runInLab({ ...machineFor(options, folder), command: options.command, env });
+  requireEnd(exitCode);
+}
+
+/** Runs each test alone in a VM; `file` gets a record for each. */
+export async function recordEachInVm(
+  options: VmOptions & { readonly folder: string },
+  tests: readonly string[],
+  file: string,
+): Promise<void> {
+  const { kernel, command, folder } = options;
+  const plan: RecordPlan = { key: kernel.key, command, silenceMs: SILENCE_MS * kernel.slowdown, tests, file };
+  const planFile = join(folder, "record-plan.json");
+  writeFileSync(planFile, JSON.stringify(plan));
+  const program = [process.execPath, require.resolve("../guest/record-main.js"), planFile];
+  requireEnd((await runInLab({ ...machineFor(options, folder), command: program })).exitCode);
+}
+
+function requireEnd(exitCode: number): void {
   if (!INTERRUPTED.has(exitCode)) return;
   throw new VfioError("lab mutate was ended by a signal before it knew which tests reach which mutants", {
     code: "ERR_LAB_INTERRUPTED",

@@ -18,11 +18,7 @@ async function main(planFile: string): Promise<number> {
     {
       activate: (number) => kernel.activate(number),
       deactivate: () => kernel.deactivate(),
-      run: async (tests) =>
-        runSuites({
-          command: [...plan.command, ...tests.map((test) => `--run=${test}`)],
-          silenceMs: plan.silenceMs,
-        }),
+      run: async (tests) => runSuites(plan, tests),
       splats: () => log.take(),
       tell: (line) => {
         appendFileSync(plan.lines, `${JSON.stringify(line)}\n`);

@@ -1,18 +1,9 @@
 import { appendFileSync } from "node:fs";
 import { identify } from "@vfio-selftests/harness";
 import HarnessEnvironment from "@vfio-selftests/harness/jest-environment";
+import type { TestReach } from "../campaign/test-reach";
 import { KernelSwitch, type Seen } from "./kernel-switch";
-
-/** Which mutants a test passed: one line of the record. */
-export interface TestReach {
-  readonly test: string;
-  readonly status: "passed" | "failed" | "skipped";
-  readonly durationMs: number;
-  /** Mutants in whose place the test was, and the fault would have changed nothing. */
-  readonly reached: readonly number[];
-  /** Mutants that would have made a difference: only those can the test notice. */
-  readonly differs: readonly number[];
-}
+import { split } from "./record-each";
 
 /** Where the environment finds the key of the kernel's mutants, their folder (for tests), and the file it writes to. */
 export const RECORD_KEY = "VFIO_SELFTESTS_MUTANTS_KEY";
@@ -68,16 +59,9 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     if (this.#waiting === undefined) return;
     const { seen, ...line } = this.#waiting;
     this.#waiting = undefined;
-    const all = [...seen, ...after];
-    const differs = new Set(all.filter((one) => one.differs).map(({ number }) => number));
-    const reached = new Set(all.map(({ number }) => number).filter((number) => !differs.has(number)));
-    const record: TestReach = { ...line, reached: ascending(reached), differs: ascending(differs) };
+    const record: TestReach = { ...line, ...split([...seen, ...after]) };
     appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
   }
-}
-
-function ascending(numbers: ReadonlySet<number>): number[] {
-  return [...numbers].sort((a, b) => a - b);
 }
 
 function titles(test: CircusTest): string[] {

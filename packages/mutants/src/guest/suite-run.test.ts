@@ -1,9 +1,9 @@
 import { runSuites } from "./suite-run";
 
 const program = (script: string, silenceMs = 20_000) =>
-  runSuites({ command: [process.execPath, "-e", script], silenceMs });
+  runSuites({ command: [process.execPath, "-e", script, "--"], silenceMs }, ["x.a"]);
 
-const RUN = "console.log('#  RUN           x.a ...');";
+const RUN = "console.log(`#  RUN           ${process.argv[1].replace('--run=', '')} ...`);";
 
 test("a run whose tests pass or skip passes, and names those that skip", async () => {
   expect(await program(`${RUN} console.log('ok 1 x.a # SKIP no device (remedy: none)')`)).toEqual({

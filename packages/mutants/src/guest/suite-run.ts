@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createInterface } from "node:readline";
+import type { RunPlan } from "../campaign/trial";
 
 /** How a run of the suites under a mutant went, as far as it had to go. */
 export type SuiteVerdict =
@@ -11,20 +12,16 @@ export type SuiteVerdict =
   /** Nothing was heard for too long. */
   | { readonly kind: "hung"; readonly test: string };
 
-export interface SuiteRun {
-  /** Program and arguments that run the suites and tell their results as TAP. */
-  readonly command: readonly string[];
-  /** Milliseconds without a word after which the run hangs. */
-  readonly silenceMs: number;
-}
-
 /** Milliseconds that a killed process may take to be gone. One that stays is stuck in the kernel. */
 const KILL_MS = 10_000;
 const FAILURE_LINES = 12;
 
-/** Runs the suites up to the first test that fails. */
-export async function runSuites({ command, silenceMs }: SuiteRun): Promise<SuiteVerdict> {
-  const [program = "", ...args] = command;
+/** Runs these tests up to the first that fails. The command tells their results as TAP. */
+export async function runSuites(
+  { command, silenceMs }: Pick<RunPlan, "command" | "silenceMs">,
+  tests: readonly string[],
+): Promise<SuiteVerdict> {
+  const [program = "", ...args] = [...command, ...tests.map((test) => `--run=${test}`)];
   const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true });
   const exited = once(child, "exit") as Promise<[number | null, NodeJS.Signals | null]>;
   const kill = (): void => {
