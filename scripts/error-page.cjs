@@ -8,12 +8,12 @@ const cell = (text) => text.replaceAll("|", "\\|");
 
 const text = `# Error codes
 
-Every error of the toolkit is a \`VfioError\`: \`code\` is stable, \`operation\` and \`subject\` say what was tried on what, \`remedy\`
-what to do about it, and \`errno\` is set where a system call failed.
+Every error of the toolkit is a \`VfioError\`. Its \`code\` is stable. \`operation\` and \`subject\` say what was tried on what, and
+\`remedy\` says what to do about it. \`errno\` is set where a system call failed.
 
-\`code\` is the name of the errno (\`EBUSY\`) where the kernel refused. The message then names the ioctl or system call, and the
-remedy is the one that fits it. [Troubleshooting](troubleshooting.md) has what one line cannot say. The other codes are ours.
-The packages' table \`core/src/errors/error-codes.ts\` is the source of this page: \`pnpm error-page\` writes it.
+Where the kernel refused, \`code\` is the name of the errno (\`EBUSY\`). The message then names the ioctl or system call, and the
+remedy fits it. [Troubleshooting](troubleshooting.md) has what does not fit in one line. The other codes are ours.
+\`pnpm error-page\` writes this page from the table \`core/src/errors/error-codes.ts\`.
 
 | code | what happened | what to do |
 | --- | --- | --- |

@@ -1,9 +1,10 @@
 /*
- * Wake-up by an eventfd: a thread writes, this thread blocks in poll(2) and reads. The latency runs from just before the
- * write to just after the read. usage: eventfd ROUNDS WAKEUPS -> a line "wakeup P50 P95 P99" (microseconds) per round.
+ * Wake-up by an eventfd: one thread writes; this thread blocks in poll(2) and reads. The latency runs from just before
+ * the write to just after the read. usage: eventfd ROUNDS WAKEUPS -> a line "wakeup P50 P95 P99" (microseconds) per
+ * round.
  *
- * With "write" it is only the writer, for a reader in another process, with the eventfd as descriptor 3 and the memory that
- * both see as descriptor 4. usage: eventfd write WAKEUPS
+ * With "write" the program is only the writer, for a reader in another process. Descriptor 3 is the eventfd, descriptor
+ * 4 the memory that both see. usage: eventfd write WAKEUPS
  */
 #include <poll.h>
 #include <pthread.h>
@@ -42,7 +43,7 @@ static void *writer(void *unused)
 	for (int i = 0; i < wakeups; i++) {
 		while (turn->taken != i)
 			usleep(50);
-		/* The reader needs time to fall asleep: a wake-up is what is measured. */
+		/* The reader needs time to fall asleep, because the program measures a wake-up. */
 		usleep(300);
 		turn->written = now();
 		if (write(event, &one, sizeof(one)) != sizeof(one))

@@ -1,7 +1,7 @@
 /*
- * Request and reply over a Unix socket pair between two threads that wait adaptively: for SPIN microseconds they try again
- * and give up the CPU in between, then they block. Messages have the sizes of a vfio-user register read (32 bytes out, 36 back).
- * usage: round_trip ROUNDS REQUESTS SPIN -> a line "round-trip P50 P95 P99" (microseconds) per round.
+ * Request and reply over a Unix socket pair between two threads that wait adaptively. For SPIN microseconds they try
+ * again and give up the CPU in between; then they block. Messages have the sizes of a vfio-user register read (32 bytes
+ * out, 36 back). usage: round_trip ROUNDS REQUESTS SPIN -> a line "round-trip P50 P95 P99" (microseconds) per round.
  */
 #include <errno.h>
 #include <poll.h>
@@ -59,7 +59,7 @@ static void *server(void *unused)
 
 	(void)unused;
 	memset(reply, 0, sizeof(reply));
-	/* Header first, then exactly the body, as a vfio-user server must. */
+	/* Like a vfio-user server: first the header, then exactly the body. */
 	while (!receive(ends[1], request, HEADER) && !receive(ends[1], request + HEADER, REQUEST - HEADER)) {
 		memcpy(reply, request, REQUEST);
 		if (send(ends[1], reply, REPLY, MSG_NOSIGNAL) != REPLY)

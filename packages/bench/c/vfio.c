@@ -1,7 +1,7 @@
 /*
  * The C baseline for the kernel's side: map+unmap and device open+close in each IOMMU mode, by the same ioctls in the
- * same order as the TypeScript toolkit. The ABI is declared here, because the headers of older distributions lack
- * iommufd and the VFIO character device; numbers from include/uapi/linux/{vfio,iommufd}.h.
+ * same order as the TypeScript toolkit. This file declares the ABI, because the headers of older distributions lack
+ * iommufd and the VFIO character device. Numbers are from include/uapi/linux/{vfio,iommufd}.h.
  *
  * usage: vfio MODE BDF map SIZE COUNT   -> "NS per map+unmap pair"
  *        vfio MODE BDF open COUNT       -> "NS per open+close"
@@ -141,7 +141,7 @@ static void device_attach_cdev(struct device *d, struct space *s, const char *bd
 	must(!ioctl(d->fd, ATTACH_PT, &attach), "ATTACH");
 }
 
-/* Opens the device and learns about it what the toolkit learns at open: info, config region, BARs (mapped), MSI, MSI-X. */
+/* Opens the device and asks what the toolkit asks at open: info, config region, BARs (mapped), MSI, MSI-X. */
 static struct device device_open(const struct mode *mode, struct space *s, const char *bdf)
 {
 	struct device d = { .fd = -1, .group = -1 };

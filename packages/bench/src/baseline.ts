@@ -9,7 +9,7 @@ const BINARIES = join(SOURCES, "build");
 /** The C programs of `packages/bench/c`. */
 export type Baseline = "mmio" | "eventfd" | "round_trip" | "vfio";
 
-/** Compiles the C baseline anew, so that it is of the same run as what it is compared with. */
+/** Compiles the C baseline anew, so that it belongs to the same run as the figures beside it. */
 export function buildBaselines(): void {
   mkdirSync(BINARIES, { recursive: true });
   for (const name of ["mmio", "eventfd", "round_trip", "vfio"] satisfies Baseline[]) {
@@ -34,7 +34,7 @@ export function baselineProgram(name: Baseline): string {
   return join(BINARIES, name);
 }
 
-/** Runs one program and gives its lines, split into words. */
+/** Runs one program and returns its lines, split into words. */
 export function runBaseline(name: Baseline, ...args: (string | number)[]): string[][] {
   const output = execFileSync(baselineProgram(name), args.map(String), {
     encoding: "utf8",
@@ -47,7 +47,7 @@ export function runBaseline(name: Baseline, ...args: (string | number)[]): strin
     .map((line) => line.split(" "));
 }
 
-/** The numbers that follow `key` in lines of the form `key NUMBER …`, taking the given column. */
+/** The numbers in the given column of the lines `key NUMBER …`. */
 export function column(lines: string[][], key: string, index = 1): number[] {
   return lines.filter(([first]) => first === key).map((words) => Number(words[index]));
 }

@@ -75,7 +75,7 @@ async function host(rounds: number): Promise<Result[]> {
   return results;
 }
 
-/** Runs the guest's part in the VM; its progress goes to the terminal, its figures come back as JSON. */
+/** Runs the guest's part in the VM. Its progress goes to the terminal; its figures come back as JSON. */
 function lab(rounds: number): Result[] {
   progress("the lab: map+unmap and device open+close in each mode");
   const guest = join(__dirname, "lab/guest.js");
@@ -89,7 +89,7 @@ function lab(rounds: number): Result[] {
   return JSON.parse(json) as Result[];
 }
 
-/** Gives the exit status of the guest's part, which prints its own table. */
+/** Runs the guest's part, which prints its own table, and returns its exit status. */
 function mapping(): number {
   const { status } = spawnSync(
     process.execPath,

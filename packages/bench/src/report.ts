@@ -21,7 +21,7 @@ function goal(result: Result): string {
   return `${KIND[result.goal.kind]} ${number(figure)} ${sign} ${result.goal.limit} ${verdict}`;
 }
 
-/** The table a person reads: medians with (min–max) over the runs. */
+/** The table for people: medians with (min–max) over the runs. */
 export function table(results: readonly Result[]): string {
   const rows = [
     ["where", "what", "variant", "unit", "TypeScript", "C", "runs", "goal"],

@@ -1,6 +1,6 @@
 import type { Spread } from "./statistics";
 
-/** How the figure is held against its goal. */
+/** How to compare the figure with its goal. */
 export interface Goal {
   readonly kind: "ratio" | "difference" | "value";
   /** Upper bound, except for `atLeast`. */
@@ -12,16 +12,16 @@ export interface Goal {
 export interface Result {
   readonly where: "host" | "lab";
   readonly name: string;
-  /** IOMMU mode, model, …; empty when there is none. */
+  /** IOMMU mode, model, …; empty without one. */
   readonly variant: string;
   readonly unit: string;
   readonly typescript: Spread;
-  /** Absent when a C counterpart makes no sense. */
+  /** Absent where a C counterpart makes no sense. */
   readonly c?: Spread;
   readonly goal?: Goal;
 }
 
-/** The figure that the goal speaks of. */
+/** The figure that the goal concerns. */
 export function figureOf(result: Result): number | undefined {
   switch (result.goal?.kind) {
     case "ratio":
@@ -35,7 +35,7 @@ export function figureOf(result: Result): number | undefined {
   }
 }
 
-/** Whether the goal is reached; undefined without a goal. */
+/** Whether the result reaches its goal; undefined without a goal. */
 export function reached(result: Result): boolean | undefined {
   const figure = figureOf(result);
   if (figure === undefined || result.goal === undefined) return undefined;

@@ -1,4 +1,4 @@
-/** What several runs of one measurement gave, in the measurement's own unit. */
+/** The figures of several runs of one measurement, in the measurement's own unit. */
 export interface Spread {
   readonly min: number;
   readonly median: number;

@@ -1,6 +1,6 @@
 import type { CommandEntry } from "./options/command";
 
-/** What commands of two words have in common, by the first one. */
+/** Summaries of the groups of two-word commands, by the first word. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
@@ -20,7 +20,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "bind",
-    summary: "give devices to vfio-pci; what they were bound to is remembered",
+    summary: "give devices to vfio-pci, and remember their drivers",
     load: async () => (await import("./binding/commands.js")).bindCommand,
   },
   {
@@ -30,7 +30,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "restore",
-    summary: "put back what tests that crashed left changed (run does it, too, before it begins)",
+    summary: "put back what crashed tests left changed (run does that first, too)",
     load: async () => (await import("./restore/command.js")).restoreCommand,
   },
   {

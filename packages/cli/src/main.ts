@@ -2,15 +2,15 @@
 import { runCommandLine } from "./command-line";
 import { ExitCode } from "./exit-codes";
 
-// `| head` has seen enough.
+// The reader, `| head` for example, has seen enough.
 process.stdout.on("error", ({ code = "unknown" }: NodeJS.ErrnoException) => {
   if (code !== "EPIPE") tellLostOutput(code);
   process.exit(ExitCode.failed);
 });
 
 void runCommandLine(process.argv.slice(2)).then((code) => {
-  // Not `process.exitCode`: a device's open handle must not keep a finished command alive.
-  // Node writes files, pipes and terminals at once: what is left could not be written (a full disk).
+  // Not `process.exitCode`, because a device's open handle must not keep a finished command alive.
+  // Node writes to files, pipes and terminals at once. Bytes that are left could not be written (a full disk).
   const { writableLength, errored } = process.stdout;
   const lost = writableLength > 0 || errored !== null;
   if (lost) tellLostOutput("a part is lost");

@@ -12,14 +12,16 @@ const MODELS: Readonly<Record<string, ModelFactory>> = {
 
 export const modelNames: readonly string[] = Object.keys(MODELS);
 
-/** The maker of the model with this name, as in `model serve NAME` and `model:NAME`; ERR_INVALID_ARGUMENT for others. */
+/**
+ * The maker of the model with this name, as in `model serve NAME` and `model:NAME`. ERR_INVALID_ARGUMENT for others.
+ */
 export function modelByName(name: string): ModelFactory {
   const factory = Object.hasOwn(MODELS, name) ? MODELS[name] : undefined;
   if (factory === undefined) throw argumentError("modelByName", "name", name, modelNames.join(", "));
   return factory;
 }
 
-/** What a model's thread calls (see `startModel`). */
+/** A model's thread calls it (see `startModel`). */
 export function createModel({ name }: { readonly name: string }): DeviceModel {
   return modelByName(name)();
 }

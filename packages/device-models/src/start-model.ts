@@ -4,7 +4,10 @@ import { modelByName } from "./models";
 
 export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "fd" | "trustClients" | "execArgv">;
 
-/** Starts the model `name` in a thread of its own; with `socketPath` it listens there. ERR_INVALID_ARGUMENT for a name that is none. */
+/**
+ * Starts the model `name` in a thread of its own. With `socketPath` it listens there. ERR_INVALID_ARGUMENT for an
+ * unknown name.
+ */
 export function startModel(name: string, options: StartModelOptions = {}): ModelWorker {
   modelByName(name);
   return new ModelWorker({
@@ -15,7 +18,9 @@ export function startModel(name: string, options: StartModelOptions = {}): Model
   });
 }
 
-/** For `VfioUserMode`: every device `model:NAME` that is opened is a new model, which ends when the device is closed. */
+/**
+ * For `VfioUserMode`: makes a new model for every opened device `model:NAME`. The model ends when the device is closed.
+ */
 export function connectModel(name: string, options: StartModelOptions = {}): ModelConnection {
   const worker = startModel(name, options);
   return {

@@ -14,8 +14,8 @@ export interface Capabilities {
   readonly workQueueTable: number;
   readonly groupTable: number;
   /**
-   * Flags of a copy that make the device read back the end of the destination. With ATS off, it learns in no other way of
-   * a write that the IOMMU refused (section 3.13.1). 0 when it cannot.
+   * Flags of a copy that make the device read back the end of the destination. With ATS off, the device learns of a
+   * write that the IOMMU refused in no other way (section 3.13.1). 0: the device cannot read back.
    */
   readonly readback: number;
 }
@@ -46,7 +46,7 @@ export function readCapabilities(device: PciDevice): Capabilities {
   const opcap = bar.read64(Reg.OPCAP);
   if (field(opcap, Opcode.batch, 1) === 0) missing.push("batches");
   if (field(opcap, Opcode.memoryMove, 1) === 0) missing.push("memory moves");
-  // The members of a batch are so divided that none is left alone: see DsaInstance.
+  // DsaInstance divides the members of a batch so that none is left alone.
   if (capabilities.maximumBatchShift < 2) missing.push("batches of four");
   if (missing.length > 0) {
     throw new VfioError(`${device.address} has no ${missing.join(", no ")}`, {
@@ -58,14 +58,14 @@ export function readCapabilities(device: PciDevice): Capabilities {
   return capabilities;
 }
 
-/** Whether descriptors need interrupt handles from a command, as in a virtual device: this driver does not ask for any. */
+/** Whether descriptors need interrupt handles from a command, as in a virtual device. This driver asks for none. */
 export function needsInterruptHandles(device: PciDevice): boolean {
   const bar = device.bar(REGISTERS_BAR);
   if ((bar.read64(Reg.GENCAP) & GenCap.commandCapabilities) === 0n) return false;
   return field(bar.read64(Reg.CMDCAP), Command.requestInterruptHandle, 1) === 1;
 }
 
-/** Together with Cache Control, where there is such: alone, later generations take readback for a durable write. */
+/** Includes Cache Control where the device has it: without it, later generations take readback for a durable write. */
 function readbackFlags(gencap: bigint): number {
   if ((gencap & GenCap.destinationReadback) === 0n) return 0;
   return Flag.destinationReadback | ((gencap & GenCap.cacheControl) === 0n ? 0 : Flag.cacheControl);

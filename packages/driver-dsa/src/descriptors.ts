@@ -7,13 +7,13 @@ const RECORD_WORDS = RECORD_BYTES / 4;
 
 /** A completion record as the device wrote it. */
 export interface CompletionRecord {
-  /** With the write bit of a fault. */
+  /** Operation status, with the write bit of a fault. */
   readonly status: number;
   readonly completed: number;
   readonly faultAddress: bigint;
 }
 
-/** Descriptors and completion records in the driver's region, by 32-bit words. */
+/** Descriptors and completion records in the driver's region, as 32-bit words. */
 export class Descriptors {
   readonly bytes: Uint8Array;
   readonly #words: Uint32Array;
@@ -34,23 +34,26 @@ export class Descriptors {
     );
   }
 
-  /** The first copy descriptor. `vector` is the MSI-X vector of the completion interrupt that `flags` ask for; else 0. */
+  /**
+   * Writes the first copy descriptor. `vector` is the MSI-X vector of the completion interrupt, if `flags` ask for one;
+   * else 0.
+   */
   writeCopy(source: bigint, destination: bigint, size: number, flags: number, vector: number): void {
     this.#write(Layout.copies, Opcode.memoryMove, flags, size, vector);
     this.#writeAddresses(Layout.copies, this.#copyRecord, source, destination);
   }
 
-  /** Makes the first copy descriptor the first of `count` that are alike. */
+  /** Makes `count` descriptors alike, starting from the first copy descriptor. */
   repeatCopy(count: number): void {
     const start = Layout.copies / 4;
-    // Doubling what is there: a few long moves instead of one per descriptor.
+    // Each move doubles what is there: a few long moves instead of one per descriptor.
     for (let done = 1; done < count; done *= 2) {
       const more = Math.min(done, count - done) * DESCRIPTOR_WORDS;
       this.#words.copyWithin(start + done * DESCRIPTOR_WORDS, start, start + more);
     }
   }
 
-  /** Batch descriptor `index` of the first `count` copies; gives its offset. */
+  /** Writes batch descriptor `index`, for the first `count` copies. Returns its offset. */
   writeBatch(index: number, count: number): number {
     const offset = Layout.batches + index * DESCRIPTOR_BYTES;
     const flags = Flag.completionAddressValid | Flag.requestCompletionRecord;
@@ -59,13 +62,13 @@ export class Descriptors {
     return offset;
   }
 
-  /** All completion records, so that a status tells of what follows. */
+  /** Clears all completion records, so that a status belongs to a descriptor submitted later. */
   clearRecords(): void {
     const start = Layout.copyRecord / 4;
     this.#words.fill(0, start, start + RECORD_WORDS * (1 + MAX_BATCHES));
   }
 
-  /** Operation status of the completion record at `offset`; 0 while the device has not written it. */
+  /** Operation status of the completion record at `offset`; 0 until the device writes it. */
   status(offset: number): number {
     return Atomics.load(this.#words, offset / 4) & STATUS_MASK;
   }
@@ -82,7 +85,7 @@ export class Descriptors {
   #write(offset: number, opcode: number, flags: number, size: number, vector: number): void {
     const words = this.#words;
     const at = offset / 4;
-    // The queue is dedicated and without PASID: the device ignores who submits. Upstream says the kernel.
+    // The queue is dedicated and without PASID, so the device ignores the submitter. Upstream says the kernel.
     words[at] = PRIVILEGED;
     words[at + 1] = flags | (opcode << 24);
     words[at + 8] = size;

@@ -25,12 +25,12 @@ import {
   WqWord,
 } from "./registers";
 
-/** Commands take microseconds; a reset waits for what cannot be abandoned. */
+/** Commands take microseconds, but a reset waits for work that the device cannot abandon. */
 const COMMAND_TIMEOUT_MS = 2000;
 
 const PCI_COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interruptDisable;
 
-/** The device's registers: from any state to a work queue that takes descriptors, and what they say about trouble. */
+/** The device's registers. It brings up a work queue from any state, and reads trouble out of the registers. */
 export class DsaDevice {
   readonly device: PciDevice;
   capabilities: Capabilities;
@@ -46,8 +46,8 @@ export class DsaDevice {
   }
 
   /**
-   * From any state to one dedicated work queue with all entries, in a group with one engine, both enabled. Nothing is in
-   * progress afterwards.
+   * Brings up one dedicated work queue from any state. The queue has all entries, in a group with one engine, both
+   * enabled. Nothing is in progress afterwards.
    */
   bringUp(): Capabilities {
     this.device.config.command = PCI_COMMAND;
@@ -59,7 +59,7 @@ export class DsaDevice {
     return this.capabilities;
   }
 
-  /** Ends all work and disables the device; where it does not answer, or is halted, by a reset of the function. */
+  /** Ends all work and disables the device. Where the device does not answer, or is halted, it resets the function. */
   reset(): void {
     try {
       this.#command(Command.resetDevice, "Reset Device");
@@ -74,19 +74,22 @@ export class DsaDevice {
     this.clearError();
   }
 
-  /** Gives the device the descriptor at `offset` of `memory`. */
+  /** Submits the descriptor at `offset` of `memory` to the device. */
   submit(memory: Uint8Array, offset: number): void {
     this.#portals.store64Bytes(PORTAL, memory, offset);
   }
 
-  /** The device and its work queue take descriptors. */
+  /** Whether the device and its work queue take descriptors. */
   get ready(): boolean {
     if ((this.#bar.read32(Reg.GENSTS) & GENSTS_STATE) !== DeviceState.enabled) return false;
     const state = this.#bar.read32(this.capabilities.workQueueTable + WqWord.state * 4);
     return state >>> WQ_STATE_SHIFT === WQ_STATE_ENABLED;
   }
 
-  /** What is wrong with the device apart from any completion record: an error in SWERROR, or that it is not enabled. */
+  /**
+   * What is wrong with the device, apart from any completion record: an error in SWERROR, or a state other than
+   * enabled.
+   */
   trouble(): string | undefined {
     const bar = this.#bar;
     if ((bar.read32(Reg.SWERROR) & SWERROR_VALID) !== 0) return this.#softwareError();
@@ -98,7 +101,7 @@ export class DsaDevice {
     this.#bar.write64(Reg.SWERROR, SWERROR_CLEAR);
   }
 
-  /** Registers that tell what the device is about, for errors. */
+  /** The device's registers as text, for errors. */
   state(): string {
     const bar = this.#bar;
     const queue = bar.read32(this.capabilities.workQueueTable + WqWord.state * 4);
@@ -119,8 +122,8 @@ export class DsaDevice {
   }
 
   /**
-   * ATS is off where that can be chosen, so that the IOMMU sees, and reports, every access to an address that is not
-   * mapped.
+   * Turns ATS off where the device allows the choice, so that the IOMMU sees, and reports, every access to an unmapped
+   * address.
    */
   #workQueueConfiguration(): number[] {
     const { capabilities } = this;

@@ -8,7 +8,7 @@ const BAR0 = 0;
 const BAR2 = 2;
 const CONFIG = 7;
 const MSIX = 2;
-/** The engine may box a time or two (16 bytes each); one BigInt, closure or object for each copy is more. */
+/** The engine may box a time or two (16 bytes each). One BigInt, closure or object for each copy takes more. */
 const MOST_BYTES = 40;
 
 const GROUPS = 0x600;
@@ -33,11 +33,11 @@ const WQCAP = (1n << 54n) | (1n << 50n) | (1n << 49n) | (1n << 24n) | (8n << 16n
 /** Subsystem 1af4:1100, an emulation. */
 const EMULATED = 0x1100_1af4;
 
-/** Just enough of a DSA to answer the driver; the tests with a model are in the package `tests`. */
+/** Just enough of a DSA to answer the driver. The package `tests` has the tests with a model. */
 class ScriptedDsa extends FakeVfioDevice {
   /** Status that a descriptor ends with; 0: it never ends. */
   status = 1;
-  /** Of members of a batch, where that differs from success. */
+  /** Status of a batch's members, where it differs from success. */
   memberStatus = 0;
   /** CMDSTATUS stays active. */
   hung = false;
@@ -100,7 +100,7 @@ class ScriptedDsa extends FakeVfioDevice {
     this.poke(BAR0, offset, data.subarray(0, bytes));
   }
 
-  /** Puts a completion record where `at` says. */
+  /** Writes a completion record at `at`. */
   complete(at: number, status: number, completed = 0, fault = 0n): void {
     const view = new DataView((this.region as DmaRegion).memory.buffer as ArrayBuffer, at, 32);
     view.setUint32(4, completed, true);
@@ -264,7 +264,7 @@ describe("bringing up", () => {
     expect(thrownBy(setUp(options).create).message).toMatch(message);
   });
 
-  it("names the error of a command that fails", () => {
+  it("names the error of a failed command", () => {
     const { vfio, create } = setUp();
     vfio.commandErrors.set(1, 0x18);
     expect(thrownBy(create).message).toMatch(
@@ -345,14 +345,14 @@ describe("copying", () => {
     }
   });
 
-  it("asks for no readback where there is none", () => {
+  it("asks for no readback where the device has none", () => {
     const { vfio, create } = setUp({ gencap: GENCAP & ~(1n << 8n) });
     const instance = create();
     instance.memcpyStart(0n, 0n, 64, 1);
     expect(fieldsOf(vfio.descriptors[0] as Uint8Array).flags).toBe(0x0c);
   });
 
-  it("tells status, fault and registers of a copy that fails, and goes on", () => {
+  it("reports status, fault and registers of a failed copy, and goes on", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0x83;
@@ -370,7 +370,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("tells which batch failed and what its member says", () => {
+  it("reports which batch failed, and its member's status", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 5;
@@ -408,7 +408,7 @@ describe("copying", () => {
     expect(vfio.writes).toContain("bar 0xa0 = 0x500000");
   });
 
-  it("gives up on a hung device in time, tells its state, and has stopped it", () => {
+  it("gives up on a hung device in time, reports its state, and stops it", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -425,7 +425,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   }, 10_000);
 
-  it("says so when the device does not recover, and tries again before the next copy", () => {
+  it("reports a device that does not recover, and tries again before the next copy", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -441,7 +441,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("tells that a copy has ended by its records, or by the registers", () => {
+  it("sees the end of a copy by its records, or by the registers", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.status = 0;
@@ -459,7 +459,7 @@ describe("copying", () => {
     expect(thrownBy(() => instance.memcpyWait({ timeoutMs: 0 })).message).toMatch(/the device is disabled/);
   });
 
-  it("asks for an interrupt of a vector of its own at the end, where the caller wants one", () => {
+  it("asks for an interrupt of a vector of its own at the end, if the caller wants one", () => {
     const { vfio, create } = setUp();
     const { completion } = create();
     completion?.start(0x1000n, 0x2000n, 64);
@@ -476,7 +476,7 @@ describe("copying", () => {
   });
 });
 
-/** docs/architecture.md, rule 2, on registers in memory: only the driver and what is below it does anything. */
+/** docs/architecture.md, rule 2, with registers in memory: only the driver and what is below it run. */
 it.each([
   ["one copy", 1],
   ["32 batches", 32 * 1024],

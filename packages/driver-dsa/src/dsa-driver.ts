@@ -19,20 +19,20 @@ const VENDOR_INTEL = 0x8086;
 /** Sapphire Rapids and Emerald Rapids, Diamond Rapids, Granite Rapids D. */
 const DEVICES = [0x0b25, 0x1212, 0x11fb];
 
-/** Vector 0 tells of errors and commands. */
+/** Vector 0 reports errors and commands. */
 const MSI_VECTOR = 1;
-/** The vector that ends a copy, where the device has more than two. */
+/** The vector of a copy's end, where the device has more than two. */
 const COMPLETION_VECTOR = 2;
 const MSI_BYTES = 8;
 const MSI_TIMEOUT_MS = 2000;
 
-/** How often the registers are looked at while a copy runs: often enough for people, seldom enough for the device. */
+/** How often to look at the registers while a copy runs: often enough for people, seldom enough for the device. */
 const TROUBLE_INTERVAL_MS = 2;
 
-/** Flags of every descriptor whose completion is awaited. */
+/** Flags of every descriptor whose completion the driver awaits. */
 const RECORDED = Flag.completionAddressValid | Flag.requestCompletionRecord;
 
-/** The driver as it is on a processor. */
+/** The driver for a given processor. */
 export function dsaDriverOn(processor: Processor): Driver {
   return {
     name: "dsa",
@@ -67,15 +67,15 @@ class DsaInstance implements DriverInstance {
   readonly #msiDestination: bigint;
   readonly #copiesPerBatch: number;
   readonly #end: BoundedWait;
-  /** Completion records that the copy in progress ends with: the offset of the first, and how many follow each other. */
+  /** Offset of the copy's first completion record, and how many records follow each other from there. */
   #firstRecord: number = Layout.copyRecord;
   #awaited = 0;
-  /** Records that have been seen, from the first. */
+  /** How many records the driver has seen, from the first. */
   #seen = 0;
-  /** When to look at the registers again, and what they said. */
+  /** When to look at the registers again, and what they said last. */
   #lookAt = 0;
   #trouble: string | undefined;
-  /** Recovery from an error did not work: to be tried again before the next descriptor. */
+  /** Recovery from an error failed. The driver tries again before the next descriptor. */
   #broken = false;
   #removed = false;
 
@@ -126,12 +126,12 @@ class DsaInstance implements DriverInstance {
       this.#submit(Layout.copies);
       return;
     }
-    // Of a batch's members only those that fail write the record that they share.
+    // Only a member that fails writes the record that a batch's members share.
     this.#descriptors.writeCopy(source, destination, size, Flag.completionAddressValid | readback, 0);
     this.#submitBatches(count);
   }
 
-  /** Every record is there, or the registers tell why one will not come. */
+  /** Whether every record is there, or the registers tell why one will not come. */
   memcpyEnded(): boolean {
     while (this.#seen < this.#awaited && this.#descriptors.status(this.#record(this.#seen)) !== 0) this.#seen++;
     if (this.#seen === this.#awaited || this.#trouble !== undefined) return true;
@@ -177,7 +177,7 @@ class DsaInstance implements DriverInstance {
     this.#lookAt = performance.now() + TROUBLE_INTERVAL_MS;
   }
 
-  /** Every batch lists the same descriptors. */
+  /** Submits batches. All of them list the same descriptors. */
   #submitBatches(count: number): void {
     this.#descriptors.repeatCopy(Math.min(count, this.#copiesPerBatch));
     this.#firstRecord = Layout.batchRecords;
@@ -200,7 +200,7 @@ class DsaInstance implements DriverInstance {
     return this.#firstRecord + index * RECORD_BYTES;
   }
 
-  /** Until every awaited record is there. Whatever happens, no DMA is left afterwards. */
+  /** Waits until every awaited record is there. No DMA is left afterwards, whatever happens. */
   #wait(operation: string, timeoutMs: number): void {
     try {
       this.#end.wait(timeoutMs);
@@ -213,7 +213,7 @@ class DsaInstance implements DriverInstance {
     }
   }
 
-  /** The device has ended all work; it goes on working after a descriptor that failed (section 3.9). */
+  /** The device has ended all work, and goes on after a failed descriptor (section 3.9). */
   #throwFailure(operation: string, index: number): never {
     const member = this.#descriptors.record(Layout.copyRecord);
     const isBatch = this.#firstRecord !== Layout.copyRecord;
@@ -226,13 +226,13 @@ class DsaInstance implements DriverInstance {
     throw error;
   }
 
-  /** Stops the device and brings it up again; gives the error that was the reason. */
+  /** Stops the device and brings it up again. Returns the error that was the reason. */
   #afterRecovery(error: unknown): unknown {
     this.#broken = true;
     try {
       this.#repair();
     } catch (cause) {
-      // The first error is what the caller asked about; the next descriptor tells if the device is still broken.
+      // The caller asked about the first error. The next descriptor shows whether the device is still broken.
       if (error instanceof VfioError) error.message += `\n  Recovery failed: ${String(cause)}`;
     }
     return error;

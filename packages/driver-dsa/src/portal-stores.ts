@@ -2,22 +2,22 @@ import { type PciDevice, VfioError } from "@vfio-selftests/core";
 import { storesWhole64Bytes } from "@vfio-selftests/core/driver";
 
 /**
- * The subsystem that an emulation of existing hardware names (QEMU, docs/specs/pci-ids.rst); the model of
- * `@vfio-selftests/device-models` does. An emulated portal puts a descriptor together from eight stores.
+ * The subsystem that emulations of existing hardware carry (QEMU, docs/specs/pci-ids.rst), as does the model of
+ * `@vfio-selftests/device-models`. An emulated portal puts a descriptor together from eight stores.
  */
 const EMULATION = { vendor: 0x1af4, device: 0x1100 } as const;
 
-/** What the processor can do, as far as the driver must know. A test puts its own in its place. */
+/** What the driver must know of the processor. A test passes its own. */
 export interface Processor {
-  /** It has MOVDIR64B. */
+  /** Whether the processor has MOVDIR64B. */
   readonly storesWhole64Bytes: () => boolean;
 }
 
 export const thisProcessor: Processor = { storesWhole64Bytes };
 
 /**
- * Why descriptors cannot be handed to the device from this processor, or undefined. A portal of real hardware takes 64
- * bytes in one write and drops any other (specification, section 9.3), so every copy would end in a time-out.
+ * Why this processor cannot submit descriptors to the device, or undefined. A portal of real hardware takes 64 bytes in
+ * one write and drops any other (specification, section 9.3), so every copy would end in a time-out.
  */
 export function portalRefusal(device: PciDevice, processor: Processor): string | undefined {
   if (processor.storesWhole64Bytes()) return undefined;

@@ -1,6 +1,6 @@
 import { DESCRIPTOR_BYTES, RECORD_BYTES } from "./registers";
 
-/** Batches that may be in the work queue at once, and copies that one may hold. */
+/** Most batches in the work queue at once, and most copies in one batch. */
 export const MAX_BATCHES = 32;
 export const MAX_COPIES_PER_BATCH = 1024;
 
@@ -13,7 +13,7 @@ const msiSource = batchRecords + MAX_BATCHES * RECORD_BYTES;
 export const Layout = {
   batches: 0,
   copies,
-  /** Completion record of a single copy, and of whichever member of a batch fails. */
+  /** Completion record of a single copy, and of any failing member of a batch. */
   copyRecord,
   batchRecords,
   msiSource,

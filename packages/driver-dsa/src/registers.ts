@@ -1,6 +1,6 @@
 /**
- * What the driver uses of the Data Streaming Accelerator's registers and structures (architecture specification 341204,
- * chapters 8 and 9; linux/idxd.h). Offsets in bytes.
+ * The part of the Data Streaming Accelerator's registers and structures that the driver uses (architecture
+ * specification 341204, chapters 8 and 9; linux/idxd.h). Offsets in bytes.
  */
 
 /** BAR0. */
@@ -39,7 +39,7 @@ export const COMMAND_SHIFT = 20;
 export const CMDSTATUS_ACTIVE = 0x8000_0000;
 export const CMDSTATUS_ERROR = 0xff;
 
-/** SWERROR: Valid and Overflow, which are cleared by writing 1. */
+/** SWERROR: Valid and Overflow. Writing 1 clears them. */
 export const SWERROR_VALID = 1;
 export const SWERROR_CLEAR = 3n;
 

@@ -5,7 +5,7 @@ import * as regs from "./registers";
 import { Reg } from "./registers";
 import type { Rings } from "./rings";
 
-/** Milliseconds each step of bringing the device up may take. */
+/** Milliseconds that each step of bringing the device up may take. */
 const MASTER_TIMEOUT_MS = 80;
 const RESET_TIMEOUT_MS = 20;
 const PHY_TIMEOUT_MS = 50;
@@ -15,8 +15,8 @@ const QUEUE_TIMEOUT_MS = 200;
 const RESET_SETTLE_MS = 1;
 
 /**
- * What hardware needs around forcing the link, before and after. No datasheet asks for it; the kernel's loopback tests fail
- * without (igb_integrated_phy_loopback in igb_ethtool.c, and the selftests' igb.c, which calls it empirical).
+ * What hardware needs before and after forcing the link. No datasheet asks for it, but the kernel's loopback tests fail
+ * without it (igb_integrated_phy_loopback in igb_ethtool.c, and the selftests' igb.c, which calls it empirical).
  */
 const PHY_SETTLE_MS = 50;
 const LINK_SETTLE_MS = 500;
@@ -28,7 +28,7 @@ const DIAGNOSTIC = ["STATUS", "CTRL", "RCTL", "TCTL", "TDH", "TDT", "RDH", "RDT"
 export class IgbDevice {
   readonly #device: PciDevice;
   readonly #bar: Bar;
-  /** Found out by the first reset: nothing need settle in an emulated device. */
+  /** The first reset finds this out: an emulated device needs no time to settle. */
   #emulated = false;
 
   constructor(device: PciDevice) {
@@ -52,13 +52,13 @@ export class IgbDevice {
     this.#bar.write32(offset, value >>> 0);
   }
 
-  /** Registers for an error's text. */
+  /** The device's registers as text, for errors. */
   state(): string {
     return DIAGNOSTIC.map((name) => `${name}=0x${this.read(Reg[name]).toString(16)}`).join(" ");
   }
 
   /**
-   * Stops all DMA, resets MAC and queues, and masks all interrupts. The link is lost. In the order of the kernel's
+   * Stops all DMA, resets MAC and queues, and masks all interrupts. The link is lost. The order is that of the kernel's
    * igb_reset_hw_82575: a reset under a pending request could leave the bus hanging.
    */
   reset(): void {
@@ -69,18 +69,18 @@ export class IgbDevice {
     this.#set(Reg.CTRL, regs.Ctrl.RST);
     sleepSync(RESET_SETTLE_MS);
     this.#emulated = !this.#hasReadEeprom();
-    // An emulated device has no EEPROM to read; it is ready when it has taken back the reset bit.
+    // An emulated device has no EEPROM to read. It is ready when it clears the reset bit.
     if (this.#emulated) {
       this.#until(() => (this.read(Reg.CTRL) & regs.Ctrl.RST) === 0, RESET_TIMEOUT_MS, "CTRL.RST to clear");
     }
     this.write(Reg.IMC, 0xffffffff);
   }
 
-  /** From reset to looping frames back to itself. */
+  /** Brings the device from reset to looping frames back to itself. */
   enterLoopback(): void {
     this.#set(Reg.CTRL_EXT, regs.CtrlExt.DRV_LOAD, regs.CtrlExt.LINK_MODE_MASK);
     const { Bmcr } = regs;
-    // Real hardware loops in the PHY and needs no negotiation; an emulated one raises the link only by it.
+    // Real hardware loops in the PHY and needs no negotiation. An emulated device raises the link only by negotiation.
     this.#writePhy(Bmcr.register, Bmcr.AUTONEGOTIATE | Bmcr.RESTART_AUTONEGOTIATION, "ignore errors");
     this.#writePhy(Bmcr.register, Bmcr.LOOPBACK | Bmcr.SPEED_1000 | Bmcr.FULL_DUPLEX);
     this.#settle(PHY_SETTLE_MS);
@@ -110,7 +110,7 @@ export class IgbDevice {
     this.#untilQueues(regs.QUEUE_ENABLE, "the queues to be enabled");
   }
 
-  /** Stops both queues and waits until the device has let go of them. */
+  /** Stops both queues and waits until the device lets go of them. */
   stopQueues(): void {
     this.write(Reg.RCTL, 0);
     this.write(Reg.TCTL, 0);
@@ -120,8 +120,8 @@ export class IgbDevice {
   }
 
   /**
-   * What is received raises `receiveVector`. A vector of `vectors` (bits) masks itself when it is raised (EIAM, with EIAME
-   * on the message), and its cause is cleared (EIAC): arm it before each interrupt that is wanted.
+   * Makes received frames raise `receiveVector`. A vector of `vectors` (bits) masks itself when it fires (EIAM, with
+   * EIAME on the message), and the device clears its cause (EIAC). Arm a vector before each interrupt that is wanted.
    */
   startInterrupts(receiveVector: number, vectors: number): void {
     this.write(Reg.GPIE, regs.Gpie.MSIX_MODE | regs.Gpie.EIAME);
@@ -131,8 +131,9 @@ export class IgbDevice {
   }
 
   /**
-   * Lets the vectors through, after dropping causes that came while they were masked. (It writes EICR: while EIAC is set,
-   * EICR must not be read, datasheet section 8.8.5.) The kernel's igb_ring_irq_enable writes EIMS after each interrupt.
+   * Unmasks the vectors, after dropping causes that came while they were masked. It writes EICR, because EICR must not
+   * be read while EIAC is set (datasheet section 8.8.5). The kernel's igb_ring_irq_enable writes EIMS after each
+   * interrupt.
    */
   armInterrupts(vectors: number): void {
     this.write(Reg.EICR, vectors);
@@ -143,19 +144,19 @@ export class IgbDevice {
     this.write(Reg.EIMC, vectors);
   }
 
-  /** Raises an armed vector, by software cause and without DMA. */
+  /** Raises an armed vector by software, without DMA. */
   raiseInterrupt(vector: number): void {
     this.write(Reg.EICS, 1 << vector);
   }
 
-  /** All descriptors up to the tail have been fetched and sent. */
+  /** Whether the device has fetched and sent all descriptors up to the tail. */
   get transmitted(): boolean {
     return this.read(Reg.TDH) === this.read(Reg.TDT);
   }
 
   /**
-   * Waits until no request of the device is pending. One that does not end must not keep the reset away, which then is
-   * the only cure (igb_disable_pcie_master).
+   * Waits until the device has no pending request. A request that does not end must not prevent the reset, which is
+   * then the only cure (igb_disable_pcie_master).
    */
   #disableMaster(): void {
     this.#set(Reg.CTRL, regs.Ctrl.GIO_MASTER_DISABLE);

@@ -8,7 +8,7 @@ import { FakeIgb, PHY_LOOPBACK } from "./testing/fake-igb";
 
 const DATA = 4096;
 const DESTINATION = 2048;
-/** The engine may box a time (16 bytes); one BigInt, closure or object for each copy is at least 24. */
+/** The engine may box a time (16 bytes). One BigInt, closure or object for each copy takes at least 24. */
 const MOST_BYTES = 24;
 
 let cleanup: (() => void)[] = [];
@@ -32,7 +32,7 @@ function setUp(...options: ConstructorParameters<typeof FakeIgb>): Bench {
   const memory = DmaMemory.allocate(DATA);
   const data = iommu.map(memory);
   igb.regions.push(data);
-  // The driver's region must be known to the device before the driver starts it.
+  // The device must know the driver's region before the driver starts it.
   const map = iommu.map.bind(iommu);
   jest.spyOn(iommu, "map").mockImplementation((...args) => {
     const region = map(...args);
@@ -64,7 +64,7 @@ describe("bringing up", () => {
     expect(igb.get(Reg.CTRL) & Ctrl.GIO_MASTER_DISABLE).toBe(0);
   });
 
-  it("resets a device whose last request does not end all the same, after 80 ms", () => {
+  it("resets a device whose last request does not end, after 80 ms", () => {
     const { igb, session } = setUp("emulated");
     igb.masterStaysEnabled = true;
     const start = performance.now();
@@ -93,7 +93,7 @@ describe("bringing up", () => {
     iommu.close();
   });
 
-  it("waits for nothing of the kind in an emulated device", () => {
+  it("waits for no settling in an emulated device", () => {
     const { igb } = setUp("emulated");
     expect(igb.timeOf("TXDCTL", 0) - igb.timeOf("MDIC", PHY_LOOPBACK)).toBeLessThan(50);
   });
@@ -144,7 +144,7 @@ it("a device with one vector copies on the event loop without interrupt", async 
   expect(pending(bench)).toEqual([1n]);
 });
 
-/** docs/architecture.md, rule 2, on registers in memory: only the driver and what is below it does anything. */
+/** docs/architecture.md, rule 2, with registers in memory: only the driver and what is below it run. */
 it.each([1, 16])("the start and the wait of %i copies make no BigInt, object or closure", (count) => {
   const config = new Uint8Array(256);
   new DataView(config.buffer).setUint32(0, 0x10c9_8086, true);
@@ -161,7 +161,7 @@ it.each([1, 16])("the start and the wait of %i copies make no BigInt, object or 
   bar.write32 = (offset, value) => {
     write32(offset, offset === Reg.MDIC ? value | Mdic.READY : value);
     if (offset !== Reg.RDT) return;
-    // Every frame that a receive descriptor is there for has come.
+    // Every frame that has a receive descriptor has come.
     for (; received !== value; received = (received + 1) % RX_RING_SIZE) {
       words[Layout.rxRing / 4 + received * 4 + 2] = 3;
       words[Layout.rxRing / 4 + received * 4 + 3] = size;
@@ -185,7 +185,7 @@ it.each([1, 16])("the start and the wait of %i copies make no BigInt, object or 
 });
 
 describe("recovery", () => {
-  it("takes new rings where they suffice, and the link stays up", () => {
+  it("takes new rings where they are enough, and the link stays up", () => {
     const { igb, data, copy } = setUp("emulated");
     igb.faulting = data.iova;
     const error = thrownBy(copy);
@@ -197,7 +197,7 @@ describe("recovery", () => {
     expect(igb.writes.map(({ register }) => register)).toEqual(["RDT", "TDT", "EIMC"]);
   });
 
-  it("resets the function when the engine does no more work, which no reset of the device's own mends", () => {
+  it("resets the function when the engine is dead, which no reset of the device's own mends", () => {
     const { igb, data, copy } = setUp("hardware");
     igb.wedgesAtFaults = true;
     igb.faulting = data.iova;
@@ -210,7 +210,7 @@ describe("recovery", () => {
     expect(igb.functionResets).toBe(1);
   });
 
-  it("says so when the device cannot be reset and stays dead", () => {
+  it("reports a device that stays dead and cannot be reset", () => {
     const { igb, data, copy } = setUp("hardware", { resettable: false });
     igb.wedgesAtFaults = true;
     igb.faulting = data.iova;

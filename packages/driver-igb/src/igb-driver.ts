@@ -14,16 +14,18 @@ import { Rings } from "./rings";
 /** One copy is one Ethernet frame, looped back: a header of our own, then the data. */
 const LIMITS: DriverLimits = { minMemcpySize: 1, maxMemcpySize: 1024, maxMemcpyCount: RX_RING_SIZE - 1, alignment: 1 };
 const DEFAULT_TIMEOUT_MS = 1000;
-/** Once the transmitter is through, a looped frame arrives within microseconds; a frame lost to a fault never does. */
+/**
+ * Once the transmitter is through, a looped frame arrives within microseconds. A frame lost to a fault never arrives.
+ */
 const ARRIVAL_TIMEOUT_MS = 10;
-/** How long the transmitter may stand still before the device counts as hung. */
+/** How long the transmitter may stand still before the driver takes the device for hung. */
 const STALL_TIMEOUT_MS = 200;
 
-/** A test frame within the driver's region: microseconds, and more where the processor is emulated too. */
+/** A test frame within the driver's region takes microseconds, and more where QEMU emulates the processor too. */
 const TEST_FRAME_TIMEOUT_MS = 200;
 
 const MSI_VECTOR = 0;
-/** The vector that ends a copy, where the device has two. */
+/** The vector of a copy's end, where the device has two. */
 const COMPLETION_VECTOR = 1;
 
 /** Intel 82576, real or QEMU's `igb`: the NIC in loopback copies memory by sending frames to itself. */
@@ -41,14 +43,14 @@ class IgbInstance implements DriverInstance {
   readonly #device: PciDevice;
   readonly #igb: IgbDevice;
   readonly #rings: Rings;
-  /** The vectors in use, as bits. */
+  /** The vectors in use, one bit each. */
   readonly #vectors: number;
   readonly #end: BoundedWait;
   readonly #testFrame: BoundedWait;
   /** Frames of the copy in progress. */
   #pending = 0;
   #size = 0;
-  /** TDH when it was last read, and when it last changed. */
+  /** TDH as last read, and when it last changed. */
   #head = -1;
   #movedAt = 0;
   #removed = false;
@@ -97,8 +99,8 @@ class IgbInstance implements DriverInstance {
   }
 
   /**
-   * The last frame is there; or it will not come, because the transmitter is through and the frame did not arrive, or
-   * because the transmitter stands still.
+   * Whether the last frame is there, or will not come: because the transmitter is through and the frame did not arrive,
+   * or because the transmitter stands still.
    */
   memcpyEnded(): boolean {
     if (this.#rings.isReceived(1)) return true;
@@ -141,12 +143,12 @@ class IgbInstance implements DriverInstance {
     }
   }
 
-  /** Stops the device, whose rings are in memory that is given back next. */
+  /** Stops the device before its rings' memory goes away. */
   #giveUp(): void {
     try {
       this.remove();
     } catch {
-      // Why it did not come up is what the caller must know.
+      // The caller must know why the device did not come up.
     }
   }
 
@@ -156,7 +158,7 @@ class IgbInstance implements DriverInstance {
     this.#igb.startInterrupts(Math.min(COMPLETION_VECTOR, this.#device.interrupts.msix.count - 1), this.#vectors);
   }
 
-  /** New rings on both sides, and the proof that frames loop: a test frame comes back. */
+  /** Sets up new rings on both sides. A test frame that comes back proves that frames loop. */
   #startQueues(): void {
     this.#igb.startQueues(this.#rings);
     this.#rings.pushTestFrame();
@@ -172,7 +174,7 @@ class IgbInstance implements DriverInstance {
     this.#igb.write(Reg.TDT, this.#rings.txTail);
   }
 
-  /** Place of a frame that did not come whole, before the tail; 0: none. Upstream looks at none of this. */
+  /** Place of a frame that did not arrive whole, counted back from the tail; 0: none. Upstream checks none of this. */
   #badFrame(): number {
     for (let back = 1; back <= this.#pending; back++) {
       if (!this.#rings.isReceived(back) || isDamaged(this.#rings.status(back))) return back;
@@ -197,11 +199,11 @@ class IgbInstance implements DriverInstance {
   }
 
   /**
-   * Makes the next copy work, and proves it. A lost frame leaves the receiver one descriptor behind: new rings put both in
-   * step again (milliseconds, the link stays up), and suffice for an emulated device. In hardware, a faulted DMA read can
-   * leave the descriptor engine unable to do any more work, which CTRL.RST does not mend (the kernel's selftests' igb.c): no
-   * test frame comes back then, and the function is reset through VFIO and brought up from the start. A device that cannot
-   * be reset so has CTRL.RST alone.
+   * Makes the next copy work, and proves it. A lost frame leaves the receiver one descriptor behind. New rings put both
+   * in step again; that takes milliseconds and keeps the link up. It is enough for an emulated device. In hardware, a
+   * faulted DMA read can leave the descriptor engine unable to work, which CTRL.RST does not mend (the kernel's
+   * selftests' igb.c). Then no test frame comes back, and the driver resets the function through VFIO and brings it up
+   * from the start. A device that cannot be reset so gets CTRL.RST alone.
    */
   #recover(stuck: boolean): void {
     this.#pending = 0;
@@ -214,7 +216,7 @@ class IgbInstance implements DriverInstance {
     this.#bringUp();
   }
 
-  /** False for a device that does not let go of its queues, or does not work with new ones. */
+  /** False if the device does not let go of its queues, or does not work with new ones. */
   #restartQueues(): boolean {
     try {
       this.#igb.maskInterrupts(this.#vectors);

@@ -1,6 +1,6 @@
 /**
- * Registers of the Intel 82576, as far as the driver uses them: byte offsets in BAR 0, all 32 bits wide
- * (82576EB datasheet, section 8; drivers/net/ethernet/intel/igb/e1000_regs.h and e1000_defines.h).
+ * The registers of the Intel 82576 that the driver uses: byte offsets in BAR 0, all 32 bits wide (82576EB datasheet,
+ * section 8; drivers/net/ethernet/intel/igb/e1000_regs.h and e1000_defines.h).
  */
 export const Reg = {
   CTRL: 0x0000,
@@ -53,12 +53,12 @@ export const Status = {
   GIO_MASTER_ENABLE: 1 << 19,
 } as const;
 /**
- * The device has read its configuration from the EEPROM, or found none (datasheet, section 8.2.3). Hardware always says so
- * after a reset, QEMU never.
+ * The device has read its configuration from the EEPROM, or found none (datasheet, section 8.2.3). Hardware always sets
+ * it after a reset, QEMU never.
  */
 export const Eecd = { AUTO_RD: 1 << 9 } as const;
 export const CtrlExt = { LINK_MODE_MASK: 3 << 22, DRV_LOAD: 1 << 28 } as const;
-/** Resend a request whose completion timed out: a read that faults would be repeated for ever. */
+/** Resend a request whose completion timed out. A faulting read would then repeat for ever. */
 export const Gcr = { CMPL_TMOUT_RESEND: 1 << 16 } as const;
 
 export const Mdic = {
@@ -84,7 +84,7 @@ export const Rctl = {
   /** Unicast and multicast promiscuous: the frame's first bytes are data, not an address. */
   UPE: 1 << 3,
   MPE: 1 << 4,
-  /** MAC loopback; what QEMU looks at, while hardware loops in the PHY. */
+  /** MAC loopback. QEMU looks at this bit; hardware loops in the PHY. */
   LBM_MAC: 1 << 6,
   BAM: 1 << 15,
   /** Strip the frame's checksum. */
@@ -95,13 +95,13 @@ export const Tctl = { EN: 1 << 1, PSP: 1 << 3 } as const;
 /** In TXDCTL and RXDCTL. */
 export const QUEUE_ENABLE = 1 << 25;
 /**
- * SRRCTL: advanced descriptors whose header buffer is always used: the first 64 bytes of each frame go there, the rest to
- * the packet buffer of 2 KiB (datasheet section 7.1.5.3, "split always").
+ * SRRCTL: advanced descriptors whose header buffer is always used. The first 64 bytes of each frame go there, the rest
+ * to the packet buffer of 2 KiB (datasheet section 7.1.5.3, "split always").
  */
 export const SRRCTL_SPLIT_ALWAYS = (5 << 25) | (64 << 2) | 2;
-/** GPIE: MSI-X mode, with causes masked and cleared by themselves. */
+/** GPIE: MSI-X mode, with causes that mask and clear themselves. */
 export const Gpie = { MSIX_MODE: 1 << 4, EIAME: 1 << 30 } as const;
-/** IVAR0: what the first receive queue has received raises a vector; the number is in the low bits. */
+/** IVAR0: frames of the first receive queue raise a vector; the low bits are its number. */
 export const IVAR0_RX0_VALID = 1 << 7;
 
 /** Advanced transmit data descriptor, 16 bytes: word 2 (datasheet section 7.2.2.3). */
@@ -114,7 +114,9 @@ export const TxCommand = {
 export const TX_PAYLOAD_SHIFT = 14;
 /** Advanced receive descriptor as written back: descriptor done, in word 2. */
 export const RX_DESCRIPTOR_DONE = 1 << 0;
-/** Words of a descriptor written back by the receiver: status and errors, then bytes in the packet buffer (low half). */
+/**
+ * Words of a descriptor that the receiver wrote back: status and errors, then bytes in the packet buffer (low half).
+ */
 export const RxWriteBack = { statusWord: 2, lengthWord: 3 } as const;
 /** Error bits of the receive status word (datasheet section 7.1.5.2): RXE. */
 export const RX_ERROR = 0x80000000;

@@ -16,7 +16,7 @@ afterAll(() => {
   memory.close();
 });
 
-/** The transmit descriptors of the frame last pushed, as the device reads them. */
+/** The transmit descriptors of the last pushed frame, as the device reads them. */
 function sent(rings: Rings, from: number) {
   const descriptors = [];
   for (let i = from; i !== rings.txTail; i = (i + 1) % TX_RING_SIZE) {
@@ -59,7 +59,7 @@ test("a frame is the header and the data, never a buffer across a page, whatever
   );
 });
 
-test("a frame counts as received only once its own descriptor is written back", () => {
+test("a frame counts as received only once the receiver writes back its own descriptor", () => {
   const rings = new Rings(region);
   rings.reset();
   rings.aim(0n, 0n);
@@ -71,7 +71,7 @@ test("a frame counts as received only once its own descriptor is written back", 
   words[at + 3] = 0xabcd0040;
   expect([rings.isReceived(1), rings.status(1), rings.length(1)]).toEqual([true, 3, 64]);
   expect(rings.isReceived(2)).toBe(false);
-  // The next round through the ring forgets it.
+  // The next round through the ring clears it.
   for (let i = 0; i < RX_RING_SIZE; i++) rings.push(64);
   expect(rings.isReceived(1)).toBe(false);
 });

@@ -10,11 +10,12 @@ const PAGE_SIZE = 4096;
 
 /**
  * Ethernet header of every frame: locally administered addresses and the EtherType for local experiments (IEEE 802,
- * 0x88b5). So no byte of the data is taken for a protocol: sent bare, data that looks like a broken IP header is dropped.
+ * 0x88b5). It keeps the device from taking data for a protocol: a bare frame whose data looks like a broken IP header
+ * is dropped.
  */
 const ETHERNET_HEADER = [0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x88, 0xb5];
 
-/** Places in a table of addresses. */
+/** Indices into the table of addresses. */
 const Address = { txHeader: 0, rxHeader: 1, source: 2, destination: 3 } as const;
 
 /** The transmit and the receive ring in the driver's DMA region. */
@@ -25,7 +26,7 @@ export class Rings {
   txTail = 0;
   rxTail = 0;
   readonly #words: Int32Array;
-  /** Addresses that descriptors take, whole and as low and high halves: see {@link Address}. */
+  /** Addresses for descriptors, whole and as low and high halves: see {@link Address}. */
   readonly #addresses = new BigUint64Array(4);
   readonly #halves = new Int32Array(this.#addresses.buffer);
   readonly #testSource: bigint;
@@ -43,14 +44,14 @@ export class Rings {
     region.bytes.set(ETHERNET_HEADER, Layout.txHeader);
   }
 
-  /** Forgets what is in the rings; the device must be told to start at 0 too. */
+  /** Empties the rings. The caller must tell the device to start at 0, too. */
   reset(): void {
     this.txTail = 0;
     this.rxTail = 0;
     this.#words.fill(0);
   }
 
-  /** Where the frames that are pushed from now on come from and go to. */
+  /** Sets where later frames come from and go to. */
   aim(source: bigint, destination: bigint): void {
     this.#addresses[Address.source] = source;
     this.#addresses[Address.destination] = destination;
@@ -63,16 +64,16 @@ export class Rings {
   }
 
   /**
-   * Adds one frame: the header and `size` bytes (at most a page) from the source; the data is received into the
-   * destination. A source that crosses a page boundary gets a descriptor for each page: QEMU's igb drops a buffer whose
-   * pages do not lie side by side in memory.
+   * Adds one frame: the header and `size` bytes (at most a page) from the source. The device receives the data into the
+   * destination. A source that crosses a page boundary gets a descriptor for each page, because QEMU's igb drops a
+   * buffer whose pages do not lie side by side in memory.
    */
   push(size: number): void {
     const words = this.#words;
     const rx = RX_START + this.rxTail * WORDS;
     words[rx] = this.#low(Address.destination);
     words[rx + 1] = this.#high(Address.destination);
-    // Where the header goes; this also clears the done bit of the last round.
+    // The header's destination. This write also clears the done bit of the last round.
     words[rx + 2] = this.#low(Address.rxHeader);
     words[rx + 3] = this.#high(Address.rxHeader);
     this.rxTail = (this.rxTail + 1) % RX_RING_SIZE;
@@ -96,7 +97,7 @@ export class Rings {
     return (this.status(back) & RX_DESCRIPTOR_DONE) !== 0;
   }
 
-  /** Status and errors that the receiver wrote back; of a frame not received, nothing that means anything. */
+  /** Status and errors that the receiver wrote back. Meaningless for a frame not received. */
   status(back: number): number {
     return Atomics.load(this.#words, this.#received(back) + RxWriteBack.statusWord);
   }
@@ -118,7 +119,7 @@ export class Rings {
     return this.#halves[2 * address + 1] as number;
   }
 
-  /** One transmit descriptor; `frameSize` is the whole frame's payload, `lengthAndFlags` this buffer's. */
+  /** Writes one transmit descriptor. `frameSize` is the whole frame's payload, `lengthAndFlags` this buffer's. */
   #transmit(low: number, high: number, frameSize: number, lengthAndFlags: number): void {
     const words = this.#words;
     const tx = TX_START + this.txTail * WORDS;

@@ -2,7 +2,7 @@
 export interface DeviceFamily {
   readonly name: string;
   readonly devices: readonly number[];
-  /** Has CHANERR_INT and DMAUNCERRSTS in config space, which a reset does not clear. */
+  /** The config space has CHANERR_INT and DMAUNCERRSTS, which a reset does not clear. */
   readonly configErrors: boolean;
   /** A channel reset loses the MSI-X table (the kernel's ioat_reset_hw saves it for these). */
   readonly resetLosesMsix: boolean;
@@ -15,7 +15,7 @@ const xeon = (base: number): number[] => [...range(base, base + 7), base + 0xe, 
 
 const XEON = { configErrors: true, resetLosesMsix: false } as const;
 
-/** Devices of version 3.2 to 3.4 that the kernel's drivers/dma/ioat/init.c knows. Vendor 0x8086. */
+/** The devices of version 3.2 to 3.4 that the kernel's drivers/dma/ioat/init.c knows. Vendor 0x8086. */
 export const FAMILIES: readonly DeviceFamily[] = [
   { name: "Jasper Forest", devices: range(0x3710, 0x3719), ...XEON },
   { name: "Sandy Bridge", devices: xeon(0x3c20), ...XEON },
@@ -30,5 +30,5 @@ export const FAMILIES: readonly DeviceFamily[] = [
 
 export const IDS = FAMILIES.flatMap(({ devices }) => devices.map((device) => ({ vendor: 0x8086, device })));
 
-/** Versions of the register interface (register CBVER: major and minor digit) that this driver knows. */
+/** Versions of the register interface (register CBVER: major and minor digit) that this driver supports. */
 export const VERSIONS: readonly number[] = [0x32, 0x33, 0x34];

@@ -15,14 +15,14 @@ import {
   XFERCAP_SMALLEST,
 } from "./registers";
 
-/** A reset takes microseconds; the kernel's driver gives it 200 ms. */
+/** A reset takes microseconds. The kernel's driver allows 200 ms. */
 const RESET_TIMEOUT_MS = 500;
 const SUSPEND_TIMEOUT_MS = 500;
 
 const COMMAND = PciCommand.memory | PciCommand.busMaster | PciCommand.interruptDisable;
 const CONTROL = Chanctrl.interruptRearm | Chanctrl.anyErrorAbortEnable | Chanctrl.errorCompletionEnable;
 
-/** The first channel's registers and what is done with them, without any notion of a copy. */
+/** The first channel's registers and the operations on them. It knows nothing of copies. */
 export class IoatChannel {
   readonly device: PciDevice;
   readonly #bar: Bar;
@@ -47,7 +47,7 @@ export class IoatChannel {
     this.#resetLosesMsix = family?.resetLosesMsix ?? false;
   }
 
-  /** Bytes that one descriptor may move. */
+  /** Most bytes that one descriptor may move. */
   get maximumTransfer(): number {
     const xfercap = this.#bar.read8(Reg.XFERCAP) & XFERCAP_MASK;
     if (xfercap < XFERCAP_SMALLEST) {
@@ -57,7 +57,7 @@ export class IoatChannel {
     return 2 ** xfercap;
   }
 
-  /** From any state to one in which `start` works; nothing is in progress afterwards. */
+  /** Makes `start` work from any state. Nothing is in progress afterwards. */
   bringUp(): void {
     this.device.config.command = COMMAND;
     this.#resetOrReplace();
@@ -71,12 +71,12 @@ export class IoatChannel {
     this.#resetOrReplace();
   }
 
-  /** Interrupts once more. */
+  /** Lets the channel raise one more interrupt. */
   rearmInterrupt(): void {
     this.#bar.write16(Reg.CHANCTRL, CONTROL);
   }
 
-  /** Does the descriptor at `address` and those it links to, `count` in all. */
+  /** Executes the descriptor at `address` and those it links to, `count` in all. */
   start(address: bigint, count: number): void {
     this.#bar.write64(Reg.CHAINADDR, address);
     this.#bar.write16(Reg.DMACOUNT, count);
@@ -86,13 +86,15 @@ export class IoatChannel {
     return this.#bar.read32(Reg.CHANSTS) & STATUS_MASK;
   }
 
-  /** After this the channel touches no memory, and its status is not a left-over `done` when the next copy starts. */
+  /**
+   * Makes the channel leave memory alone, and replaces a left-over `done` in its status before the next copy starts.
+   */
   suspend(): void {
     this.#bar.write8(Reg.CHANCMD, Chancmd.suspend);
     this.#suspension.wait(SUSPEND_TIMEOUT_MS);
   }
 
-  /** Registers that tell what the channel is about, for errors. */
+  /** The channel's registers as text, for errors. */
   state(): string {
     const bar = this.#bar;
     const values: [string, number | bigint][] = [
@@ -121,7 +123,7 @@ export class IoatChannel {
     return status === Status.suspended || status === Status.halted;
   }
 
-  /** Resets the channel; where it does not react, the whole function. */
+  /** Resets the channel or, where it does not react, the whole function. */
   #resetOrReplace(): void {
     try {
       this.#resetChannel();
@@ -146,7 +148,7 @@ export class IoatChannel {
     if (this.#resetLosesMsix) this.#restoreMsix();
   }
 
-  /** Errors survive a reset, and keep the channel halted. Each register is cleared by writing back what it shows. */
+  /** Errors survive a reset and keep the channel halted. Writing back a register's value clears it. */
   #clearErrors(): void {
     if (this.#configErrors) {
       const { config } = this.device;

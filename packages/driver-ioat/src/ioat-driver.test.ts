@@ -6,13 +6,13 @@ import { ioatDriver } from "./ioat-driver";
 const BAR0 = 0;
 const CONFIG = 7;
 const MSIX = 2;
-/** The engine may box a time or two (16 bytes each); one BigInt, closure or object for each copy is more. */
+/** The engine may box a time or two (16 bytes each). One BigInt, closure or object for each copy takes more. */
 const MOST_BYTES = 40;
 
-/** What the scripted device does when descriptors are handed over. */
+/** How the scripted device reacts to descriptors. */
 type Behaviour = "completes" | "reports done" | "hangs" | "halts";
 
-/** Just enough of an I/OAT channel to answer the driver; the tests with a model are in the package `tests`. */
+/** Just enough of an I/OAT channel to answer the driver. The package `tests` has the tests with a model. */
 class ScriptedIoat extends FakeVfioDevice {
   behaviour: Behaviour = "completes";
   /** CHANCMD's reset bit never clears. */
@@ -167,7 +167,7 @@ describe("bringing up", () => {
     expect(vfio.writes.filter((write) => write.startsWith("config"))).toEqual(["config 0x4 = 0x406"]);
   });
 
-  it("takes only the low five bits of XFERCAP", () => {
+  it("uses only the low five bits of XFERCAP", () => {
     expect(setUp({ xfercap: 0xb4 }).create().limits).toEqual({
       minMemcpySize: 1,
       maxMemcpySize: 0x10_0000,
@@ -176,7 +176,7 @@ describe("bringing up", () => {
     });
   });
 
-  it("refuses an XFERCAP that makes no sense", () => {
+  it("refuses an impossible XFERCAP", () => {
     expect(thrownBy(setUp({ xfercap: 0 }).create).message).toMatch(/XFERCAP is 0/);
   });
 
@@ -238,7 +238,7 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
-  it("gives up on a hung device in time, tells its state, and has stopped it", () => {
+  it("gives up on a hung device in time, reports its state, and stops it", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.behaviour = "hangs";
@@ -250,7 +250,7 @@ describe("copying", () => {
     expect(vfio.writes).toContain("bar 0x84 = 0x20");
   });
 
-  it("says so when the device does not even recover", () => {
+  it("reports a device that does not recover", () => {
     const { vfio, create } = setUp();
     const instance = create();
     vfio.behaviour = "hangs";
@@ -260,7 +260,7 @@ describe("copying", () => {
     expect(thrownBy(() => instance.memcpyWait({ timeoutMs: 1 })).message).toMatch(/does not recover/);
   });
 
-  it("tells that a copy has ended by its completion in memory, or by the channel", () => {
+  it("sees the end of a copy by its completion in memory, or by the channel", () => {
     const { vfio, create } = setUp();
     const instance = create();
     for (const [behaviour, ended] of [
@@ -277,7 +277,7 @@ describe("copying", () => {
     }
   });
 
-  it("asks for an interrupt at the end, armed first, where the caller wants one", () => {
+  it("asks for an interrupt at the end where the caller wants one, and arms it first", () => {
     const { vfio, create } = setUp();
     const { completion } = create();
     vfio.writes.length = 0;
@@ -288,7 +288,7 @@ describe("copying", () => {
   });
 });
 
-/** docs/architecture.md, rule 2, on registers in memory: only the driver and what is below it does anything. */
+/** docs/architecture.md, rule 2, with registers in memory: only the driver and what is below it run. */
 it("a copy makes no BigInt, object or closure", () => {
   const config = new Uint8Array(256);
   new DataView(config.buffer).setUint32(0, 0x2021_8086, true);
@@ -298,7 +298,7 @@ it("a copy makes no BigInt, object or closure", () => {
   vfio.poke(BAR0, 0x88, Uint8Array.of(3));
   using iommu = new Iommu(new FakeIommuBackend(() => vfio));
   using device = PciDevice.open(iommu, vfio.address);
-  // CHANCMD: resets and suspensions are over at once.
+  // CHANCMD: resets and suspensions end at once.
   device.bar(0).write8 = () => undefined;
   using session = new DriverSession(ioatDriver, device, iommu);
   vfio.poke(BAR0, 0x88, Uint8Array.of(2));

@@ -14,9 +14,9 @@ import { BAR0_MINIMUM, Control, Reg, Status, STATUS_MASK } from "./registers";
 /** DMACOUNT has 16 bits. */
 const MAXIMUM_COUNT = 0xffff;
 const DEFAULT_TIMEOUT_MS = 5000;
-/** How long to watch the completion word before asking the device, which over a socket costs a round trip. */
+/** How long to watch the completion word before asking the device: over a socket, asking costs a round trip. */
 const COMPLETION_SPIN_MS = 0.1;
-/** A completion word before the device has written it: no status the device writes has these bits. */
+/** The completion word before the device writes it. No status that the device writes has all these bits. */
 const NOT_COMPLETED = 0xffff_ffff;
 
 const MSI_BYTES = 8;
@@ -58,9 +58,9 @@ class IoatInstance implements DriverInstance {
   readonly #msiSource: bigint;
   readonly #msiDestination: bigint;
   readonly #end: BoundedWait;
-  /** Repeats of the copy in progress; 0: none. */
+  /** Repeats of the copy in progress. 0: none is in progress. */
   #pending = 0;
-  /** CHANSTS's status as last read. */
+  /** CHANSTS's status, as last read. */
   #status: number = Status.active;
   #removed = false;
 
@@ -89,7 +89,7 @@ class IoatInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
-    // With repeats, the first completion would say nothing of the last: they are told apart by CHANSTS alone.
+    // The first of several repeats would write the completion word. Only CHANSTS shows that the last has ended.
     this.#start(source, destination, size, count, count === 1 ? Control.completionWrite : 0);
   }
 
@@ -137,12 +137,12 @@ class IoatInstance implements DriverInstance {
     this.#channel.start(this.#descriptor, count);
   }
 
-  /** The completion word of a single copy is there. It takes no register access, which over a socket is a round trip. */
+  /** Whether a single copy has its completion word. This takes no register access, a round trip over a socket. */
   #isCompleted(): boolean {
     return this.#pending === 1 && Atomics.load(this.#words, COMPLETION_WORD) !== NOT_COMPLETED;
   }
 
-  /** The channel itself shows that it is done or halted. */
+  /** Whether the channel shows that it is done or halted. */
   #hasStopped(): boolean {
     this.#status = this.#channel.status;
     return this.#status === Status.done || this.#status === Status.halted;
@@ -190,5 +190,5 @@ class IoatInstance implements DriverInstance {
   }
 }
 
-/** The completion's low half, which has the status, in 32-bit words. */
+/** Offset of the completion's low half, which has the status, in 32-bit words. */
 const COMPLETION_WORD = Layout.completion / 4;

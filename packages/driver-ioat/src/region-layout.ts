@@ -1,6 +1,6 @@
 /** The driver's DMA region, in bytes from its start. */
 export const Layout = {
-  /** One descriptor, linked to itself: DMACOUNT says how often it is done. On 64 bytes. */
+  /** One descriptor, linked to itself; DMACOUNT says how often the device executes it. Aligned to 64 bytes. */
   descriptor: 0,
   /** Completion word, in a cache line of its own. */
   completion: 64,

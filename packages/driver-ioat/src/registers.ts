@@ -13,19 +13,19 @@ export const Reg = {
   CHANCTRL: 0x80,
   /** 8 */
   CHANCMD: 0x84,
-  /** 16: descriptors handed over since CHAINADDR was written; writing it starts the channel. */
+  /** 16: descriptors handed over since the last write of CHAINADDR. A write starts the channel. */
   DMACOUNT: 0x86,
-  /** 64: descriptor last completed or failed; status in the low three bits. */
+  /** 64: descriptor last completed or failed; the low three bits are the status. */
   CHANSTS: 0x88,
   /** 64 */
   CHAINADDR: 0x90,
-  /** 64: where descriptors that ask for it write what CHANSTS shows. */
+  /** 64: address to which the channel writes CHANSTS, for descriptors that ask for it. */
   CHANCMP: 0x98,
   /** 32, write 1 to clear. */
   CHANERR: 0xa8,
 } as const;
 
-/** BAR0 must reach to the end of the channel's registers. */
+/** BAR0 must hold all of the channel's registers. */
 export const BAR0_MINIMUM = 0x100;
 
 export const XFERCAP_MASK = 0x1f;
@@ -35,7 +35,7 @@ export const XFERCAP_SMALLEST = 12;
 export const INTRCTRL_MSIX_VECTOR_CONTROL = 0x08;
 
 export const Chanctrl = {
-  /** Write 1: interrupts are on again, for one. */
+  /** Writing 1 enables one more interrupt. */
   interruptRearm: 0x0001,
   /** An error writes its completion as well. */
   errorCompletionEnable: 0x0004,

@@ -11,14 +11,14 @@ import {
 
 const VECTOR = 0x40;
 
-/** Where the IDT's gate of a vector leads. */
+/** Where a vector's IDT gate leads. */
 function handler(memory: ArrayBuffer, vector: number): number {
   const view = new DataView(memory);
   const at = IDT + vector * 8;
   return view.getUint16(at, true) | (view.getUint16(at + 6, true) << 16);
 }
 
-test("the tested vector, NMI and wake-up have handlers of their own, all else shares one", () => {
+test("the tested vector, NMI and wake-up have handlers of their own; all other vectors share one", () => {
   const memory = new ArrayBuffer(MEMORY_SIZE);
   loadGuestProgram(memory, "x2apic", "halt", VECTOR);
   const special = [VECTOR, 2, WAKE_VECTOR].map((vector) => handler(memory, vector));
@@ -39,7 +39,7 @@ test.each(["xapic", "x2apic"] as const)("%s: every handler ends in iret, the une
   const interrupt = handler(memory, VECTOR);
   const wake = handler(memory, WAKE_VECTOR);
   const nmi = handler(memory, 2);
-  // Placed one after the other, so each ends where the next begins.
+  // The handlers follow each other, so each ends where the next begins.
   expect([wake, nmi, handler(memory, 3)].map((next) => bytes[next - 1])).toEqual([0xcf, 0xcf, 0xcf]);
   expect(interrupt).toBeLessThan(wake);
   // The wake handler is the interrupt handler without the four bytes that count.

@@ -1,6 +1,6 @@
 /**
- * The guest of the interrupt test: flat 32-bit protected mode without paging, written by hand. Each vCPU has a slot in
- * guest memory whose address it keeps in EBX; the handlers count there what they took.
+ * The guest of the interrupt test, written by hand: flat 32-bit protected mode without paging. Each vCPU has a slot in
+ * guest memory and keeps its address in EBX. The handlers count there what they take.
  */
 
 /** APIC mode of the guest: memory-mapped registers, or MSRs with 32-bit ids. */
@@ -21,9 +21,9 @@ const STACK_SIZE = 1024;
 
 /** u32 fields of a vCPU's slot. */
 export const Slot = { ready: 0, irqs: 4, nmis: 8, unexpected: 12, stop: 16 } as const;
-/** I/O ports the guest leaves by. */
+/** I/O ports by which the guest leaves. */
 export const Port = { stopped: 0xf4, unexpected: 0xf5 } as const;
-/** Sent to a halted vCPU so that it looks at its stop flag; any vector but this and 0xff may be tested. */
+/** Vector that makes a halted vCPU look at its stop flag. A test may use any vector but this and 0xff. */
 export const WAKE_VECTOR = 0xfe;
 
 const CODE_SELECTOR = 0x08;
@@ -91,7 +91,7 @@ const INTERRUPT_HANDLER: Record<ApicMode, number[]> = {
   ],
 };
 
-/** As the interrupt handler, but counts nothing: ends the guest's hlt so that it looks at its stop flag. */
+/** The interrupt handler without counting. It ends the guest's hlt, so that the guest looks at its stop flag. */
 const WAKE_HANDLER: Record<ApicMode, number[]> = {
   xapic: INTERRUPT_HANDLER.xapic.slice(4),
   x2apic: [...INTERRUPT_HANDLER.x2apic.slice(0, 3), ...INTERRUPT_HANDLER.x2apic.slice(7)],
@@ -114,7 +114,7 @@ const GDT_ENTRIES = [0n, 0x00cf9a000000ffffn, 0x00cf92000000ffffn];
 /**
  * Writes the program into guest memory. Interrupts other than `vector`, NMI and the wake vector make the guest leave by
  * {@link Port.unexpected}.
- * @returns the address execution starts at.
+ * @returns the address where execution starts.
  */
 export function loadGuestProgram(memory: ArrayBuffer, apic: ApicMode, idle: IdleMode, vector: number): number {
   const bytes = new Uint8Array(memory);

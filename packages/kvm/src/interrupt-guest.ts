@@ -17,10 +17,10 @@ import {
 import { Vcpu } from "./vcpu";
 import { type MsiMessage, VirtualMachine } from "./virtual-machine";
 
-/** Lowest vector a device may use, and the highest the guest program leaves free. */
+/** The lowest vector that a device may use, and the highest that the guest program leaves free. */
 export const FIRST_VECTOR = 32;
 export const LAST_VECTOR = WAKE_VECTOR - 1;
-/** An xAPIC id has eight bits, and 255 is the broadcast. */
+/** An xAPIC id has eight bits, and 255 is the broadcast id. */
 const MAX_XAPIC_VCPUS = 255;
 const READY_TIMEOUT_MS = 30_000;
 const NMI_DELIVERY_MODE = 4 << 8;
@@ -38,11 +38,11 @@ export interface InterruptGuestOptions {
 export interface InterruptCounts {
   readonly irqs: number;
   readonly nmis: number;
-  /** Exceptions and vectors that nobody should have sent. */
+  /** Exceptions, and vectors that nobody should have sent. */
   readonly unexpected: number;
 }
 
-/** A VM whose vCPUs do nothing but take interrupts and count them. */
+/** A VM whose vCPUs only take interrupts and count them. */
 export class InterruptGuest implements AsyncDisposable {
   readonly vm: VirtualMachine;
   readonly vcpus: readonly Vcpu[];
@@ -63,7 +63,7 @@ export class InterruptGuest implements AsyncDisposable {
     const vcpus: Vcpu[] = [];
     try {
       const entry = loadGuestProgram(vm.memory.buffer, options.apic, options.idle, options.vector);
-      // As many at a time as there are CPUs: starting a thread is mostly loading code.
+      // As many at a time as there are CPUs, because starting a thread is mostly loading code.
       const together = availableParallelism();
       for (let first = 0; first < options.vcpus; first += together) {
         const ids = Array.from({ length: Math.min(together, options.vcpus - first) }, (_, i) => first + i);
@@ -85,7 +85,7 @@ export class InterruptGuest implements AsyncDisposable {
     }
   }
 
-  /** The MSI that reaches this vCPU: as the guest's vector, or as an NMI. */
+  /** The MSI that reaches this vCPU, as the guest's vector or as an NMI. */
   message(vcpu: number, delivery: "vector" | "nmi" = "vector"): MsiMessage {
     return msiMessage(vcpu, delivery === "nmi" ? 2 | NMI_DELIVERY_MODE : this.#options.vector);
   }
@@ -98,7 +98,7 @@ export class InterruptGuest implements AsyncDisposable {
     };
   }
 
-  /** Interrupts the vCPU has taken; this and the next two without an object, for polling. */
+  /** Interrupts that the vCPU has taken. This method and the next two make no object, for polling. */
   irqs(vcpu: number): number {
     return this.#load(vcpu, Slot.irqs);
   }
@@ -158,7 +158,7 @@ export class InterruptGuest implements AsyncDisposable {
   }
 }
 
-/** Address and data of an MSI to one APIC id; ids above 255 go into the upper half, as X2APIC_API has it. */
+/** Address and data of an MSI to one APIC id. Ids above 255 go into the upper half, by X2APIC_API. */
 function msiMessage(apicId: number, data: number): MsiMessage {
   return {
     addressLow: (MSI_ADDRESS_BASE | ((apicId & 0xff) << 12)) >>> 0,

@@ -1,7 +1,7 @@
 import { FIRST_VECTOR, InterruptGuest, type InterruptGuestOptions, LAST_VECTOR } from "./interrupt-guest";
 import { kvmAvailability } from "./virtual-machine";
 
-/** KVM as the test suites take it, with their target. */
+/** KVM in the form that a target gives to the test suites. */
 export const kvm = {
   availability: () => kvmAvailability(),
   firstVector: FIRST_VECTOR,

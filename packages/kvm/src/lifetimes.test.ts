@@ -11,7 +11,7 @@ const MEMORY_BYTES = 1 << 16;
 const { Ioctl, API_VERSION } = uapi;
 const START = { entry: 0, stack: 4096, slot: 8192, apic: "x2apic" } as const;
 
-/** The request that is refused. */
+/** The request to refuse. */
 let failing: number | undefined;
 let descriptors: number;
 
@@ -21,7 +21,7 @@ function memoryFile(): number {
   return fd;
 }
 
-// A KVM of memory files. On its own thread, which has the real calls, a vCPU's KVM_RUN is an error.
+// A KVM of memory files. A vCPU's thread has the real calls, so its KVM_RUN is an error.
 beforeEach(() => {
   failing = undefined;
   descriptors = openDescriptors();
@@ -58,7 +58,7 @@ it.each(["KVM_CREATE_VCPU", "KVM_SET_CPUID2", "KVM_SET_SREGS", "KVM_GET_VCPU_MMA
   },
 );
 
-it("a machine that is closed is of no more use", () => {
+it("a machine that is closed refuses every use", () => {
   const vm = new VirtualMachine(MEMORY_BYTES);
   vm.close();
   vm.close();
@@ -67,7 +67,7 @@ it("a machine that is closed is of no more use", () => {
   }
 });
 
-it("a vCPU that is closed again leaves alone the file that got its number since", async () => {
+it("a vCPU that is closed again leaves alone a newer file with its number", async () => {
   using vm = new VirtualMachine(MEMORY_BYTES);
   const vcpu = await Vcpu.start(vm, 0, START);
   await expect(vcpu.exited(5000)).resolves.toMatchObject({ reason: expect.stringContaining("KVM_RUN") as string });

@@ -1,6 +1,6 @@
 /**
- * The part of KVM's ABI that interrupt tests need, as data (include/uapi/linux/kvm.h, arch/x86/include/uapi/asm/kvm.h;
- * x86_64). Offsets and sizes in bytes.
+ * The part of KVM's ABI that interrupt tests need, as data, for x86_64 (include/uapi/linux/kvm.h,
+ * arch/x86/include/uapi/asm/kvm.h). Offsets and sizes in bytes.
  */
 
 /** ioctl numbers on /dev/kvm, a VM or a vCPU. */
@@ -74,7 +74,7 @@ export const Segment = {
 } as const;
 export const DescriptorTable = { base: 0, limit: 8 } as const;
 
-/** The page a vCPU shares with user space. */
+/** The page that a vCPU shares with user space. */
 export const Run = { immediateExit: 1, exitReason: 8, io: { port: 34 }, internalError: { suberror: 32 } } as const;
 export const ExitReason = { IO: 2, HLT: 5, SHUTDOWN: 8, FAIL_ENTRY: 9, INTR: 10, INTERNAL_ERROR: 17 } as const;
 

@@ -13,7 +13,7 @@ const RFLAGS_ALWAYS_ONE = 2n;
 export interface VcpuStart {
   readonly entry: number;
   readonly stack: number;
-  /** Kept in EBX for the guest's whole life. */
+  /** The guest keeps it in EBX for its whole life. */
   readonly slot: number;
   readonly apic: ApicMode;
 }
@@ -42,7 +42,7 @@ export function startVcpu(vcpu: number, start: VcpuStart): void {
   registers.setBigUint64(uapi.Regs.rflags, RFLAGS_ALWAYS_ONE, true);
   checked(native.ioctl(vcpu, uapi.Ioctl.KVM_SET_REGS, regs), "KVM_SET_REGS");
 
-  // All but the boot CPU wait for a start-up IPI otherwise.
+  // Without this, all but the boot CPU wait for a start-up IPI.
   const state = new Uint8Array(uapi.MpState.size);
   new DataView(state.buffer).setUint32(0, uapi.MpState.RUNNABLE, true);
   checked(native.ioctl(vcpu, uapi.Ioctl.KVM_SET_MP_STATE, state), "KVM_SET_MP_STATE");

@@ -1,18 +1,18 @@
 /**
- * The thread of one vCPU: runs it until the guest leaves. Started by vcpu.ts as a worker. It loads as little as it can:
- * there may be hundreds of these threads, and modules load slowly under emulation.
+ * The thread of one vCPU, which vcpu.ts starts as a worker. It runs the vCPU until the guest leaves. It loads as little
+ * as it can: there may be hundreds of these threads, and modules load slowly under emulation.
  */
 import { parentPort, workerData } from "node:worker_threads";
 import { native } from "@vfio-selftests/native";
 import * as uapi from "./uapi";
 
-/** What the thread is told. */
+/** What the thread needs to know. */
 export interface VcpuThreadData {
   readonly fd: number;
   readonly runSize: number;
 }
 
-/** What the thread says: first its kernel thread id, at the end why the guest left. */
+/** What the thread reports: first its kernel thread id, at the end why the guest left. */
 export type VcpuThreadMessage =
   { readonly kind: "started"; readonly tid: number } | ({ readonly kind: "left" } & VcpuLeft);
 

@@ -12,10 +12,10 @@ import type { VcpuLeft, VcpuThreadData, VcpuThreadMessage } from "./vcpu-thread"
 import type { VirtualMachine } from "./virtual-machine";
 
 const MAP_SHARED = 1;
-/** How long a thread may take to begin, or to leave once told so. */
+/** How long a thread may take to begin, or to leave when told to. */
 const THREAD_TIMEOUT_MS = 10_000;
 
-/** Why a vCPU stopped running: the I/O port the guest left by, or what happened instead. */
+/** Why a vCPU stopped running: the I/O port by which the guest left, or what happened instead. */
 export interface VcpuExit {
   readonly port?: number;
   readonly reason: string;
@@ -30,7 +30,7 @@ export class Vcpu {
   readonly #runSize: number;
   readonly #worker: Worker;
   readonly #left: Promise<VcpuExit>;
-  /** The one closing, which every call of `close` awaits. */
+  /** The close in progress; every call of `close` awaits it. */
   #closing: Promise<void> | undefined;
 
   private constructor(
@@ -54,11 +54,11 @@ export class Vcpu {
     const file = vm.createVcpu(id);
     let worker: Worker | undefined;
     try {
-      // The thread can be given only a number. It ends before the file is closed.
+      // A thread can only be given a number. The thread ends before the file is closed.
       const fd = file.descriptor("KVM_RUN");
       startVcpu(fd, start);
       const runSize = vm.runSize;
-      // From TypeScript sources (jest) the compiled thread is used: a worker has no transform.
+      // From TypeScript sources (jest) too, the worker runs the compiled file: it has no transform.
       const thread = join(__dirname, "..", "dist", "vcpu-thread.js");
       worker = new Worker(thread, { workerData: { fd, runSize } satisfies VcpuThreadData });
       const left = new Promise<VcpuExit>((resolve) => {
@@ -99,7 +99,7 @@ export class Vcpu {
       throw systemError(result, "sched_setaffinity", { subject: `vCPU ${this.id} to CPUs ${cpus.join(",")}` });
   }
 
-  /** Makes the vCPU leave whatever it does, ends its thread and closes it; idempotent. */
+  /** Makes the vCPU leave, whatever it does, ends its thread and closes its file. Idempotent. */
   close(): Promise<void> {
     return (this.#closing ??= this.#end());
   }
@@ -110,7 +110,8 @@ export class Vcpu {
       new Uint8Array(page.buffer)[uapi.Run.immediateExit] = 1;
       page.unmap();
     }
-    // The signal may fall between the thread's check and its system call; immediate_exit covers that, a repeat is cheap.
+    // The signal may fall between the thread's check and its system call. immediate_exit covers that; a repeat is
+    // cheap.
     const deadline = Date.now() + THREAD_TIMEOUT_MS;
     while ((await this.exited(10)) === undefined && Date.now() < deadline) native.interruptThread(this.tid);
     await this.#worker.terminate();

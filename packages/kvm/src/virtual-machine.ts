@@ -7,20 +7,20 @@ import * as uapi from "./uapi";
 
 const KVM_DEVICE = "/dev/kvm";
 const O_RDWR = 2;
-/** Below 4 GiB and above guest memory; KVM on Intel wants three pages for its real-mode emulation. */
+/** Below 4 GiB and above guest memory. KVM on Intel needs three pages for its real-mode emulation. */
 const TSS_ADDRESS = 0xfffbd000n;
 
 const KVM_REMEDY =
-  "KVM needs a kernel with CONFIG_KVM and a CPU with SVM or VMX (nested virtualisation in a VM); in the lab it is there";
+  "use a kernel with CONFIG_KVM and a CPU with SVM or VMX (in a VM: nested virtualisation), or run in the lab";
 
-/** An MSI that the interrupt controller delivers: what a device would write, and where. */
+/** An MSI that the interrupt controller delivers: the data that a device would write, and the address. */
 export interface MsiMessage {
   readonly addressLow: number;
   readonly addressHigh: number;
   readonly data: number;
 }
 
-/** Whether KVM can be used here, for guests of this package: they are 32-bit, which KVM without SVM or VMX does not run. */
+/** Whether KVM works here for this package's guests. They are 32-bit, which KVM without SVM or VMX does not run. */
 export function kvmAvailability(device = KVM_DEVICE, cpuinfo = "/proc/cpuinfo"): Availability {
   const fd = native.open(device, O_RDWR);
   if (fd < 0) {
@@ -83,12 +83,12 @@ export class VirtualMachine implements Disposable {
     this.memory = memory;
   }
 
-  /** Most vCPUs this kernel gives one VM. */
+  /** The most vCPUs that this kernel gives one VM. */
   get maxVcpus(): number {
     return native.ioctl(this.#vm.descriptor("KVM_CHECK_EXTENSION"), uapi.Ioctl.KVM_CHECK_EXTENSION, uapi.CAP_MAX_VCPUS);
   }
 
-  /** The file of a new vCPU, whose APIC id is `id`; the caller closes it. */
+  /** Makes a vCPU with APIC id `id` and returns its file, which the caller closes. */
   createVcpu(id: number): OwnedDescriptor {
     const name = `vCPU ${id}`;
     const vm = this.#vm.descriptor("KVM_CREATE_VCPU");
@@ -103,13 +103,13 @@ export class VirtualMachine implements Disposable {
     }
   }
 
-  /** Bytes of the page(s) a vCPU shares with user space. */
+  /** Bytes of the page or pages that a vCPU shares with user space. */
   get runSize(): number {
     const operation = "KVM_GET_VCPU_MMAP_SIZE";
     return checked(native.ioctl(this.#system.descriptor(operation), uapi.Ioctl[operation], 0), operation);
   }
 
-  /** Replaces the whole routing table. An empty one routes no interrupt anywhere. */
+  /** Replaces the whole routing table. An empty table routes no interrupt anywhere. */
   setMsiRoutes(routes: readonly { readonly gsi: number; readonly message: MsiMessage }[]): void {
     const operation = "KVM_SET_GSI_ROUTING";
     const vm = this.#vm.descriptor(operation);
@@ -128,7 +128,7 @@ export class VirtualMachine implements Disposable {
     checked(native.ioctl(vm, uapi.Ioctl[operation], table), operation, `${routes.length} routes`);
   }
 
-  /** From now on a write to the eventfd raises the GSI. */
+  /** Makes every later write to the eventfd raise the GSI. */
   attachIrqfd(eventfd: number, gsi: number): void {
     this.#irqfd(eventfd, gsi, 0);
   }
@@ -137,7 +137,7 @@ export class VirtualMachine implements Disposable {
     this.#irqfd(eventfd, gsi, uapi.IRQFD_FLAG_DEASSIGN);
   }
 
-  /** Delivers one MSI at once, past routing. */
+  /** Delivers one MSI at once, without the routing table. */
   signalMsi(message: MsiMessage): void {
     const operation = "KVM_SIGNAL_MSI";
     const vm = this.#vm.descriptor(operation);
@@ -149,7 +149,7 @@ export class VirtualMachine implements Disposable {
     checked(native.ioctl(vm, uapi.Ioctl[operation], argument), operation);
   }
 
-  /** vCPUs must have been closed before. Idempotent. */
+  /** Close the vCPUs first. Idempotent. */
   close(): void {
     if (this.#system.closed) return;
     closeAll("the virtual machine", [() => this.#system.close(), () => void this.memory.unmap()]);
@@ -170,7 +170,7 @@ export class VirtualMachine implements Disposable {
     checked(native.ioctl(vm, uapi.Ioctl.KVM_IRQFD, argument), "KVM_IRQFD", `GSI ${gsi}`);
   }
 
-  /** Gives the vCPU what the host offers; x2APIC is refused to a CPU whose CPUID lacks it. */
+  /** Gives the vCPU the CPUID that the host supports. KVM refuses x2APIC to a CPU whose CPUID lacks it. */
   #setCpuid(vcpu: number): void {
     const { headerSize, entrySize, maxEntries } = uapi.Cpuid2;
     const cpuid = new Uint8Array(headerSize + entrySize * maxEntries);

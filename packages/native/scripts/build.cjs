@@ -8,18 +8,18 @@ const packageDirectory = dirname(__dirname);
 const prefix = dirname(dirname(realpathSync(process.execPath)));
 const environment = { ...process.env };
 
-// Headers that came with this Node save node-gyp a download.
+// The headers beside this Node save node-gyp a download.
 if (!environment.npm_config_nodedir && existsSync(join(prefix, "include/node/node_api.h"))) {
   environment.npm_config_nodedir = prefix;
 }
 environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
-// node-gyp and binding.gyp call `node`: let it be this one.
+// node-gyp and binding.gyp call `node`; this makes it the running one.
 environment.PATH = [dirname(process.execPath), environment.PATH].join(delimiter);
 environment.JOBS ??= "max";
 
 const gypDirectory = join(packageDirectory, "gyp");
-// The lock: two builds of one checkout at once would delete each other's objects.
-// --target: without it prebuildify takes the newest Node it knows, and downloads its headers.
+// The lock keeps two builds of one checkout from deleting each other's objects.
+// Without --target, prebuildify takes the newest Node it knows and downloads its headers.
 const { status, error } = spawnSync(
   "flock",
   [

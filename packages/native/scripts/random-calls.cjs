@@ -1,9 +1,10 @@
-// Calls every function of the addon with random arguments, right ones and wrong ones, in random order.
+// Calls every function of the addon in random order with random arguments, right and wrong.
 //
 //   node scripts/random-calls.cjs [CALLS [SEED]]
 //
-// Nothing may crash, hang, or leave a descriptor open. What would do harm by its meaning is left out: descriptors that
-// Node owns, ioctls that change the machine, calls that wait for ever, signals, and limits of this process.
+// No call may crash, hang, or leave a descriptor open. The program leaves out what would do harm by its meaning:
+// descriptors that Node owns, ioctls that change the machine, calls that wait for ever, signals, and limits of this
+// process.
 "use strict";
 const { readdirSync, readlinkSync, mkdtempSync, rmSync } = require("node:fs");
 const { tmpdir } = require("node:os");
@@ -275,7 +276,7 @@ async function run() {
       actions[name]();
     } catch (error) {
       thrown++;
-      // The message names the argument; an error of the engine or of this program does not.
+      // The addon's message names the argument. An error of the engine or of this program does not.
       if (!/^\w+: /.test(error.message) && !/is not iterable|detached/.test(error.message)) {
         throw new Error(`${name}, call ${done} of seed ${seed}`, { cause: error });
       }

@@ -7,7 +7,8 @@ const { build, environment } = require("./sanitized-addon.cjs");
 
 async function main() {
   await build();
-  // Freed memory waits in a quarantine of 256 MiB by default, which a program that watches its own memory takes for a leak.
+  // By default, 256 MiB of freed memory wait in a quarantine. A program that watches its own memory takes that for a
+  // leak.
   const { status } = spawnSync(process.execPath, process.argv.slice(2), {
     env: environment(["quarantine_size_mb=16"]),
     stdio: "inherit",

@@ -1,4 +1,4 @@
-// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer, and says how to run a Node process with it.
+// Builds the addon with AddressSanitizer and UndefinedBehaviorSanitizer, and gives the environment that loads it.
 "use strict";
 const { execFile, execFileSync } = require("node:child_process");
 const { mkdirSync, readFileSync, existsSync, realpathSync } = require("node:fs");
@@ -10,7 +10,7 @@ const gypDirectory = join(packageDirectory, "gyp");
 const directory = join(packageDirectory, "build-sanitized");
 const compiler = process.env.CXX ?? "g++";
 
-/** Where the headers of the running Node are: beside it, or where node-gyp is told to find them. */
+/** The headers of the running Node: beside it, or where node-gyp is told to look. */
 function nodeHeaders() {
   const prefixes = [process.env.npm_config_nodedir, dirname(dirname(realpathSync(process.execPath)))];
   const found = prefixes
@@ -20,7 +20,7 @@ function nodeHeaders() {
   return found;
 }
 
-/** The addon's target in binding.gyp, which is JavaScript but for its comments. */
+/** The addon's target in binding.gyp, which is JavaScript except for its comments. */
 function target() {
   const text = readFileSync(join(gypDirectory, "binding.gyp"), "utf8").replaceAll(/^\s*#.*$/gm, "");
   return Function(`return (${text})`)().targets[0];
@@ -30,7 +30,7 @@ const compile = (options) => promisify(execFile)(compiler, options);
 
 /** Compiles into build-sanitized/prebuilds. */
 async function build() {
-  const { sources, defines, cflags_cc, ldflags } = target();
+  const { sources, include_dirs, defines, cflags_cc, ldflags } = target();
   const prebuilds = join(directory, "prebuilds", `${process.platform}-${process.arch}`);
   mkdirSync(prebuilds, { recursive: true });
   const objects = sources.map((source) => join(directory, source.replaceAll("/", "_") + ".o"));
@@ -42,7 +42,9 @@ async function build() {
     "-fsanitize=address,undefined",
     "-fno-sanitize-recover=all",
   ];
-  const includes = [nodeHeaders(), require("node-addon-api").include_dir].map((path) => `-I${path}`);
+  // gyp's commands among them ("<!") give node-addon-api's.
+  const own = include_dirs.filter((path) => !path.startsWith("<!")).map((path) => join(gypDirectory, path));
+  const includes = [...own, nodeHeaders(), require("node-addon-api").include_dir].map((path) => `-I${path}`);
   const options = [...flags, ...cflags_cc, ...defines.map((define) => `-D${define}`), ...includes];
   await Promise.all(
     sources.map((source, index) => {
@@ -60,10 +62,10 @@ function environment(asanOptions = []) {
   return {
     ...process.env,
     LD_PRELOAD: realpathSync(library),
-    // node-gyp-build takes another directory by <package name>_PREBUILD.
+    // node-gyp-build takes another directory from <package name>_PREBUILD.
     "@VFIO_SELFTESTS/NATIVE_PREBUILD": directory,
     VFIO_NATIVE_SANITIZED: "1",
-    // Node's own leaks at exit are not ours, and bus errors are for the addon to handle.
+    // Node's own leaks at exit are not ours. The addon handles bus errors.
     ASAN_OPTIONS: ["detect_leaks=0", "handle_sigbus=0", "abort_on_error=1", ...asanOptions].join(":"),
     UBSAN_OPTIONS: "print_stacktrace=1",
   };

@@ -1,4 +1,4 @@
-// The addon under AddressSanitizer and UndefinedBehaviorSanitizer: its tests, random calls, and what leaks at exit.
+// Tests the addon under AddressSanitizer and UndefinedBehaviorSanitizer: its tests, random calls, and leaks at exit.
 //
 //   node scripts/test-sanitized.cjs [CALLS [SEED]]    default 200,000 calls; 0 to 10^7 and more
 "use strict";
@@ -24,7 +24,7 @@ function step(name, args, options) {
   return { passed: status === 0 && signal === null, stderr };
 }
 
-/** Node leaks at exit by design; ours are the reports with a frame of the addon. */
+/** Node leaks at exit by design. A report with a frame of the addon is ours. */
 function leaksOfAddon(report) {
   return report.split("\n\n").filter((leak) => /^(Direct|Indirect) leak/.test(leak) && leak.includes("vfio_native"));
 }

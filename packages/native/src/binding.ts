@@ -1,26 +1,26 @@
 /**
- * What the C++ addon offers: mechanism, no policy, no knowledge of VFIO.
+ * The C++ addon's interface: mechanism, no policy, no knowledge of VFIO.
  *
  * Conventions
  * - A file descriptor is a `number`. Results are numbers; a failed system call gives `-errno`.
- * - The addon never throws for what the operating system says. It throws a `TypeError` or `RangeError` only for
- *   arguments that no correct program passes (wrong type, offset outside the buffer).
+ * - Invalid arguments (wrong type, offset outside the buffer) throw a `TypeError` or `RangeError`. Nothing else does.
  * - 64-bit values that may pass 2^53 are `bigint`: addresses and 64-bit registers. Sizes and offsets are `number`.
- * - `Bytes` may be any view of an ArrayBuffer; only the viewed range is touched.
+ * - `Bytes` may be any view of an ArrayBuffer. The addon touches only the viewed range.
  */
 
 /** A view of memory that JavaScript owns (or that a {@link NativeMemory} exposes). */
 export type Bytes = Uint8Array;
 
 /**
- * Registers of a device (or any memory) reached only by width-exact, volatile accesses in native code.
+ * Registers of a device (or any memory) that only width-exact, volatile accesses in native code reach.
  *
- * Every accessor checks its offset: it must be a multiple of the width and lie within the mapping. Reads give the value,
- * or `-errno`: `-EBADF` after `unmap`, `-EINVAL` for an offset that is out of range, misaligned or no integer, `-EFAULT`
- * when the access raised a bus error (for VFIO: memory space disabled, or device in reset), `-EACCES` when the mapping's
- * protection forbids it. Values are unsigned, so a negative result is always an error. Written values may be negative
- * and then stand for their two's complement; one that does not fit the width throws. Stores are ordered after earlier
- * stores to memory, as the kernel's `writel` is.
+ * Every accessor checks its offset: it must be a multiple of the width and lie within the mapping. Reads give the
+ * value, or `-errno`: `-EBADF` after `unmap`, `-EINVAL` for an offset that is out of range, misaligned or no integer,
+ * `-EFAULT` when the access raised a bus error (for VFIO: memory space disabled, or device in reset), `-EACCES` when
+ * the mapping's protection forbids it. Values are unsigned, so a negative result is always an error. A negative written
+ * value stands for its two's complement; a value that does not fit the width throws. A store comes after earlier stores
+ * to memory, as with the kernel's `writel`.
+ *
  * Call them on the object: `read32` and `write32` are methods.
  */
 export interface NativeIo {
@@ -29,15 +29,15 @@ export interface NativeIo {
   readonly read8: (offset: number) => number;
   readonly read16: (offset: number) => number;
   read32(offset: number): number;
-  /** A number only when it is a (negative) errno. */
+  /** The result is a number only when it is a (negative) errno. */
   readonly read64: (offset: number) => bigint | number;
   readonly write8: (offset: number, value: number) => number;
   readonly write16: (offset: number, value: number) => number;
   write32(offset: number, value: number): number;
   readonly write64: (offset: number, value: bigint) => number;
   /**
-   * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, both multiples of 64 (offset only), as one
-   * MOVDIR64B where the CPU has it, else as eight 8-byte stores in ascending order.
+   * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, which must be a multiple of 64. The store is one
+   * MOVDIR64B where the CPU has it, else eight 8-byte stores in ascending order.
    */
   readonly store64Bytes: (offset: number, source: Bytes, sourceOffset?: number) => number;
   /** 0, or `-EBADF` when already unmapped. */
@@ -45,17 +45,19 @@ export interface NativeIo {
 }
 
 /**
- * Ordinary memory, as an external ArrayBuffer. Its pages are given back by `unmap`, when neither the buffer nor `unmap` is
- * reachable any more, and when the worker that mapped it ends. Whoever still holds the memory then sees zeros.
+ * Ordinary memory, as an external ArrayBuffer. The addon gives its pages back at `unmap`, when neither the buffer nor
+ * `unmap` is reachable any more, and when the worker that mapped it ends. A remaining holder of the memory then sees
+ * zeros.
  */
 export interface NativeMemory {
   readonly address: bigint;
   readonly length: number;
   readonly buffer: ArrayBuffer;
   /**
-   * Gives the pages back: of huge pages, of a file, or pages in memory. The buffer and its views then show private memory
-   * of zeros, so that what still works on them (zlib, crypto, fs in other threads) does no harm. Its addresses are freed
-   * with the buffer. 0; `-EBADF` when already unmapped; `-ENOMEM` when the process has no more addresses: nothing changed.
+   * Gives the pages back: of huge pages, of a file, or pages in memory. The buffer and its views then show private
+   * memory of zeros, so work that still goes on in other threads (zlib, crypto, fs) does no harm. The addresses become
+   * free with the buffer. 0; `-EBADF` when already unmapped; `-ENOMEM` when the process has no more addresses, and
+   * nothing changed.
    */
   readonly unmap: () => number;
 }
@@ -63,32 +65,34 @@ export interface NativeMemory {
 export interface MapOptions {
   /** -1 for anonymous memory. */
   fd: number;
-  /** Bytes; must be a positive multiple of the page size of the mapping (rounded up by the kernel otherwise refused). */
+  /** Bytes: a positive multiple of the page size of the mapping. Any other length is refused. */
   length: number;
-  /** PROT_READ | PROT_WRITE, the default; `mapIo` takes also one of them, or none (0). */
+  /** PROT_READ | PROT_WRITE, the default. `mapIo` also takes one of them alone, or none (0). */
   prot?: number;
-  /** MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | …; MAP_FIXED is refused. */
+  /** MAP_SHARED | MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | …, but not MAP_FIXED. */
   flags: number;
-  /** Offset in the file; bigint since VFIO region offsets are 64-bit cookies. Default 0n. */
+  /** Offset in the file; a bigint, because VFIO region offsets are 64-bit cookies. Default 0n. */
   offset?: bigint;
-  /** The address satisfies `address % alignment === alignmentOffset`. A power of two ≥ page size, or 0 for any. */
+  /**
+   * A power of two ≥ page size, or 0 for any address. The address satisfies `address % alignment === alignmentOffset`.
+   */
   alignment?: number;
   alignmentOffset?: number;
-  /** madvise(2) advice after mapping, 0 to 99; its result is ignored. */
+  /** madvise(2) advice after mapping, 0 to 99. Its result is ignored. */
   advice?: number;
 }
 
 /**
- * One ioctl request on one file, for hot paths: its argument stays where the kernel works on it, so a call copies
- * nothing. A quarter of the cost of {@link NativeBinding.ioctl}.
+ * One ioctl request on one file, for hot paths. Its argument stays where the kernel works on it, so a call copies
+ * nothing. That is a quarter of the cost of {@link NativeBinding.ioctl}.
  */
 export interface NativeIoctl {
-  /** The argument, directly before an inaccessible page: a length field that lies ends in `-EFAULT`. Zeroed. */
+  /** The argument, zeroed, directly before an inaccessible page, so a lying length field ends in `-EFAULT`. */
   readonly argument: ArrayBuffer;
-  /** The ioctl's result or `-errno`; `-EBADF` after `close`. May be detached from the object: it is a closure. */
+  /** The ioctl's result or `-errno`; `-EBADF` after `close`. It is a closure, so it works apart from the object. */
   readonly call: () => number;
   /**
-   * Ends the binding and its argument, which then is memory of zeros that no call uses; does not close the file. 0;
+   * Ends the binding and its argument, which then is memory of zeros that no call uses. It does not close the file. 0;
    * `-EBADF` when already closed.
    */
   readonly close: () => number;
@@ -97,13 +101,13 @@ export interface NativeIoctl {
 /** One waiter per file descriptor on the event loop of the calling thread (main or worker). */
 export interface NativePoller {
   /**
-   * Calls `callback` once, never from within a call: with the ready events (> 0), 0 on time-out, or `-errno`
-   * (`-ECANCELED` after `stop` or `close`). Events are those of poll(2), POLLERR and POLLHUP among them.
-   * `-EBUSY` is returned (not called) while another wait is under way, which one is until its callback is called.
-   * `timeoutMs` < 0 is refused (-EINVAL). While it waits it keeps the event loop alive unless `ref` is false.
+   * Starts a wait that calls `callback` once, never from within a call. The result is the ready events (> 0), 0 on
+   * time-out, or `-errno` (`-ECANCELED` after `stop` or `close`). Events are those of poll(2), including POLLERR and
+   * POLLHUP. `start` itself returns `-EBUSY` while another wait is under way, that is, until its callback is called. It
+   * refuses `timeoutMs` < 0 (-EINVAL). The wait keeps the event loop alive unless `ref` is false.
    */
   readonly start: (events: number, timeoutMs: number, ref: boolean, callback: (result: number) => void) => number;
-  /** Ends a wait under way: its callback is called with `-ECANCELED` (asynchronously). */
+  /** Ends a wait under way: its callback gets `-ECANCELED` (asynchronously). */
   readonly stop: () => number;
   readonly close: () => number;
 }
@@ -111,26 +115,26 @@ export interface NativePoller {
 export interface ReceivedMessage {
   /** Bytes received; 0 at end of stream; `-errno` (`-ETIMEDOUT` when nothing came in time). */
   length: number;
-  /** Descriptors that came with it, close-on-exec, owned by the caller. */
+  /** Descriptors that came with the bytes, close-on-exec. The caller owns them. */
   fds: number[];
-  /** True when more descriptors came than there was room for (the surplus was closed). */
+  /** True when more descriptors came than there was room for. The surplus is closed. */
   fdsTruncated: boolean;
 }
 
 /**
- * A stream socket and the memory its messages lie in, for many short messages: a third of the cost of `sendMessage` and
- * `receiveMessage`. The functions may be detached from the object: they are closures.
+ * A stream socket and the memory of its messages, for many short messages. It costs a third of `sendMessage` and
+ * `receiveMessage`. The functions are closures, so they work apart from the object.
  */
 export interface NativeSocket {
   /**
-   * Sends the first `length` bytes of the output; 0 or `-errno`, as `sendMessage`. `-EINVAL` for a length or time-out that
-   * is out of range, or a detached buffer.
+   * Sends the first `length` bytes of the output. 0 or `-errno`, as `sendMessage`; `-EINVAL` for a length or time-out
+   * out of range, or a detached buffer.
    */
   readonly send: (length: number, timeoutMs: number) => number;
   /**
-   * Receives up to `length` bytes into the input at `offset` (one recvmsg): their count, 0 at the end of the stream, or
-   * `-errno`, as `receiveMessage`; `-EINVAL` as above. Into the memory for descriptors go how many came, 1 when more came
-   * than there was room for (else 0), and the descriptors, which the caller then owns.
+   * Receives up to `length` bytes into the input at `offset` (one recvmsg). Gives their count, 0 at the end of the
+   * stream, or `-errno`, as `receiveMessage`; `-EINVAL` as above. It fills the memory for descriptors with how many
+   * came, with 1 when more came than there was room for (else 0), and with the descriptors, which the caller then owns.
    */
   readonly receive: (offset: number, length: number, spinMicroseconds: number, timeoutMs: number) => number;
 }
@@ -141,7 +145,7 @@ export interface CpuFeatures {
 }
 
 export interface NativeBinding {
-  // --- file descriptors (Linux open(2), close(2), pread(2), …; O_CLOEXEC is always added) ---
+  // --- file descriptors (Linux open(2), close(2), pread(2), …; the addon always adds O_CLOEXEC) ---
   readonly open: (path: string, flags: number, mode?: number) => number;
   readonly close: (fd: number) => number;
   readonly dup: (fd: number) => number;
@@ -151,18 +155,18 @@ export interface NativeBinding {
   readonly read: (fd: number, into: Bytes) => number;
   readonly write: (fd: number, from: Bytes) => number;
   readonly ftruncate: (fd: number, size: number) => number;
-  /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …); commands that take an address are refused. */
+  /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …). It refuses commands that take an address. */
   readonly fcntl: (fd: number, command: number, argument?: number) => number;
   readonly memfdCreate: (name: string, flags: number) => number;
 
   /**
    * ioctl(2). `argument` undefined: no argument (0); a number or bigint: passed by value; bytes: passed by address.
    *
-   * `links` are pairs (offset, bytes): before the call the address of the bytes is written (as u64) at that offset of
-   * `argument`, afterwards the pointer field is restored. The argument and every linked buffer lie in a staging area
-   * directly before an inaccessible page while the kernel works on them, and are copied back afterwards, so a length
-   * field that lies ends in `-EFAULT` and never overwrites the heap. At most 4 links; at most 1 MiB each.
-   * Returns the ioctl's result or `-errno`; retried on EINTR is the caller's decision.
+   * `links` are pairs (offset, bytes). Before the call, the addon writes the address of the bytes (as u64) at that
+   * offset of `argument`; afterwards it restores the pointer field. While the kernel works, the argument and every
+   * linked buffer lie in a staging area directly before an inaccessible page. The addon copies them back afterwards, so
+   * a lying length field ends in `-EFAULT` and never overwrites the heap. At most 4 links of at most 1 MiB each.
+   * Returns the ioctl's result or `-errno`. The caller decides whether to retry on EINTR.
    */
   readonly ioctl: (
     fd: number,
@@ -172,16 +176,16 @@ export interface NativeBinding {
   ) => number;
 
   /**
-   * Binds a request with an argument of `length` bytes (a multiple of 8, at most 4096) to a descriptor, which must stay
-   * open until `close`. `-errno` on failure.
+   * Binds a request with an argument of `length` bytes (a multiple of 8, at most 4096) to a descriptor. The descriptor
+   * must stay open until `close`. `-errno` on failure.
    */
   bindIoctl(fd: number, request: number, length: number): NativeIoctl | number;
 
   // --- memory ---
   /**
    * Memory for JavaScript to read and write freely. `-errno` on failure; `-EFBIG` when it is longer than an ArrayBuffer
-   * of this Node can be (Node 20: 4 GiB); `-ENXIO` when the file ends before the range. Where the file shrinks later, an
-   * access finds private memory of zeros, which stays: seal a file whose content matters (F_SEAL_SHRINK).
+   * of this Node can be (Node 20: 4 GiB); `-ENXIO` when the file ends before the range. Where the file shrinks later,
+   * an access finds private memory of zeros, which stays. Seal a file whose content matters (F_SEAL_SHRINK).
    */
   readonly mapMemory: (options: MapOptions) => NativeMemory | number;
   /** Memory that only the accessors reach. `-errno` on failure. */
@@ -191,7 +195,10 @@ export interface NativeBinding {
 
   // --- waiting ---
   readonly eventfd: (initialValue: number, flags: number) => number;
-  /** poll(2) of one descriptor; blocks the thread for at most `timeoutMs` (0..60_000). Events > 0, 0 on time-out, -errno. */
+  /**
+   * poll(2) of one descriptor. Blocks the thread for at most `timeoutMs` (0..60_000). Events > 0, 0 on time-out,
+   * -errno.
+   */
   readonly pollBlocking: (fd: number, events: number, timeoutMs: number) => number;
   readonly createPoller: (fd: number) => NativePoller | number;
 
@@ -200,18 +207,18 @@ export interface NativeBinding {
   readonly unixListen: (path: string, backlog: number) => number;
   /** Waits at most `timeoutMs` for a connection. */
   readonly unixAccept: (fd: number, timeoutMs: number) => number;
-  /** `-EAGAIN` when the listener's backlog is full: it never blocks. */
+  /** Never blocks: `-EAGAIN` when the listener's backlog is full. */
   readonly unixConnect: (path: string) => number;
   /**
    * Sends all of `parts` (gathered, one sendmsg where it fits) with `fds` on the first byte. Blocks for at most
-   * `timeoutMs`; total bytes sent or `-errno` (`-EPIPE` without a signal, `-ETIMEDOUT`). At most 16 parts, 253 fds.
-   * After a failure a part may have been sent: close the socket.
+   * `timeoutMs`. Total bytes sent or `-errno` (`-EPIPE` without a signal, `-ETIMEDOUT`). At most 16 parts, 253 fds.
+   * After a failure, close the socket: it may have sent a part.
    */
   readonly sendMessage: (fd: number, parts: Bytes[], fds: number[], timeoutMs: number) => number;
   /**
-   * Receives up to `into.length` bytes (one recvmsg; `waitAll` collects exactly that many, and fewer only when the
-   * stream ends, fails or the time is over midway, which the next call tells) and up to `maxFds` descriptors. Spins
-   * for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
+   * Receives up to `into.length` bytes (one recvmsg) and up to `maxFds` descriptors. `waitAll` collects exactly that
+   * many bytes; it gives fewer only when the stream ends, fails or the time is over midway, which the next call tells.
+   * Spins for at most `spinMicroseconds` (0..1000), then blocks for at most `timeoutMs` (0..60_000).
    */
   readonly receiveMessage: (
     fd: number,
@@ -221,7 +228,10 @@ export interface NativeBinding {
     timeoutMs: number,
     waitAll: boolean,
   ) => ReceivedMessage;
-  /** The descriptor stays the caller's, and must stay open while the functions are used. `fds` has room for 2 numbers more than descriptors. */
+  /**
+   * The caller keeps the descriptor, and must keep it open while it uses the functions. `fds` has room for 2 numbers
+   * more than descriptors.
+   */
   readonly bindSocket: (fd: number, output: Bytes, input: Bytes, fds: Int32Array) => NativeSocket;
 
   // --- process and threads ---
@@ -230,8 +240,8 @@ export interface NativeBinding {
   readonly getAffinity: (tid: number) => number[] | number;
   readonly setAffinity: (tid: number, cpus: number[]) => number;
   /**
-   * Makes a blocking system call of that thread of this process (ioctl, read, write) return EINTR, by a real-time signal
-   * with an empty handler. Waits with a time-out go on.
+   * Makes a blocking system call of that thread of this process (ioctl, read, write) return EINTR, by a real-time
+   * signal with an empty handler. Waits with a time-out go on.
    */
   readonly interruptThread: (tid: number) => number;
   /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */

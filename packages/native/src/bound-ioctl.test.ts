@@ -17,7 +17,7 @@ describe("bindIoctl", () => {
     return bound;
   }
 
-  it("leaves the kernel's answer in the argument, at every call anew", () => {
+  it("leaves the kernel's answer in the argument, anew at every call", () => {
     const bound = bind(right, linux.FIONREAD);
     const answer = new Int32Array(bound.argument);
     const { call } = bound;
@@ -55,7 +55,7 @@ describe("bindIoctl", () => {
 
   it("may be closed also after its argument was transferred", () => {
     const bound = bind(right, linux.FIONREAD);
-    // From Node 22 on; before there is no way to move the memory.
+    // Only Node 22 and later can move the memory.
     const { transfer } = bound.argument as ArrayBuffer & { transfer?: () => ArrayBuffer };
     const moved = transfer?.call(bound.argument) ?? bound.argument;
     expect(bound.call()).toBe(0);

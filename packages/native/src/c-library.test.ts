@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { addonFile, itWithoutSanitizers } from "./testing/node-process";
 
-/** The highest version of a library's symbols that the addon asks for, as three numbers: GLIBC_2.28 is [2, 28, 0]. */
+/** The highest version of a library's symbols that the addon needs, as three numbers: GLIBC_2.28 is [2, 28, 0]. */
 function highestVersion(library: string): number[] {
   const names = readFileSync(addonFile, "latin1").matchAll(new RegExp(`\\0${library}_([0-9.]+)(?=\\0)`, "g"));
   const versions = [...names].map(([, version]) => `${version ?? ""}.0.0`.split(".").map(Number).slice(0, 3));
@@ -9,7 +9,7 @@ function highestVersion(library: string): number[] {
   return versions.sort((a, b) => weight(a) - weight(b)).at(-1) ?? [];
 }
 
-// Those of RHEL 8, which Node's own binaries ask for (BUILDING.md of Node).
+// The versions of RHEL 8, which Node's own binaries need (BUILDING.md of Node).
 describe("the addon loads with", () => {
   itWithoutSanitizers("glibc 2.28", () => {
     const [major, minor] = highestVersion("GLIBC");

@@ -132,7 +132,7 @@ describe("wrong arguments", () => {
     ["an infinite size", () => native.ftruncate(0, Infinity), "ftruncate: size is Infinity"],
     ["a mode beyond the bits", () => native.open("/dev/null", 0, 0o10000), "open: mode is 4096; allowed is an integer"],
     ["an initial value below 0", () => native.eventfd(-1, 0), "eventfd: initialValue is -1"],
-    // Such a command would write to the address that the number happens to be.
+    // Such a command would write to whatever address the number is.
     ["a command with an address", () => native.fcntl(0, linux.F_GETLK, 0), "fcntl: command is 5; allowed is a command"],
     [
       "a command that may get one",
@@ -159,7 +159,7 @@ describe("wrong arguments", () => {
 });
 
 describe("views", () => {
-  // Of Node 24 and later; its first releases have no number for it in Node-API, and there it is refused.
+  // Node 24 and later have it. Node-API has no number for it in the first of them, and the addon refuses it there.
   const { Float16Array: Halves } = globalThis as { Float16Array?: new (length: number) => Uint8Array };
   (Halves === undefined ? it.skip : it)("of 16-bit floats have 2 bytes an element", () => {
     const fd = nonNegative(native.memfdCreate("halves", 0));

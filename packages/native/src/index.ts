@@ -17,7 +17,7 @@ export type {
 } from "./binding";
 
 /**
- * The addon. One object rather than loose functions, so that a call reads as what it is (`native.read`) and no name of
- * the C library is taken from the importing module.
+ * The addon. It is one object rather than loose functions, so that a call shows its origin (`native.read`) and takes no
+ * name of the C library from the importing module.
  */
 export const native: NativeBinding = withQuickAccess(loadBinding(dirname(__dirname)) as Addon);

@@ -5,7 +5,7 @@ import { succeeded } from "./testing/succeeded";
 
 const mebibyte = 2 ** 20;
 
-/** `struct ifconf` that asks for `length` bytes of interface addresses. */
+/** A `struct ifconf` that asks for `length` bytes of interface addresses. */
 function ifconf(length: number): Uint8Array {
   const bytes = new Uint8Array(16);
   new DataView(bytes.buffer).setInt32(0, length, true);
@@ -46,7 +46,7 @@ describe("ioctl", () => {
   });
 
   it("passes numbers and bigints by value", () => {
-    // FIONBIO wants an address: these are values that no memory has.
+    // FIONBIO takes an address. No memory has these values as addresses.
     const FIONBIO = 0x5421;
     expect(native.ioctl(left, FIONBIO)).toBe(-linux.EFAULT);
     expect(native.ioctl(left, FIONBIO, 1)).toBe(-linux.EFAULT);

@@ -1,7 +1,7 @@
 import load from "node-gyp-build";
 import type { NativeBinding } from "./binding";
 
-/** Loads the prebuilt addon below `packageDirectory`; the error for a missing one says what to do. */
+/** Loads the prebuilt addon below `packageDirectory`. The error for a missing addon says what to do. */
 export function loadBinding(packageDirectory: string): NativeBinding {
   try {
     return load(packageDirectory) as NativeBinding;

@@ -53,7 +53,7 @@ describe("mapMemory", () => {
 
   it("cannot be transferred by structuredClone", () => {
     const memory = succeeded(native.mapMemory({ ...anonymous, length: page }));
-    // Node 20 copies instead, later ones refuse.
+    // Node 20 copies instead; later versions refuse.
     try {
       const copy = structuredClone(memory.buffer, { transfer: [memory.buffer] });
       new Uint8Array(memory.buffer)[7] = 42;
@@ -66,7 +66,7 @@ describe("mapMemory", () => {
 
   it("may be unmapped also after the buffer was transferred", () => {
     const memory = succeeded(native.mapMemory({ ...anonymous, length: page }));
-    // From Node 22 on; before there is no way to move the memory.
+    // Only Node 22 and later can move the memory.
     const { transfer } = memory.buffer as ArrayBuffer & { transfer?: () => ArrayBuffer };
     const moved = transfer?.call(memory.buffer) ?? memory.buffer;
     new Uint8Array(moved).fill(42);

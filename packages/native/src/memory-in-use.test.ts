@@ -2,7 +2,7 @@ import { native } from "./index";
 import * as linux from "./testing/linux";
 import { itWithoutSanitizers, prelude, runNode } from "./testing/node-process";
 
-/** Requests of Node that work in other threads, on `bytes`, and give a promise. */
+/** Requests of Node that work on `bytes` in other threads and give a promise. */
 const requests: Record<string, string> = {
   "crypto.randomFill": `promisify(require("crypto").randomFill)(bytes)`,
   "zlib.deflate, from it": `promisify(require("zlib").deflate)(bytes)`,
@@ -190,7 +190,7 @@ describe("a worker that ends", () => {
       for (const code of ${JSON.stringify(ends.map(inside))}) await one(code);
       await settle();
       console.log(JSON.stringify(status("VmRSS") - before));`);
-      // Four times 64 MiB; what remains is malloc's.
+      // Four times 64 MiB. malloc keeps the rest.
       expect(resident).toBeLessThan(30 * 2 ** 20);
     },
     30_000,

@@ -11,7 +11,7 @@ const wait = (poller: NativePoller, timeoutMs: number, events = linux.POLLIN): P
     const result = poller.start(events, timeoutMs, true, resolve);
     if (result !== 0) resolve(result);
   });
-/** Some turns of the event loop, in which it closes what was to be closed. */
+/** Some turns of the event loop, in which it closes what it was told to close. */
 const turns = (): Promise<void> => new Promise((resolve) => setTimeout(resolve, 20));
 
 describe("pollBlocking", () => {

@@ -139,7 +139,7 @@ describe("a worker", () => {
     const inside = `
       const { buffer } = native.mapMemory({ fd: -1, length: 4096, flags: 0x22 });
       new Uint8Array(buffer)[0] = 7;
-      // Only from Node 22 on can the memory move.
+      // Only Node 22 and later can move the memory.
       const moved = buffer.transfer ? buffer.transfer() : new Uint8Array([7]).buffer;
       parentPort.postMessage(moved, [moved]);`;
     const code = `

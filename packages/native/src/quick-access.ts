@@ -1,11 +1,11 @@
 import type { NativeBinding, NativeIo } from "./binding";
 
-/** What the addon gives for a mapping, with its number in the slot. */
+/** The addon's object for a mapping, with its number in the slot. */
 interface AddonIo extends NativeIo {
   readonly number: number;
 }
 
-/** What the addon exports: 32-bit accesses to all mappings, whose arguments lie in memory that both sides see. */
+/** The addon's exports: 32-bit accesses to all mappings, with arguments in memory that both sides see. */
 export interface Addon extends NativeBinding {
   /** Three 32-bit words: number of the mapping, offset, value. */
   readonly ioSlot: ArrayBuffer;
@@ -20,9 +20,9 @@ const OFFSET = 1;
 const VALUE = 2;
 
 /**
- * The addon as callers see it: its 32-bit accessors go by the slot. That is half of the cost, since Node-API's conversions
- * of arguments and results are calls of their own. The accessors of all mappings are the same functions, methods here and
- * two in the addon, because a call site that meets several functions costs twice as much.
+ * The addon as callers see it. Its 32-bit accessors use the slot, which halves the cost, because each of Node-API's
+ * conversions of arguments and results is a call of its own. All mappings share the same accessors, methods here and
+ * two functions in the addon, because a call site that meets several functions costs twice as much.
  */
 export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon): NativeBinding {
   const words = new Uint32Array(ioSlot);
@@ -39,7 +39,10 @@ export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon
     readonly store64Bytes: NativeIo["store64Bytes"];
     readonly unmap: NativeIo["unmap"];
     readonly #number: number;
-    /** Takes what is no 32-bit number, checks it and says what is wrong. Also keeps the mapping, and so its number. */
+    /**
+     * Handles arguments that are no 32-bit number: checks them and says what is wrong. It also keeps the mapping, and
+     * so its number.
+     */
     readonly #io: AddonIo;
 
     constructor(io: AddonIo) {
@@ -83,7 +86,7 @@ export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon
   };
 }
 
-// The type is asked first: `>>>` and `|` call an object's methods and throw for a bigint.
+// The type comes first: `>>>` and `|` call an object's methods and throw for a bigint.
 function isUnsigned32(value: unknown): value is number {
   return typeof value === "number" && value >>> 0 === value;
 }

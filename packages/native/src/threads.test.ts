@@ -5,7 +5,7 @@ import * as linux from "./testing/linux";
 import { prelude } from "./testing/node-process";
 import { succeeded } from "./testing/succeeded";
 
-/** A worker that runs `code` with `native` and `parentPort` in scope, and what it posts first. */
+/** A worker that runs `code` with `native` and `parentPort` in scope, and the first message it posts. */
 function startWorker(code: string, workerData?: unknown): { worker: Worker; message: Promise<unknown> } {
   const worker = new Worker(`${prelude}const { parentPort, workerData } = require("worker_threads");${code}`, {
     eval: true,
@@ -50,7 +50,7 @@ describe("threads", () => {
     );
     const tid = (await message) as number;
     const ended = new Promise((resolve) => worker.once("message", resolve));
-    // The worker may not be in read yet when the signal comes.
+    // The worker may not be in read yet when the signal comes, so this repeats it.
     const again = setInterval(() => expect(native.interruptThread(tid)).toBe(0), 5);
     expect(await ended).toBe(-linux.EINTR);
     clearInterval(again);

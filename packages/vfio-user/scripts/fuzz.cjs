@@ -1,12 +1,13 @@
-// Serves generated vfio-user messages: `pnpm fuzz [messages] [seed]`, by default 10^7 and a seed of the day. Ends with 1
-// when the server crashes, hangs, answers wrongly, or leaves memory, descriptors or mappings behind; tells the seed then.
+// Serves generated vfio-user messages: `pnpm fuzz [messages] [seed]`, by default 10^7 and a seed of the day. Ends with
+// status 1 and names the seed when the server crashes, hangs, answers wrongly, or leaves memory, descriptors or
+// mappings behind.
 const { fork } = require("node:child_process");
 const { join } = require("node:path");
 const { setImmediate } = require("node:timers/promises");
 
-/** A server that serves nothing for so long hangs. */
+/** A server that serves nothing for so long has hung. */
 const HANG_MS = 120_000;
-/** More resident memory at the end than after a tenth of the run: a leak. */
+/** The most that resident memory may grow after the first tenth of the run. More is a leak. */
 const MOST_GROWTH = 64 * 1024 * 1024;
 
 const [, , role, ...rest] = process.argv;

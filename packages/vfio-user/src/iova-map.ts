@@ -1,10 +1,15 @@
-/** One mapped range of I/O virtual addresses, both ends inclusive (so that the last page of the 64-bit space fits). */
+/**
+ * One mapped range of I/O virtual addresses. Both ends are inclusive, so that the last page of the 64-bit space fits.
+ */
 export interface IovaRangeEntry {
   readonly start: bigint;
   readonly last: bigint;
 }
 
-/** Disjoint ranges of I/O virtual addresses, sorted; found by binary search, or at once when the last one found is hit again. */
+/**
+ * Disjoint, sorted ranges of I/O virtual addresses. A look-up is a binary search, or immediate when it hits the last
+ * result again.
+ */
 export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
   readonly #entries: Entry[] = [];
   #recent: Entry | undefined;
@@ -27,7 +32,7 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     return entry;
   }
 
-  /** The ranges from the one that `iova` lies in on, at most `most`, as long as each `continues` the one before it. */
+  /** The range of `iova` and the ranges after it, at most `most`, as long as each `continues` the one before it. */
   following(iova: bigint, most: number, continues: (entry: Entry, before: Entry) => boolean): Entry[] {
     const first = this.#firstEndingAtOrAfter(iova);
     let before = this.#entries[first];
@@ -47,7 +52,7 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     return entry !== undefined && entry.start <= last;
   }
 
-  /** Adds a range; false when it overlaps one that is there. */
+  /** Adds a range. False if it overlaps an existing one. */
   add(entry: Entry): boolean {
     const index = this.#firstEndingAtOrAfter(entry.start);
     const next = this.#entries[index];
@@ -57,7 +62,7 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     return true;
   }
 
-  /** Removes the ranges that lie wholly inside start..last, and gives them; those that reach outside stay. */
+  /** Removes and returns the ranges that lie wholly inside start..last. Ranges that reach outside stay. */
   removeInside(start: bigint, last: bigint): Entry[] {
     let index = this.#firstEndingAtOrAfter(start);
     if ((this.#entries[index]?.start ?? start) < start) index += 1;
@@ -67,7 +72,7 @@ export class IovaMap<Entry extends IovaRangeEntry> implements Iterable<Entry> {
     return this.#entries.splice(index, end - index);
   }
 
-  /** The ranges that start..last cuts in two: at most one at either end. */
+  /** A range that start..last cuts in two. There is at most one at either end. */
   cutBy(start: bigint, last: bigint): Entry | undefined {
     const first = this.find(start);
     if (first !== undefined && (first.start < start || first.last > last)) return first;

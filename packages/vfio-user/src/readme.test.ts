@@ -13,7 +13,7 @@ test("the example in the README does what its comments say", () => {
       const local = code
         .replaceAll('"@vfio-selftests/vfio-user"', JSON.stringify(join(__dirname, "index.ts")))
         .replaceAll('"@vfio-selftests/core"', JSON.stringify(require.resolve("@vfio-selftests/core")));
-      // The thread loads this package's source as well.
+      // The thread loads this package's source, too.
       const register = JSON.stringify(join(__dirname, "testing/register-typescript.cjs"));
       writeFileSync(join(directory, name), `require(${register});\n${local}`);
     }

@@ -7,10 +7,10 @@ import { percentile, spreadOf } from "../statistics";
 
 const WAKEUPS = 1000;
 const MAP_SHARED = 0x01;
-/** Of C's poll, at the median. */
+/** The most that the median may be, as a ratio to C's poll. */
 const GOAL = { kind: "ratio", limit: 2 } as const;
 
-/** From just before another program's write, the same as in C, to the continuation of the promise. */
+/** Time from just before another program's write, as in C, to the continuation of the promise. */
 export async function benchEventfd(rounds: number): Promise<Result[]> {
   const percentiles = { p50: [] as number[], p95: [] as number[], p99: [] as number[] };
   const c = { p50: [] as number[], p95: [] as number[], p99: [] as number[] };

@@ -7,19 +7,21 @@ import { spreadOf } from "../statistics";
 const MAP_SHARED = 0x01;
 const MAP_ANONYMOUS = 0x20;
 const C_ACCESSES = 20_000_000;
-/** Short enough that most batches run without another process between. */
+/** Few enough that most batches run without an interruption by another process. */
 const ACCESSES = 20_000;
 const BATCHES = 100;
-/** Enough that a call site in JavaScript that met a function for each would give up telling them apart (V8: 4). */
+/** Enough that V8 would stop telling apart the functions that one call site meets (its limit is 4). */
 const SEVERAL = 6;
 
-/** What TypeScript may add to the C loop, nanoseconds. */
+/** The most that TypeScript may add to the C loop, in nanoseconds. */
 const GOAL = { kind: "difference", limit: 15 } as const;
 
 type Operation = "read32" | "write32" | "read64";
 type Loop = (accesses: number) => void;
 
-/** The cost of a register access, on plain memory so that it is software alone: one BAR, and several in turns. */
+/**
+ * The cost of a register access, with one BAR and with several in turns. Plain memory leaves only the software's cost.
+ */
 export function benchMmio(rounds: number): Result[] {
   const bars = Array.from({ length: SEVERAL }, openBar);
   const variants = { "one BAR": accessLoops(bars.slice(0, 1)), [`${SEVERAL} BARs`]: accessLoops(bars) };
@@ -45,12 +47,12 @@ export function benchMmio(rounds: number): Result[] {
     unit: "ns",
     typescript: spreadOf(typescript),
     c: spreadOf(c),
-    // A 64-bit value costs a BigInt; the goal speaks of 32 bits.
+    // A 64-bit value costs a BigInt. The goal concerns 32 bits.
     ...(operation === "read64" ? {} : { goal: GOAL }),
   }));
 }
 
-/** Of the median batch. */
+/** The median batch's figure. */
 function nanosecondsPerAccess(loop: Loop): number {
   const batches = Array.from({ length: BATCHES }, () => {
     const start = process.hrtime.bigint();
@@ -67,8 +69,9 @@ function openBar(): IoMapping {
 }
 
 /**
- * One call site each, for these BARs in turns. Compiled anew for every variant, since a call site remembers what it met.
- * What is read is used, if only in an impossible case: a result that nobody uses may be dropped with its read.
+ * One call site for each operation, which meets these BARs in turns. Every variant compiles it anew, because a call
+ * site remembers what it met. The loop uses what it reads, if only in an impossible case: otherwise the engine may drop
+ * the read.
  */
 function accessLoops(bars: readonly IoMapping[]): Record<Operation, Loop> {
   return {

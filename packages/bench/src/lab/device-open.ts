@@ -6,7 +6,7 @@ import { spreadOf } from "../statistics";
 const COUNT = 5;
 const GOAL = { kind: "ratio", limit: 1.15 } as const;
 
-/** Address space and device opened, BARs mapped, and closed again; C and TypeScript in turns. */
+/** Opens address space and device, maps the BARs, and closes all again; C and TypeScript in turns. */
 export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number): Result[] {
   const c: number[] = [];
   const typescript: number[] = [];
@@ -33,13 +33,13 @@ export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number
 function openAndClose(mode: IommuMode, address: string): void {
   using iommu = new Iommu(mode.open());
   using device = PciDevice.open(iommu, address);
-  // What the C program does too: every BAR is mapped, and both interrupt kinds are asked for.
+  // Like the C program: map every BAR, and ask for both interrupt kinds.
   for (const bar of device.bars) if (bar.mappable) touch(bar.mappings);
   touch(device.interrupts.msi.count);
   touch(device.interrupts.msix.count);
 }
 
-/** What is asked for here is asked of the kernel; the answer does not matter. */
+/** Evaluates its argument, which asks the kernel. The answer does not matter. */
 function touch(_answer: unknown): void {
   // Nothing to do.
 }

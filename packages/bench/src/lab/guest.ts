@@ -1,4 +1,4 @@
-/** The part of the benchmark that runs in the lab's guest, or on any machine with a device; prints JSON. */
+/** The benchmark's part that runs in the lab's guest, or on any machine with a device. Prints JSON. */
 import { environmentOptions } from "@vfio-selftests/harness";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
 import type { Result } from "../result";

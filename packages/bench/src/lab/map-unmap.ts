@@ -9,7 +9,7 @@ const SIZES: readonly { name: string; bytes: number; count: number; goal?: Goal 
   { name: "map+unmap 2 MiB", bytes: 2 * 1024 * 1024, count: 100 },
 ];
 
-/** One map and one unmap at a fixed IOVA, with the device attached; C and TypeScript in turns. */
+/** One map and one unmap at a fixed IOVA with the device attached; C and TypeScript in turns. */
 export function benchMapUnmap(mode: IommuMode, address: string, rounds: number): Result[] {
   return SIZES.map(({ name, bytes, count, goal }) => {
     const c: number[] = [];
@@ -40,7 +40,7 @@ function oneRound(mode: IommuMode, address: string, bytes: number, count: number
   const pairs = (n: number) => {
     for (let i = 0; i < n; i++) iommu.unmap(iommu.map(memory, options));
   };
-  // Long enough for the JIT to be done: under emulation its compiler threads are slow, too.
+  // Long enough for the JIT to finish. Under emulation its compiler threads are slow, too.
   pairs(2 * count);
   const start = process.hrtime.bigint();
   pairs(count);

@@ -4,14 +4,14 @@ const KIB = 1024;
 const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 
-/** What is mapped; `bar`: a device's largest BAR. */
+/** What the benchmark maps; `bar`: a device's largest BAR. */
 export type MappedThing = MemoryBacking | "bar";
 
 export interface MappingCase {
   readonly thing: MappedThing;
-  /** Bytes; of `bar` what the device has. */
+  /** Bytes; for `bar`, the device decides. */
   readonly bytes: number;
-  /** How often it is mapped and unmapped. */
+  /** How often to map and unmap it. */
   readonly count: number;
 }
 

@@ -6,7 +6,7 @@ it("percentiles are microseconds of the samples", () => {
   expect(percentilesOf([2500])).toEqual({ p50: 2.5, p90: 2.5, p99: 2.5, max: 2.5 });
 });
 
-it("the table says what was not measured, and why", () => {
+it("the table shows missing measurements with the reason", () => {
   const part = { p50: 1, p90: 2, p99: 3, max: 4 };
   const text = mappingTable([
     { mode: "iommufd", thing: "anonymous", size: "4 KiB", count: 10, map: part, unmap: part },

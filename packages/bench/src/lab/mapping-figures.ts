@@ -8,7 +8,7 @@ export interface Percentiles {
   readonly max: number;
 }
 
-/** One line of the mapping benchmark: what, or why not. */
+/** One line of the mapping benchmark: figures, or why there are none. */
 export type MappingFigures = { readonly mode: string; readonly thing: string; readonly size: string } & (
   { readonly count: number; readonly map: Percentiles; readonly unmap: Percentiles } | { readonly notMeasured: string }
 );
@@ -31,7 +31,7 @@ export function mappingTable(figures: readonly MappingFigures[]): string {
       return [...head, String(line.count), ...values];
     }),
   ];
-  // A line that was not measured ends with its reason, which is no column.
+  // A line without figures ends with its reason, which is no column.
   const measured = rows.filter((row) => row.length === rows[0]?.length);
   const width = (column: number) => Math.max(...measured.map((row) => row[column]?.length ?? 0));
   return rows

@@ -1,6 +1,6 @@
 /**
- * How long it takes to map and unmap memory for DMA: by mode, by what is behind it, by size. Runs in the lab's guest, or on
- * any machine with a device; prints a table, or with `--json` figures.
+ * Measures how long it takes to map and unmap memory for DMA, by mode, by backing and by size. Runs in the lab's guest,
+ * or on any machine with a device. Prints a table, or figures with `--json`.
  */
 import { DmaMemory, Iommu, type IommuMode, type MappableMemory, PciDevice, VfioError } from "@vfio-selftests/core";
 import { environmentOptions } from "@vfio-selftests/harness";
@@ -28,7 +28,7 @@ function main(): number {
   return 0;
 }
 
-/** Mapping by file differs from mode iommufd only for what has a file. */
+/** Mapping by file differs from mode iommufd only for memory that has a file. */
 function casesOf(mode: IommuMode): MappingCase[] {
   return MAPPING_CASES.filter(({ thing }) => mode !== mapFileMode || thing.startsWith("memfd"));
 }
@@ -70,7 +70,7 @@ function options(backing: DmaMemory["backing"], bytes: number): Parameters<typeo
   return { backing, alignment: 2 ** Math.floor(Math.log2(Math.min(bytes, GIB))) };
 }
 
-/** With its pages there, so that taking them is not measured. */
+/** Touches the pages first, so that the figures leave out their allocation. */
 function touched(memory: DmaMemory): DmaMemory {
   const bytes = new Uint8Array(memory.buffer);
   for (let offset = 0; offset < bytes.length; offset += 4096) bytes[offset] = 1;

@@ -21,7 +21,7 @@ export function benchCopies(rounds: number): Result[] {
   );
 }
 
-/** GB/s; the goal is a share of memcpy's. */
+/** GB/s. The goal is a share of memcpy's. */
 function throughput(name: string, { session, region }: ModelSession, size: number, rounds: number): Result {
   const count = Math.min(VOLUME / size, session.limits.maxMemcpyCount);
   const bytes = region.bytes;
@@ -29,7 +29,7 @@ function throughput(name: string, { session, region }: ModelSession, size: numbe
   const destination = bytes.subarray(MEMORY_SIZE / 2, MEMORY_SIZE / 2 + size);
   const model: number[] = [];
   const memcpy: number[] = [];
-  // The first round, in which pages are mapped and code is compiled, does not count.
+  // The first round maps pages and compiles code, and does not count.
   for (let round = -1; round < rounds; round++) {
     let start = process.hrtime.bigint();
     for (let i = 0; i < count; i++) destination.set(source);

@@ -6,10 +6,10 @@ import { MODELS, withModel } from "./model-session";
 const REQUESTS = 20_000;
 /** Microseconds that client and server spin before they block, here and in the C pair. */
 const SPIN_US = 50;
-/** BAR 0 offset 8: VER of IOAT, reserved in DSA: no side effects. */
+/** BAR 0 offset 8: VER of IOAT, reserved in DSA. Reading it has no side effects. */
 const REGISTER = 0x8;
 
-/** One register read: message to the model's thread and back. */
+/** One register read: a message to the model's thread and back. */
 export function benchRoundTrip(rounds: number): Result[] {
   return MODELS.flatMap(({ name, driver }) => {
     const typescript = { p50: [] as number[], p99: [] as number[] };

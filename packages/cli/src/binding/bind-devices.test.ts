@@ -56,7 +56,7 @@ describe("bind and unbind", () => {
     expect(machine.attribute(NIC, "sriov_numvfs")).toBe("0");
     expect(machine.lines).toEqual(["0000:01:00.0 is bound to vfio-pci (was e1000e)"]);
 
-    // By another process: only the stored state tells what it was.
+    // As in another process, only the stored state tells what it was.
     expect(machine.unbind([])).toBe(0);
     expect(machine.driverOf(NIC)).toBe("e1000e");
     expect(machine.attribute(NIC, "driver_override")).toBe("");
@@ -65,7 +65,7 @@ describe("bind and unbind", () => {
     expect(new BindingStore(machine.paths).addresses()).toEqual([]);
   });
 
-  it("may be repeated, and does not forget what the device was", () => {
+  it("may be repeated, and keeps the device's first state", () => {
     using machine = new Machine(NIC);
     machine.bind([NIC.address]);
     const writes = machine.paths.writes.length;
@@ -80,7 +80,7 @@ describe("bind and unbind", () => {
     expect(machine.lines.at(-1)).toBe("no device was bound by vfio-selftests");
   });
 
-  it("goes on with the others after one that is bound already, and after one that fails", () => {
+  it("goes on after a device that is bound already, and after one that fails", () => {
     using machine = new Machine(NIC, DISK);
     machine.bind([NIC.address]);
     expect(machine.bind([NIC.address, "0000:ff:00.0", DISK.address])).toBe(1);
@@ -104,7 +104,7 @@ describe("bind and unbind", () => {
     expect(machine.errors.join("")).toMatch(/EACCES.*\n.*Remedy: run as root/);
   });
 
-  it("refuses what is in use, unless forced", () => {
+  it("refuses a device in use, unless forced", () => {
     using machine = new Machine(NIC, DISK);
     const nic = `sys/devices/pci0000:00/${NIC.address}/net/eth0`;
     machine.file(`${nic}/flags`, "0x1003\n");
@@ -134,14 +134,14 @@ describe("bind and unbind", () => {
     expect(machine.driverOf(NIC)).toBe("e1000e");
   });
 
-  it("refuses bridges and addresses that are none", () => {
+  it("refuses bridges and invalid addresses", () => {
     using machine = new Machine(BRIDGE);
     expect(machine.bind([BRIDGE.address])).toBe(1);
     expect(machine.errors.join("")).toContain("bind the devices behind it");
     expect(machine.bind(["nonsense"])).toBe(2);
   });
 
-  it("gives a device that somebody else bound to its own driver", () => {
+  it("gives a device that somebody else bound back to its own driver", () => {
     using machine = new Machine(NIC);
     machine.file(`sys/bus/pci/devices/${NIC.address}/driver_override`, "vfio-pci");
     machine.setDriver(NIC.address, "vfio-pci");
@@ -150,7 +150,7 @@ describe("bind and unbind", () => {
     expect(machine.attribute(NIC, "driver_override")).toBe("");
   });
 
-  it("says so when a stored state is damaged", () => {
+  it("reports a damaged stored state", () => {
     using machine = new Machine(NIC);
     machine.bind([NIC.address]);
     machine.file(`run/vfio-selftests/devices/${NIC.address}.json`, "{");

@@ -17,7 +17,7 @@ export interface BindOptions {
   readonly force?: boolean;
 }
 
-/** What the commands stand on; a test replaces it. */
+/** The machine that the commands work on; a test replaces it. */
 export interface BindingMachine {
   readonly paths: SystemPaths;
   readonly print: (line: string) => void;
@@ -30,12 +30,12 @@ const thisMachine: BindingMachine = {
   printError: (text) => process.stderr.write(text),
 };
 
-/** `bind`: gives devices to vfio-pci. One that fails does not keep the others from it. */
+/** `bind`: gives devices to vfio-pci. A device that fails does not stop the others. */
 export function bindDevices(addresses: readonly string[], options: BindOptions = {}, machine = thisMachine): number {
   return forEachDevice(addresses, machine, (address) => bind(address, options, machine.paths));
 }
 
-/** `unbind`: gives devices back; without addresses every one that `bind` took. */
+/** `unbind`: gives devices back; without addresses, all that `bind` took. */
 export function unbindDevices(addresses: readonly string[], options: BindOptions = {}, machine = thisMachine): number {
   const all = addresses.length > 0 ? addresses : new BindingStore(machine.paths).addresses();
   if (all.length === 0) machine.print("no device was bound by vfio-selftests");
@@ -58,7 +58,9 @@ function forEachDevice(
   return code;
 }
 
-/** Idempotent; gives a line for people. The state is kept before the device is touched: the process may be killed. */
+/**
+ * Idempotent; returns a line for people. It stores the state before it touches the device: the process may be killed.
+ */
 function bind(address: string, { force = false }: BindOptions, paths: SystemPaths): string {
   const before = bindingState(address, paths);
   if (isVfioDriver(before.driver)) return `${address} is bound to ${before.driver ?? ""} already`;
@@ -83,7 +85,7 @@ function unbind(address: string, { force = false }: BindOptions, paths: SystemPa
     return `${address} is not bound to vfio-pci (driver: ${driver ?? "none"})`;
   }
   restoreBinding(before ?? { address }, { force, paths });
-  // Bound to vfio-pci by somebody else: the kernel knows whose it is.
+  // Somebody else bound it to vfio-pci; the kernel knows its own driver.
   if (before === undefined) paths.write(paths.sys("bus", "pci", "drivers_probe"), address);
   store.forget(address);
   return `${address} is back (driver: ${linkName(paths.pciDevice(address, "driver")) ?? "none"})`;

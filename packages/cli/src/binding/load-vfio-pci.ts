@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
 import type { SystemPaths } from "@vfio-selftests/core/sysfs";
 
-/** Loads vfio-pci where it is a module that is not loaded yet. Throws ERR_NO_DRIVER when the kernel does not have it. */
+/** Loads the module vfio-pci where the kernel does not have it yet. ERR_NO_DRIVER: this kernel has none. */
 export function loadVfioPci(paths: SystemPaths): void {
   const directory = paths.sys("bus", "pci", "drivers", "vfio-pci");
   if (existsSync(directory)) return;

@@ -14,7 +14,7 @@ function assess(functions: readonly FakePciDevice[]): ReturnType<typeof assessDe
 }
 
 describe("assessDevice", () => {
-  it("finds the driver of ours by the ids", () => {
+  it("finds our driver by the ids", () => {
     expect(assess([{ address: "0000:01:00.0", driver: "vfio-pci", group: 1 }])).toEqual({
       address: "0000:01:00.0",
       ids: "8086:10c9",

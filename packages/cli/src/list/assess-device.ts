@@ -18,7 +18,7 @@ export interface ListedDevice {
   readonly class: string;
   readonly group?: number;
   readonly driver?: string;
-  /** The driver of ours that claims the ids; it may still refuse the device when it looks closer. */
+  /** Our driver that claims the ids. It may still refuse the device after a closer look. */
   readonly selftestDriver?: string;
   /** The suites can run on it now. */
   readonly usable: boolean;
@@ -46,7 +46,7 @@ export function assessDevice(
   };
 }
 
-/** What keeps the suites from the device, the first thing to remove first. */
+/** What keeps the suites from the device. Of several obstacles, the one to remove first. */
 function findObstacle(entry: PciDeviceEntry, paths: SystemPaths): { reason: string; remedy: string } | undefined {
   const { address, iommuGroup, driver } = entry;
   if (iommuGroup === undefined) {

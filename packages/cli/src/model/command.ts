@@ -24,7 +24,7 @@ export const modelServeCommand = defineCommand<ModelServeOptions>({
       least: 0,
       most: LAST_DESCRIPTOR,
     }),
-    trust: flag("--trust", "map memory that its client could truncate, too; a client that does so ends this server"),
+    trust: flag("--trust", "map even memory that its client could truncate; such a client can end this server"),
   },
   notes: ["One of --socket, --socket-path and --fd is required."],
   run: async ([name = ""], { socket, socketPath, fd, trust = false }) => {

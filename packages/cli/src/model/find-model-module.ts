@@ -5,8 +5,8 @@ import { pathToFileURL } from "node:url";
 import { argumentError } from "@vfio-selftests/core/errors";
 
 /**
- * The file of the module that `name` means: a path (with a slash, or the name of a file in `directory`), or a package that
- * is installed for `directory`. ERR_INVALID_ARGUMENT names what else is allowed.
+ * The file of the module that `name` means: a path (with a slash, or the name of a file in `directory`), or a package
+ * installed for `directory`. ERR_INVALID_ARGUMENT names what else is allowed.
  */
 export function findModelModule(name: string, directory: string, known: readonly string[]): string {
   const path = resolve(directory, name);

@@ -66,7 +66,7 @@ test.each(["--socket", "--socket-path"])(
   30_000,
 );
 
-test("a model that hangs while it is loaded is ended by a signal, and its socket file goes", async () => {
+test("a signal ends a model that hangs while it loads, and removes its socket file", async () => {
   writeFileSync(join(directory, "hangs.cjs"), `console.log("loading"); for (;;);`);
   const path = join(directory, "hangs.sock");
   const args = [PROGRAM, "model", "serve", "./hangs.cjs", "--socket", path];
@@ -78,7 +78,7 @@ test("a model that hangs while it is loaded is ended by a signal, and its socket
   expect(milliseconds).toBeLessThan(3000);
 }, 30_000);
 
-test("a client that reads nothing does not hold up the end", async () => {
+test("a client that reads nothing does not delay the end", async () => {
   const path = join(directory, "unread.sock");
   const server = await serve(["./own.mjs", "--socket-path", path]);
   const client = connect(path);
@@ -95,7 +95,7 @@ test("a client that reads nothing does not hold up the end", async () => {
   expect(existsSync(path)).toBe(false);
 }, 30_000);
 
-test("an inherited socket is served, and stays where it is", async () => {
+test("an inherited socket is served, and stays in place", async () => {
   const path = join(directory, "inherited.sock");
   using socket = new ListeningSocket(path);
   const server = await serve(["./own.mjs", "--fd", "3"], [socket.fd]);

@@ -9,17 +9,20 @@ import { findModelModule } from "./find-model-module";
 export interface ServeModelOptions {
   /** Where to listen. */
   readonly socketPath: string | undefined;
-  /** An inherited socket instead. */
+  /** An inherited socket to serve instead. */
   readonly fd: number | undefined;
   readonly trust: boolean;
 }
 
-/** How long the model's thread may take to end, in milliseconds: a model of one's own may be stuck. */
+/** How long the model's thread may take to end, in milliseconds. A user's own model may be stuck. */
 const GRACE_MS = 300;
-/** How long after that this process waits for it: in a system call a thread cannot be ended, as when a client reads nothing. */
+/**
+ * How much longer this process waits. Nothing ends a thread that is in a system call, such as a write that no client
+ * reads.
+ */
 const LAST_WAIT_MS = 500;
 
-/** `model serve`: one client at a time, the next after it, until SIGINT or SIGTERM (or the only client has gone). */
+/** `model serve`: serves one client after the other until SIGINT or SIGTERM, or until the only client has gone. */
 export async function serveModel(name: string, { socketPath, fd, trust }: ServeModelOptions): Promise<number> {
   const where = socketPath === undefined ? undefined : resolve(socketPath);
   const options = {
@@ -34,7 +37,7 @@ export async function serveModel(name: string, { socketPath, fd, trust }: ServeM
   const worker = modelNames.includes(name)
     ? startModel(name, options)
     : new ModelWorker({ ...options, module: findModelModule(name, process.cwd(), modelNames) });
-  // The model's thread by itself does not keep the process alive.
+  // The model's thread does not keep the process alive by itself.
   const alive = setInterval(() => undefined, 2 ** 30);
   try {
     const ready = worker.whenReady().then(() => {
@@ -56,7 +59,7 @@ export async function serveModel(name: string, { socketPath, fd, trust }: ServeM
   return ExitCode.ok;
 }
 
-/** As if nobody listened for the signal. */
+/** Ends the process as the signal does without a listener. */
 function dieOf(signal: NodeJS.Signals): void {
   process.removeAllListeners(signal);
   process.kill(process.pid, signal);

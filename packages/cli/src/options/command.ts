@@ -11,11 +11,11 @@ export interface ArgumentSpec {
 export interface CommandSpec<Options> {
   readonly argument?: ArgumentSpec;
   readonly options: OptionTable<Options>;
-  /** After `vfio-selftests` and the command's name, where the usual `[options] <argument>` does not tell it. */
+  /** Text after `vfio-selftests` and the command's name, where the usual `[options] <argument>` is not enough. */
   readonly usage?: string;
-  /** What help and reference say after the options, a paragraph each. */
+  /** Paragraphs that help and reference show after the options. */
   readonly notes?: readonly string[];
-  /** Gives the process's exit code. */
+  /** Returns the process's exit code. */
   run(args: readonly string[], options: Options): Promise<number>;
 }
 
@@ -25,12 +25,12 @@ export interface AnyCommand extends Omit<CommandSpec<object>, "options"> {
   run(args: readonly string[], options: object): Promise<number>;
 }
 
-/** Checks a command against its options' type and forgets that. */
+/** Checks a command against its options' type, then drops the type. */
 export function defineCommand<Options extends object>(spec: CommandSpec<Options>): AnyCommand {
   return spec as unknown as AnyCommand;
 }
 
-/** A command by its name; the rest is loaded when it is called for. */
+/** A command's name and summary. The rest is loaded when the command is called. */
 export interface CommandEntry {
   /** `list`, `lab run`. */
   readonly name: string;

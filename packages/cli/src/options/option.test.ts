@@ -47,7 +47,7 @@ const word = fc.string({ minLength: 1 });
 const name = word.filter((value) => !value.includes(","));
 const many = (value: fc.Arbitrary<string>) => fc.array(value, { minLength: 1, maxLength: 4 });
 
-test("what is passed on is read as it was meant, whatever the values are", async () => {
+test("the inner command reads the passed options unchanged, whatever the values", async () => {
   const options = fc.record(
     {
       flag: fc.constant(true),
@@ -86,7 +86,7 @@ test.each([
   await expect(parse(EVERYTHING, [argument])).rejects.toThrow(message);
 });
 
-test("every option of run but the device is passed on to the run in the VM", () => {
+test("the run in the VM gets every option of run but the device", () => {
   const given: Required<RunOptions> = {
     device: ["x"],
     mode: ["iommufd", "auto"],
@@ -107,7 +107,7 @@ test("every option of run but the device is passed on to the run in the VM", () 
   );
 });
 
-test("a list without a value is refused: it would mean what no list means", async () => {
+test("a list without a value is refused, because it would mean the same as no list", async () => {
   await expect(parse(EVERYTHING, ["--list", ""])).rejects.toThrow("A value is expected");
   await expect(parse(EVERYTHING, ["--list=,"])).rejects.toThrow("A value is expected");
   expect(await parse(EVERYTHING, ["--list", "a,,b,"])).toMatchObject({ list: ["a", "b"] });

@@ -1,6 +1,8 @@
 import { InvalidArgumentError } from "commander";
 
-/** One option of a command: parser, help, the options that `lab run` passes on, and docs/commands.md are made of it. */
+/**
+ * One option of a command. Parser, help, docs/commands.md and the options that `lab run` passes on are made from it.
+ */
 export interface OptionSpec<T> {
   /** As help shows it: `-d, --device <name...>`. */
   readonly flags: string;
@@ -9,18 +11,18 @@ export interface OptionSpec<T> {
   readonly default?: T;
   readonly required?: boolean;
   readonly choices?: readonly string[];
-  /** Takes one value from the command line, after those before it. Undefined for a flag, which takes none. */
+  /** Parses one value from the command line, given the values before it. Undefined for a flag, which takes no value. */
   readonly parse?: (text: string, previous: T | undefined) => T;
-  /** The value as the command line has it, once for each occurrence. */
+  /** The value as words for a command line, one word for each occurrence. */
   write(value: T): readonly string[];
 }
 
-/** The options of a command, by the names that its code knows them by: each one, and no other. */
+/** A command's options, all of them, by the names that its code uses. */
 export type OptionTable<Options> = {
   readonly [Name in keyof Required<Options>]: OptionSpec<Exclude<Options[Name], undefined>>;
 };
 
-/** An option without the type of its value: what walks over all options of any command sees. */
+/** An option without its value's type, for code that walks over the options of any command. */
 export interface AnyOption extends Omit<OptionSpec<never>, "default" | "parse" | "write"> {
   readonly default?: string | number | boolean | readonly string[];
   readonly parse?: (text: string, previous: never) => unknown;
@@ -31,7 +33,7 @@ export type AnyOptionTable = Readonly<Record<string, AnyOption>>;
 
 type Extras<T> = Pick<OptionSpec<T>, "default" | "required">;
 
-/** Given or not. */
+/** An option without a value: given or not. */
 export function flag(flags: string, summary: string): OptionSpec<boolean> {
   return { flags, summary, write: () => [] };
 }
@@ -53,11 +55,11 @@ export function pattern(flags: string, summary: string): OptionSpec<string> {
   return { flags, summary, parse, write: (value) => [value] };
 }
 
-/** Several values: separated by commas, in repeated options, or one after the other. */
+/** Several values, separated by commas, by words or by repeated options. */
 export function list(flags: string, summary: string): OptionSpec<readonly string[]> {
   const split = (value: string): string[] => {
     const parts = value.split(",").filter((part) => part !== "");
-    // `-d "$ADDRESS"` of a variable that is not set must not mean what no `-d` means.
+    // An empty `-d "$ADDRESS"` must not mean the same as no `-d`.
     if (parts.length === 0) throw new InvalidArgumentError("A value is expected.");
     return parts;
   };
@@ -72,7 +74,7 @@ export function words(flags: string, summary: string): OptionSpec<readonly strin
 export interface NumberRange {
   readonly least: number;
   readonly most: number;
-  /** What one of the user's units is for the code: 1000 for seconds that it takes as milliseconds. Default 1. */
+  /** How many of the code's units one of the user's makes: 1000 for seconds held as milliseconds. Default 1. */
   readonly unit?: number;
 }
 
@@ -101,20 +103,20 @@ export function choice<Name extends string>(
   return { flags, summary, choices, ...extras, parse, write: (value) => [value] };
 }
 
-/** The long name of an option, by which it is written on a command line: `--device`. */
+/** The long name of an option, as typed: `--device`. */
 export function longName({ flags }: Pick<AnyOption, "flags">): string {
   const name = /--[\w-]+/.exec(flags)?.[0];
   if (name === undefined) throw new Error(`no long name in ${flags}`);
   return name;
 }
 
-/** Of the options of several tables those of one. */
+/** Picks one table's options from the options of several tables. */
 export function optionsOf<Options extends object>(table: OptionTable<Options>, options: Options): Options {
   const entries = Object.entries(options).filter(([key]) => key in table);
   return Object.fromEntries(entries) as Options;
 }
 
-/** The options given as the words of a command line, for another process that reads the same table. */
+/** The options as words of a command line, for another process that reads the same table. */
 export function asArguments<Options extends object>(table: OptionTable<Options>, options: Options): string[] {
   const values = options as Readonly<Record<string, unknown>>;
   return Object.entries(table as unknown as AnyOptionTable).flatMap(([key, spec]) => {

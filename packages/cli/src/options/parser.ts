@@ -2,7 +2,7 @@ import { Argument, type Command, Option } from "commander";
 import type { AnyCommand, CommandEntry } from "./command";
 import type { AnyOption, AnyOptionTable } from "./option";
 
-/** Adds a command to the program; without what it takes, as one line of the help, when that is not given. */
+/** Adds a command to the program. Without `command`, it adds only the command's line in the help. */
 export function addCommand(
   program: Command,
   { name, summary }: CommandEntry,
@@ -22,7 +22,7 @@ export function addCommand(
   if (notes.length > 0) added.addHelpText("after", `\n${notes.join("\n\n")}`);
   added.action(() => {
     const values = valuesOf(added, options);
-    // commander gives the arguments of a variadic as one array.
+    // commander passes a variadic argument as one array.
     act(command.run(added.processedArgs.flat().filter(isText), values));
   });
 }
@@ -45,7 +45,7 @@ function commanderOption(spec: AnyOption): Option {
   return option.makeOptionMandatory(spec.required ?? false);
 }
 
-/** The values under the table's names; commander's own come from the flags. */
+/** The values under the table's names. commander names them after the flags. */
 function valuesOf(command: Command, table: AnyOptionTable): object {
   const values = Object.entries(table).map(([key, spec]) => {
     const value: unknown = command.getOptionValue(new Option(spec.flags).attributeName());

@@ -6,7 +6,7 @@ import { commandsPage } from "./commands-page";
 
 const page = commandsPage();
 
-test("docs/commands.md is what the tables say; `pnpm commands-page` writes it", async () => {
+test("docs/commands.md matches the tables; `pnpm commands-page` writes it", async () => {
   expect(readFileSync(join(__dirname, "../../../../docs/commands.md"), "utf8")).toBe(await page);
 });
 

@@ -4,8 +4,8 @@ import type { AnyOption } from "../options/option";
 
 const HEAD = `# Commands
 
-Every command and its options. This page is made from the tables that the parser reads
-(\`packages/cli/src/commands.ts\`); after a change there: \`pnpm commands-page\`.
+Every command and its options. \`pnpm commands-page\` writes this page from the tables that the parser reads
+(\`packages/cli/src/commands.ts\`).
 
 In this repository \`vfio-selftests\` is \`pnpm vfio\`. An option whose value ends in \`...\` takes several. Exit codes are in
 the [README of the command](../packages/cli/README.md).
@@ -46,7 +46,7 @@ function describe(summary: string, choices: readonly string[] | undefined): stri
   return escape(choices === undefined ? summary : `${summary}: ${choices.join(", ")}`);
 }
 
-/** For a cell of a table; `*` and `_` would be emphasis. */
+/** Escapes a table cell, where `*` and `_` would be emphasis. */
 function escape(text: string): string {
   return text.replace(/[|*]/g, "\\$&");
 }
@@ -55,7 +55,7 @@ function sentence(text: string): string {
   return `${text.charAt(0).toUpperCase()}${text.slice(1)}.`;
 }
 
-/** Cells padded to their columns, as Prettier has them. */
+/** A table with cells padded to their columns, as Prettier pads them. */
 function table(rows: readonly (readonly string[])[]): string {
   const cells = rows.map((row) => row.map((cell, column) => (column === 0 ? escape(cell) : cell)));
   const widths = [0, 1].map((column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));

@@ -17,7 +17,7 @@ describe("restore", () => {
     expect(lines).toEqual([expect.stringMatching(/^nothing/)]);
   });
 
-  it("puts back what a dead process left, and fails when it cannot", () => {
+  it("puts back what a dead process left changed, and fails when it cannot", () => {
     const lines: string[] = [];
     const numVfs = join(paths.root, "sriov_numvfs");
     writeFileSync(numVfs, "1\n");

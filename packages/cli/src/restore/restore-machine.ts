@@ -4,10 +4,10 @@ import { ExitCode } from "../exit-codes";
 
 type Print = (line: string) => void;
 
-/** The `restore` command: puts back what tests that crashed have left changed. */
+/** The `restore` command: puts back what crashed tests left changed. */
 export function restoreMachine(print: Print = (line) => console.log(line), paths: SystemPaths = systemPaths): number {
   const restored = restoreLeftovers(paths);
-  if (restored.length === 0) print("nothing was left changed by tests (devices that bind took: unbind)");
+  if (restored.length === 0) print("nothing to put back (devices that bind took: unbind)");
   for (const { path, value, error } of restored) {
     const what = value === "" ? `${path} is cleared` : `${path} is ${value}`;
     print(error === undefined ? `${what} again` : `cannot write ${JSON.stringify(value)} to ${path}: ${error}`);

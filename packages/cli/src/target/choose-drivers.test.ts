@@ -31,7 +31,7 @@ function addDriver(file: string): string {
 }
 
 describe("chooseDrivers", () => {
-  it("takes the toolkit's without a word, and the project's with one", () => {
+  it("takes the toolkit's drivers without a word, and says that it takes the project's", () => {
     expect(choose()).toEqual(BUILT_IN);
     expect(told).toEqual([]);
     const path = addDriver("mine.cjs");
@@ -41,7 +41,7 @@ describe("chooseDrivers", () => {
   });
 
   const asRoot = process.getuid?.() === 0 ? it : it.skip;
-  asRoot("takes none of a stranger's project as root (skipped otherwise), also in a VM that root started", () => {
+  asRoot("takes none of a stranger's project as root, even in a VM that root started (skipped otherwise)", () => {
     addDriver("mine.cjs");
     writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./mine.cjs"] }');
     chownSync(project, STRANGER, STRANGER);
@@ -53,7 +53,7 @@ describe("chooseDrivers", () => {
     expect(names(true, true)).toEqual([...BUILT_IN, "mine"]);
   });
 
-  it("takes only those that are named", () => {
+  it("takes only the drivers that are named", () => {
     addDriver("mine.cjs");
     expect(choose("./mine.cjs", "igb")).toEqual(["mine", "igb"]);
     expect(told).toEqual([]);
@@ -65,7 +65,7 @@ describe("findDrivers", () => {
     expect(() => findDrivers(choose(), project)).not.toThrow();
   });
 
-  it("finds a driver without loading it, and says which is not there", () => {
+  it("finds a driver without loading it, and names a missing one", () => {
     writeFileSync(join(project, "broken.cjs"), "throw new Error('loaded');");
     findDrivers(["./broken.cjs"], project);
     expect(() => findDrivers(["./gone.cjs"], project)).toThrow(/gone\.cjs was not found/);

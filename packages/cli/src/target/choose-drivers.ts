@@ -13,8 +13,8 @@ const BUILT_IN_DRIVERS: Readonly<Record<BuiltInDriverName, Driver>> = {
 };
 
 /**
- * The built-in drivers and those of the project in `directory`; or, where some are named, only those. Tells which of the
- * project it took, since nobody named them, and which it did not.
+ * The built-in drivers and those of the project in `directory`; or, where the caller names some, only those. It reports
+ * which of the project's drivers it took, because nobody named them, and which it refused.
  */
 export function chooseDrivers(
   { drivers: names, lab, confined }: Pick<TargetOptions, "drivers" | "lab" | "confined">,
@@ -26,7 +26,7 @@ export function chooseDrivers(
     for (const driver of Object.values(BUILT_IN_DRIVERS)) registry.register(driver);
     const { drivers, refused } = discoverDrivers(directory, { ...codeOwner(), confined: lab && confined });
     for (const { driver, origin } of drivers) {
-      // A project may depend on one of the toolkit's.
+      // A project may depend on a driver of the toolkit.
       if (registry.drivers.includes(driver)) continue;
       registry.register(driver, origin);
       tell(`driver ${driver.name} is ${origin}'s, found from ${directory}`);

@@ -7,7 +7,7 @@ import { chooseDrivers } from "./choose-drivers";
 /** Models copy as fast as the CPU, but a first run should take seconds and no gigabyte of memory. */
 const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
 
-/** The vfio-user devices that the options name; with none, every device model there is. */
+/** The vfio-user devices that the options name; without options, every device model. */
 export function modelsTarget(options = targetOptions()): SuiteTarget {
   const { devices, full, failingExample } = options;
   return {

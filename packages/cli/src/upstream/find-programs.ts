@@ -2,7 +2,7 @@ import { accessSync, constants, readdirSync, statSync } from "node:fs";
 import { basename, join, resolve } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 
-/** Where a kernel tree keeps the compiled tests of this field. */
+/** Where a kernel tree keeps the compiled VFIO and IOMMU tests. */
 const IN_KERNEL_TREE = ["vfio", "iommu"].map((target) => join("tools/testing/selftests", target));
 
 /** Names of the kernel's test programs: vfio_dma_mapping_test, iommufd, iommufd_fail_nth, … */
@@ -20,7 +20,7 @@ export interface UpstreamProgram {
 export function findPrograms(directory: string): UpstreamProgram[] {
   const root = resolve(directory);
   if (!isDirectory(root)) {
-    throw new VfioError(`${directory} is no directory`, {
+    throw new VfioError(`${directory} is not a directory`, {
       code: "ENOENT",
       operation: "upstream",
       subject: directory,

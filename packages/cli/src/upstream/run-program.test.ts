@@ -13,7 +13,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** A shell script stands in for a compiled program: what counts is what it prints and how it ends. */
+/** A shell script in place of a compiled program: only its output and exit status matter. */
 function program(name: string, script: string, directory = folder): void {
   const path = join(directory, name);
   writeFileSync(path, `#!/bin/sh\n${script}\n`);
@@ -32,7 +32,7 @@ async function run(name: string, timeoutMs = 10_000, signal = new AbortControlle
   return { tests, errors };
 }
 
-test("programs are found in a kernel tree as well as in a directory; other files are not programs", () => {
+test("finds programs in a kernel tree and in a directory, and takes no other files", () => {
   const tree = join(folder, "tools/testing/selftests/vfio");
   mkdirSync(tree, { recursive: true });
   program("vfio_pci_device_test", "", tree);
@@ -51,7 +51,7 @@ test.each([
   expect(() => findPrograms(directory)).toThrow(remedy);
 });
 
-test("devices are handed to VFIO's programs", async () => {
+test("VFIO's programs get the devices", async () => {
   program("vfio_pci_device_test", 'echo 1..1; echo "ok 1 args.$(echo $* | tr -d " ")"');
   const { tests, errors } = await run("vfio_pci_device_test");
   expect(tests.map(({ id }) => id)).toEqual(["args.0000:01:00.00000:02:00.0"]);

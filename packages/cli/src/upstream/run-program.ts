@@ -12,13 +12,13 @@ export interface ProgramRun {
   readonly devices: readonly string[];
   /** Only these tests; a program may have none of them. */
   readonly ids?: readonly string[] | undefined;
-  /** What the report calls the device of these tests. */
+  /** The report's name for the device of these tests. */
   readonly label: string | undefined;
   readonly timeoutMs: number;
   readonly signal: AbortSignal;
 }
 
-/** Runs one program and tells its tests as they end. Gives what went wrong outside any test. */
+/** Runs one program and reports each test as it ends. Returns what went wrong outside any test. */
 export async function runProgram(run: ProgramRun, events: TapEvents): Promise<string[]> {
   const { program, devices, timeoutMs, ids } = run;
   const reader = new TapReader(events, run.label);
@@ -26,7 +26,7 @@ export async function runProgram(run: ProgramRun, events: TapEvents): Promise<st
   const chosen = ids?.flatMap((id) => ["-r", id]) ?? [];
   const child = spawn(program.path, [...chosen, ...(program.takesDevices ? devices : [])], {
     stdio: ["ignore", "pipe", "pipe"],
-    // The harness forks a child for each test: all must end with it.
+    // A group of its own: the C harness forks a child for each test, and all must end with the program.
     detached: true,
   });
   const stop = (): void => {
@@ -55,7 +55,7 @@ export async function runProgram(run: ProgramRun, events: TapEvents): Promise<st
   }
 }
 
-/** What the exit status and the plan say that no test's result says. */
+/** Finds what no test's result says, from the exit status and the plan. */
 function judge(program: UpstreamProgram, reader: TapReader, status: number | string, stderr: string[]): string[] {
   if (status === SKIPPED && reader.finished === 0) return [];
   const told = stderr.length === 0 ? "" : `; its last words: ${stderr.join(" | ")}`;
@@ -70,7 +70,7 @@ function judge(program: UpstreamProgram, reader: TapReader, status: number | str
 function ended(child: ReturnType<typeof spawn>): Promise<{ status: number | string; failure?: string }> {
   return new Promise((resolve) => {
     child.once("error", (error) => resolve({ status: "not started", failure: error.message }));
-    // `close`, not `exit`: by then all output has been read.
+    // `close` comes after all output; `exit` may come before.
     child.once("close", (code, signal) => resolve({ status: code ?? signal ?? "unknown" }));
   });
 }
@@ -79,6 +79,6 @@ function killGroup(pid: number): void {
   try {
     process.kill(-pid, "SIGKILL");
   } catch {
-    // It has ended already.
+    // The process has ended already.
   }
 }

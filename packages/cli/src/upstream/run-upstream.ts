@@ -26,7 +26,7 @@ export interface UpstreamOptions {
 
 const DEFAULT_TIMEOUT_MS = 600_000;
 
-/** The `upstream` command: the kernel's own compiled selftests, and ours beside them, in one report. */
+/** The `upstream` command runs the kernel's own compiled selftests, and ours beside them, in one report. */
 export async function runUpstream(options: UpstreamOptions): Promise<number> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
   const devices = (options.device ?? environmentOptions().devices).map((address) => requirePciDevice(address));
@@ -49,7 +49,7 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
   });
   for (const program of programs) {
     if (abort.signal.aborted) break;
-    // In the report the C suite stands as a device of its own beside ours.
+    // The report shows the C suite as a device of its own, beside ours.
     const label = program.takesDevices ? `${devices.join(" ")} (C suite)` : "mock (C suite)";
     const run = { program, devices, label, timeoutMs, signal: abort.signal, ids: options.run };
     errors.push(...(await runProgram(run, collector(format, tests))));
@@ -65,7 +65,7 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
   return exitCodeOf(outcome);
 }
 
-/** Runs our tests of upstream's ids on the same devices, and adds them to the report. */
+/** Runs our tests with upstream's ids on the same devices, and adds them to the report. */
 async function runOurs(
   devices: readonly string[],
   ids: readonly string[] | undefined,

@@ -51,7 +51,7 @@ test("the harness's output becomes outcomes with mode, reason and the failure's 
   expect(finished[2]?.skip?.reason).toBe("MSI not supported");
 });
 
-test("what a test said does not stick to the next one", () => {
+test("a test's comments do not stick to the next test", () => {
   const { finished } = read("#  RUN  a.x ...\n# noise\nok 1 a.x\n#  RUN  a.y ...\nnot ok 2 a.y");
   expect(finished[1]?.failures).toEqual(["the program said no more"]);
 });
@@ -60,6 +60,6 @@ test("a program that skips everything says why", () => {
   expect(read("TAP version 13\n1..0 # SKIP no device").reader).toMatchObject({ planned: 0, skippedAll: "no device" });
 });
 
-test("any text is read without a throw", () => {
+test("the reader takes any text without throwing", () => {
   fc.assert(fc.property(fc.string(), (text) => void read(text)));
 });

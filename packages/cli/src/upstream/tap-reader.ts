@@ -1,6 +1,6 @@
 import { identify, type TestIdentity, type TestOutcome } from "@vfio-selftests/harness";
 
-/** What the reader tells as it reads. */
+/** What the reader reports as it reads. */
 export interface TapEvents {
   started(test: TestIdentity): void;
   finished(test: TestOutcome): void;
@@ -9,19 +9,19 @@ export interface TapEvents {
 const RUN = /^#\s+RUN\s+(\S+) \.\.\.$/;
 const RESULT = /^(not ok|ok) \d+ (?:- )?(\S+)(?:\s+#\s*(\w+)\s*(.*))?$/;
 const PLAN = /^1\.\.(\d+)(?:\s+#\s*SKIP\s*(.*))?$/;
-/** What the harness says about every test, and about the run: no news for a report. */
+/** Lines that the harness prints for every test and run. They say nothing new. */
 const ROUTINE = /^#\s+(?:OK|FAIL|SKIP|RUN|PASSED:|FAILED:|Starting|Totals:|Planned)/;
-/** The harness tells no remedy. */
+/** The harness gives no remedy. */
 const REMEDY = "see the C suite's own text";
 
 /**
- * Reads the output of one program on the kernel's C harness (tools/testing/selftests/kselftest_harness.h): TAP version 13
- * whose comments before a result belong to that test.
+ * Reads the output of one program on the kernel's C harness (tools/testing/selftests/kselftest_harness.h). The output
+ * is TAP version 13, and comments before a result belong to that test.
  */
 export class TapReader {
-  /** Tests that the program said it would run; undefined before it did. */
+  /** How many tests the program plans to run; undefined before it says so. */
   planned: number | undefined;
-  /** Why the program skipped everything (`1..0 # SKIP`). */
+  /** The reason of a program that skipped everything (`1..0 # SKIP`). */
   skippedAll: string | undefined;
   finished = 0;
   readonly #events: TapEvents;
@@ -34,7 +34,7 @@ export class TapReader {
     this.#device = device;
   }
 
-  /** Takes one line, without its end. */
+  /** Reads one line, without its line end. */
   read(line: string): void {
     const plan = PLAN.exec(line);
     if (plan !== null) {
@@ -59,7 +59,7 @@ export class TapReader {
 
   #finish(id: string, ok: boolean, directive: string | undefined, text: string): void {
     const skipped = directive === "SKIP";
-    // An expected failure is none (KSFT_XFAIL).
+    // An expected failure (KSFT_XFAIL) is no failure.
     const failed = !ok && directive !== "XFAIL" && !skipped;
     this.finished += 1;
     this.#events.finished({

@@ -5,20 +5,20 @@ import { IoMapping } from "../memory/io-mapping";
 import { closeAll } from "../ownership/close-all";
 import { MAP_SHARED, PROT_READ, PROT_WRITE } from "../uapi/mman";
 
-/** A region as the device keeps it: at least what the other end told of it. */
+/** A region in the device's books: at least what the other end told of it. */
 export interface BookedRegion {
   readonly info: RegionInfo;
 }
 
-/** How a device asks the other end; each question is put once. */
+/** How a device asks the other end. It asks each question once. */
 interface DeviceQuestions<Region> {
   readonly region: (index: number) => Region;
   readonly irq: (index: number) => IrqInfo;
 }
 
 /**
- * What every implementation of `VfioDevice` keeps of its device, once for all: what regions and interrupts are, what of
- * the regions is mapped, and whether the device is open. Checks indexes, offsets and areas before the other end is asked.
+ * What every implementation of `VfioDevice` knows of its device: its regions and interrupts, the mapped areas, and
+ * whether the device is open. It checks indexes, offsets and areas before it asks the other end.
  */
 export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
   readonly #address: string;
@@ -39,7 +39,7 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
     return this.#closed;
   }
 
-  /** The regions asked for so far. */
+  /** The regions that were asked for so far. */
   get regions(): Iterable<Region> {
     return this.#regions.values();
   }
@@ -48,7 +48,7 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
     if (this.#closed) throw closedError(operation, this.#address);
   }
 
-  /** The region; asked for once. */
+  /** The region. The other end is asked once. */
   region(operation: string, index: number): Region {
     if (this.#closed) throw closedError(operation, this.#address);
     const known = this.#regions.get(index);
@@ -59,7 +59,7 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
     return region;
   }
 
-  /** The interrupt index; asked for once. */
+  /** The interrupt index. The other end is asked once. */
   irq(operation: string, index: number): IrqInfo {
     if (this.#closed) throw closedError(operation, this.#address);
     const known = this.#irqs.get(index);
@@ -70,7 +70,7 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
     return info;
   }
 
-  /** The region, when it has these bytes; else throws ERR_INVALID_ARGUMENT. */
+  /** The region, if it has these bytes. Otherwise throws ERR_INVALID_ARGUMENT. */
   extent(operation: string, index: number, offset: number, length: number): Region {
     const region = this.region(operation, index);
     const { size } = region.info;
@@ -82,8 +82,8 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
   }
 
   /**
-   * Maps an area of a region, when the region allows it, with the region's rights. `map` makes the mapping of the request,
-   * to which it adds the descriptor; `-errno` when it cannot.
+   * Maps an area of a region with the region's rights, if the region allows it. `map` makes the mapping from the
+   * request and its own descriptor; `-errno` if it cannot.
    */
   map(
     index: number,
@@ -110,8 +110,8 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
   }
 
   /**
-   * Unmaps every area, then takes the steps, all of them; idempotent. Throws ERR_STILL_MAPPED, leaving everything as it
-   * was, when an area is mapped for DMA.
+   * Unmaps every area, then takes all of the steps. Idempotent. Throws ERR_STILL_MAPPED when an area is mapped for DMA,
+   * and leaves everything as it was.
    */
   close(...steps: readonly (() => void)[]): void {
     if (this.#closed) return;

@@ -1,4 +1,4 @@
-/** What an implementation of `IommuBackend` or `VfioDevice` is built from (`@vfio-selftests/core/backend`). */
+/** The parts of an `IommuBackend` or a `VfioDevice` (`@vfio-selftests/core/backend`). */
 export type { DmaMapping } from "../contracts/memory";
 export type { MappedRegisters } from "../contracts/mapped-registers";
 export type { KernelModeName } from "../contracts/mode-names";

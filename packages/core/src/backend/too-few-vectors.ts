@@ -2,8 +2,8 @@ import { Errno } from "../errors/errno";
 import { VfioError } from "../errors/vfio-error";
 
 /**
- * VFIO_DEVICE_SET_IRQS gave a positive number: so many vectors are possible, fewer than asked for, and none is enabled
- * (vfio_msi_enable in drivers/vfio/pci/vfio_pci_intrs.c).
+ * The error when VFIO_DEVICE_SET_IRQS gives a positive number. So many vectors are possible, fewer than asked for, and
+ * the kernel has enabled none (vfio_msi_enable in drivers/vfio/pci/vfio_pci_intrs.c).
  */
 export function tooFewVectors(address: string, index: number, asked: number, possible: number): VfioError {
   const subject = `${address}, interrupt index ${index}`;

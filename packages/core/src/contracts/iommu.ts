@@ -17,41 +17,44 @@ export interface OpenDeviceOptions {
 }
 
 /**
- * The operations of one I/O address space, as a back end provides them: no bookkeeping, every failure a VfioError with
- * the kernel's errno. `Iommu` (iommu.ts) adds the bookkeeping once for all of them.
+ * The operations of one I/O address space, from a back end. A back end keeps no books. Every failure is a VfioError
+ * with the kernel's errno. `Iommu` (iommu.ts) adds the bookkeeping once for all of them.
  */
 export interface IommuBackend {
-  /** Name of the mode, as upstream spells it. */
+  /** Name of the mode, in upstream's spelling. */
   readonly mode: string;
-  /** Whether `iova` may be left to the kernel. */
+  /** Whether the caller may leave `iova` to the kernel. */
   readonly choosesIova: boolean;
   openDevice(address: string, options: OpenDeviceOptions): VfioDevice;
-  /** Maps `length` bytes of `memory` from `offset`; gives the IOVA. `iova` undefined: the kernel chooses. */
+  /** Maps `length` bytes of `memory` from `offset`. Returns the IOVA. `iova` undefined: the kernel chooses. */
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint;
-  /** Gives the bytes the kernel says it unmapped. */
+  /** Returns how many bytes the kernel says it unmapped. */
   unmap(iova: bigint, length: bigint): bigint;
   unmapAll(): bigint;
   /** Sorted, disjoint, not empty. */
   iovaRanges(): readonly IovaRange[];
-  /** Bit n set: pages of 2^n bytes are supported by the IOMMU. */
+  /** Bit n set: the IOMMU supports pages of 2^n bytes. */
   pageSizes(): bigint;
   /**
-   * Whether an IOVA is mapped, as the other end knows. Asked after a failed unmap, which may have taken a part of the
-   * area. Absent where an unmap that fails takes nothing.
+   * Whether an IOVA is mapped at the other end. `Iommu` asks after a failed unmap, which may have taken a part of the
+   * area. Absent where a failed unmap takes nothing.
    */
   isMapped?(iova: bigint): boolean;
   close(): void;
 }
 
-/** What sets a mode apart from the others, so that nobody guesses from its name. */
+/** How a mode differs from the others, so that nobody guesses from its name. */
 export interface ModeTraits {
   /** Groups in a container; iommufd with device files; or a protocol in user space, without the kernel's IOMMU. */
   readonly api: "container" | "iommufd" | "user";
-  /** The container, where there is one: its path under /dev and the version of its IOMMU type (type 1, type 1 v2). */
+  /** For modes with a container: its path under /dev and the version of its IOMMU type (type 1, type 1 v2). */
   readonly container?: { readonly path: readonly string[]; readonly type: 1 | 2 };
   /** Device registers (a BAR) can be mapped for DMA. */
   readonly mapsRegisters: boolean;
-  /** An unmap may cut through a mapping, or take it whole where it cuts; else it is refused. Rules out large IOMMU pages. */
+  /**
+   * An unmap may cut through a mapping, or take it whole where it cuts. Otherwise it is refused. Rules out large IOMMU
+   * pages.
+   */
   readonly splitsMappings: boolean;
   /** The kernel chooses IOVAs when asked to. */
   readonly choosesIova: boolean;
@@ -63,9 +66,9 @@ export interface IommuMode {
   /** One line for people: what it is. */
   readonly description: string;
   readonly traits: ModeTraits;
-  /** Probed at each call, without side effects; never throws. */
+  /** Probes at each call, without side effects. Never throws. */
   availability(): Availability;
-  /** The mode that `open` opens: itself, or what `auto` takes. Throws ERR_NO_MODE where that is none. */
+  /** The mode that `open` opens: itself, or the choice of `auto`. Throws ERR_NO_MODE where there is none. */
   resolve(): IommuMode;
   open(): IommuBackend;
 }

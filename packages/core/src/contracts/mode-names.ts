@@ -1,4 +1,4 @@
-/** The five modes on a kernel, as upstream spells them, in the order in which it repeats its fixtures. */
+/** The five modes on a kernel, in upstream's spelling, in the order of upstream's fixtures. */
 export const KERNEL_MODE_NAMES = [
   "vfio_type1_iommu",
   "vfio_type1v2_iommu",

@@ -1,6 +1,6 @@
 /**
- * Width-exact access to registers. Offsets are bytes, multiples of the width; every method throws VfioError.
- * `MappedRegisters` are one; the others serve regions that cannot be mapped in one piece.
+ * Width-exact access to registers. Offsets are bytes, multiples of the width. Every method throws VfioError.
+ * `MappedRegisters` are one implementation; the others serve regions that cannot be mapped in one piece.
  */
 export interface RegisterAccess {
   read8(offset: number): number;

@@ -15,9 +15,9 @@ export interface RegionArea {
   readonly size: number;
 }
 
-/** Of the address of a mapping in the process, in bytes. */
+/** Options for the address of a mapping in the process, in bytes. */
 export interface MapRegionOptions {
-  /** Default: what suits large pages, or the kernel's choice. */
+  /** Default: an address that suits large pages, or the kernel's choice. */
   readonly alignment?: number;
   readonly alignmentOffset?: number;
 }
@@ -34,7 +34,7 @@ export interface RegionInfo {
   readonly writable: boolean;
   /** VFIO_REGION_INFO_FLAG_MMAP. */
   readonly mappable: boolean;
-  /** What may be mapped: the sparse-mmap capability's areas, or the whole region when it has none; empty when not mappable. */
+  /** What may be mapped: the sparse-mmap capability's areas, or else the whole region. Empty if not mappable. */
   readonly mappableAreas: readonly RegionArea[];
   /** VFIO_REGION_INFO_CAP_MSIX_MAPPABLE: the MSI-X table may be mapped with the rest. */
   readonly msixMappable: boolean;
@@ -58,25 +58,25 @@ export interface SetIrqs {
   readonly index: number;
   readonly action: "mask" | "unmask" | "trigger";
   readonly start: number;
-  /** With data: its length is the count. `trigger` with count 0 and no data disables the index. */
+  /** With data, its length is the count. `trigger` with count 0 and no data disables the index. */
   readonly count: number;
   /** eventfds (-1 de-assigns a vector), booleans, or nothing. */
   readonly data?: { readonly eventfds: readonly number[] } | { readonly bools: readonly boolean[] };
 }
 
-/** One device that a hot reset of the slot or bus would reset too. */
+/** One device that a hot reset of the slot or bus would also reset. */
 export interface HotResetDevice {
   readonly address: string;
-  /** Modes on containers: the IOMMU group that must be owned. */
+  /** Modes on containers: the IOMMU group that the caller must own. */
   readonly group?: number;
-  /** Mode `iommufd`: the device's id, 0 when it is owned otherwise (its group), -1 when it is not owned at all. */
+  /** Mode `iommufd`: the device's id; 0 if the process owns it otherwise (by its group), -1 if it does not own it. */
   readonly deviceId?: number;
 }
 
 /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. */
 export interface HotResetInfo {
   readonly devices: readonly HotResetDevice[];
-  /** Mode `iommufd` only: every device is owned by this process's iommufd, so the reset is allowed. */
+  /** Mode `iommufd` only: this process's iommufd owns every device, so the reset is allowed. */
   readonly owned?: boolean;
 }
 
@@ -84,7 +84,7 @@ export interface HotResetInfo {
 export interface PayloadLink {
   /** Where the structure has the pointer (u64), in bytes from its start. */
   readonly offset: number;
-  /** What it points to; read and written in place. */
+  /** The memory, read and written in place. */
   readonly bytes: Uint8Array;
 }
 
@@ -106,26 +106,30 @@ export interface VfioDevice extends Disposable {
   writeRegion(index: number, offset: number, from: Uint8Array): void;
   /** Maps one area of a mappable region. */
   mapRegion(index: number, area: RegionArea, options?: MapRegionOptions): MappedRegisters;
-  /** Throws ENOSPC, naming the vectors that are possible, when the device gets fewer than asked for; none is enabled then. */
+  /**
+   * Throws ENOSPC, with the number of possible vectors, if the device gets fewer than asked for. It has enabled none
+   * then.
+   */
   setIrqs(request: SetIrqs): void;
-  /** One VFIO_DEVICE_RESET; EAGAIN is the caller's business. */
+  /** One VFIO_DEVICE_RESET. The caller handles EAGAIN. */
   reset(): void;
   /**
-   * VFIO_DEVICE_FEATURE: `flags` is GET, SET or PROBE with the feature's index; gives the payload as the kernel left it.
-   * `links` is the memory that pointers in the payload lead to, as in `struct vfio_device_feature_dma_logging_control`:
-   * at most 4, of 1 MiB each. A device that cannot carry pointers throws ERR_NOT_SUPPORTED.
+   * VFIO_DEVICE_FEATURE. `flags` is GET, SET or PROBE with the feature's index. Returns the payload as the kernel left
+   * it. `links` is the memory that pointers in the payload lead to, as in
+   * `struct vfio_device_feature_dma_logging_control`: at most 4, of 1 MiB each. A device that cannot carry pointers
+   * throws ERR_NOT_SUPPORTED.
    */
   feature(flags: number, payload: Uint8Array, links?: readonly PayloadLink[]): Uint8Array;
   /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; absent where no kernel drives the device. */
   hotResetInfo?(): HotResetInfo;
   /**
-   * VFIO_DEVICE_PCI_HOT_RESET of the device's slot or bus. `owned`: devices of all IOMMU groups that it affects. Absent
-   * where no kernel drives the device.
+   * VFIO_DEVICE_PCI_HOT_RESET of the device's slot or bus. `owned`: devices of all IOMMU groups that the reset affects.
+   * Absent where no kernel drives the device.
    */
   hotReset?(owned: readonly VfioDevice[]): void;
   /**
-   * Closes what `mapRegion` gave and the device; idempotent. Throws ERR_STILL_MAPPED while one of those is mapped for DMA,
-   * and leaves everything as it was. Otherwise goes through to the end, whatever a step throws.
+   * Closes the registers from `mapRegion` and the device. Idempotent. Throws ERR_STILL_MAPPED while any of them is
+   * mapped for DMA, and leaves everything as it was. Otherwise it completes all its steps, whatever a step throws.
    */
   close(): void;
 }

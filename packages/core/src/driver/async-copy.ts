@@ -3,16 +3,16 @@ import { VfioError } from "../errors/vfio-error";
 import type { InterruptVector } from "../interrupts/interrupt-vector";
 import type { DriverInstance } from "./driver";
 
-/** How long to ask at each turn of the event loop before pausing, in milliseconds. */
+/** How long to look at each turn of the event loop before pausing, in milliseconds. */
 const EAGER_MS = 1;
 /** The longest pause between two looks at a copy without interrupt. */
 const LONGEST_PAUSE_MS = 8;
-/** How often to look at a copy whose interrupt does not come: an error may end it without one. */
+/** How often to look at a copy whose interrupt does not come, because an error may end it without one. */
 const LOOK_MS = 10;
 /** How much later than the end of the copy its interrupt may arrive. */
 const LATE_INTERRUPT_MS = 20;
 
-/** One copy that is awaited on the event loop. */
+/** One copy that a caller awaits on the event loop. */
 export interface AsyncCopy {
   readonly instance: DriverInstance;
   readonly source: bigint;
@@ -20,15 +20,15 @@ export interface AsyncCopy {
   readonly size: number;
   readonly timeoutMs: number;
   readonly signal: AbortSignal | undefined;
-  /** The vector of the driver's completion interrupt; undefined: the device is polled. */
+  /** The vector of the driver's completion interrupt. Undefined: the session polls the device. */
   readonly vector: InterruptVector | undefined;
-  /** What has taken the device from the copy meanwhile, or undefined. */
+  /** The error if another call has taken the device from the copy, or undefined. */
   readonly taken: () => VfioError | undefined;
 }
 
 /**
  * Starts one copy and resolves when it has ended. Rejects with the driver's error, with `ETIMEDOUT`, with the signal's
- * reason, and with what has taken the device. All DMA has ended when it settles.
+ * reason, or with `taken`'s error. All DMA has ended when it settles.
  */
 export async function copyOnEventLoop(copy: AsyncCopy): Promise<void> {
   const { instance, source, destination, size, vector, taken } = copy;
@@ -39,7 +39,7 @@ export async function copyOnEventLoop(copy: AsyncCopy): Promise<void> {
   try {
     ended = vector === undefined ? await pollForEnd(copy) : await interruptOrEnd(copy, vector);
   } catch (error) {
-    // Whoever took the device has stopped it, and closed its vectors.
+    // The call that took the device has stopped it, and closed its vectors.
     const cause = taken();
     if (cause !== undefined) throw cause;
     stop(copy);
@@ -51,7 +51,7 @@ export async function copyOnEventLoop(copy: AsyncCopy): Promise<void> {
   else endLate(copy);
 }
 
-/** False when the copy does not end in time. */
+/** False if the copy does not end in time. */
 async function pollForEnd({ instance, timeoutMs, signal, taken }: AsyncCopy): Promise<boolean> {
   const start = performance.now();
   const deadline = start + timeoutMs;
@@ -70,7 +70,7 @@ async function pollForEnd({ instance, timeoutMs, signal, taken }: AsyncCopy): Pr
   return true;
 }
 
-/** False when the copy does not end in time. Takes the interrupt, so that nobody takes it for another. */
+/** False if the copy does not end in time. Takes the interrupt, so that nobody takes it for another. */
 async function interruptOrEnd(copy: AsyncCopy, vector: InterruptVector): Promise<boolean> {
   const { instance, timeoutMs, signal, taken } = copy;
   const deadline = performance.now() + timeoutMs;
@@ -100,7 +100,7 @@ async function interruptWithin(
   }
 }
 
-/** The time is over: `memcpyWait` stops the device and tells its state, unless the copy has just ended after all. */
+/** The time is over. `memcpyWait` stops the device and reports its state, unless the copy has just ended after all. */
 function endLate(copy: AsyncCopy): void {
   const { instance, timeoutMs, vector } = copy;
   try {
@@ -119,7 +119,7 @@ function endLate(copy: AsyncCopy): void {
   }
 }
 
-/** Stops the device and leaves it usable. What it says of the copy that it gave up is no news; the next copy tells the rest. */
+/** Stops the device and leaves it usable. It drops the error of the abandoned copy; the next copy reports any other. */
 function stop({ instance, vector }: AsyncCopy): void {
   try {
     instance.memcpyWait({ timeoutMs: 0 });

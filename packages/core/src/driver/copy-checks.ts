@@ -3,7 +3,7 @@ import type { DriverLimits } from "./driver";
 
 const LAST_IOVA = 0xffff_ffff_ffff_ffffn;
 
-/** An address's halves, without making BigInts of them (docs/architecture.md, rule 2). */
+/** Memory that splits an address into halves, without making BigInts of them (docs/architecture.md, rule 2). */
 const address64 = new BigUint64Array(1);
 const addressHalves = new Uint32Array(address64.buffer);
 
@@ -12,7 +12,7 @@ export function isOneCopy(size: number, { minMemcpySize, maxMemcpySize, alignmen
   return Number.isInteger(size) && size >= minMemcpySize && size <= maxMemcpySize && size % alignment === 0;
 }
 
-/** Throws when a copy is outside the driver's limits: size, count, or the alignment of an address. */
+/** Throws if a copy breaks the driver's limits: size, count, or the alignment of an address. */
 export function checkCopy(
   operation: string,
   limits: DriverLimits,
@@ -31,7 +31,7 @@ export function checkCopy(
   checkAddresses(operation, limits, source, destination);
 }
 
-/** Throws when an address is none, or is not aligned as the driver needs it. */
+/** Throws if an address is not a 64-bit address, or not aligned as the driver needs it. */
 export function checkAddresses(
   operation: string,
   { alignment }: DriverLimits,
@@ -48,7 +48,7 @@ function checkAddress(operation: string, name: string, address: bigint, alignmen
   throw argumentError(operation, name, address, allowed);
 }
 
-/** `alignment` is a power of two of at most 2^31 (checkLimits), so the low half tells. */
+/** `alignment` is a power of two of at most 2^31 (checkLimits), so the low half is enough. */
 function isAligned(address: bigint, alignment: number): boolean {
   if (alignment === 1) return true;
   address64[0] = address;

@@ -7,7 +7,7 @@ import { loadProjectConfig } from "./project-config";
 import { type CodeOwner, codeOwner, untrustedFolder } from "./untrusted-folder";
 import { driverOfModule } from "./validate-driver";
 
-/** The keyword in package.json by which a dependency says that it is a driver. */
+/** A package with this keyword in its package.json is a driver. */
 export const DRIVER_KEYWORD = "vfio-selftests-driver";
 
 interface PackageJson {
@@ -17,17 +17,17 @@ interface PackageJson {
   readonly optionalDependencies?: Readonly<Record<string, string>>;
 }
 
-/** What a project's folder offers. */
+/** The drivers that a project's folder offers. */
 export interface DiscoveredDrivers {
   readonly drivers: readonly RegisteredDriver[];
-  /** What root does not load, a line each with the reason and what to do. */
+  /** Drivers that root does not load: a line for each, with the reason and what to do. */
   readonly refused: readonly string[];
 }
 
 /**
- * The drivers of a project: itself and dependencies with the keyword `vfio-selftests-driver`, and those that its configuration
- * names. Each is loaded and checked; a broken one is an error that names it. Nobody named them on the command line, so
- * root loads none from a folder that another user controls ({@link untrustedFolder}).
+ * The drivers of a project: the project itself and its dependencies, if they carry the keyword `vfio-selftests-driver`,
+ * and those that its configuration names. It loads and checks each; a broken one is an error that names it. Nobody named
+ * them on the command line, so root loads none from a folder that another user controls ({@link untrustedFolder}).
  */
 export function discoverDrivers(projectDirectory: string, owner: CodeOwner = codeOwner()): DiscoveredDrivers {
   const names = new Set(driverDependencies(projectDirectory));
@@ -48,7 +48,7 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
 }
 
 /**
- * Loads one driver by the name of a package or by path (absolute, or relative to the project when it begins with a dot).
+ * Loads one driver by the name of a package or by path (absolute, or relative to the project if it begins with a dot).
  * Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`.
  */
 export function loadDriver(nameOrPath: string, projectDirectory: string): RegisteredDriver {
@@ -63,7 +63,7 @@ export interface FoundDriver {
   readonly requireFromProject: NodeJS.Require;
 }
 
-/** Finds a driver as {@link loadDriver} does, and does not load it. Throws `ERR_DRIVER_NOT_FOUND`. */
+/** Finds a driver like {@link loadDriver}, but does not load it. Throws `ERR_DRIVER_NOT_FOUND`. */
 export function resolveDriver(nameOrPath: string, projectDirectory: string): FoundDriver {
   const isPath = isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
   const origin = isPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
@@ -94,7 +94,7 @@ function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriv
       code: "ERR_DRIVER_NOT_LOADED",
       operation: "load driver",
       subject: origin,
-      // The suites run in jest, which says this where it cannot load ES modules.
+      // jest, which runs the suites, says this where it cannot load ES modules.
       remedy: reason.includes("ES Module")
         ? "give the package a CommonJS entry (`exports` with the condition require), or use Node 24.9 or newer"
         : "correct the driver: its module throws while it is loaded",
@@ -104,7 +104,9 @@ function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriv
   return { driver: driverOfModule(exported, origin), origin };
 }
 
-/** The project itself when it carries the keyword, then its dependencies that do, in the order of package.json. */
+/**
+ * The project itself if it carries the keyword, then its dependencies with the keyword, in the order of package.json.
+ */
 function driverDependencies(projectDirectory: string): string[] {
   const file = join(resolve(projectDirectory), "package.json");
   if (!existsSync(file)) return [];
@@ -116,7 +118,7 @@ function driverDependencies(projectDirectory: string): string[] {
   });
   const requireFromProject = createRequire(file);
   const dependencies = names.filter((name) => {
-    // The file is looked up by path: a package's `exports` may hide its package.json from require.
+    // Look the file up by path, because a package's `exports` may hide its package.json from require.
     const directories = requireFromProject.resolve.paths(name) ?? [];
     const manifest = directories.map((directory) => join(directory, name, "package.json")).find(existsSync);
     if (manifest === undefined) return false; // not installed, or a dependency of another platform

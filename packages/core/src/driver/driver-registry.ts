@@ -3,18 +3,18 @@ import type { PciDevice } from "../pci/pci-device";
 import type { Driver } from "./driver";
 import { validateDriver } from "./validate-driver";
 
-/** A driver, and where it came from: a package's name or a path. */
+/** A driver and its origin: a package's name or a path. */
 export interface RegisteredDriver {
   readonly driver: Driver;
   readonly origin: string;
 }
 
-/** What one driver said about a device. */
+/** One driver's answer about a device. */
 export type DriverVerdict =
   | { readonly driver: Driver; readonly matches: true }
   | { readonly driver: Driver; readonly matches: false; readonly reason: string };
 
-/** The known drivers, and the choice of the one that serves a device. */
+/** The known drivers. It chooses the one that serves a device. */
 export class DriverRegistry {
   readonly #entries: RegisteredDriver[] = [];
 
@@ -26,7 +26,7 @@ export class DriverRegistry {
     return this.#entries.map((entry) => entry.driver);
   }
 
-  /** Adds a driver. The same object again changes nothing; another one of the same name is an error. */
+  /** Adds a driver. Adding the same object again changes nothing; another driver of the same name is an error. */
   register(driver: Driver, origin = "built in"): void {
     validateDriver(driver, origin);
     const same = this.#entries.find((entry) => entry.driver.name === driver.name);
@@ -55,15 +55,15 @@ export class DriverRegistry {
     return entry.driver;
   }
 
-  /** What every driver says about the device, in the order of registration. */
+  /** Every driver's answer about the device, in the order of registration. */
   verdicts(device: PciDevice): DriverVerdict[] {
     const { vendorId, deviceId } = device.config;
     return this.#entries.map(({ driver }) => judge(driver, device, vendorId, deviceId));
   }
 
   /**
-   * The one driver that serves the device. None is an error (`ERR_NO_DRIVER`) that lists the known drivers and why each
-   * refuses; several are an error (`ERR_SEVERAL_DRIVERS`) that names them.
+   * The one driver that serves the device. No match is an error (`ERR_NO_DRIVER`) that lists the known drivers and why
+   * each refuses. Several matches are an error (`ERR_SEVERAL_DRIVERS`) that names them.
    */
   find(device: PciDevice): Driver {
     const verdicts = this.verdicts(device);
@@ -111,7 +111,7 @@ function judge(driver: Driver, device: PciDevice, vendorId: number, deviceId: nu
     const answer = driver.probe?.(device) ?? true;
     return answer === true ? { driver, matches: true } : { driver, matches: false, reason: answer };
   } catch (error) {
-    // A broken private driver must not keep the others from being asked.
+    // A broken private driver must not prevent the registry from asking the others.
     const reason = error instanceof Error ? error.message : String(error);
     return { driver, matches: false, reason: `its probe failed: ${reason}` };
   }

@@ -11,7 +11,7 @@ import { DriverSession } from "./driver-session";
 
 const MSIX = 2;
 
-/** A driver whose "device" is a copy loop over the address space, done in memcpyWait. */
+/** A driver whose "device" is a loop in memcpyWait that copies within the address space. */
 class CopyDriver implements Driver {
   readonly name = "copy";
   readonly ids = [{ vendor: 0, device: 0 }];
@@ -27,7 +27,7 @@ class CopyDriver implements Driver {
   waited: (() => void) | undefined;
   /** When the copies end, in milliseconds of `performance.now`. */
   endsAt = 0;
-  /** The vector of completion interrupts; undefined: the driver has none. */
+  /** The vector of completion interrupts. Undefined: the driver has none. */
   completionVector: number | undefined;
 
   constructor(
@@ -229,7 +229,7 @@ describe("DriverSession", () => {
       using session = new DriverSession(driver, device, iommu);
       driver.endsAt = performance.now() + 50;
       const copy = session.memcpy(buffer.iova, buffer.iova + half, 64);
-      // After the first millisecond, in which it asks at each turn of the event loop.
+      // The session looks at each turn of the event loop during the first millisecond. This is later.
       await new Promise((resolve) => setTimeout(resolve, 10));
       driver.calls.length = 0;
       await copy;
@@ -253,7 +253,7 @@ describe("DriverSession", () => {
       driver.fault = new VfioError("halted", { code: "EIO", operation: "memcpy" });
       await expect(session.memcpy(buffer.iova, buffer.iova + half, 64)).rejects.toBe(driver.fault);
       driver.fault = undefined;
-      // The copy has ended; the first look is after 10 ms, and the interrupt arrives after it.
+      // The copy has ended. The first look comes after 10 ms, and the interrupt arrives after it.
       const copy = session.memcpy(buffer.iova, buffer.iova + half, 64);
       while (driver.calls.at(-1) !== "ended?") await new Promise((resolve) => setTimeout(resolve, 1));
       driver.vfio.interrupts.raise(MSIX, 1);

@@ -13,21 +13,21 @@ import { checkLimits, memcpyChunks } from "./memcpy-chunks";
 import { checkInstance } from "./validate-driver";
 
 export interface DriverSessionOptions {
-  /** IOVA of the driver's region; default: allocated by the address space. */
+  /** IOVA of the driver's region. Default: the address space allocates one. */
   readonly iova?: bigint;
 }
 
 export interface MemcpyOptions extends WaitOptions {
-  /** Stops the device and rejects with the signal's reason; the next copy works. */
+  /** Aborting it stops the device and rejects with its reason. The next copy works. */
   readonly signal?: AbortSignal;
 }
 
-/** Who waits for the copy in progress: a later `memcpyWait`, or the promise of `memcpy`. */
+/** What waits for the copy in progress: a later `memcpyWait`, or the promise of `memcpy`. */
 type CopyInProgress = "memcpyWait" | "memcpy";
 
 /**
- * A driver at work on a device: gives it its DMA region, and holds both sides to the contract (one copy at a time, no
- * interrupt during a copy, sizes, counts and alignment within the driver's limits).
+ * A driver at work on a device. The session gives it its DMA region, and holds both sides to the contract (one copy at
+ * a time, no interrupt during a copy, sizes, counts and alignment within the driver's limits).
  */
 export class DriverSession implements Disposable {
   readonly driver: Driver;
@@ -37,11 +37,11 @@ export class DriverSession implements Disposable {
   readonly #memory: DmaMemory;
   #instance: DriverInstance | undefined;
   #copy: CopyInProgress | undefined;
-  /** What `memcpyWait` hands to the driver; one object for all waits. */
+  /** The options of `memcpyWait` for the driver: one object for all waits. */
   readonly #waitOptions = { timeoutMs: DEFAULT_WAIT_MS };
   #closed = false;
 
-  /** Allocates and maps the region and brings the device up. Nothing is left behind when it throws. */
+  /** Allocates and maps the region and brings the device up. If it throws, it leaves nothing behind. */
   constructor(driver: Driver, device: PciDevice, iommu: Iommu, options: DriverSessionOptions = {}) {
     this.driver = driver;
     this.device = device;
@@ -63,12 +63,12 @@ export class DriverSession implements Disposable {
     }
   }
 
-  /** The device is up: between `create` and `remove`. */
+  /** Whether the device is up: between `create` and `remove`. */
   get created(): boolean {
     return this.#instance !== undefined;
   }
 
-  /** A copy was started and not yet waited for. */
+  /** Whether a started copy still awaits its wait. */
   get copying(): boolean {
     return this.#copy !== undefined;
   }
@@ -92,7 +92,7 @@ export class DriverSession implements Disposable {
     this.#instance = instance;
   }
 
-  /** Brings the device down; allowed during a copy; does nothing when it is down. */
+  /** Brings the device down, even during a copy. Does nothing if it is down. */
   remove(): void {
     const instance = this.#instance;
     this.#instance = undefined;
@@ -109,8 +109,8 @@ export class DriverSession implements Disposable {
   }
 
   /**
-   * Blocks the thread until the copy that was started has ended. Throws what the driver reports; the next copy may start
-   * in any case. With `timeoutMs` 0 it stops the copy, if it has not ended.
+   * Blocks the thread until the started copy has ended. Throws the driver's error. The next copy may start in any case.
+   * With `timeoutMs` 0 it stops a copy that has not ended.
    */
   memcpyWait(options?: WaitOptions): void {
     const instance = this.#running("memcpyWait");
@@ -123,12 +123,12 @@ export class DriverSession implements Disposable {
   }
 
   /**
-   * Copies any size the alignment allows, in as many chunks as it takes, and blocks the thread meanwhile; stops at the
-   * first error. `timeoutMs` is for each chunk.
+   * Copies any size that the alignment allows, in as many chunks as it takes, and blocks the thread meanwhile. It stops
+   * at the first error. `timeoutMs` is for each chunk.
    */
   memcpySync(source: bigint, destination: bigint, size: number, options?: WaitOptions): void {
     const { limits } = this.#idle("memcpySync");
-    // A copy that is started must be waited for, so nothing may be wrong with the wait.
+    // A started copy must be waited for, so check the wait's arguments first.
     if (options?.timeoutMs !== undefined) checkTimeout("DriverSession.memcpySync", options.timeoutMs);
     if (isOneCopy(size, limits)) {
       this.memcpyStart(source, destination, size);
@@ -144,10 +144,10 @@ export class DriverSession implements Disposable {
   }
 
   /**
-   * As {@link memcpySync}, on the event loop: the device's interrupt ends the wait for a chunk where the driver has one,
-   * else the device is polled with pauses of at most 8 ms. Rejects at the first error, and with the signal's reason; the
-   * device is stopped then, and all DMA has ended. Stopping blocks the thread for as long as the driver's reset takes.
-   * Where the driver's completion interrupt is {@link msi}, counts of it that nobody has taken yet are lost.
+   * Like {@link memcpySync}, on the event loop. If the driver has a completion interrupt, it ends the wait for a chunk.
+   * Otherwise the session polls the device with pauses of at most 8 ms. Rejects at the first error, or with the
+   * signal's reason. The device is then stopped, and all DMA has ended. Stopping blocks the thread for as long as the
+   * driver's reset takes. If the driver's completion interrupt is {@link msi}, its untaken counts are lost.
    */
   async memcpy(source: bigint, destination: bigint, size: number, options: MemcpyOptions = {}): Promise<void> {
     const operation = "DriverSession.memcpy";
@@ -172,7 +172,7 @@ export class DriverSession implements Disposable {
     }
   }
 
-  /** True when the driver can make the device raise an interrupt. */
+  /** Whether the driver can make the device raise an interrupt. */
   get canSendMsi(): boolean {
     return this.#running("canSendMsi").sendMsi !== undefined;
   }
@@ -192,7 +192,10 @@ export class DriverSession implements Disposable {
     return index.vector(msiVector);
   }
 
-  /** Brings the device down, unmaps and frees the region; not the device. Idempotent. Goes through to the end. */
+  /**
+   * Brings the device down, then unmaps and frees the region. It does not close the device. Idempotent. It completes
+   * all its steps.
+   */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

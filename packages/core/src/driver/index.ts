@@ -1,4 +1,4 @@
-/** What a driver, and what runs one, is built from (`@vfio-selftests/core/driver`). */
+/** What a driver, and the code that runs one, needs (`@vfio-selftests/core/driver`). */
 export { BoundedWait, pollUntil, type BoundedWaitOptions, type PollOptions } from "../waits/poll-until";
 export { sleepSync } from "../waits/sleep-sync";
 export { DEFAULT_WAIT_MS } from "../waits/time-out";

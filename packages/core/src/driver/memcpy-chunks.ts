@@ -7,7 +7,7 @@ export interface MemcpyChunk {
   readonly size: number;
 }
 
-/** Throws when a driver's limits contradict themselves: no copy could keep them. */
+/** Throws if a driver's limits contradict themselves, so that no copy could keep them. */
 export function checkLimits(driver: string, limits: DriverLimits): void {
   const { maxMemcpySize, minMemcpySize, maxMemcpyCount, alignment } = limits;
   const problems: string[] = [];
@@ -34,8 +34,8 @@ export function checkLimits(driver: string, limits: DriverLimits): void {
 }
 
 /**
- * Splits a copy of `size` bytes into chunks that keep `limits`. Where the rest would be smaller than the least size, the
- * last chunk begins earlier and copies some bytes a second time, which changes nothing in a copy.
+ * Splits a copy of `size` bytes into chunks that keep `limits`. If the rest would be smaller than the least size, the
+ * last chunk begins earlier and copies some bytes a second time, which changes nothing.
  */
 export function* memcpyChunks(size: number, limits: DriverLimits): Generator<MemcpyChunk, void, undefined> {
   const largest = largestChunk(limits);

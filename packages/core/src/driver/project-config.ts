@@ -2,24 +2,24 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "../errors/vfio-error";
 
-/** What a project may say in `vfio-selftests.config.json`. */
+/** The contents of a project's `vfio-selftests.config.json`. */
 export interface ProjectConfig {
   /** Driver packages by name, or modules by path relative to the project. */
   readonly drivers?: readonly string[];
 }
 
-/** A configuration and the file it came from; an empty one without a file where the project has none. */
+/** A configuration and its file. Without a file in the project: an empty configuration, and no file. */
 export interface LoadedProjectConfig {
   readonly path?: string;
   readonly config: ProjectConfig;
 }
 
-/** Data alone: a configuration that is code would run before anybody could say whose code it is. */
+/** Only data: a configuration of code would run before anybody could tell whose code it is. */
 const FILE_NAME = "vfio-selftests.config.json";
 const OTHER_NAMES = ["cjs", "js", "mjs", "ts"].map((extension) => `vfio-selftests.config.${extension}`);
 const KNOWN_KEYS: readonly string[] = ["drivers"];
 
-/** Reads a project's configuration. Throws `ERR_INVALID_CONFIG` for no JSON, unknown keys and wrong types. */
+/** Reads a project's configuration. Throws `ERR_INVALID_CONFIG` for invalid JSON, unknown keys and wrong types. */
 export function loadProjectConfig(projectDirectory: string): LoadedProjectConfig {
   const path = join(projectDirectory, FILE_NAME);
   const other = OTHER_NAMES.map((name) => join(projectDirectory, name)).find((file) => existsSync(file));

@@ -1,13 +1,13 @@
 import { realpathSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 
-/** Who runs the process, as far as it matters for the code it loads. */
+/** The user who runs the process, as far as it matters for the code that it loads. */
 export interface CodeOwner {
   readonly uid: number;
   /** The user and group that root runs for: SUDO_UID and SUDO_GID. */
   readonly sudoUid?: number | undefined;
   readonly sudoGid?: number | undefined;
-  /** The process is root of an ordinary user's VM: it can harm nobody else, and sees other users' files as nobody's. */
+  /** The process is root of an ordinary user's VM. It can harm nobody else, and sees other users' files as nobody's. */
   readonly confined?: boolean;
 }
 
@@ -26,9 +26,10 @@ export function codeOwner(environment: NodeJS.ProcessEnv = process.env): CodeOwn
 }
 
 /**
- * Why root must not load code that happens to lie in `path`, a folder or a file: somebody else than root, or than the user whom root runs for
- * (sudo), owns it or a folder above it, or may write there. Undefined where the code may be loaded: always for who is not
- * root, since that one can do no more than the code's owner lets happen. Symbolic links are followed first.
+ * Why root must not load code that happens to lie in `path`, a folder or a file. The reason is a user who owns it, or a
+ * folder above it, or may write there, and is neither root nor the user whom root runs for (sudo). Undefined if the
+ * code may be loaded. That is always so without root, because the process can then do no more than its user. The
+ * function follows symbolic links first.
  */
 export function untrustedFolder(path: string, owner: CodeOwner = codeOwner()): string | undefined {
   if (owner.uid !== 0 || owner.confined === true) return undefined;

@@ -3,7 +3,7 @@ import type { Driver } from "./driver";
 
 /**
  * The driver of a package or module: its export `driver`, its default export, or the export itself. Throws
- * `ERR_INVALID_DRIVER` that lists everything that is missing or has the wrong type.
+ * `ERR_INVALID_DRIVER`, which lists everything that is missing or has the wrong type.
  */
 export function driverOfModule(exported: unknown, origin: string): Driver {
   // A module compiled to CommonJS and loaded as an ES module has its exports one level deeper, under `default`.
@@ -12,7 +12,7 @@ export function driverOfModule(exported: unknown, origin: string): Driver {
   return validateDriver(candidate, origin);
 }
 
-/** Gives `value` back as a {@link Driver}, or throws `ERR_INVALID_DRIVER` that lists what is wrong. */
+/** Returns `value` as a {@link Driver}, or throws `ERR_INVALID_DRIVER`, which lists what is wrong. */
 export function validateDriver(value: unknown, origin: string): Driver {
   const problems = driverProblems(value);
   if (problems.length > 0) {
@@ -26,7 +26,7 @@ export function validateDriver(value: unknown, origin: string): Driver {
   return value as Driver;
 }
 
-/** Throws `ERR_INVALID_DRIVER` when what a driver's `create` gave lacks a method that every driver must have. */
+/** Throws `ERR_INVALID_DRIVER` if the result of a driver's `create` lacks a method that every driver must have. */
 export function checkInstance(driver: string, instance: unknown): void {
   const missing = INSTANCE_METHODS.filter((name) => typeof property(instance, name) !== "function");
   if (missing.length === 0) return;

@@ -1,6 +1,6 @@
 /**
- * Linux errno names in the order of their numbers, from 0 (asm-generic/errno-base.h, asm-generic/errno.h); "-" where
- * there is none. Node's own table lacks many of them.
+ * Linux errno names in the order of their numbers, from 0 (asm-generic/errno-base.h, asm-generic/errno.h). "-" is a
+ * number without a name. Node's own table lacks many of them.
  */
 // prettier-ignore
 const NAMES = [

@@ -1,6 +1,6 @@
 import type { ErrnoName } from "./errno";
 
-/** What one of our own codes means, for docs/errors.md. */
+/** The meaning of one of our own codes, for docs/errors.md. */
 interface CodeMeaning {
   /** What happened: one or two sentences. */
   readonly meaning: string;
@@ -9,8 +9,8 @@ interface CodeMeaning {
 }
 
 /**
- * The codes of ours, of all packages: a code means one thing everywhere. Beside them `VfioError.code` may be the name of
- * an errno, where a system call failed. docs/errors.md is made from this table.
+ * Our codes, of all packages. A code means one thing everywhere. Where a system call failed, `VfioError.code` is the
+ * name of an errno instead. `pnpm error-page` makes docs/errors.md from this table.
  */
 export const ERROR_CODES = {
   ERR_BAD_CAPABILITY_CHAIN: {

@@ -1,4 +1,4 @@
-/** How this project's errors are made (`@vfio-selftests/core/errors`). */
+/** The makers of this project's errors (`@vfio-selftests/core/errors`). */
 export * from "./errno";
 export { ERROR_CODES, type OwnErrorCode } from "./error-codes";
 export { remedyFor } from "./remedies";

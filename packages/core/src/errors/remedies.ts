@@ -1,7 +1,7 @@
 /**
- * What a user can do about a failed kernel call, by operation and errno. Only causes that the user can remove are here;
- * a wrong argument explains itself. Where the remedy depends on the state of the machine (who holds the device, how
- * much memory may be locked), the caller finds that out and passes its own.
+ * What a user can do about a failed kernel call, by operation and errno. The table has only causes that the user can
+ * remove; a wrong argument explains itself. Where the remedy depends on the state of the machine (who holds the device,
+ * how much memory may be locked), the caller finds that out and passes its own.
  */
 const OPEN_DEVICE_NODE =
   "run as root, or give your user the device file (udev rule, or chown) and enough locked memory (ulimit -l)";
@@ -28,7 +28,7 @@ const IOAS_MAP: ByErrno = {
   EADDRINUSE: "choose an IOVA outside the devices' reserved ranges (iovaRanges)",
 };
 
-/** Keys: an operation, and for `open` the path as well. */
+/** Keys: an operation; for `open`, also the path. */
 const REMEDIES: Readonly<Record<string, ByErrno>> = {
   "open /dev/vfio/vfio": { ENOENT: KERNEL_VFIO_CONTAINER, ENODEV: KERNEL_VFIO_CONTAINER },
   "open /dev/iommu": { ENOENT: KERNEL_IOMMUFD, ENODEV: KERNEL_IOMMUFD },

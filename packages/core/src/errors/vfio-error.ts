@@ -5,9 +5,9 @@ import { remedyFor } from "./remedies";
 export interface VfioErrorOptions {
   /** Stable: an errno's name (`EBUSY`) or one of ours (`ERR_CLOSED`). docs/errors.md explains each. */
   code: VfioErrorCode;
-  /** Positive errno, when a system call failed. */
+  /** Positive errno, if a system call failed. */
   errno?: number;
-  /** What was tried: the ioctl's or system call's name, or the method's. */
+  /** What failed: the name of the ioctl, the system call or the method. */
   operation: string;
   /** What it was applied to: a device address, a path, a mode. */
   subject?: string;
@@ -16,7 +16,7 @@ export interface VfioErrorOptions {
   cause?: unknown;
 }
 
-/** The one error class of the toolkit: says what failed, on what, why, and what to do about it. */
+/** The one error class of the toolkit. It says what failed, on what, why, and what to do about it. */
 export class VfioError extends Error {
   override readonly name = "VfioError";
   readonly code: VfioErrorCode;
@@ -38,7 +38,7 @@ export class VfioError extends Error {
   }
 }
 
-/** The error of a system call that returned `-errno`. The remedy is the known one, unless the caller gives its own. */
+/** The error of a system call that returned `-errno`. The remedy is the known one, unless the caller passes its own. */
 export function systemError(
   result: number,
   operation: string,
@@ -58,19 +58,19 @@ export function systemError(
   });
 }
 
-/** `-errno` of an error that Node's own system calls throw; `-EIO` for any other, to be handed to {@link systemError}. */
+/** The `-errno` of an error from Node's own system calls, `-EIO` for any other. Pass it to {@link systemError}. */
 export function systemResult(error: unknown): number {
-  // Not instanceof: in jest, the errors of node:fs are of another realm.
+  // Not instanceof, because in jest the errors of node:fs come from another realm.
   const { errno } = (error ?? {}) as { errno?: unknown };
   return typeof errno === "number" ? errno : -Errno.EIO;
 }
 
-/** Use of a handle after `close` or disposal. */
+/** The error of using a handle after `close` or disposal. */
 export function closedError(operation: string, subject: string): VfioError {
   return new VfioError(`${operation}: ${subject} is closed`, { code: "ERR_CLOSED", operation, subject });
 }
 
-/** An argument that is not allowed; the message names the value and what is allowed. */
+/** The error of an invalid argument. The message names the value and what is allowed. */
 export function argumentError(operation: string, name: string, value: unknown, allowed: string): VfioError {
   return new VfioError(`${operation}: ${name} is ${describe(value)}; allowed: ${allowed}`, {
     code: "ERR_INVALID_ARGUMENT",
@@ -85,7 +85,7 @@ function describe(value: unknown): string {
   return String(value);
 }
 
-/** `value` when it is an integer from `minimum` to `maximum`, else an argument error. */
+/** Returns `value` if it is an integer from `minimum` to `maximum`, else throws an argument error. */
 export function checkInteger(operation: string, name: string, value: number, minimum: number, maximum: number): number {
   if (!Number.isInteger(value) || value < minimum || value > maximum) {
     throw argumentError(operation, name, value, `an integer from ${minimum} to ${maximum}`);

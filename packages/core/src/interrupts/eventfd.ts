@@ -9,17 +9,17 @@ const EFD_NONBLOCK = 0o4000;
 const EFD_CLOEXEC = 0o2000000;
 /** poll(2). */
 const POLLIN = 1;
-/** The longest one blocking native wait may last, in milliseconds. */
+/** The longest single wait in native code that blocks, in milliseconds. */
 const LONGEST_BLOCK_MS = 60_000;
 const EAGAIN = -11;
 const EINTR = -4;
 
 /**
- * A Linux eventfd: a 64-bit counter that others (the kernel, a device) add to and a read takes and resets.
+ * A Linux eventfd: a 64-bit counter. Others (the kernel, a device) add to it; a read takes the count and resets it.
  * Every read gives the count as a bigint of at least 1.
  */
 export class Eventfd implements Disposable, AsyncIterable<bigint> {
-  /** What it stands for, in errors: `0000:01:00.0 MSI-X vector 3`. */
+  /** Its name in errors: `0000:01:00.0 MSI-X vector 3`. */
   readonly label: string;
   readonly #file: OwnedDescriptor;
   readonly #bytes = new Uint8Array(8);
@@ -44,7 +44,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
     this.#file.adopt(this.#readiness);
   }
 
-  /** The file descriptor, to hand to the kernel; owned by this object. */
+  /** The file descriptor, for the kernel. This object owns it. */
   get fd(): number {
     return this.#file.descriptor("Eventfd.fd");
   }
@@ -53,7 +53,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
     return this.#file.closed;
   }
 
-  /** Takes the count when there is one; never blocks. */
+  /** Takes the count if there is one. Never blocks. */
   tryRead(): bigint | undefined {
     const result = native.read(this.#file.descriptor("Eventfd.tryRead"), this.#bytes);
     if (result === 8) return this.#counter.getBigUint64(0, true);
@@ -92,8 +92,8 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
   }
 
   /**
-   * Waits on the event loop until there is a count, and takes it. One wait at a time. Rejects with `ETIMEDOUT`, with the
-   * signal's reason, and with `ERR_CLOSED` when closed meanwhile.
+   * Waits on the event loop until there is a count, and takes it. Only one wait may be under way. Rejects with
+   * `ETIMEDOUT`, with the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
   async wait(options: AsyncWaitOptions = {}): Promise<bigint> {
     const operation = "Eventfd.wait";
@@ -102,8 +102,8 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
   }
 
   /**
-   * The counts, as they come. The iteration ends when the eventfd is closed: that, or a `break`, is its bound. It throws
-   * the signal's reason, and `ETIMEDOUT` when no count comes for `timeoutMs`.
+   * The counts, as they come. The iteration is bounded by closing the eventfd, or by a `break`. It throws the signal's
+   * reason, or `ETIMEDOUT` when no count comes for `timeoutMs`.
    */
   async *counts(options: AsyncWaitOptions = {}): AsyncGenerator<bigint, void, undefined> {
     const operation = "Eventfd.counts";

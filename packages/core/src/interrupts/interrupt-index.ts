@@ -22,7 +22,7 @@ const interruptIndexes = {
 } as const;
 export type InterruptKind = keyof typeof interruptIndexes;
 
-/** How people write them. */
+/** Their usual spelling. */
 const kindNames: Readonly<Record<InterruptKind, string>> = {
   intx: "INTx",
   msi: "MSI",
@@ -31,10 +31,10 @@ const kindNames: Readonly<Record<InterruptKind, string>> = {
   req: "REQ",
 };
 
-/** Of these the kernel enables one at a time (`vfio_pci_core_device.irq_type`). */
+/** The kernel enables one of these at a time (`vfio_pci_core_device.irq_type`). */
 const exclusiveKinds: readonly InterruptKind[] = ["intx", "msi", "msix"];
 
-/** What the interrupt kinds of one device need to know of each other. */
+/** What the interrupt kinds of one device must know of each other. */
 export interface InterruptSiblings {
   /** The exclusive kind in use, or undefined. */
   exclusiveInUse(): InterruptIndex | undefined;
@@ -50,7 +50,7 @@ export class InterruptIndex {
   readonly index: number;
   readonly #device: VfioDevice;
   readonly #siblings: InterruptSiblings;
-  /** The enabled vectors by number; undefined for one whose owner closed it. */
+  /** The enabled vectors by number. Undefined for a vector that its owner closed. */
   readonly #vectors = new Map<number, InterruptVector | undefined>();
   #closed = false;
 
@@ -61,12 +61,12 @@ export class InterruptIndex {
     this.#siblings = siblings;
   }
 
-  /** As people write it: `MSI-X`. */
+  /** Its usual spelling: `MSI-X`. */
   get name(): string {
     return kindNames[this.kind];
   }
 
-  /** VFIO_DEVICE_GET_IRQ_INFO; count 0 when the device does not offer this kind. */
+  /** VFIO_DEVICE_GET_IRQ_INFO. The count is 0 if the device does not offer this kind. */
   get info(): IrqInfo {
     const absent = {
       index: this.index,
@@ -87,7 +87,7 @@ export class InterruptIndex {
     }
   }
 
-  /** Vectors that the device offers; 0 when it lacks this kind. */
+  /** How many vectors the device offers; 0 if it lacks this kind. */
   get count(): number {
     return this.info.count;
   }
@@ -107,9 +107,9 @@ export class InterruptIndex {
   }
 
   /**
-   * Gives each of `count` vectors from `first` an eventfd and enables them; default all. Further ranges may be added
-   * later, within the first range's end when the kernel says NORESIZE. Throws when a vector does not exist or is
-   * enabled already, and when another of INTx, MSI and MSI-X is in use. Nothing changes when it throws.
+   * Gives each of `count` vectors from `first` an eventfd and enables them. Default: all. Further ranges may be added
+   * later; if the kernel says NORESIZE, only up to the first range's end. Throws if a vector does not exist or is
+   * enabled already, and if another of INTx, MSI and MSI-X is in use. Nothing changes when it throws.
    */
   enable(first = 0, count = this.count - first): void {
     this.#checkOpen("enable");
@@ -127,8 +127,8 @@ export class InterruptIndex {
   }
 
   /**
-   * Gives the kernel the existing eventfds again, after a reset: whoever holds them goes on receiving. Throws when no
-   * vector is enabled.
+   * Gives the kernel the existing eventfds again after a reset, so their holders go on receiving. Throws if no vector
+   * is enabled.
    */
   reenable(): void {
     this.#checkOpen("reenable");
@@ -143,7 +143,7 @@ export class InterruptIndex {
     for (const run of runs) this.#assign(run);
   }
 
-  /** Tells the kernel to stop, then closes the eventfds. Does nothing when none is enabled. */
+  /** Tells the kernel to stop, then closes the eventfds. Does nothing if none is enabled. */
   disable(): void {
     this.#checkOpen("disable");
     if (!this.enabled) return;
@@ -152,7 +152,7 @@ export class InterruptIndex {
   }
 
   /**
-   * An enabled vector. The index owns it; a caller may close it earlier (`using`), and the next call then gives a fresh
+   * An enabled vector. The index owns it. A caller may close it earlier (`using`), and the next call then gives a fresh
    * one. Interrupts that arrive between the two are lost.
    */
   vector(vector: number): InterruptVector {
@@ -170,17 +170,17 @@ export class InterruptIndex {
     this.vector(vector).trigger();
   }
 
-  /** Masks a vector; INTx only. */
+  /** Masks a vector. INTx only. */
   mask(vector = 0): void {
     this.vector(vector).mask();
   }
 
-  /** Unmasks a vector; INTx only. */
+  /** Unmasks a vector. INTx only. */
   unmask(vector = 0): void {
     this.vector(vector).unmask();
   }
 
-  /** Closes the eventfds and tells the kernel nothing: closing the device ends its interrupts. */
+  /** Closes the eventfds without telling the kernel, because closing the device ends its interrupts. */
   close(): void {
     this.#closed = true;
     this.#closeVectors();
@@ -204,7 +204,10 @@ export class InterruptIndex {
     return vector;
   }
 
-  /** Takes the eventfd of a vector that its owner closes from the kernel. The vector stays enabled, without one. */
+  /**
+   * Takes a vector's eventfd from the kernel when its owner closes the vector. The vector stays enabled, without an
+   * eventfd.
+   */
   readonly #released = (vector: InterruptVector): void => {
     if (this.#vectors.get(vector.vector) !== vector) return;
     this.#vectors.set(vector.vector, undefined);
@@ -296,7 +299,7 @@ export class InterruptIndex {
     });
   }
 
-  /** The kernel knows already, or need not know: `#released` leaves vectors that are not in the table alone. */
+  /** The kernel knows already, or need not know: `#released` ignores vectors that are not in the table. */
   #closeVectors(): void {
     const vectors = this.enabledVectors;
     this.#vectors.clear();

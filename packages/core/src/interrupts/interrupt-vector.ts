@@ -13,7 +13,7 @@ export interface VectorIdentity {
 }
 
 /**
- * One enabled vector of a device: the eventfd that the kernel signals, and what can be done to the vector. Closing it
+ * One enabled vector of a device: the eventfd that the kernel signals, and the operations on the vector. Closing it
  * takes the eventfd from the kernel; `InterruptIndex.vector` gives a fresh one.
  */
 export class InterruptVector extends Eventfd {
@@ -23,7 +23,7 @@ export class InterruptVector extends Eventfd {
   readonly #index: number;
   readonly #beforeClose: (vector: InterruptVector) => void;
 
-  /** `beforeClose` is called once, while the eventfd is still open. */
+  /** Calls `beforeClose` once, while the eventfd is still open. */
   constructor(device: VfioDevice, identity: VectorIdentity, beforeClose: (vector: InterruptVector) => void) {
     super(identity.label);
     this.#device = device;
@@ -37,12 +37,12 @@ export class InterruptVector extends Eventfd {
     this.#set("trigger");
   }
 
-  /** Masks the vector. The kernel offers it for INTx only: `ENOTTY` for the others. */
+  /** Masks the vector. The kernel offers it for INTx only; others are `ENOTTY`. */
   mask(): void {
     this.#set("mask");
   }
 
-  /** Unmasks the vector; an INTx that the device still asserts arrives again. INTx only. */
+  /** Unmasks the vector. An INTx that the device still asserts arrives again. INTx only. */
   unmask(): void {
     this.#set("unmask");
   }

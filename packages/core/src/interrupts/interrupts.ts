@@ -24,7 +24,7 @@ export class Interrupts {
     return [this.intx, this.msi, this.msix, this.err, this.req];
   }
 
-  /** The one of INTx, MSI and MSI-X that is enabled. */
+  /** The enabled one of INTx, MSI and MSI-X. */
   exclusiveInUse(): InterruptIndex | undefined {
     return [this.intx, this.msi, this.msix].find((index) => index.enabled);
   }

@@ -19,18 +19,18 @@ interface RegionState {
     memory: MappableMemory,
     offset: number,
   ): DmaRegion;
-  /** Place in the owner's table; below 0 for a region that is in none. */
+  /** Place in the owner's table; below 0 for a region outside it. */
   slotOf(region: DmaRegion): number;
   setSlot(region: DmaRegion, slot: number): void;
-  /** The region is in no table any more. */
+  /** Takes note that the region is in no table any more. */
   clearSlot(region: DmaRegion): void;
 }
 
 let state!: RegionState;
 
 /**
- * Memory mapped at an I/O virtual address. Only `Iommu.map` makes regions, and only their Iommu says what is mapped: a
- * region tells it, and cannot be told.
+ * Memory mapped at an I/O virtual address. Only `Iommu.map` makes regions, and only their Iommu decides what is mapped.
+ * A region only reports it.
  */
 export class DmaRegion implements Disposable {
   readonly iova: bigint;
@@ -41,7 +41,7 @@ export class DmaRegion implements Disposable {
   /** First byte of the region in `memory`. */
   readonly offset: number;
   readonly #owner: RegionOwner;
-  /** Place in the owner's table; nowhere once unmapped. */
+  /** Place in the owner's table; NOWHERE once unmapped. */
   #slot = NOWHERE;
   #view: Uint8Array | undefined = undefined;
 
@@ -75,7 +75,7 @@ export class DmaRegion implements Disposable {
     };
   }
 
-  /** False once unmapped, by whatever call. */
+  /** False once unmapped, by any call. */
   get mapped(): boolean {
     return this.#slot !== NOWHERE;
   }
@@ -86,8 +86,8 @@ export class DmaRegion implements Disposable {
   }
 
   /**
-   * The region's bytes; the same view at every call. Throws ERR_NOT_MEMORY for device registers, and ERR_CLOSED once the
-   * memory is closed.
+   * The region's bytes, the same view at every call. Throws ERR_NOT_MEMORY for device registers, and ERR_CLOSED once
+   * the memory is closed.
    */
   get bytes(): Uint8Array {
     if (this.#view === undefined || this.memory.closed) {
@@ -96,7 +96,7 @@ export class DmaRegion implements Disposable {
     return this.#view;
   }
 
-  /** The region as 32-bit words: a new view at every call, to be kept by who uses it. `offset` is a multiple of 4. */
+  /** The region as 32-bit words. Every call makes a new view, so keep it. `offset` is a multiple of 4. */
   words(): Uint32Array {
     if (this.offset % 4 !== 0) throw argumentError("DmaRegion.words", "offset", this.offset, "multiples of 4");
     return new Uint32Array(this.#buffer(), this.offset, this.length >>> 2);
@@ -110,7 +110,7 @@ export class DmaRegion implements Disposable {
     return this.iova + BigInt(offset);
   }
 
-  /** Unmaps; gives the bytes that the kernel unmapped, 0 when it was unmapped before. */
+  /** Unmaps. Returns how many bytes the kernel unmapped, 0 if it was unmapped before. */
   unmap(): bigint {
     return this.mapped ? this.#owner.unmap(this) : 0n;
   }
@@ -132,5 +132,5 @@ export class DmaRegion implements Disposable {
   }
 }
 
-/** For this folder: the entries of the package do not export it. */
+/** For this folder only: the package's entries do not export it. */
 export const regionState = state;

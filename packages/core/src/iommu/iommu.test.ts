@@ -12,8 +12,8 @@ import { Iommu } from "./iommu";
 const PAGE = 4096;
 
 /**
- * How a mode treats an unmap that cuts through a mapping (vfio_dma_do_unmap, iommufd_vfio_unmap_dma in Linux). `stops`: it
- * unmaps mapping by mapping and stops at one that it may not (iopt_unmap_iova_range).
+ * How a mode treats an unmap that cuts through a mapping (vfio_dma_do_unmap, iommufd_vfio_unmap_dma in Linux). `stops`:
+ * it unmaps mapping by mapping and stops at one that it may not unmap (iopt_unmap_iova_range).
  */
 type Cutting = "type1" | "cut" | "refused" | "stops";
 
@@ -28,7 +28,7 @@ class RulesBackend implements IommuBackend {
   choosesIova = false;
   ranges: IovaRange[] = [{ start: 0n, last: 0xffff_ffffn }];
   readonly maps: { iova: bigint; length: bigint; access: DmaAccess }[] = [];
-  /** What `stops` refuses to unmap: the IOVAs of mappings in use. */
+  /** The IOVAs of mappings in use, which `stops` refuses to unmap. */
   readonly locked = new Set<bigint>();
   readonly devices: VfioDevice[] = [];
   closed = false;
@@ -480,7 +480,7 @@ describe("Iommu", () => {
                 space.unmapAll();
               }
             } catch (error) {
-              // The books must have kept an automatic map from hitting another one.
+              // The books should have kept an automatic map from hitting another one.
               if (action.kind === "map" && action.page === undefined) throw error;
             }
             const books = space.regions.map(({ iova, length }) => ({

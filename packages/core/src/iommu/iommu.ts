@@ -13,8 +13,9 @@ import { toBigint } from "./page-number";
 
 export interface MapOptions extends IovaRequest {
   /**
-   * Where to map. Absent: taken from the free IOVAs, in every mode alike. `kernel`: the kernel chooses, in modes whose
-   * back end `choosesIova` (iommufd); it knows nothing of IOVAs reserved here, and aligns to 2 MiB at most.
+   * Where to map. Absent: `Iommu` takes a free IOVA, in every mode alike. `kernel`: the kernel chooses, in modes whose
+   * back end `choosesIova` (iommufd). The kernel does not know which IOVAs are reserved here, and aligns to 2 MiB at
+   * most.
    */
   iova?: bigint | "kernel";
   /** First byte of the memory to map. Default 0. */
@@ -25,7 +26,7 @@ export interface MapOptions extends IovaRequest {
   access?: DmaAccess;
 }
 
-/** Something that ends with its address space: what is built on one of its devices. */
+/** Something that ends with its address space, because it is built on one of its devices. */
 export interface IommuChild {
   close(): void;
 }
@@ -36,8 +37,8 @@ const SPACE_END = 1n << 64n;
 /**
  * One I/O address space: the bookkeeping over a back end's few operations. Several devices may share it.
  *
- * IOVAs are bigint, lengths number. What the kernel refuses is a VfioError with the kernel's errno; nothing is checked
- * here that the kernel checks, so that its answers come through.
+ * IOVAs are bigint, lengths number. A refusal by the kernel is a VfioError with the kernel's errno. This class repeats
+ * none of the kernel's checks, so the kernel's answers come through.
  */
 export class Iommu implements Disposable {
   readonly backend: IommuBackend;
@@ -51,7 +52,7 @@ export class Iommu implements Disposable {
     this.#books = new MappingBooks(this, () => backend.iovaRanges());
   }
 
-  /** Name of the mode, as upstream spells it. */
+  /** Name of the mode, in upstream's spelling. */
   get mode(): string {
     return this.backend.mode;
   }
@@ -65,7 +66,7 @@ export class Iommu implements Disposable {
     return this.#books.regions.sorted();
   }
 
-  /** Opens a device into this address space. It is closed with the Iommu, if not before. */
+  /** Opens a device into this address space. The device closes with the Iommu, if not before. */
   openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
     this.#requireOpen("openDevice");
     const device = this.#devices.add(this.backend.openDevice(address, options));
@@ -74,7 +75,10 @@ export class Iommu implements Disposable {
     return device;
   }
 
-  /** The child is closed with this address space, before its devices, the last adopted first. Gives what lets go of it. */
+  /**
+   * Closes the child with this address space, before its devices, the last adopted first. Returns a function that
+   * releases it.
+   */
   adopt(child: IommuChild): () => void {
     this.#requireOpen("adopt");
     this.#children.add(child);
@@ -118,7 +122,7 @@ export class Iommu implements Disposable {
     return region;
   }
 
-  /** Maps, calls `use`, and unmaps when it returns, throws, or the promise (or other thenable) that it gives settles. */
+  /** Maps, calls `use`, and unmaps when `use` returns, throws, or its promise (or other thenable) settles. */
   withMapping<Result>(
     memory: MappableMemory,
     options: MapOptions,
@@ -134,7 +138,7 @@ export class Iommu implements Disposable {
     );
   }
 
-  /** Unmaps one region; gives the bytes that the kernel says it unmapped. */
+  /** Unmaps one region. Returns how many bytes the kernel says it unmapped. */
   unmap(region: DmaRegion): bigint {
     if (!this.#books.regions.has(region)) throw this.#notMine(region);
     let bytes: bigint;
@@ -149,11 +153,11 @@ export class Iommu implements Disposable {
   }
 
   /**
-   * Unmaps whatever lies in an area; gives the bytes that the kernel says it unmapped. Whether an area may cut through a
-   * mapping depends on the mode: type1v2 and iommufd refuse (`EINVAL`, `ENOENT`); type1 takes away the whole mapping when
-   * the area contains its start, and nothing (0 bytes) when the area starts inside it; type1 on iommufd cuts. What is left
-   * of a region that was cut are new regions ({@link regionAt}). An unmap that fails may have taken a part: iommufd goes
-   * mapping by mapping. The books then say what is left.
+   * Unmaps whatever lies in an area. Returns how many bytes the kernel says it unmapped. The mode decides whether an
+   * area may cut through a mapping. type1v2 and iommufd refuse (`EINVAL`, `ENOENT`). type1 takes away the whole mapping
+   * if the area contains its start, and nothing (0 bytes) if the area starts inside it. type1 on iommufd cuts. After a
+   * cut, each remaining piece is a new region ({@link regionAt}). A failed unmap may have taken a part, because iommufd
+   * goes mapping by mapping. The books then match what is left.
    */
   unmapRange(iova: bigint, length: bigint): bigint {
     this.#requireOpen("unmapRange");
@@ -171,7 +175,7 @@ export class Iommu implements Disposable {
     return bytes;
   }
 
-  /** Unmaps everything; gives the bytes that the kernel says it unmapped. */
+  /** Unmaps everything. Returns how many bytes the kernel says it unmapped. */
   unmapAll(): bigint {
     this.#requireOpen("unmapAll");
     let bytes: bigint;
@@ -191,14 +195,20 @@ export class Iommu implements Disposable {
     return this.#books.regions.atIova(iova);
   }
 
-  /** The IOVA of an address of this process; undefined when it is not mapped. Of several mappings any. */
+  /**
+   * The IOVA of an address of this process; undefined if the address is not mapped. If it has several mappings, any of
+   * them.
+   */
   iovaOf(address: bigint): bigint | undefined {
     requireAddress("iovaOf", "address", address);
     const region = this.#books.regions.atAddress(address);
     return region === undefined ? undefined : region.iova + (address - region.address);
   }
 
-  /** Usable IOVAs as the kernel tells them now: sorted, disjoint, ends inclusive. Modes on containers need a device first. */
+  /**
+   * Usable IOVAs, as the kernel reports them now: sorted, disjoint, ends inclusive. Modes on containers need a device
+   * first.
+   */
   iovaRanges(): readonly IovaRange[] {
     this.#requireOpen("iovaRanges");
     return this.backend.iovaRanges();
@@ -210,7 +220,7 @@ export class Iommu implements Disposable {
     return this.backend.pageSizes();
   }
 
-  /** Keeps IOVAs free of automatic mappings until released; they may be mapped by naming them. */
+  /** Keeps IOVAs free of automatic mappings until released. A map that names them is still allowed. */
   reserveIova(length: number, request: IovaRequest = {}): IovaReservation {
     this.#requireOpen("reserveIova");
     return this.#books.space.reserve(length, request, (first, last) => {
@@ -227,8 +237,8 @@ export class Iommu implements Disposable {
   }
 
   /**
-   * Unmaps everything, closes what was adopted and the devices opened here (each last first), then the address space;
-   * idempotent. Goes through to the end, whatever a step throws.
+   * Unmaps everything, closes adopted children and the devices opened here (each last first), then the address space.
+   * Idempotent. It completes all its steps, whatever a step throws.
    */
   close(): void {
     if (this.#closed) return;
@@ -247,7 +257,7 @@ export class Iommu implements Disposable {
     this.close();
   }
 
-  /** What the back end is told of a wanted IOVA: undefined leaves it to the kernel. */
+  /** The IOVA to pass to the back end. Undefined leaves the choice to the kernel. */
   #fixed(wanted: bigint | "kernel"): bigint | undefined {
     if (wanted !== "kernel") {
       requireAddress("map", "iova", wanted);
@@ -262,14 +272,15 @@ export class Iommu implements Disposable {
     );
   }
 
-  /** Forgets, after an unmap failed, what it took all the same; the back end knows, where that can happen. */
+  /** Drops the mappings that a failed unmap took. It asks the back end, where that can happen. */
   #recount(start: bigint, end: bigint): void {
     const { backend } = this;
     if (backend.isMapped === undefined) return;
     try {
       this.#books.recount(start, end < SPACE_END ? end : SPACE_END, (iova) => backend.isMapped?.(iova) ?? true);
     } catch {
-      // The caller throws the unmap's error, which comes first. What could not be asked stays in the books.
+      // The caller throws the unmap's error first. Mappings that the back end could not be asked about stay in the
+      // books.
     }
   }
 

@@ -5,7 +5,7 @@ const PAGE = 4096;
 const GIB = 2 ** 30;
 const END = (1n << 64n) - 1n;
 
-/** What the allocator must be equivalent to: one flag per page. */
+/** The allocator must be equivalent to this one, which has one flag per page. */
 class NaiveAllocator {
   readonly free = new Map<number, boolean>();
 
@@ -113,7 +113,7 @@ describe("IovaAllocator", () => {
     [2.5, {}, "length is 2.5"],
     [PAGE, { alignment: 3 * PAGE }, "a power of two"],
     [PAGE, { alignment: 0 }, "a power of two"],
-    // A logarithm takes it for one.
+    // A logarithm would take it for one.
     [PAGE, { alignment: 2 ** 49 + 1 }, "a power of two"],
     [PAGE, { below: -1n }, "0 to 2^64"],
   ])("refuses allocate(%p, %p)", (length, request, message) => {

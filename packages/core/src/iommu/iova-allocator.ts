@@ -4,11 +4,11 @@ import { PAGE_NUMBER_END, PAGE_SIZE, pageAddress, pageNumber, pagesIn } from "./
 
 export interface IovaRequest {
   /**
-   * Bytes; a power of two, independent of the size. Default: the largest power of two that is not above the length, at
+   * Bytes, a power of two, independent of the size. Default: the largest power of two that is not above the length, at
    * most 1 GiB, so that the IOMMU can use its large pages.
    */
   alignment?: number;
-  /** The allocation ends at or before this address: for devices that reach only so many address bits. */
+  /** The allocation ends at or before this address, for devices that reach only so many address bits. */
   below?: bigint;
 }
 
@@ -21,15 +21,15 @@ interface Extent {
 const GIB = 2 ** 30;
 
 /**
- * Hands out I/O virtual addresses of given ranges: first fit from the lowest address, in pages of 4 KiB. Address 0 is
- * handed out like any other when a range begins there.
+ * Hands out I/O virtual addresses from given ranges: first fit from the lowest address, in pages of 4 KiB. It hands out
+ * address 0 like any other if a range begins there.
  */
 export class IovaAllocator {
   readonly #ranges: readonly Extent[];
   /** Free extents: sorted, disjoint, not adjacent. */
   readonly #free: Extent[];
 
-  /** `ranges`: sorted, disjoint, both ends inclusive; parts of pages at their ends are left out. */
+  /** `ranges`: sorted, disjoint, both ends inclusive. The allocator leaves out parts of pages at their ends. */
   constructor(ranges: readonly IovaRange[]) {
     this.#ranges = checkRanges(ranges);
     this.#free = this.#ranges.map(({ start, end }) => ({ start, end }));
@@ -40,7 +40,7 @@ export class IovaAllocator {
     return this.#free.reduce((sum, { start, end }) => sum + BigInt(end - start) * BigInt(PAGE_SIZE), 0n);
   }
 
-  /** Takes `length` bytes, rounded up to pages. Throws ERR_NO_IOVA when no free extent serves. */
+  /** Takes `length` bytes, rounded up to pages. Throws ERR_NO_IOVA if no free extent fits. */
   allocate(length: number, request: IovaRequest = {}): bigint {
     if (!Number.isSafeInteger(length) || length < 1) {
       throw argumentError("IovaAllocator.allocate", "length", length, "an integer of at least 1 byte");
@@ -60,7 +60,7 @@ export class IovaAllocator {
     throw this.#exhausted(length, alignment, request.below);
   }
 
-  /** Takes a given area when all of it is free; else takes nothing and gives false. */
+  /** Takes a given area if all of it is free. Otherwise takes nothing and returns false. */
   take(iova: bigint, length: number): boolean {
     const start = pageNumber(iova);
     const end = start + pagesIn(length);
@@ -72,8 +72,8 @@ export class IovaAllocator {
   }
 
   /**
-   * Takes what is free of a given area and tells which parts those were; what lies outside the ranges or is already
-   * taken is passed over. The parts are what `free` takes back.
+   * Takes the free parts of a given area, and returns them. It skips what lies outside the ranges or is already taken.
+   * Give the parts back with `free`.
    */
   reserve(iova: bigint, length: number): IovaRange[] {
     const start = pageNumber(iova);
@@ -92,7 +92,10 @@ export class IovaAllocator {
     return parts;
   }
 
-  /** Gives an area (rounded up to pages) back. Throws ERR_INVALID_ARGUMENT when part of it is free already or outside the ranges. */
+  /**
+   * Gives an area (rounded up to pages) back. Throws ERR_INVALID_ARGUMENT if part of it is free already, or outside the
+   * ranges.
+   */
   free(iova: bigint, length: number): void {
     const start = pageNumber(iova);
     const end = start + pagesIn(length);

@@ -8,13 +8,13 @@ export interface IovaReservation extends Disposable {
   readonly iova: bigint;
   /** Bytes. */
   readonly length: number;
-  /** Gives the IOVAs back; idempotent. Throws ERR_STILL_MAPPED while something is mapped there. */
+  /** Gives the IOVAs back. Idempotent. Throws ERR_STILL_MAPPED while something is mapped there. */
   release(): void;
 }
 
 /**
- * Which IOVAs of an address space are free: an allocator over the kernel's ranges, made at first need and again when the
- * ranges change, without what is mapped or reserved.
+ * The free IOVAs of an address space: an allocator over the kernel's ranges, without the mapped and reserved IOVAs. The
+ * space makes it at first need, and again when the ranges change.
  *
  * Automatic mappings leave page 0 out, so that a device that follows a null pointer faults.
  */
@@ -22,7 +22,7 @@ export class IovaSpace {
   readonly #ranges: () => readonly IovaRange[];
   readonly #mappings: Iterable<DmaMapping>;
   readonly #reservations = new Set<IovaReservation>();
-  /** For mappings that lie partly in a reservation or outside the ranges: the parts that the allocator gave. */
+  /** The parts that the allocator gave for mappings that lie partly in a reservation or outside the ranges. */
   readonly #partial = new Map<bigint, readonly IovaRange[]>();
   #allocator: IovaAllocator | undefined;
 
@@ -35,7 +35,7 @@ export class IovaSpace {
     return this.#current().allocate(length, request);
   }
 
-  /** A mapping was made at an IOVA that was not allocated here. */
+  /** Takes note of a mapping at an IOVA that was not allocated here. */
   mapped(iova: bigint, length: number): void {
     const allocator = this.#allocator;
     if (allocator === undefined || allocator.take(iova, length)) return;
@@ -63,7 +63,7 @@ export class IovaSpace {
     this.#partial.clear();
   }
 
-  /** `requireUnmapped` is asked, with the first and the last address, before a release. */
+  /** Calls `requireUnmapped` with the first and the last address before a release. */
   reserve(
     length: number,
     request: IovaRequest,
@@ -71,7 +71,7 @@ export class IovaSpace {
   ): IovaReservation {
     const iova = this.#current().allocate(length, request);
     const reservations = this.#reservations;
-    // The ranges may have shrunk since; a new allocator starts from what is true then.
+    // The ranges may have shrunk since. A new allocator starts from the current state.
     const giveBack = () => this.rangesChanged();
     const reservation: IovaReservation = {
       iova,

@@ -5,7 +5,7 @@ import { RegionTable } from "./region-table";
 
 /**
  * The books of one address space: its regions, its free IOVAs, and what the mapped memory knows of its mappings. They
- * are changed after the back end has done its part, so that they say what the kernel does.
+ * change after the back end has done its part, so they match the kernel.
  */
 export class MappingBooks {
   readonly regions = new RegionTable();
@@ -17,34 +17,37 @@ export class MappingBooks {
     this.space = new IovaSpace(ranges, this.regions);
   }
 
-  /** A mapping was made at IOVAs that `space` knows to be taken. */
+  /** Adds a mapping at IOVAs that `space` knows to be taken. */
   add(region: DmaRegion): void {
     this.regions.add(region);
     region.memory.addMapping?.(region);
   }
 
-  /** A mapping is gone. */
+  /** Removes a mapping. */
   remove(region: DmaRegion): void {
     this.regions.remove(region);
     this.space.unmapped(region.iova, region.length);
     region.memory.removeMapping?.(region);
   }
 
-  /** Every mapping is gone. */
+  /** Removes every mapping. */
   clear(): void {
     const regions = this.regions.clear();
     this.space.allUnmapped();
     for (const region of regions) region.memory.removeMapping?.(region);
   }
 
-  /** An unmap of [start, end) succeeded: `bytes` are gone, which says how the mode treats what the area cuts through. */
+  /**
+   * Takes note that an unmap of [start, end) succeeded. `bytes` shows how the mode treats a mapping that the area cuts
+   * through.
+   */
   unmapped(start: bigint, end: bigint, bytes: bigint): void {
     const touched = this.regions.touching(start, end);
     if (bytes === touched.reduce((sum, region) => sum + bytesInside(region, start, end), 0n)) {
       for (const region of touched) this.#cut(region, start, end);
       return;
     }
-    // Type 1: as many whole mappings as make up the bytes, from the first that starts in the area.
+    // Type 1 took as many whole mappings as make up the bytes, from the first one that starts in the area.
     let left = bytes;
     for (const region of touched.filter((candidate) => candidate.iova >= start)) {
       if (left <= 0n) break;
@@ -53,14 +56,14 @@ export class MappingBooks {
     }
   }
 
-  /** An unmap of [start, end) failed half-way: `isMapped` tells what of each region it left. */
+  /** Takes note that an unmap of [start, end) failed half-way. `isMapped` tells what it left of each region. */
   recount(start: bigint, end: bigint, isMapped: (iova: bigint) => boolean): void {
     for (const region of this.regions.touching(start, end)) {
       if (!isMapped(region.iova > start ? region.iova : start)) this.#cut(region, start, end);
     }
   }
 
-  /** Leaves of a region what lies outside [start, end). */
+  /** Leaves the part of a region that lies outside [start, end). */
   #cut(region: DmaRegion, start: bigint, end: bigint): void {
     const { iova, length, offset } = region;
     this.remove(region);

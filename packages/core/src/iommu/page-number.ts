@@ -1,6 +1,6 @@
 /**
- * Addresses as page numbers. A 64-bit address divided by 4096 is below 2^52, so a page number is an exact `number`:
- * the indexes of an address space compare numbers, and a bigint is taken apart once per call.
+ * Addresses as page numbers. A 64-bit address divided by 4096 is below 2^52, so a page number is an exact `number`. The
+ * indexes of an address space compare numbers, and split a bigint only once per call.
  */
 export const PAGE_SIZE = 0x1000;
 /** One past the last page of a 64-bit address space. */
@@ -25,14 +25,16 @@ export function pageAddress(page: number): bigint {
   return wide[0] as bigint;
 }
 
-/** `value`, an integer from 0 to 2^53, as a bigint: `BigInt(value)` is a call, which in an unmap costs a quarter of it. */
+/**
+ * `value`, an integer from 0 to 2^53, as a bigint. `BigInt(value)` would be a call, a quarter of the cost of an unmap.
+ */
 export function toBigint(value: number): bigint {
   halves[1] = value / 0x1_0000_0000;
   halves[0] = value;
   return wide[0] as bigint;
 }
 
-/** Pages that `length` bytes take, when they start at a page's first byte. */
+/** How many pages `length` bytes take, from a page's first byte. */
 export function pagesIn(length: number): number {
   return Math.ceil(length / 0x1000);
 }

@@ -1,14 +1,14 @@
 import type { DmaRegion } from "./dma-region";
 
 /**
- * Regions sorted by a page number (of their IOVA, or of their memory), found by any page inside them. Adding or removing
- * at the end costs a push or a pop, elsewhere a binary search and a move. Regions may overlap: the same memory can be
- * mapped more than once.
+ * Regions sorted by a page number (of their IOVA, or of their memory). Any page inside a region finds it. Adding or
+ * removing at the end costs a push or a pop, elsewhere a binary search and a move. Regions may overlap, because the
+ * same memory can be mapped more than once.
  */
 export class RegionIndex {
   readonly #keys: number[] = [];
   readonly #regions: DmaRegion[] = [];
-  /** Pages of the longest region ever added: how far to the left a region can start that still covers a page. */
+  /** Pages of the longest region ever added: a region that covers a page starts at most this far to the left of it. */
   #longest = 0;
 
   get size(): number {
@@ -49,7 +49,9 @@ export class RegionIndex {
     this.#regions.length = 0;
   }
 
-  /** A region that `covers` accepts, among those that can reach `page`; of several the one that starts last. */
+  /**
+   * A region that `covers` accepts, among those that can reach `page`. If there are several, the one that starts last.
+   */
   find(page: number, covers: (region: DmaRegion) => boolean): DmaRegion | undefined {
     for (let index = this.#firstAbove(page) - 1; index >= 0; index--) {
       if ((this.#keys[index] as number) + this.#longest <= page) return undefined;

@@ -5,11 +5,11 @@ import { RegionIndex } from "./region-index";
 /**
  * The mapped regions of an address space. A region is mapped while it is in the table of its owner.
  *
- * Adding and removing one costs a push and a pop, since map and unmap are the hot path: the sorted indexes are made when
- * a search first needs them, and kept up from then on.
+ * Adding and removing one costs a push and a pop, because map and unmap are the hot path. The first search makes the
+ * sorted indexes, and the table keeps them up from then on.
  */
 export class RegionTable implements Iterable<DmaRegion> {
-  /** In no order; a region's slot is its place. */
+  /** In no order. A region's slot is its place. */
   readonly #regions: DmaRegion[] = [];
   #byIova: RegionIndex | undefined;
   #byAddress: RegionIndex | undefined;
@@ -25,7 +25,7 @@ export class RegionTable implements Iterable<DmaRegion> {
     return this.#regions[regionState.slotOf(region)] === region;
   }
 
-  /** `region` is one of this table. */
+  /** `region` must be in this table. */
   remove(region: DmaRegion): void {
     const last = this.#regions.pop();
     if (last !== undefined && last !== region) {
@@ -38,7 +38,7 @@ export class RegionTable implements Iterable<DmaRegion> {
     if (this.#byAddress !== undefined) this.#byAddress.remove(pageNumber(region.address), region);
   }
 
-  /** Removes all, and gives them. */
+  /** Removes and returns all. */
   clear(): readonly DmaRegion[] {
     const regions = this.#regions.splice(0);
     for (const region of regions) regionState.clearSlot(region);
@@ -73,7 +73,7 @@ export class RegionTable implements Iterable<DmaRegion> {
     });
   }
 
-  /** Regions that have a byte in [start, end), by rising IOVA; `start` is a multiple of the page size. */
+  /** Regions that have a byte in [start, end), by rising IOVA. `start` is a multiple of the page size. */
   touching(start: bigint, end: bigint): DmaRegion[] {
     const first = this.atIova(start);
     const others = this.#iovaIndex().startingIn(pageNumber(start), pageNumber(end - 1n));

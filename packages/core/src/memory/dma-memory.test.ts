@@ -73,7 +73,7 @@ describe("DmaMemory", () => {
   });
 
   it("says how many huge pages there are when there are not enough", () => {
-    // More than any machine has reserved, less than an address space.
+    // More than any machine has reserved, and less than an address space.
     const allocate = () => DmaMemory.allocate(2 ** 40, { backing: "hugetlb-2m" });
     if (hugePageCounts(2 ** 21) === undefined) {
       expect(allocate).toThrow("no huge pages of 2 MiB");

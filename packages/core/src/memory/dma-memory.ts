@@ -11,26 +11,26 @@ import { MappingRecord } from "./mapping-record";
 export interface DmaMemoryOptions {
   /** Default `anonymous`. */
   backing?: MemoryBacking;
-  /** Bytes; a power of two. The address is a multiple of it. Default: the page size. */
+  /** Bytes, a power of two. The address is a multiple of it. Default: the page size. */
   alignment?: number;
-  /** Take the pages from the kernel now (MAP_POPULATE), so that a later map does not. Default false. */
+  /** Take the pages from the kernel now (MAP_POPULATE), so that a later map need not. Default false. */
   populate?: boolean;
 }
 
-/** Bytes; what `native.mapMemory` takes: half of what a process can address. */
+/** Bytes. `native.mapMemory` takes at most this, half of what a process can address. */
 const LARGEST_ALIGNMENT = 2 ** 46;
 
 /**
- * Memory of this process that can be mapped for DMA, seen through an ArrayBuffer. Zeroed.
+ * Zeroed memory of this process for DMA, seen through an ArrayBuffer.
  *
- * Fill it through typed arrays, poll what a device writes with `Atomics.load`: plain reads may be merged or dropped by
- * the JIT. After `close` views taken before show zeros that no device sees, so that work under way on them (zlib, crypto,
- * fs in other threads) does no harm.
+ * Fill it through typed arrays. Poll what a device writes with `Atomics.load`, because the JIT may merge or drop plain
+ * reads. After `close`, earlier views show zeros that no device sees, so work under way on them (zlib, crypto, fs in
+ * other threads) does no harm.
  */
 export class DmaMemory implements MappableMemory, Disposable {
   readonly backing: MemoryBacking;
   readonly address: bigint;
-  /** Bytes: what was asked for, rounded up to the backing's page size. */
+  /** Bytes: the requested length, rounded up to the backing's page size. */
   readonly length: number;
   readonly #file: OwnedDescriptor | undefined;
   readonly #memory: NativeMemory;
@@ -81,7 +81,7 @@ export class DmaMemory implements MappableMemory, Disposable {
     return new DmaMemory(memory, backing, file);
   }
 
-  /** The memfd behind it; undefined for anonymous memory. Throws ERR_CLOSED after `close`. */
+  /** The memfd behind the memory; undefined for anonymous memory. Throws ERR_CLOSED after `close`. */
   get file(): { readonly fd: number; readonly offset: number } | undefined {
     return this.#file === undefined ? undefined : { fd: this.#file.descriptor("DmaMemory.file"), offset: 0 };
   }
@@ -105,8 +105,8 @@ export class DmaMemory implements MappableMemory, Disposable {
   }
 
   /**
-   * Gives the memory back to the kernel; idempotent. Throws ERR_STILL_MAPPED, naming the IOVA, while it is mapped
-   * for DMA, since the kernel has it pinned.
+   * Gives the memory back to the kernel. Idempotent. Throws ERR_STILL_MAPPED, with the IOVA, while the memory is mapped
+   * for DMA, because the kernel has it pinned.
    */
   close(): void {
     if (this.#closed) return;
@@ -140,7 +140,7 @@ function createMemfd(length: number, flags: number): OwnedDescriptor {
     file.close();
     throw systemError(result, "ftruncate", { subject: file.name });
   }
-  // A peer that maps the file must not be able to take pages away under us.
+  // A peer that maps the file must not be able to take pages away from us.
   native.fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW);
   return file;
 }

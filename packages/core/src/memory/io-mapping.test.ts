@@ -91,7 +91,7 @@ describe("IoMapping", () => {
       mapping.close();
     }).toThrow("still mapped for DMA at IOVA 0x1000, 0x9000");
     mapping.removeMapping(dma);
-    // One that it does not know of changes nothing.
+    // A mapping that it does not know changes nothing.
     mapping.removeMapping({ iova: 0x5000n, length: 4096 });
     expect(() => {
       mapping.close();

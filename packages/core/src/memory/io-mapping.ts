@@ -9,21 +9,21 @@ import { MappingRecord } from "./mapping-record";
  * Device registers mapped into the process. Every access has exactly its width, happens once, in program order, and
  * after earlier stores to memory. Offsets are bytes from the start of the mapping and multiples of the width.
  *
- * Errors (VfioError): `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` for an offset outside or misaligned; `EFAULT` when the device
+ * Errors (VfioError): `ERR_CLOSED`; `ERR_INVALID_ARGUMENT` for an offset outside or misaligned; `EFAULT` if the device
  * did not answer because its memory space is off or it is in reset.
  */
 export class IoMapping implements MappedRegisters {
   readonly address: bigint;
   /** Bytes. */
   readonly length: number;
-  /** What is mapped, for error messages: `0000:01:00.0 BAR 0`. */
+  /** Their name in error messages: `0000:01:00.0 BAR 0`. */
   readonly name: string;
   readonly #io: NativeIo;
   readonly #mappings = new MappingRecord();
   readonly #onClose: ((mapping: IoMapping) => void) | undefined;
   #closed = false;
 
-  /** `onClose` is told once, after the mapping is gone. */
+  /** Calls `onClose` once, after the mapping is gone. */
   constructor(io: NativeIo, name: string, onClose?: (mapping: IoMapping) => void) {
     this.#io = io;
     this.address = io.address;
@@ -102,7 +102,7 @@ export class IoMapping implements MappedRegisters {
     this.#mappings.requireNone(operation, this.name);
   }
 
-  /** Unmaps; idempotent. Throws ERR_STILL_MAPPED while it is mapped for DMA. */
+  /** Unmaps. Idempotent. Throws ERR_STILL_MAPPED while it is mapped for DMA. */
   close(): void {
     if (this.#closed) return;
     this.requireNotMapped("close");

@@ -2,8 +2,8 @@ import type { DmaMapping } from "../contracts/memory";
 import { VfioError } from "../errors/vfio-error";
 
 /**
- * The DMA mappings that one piece of memory has at present. The kernel pins mapped pages: unmapping them from the
- * process would leave a device reading and writing memory that nobody sees, so memory asks here before it closes.
+ * The present DMA mappings of one piece of memory. The kernel pins mapped pages: after an unmap from the process, a
+ * device would still read and write memory that nobody sees. So memory asks here before it closes.
  */
 export class MappingRecord {
   readonly #mappings: DmaMapping[] = [];
@@ -21,7 +21,7 @@ export class MappingRecord {
     this.#mappings.pop();
   }
 
-  /** Throws ERR_STILL_MAPPED, naming the IOVAs, while a mapping exists. */
+  /** Throws ERR_STILL_MAPPED, with the IOVAs, while a mapping exists. */
   requireNone(operation: string, subject: string): void {
     if (this.#mappings.length === 0) return;
     const shown = this.#mappings.slice(0, 4).map(({ iova }) => `0x${iova.toString(16)}`);

@@ -1,8 +1,8 @@
 import { VfioError } from "../errors/vfio-error";
 
 /**
- * The order in which something ends, written once: takes every step, whatever those before it threw. One error is thrown
- * as it is. Several become one with the first one's code, whose `cause` is an AggregateError of all.
+ * The one order in which things end. It takes every step, whatever earlier steps threw. It throws a single error as it
+ * is. Several errors become one with the first one's code, whose `cause` is an AggregateError of all.
  */
 export function closeAll(subject: string, steps: Iterable<() => void>): void {
   const errors: unknown[] = [];

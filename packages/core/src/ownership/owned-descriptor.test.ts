@@ -2,7 +2,7 @@ import { thrownBy } from "../testing/thrown-by";
 import { closeAll } from "./close-all";
 import { type DescriptorCalls, OwnedDescriptor } from "./owned-descriptor";
 
-/** Numbers as the kernel gives them: the lowest free one, so that a closed one comes back at once. */
+/** Numbers by the kernel's rule: the lowest free one, so a closed one comes back at once. */
 class Descriptors implements DescriptorCalls {
   readonly open = new Set<number>();
   readonly events: string[] = [];
@@ -28,7 +28,7 @@ describe("OwnedDescriptor", () => {
     const file = new OwnedDescriptor(system.take(), "/dev/iommu", system);
     expect(file.descriptor("read")).toBe(3);
     file.close();
-    // The number belongs to another file now.
+    // The number now belongs to another file.
     expect(system.take()).toBe(3);
     expect(thrownBy(() => file.descriptor("read"))).toMatchObject({
       code: "ERR_CLOSED",

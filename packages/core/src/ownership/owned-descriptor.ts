@@ -2,7 +2,7 @@ import { native, type NativeBinding } from "@vfio-selftests/native";
 import { closedError, systemError } from "../errors/vfio-error";
 import { closeAll } from "./close-all";
 
-/** What the owner of a descriptor asks of the system. A test puts its own in its place. */
+/** The system calls that an owner of a descriptor makes. A test passes its own. */
 export type DescriptorCalls = Pick<NativeBinding, "close" | "dup">;
 
 /** Something that ends with its owner. */
@@ -11,18 +11,18 @@ interface Closable {
 }
 
 /**
- * The one owner of a file descriptor. What works with the file holds this object and asks it for the number at each
- * system call: once the owner is closed every use is ERR_CLOSED, and none reaches the file that got the number since.
+ * The one owner of a file descriptor. Its users hold this object and ask it for the number at each system call. Once
+ * the owner is closed, every use is ERR_CLOSED, and none reaches a newer file with the number.
  */
 export class OwnedDescriptor implements Disposable {
-  /** What the file is, for errors: `/dev/iommu`, `0000:01:00.0`. */
+  /** The file's name in errors: `/dev/iommu`, `0000:01:00.0`. */
   readonly name: string;
   readonly #calls: DescriptorCalls;
   readonly #children = new Set<Closable>();
   /** -1 once closed. */
   #number: number;
 
-  /** Takes over a descriptor. */
+  /** Owns the descriptor from now on. */
   constructor(descriptor: number, name: string, calls: DescriptorCalls = native) {
     this.#number = descriptor;
     this.name = name;
@@ -33,15 +33,16 @@ export class OwnedDescriptor implements Disposable {
     return this.#number < 0;
   }
 
-  /** The number, for one system call made at once; not to be kept. Throws ERR_CLOSED, naming the operation. */
+  /** The number, for one system call made at once. Do not keep it. Throws ERR_CLOSED, with the operation's name. */
   descriptor(operation: string): number {
     if (this.#number < 0) throw closedError(operation, this.name);
     return this.#number;
   }
 
   /**
-   * A further descriptor of the same open file, with an owner of its own: for a thread, which can be given only a number.
-   * It works on when this one is closed. The kernel ends what the file stands for when the last descriptor is closed.
+   * A further descriptor of the same open file, with an owner of its own, for a thread, which can only be given a
+   * number. It works on when this one is closed. The kernel ends what the file stands for when the last descriptor is
+   * closed.
    */
   duplicate(): OwnedDescriptor {
     const duplicate = this.#calls.dup(this.descriptor("dup"));
@@ -49,14 +50,16 @@ export class OwnedDescriptor implements Disposable {
     return new OwnedDescriptor(duplicate, this.name, this.#calls);
   }
 
-  /** The child is closed with the file, just before it, the last adopted first. Gives what lets go of the child. */
+  /**
+   * Closes the child with the file, just before it, the last adopted first. Returns a function that releases the child.
+   */
   adopt(child: Closable): () => void {
     this.descriptor("adopt");
     this.#children.add(child);
     return () => void this.#children.delete(child);
   }
 
-  /** Closes the children and the file; idempotent. Goes through to the end; throws what the children threw. */
+  /** Closes the children and the file. Idempotent. It completes all its steps, then throws the children's errors. */
   close(): void {
     if (this.#number < 0) return;
     const descriptor = this.#number;

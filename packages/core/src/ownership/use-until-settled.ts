@@ -1,11 +1,11 @@
 import { closeAll } from "./close-all";
 
 /**
- * Calls `use`, and `end` once it is over: when `use` returned, threw, or when the promise it gave settled. Any thenable is
- * a promise here: those of another realm (jest's, `node:vm`'s) are no instance of this one's `Promise`.
+ * Calls `use`, and then `end` once it is over: when `use` returns, throws, or its promise settles. Any thenable counts
+ * as a promise, because those of another realm (jest's, `node:vm`'s) are no instance of this realm's `Promise`.
  */
 export function useUntilSettled(subject: string, use: () => unknown, end: () => void): unknown {
-  /** Throws the error, gathered with what `end` throws. */
+  /** Throws the error, together with any that `end` throws. */
   const endAfter = (error: unknown): void => {
     const rethrow = (): void => {
       throw error;

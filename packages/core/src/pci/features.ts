@@ -2,7 +2,7 @@ import type { PayloadLink, VfioDevice } from "../contracts/vfio-device";
 import { argumentError, VfioError } from "../errors/vfio-error";
 import { VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_PROBE, VFIO_DEVICE_FEATURE_SET } from "../uapi/vfio-numbers";
 
-/** VFIO_DEVICE_FEATURE of one device; `feature` is a `VFIO_DEVICE_FEATURE_*` index. */
+/** VFIO_DEVICE_FEATURE of one device. `feature` is a `VFIO_DEVICE_FEATURE_*` index. */
 export class DeviceFeatures {
   readonly #device: VfioDevice;
 
@@ -10,22 +10,22 @@ export class DeviceFeatures {
     this.#device = device;
   }
 
-  /** Asks the kernel, without effect, whether the feature can be read or set (VFIO_DEVICE_FEATURE_PROBE). */
+  /** Asks the kernel, without effect, whether it can read or set the feature (VFIO_DEVICE_FEATURE_PROBE). */
   supports(feature: number, access: "get" | "set"): boolean {
     const flag = access === "get" ? VFIO_DEVICE_FEATURE_GET : VFIO_DEVICE_FEATURE_SET;
     try {
       this.#device.feature(feature | flag | VFIO_DEVICE_FEATURE_PROBE, new Uint8Array(0));
       return true;
     } catch (error) {
-      // ENOTTY: the kernel or device lacks the feature; EINVAL: it lacks this access (vfio_check_feature).
+      // ENOTTY: the kernel or device lacks the feature. EINVAL: it lacks this access (vfio_check_feature).
       if (error instanceof VfioError && (error.code === "ENOTTY" || error.code === "EINVAL")) return false;
       throw error;
     }
   }
 
   /**
-   * Reads a feature. `structure` is its size in bytes, or its bytes where the kernel reads some of them, as the range of
-   * VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT. `links` is the memory that the structure points to.
+   * Reads a feature. `structure` is its size in bytes, or its bytes if the kernel reads some of them (the range of
+   * VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT, for example). `links` is the memory that the structure points to.
    */
   get(feature: number, structure: number | Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     const payload = typeof structure === "number" ? new Uint8Array(structure) : structure;
@@ -40,7 +40,7 @@ export class DeviceFeatures {
   }
 }
 
-/** What `native.ioctl` takes. */
+/** The most links that `native.ioctl` takes. */
 const MOST_LINKS = 4;
 const LARGEST_LINK = 2 ** 20;
 const POINTER_BYTES = 8;

@@ -1,12 +1,14 @@
 import type { HotResetInfo, VfioDevice } from "../contracts/vfio-device";
 import { VfioError } from "../errors/vfio-error";
 
-/** Which devices a hot reset affects. Throws `ENODEV` where slot and bus cannot be reset (a root-complex device). */
+/**
+ * Which devices a hot reset affects. Throws `ENODEV` where neither slot nor bus can be reset (a root-complex device).
+ */
 export function hotResetInfo(device: VfioDevice): HotResetInfo {
   return device.hotResetInfo?.() ?? refuse(device, "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO");
 }
 
-/** Resets the device's slot or bus; `owned` are devices of all groups that it affects. */
+/** Resets the device's slot or bus. `owned` are devices of all groups that the reset affects. */
 export function hotReset(device: VfioDevice, owned: readonly VfioDevice[]): void {
   if (device.hotReset === undefined) refuse(device, "VFIO_DEVICE_PCI_HOT_RESET");
   device.hotReset(owned);

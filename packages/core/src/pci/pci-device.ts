@@ -15,16 +15,16 @@ import { ExpansionRom } from "./rom";
 /** An address space that opens devices: `Iommu`, or a back end. */
 export interface DeviceOpener {
   openDevice(address: string, options: OpenDeviceOptions): VfioDevice;
-  /** Closes the child with the address space; gives what lets go of it. */
+  /** Closes the child with the address space. Returns a function that releases the child. */
   adopt?(child: PciDevice): () => void;
 }
 
-/** A PCI device in user space: configuration space, BARs, interrupts and reset. Knows nothing of a particular device. */
+/** A PCI device in user space: configuration space, BARs, interrupts and reset. It knows no particular device. */
 export class PciDevice implements Disposable {
-  /** The device in VFIO's vocabulary; owned by this object. */
+  /** The device in VFIO's vocabulary. This object owns it. */
   readonly vfio: VfioDevice;
   readonly config: ConfigSpace;
-  /** Six, by index; unimplemented ones have size 0. */
+  /** Six, by index. Unimplemented ones have size 0. */
   readonly bars: readonly Bar[];
   readonly rom: ExpansionRom;
   readonly interrupts: Interrupts;
@@ -33,7 +33,7 @@ export class PciDevice implements Disposable {
   #release: (() => void) | undefined;
   #closed = false;
 
-  /** Opens the device at `address` in the address space `iommu`, which closes it when it closes itself. */
+  /** Opens the device at `address` in the address space `iommu`, which closes the device with itself. */
   static open(iommu: DeviceOpener, address: string, options: OpenDeviceOptions = {}): PciDevice {
     const vfio = iommu.openDevice(address, options);
     try {
@@ -46,7 +46,7 @@ export class PciDevice implements Disposable {
     }
   }
 
-  /** Takes over an open device: `close` closes it too. */
+  /** Owns an open device from now on: `close` closes it, too. */
   constructor(vfio: VfioDevice) {
     const { info, address } = vfio;
     if ((info.flags & VFIO_DEVICE_FLAGS_PCI) === 0 || info.regionCount <= VFIO_PCI_CONFIG_REGION_INDEX) {
@@ -83,7 +83,7 @@ export class PciDevice implements Disposable {
     return this.#closed || this.vfio.closed;
   }
 
-  /** The BAR with this number; throws for what is not 0 to 5, or not implemented by the device. */
+  /** The BAR with this number. Throws for a number outside 0 to 5, and for a BAR that the device does not implement. */
   bar(index: number): Bar {
     const bar = this.bars[index];
     if (bar === undefined) throw argumentError("PciDevice.bar", "index", index, `0 to ${BAR_COUNT - 1}`);
@@ -104,8 +104,8 @@ export class PciDevice implements Disposable {
   }
 
   /**
-   * Resets the function (VFIO_DEVICE_RESET), with patience for EAGAIN. Afterwards the device's registers are at their
-   * defaults; `InterruptIndex.reenable` gives enabled interrupts to the kernel again.
+   * Resets the function (VFIO_DEVICE_RESET), and repeats that on EAGAIN. Afterwards the device's registers are at their
+   * defaults. `InterruptIndex.reenable` gives enabled interrupts to the kernel again.
    */
   reset(): void {
     this.#checkOpen("PciDevice.reset");
@@ -119,8 +119,8 @@ export class PciDevice implements Disposable {
   }
 
   /**
-   * Resets the slot or bus. `owned` are open devices of this process in all IOMMU groups that the reset affects, this
-   * one among them. Errors: `EINVAL` when a group is missing, `ENODEV` on the root bus, `ENOTTY` when a device did not
+   * Resets the slot or bus. `owned` are open devices of this process in all IOMMU groups that the reset affects,
+   * including this one. Errors: `EINVAL` if a group is missing, `ENODEV` on the root bus, `ENOTTY` if a device did not
    * come back in time.
    */
   hotReset(owned: readonly PciDevice[] = [this]): void {
@@ -132,9 +132,9 @@ export class PciDevice implements Disposable {
   }
 
   /**
-   * Closes the device, upon which the kernel ends its interrupts and DMA, then BARs and eventfds; idempotent. Throws
-   * `ERR_STILL_MAPPED` while registers are mapped for DMA, and leaves everything as it was. Otherwise goes through to the
-   * end, whatever a step throws.
+   * Closes the device, which makes the kernel end its interrupts and DMA, then BARs and eventfds. Idempotent. Throws
+   * `ERR_STILL_MAPPED` while registers are mapped for DMA, and leaves everything as it was. Otherwise it completes all
+   * its steps, whatever a step throws.
    */
   close(): void {
     if (this.#closed) return;
@@ -143,7 +143,7 @@ export class PciDevice implements Disposable {
     try {
       this.vfio.close();
     } catch (error) {
-      // It refused: registers that somebody mapped through it are mapped for DMA.
+      // The device refused: registers that somebody mapped through it are mapped for DMA.
       if (!this.vfio.closed) throw error;
       closeDevice = () => {
         throw error;

@@ -2,7 +2,7 @@ import type { VfioDevice } from "../contracts/vfio-device";
 import { VfioError } from "../errors/vfio-error";
 import { sleepSync } from "../waits/sleep-sync";
 
-/** Upstream's patience: another user holds the device's lock for a moment (a reset under way on the same bus). */
+/** As many attempts as upstream's. Another user may hold the device's lock for a moment (a reset on the same bus). */
 const ATTEMPTS = 21;
 const PAUSE_MS = 10;
 

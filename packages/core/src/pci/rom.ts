@@ -14,7 +14,7 @@ export class ExpansionRom {
     this.size = offered ? device.regionInfo(VFIO_PCI_ROM_REGION_INDEX).size : 0;
   }
 
-  /** `length` bytes from `offset`; memory space must be enabled. */
+  /** `length` bytes from `offset`. Memory space must be enabled. */
   read(offset = 0, length = this.size - offset): Uint8Array {
     const operation = "ExpansionRom.read";
     if (this.size === 0)

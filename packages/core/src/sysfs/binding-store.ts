@@ -4,7 +4,9 @@ import { VfioError } from "../errors/vfio-error";
 import type { BindingState } from "./driver-binding";
 import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./system-paths";
 
-/** Remembers, across processes and their crashes, what devices were before they were bound: one JSON file per device. */
+/**
+ * Remembers the state of devices before they were bound, across processes and their crashes: one JSON file per device.
+ */
 export class BindingStore {
   readonly #directory: string;
 
@@ -12,14 +14,14 @@ export class BindingStore {
     this.#directory = paths.runtime("devices");
   }
 
-  /** Addresses of the devices that have a state stored. */
+  /** Addresses of the devices with a stored state. */
   addresses(): string[] {
     return listDirectory(this.#directory).flatMap((name) => (name.endsWith(".json") ? [name.slice(0, -5)] : []));
   }
 
   /**
-   * Keeps the state, whole or not at all, unless an earlier one is kept already: that is the one to go back to. To be
-   * called before the device is touched.
+   * Stores the state, whole or not at all. An earlier stored state stays, because that is the one to go back to. Call
+   * it before touching the device.
    */
   save(state: BindingState): void {
     const file = this.#file(state.address);
@@ -36,7 +38,7 @@ export class BindingStore {
     renameSync(draft, file);
   }
 
-  /** Undefined when none is stored. Throws ERR_INVALID_STATE for a damaged file. */
+  /** Undefined if none is stored. Throws ERR_INVALID_STATE for a damaged file. */
   load(address: string): BindingState | undefined {
     const file = this.#file(address);
     const text = readAttribute(file);

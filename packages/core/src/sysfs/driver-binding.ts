@@ -7,32 +7,32 @@ import { existsPath, linkName, type SystemPaths, systemPaths } from "./system-pa
 import { isVfioDriver } from "./vfio-driver";
 import { describeVfioUsers } from "./vfio-users";
 
-/** What a device was before it was bound: what {@link restoreBinding} puts back. */
+/** The state of a device before it was bound, which {@link restoreBinding} puts back. */
 export interface BindingState {
   readonly address: string;
-  /** Absent when it had none. */
+  /** Absent if it had none. */
   readonly driver?: string;
   readonly driverOverride?: string;
-  /** VFs that were enabled; absent on a device without SR-IOV. */
+  /** How many VFs were enabled. Absent on a device without SR-IOV. */
   readonly numVfs?: number;
 }
 
 export interface BindOptions {
   /** Default `vfio-pci`. */
   readonly driver?: string;
-  /** Take the device although the machine uses it (mounted disk, default route, display). Default false. */
+  /** Take the device even if the machine uses it (mounted disk, default route, display). Default false. */
   readonly force?: boolean;
   readonly paths?: SystemPaths;
 }
 
-/** What a device is now: to be kept before it is bound elsewhere. */
+/** The present state of a device. Keep it before binding the device elsewhere. */
 export function bindingState(address: string, paths: SystemPaths = systemPaths): BindingState {
   return stateOf(pciDevice(address, paths));
 }
 
 /**
- * Binds a device to vfio-pci by driver_override, after switching its VFs off; gives the state it was in. On failure the
- * device is put back. Nothing is done when it is bound already.
+ * Binds a device to vfio-pci by driver_override, after switching its VFs off. Returns its former state. If a step
+ * fails, it puts the device back. It does nothing to a device that is bound already.
  *
  * Errors: `ENODEV` (no such device), `ERR_BRIDGE`, `ERR_IN_USE` (unless forced), `ERR_NO_DRIVER`, `ERR_BIND`, `EACCES`.
  */
@@ -76,7 +76,7 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
 
 /**
  * Puts a device back into an earlier state: driver, driver_override and VFs. Errors: `ERR_IN_USE` while a process holds
- * the device (the kernel blocks until it lets go; `force` waits for that), `ERR_BIND` when the driver does not take it.
+ * the device (the kernel blocks until it lets go; `force` waits for that), `ERR_BIND` if the driver does not take it.
  */
 export function restoreBinding(state: BindingState, options: Pick<BindOptions, "force" | "paths"> = {}): void {
   const { force = false, paths = systemPaths } = options;
@@ -113,7 +113,7 @@ function functionsOf(device: PciDeviceEntry, paths: SystemPaths): PciDeviceEntry
   return [device, ...vfs.flatMap((address) => (address === undefined ? [] : [pciDevice(address, paths)]))];
 }
 
-/** VFs go with their physical function, so their uses count too. */
+/** VFs go with their physical function, so their uses count, too. */
 function requireUnused(device: PciDeviceEntry, paths: SystemPaths): void {
   for (const { address } of functionsOf(device, paths)) {
     const uses = deviceUses(address, paths);
@@ -162,7 +162,7 @@ function tryRestore(state: BindingState, paths: SystemPaths): void {
   try {
     restoreBinding(state, { paths });
   } catch {
-    // The first error tells what went wrong; it is the one to report.
+    // The first error tells what went wrong, so report that one.
   }
 }
 

@@ -9,8 +9,8 @@ export interface FileHolder {
 }
 
 /**
- * Processes that have `path` open, found by `/proc/PID/fd`. Processes of other users are seen by root only, so an empty
- * list is no proof that nobody has. `ownFd`, a descriptor of this process, does not count.
+ * Processes that have `path` open, by `/proc/PID/fd`. Only root sees the processes of other users, so an empty list
+ * proves nothing. `ownFd`, a descriptor of this process, does not count.
  */
 export function fileHolders(path: string, paths: SystemPaths = systemPaths, ownFd = -1): FileHolder[] {
   const target = realPath(path);
@@ -25,7 +25,7 @@ export function fileHolders(path: string, paths: SystemPaths = systemPaths, ownF
   return holders;
 }
 
-/** `held by process 4711 (qemu-system-x86)`; undefined when no holder is seen. */
+/** `held by process 4711 (qemu-system-x86)`; undefined if no holder is visible. */
 export function describeHolders(path: string, paths: SystemPaths = systemPaths, ownFd = -1): string | undefined {
   const holders = fileHolders(path, paths, ownFd);
   if (holders.length === 0) return undefined;

@@ -5,16 +5,16 @@ export interface HugePageCounts {
   /** nr_hugepages: reserved by the administrator. */
   readonly reserved: number;
   readonly free: number;
-  /** Promised to mappings but not yet used; they are part of `free`. */
+  /** Promised to mappings but not yet used. They are part of `free`. */
   readonly promised: number;
 }
 
-/** File that sets how many pages of `pageSize` bytes are reserved. */
+/** The file that sets how many pages of `pageSize` bytes are reserved. */
 export function hugePageFile(pageSize: number, paths: SystemPaths = systemPaths): string {
   return paths.sys("kernel", "mm", "hugepages", `hugepages-${pageSize / 1024}kB`, "nr_hugepages");
 }
 
-/** Undefined when the kernel or the CPU has no huge pages of this size (bytes). */
+/** Undefined if the kernel or the CPU has no huge pages of this size (bytes). */
 export function hugePageCounts(pageSize: number, paths: SystemPaths = systemPaths): HugePageCounts | undefined {
   const file = (name: string) => hugePageFile(pageSize, paths).replace(/nr_hugepages$/, name);
   const reserved = readNumber(file("nr_hugepages"));

@@ -1,4 +1,4 @@
-/** What the machine says of itself under `/sys`, `/dev` and `/proc`, and the binding of drivers (`@vfio-selftests/core/sysfs`). */
+/** The machine's state under `/sys`, `/dev` and `/proc`, and the binding of drivers (`@vfio-selftests/core/sysfs`). */
 export * from "./binding-store";
 export * from "./device-use/device-uses";
 export * from "./driver-binding";

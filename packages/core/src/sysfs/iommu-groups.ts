@@ -6,7 +6,7 @@ import { isVfioDriver } from "./vfio-driver";
 /** Drivers besides VFIO's that leave a group viable, because they do no DMA (driver_managed_dma in the kernel). */
 const HARMLESS_DRIVERS: ReadonlySet<string> = new Set(["pci-stub", "pcieport"]);
 
-/** The number of a device's IOMMU group. Throws ENODEV when the device is not behind an IOMMU. */
+/** The number of a device's IOMMU group. Throws ENODEV if the device is not behind an IOMMU. */
 export function iommuGroupOf(address: string, paths: SystemPaths = systemPaths): number {
   const device = requirePciDevice(address, paths);
   const group = linkName(paths.pciDevice(device, "iommu_group"));
@@ -27,7 +27,7 @@ export function iommuGroupMembers(group: number, paths: SystemPaths = systemPath
     .map((address) => pciDevice(address, paths));
 }
 
-/** Members whose drivers make the group not viable: the kernel does not give it to user space. */
+/** Members whose drivers make the group not viable, so that the kernel does not give it to user space. */
 export function groupBlockers(group: number, paths: SystemPaths = systemPaths): PciDeviceEntry[] {
   return iommuGroupMembers(group, paths).filter(
     ({ driver }) => driver !== undefined && !isVfioDriver(driver) && !HARMLESS_DRIVERS.has(driver),

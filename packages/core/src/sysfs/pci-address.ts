@@ -2,7 +2,7 @@ import { argumentError } from "../errors/vfio-error";
 
 /** A PCI function's address: domain (segment), bus, device and function. */
 export interface PciAddress {
-  /** 0 to 0xffff; Linux also numbers domains above (VMD), up to 32 bits. */
+  /** 0 to 0xffff. Linux also numbers domains above that (VMD), up to 32 bits. */
   readonly domain: number;
   /** 0 to 0xff. */
   readonly bus: number;
@@ -14,7 +14,7 @@ export interface PciAddress {
 
 const PATTERN = /^(?:([0-9a-f]{1,8}):)?([0-9a-f]{1,2}):([0-9a-f]{1,2})\.([0-9a-f])$/i;
 
-/** Parses `0000:6a:01.0`, or without the domain `6a:01.0`. Undefined when it is no PCI address. */
+/** Parses `0000:6a:01.0`, or without the domain `6a:01.0`. Undefined if it is no PCI address. */
 export function parsePciAddress(text: string): PciAddress | undefined {
   const match = PATTERN.exec(text);
   if (match === null) return undefined;
@@ -34,7 +34,7 @@ export function formatPciAddress(address: PciAddress): string {
   return `${hex(address.domain, 4)}:${hex(address.bus, 2)}:${hex(address.device, 2)}.${address.function}`;
 }
 
-/** The kernel's spelling of any accepted one. Throws ERR_INVALID_ARGUMENT, saying what is accepted. */
+/** The kernel's spelling of any accepted one. Throws ERR_INVALID_ARGUMENT, which says what is accepted. */
 export function normalizePciAddress(text: string): string {
   const address = parsePciAddress(text);
   if (address === undefined) {

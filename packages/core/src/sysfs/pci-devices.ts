@@ -7,14 +7,14 @@ import { linkName, listDirectory, readAttribute, readNumber, type SystemPaths, s
 export interface PciResource {
   readonly index: number;
   readonly start: bigint;
-  /** Bytes; 0 when not implemented. */
+  /** Bytes; 0 if not implemented. */
   readonly size: bigint;
   /** The kernel's IORESOURCE flags. */
   readonly flags: bigint;
   readonly kind: "io" | "memory" | "none";
 }
 
-/** What sysfs tells about a PCI function. */
+/** A PCI function's description in sysfs. */
 export interface PciDeviceEntry {
   /** `0000:6a:01.0`. */
   readonly address: string;
@@ -27,7 +27,7 @@ export interface PciDeviceEntry {
   readonly revision: number;
   /** Name of the bound driver. */
   readonly driver: string | undefined;
-  /** Contents of driver_override, when one is set. */
+  /** Contents of driver_override, if one is set. */
   readonly driverOverride: string | undefined;
   readonly iommuGroup: number | undefined;
   readonly numaNode: number | undefined;
@@ -44,7 +44,7 @@ const IORESOURCE_MEM = 0x200n;
 /** Base class of bridges (PCI Code and ID Assignment Specification, section 1.7). */
 const BRIDGE_CLASS = 0x06;
 
-/** Bridges have no functions for user space: vfio-pci takes functions with a type 0 header only. */
+/** Bridges have no functions for user space, because vfio-pci takes only functions with a type 0 header. */
 export function isBridge(device: PciDeviceEntry): boolean {
   return device.class >>> 16 === BRIDGE_CLASS;
 }
@@ -54,12 +54,12 @@ export function listPciDevices(paths: SystemPaths = systemPaths): PciDeviceEntry
   return listDirectory(paths.sys("bus", "pci", "devices")).map((address) => readEntry(address, paths));
 }
 
-/** One PCI function. Throws ENODEV when there is none at this address. */
+/** One PCI function. Throws ENODEV if there is none at this address. */
 export function pciDevice(address: string, paths: SystemPaths = systemPaths): PciDeviceEntry {
   return readEntry(requirePciDevice(address, paths), paths);
 }
 
-/** The kernel's spelling of the address of a device that exists. Throws ENODEV with what is there. */
+/** The kernel's spelling of an existing device's address. Throws ENODEV for any other. */
 export function requirePciDevice(address: string, paths: SystemPaths = systemPaths): string {
   const normalized = normalizePciAddress(address);
   if (existsSync(paths.pciDevice(normalized))) return normalized;
@@ -96,7 +96,7 @@ function readEntry(address: string, paths: SystemPaths): PciDeviceEntry {
   };
 }
 
-/** Lines of `start end flags`, hexadecimal; all zero where nothing is. */
+/** Parses lines of `start end flags`, in hexadecimal. An unimplemented resource is all zero. */
 export function parseResources(text: string): PciResource[] {
   return text
     .split("\n")

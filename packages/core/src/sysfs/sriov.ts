@@ -2,19 +2,19 @@ import { argumentError, VfioError } from "../errors/vfio-error";
 import { requirePciDevice } from "./pci-devices";
 import { linkName, readNumber, type SystemPaths, systemPaths } from "./system-paths";
 
-/** VFs that a physical function can have; undefined when it has no SR-IOV. */
+/** How many VFs a physical function can have; undefined if it has no SR-IOV. */
 export function sriovTotalVfs(address: string, paths: SystemPaths = systemPaths): number | undefined {
   return readNumber(paths.pciDevice(requirePciDevice(address, paths), "sriov_totalvfs"));
 }
 
-/** VFs that are enabled; 0 when the device has no SR-IOV. */
+/** How many VFs are enabled; 0 if the device has no SR-IOV. */
 export function sriovNumVfs(address: string, paths: SystemPaths = systemPaths): number {
   return readNumber(paths.pciDevice(requirePciDevice(address, paths), "sriov_numvfs")) ?? 0;
 }
 
 /**
- * Enables `count` VFs (0 disables). The kernel refuses to go from one count to another except through 0 (`EBUSY`), and
- * gives `ENOENT` when the driver of the physical function does not offer it.
+ * Enables `count` VFs (0 disables). The kernel goes from one count to another only through 0 (otherwise `EBUSY`), and
+ * gives `ENOENT` if the driver of the physical function offers no VFs.
  */
 export function setSriovNumVfs(address: string, count: number, paths: SystemPaths = systemPaths): void {
   const device = requirePciDevice(address, paths);
@@ -32,7 +32,7 @@ export function setSriovNumVfs(address: string, count: number, paths: SystemPath
   paths.write(paths.pciDevice(device, "sriov_numvfs"), String(count), SRIOV_REMEDIES);
 }
 
-/** Address of VF number `index`; undefined when it is not enabled. */
+/** Address of VF number `index`; undefined if it is not enabled. */
 export function sriovVfAddress(address: string, index: number, paths: SystemPaths = systemPaths): string | undefined {
   return linkName(paths.pciDevice(requirePciDevice(address, paths), `virtfn${index}`));
 }

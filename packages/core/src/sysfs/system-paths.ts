@@ -13,8 +13,8 @@ import { errnoName } from "../errors/errno";
 import { systemError, systemResult } from "../errors/vfio-error";
 
 /**
- * Where `/sys`, `/dev` and `/proc` are. Every path outside the process hangs off one root, so that a test can put a
- * tree of its own in their place.
+ * Where `/sys`, `/dev` and `/proc` are. Every path outside the process starts at one root, so that a test can pass a
+ * tree of its own.
  */
 export class SystemPaths {
   constructor(readonly root = "/") {}
@@ -32,7 +32,7 @@ export class SystemPaths {
   }
 
   /**
-   * A file of this toolkit's own that lasts until the machine boots again, as most of what it tells about does: below
+   * A file of this toolkit's own that lasts until the next boot, as most of the state it describes does. It lies below
    * `/run`, or below the user's own runtime directory.
    */
   runtime(...parts: string[]): string {
@@ -46,8 +46,8 @@ export class SystemPaths {
   }
 
   /**
-   * Claims a block device as a mount does, and lets go of it at once. Gives `EBUSY` when another holds it, another errno
-   * when the device cannot be asked, undefined when it is free.
+   * Claims a block device like a mount, and releases it at once. Returns `EBUSY` if another holds it, another errno if
+   * the device cannot be asked, undefined if it is free.
    */
   claim(path: string): string | undefined {
     try {
@@ -58,12 +58,12 @@ export class SystemPaths {
     }
   }
 
-  /** The write itself; a test may put another in its place. */
+  /** The write itself. A test may replace it. */
   protected put(path: string, text: string): void {
     writeFileSync(path, text);
   }
 
-  /** Writes an attribute; `path` is one that this object gave. `remedies` by errno name. */
+  /** Writes an attribute. `path` comes from this object. `remedies` are by errno name. */
   write(path: string, text: string, remedies: Readonly<Record<string, string>> = {}): void {
     try {
       this.put(path, text);
@@ -79,7 +79,7 @@ export class SystemPaths {
 /** The machine's own paths. */
 export const systemPaths = new SystemPaths();
 
-/** A file's text without the line end; undefined when the file is not there or cannot be read. */
+/** A file's text without the line end; undefined if the file is missing or cannot be read. */
 export function readAttribute(path: string): string | undefined {
   try {
     return readFileSync(path, "utf8").trimEnd();
@@ -88,7 +88,7 @@ export function readAttribute(path: string): string | undefined {
   }
 }
 
-/** An attribute that holds one number (decimal or 0x-hexadecimal); undefined when absent or no number. */
+/** An attribute that holds one number (decimal or 0x-hexadecimal); undefined if absent or no number. */
 export function readNumber(path: string): number | undefined {
   const text = readAttribute(path)?.trim();
   if (text === undefined || text === "") return undefined;
@@ -96,7 +96,7 @@ export function readNumber(path: string): number | undefined {
   return Number.isNaN(value) ? undefined : value;
 }
 
-/** Last part of a symbolic link's target; undefined when there is no link. */
+/** Last part of a symbolic link's target; undefined if there is no link. */
 export function linkName(path: string): string | undefined {
   try {
     return basename(readlinkSync(path));
@@ -105,7 +105,7 @@ export function linkName(path: string): string | undefined {
   }
 }
 
-/** Names in a directory, sorted; empty when it is not there. */
+/** Names in a directory, sorted; empty if the directory is missing. */
 export function listDirectory(path: string): string[] {
   try {
     return readdirSync(path).sort();

@@ -6,7 +6,7 @@ export function isVfioDriver(driver: string | undefined): boolean {
   return driver !== undefined && /(^|[-_])vfio[-_]pci$/.test(driver);
 }
 
-/** What to do when a device is not bound to a VFIO driver; undefined when it is. */
+/** The remedy for a device that is not bound to a VFIO driver; undefined if it is. */
 export function vfioDriverRemedy(address: string, paths: SystemPaths = systemPaths): string | undefined {
   const driver = linkName(paths.pciDevice(address, "driver"));
   if (isVfioDriver(driver)) return undefined;
@@ -15,7 +15,7 @@ export function vfioDriverRemedy(address: string, paths: SystemPaths = systemPat
     : `bind it to vfio-pci, it is bound to ${driver}: vfio-selftests bind ${address}`;
 }
 
-/** Throws ENODEV, naming the present driver and the command, unless the device is bound to a VFIO driver. */
+/** Throws ENODEV, with the present driver and the command, unless the device is bound to a VFIO driver. */
 export function requireVfioDriver(address: string, operation: string, paths: SystemPaths = systemPaths): void {
   const remedy = vfioDriverRemedy(address, paths);
   if (remedy === undefined) return;

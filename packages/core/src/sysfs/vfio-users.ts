@@ -1,13 +1,16 @@
 import { describeHolders } from "./file-holders";
 import { linkName, listDirectory, type SystemPaths, systemPaths } from "./system-paths";
 
-/** The group file of a device that VFIO gives out without an IOMMU, there or not; undefined for a device in no group. */
+/**
+ * The group file, existing or not, of a device that VFIO gives out without an IOMMU; undefined for a device in no
+ * group.
+ */
 export function noiommuGroupPath(address: string, paths: SystemPaths = systemPaths): string | undefined {
   const group = linkName(paths.pciDevice(address, "iommu_group"));
   return group === undefined ? undefined : paths.dev("vfio", `noiommu-${group}`);
 }
 
-/** The files by which a device can be opened through VFIO, there or not: its group's (two names), and its own. */
+/** The files, existing or not, that open a device through VFIO: its group's (two names), and its own. */
 export function vfioFiles(address: string, paths: SystemPaths = systemPaths): string[] {
   const group = linkName(paths.pciDevice(address, "iommu_group"));
   const noiommu = noiommuGroupPath(address, paths);
@@ -19,8 +22,9 @@ export function vfioFiles(address: string, paths: SystemPaths = systemPaths): st
 }
 
 /**
- * Who has these devices open, as far as this process may see: `/dev/vfio/5 is held by process 4711 (qemu-system-x86)`;
- * undefined when nobody is seen. `ownFd`, a descriptor of this process, does not count.
+ * Which processes have these devices open, as far as this process may see:
+ * `/dev/vfio/5 is held by process 4711 (qemu-system-x86)`; undefined if none is visible. `ownFd`, a descriptor of this
+ * process, does not count.
  */
 export function describeVfioUsers(
   addresses: readonly string[],

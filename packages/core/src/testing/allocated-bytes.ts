@@ -1,11 +1,11 @@
-/** Calls before measuring: enough for the engine to compile what is called. */
+/** Calls before measuring, enough for the engine to compile the operation. */
 const WARM_UP = 3000;
 const CALLS = 1000;
 const ROUNDS = 10;
 
 /**
- * Bytes that one call of `operation` leaves to the garbage collector: the least of several rounds, since the engine itself
- * allocates when it compiles, and a collection makes a round's figure negative.
+ * How many bytes one call of `operation` leaves to the garbage collector. It takes the least of several rounds, because
+ * the engine itself allocates when it compiles, and a collection makes a round's figure negative.
  */
 export function allocatedBytes(operation: () => void): number {
   for (let i = 0; i < WARM_UP; i++) operation();

@@ -1,7 +1,7 @@
 import { basename, dirname } from "node:path";
 import { readAttribute, SystemPaths } from "../sysfs/system-paths";
 
-/** What the fake kernel does to its tree. */
+/** The fake kernel's changes to its tree. */
 export interface FakeTree {
   /** The driver that knows the device by its ids. */
   nativeDriver(address: string): string | undefined;
@@ -11,14 +11,14 @@ export interface FakeTree {
 }
 
 /**
- * Paths whose writes have the effect that the kernel's driver core gives them: `bind`, `unbind` and `drivers_probe`.
- * `refusing` drivers do not take a device.
+ * Paths whose writes have the effect of the kernel's driver core: `bind`, `unbind` and `drivers_probe`. `refusing`
+ * drivers do not take a device.
  */
 export class FakeDriverCore extends SystemPaths {
   readonly refusing = new Set<string>();
-  /** Paths below the root whose writes are denied (EACCES). */
+  /** Paths below the root that deny writes (EACCES). */
   readonly denied = new Set<string>();
-  /** Block devices below the root that the fake kernel has given to somebody. */
+  /** Block devices below the root that somebody has claimed from the fake kernel. */
   readonly claimed = new Set<string>();
   /** Every write, as `path below the root = text`. */
   readonly writes: string[] = [];

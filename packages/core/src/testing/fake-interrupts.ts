@@ -19,11 +19,13 @@ const ENOTTY = -25;
 export class FakeInterrupts {
   /** Every request, in order. */
   readonly requests: SetIrqs[] = [];
-  /** MSI and MSI-X vectors that the machine has left; a request for more enables none (vfio_msi_enable). */
+  /** MSI and MSI-X vectors that the machine has left. A request for more enables none (vfio_msi_enable). */
   vectorsLeft = Infinity;
   readonly #subject: string;
   readonly #infos: readonly IrqInfo[];
-  /** Duplicates of the eventfds given, by index and vector: as the kernel, we hold the file and not the number. */
+  /**
+   * Duplicates of the given eventfds, by index and vector, because the kernel, too, holds the file and not the number.
+   */
   readonly #eventfds = new Map<number, Map<number, number>>();
   readonly #masked = new Set<number>();
   readonly #pendingWhileMasked = new Set<number>();
@@ -67,7 +69,7 @@ export class FakeInterrupts {
     }
   }
 
-  /** Signals a vector as the device would; held back while it is masked. False when nobody listens. */
+  /** Signals a vector as the device would. A masked vector holds the signal back. False if nobody listens. */
   raise(index: number, vector: number): boolean {
     const fd = this.#eventfds.get(index)?.get(vector);
     if (fd === undefined) return false;

@@ -13,7 +13,7 @@ export interface FakeMapping {
   readonly access: DmaAccess;
 }
 
-/** An I/O address space in memory, for tests: refuses overlaps, and translates as a device would see it. */
+/** An I/O address space in memory, for tests. It refuses overlaps, and translates as a device would see it. */
 export class FakeIommuBackend implements IommuBackend {
   readonly mode = "fake";
   readonly choosesIova = false;
@@ -21,7 +21,7 @@ export class FakeIommuBackend implements IommuBackend {
   readonly #open: (address: string) => VfioDevice;
   #closed = false;
 
-  /** `open` gives the device of an address. */
+  /** `open` opens the device at an address. */
   constructor(open: (address: string) => VfioDevice) {
     this.#open = open;
   }
@@ -43,7 +43,7 @@ export class FakeIommuBackend implements IommuBackend {
     return iova;
   }
 
-  /** As type 1 v2: takes every mapping inside the area, and refuses to cut one. */
+  /** Like type 1 v2, it takes every mapping inside the area, and refuses to cut one. */
   unmap(iova: bigint, length: bigint): bigint {
     this.#checkOpen("unmap");
     checkRange("unmap", iova, length);
@@ -72,7 +72,7 @@ export class FakeIommuBackend implements IommuBackend {
     return 0x1000n;
   }
 
-  /** The bytes at an IOVA, as the device sees them; undefined where they are not mapped in one piece. */
+  /** The bytes at an IOVA, as the device sees them; undefined if they are not mapped in one piece. */
   bytesAt(iova: bigint, length: number): Uint8Array | undefined {
     for (const mapping of this.mappings) {
       const distance = Number(iova - mapping.iova);
@@ -93,7 +93,7 @@ export class FakeIommuBackend implements IommuBackend {
   }
 }
 
-/** As vfio_dma_do_map: whole pages, at least one, not past the end of the 64-bit space. */
+/** As vfio_dma_do_map checks: whole pages, at least one, not past the end of the 64-bit space. */
 function checkRange(operation: string, iova: bigint, length: bigint): void {
   if (length === 0n || ((iova | length) & 0xfffn) !== 0n) throw systemError(-Errno.EINVAL, operation);
   if (iova + length > 1n << 64n) throw systemError(-Errno.EOVERFLOW, operation);

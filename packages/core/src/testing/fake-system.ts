@@ -8,9 +8,9 @@ export interface FakePciDevice {
   readonly address: string;
   readonly vendor?: number;
   readonly device?: number;
-  /** Default: a class that no other fits (0xff0000). */
+  /** Default: a class of its own (0xff0000). */
   readonly class?: number;
-  /** Bound at present, and known to the kernel as the device's own. */
+  /** The bound driver, which the kernel also knows as the device's own. */
   readonly driver?: string;
   readonly group?: number;
   /** Name of the VFIO device file. */
@@ -19,7 +19,9 @@ export interface FakePciDevice {
   readonly attributes?: Readonly<Record<string, string>>;
 }
 
-/** A tree of files in place of `/sys`, `/dev`, `/proc` and `/run`, for tests; writes through `paths` bind and unbind. */
+/**
+ * A tree of files in place of `/sys`, `/dev`, `/proc` and `/run`, for tests. Writes through `paths` bind and unbind.
+ */
 export class FakeSystem implements Disposable, FakeTree {
   readonly root = mkdtempSync(join(tmpdir(), "vfio-fake-system-"));
   readonly paths = new FakeDriverCore(this.root, this);
@@ -29,7 +31,7 @@ export class FakeSystem implements Disposable, FakeTree {
     this.file("sys/bus/pci/drivers_probe");
   }
 
-  /** Writes a file, with its directories; `path` starts below the root. */
+  /** Writes a file, with its directories. `path` starts below the root. */
   file(path: string, text = ""): void {
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });
@@ -48,7 +50,7 @@ export class FakeSystem implements Disposable, FakeTree {
     symlinkSync(relative(dirname(full), join(this.root, target)), full);
   }
 
-  /** A symbolic link with an absolute target, as /proc/PID/fd has them. */
+  /** A symbolic link with an absolute target, like those in /proc/PID/fd. */
   absoluteLink(path: string, target: string): void {
     const full = join(this.root, path);
     mkdirSync(dirname(full), { recursive: true });
@@ -65,7 +67,7 @@ export class FakeSystem implements Disposable, FakeTree {
     this.file(`sys/bus/pci/drivers/${name}/unbind`);
   }
 
-  /** Adds a PCI function as the kernel shows it; gives its directory below the root. */
+  /** Adds a PCI function as the kernel shows it. Returns its directory below the root. */
   pci(device: FakePciDevice): string {
     const { address, attributes = {} } = device;
     const directory = `sys/devices/pci0000:00/${address}`;

@@ -22,36 +22,36 @@ import {
 } from "../uapi/vfio-numbers";
 import { FakeInterrupts } from "./fake-interrupts";
 
-/** One region of a fake device; what is left out is as for an ordinary memory BAR. */
+/** One region of a fake device. Missing fields are those of an ordinary memory BAR. */
 export interface FakeRegion {
   readonly size: number;
   readonly readable?: boolean;
   readonly writable?: boolean;
-  /** Default: the whole region can be mapped. Empty: it cannot. */
+  /** Default: the whole region. Empty: nothing can be mapped. */
   readonly mappableAreas?: readonly RegionArea[];
 }
 
 export interface FakeVfioDeviceOptions {
   readonly address?: string;
-  /** By region index; missing ones have size 0. */
+  /** By region index. Missing ones have size 0. */
   readonly regions?: Readonly<Record<number, FakeRegion>>;
-  /** Content of configuration space; its length is the region's size. Default: 4096 zero bytes. */
+  /** Content of configuration space, whose length is the region's size. Default: 4096 zero bytes. */
   readonly config?: Uint8Array;
   /** By interrupt index. */
   readonly irqs?: Readonly<Record<number, Partial<Omit<IrqInfo, "index">>>>;
   /** Default true. */
   readonly resettable?: boolean;
-  /** Called for every access by `readRegion` and `writeRegion`, before it takes place. */
+  /** Called before every access by `readRegion` and `writeRegion`. */
   readonly onAccess?: (access: { kind: "read" | "write"; index: number; offset: number; length: number }) => void;
-  /** Answers `feature`, and may write to what it is given; absent: the device has no features (ENOTTY). */
+  /** Answers `feature`, and may write to its arguments. Absent: the device has no features (ENOTTY). */
   readonly onFeature?: (flags: number, payload: Uint8Array, links: readonly PayloadLink[]) => Uint8Array;
   /** Called by `reset`. */
   readonly onReset?: () => void;
 }
 
 /**
- * A device in memory, for tests: its regions are memfds (so mappings and reads through the device see the same bytes),
- * its interrupts follow the rules of vfio-pci. Nothing happens by itself: there is no device behind it.
+ * A device in memory, for tests. Its regions are memfds, so mappings and reads through the device see the same bytes.
+ * Its interrupts follow the rules of vfio-pci. Nothing happens by itself, because there is no device behind it.
  */
 export class FakeVfioDevice implements VfioDevice {
   readonly address: string;
@@ -171,7 +171,7 @@ export class FakeVfioDevice implements VfioDevice {
   }
 }
 
-/** A region, and the memory file behind it: closed from the start for a region of size 0. */
+/** A region and the memory file behind it. For a region of size 0, the file is closed from the start. */
 interface FakeRegionFile {
   readonly info: RegionInfo;
   readonly file: OwnedDescriptor;

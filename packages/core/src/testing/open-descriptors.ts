@@ -8,7 +8,9 @@ export function openDescriptors(): number {
   return readdirSync("/proc/self/fd").length;
 }
 
-/** Waits until so many are open: another thread lets go of its files in its own time. Throws when that never comes. */
+/**
+ * Waits until so many are open, because another thread closes its files in its own time. Throws if that never comes.
+ */
 export async function descriptorsAre(expected: number): Promise<void> {
   const deadline = performance.now() + SETTLE_MS;
   for (;;) {

@@ -1,6 +1,8 @@
 import { VfioError } from "../errors/vfio-error";
 
-/** The error that `action` throws, to look at its code and message. Anything but a {@link VfioError} goes through. */
+/**
+ * The error that `action` throws, for a look at its code and message. Any error but a {@link VfioError} passes through.
+ */
 export function thrownBy(action: () => void): VfioError {
   try {
     action();

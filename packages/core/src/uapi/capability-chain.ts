@@ -11,9 +11,9 @@ export interface InfoCapability {
 const { id, version, next } = vfio_info_cap_header.fields;
 
 /**
- * The capabilities behind a VFIO info structure (vfio_info_cap_header). `info` is the whole reply, `structSize` the size
- * of the structure before the chain. Throws ERR_BAD_CAPABILITY_CHAIN when an offset points into the structure, outside
- * the reply, or back.
+ * The capabilities behind a VFIO info structure (vfio_info_cap_header). `info` is the whole reply, `structSize` the
+ * size of the structure before the chain. Throws ERR_BAD_CAPABILITY_CHAIN if an offset points into the structure,
+ * outside the reply, or back.
  */
 export function infoCapabilities(info: Uint8Array, firstOffset: number, structSize: number): InfoCapability[] {
   const found: InfoCapability[] = [];

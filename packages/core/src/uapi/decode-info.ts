@@ -23,8 +23,8 @@ import {
 } from "./vfio-structs";
 
 /**
- * A region from the bytes of the kernel's, or a vfio-user server's, whole reply. Throws ERR_SHORT_STRUCT or
- * ERR_BAD_CAPABILITY_CHAIN when the capabilities do not fit into it.
+ * Decodes a region from the whole reply of the kernel, or of a vfio-user server. Throws ERR_SHORT_STRUCT or
+ * ERR_BAD_CAPABILITY_CHAIN if the capabilities do not fit into it.
  */
 export function decodeRegionInfo(index: number, reply: Uint8Array): RegionInfo {
   const fields = vfio_region_info.fields;
@@ -68,7 +68,7 @@ function sparseAreas(reply: Uint8Array, at: number, regionSize: number): RegionA
   const count = head.fields.nr_areas.get(head.copyOf(reply, at));
   const { fields, size: entrySize } = vfio_region_sparse_mmap_area;
   const areas: RegionArea[] = [];
-  // One by one: a count that lies ends with the reply.
+  // One by one, so that a lying count ends with the reply.
   for (let number = 0; number < count; number += 1) {
     const area = vfio_region_sparse_mmap_area.copyOf(reply, at + head.size + number * entrySize);
     const offset = fields.offset.getNumber(area);
@@ -78,7 +78,7 @@ function sparseAreas(reply: Uint8Array, at: number, regionSize: number): RegionA
   return areas;
 }
 
-/** An interrupt index from a vfio_irq_info. */
+/** Decodes an interrupt index from a vfio_irq_info. */
 export function decodeIrqInfo(index: number, info: StructView): IrqInfo {
   const flags = vfio_irq_info.fields.flags.get(info);
   return {

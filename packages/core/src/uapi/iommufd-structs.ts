@@ -1,4 +1,7 @@
-/** Structures of linux/iommufd.h under the kernel's names; offsets and sizes in bytes. `size` is set to the layout's size. */
+/**
+ * Structures of linux/iommufd.h under the kernel's names. Offsets and sizes in bytes. `size` is set to the layout's
+ * size.
+ */
 import { s32, struct, u8, u16, u32, u64 } from "./struct";
 
 export const iommu_destroy = struct(8, { size: u32(0), id: u32(4) });

@@ -11,8 +11,8 @@ import * as vfioStructs from "./vfio-structs";
 
 /**
  * Compares every declared number, size and offset with the kernel's own headers, by a C program made from the
- * declarations. `VFIO_KERNEL_HEADERS` names the include directory of other headers than the system's (what the kernel's
- * `make headers_install` gives).
+ * declarations. `VFIO_KERNEL_HEADERS` names the include directory of headers other than the system's (the output of the
+ * kernel's `make headers_install`).
  */
 const HEADERS = [
   { header: "linux/vfio.h", numbers: { ...vfioIoctls, ...vfioNumbers }, structs: vfioStructs },
@@ -28,7 +28,7 @@ function cc(...args: string[]): string {
   return execFileSync("cc", [...include, ...args], { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
 }
 
-/** What one header declares: its text after preprocessing, and the names of its macros. */
+/** One header's declarations: its text after preprocessing, and the names of its macros. */
 function readHeader(header: string): { text: string; macros: Set<string> } | undefined {
   const directory = mkdtempSync(join(tmpdir(), "vfio-headers-"));
   try {
@@ -59,7 +59,7 @@ function structBody(text: string, name: string): string | undefined {
 
 const word = (name: string) => new RegExp(`\\b${name}\\b`);
 
-/** What each expression is in C. */
+/** The value of each expression in C. */
 function evaluate(header: string, expressions: readonly string[]): Map<string, number> {
   const directory = mkdtempSync(join(tmpdir(), "vfio-headers-"));
   try {

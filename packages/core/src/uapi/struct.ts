@@ -3,13 +3,13 @@ import { VfioError } from "../errors/vfio-error";
 /**
  * Layouts of kernel structures, declared once as data: `struct(size, { field: u32(offset), … })`.
  *
- * Fields read and write a {@link StructView}, whose typed arrays are made once, so that a hot path (map and unmap)
- * sets its fields without allocating. Values are in the byte order of the machine, as the kernel's are.
+ * Fields read and write a {@link StructView}, which makes its typed arrays once, so a hot path (map and unmap) sets its
+ * fields without allocating. Values are in the byte order of the machine, as the kernel's are.
  */
 
-/** Bytes of a structure with every element width over them; the start is aligned to 8. */
+/** Bytes of a structure, viewed at every element width. The start is aligned to 8. */
 export class StructView {
-  /** Exactly the structure (and what was asked for behind it); what an ioctl is given. */
+  /** Exactly the structure (and the requested bytes behind it), for an ioctl. */
   readonly bytes: Uint8Array;
   readonly u8: Uint8Array;
   readonly u16: Uint16Array;
@@ -17,7 +17,10 @@ export class StructView {
   readonly s32: Int32Array;
   readonly u64: BigUint64Array;
 
-  /** `size` bytes of storage of its own, or of `storage` from `start` on; that and the storage's length are multiples of 8. */
+  /**
+   * `size` bytes of its own storage, or of `storage` from `start` on. `start` and the storage's length are multiples of
+   * 8.
+   */
   constructor(size: number, storage = new ArrayBuffer((size + 7) & ~7), start = 0) {
     this.bytes = new Uint8Array(storage, start, size);
     this.u8 = new Uint8Array(storage, start);
@@ -95,7 +98,7 @@ export class S32Field implements NumberField {
   }
 }
 
-/** A 64-bit field: as bigint, or as number where the value is known to stay below 2^53 (sizes). */
+/** A 64-bit field: as bigint, or as number if the value is known to stay below 2^53 (sizes). */
 export class U64Field {
   readonly width = 8;
   readonly signed = false;
@@ -136,7 +139,7 @@ export interface StructLayout<Fields extends Readonly<Record<string, Field>> = R
   readonly fields: Fields;
   /** Zeroed storage, with `extraBytes` behind the structure (flexible arrays, capability chains). */
   allocate(extraBytes?: number): StructView;
-  /** A copy of the structure that lies at `offset` of `bytes`; ERR_SHORT_STRUCT when it does not fit. */
+  /** A copy of the structure at `offset` of `bytes`. ERR_SHORT_STRUCT if it does not fit. */
   copyOf(bytes: Uint8Array, offset?: number): StructView;
 }
 

@@ -1,4 +1,4 @@
-/** Requests of linux/vfio.h: all are `_IO(';', 100 + n)`, without size bits. */
+/** Requests of linux/vfio.h. All are `_IO(';', 100 + n)`, without size bits. */
 
 /* Container (/dev/vfio/vfio, or /dev/iommu in compatibility). */
 export const VFIO_GET_API_VERSION = 0x3b64;
@@ -26,7 +26,7 @@ export const VFIO_DEVICE_ATTACH_IOMMUFD_PT = 0x3b77;
 export const VFIO_DEVICE_DETACH_IOMMUFD_PT = 0x3b78;
 export const VFIO_MIG_GET_PRECOPY_INFO = 0x3b79;
 
-/* Type 1 IOMMU: the numbers overlap the device's, the file tells them apart. */
+/* Type 1 IOMMU. The numbers overlap the device's; the file tells them apart. */
 export const VFIO_IOMMU_GET_INFO = 0x3b70;
 export const VFIO_IOMMU_MAP_DMA = 0x3b71;
 export const VFIO_IOMMU_UNMAP_DMA = 0x3b72;

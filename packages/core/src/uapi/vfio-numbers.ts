@@ -2,7 +2,7 @@
 
 export const VFIO_API_VERSION = 0;
 
-/* Extensions of VFIO_CHECK_EXTENSION; the first ones are also the IOMMU types of VFIO_SET_IOMMU. */
+/* Extensions of VFIO_CHECK_EXTENSION. The first ones are also the IOMMU types of VFIO_SET_IOMMU. */
 export const VFIO_TYPE1_IOMMU = 1;
 export const VFIO_TYPE1v2_IOMMU = 3;
 export const VFIO_DMA_CC_IOMMU = 4;
@@ -80,7 +80,7 @@ export const VFIO_DEVICE_BIND_FLAG_TOKEN = 1 << 0;
 export const VFIO_DEVICE_ATTACH_PASID = 1 << 0;
 export const VFIO_DEVICE_DETACH_PASID = 1 << 0;
 
-/* VFIO_DEVICE_FEATURE: index in the low 16 bits of flags, with one or two of GET, SET, PROBE. */
+/* VFIO_DEVICE_FEATURE: the index in the low 16 bits of flags, with one or two of GET, SET, PROBE. */
 export const VFIO_DEVICE_FEATURE_MASK = 0xffff;
 export const VFIO_DEVICE_FEATURE_GET = 1 << 16;
 export const VFIO_DEVICE_FEATURE_SET = 1 << 17;

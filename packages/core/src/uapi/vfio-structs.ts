@@ -1,4 +1,4 @@
-/** Structures of linux/vfio.h under the kernel's names; offsets and sizes in bytes. */
+/** Structures of linux/vfio.h under the kernel's names. Offsets and sizes in bytes. */
 import { s32, struct, u8, u16, u32, u64 } from "./struct";
 
 export const vfio_info_cap_header = struct(8, { id: u16(0), version: u16(2), next: u32(4) });
@@ -25,26 +25,26 @@ export const vfio_region_info = struct(32, {
   offset: u64(24),
 });
 
-/** Followed by `nr_areas` of {@link vfio_region_sparse_mmap_area}. */
+/** `nr_areas` of {@link vfio_region_sparse_mmap_area} follow. */
 export const vfio_region_info_cap_sparse_mmap = struct(16, { nr_areas: u32(8) });
 export const vfio_region_sparse_mmap_area = struct(16, { offset: u64(0), size: u64(8) });
 export const vfio_region_info_cap_type = struct(16, { type: u32(8), subtype: u32(12) });
 
 export const vfio_irq_info = struct(16, { argsz: u32(0), flags: u32(4), index: u32(8), count: u32(12) });
 
-/** Followed by `count` bytes (DATA_BOOL) or s32 (DATA_EVENTFD). */
+/** `count` bytes (DATA_BOOL) or s32 (DATA_EVENTFD) follow. */
 export const vfio_irq_set = struct(20, { argsz: u32(0), flags: u32(4), index: u32(8), start: u32(12), count: u32(16) });
 
-/** Followed by `count` of {@link vfio_pci_dependent_device}. */
+/** `count` of {@link vfio_pci_dependent_device} follow. */
 export const vfio_pci_hot_reset_info = struct(12, { argsz: u32(0), flags: u32(4), count: u32(8) });
 export const vfio_pci_dependent_device = struct(8, {
-  /** A devid where the flag DEV_ID is set. */
+  /** A devid if the flag DEV_ID is set. */
   group_id: u32(0),
   segment: u16(4),
   bus: u8(6),
   devfn: u8(7),
 });
-/** Followed by `count` s32 group descriptors (none for a device opened by cdev). */
+/** `count` s32 group descriptors follow (none for a device opened by cdev). */
 export const vfio_pci_hot_reset = struct(12, { argsz: u32(0), flags: u32(4), count: u32(8) });
 
 export const vfio_device_ioeventfd = struct(32, {
@@ -55,7 +55,7 @@ export const vfio_device_ioeventfd = struct(32, {
   fd: s32(24),
 });
 
-/** Followed by the feature's data. */
+/** The feature's data follow. */
 export const vfio_device_feature = struct(8, { argsz: u32(0), flags: u32(4) });
 export const vfio_device_feature_migration = struct(8, { flags: u64(0) });
 export const vfio_device_feature_mig_state = struct(8, { device_state: u32(0), data_fd: s32(4) });
@@ -74,7 +74,7 @@ export const vfio_device_feature_dma_logging_report = struct(32, {
 });
 export const vfio_device_feature_mig_data_size = struct(8, { stop_copy_length: u64(0) });
 export const vfio_device_feature_bus_master = struct(4, { op: u32(0) });
-/** Followed by `nr_ranges` of {@link vfio_region_dma_range}. */
+/** `nr_ranges` of {@link vfio_region_dma_range} follow. */
 export const vfio_device_feature_dma_buf = struct(16, {
   region_index: u32(0),
   open_flags: u32(4),
@@ -106,7 +106,7 @@ export const vfio_iommu_type1_info = struct(24, {
   cap_offset: u32(16),
   pad: u32(20),
 });
-/** Followed by `nr_iovas` of {@link vfio_iova_range}. */
+/** `nr_iovas` of {@link vfio_iova_range} follow. */
 export const vfio_iommu_type1_info_cap_iova_range = struct(16, { nr_iovas: u32(8) });
 /** `end` is inclusive. */
 export const vfio_iova_range = struct(16, { start: u64(0), end: u64(8) });

@@ -7,14 +7,16 @@ const POLLIN = 1;
 const ECANCELED = -125;
 
 export interface FileReadinessOptions {
-  /** What the file stands for, in errors: `0000:01:00.0 MSI-X vector 3`. */
+  /** The file's name in errors: `0000:01:00.0 MSI-X vector 3`. */
   readonly label: string;
   /** The error of a wait that took `timeoutMs` in vain. */
   readonly timeOut: (operation: string, timeoutMs: number) => VfioError;
   readonly createPoller?: NativeBinding["createPoller"];
 }
 
-/** Waits on the event loop until a file has something to read. One wait at a time. Does not close the file. */
+/**
+ * Waits on the event loop until a file has something to read. Only one wait may be under way. Does not close the file.
+ */
 export class FileReadiness {
   readonly #descriptor: (operation: string) => number;
   readonly #options: FileReadinessOptions;
@@ -23,16 +25,16 @@ export class FileReadiness {
   #settle: ((result: number) => void) | undefined;
   #closed = false;
 
-  /** `descriptor` gives the file's descriptor, or throws `ERR_CLOSED` when its owner is closed. */
+  /** `descriptor` returns the file's descriptor, or throws `ERR_CLOSED` once its owner is closed. */
   constructor(descriptor: (operation: string) => number, options: FileReadinessOptions) {
     this.#descriptor = descriptor;
     this.#options = options;
   }
 
   /**
-   * Asks `take`, now and whenever the file can be read, until it gives something. Rejects with the error of
-   * {@link FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY` while
-   * another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with what `take` throws.
+   * Calls `take`, now and whenever the file can be read, until it returns something. Rejects with the error of
+   * {@link FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY`
+   * while another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of `take`.
    */
   async until<T>(
     operation: string,

@@ -3,20 +3,20 @@ import { sleepSync } from "./sleep-sync";
 import { checkTimeout } from "./time-out";
 
 export interface BoundedWaitOptions {
-  /** What is waited for, for the error: `CMDSTS.active to clear`. */
+  /** What the wait is for, for the error: `CMDSTS.active to clear`. */
   readonly what: string;
   /** What the error applies to: the device's address. */
   readonly subject: string;
-  /** The device's state at the time-out, for the error; asked only then. */
+  /** The device's state, for the error. Called only at the time-out. */
   readonly state?: () => string;
-  /** Microseconds to poll without a pause first; default 100. */
+  /** Microseconds to poll without a pause first. Default 100. */
   readonly spinMicroseconds?: number;
-  /** The longest pause between two polls after that, in milliseconds; default 1. */
+  /** The longest pause between two polls after that, in milliseconds. Default 1. */
   readonly maxPauseMs?: number;
 }
 
 export interface PollOptions extends BoundedWaitOptions {
-  /** Milliseconds until `ETIMEDOUT`; the condition is asked at least once more after that. */
+  /** Milliseconds until `ETIMEDOUT`. The wait checks the condition at least once more after that. */
   readonly timeoutMs: number;
 }
 
@@ -25,8 +25,8 @@ const DEFAULT_SPIN_MICROSECONDS = 100;
 const DEFAULT_PAUSE_MS = 1;
 
 /**
- * A wait that a driver makes for each copy: what it asks and what it says is made once, so that a wait allocates nothing
- * (docs/architecture.md, rule 2).
+ * A wait that a driver makes for each copy. Its condition and its error's text are made once, so a wait allocates
+ * nothing (docs/architecture.md, rule 2).
  */
 export class BoundedWait {
   readonly #condition: () => boolean;
@@ -42,8 +42,8 @@ export class BoundedWait {
   }
 
   /**
-   * Asks the condition until it is true: at first without a pause, then with pauses that double from 50 µs to the longest.
-   * Blocks the thread. Throws `ETIMEDOUT` with the device's state after `timeoutMs`.
+   * Checks the condition until it is true: at first without a pause, then with pauses that double from 50 µs to the
+   * longest. Blocks the thread. Throws `ETIMEDOUT` with the device's state after `timeoutMs`.
    */
   wait(timeoutMs: number): void {
     const condition = this.#condition;
@@ -63,7 +63,7 @@ export class BoundedWait {
       if (condition()) return;
       pauseMs = Math.min(pauseMs * 2, this.#maxPauseMs);
     }
-    // This thread may have been off the CPU for long: what counts is the device's state after the deadline.
+    // This thread may have been off the CPU for long. Only the device's state after the deadline counts.
     if (condition()) return;
     throw this.#timeOut(timeoutMs);
   }
@@ -80,7 +80,7 @@ export class BoundedWait {
   }
 }
 
-/** Asks `condition` until it is true, as {@link BoundedWait} does, once. */
+/** Checks `condition` until it is true, like {@link BoundedWait}, once. */
 export function pollUntil(condition: () => boolean, options: PollOptions): void {
   new BoundedWait(condition, options).wait(options.timeoutMs);
 }

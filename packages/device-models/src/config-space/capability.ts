@@ -1,6 +1,6 @@
 import type { RegisterDeclarations } from "../registers/index";
 
-/** One entry of a capability list; the chain's pointers are made by `configSpace`. */
+/** One entry of a capability list. `configSpace` makes the chain's pointers. */
 export interface Capability<D extends RegisterDeclarations = RegisterDeclarations> {
   /** Prefix of its registers' names; `configSpace` adds `<name>_HEADER`. */
   readonly name: string;
@@ -9,8 +9,8 @@ export interface Capability<D extends RegisterDeclarations = RegisterDeclaration
   readonly version?: number;
   /** Offset in config space: a multiple of 4; 0x40..0xff for standard, 0x100..0xfff for extended ones. */
   readonly at: number;
-  /** Bytes with its header (2 bytes, or 4 of an extended one); nothing else may lie in them. */
+  /** Bytes with its header (2 bytes, or 4 in an extended one). Nothing else may lie in them. */
   readonly bytes: number;
-  /** Without the header; offsets from the start of config space. */
+  /** Without the header. Offsets count from the start of config space. */
   readonly registers: D;
 }

@@ -60,7 +60,7 @@ describe("configSpace", () => {
     expect(sample().read(0x100, 4)).toBe(0x0002_0001);
   });
 
-  it("tells a BAR's size by the bits that cannot be set", () => {
+  it("shows a BAR's size by the bits that cannot be set", () => {
     const file = sample();
     for (const offset of [0x10, 0x14, 0x18, 0x1c]) file.write(offset, 4, 0xffff_ffff);
     expect([0x10, 0x14, 0x18, 0x1c].map((offset) => file.read(offset, 4))).toEqual([

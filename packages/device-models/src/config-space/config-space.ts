@@ -23,7 +23,7 @@ export interface ConfigSpaceDeclaration<
   readonly registers: D;
 }
 
-/** Builds a function's config space; throws RangeError when parts overlap or lie where they may not. */
+/** Builds a function's config space. Throws RangeError when parts overlap or lie where they may not. */
 export function configSpace<
   const C extends readonly Capability[],
   const E extends readonly Capability[],
@@ -46,11 +46,11 @@ export function configSpace<
     ...linked(extended, 4, ({ id, version }, next) => id | ((version ?? 1) << 16) | (next * 0x10_0000)),
     ...registers,
   };
-  // The names and widths are those of the parts; TypeScript cannot follow them through the spread.
+  // The names and widths are those of the parts. TypeScript cannot follow them through the spread.
   return registerMap(name, CONFIG_SPACE_BYTES, all) as unknown as ReturnType<typeof configSpace<C, E, D>>;
 }
 
-/** The capabilities' registers and a header each that points to the next. */
+/** The capabilities' registers, and for each a header that points to the next. */
 function linked(
   capabilities: readonly Capability[],
   headerBytes: 2 | 4,

@@ -1,7 +1,7 @@
 import { placedAt } from "../registers/index";
 import type { Capability } from "./capability";
 
-/** Uncorrectable errors that advanced error reporting of a plain endpoint knows (PCI Express 4.0, section 7.8.4.2). */
+/** Uncorrectable errors that a plain endpoint's advanced error reporting has (PCI Express 4.0, section 7.8.4.2). */
 const UNCORRECTABLE = 0x001f_f010;
 const CORRECTABLE = 0x0000_f1c1;
 

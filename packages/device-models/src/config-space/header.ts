@@ -1,6 +1,6 @@
 import type { RegisterDeclarations } from "../registers/index";
 
-/** A memory BAR. A 64-bit one takes the next index as well, which then must not be declared. */
+/** A memory BAR. A 64-bit one takes the next index as well, so do not declare that one. */
 export interface BarDeclaration {
   readonly index: 0 | 1 | 2 | 3 | 4 | 5;
   /** Bytes; a power of two of at least 16 (PCI Local Bus 3.0, section 6.2.5.1). */
@@ -9,7 +9,7 @@ export interface BarDeclaration {
   readonly prefetchable?: boolean;
 }
 
-/** What identifies a device: the fixed part of a type 0 header (PCI Local Bus 3.0, section 6.1). */
+/** A device's identity: the fixed part of a type 0 header (PCI Local Bus 3.0, section 6.1). */
 export interface HeaderDeclaration {
   readonly vendor: number;
   readonly device: number;
@@ -18,7 +18,7 @@ export interface HeaderDeclaration {
   readonly classCode: number;
   readonly subsystemVendor?: number;
   readonly subsystem?: number;
-  /** 1 for INTA; default 0, no INTx. */
+  /** 1 for INTA. Default 0, no INTx. */
   readonly interruptPin?: number;
   readonly bars: readonly BarDeclaration[];
 }
@@ -75,8 +75,8 @@ export function headerRegisters(header: HeaderDeclaration) {
 }
 
 /**
- * Base address registers `BAR0`..`BAR5`. Address bits below the size do not exist, so that writing all ones and reading
- * back tells the size.
+ * Base address registers `BAR0`..`BAR5`. Address bits below the size do not exist, so software learns the size by
+ * writing all ones and reading back.
  */
 export function barRegisters(bars: readonly BarDeclaration[]): RegisterDeclarations {
   const registers: Record<string, RegisterDeclarations[string]> = {};

@@ -10,7 +10,7 @@ export function powerManagement(at: number) {
     bytes: 8,
     registers: placedAt(at, {
       PM_CAPABILITIES: { offset: 2, bytes: 2, reset: 0x0003 },
-      /** PowerState; No_Soft_Reset set. */
+      /** PowerState, with No_Soft_Reset set. */
       PM_CONTROL_STATUS: { offset: 4, bytes: 4, reset: 0x8, readWrite: 0x3 },
     }),
   } as const satisfies Capability;
@@ -69,15 +69,17 @@ export function msixTableRegisters(offset: number, vectors: number) {
 /** Device and port types of the PCI Express capability (PCI Express 4.0, section 7.5.3.2). */
 export const PcieType = { endpoint: 0x0, rootComplexIntegratedEndpoint: 0x9 } as const;
 
-/** Bit of PCIE_DEVICE_CONTROL that starts a function level reset; it reads 0, so a hook must look at what was written. */
+/**
+ * Bit of PCIE_DEVICE_CONTROL that starts a function level reset. It reads 0, so a hook must look at the written value.
+ */
 export const INITIATE_FUNCTION_LEVEL_RESET = 0x8000;
 
 const FLR_CAPABLE = 1 << 28;
 const ROLE_BASED_ERRORS = 1 << 15;
 
 /**
- * PCI Express, version 2 (PCI Express 4.0, section 7.5.3): 0x3c bytes, which QEMU insists on. An integrated endpoint: no
- * link, slot or root registers (they read 0). The device can do function level resets.
+ * PCI Express, version 2 (PCI Express 4.0, section 7.5.3): 0x3c bytes, which QEMU demands. It is an integrated
+ * endpoint, so its link, slot and root registers read 0. The device can do function level resets.
  */
 export function pciExpress(at: number, { type }: { type: number }) {
   return {

@@ -5,7 +5,7 @@ import type { DsaRegisters } from "./registers/bar0";
 import type { DeviceStatus } from "./registers/device-status";
 import type { PciControl } from "./registers/pci-control";
 
-/** What queues, descriptors and commands use of the device. */
+/** The parts of the device that queues, descriptors and commands use. */
 export interface DeviceParts {
   readonly registers: RegistersOf<DsaRegisters>;
   readonly status: DeviceStatus;

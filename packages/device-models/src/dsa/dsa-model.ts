@@ -22,19 +22,19 @@ import { type DsaConfigRegisters, dsaConfigSpace } from "./registers/config-spac
 import { DeviceStatus } from "./registers/device-status";
 import { PciControl } from "./registers/pci-control";
 
-/** Bytes of copying in one step: some 100 us. */
+/** Bytes that one step copies: some 100 us. */
 const STEP_BYTES = 2 * 1024 * 1024;
 
 /**
  * Intel Data Streaming Accelerator of the first generation: 8086:0b25, architecture version 1.0. docs/dsa.md lists what
- * of the device is modelled, and draws the way of a descriptor through the parts that this class puts together.
+ * the model has of the device, and draws the way of a descriptor through the parts that this class puts together.
  */
 export class DsaModel implements DeviceModel {
   readonly name = "dsa";
-  /** The register state, for tests that set up what software cannot. */
+  /** The registers' state, for tests that set up what software cannot. */
   readonly bar0: RegisterFile<DsaRegisters>;
   readonly config: RegisterFile<DsaConfigRegisters>;
-  /** BAR2; `enqueue` is ENQCMD, which vfio-user cannot carry. */
+  /** BAR2. `enqueue` is ENQCMD, which vfio-user cannot carry. */
   readonly portals: Portals;
   readonly regions: ReadonlyMap<number, ModelRegion>;
   readonly irqs: ReadonlyMap<number, ModelIrq> = new Map([
@@ -85,7 +85,7 @@ export class DsaModel implements DeviceModel {
     this.#parts.interrupts.attach(host);
   }
 
-  /** VFIO's reset: a function level reset around which config space is saved and restored. */
+  /** VFIO's reset: a function level reset, with config space saved before and restored afterwards. */
   reset(): void {
     this.#dropWork();
     this.#dispatcher.configure([]);
@@ -114,13 +114,15 @@ export class DsaModel implements DeviceModel {
     }
   }
 
-  /** Registers keep their values; descriptors do not outlive the memory they point to. */
+  /** Registers keep their values. Descriptors do not outlive the memory they point to. */
   clientGone(): void {
     this.#dropWork();
     this.portals.reset();
   }
 
-  /** What a write does beyond the register's declaration: locks of the configuration, commands, occupancy interrupts. */
+  /**
+   * Effects of writes beyond the register's declaration: locks of the configuration, commands, occupancy interrupts.
+   */
   #registerHooks(): HooksOf<DsaRegisters> {
     const whileDisabled = { writable: () => this.#parts.status.state === DeviceState.disabled };
     const whileQueueDisabled = {
@@ -152,7 +154,7 @@ export class DsaModel implements DeviceModel {
     this.#dispatcher.abandon(() => true);
   }
 
-  /** Config space is reset as well, except for what is sticky. */
+  /** Resets config space as well, except for sticky bits. */
   #functionLevelReset(): void {
     this.reset();
     this.config.reset({ keepSticky: true });
@@ -162,7 +164,10 @@ export class DsaModel implements DeviceModel {
     if (!this.#parts.pci.busMaster) this.#pciConfigurationChanged();
   }
 
-  /** What PCI configuration may only change while the device is disabled halts it otherwise (sections 5.7 and 9.1.3). */
+  /**
+   * Halts the device after a change of PCI configuration that is only allowed while it is disabled (sections 5.7 and
+   * 9.1.3).
+   */
   #pciConfigurationChanged(): void {
     const { status, errors, interrupts } = this.#parts;
     if (status.state === DeviceState.disabled || status.state === DeviceState.halted) return;

@@ -9,11 +9,11 @@ import { Crc32c } from "./operations/crc/crc32c";
 import { operationOf } from "./operations/table";
 import { Command, DSA } from "./registers/capabilities";
 
-/** Operands lie here: small enough that they often overlap, large enough for several pages. */
+/** Where operands lie: small enough that they often overlap, large enough for several pages. */
 const ARENA = SOURCE;
 const ARENA_BYTES = 0x6000;
 
-/** What an operation on memory does, in the plainest way. */
+/** The effect of an operation on memory, computed in the plainest way. */
 function reference(memory: Uint8Array, fields: Required<DescriptorFields>) {
   const at = (address: bigint) => Number(address - ARENA);
   const [source, destination, size] = [at(fields.source), at(fields.destination), fields.size];
@@ -51,7 +51,7 @@ function reference(memory: Uint8Array, fields: Required<DescriptorFields>) {
   }
 }
 
-/** Whether buffers overlap that may not. */
+/** Whether buffers overlap that must not. */
 function overlaps({ opcode, source, destination, size }: Required<DescriptorFields>): boolean {
   const apart = (a: bigint, b: bigint) => (a > b ? a - b : b - a) >= BigInt(size);
   if (opcode === Opcode.copyWithCrc) return !apart(source, destination);
@@ -95,7 +95,7 @@ const operation = fc
   });
 
 describe("operations", () => {
-  it("do to memory what the plainest program does, alone and in batches", () => {
+  it("change memory as the plainest program does, alone and in batches", () => {
     fc.assert(
       fc.property(
         fc.array(operation, { minLength: 1, maxLength: 12 }),
@@ -105,7 +105,7 @@ describe("operations", () => {
           const dsa = new DsaFixture();
           dsa.enable();
           const memory = dsa.at(ARENA, ARENA_BYTES);
-          // Few distinct values, so that comparisons come to a difference late.
+          // Few distinct values, so that comparisons find a difference late.
           for (let i = 0; i < memory.length; i++) memory[i] = ((i * seed) >> 9) & 1;
           const expected = memory.slice();
           const good = operations.filter((fields) => !overlaps(fields));
@@ -137,7 +137,7 @@ describe("operations", () => {
           const dsa = new DsaFixture({ ats: true });
           dsa.writeConfig(0x156, 2, 0x8000);
           dsa.enable();
-          // Pages of their own, one of which is missing at first.
+          // Separate pages, one of which is missing at first.
           const first = 0x9000_0000n;
           const pages = Array.from({ length: 8 }, (_, i) => first + BigInt(i * 0x1000));
           const missing = Math.floor(hole / 0x1000) + 1;
@@ -250,7 +250,7 @@ describe("whatever software writes", () => {
     expect(dsa.execute(self)).toMatchObject({ status: Status.batchFailure, completed: 1024 });
   });
 
-  it("registers take any access, and a function level reset makes all good again", () => {
+  it("registers take any access, and a function level reset restores the device", () => {
     const access = fc.record({
       region: fc.constantFrom(PciRegion.bar0, PciRegion.bar0, PciRegion.bar2, PciRegion.config),
       offset: fc.oneof(fc.integer({ min: 0, max: 0x3ff }), fc.integer({ min: 0x400, max: 0xfff })),
@@ -286,7 +286,7 @@ describe("whatever software writes", () => {
   });
 });
 
-/** As the server does: aligned accesses of 8 bytes and less, config space of 4, and 64-byte stores. */
+/** Stores like the server: aligned accesses of 8 bytes and less, 4 in config space, and 64-byte stores. */
 function store(dsa: DsaFixture, index: number, offset: number, width: number, value: bigint): void {
   const region = dsa.model.regions.get(index);
   if (region === undefined) throw new Error(`no region ${index}`);

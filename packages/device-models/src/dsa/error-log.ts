@@ -20,7 +20,7 @@ const BATCH_MEMBER = 1n << 4n;
 const WRITE_FAULT = 1n << 5n;
 const PRIVILEGED = 1n << 6n;
 
-/** SWERROR (section 9.2.15): errors that no completion record tells of. */
+/** SWERROR (section 9.2.15): errors that no completion record reports. */
 export class ErrorLog {
   readonly #registers: RegistersOf<DsaRegisters>;
   readonly #interrupts: Interrupts;
@@ -30,13 +30,13 @@ export class ErrorLog {
     this.#interrupts = interrupts;
   }
 
-  /** An error that concerns no descriptor, or none that was accepted. */
+  /** Records an error that concerns no descriptor, or none that was accepted. */
   recordOfDevice(error: number, workQueue?: number): void {
     const queue = workQueue === undefined ? 0n : WORK_QUEUE_VALID | (BigInt(workQueue) << 16n);
     this.#record(VALID | queue | (BigInt(error) << 8n), 0n, 0n);
   }
 
-  /** How a descriptor ended whose completion record cannot tell. */
+  /** Records the end of a descriptor whose completion record cannot tell. */
   recordOfDescriptor(outcome: Outcome, submission: Submission): void {
     const { descriptor, batchIndex } = submission;
     let first = VALID | DESCRIPTOR_VALID | WORK_QUEUE_VALID;
@@ -51,7 +51,7 @@ export class ErrorLog {
     this.#record(first, second, outcome.fault?.address ?? 0n);
   }
 
-  /** The registers hold one error; further ones only set Overflow. */
+  /** The registers hold one error. Further ones only set Overflow. */
   #record(first: bigint, second: bigint, faultAddress: bigint): void {
     const { SWERROR0, SWERROR1, SWERROR2, SWERROR3 } = this.#registers;
     if ((SWERROR0.value & VALID) !== 0n) {

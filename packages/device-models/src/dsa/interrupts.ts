@@ -7,12 +7,12 @@ import { DSA, type DsaOptions } from "./registers/capabilities";
 const PERMISSION_IGNORE = 1 << 2;
 const PERMISSION_PASID_ENABLE = 1 << 3;
 
-/** Handles that Request Interrupt Handle gives out are not indexes, so that software cannot do without asking. */
+/** The first handle of Request Interrupt Handle. Handles differ from indexes, so that software must ask for them. */
 const FIRST_HANDLE = 0x100;
 
 /** The device's interrupts: causes of vector 0, completion interrupts, and interrupt handles. */
 export class Interrupts {
-  /** Handle to MSI-X vector, of handles in use. */
+  /** The MSI-X vector of each handle in use. */
   readonly #handles = new Map<number, number>();
 
   readonly #registers: RegistersOf<DsaRegisters>;
@@ -44,7 +44,7 @@ export class Interrupts {
     if ((this.#registers.GENCTRL.value & InterruptEnable.halt) !== 0) this.raiseCause(InterruptCause.halt);
   }
 
-  /** The completion interrupt of a descriptor whose handle was checked. */
+  /** Raises the completion interrupt of a descriptor whose handle was checked. */
   completion(handle: number): void {
     const vector = this.#vectorOf(handle);
     if (vector === undefined || (this.#permission(vector) & PERMISSION_IGNORE) !== 0) return;
@@ -71,14 +71,14 @@ export class Interrupts {
     return pasidEnabled && permission >>> 12 !== pasid;
   }
 
-  /** Request Interrupt Handle: undefined when the table has no such entry. Asking again gives the same handle. */
+  /** Request Interrupt Handle. Undefined if the table has no such entry. Asking again gives the same handle. */
   requestHandle(vector: number): number | undefined {
     if (vector >= DSA.msixVectors) return undefined;
     this.#handles.set(FIRST_HANDLE + vector, vector);
     return FIRST_HANDLE + vector;
   }
 
-  /** Release Interrupt Handle: false when the entry has no handle. */
+  /** Release Interrupt Handle. False if the entry has no handle. */
   releaseHandle(vector: number): boolean {
     return this.#handles.delete(FIRST_HANDLE + vector);
   }

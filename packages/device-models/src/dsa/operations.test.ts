@@ -25,7 +25,7 @@ function pattern(length: number, seed = 1): Uint8Array {
   return Uint8Array.from({ length }, (_, i) => (i * 7 + (i >> 8) * 13 + seed) & 0xff);
 }
 
-/** A model whose work queue uses ATS, so that page faults are reported with their address. */
+/** A model whose work queue uses ATS, which reports page faults with their address. */
 function translated(): DsaFixture {
   const dsa = new DsaFixture({ ats: true });
   dsa.writeConfig(0x156, 2, 0x8000);
@@ -99,7 +99,7 @@ describe("Memory Move", () => {
     expect(Buffer.compare(far, pattern(0x8_0000))).toBe(0);
   });
 
-  it("with ATS stops at a source fault and tells where", () => {
+  it("with ATS stops at a source fault and reports where", () => {
     const dsa = translated();
     dsa.at(END - 0x3000n, 0x3000).set(pattern(0x3000));
     expect(dsa.execute(move({ source: END - 0x3000n }))).toEqual({
@@ -113,7 +113,7 @@ describe("Memory Move", () => {
     expect(dsa.at(DESTINATION + 0x3000n, 0x2000).every((byte) => byte === 0)).toBe(true);
   });
 
-  it("with ATS stops at a destination fault and tells that it was a write", () => {
+  it("with ATS stops at a destination fault and reports a write", () => {
     const dsa = translated();
     expect(dsa.execute(move({ destination: END - 0x1800n }))).toMatchObject({
       status: Status.pageFault | WRITE_FAULT,
@@ -131,7 +131,7 @@ describe("Memory Move", () => {
 
   it("with ATS goes on where it stopped, backwards too", () => {
     const dsa = translated();
-    // The destination's last page is missing: a backward copy starts there.
+    // The destination's last page is missing, and a backward copy starts there.
     const source = END - 0x4000n;
     dsa.at(source, 0x4000).set(pattern(0x4000));
     const first = dsa.execute(move({ source, destination: source + 0x800n, size: 0x4000 }));
@@ -150,7 +150,7 @@ describe("Memory Move", () => {
     expect(dsa.at(DESTINATION, 0x5000).every((byte) => byte === 0)).toBe(true);
   });
 
-  it("without ATS loses writes without notice, but tells the client's IOMMU a few times", () => {
+  it("without ATS loses writes without notice, but reports a few to the client's IOMMU", () => {
     const dsa = untranslated();
     expect(dsa.execute(move({ destination: NOWHERE, size: 0x10_0000 })).status).toBe(Status.success);
     expect(dsa.memory.faults[0]).toEqual({ iova: NOWHERE, access: "write", reason: "unmapped" });
@@ -192,7 +192,7 @@ describe("Fill", () => {
     expect(dsa.at(DESTINATION + 5n + BigInt(size), 8).every((byte) => byte === 0)).toBe(true);
   });
 
-  it("tells how far it came", () => {
+  it("reports how far it came", () => {
     const dsa = translated();
     const record = dsa.execute({ opcode: Opcode.fill, source: 1n, destination: END - 0x1004n, size: 0x2000 });
     expect(record).toMatchObject({ status: Status.pageFault | WRITE_FAULT, completed: 0x1004, faultAddress: END });
@@ -271,7 +271,7 @@ describe("CRC Generation and Copy with CRC Generation", () => {
     return computation.value;
   };
 
-  it("sum what is at the source, from the descriptor's seed or one in memory", () => {
+  it("sum the source, from the descriptor's seed or one in memory", () => {
     const dsa = untranslated();
     const data = pattern(0x2_0007);
     dsa.at(SOURCE, data.length).set(data);
@@ -305,7 +305,7 @@ describe("CRC Generation and Copy with CRC Generation", () => {
     expect(Buffer.compare(dsa.at(DESTINATION, data.length), data)).toBe(0);
   });
 
-  it("give the sum of what was processed before a fault, to go on with", () => {
+  it("give the sum of the bytes before a fault, to go on with", () => {
     const dsa = translated();
     const data = pattern(0x1800);
     dsa.at(END - 0x1800n, 0x1800).set(data);
@@ -326,7 +326,7 @@ describe("CRC Generation and Copy with CRC Generation", () => {
     expect(copy).toMatchObject({ status: Status.success });
   });
 
-  it("sum exactly what was copied when the destination faults", () => {
+  it("sum exactly the copied bytes when the destination faults", () => {
     const dsa = translated();
     const data = pattern(0x2000);
     dsa.at(SOURCE, data.length).set(data);
@@ -396,7 +396,7 @@ describe("Memory Copy with Dualcast", () => {
 });
 
 describe("Cache Flush", () => {
-  it("succeeds on memory and, with ATS, faults where there is none", () => {
+  it("succeeds on memory and, with ATS, faults elsewhere", () => {
     const flush = { opcode: Opcode.cacheFlush, destination: END - 0x1000n, size: 0x2000 };
     expect(untranslated().execute(flush).status).toBe(Status.success);
     expect(translated().execute(flush)).toMatchObject({
@@ -479,7 +479,7 @@ describe("Batch", () => {
     expect(dsa.executeBatch([member(1, { pasid: 7, privileged: true }), member(2)]).status).toBe(Status.success);
   });
 
-  it("tells how far it came when its list cannot be read", () => {
+  it("reports how far it came when its list cannot be read", () => {
     const list = END - 128n;
     const fields = { source: list, size: 4 };
     for (const dsa of [translated(), untranslated()]) {
@@ -629,7 +629,7 @@ describe("descriptor checks", () => {
     expect(dsa.execute({ opcode: Opcode.noop }).status).toBe(Status.success);
   });
 
-  it("report to SWERROR what has no completion record, and overflow once it is taken", () => {
+  it("report errors without a completion record to SWERROR, and overflow when it is taken", () => {
     const dsa = untranslated();
     dsa.write32(0x88, 1);
     dsa.submit({ opcode: Opcode.memoryMove, source: SOURCE, flags: 0x8000 });
@@ -704,7 +704,7 @@ describe("descriptor checks", () => {
 });
 
 describe("completion", () => {
-  it("is silent unless something was asked for", () => {
+  it("is silent unless the descriptor asks for a record or an interrupt", () => {
     const dsa = untranslated();
     dsa.submit(move({ completion: RECORD, flags: Flag.completionAddressValid }));
     dsa.submit(move({}));
@@ -714,7 +714,7 @@ describe("completion", () => {
     expect(dsa.softwareError().valid).toBe(false);
   });
 
-  it("interrupts once, by the handle's vector, unless that is told to ignore", () => {
+  it("interrupts once, by the handle's vector, unless MSIXPERM says ignore", () => {
     const dsa = untranslated();
     const flags = NOTIFY | Flag.requestCompletionInterrupt;
     dsa.execute(move({ flags, handle: 8 }));

@@ -46,7 +46,7 @@ describe.each([
   it.each([
     ["source", { source: IoatFixture.data + 0x40_0000n - 700n }, ChannelError.sourceAddress],
     ["destination", { destination: IoatFixture.data + 0x40_0000n - 700n }, ChannelError.destinationAddress],
-  ])("moves what lies before a fault of the %s, and nothing else", (_, fields, error) => {
+  ])("moves the bytes before a fault of the %s, and nothing else", (_, fields, error) => {
     const ioat = new IoatFixture({ shared });
     pattern(ioat.data.subarray(0, 1000), 3);
     pattern(ioat.data.subarray(0x40_0000 - 700), 9);
@@ -215,7 +215,7 @@ describe("IOAT commands", () => {
     expect(b.error).toBe(0);
   });
 
-  it("forgets addresses and control on reset, but not who owns the channel", () => {
+  it("forgets addresses and control on reset, but not the channel's owner", () => {
     const b = ioat();
     b.bar.read(Offset.CHANCTRL, 2);
     b.bar.write(Offset.CHANCTRL, 2, Chanctrl.inUse | Chanctrl.errorInterruptEnable);
@@ -273,7 +273,7 @@ describe("IOAT commands", () => {
     b.write64(Offset.CHAINADDR, IoatFixture.at(0));
     b.bar.write(Offset.DMACOUNT, 2, 1);
     let accesses = 0;
-    // The first access is the descriptor; the copy goes by views.
+    // The first access is the descriptor. The copy uses views.
     b.host.duringAccess = () => {
       if (++accesses < 2) return;
       b.command(0x20);

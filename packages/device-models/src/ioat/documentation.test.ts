@@ -51,7 +51,7 @@ describe("docs/ioat.md", () => {
     expect(modelled.map(([, code]) => Number(code))).toEqual(OPERATIONS.map(({ operation }) => operation));
   });
 
-  it("says of each what is modelled or why not", () => {
+  it("says for each whether it is modelled, or why not", () => {
     for (const heading of ["BAR0", "Config space", "Operations", "Control bits", "Commands", "Errors"]) {
       for (const row of rows(heading)) expect(row.at(-1)).not.toBe("");
     }

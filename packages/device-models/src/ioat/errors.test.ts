@@ -35,7 +35,7 @@ describe("CHANERR", () => {
     expect(1 << ioat.config.read(0x18c, 1)).toBe(error);
   });
 
-  it("tells a source whose client fails the access from one that is not there", () => {
+  it("tells a failed access to the source from an unmapped source", () => {
     const ioat = new IoatFixture({ shared: false });
     ioat.describe(0, {});
     ioat.write64(Offset.CHAINADDR, IoatFixture.at(0));
@@ -89,14 +89,14 @@ describe("CHANERR", () => {
     expect(ioat.host.faults).toEqual([]);
   });
 
-  it("has the fault seen by the IOMMU at the address that failed", () => {
+  it("shows the fault to the IOMMU at the failed address", () => {
     const ioat = new IoatFixture();
     ioat.describe(0, { source: nowhere + 0x123n });
     ioat.submit(IoatFixture.at(0), 1);
     expect(ioat.host.faults).toEqual([{ iova: nowhere + 0x123n, reason: "unmapped", access: "read" }]);
   });
 
-  it("tells by completion write and interrupt as CHANCTRL says", () => {
+  it("reports by completion write and interrupt as CHANCTRL says", () => {
     const ioat = new IoatFixture();
     ioat.bar.write(Offset.INTRCTRL, 1, 0x08);
     ioat.write64(Offset.CHANCMP, IoatFixture.completion);

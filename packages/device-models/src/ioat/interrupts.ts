@@ -6,8 +6,8 @@ import type { Config } from "./registers/config-space";
 const CHANNEL_ATTENTION = 0x1;
 
 /**
- * The way of an interrupt: the channel's own switch (CHANCTRL), then either its MSI-X vector or the shared line that
- * ATTNSTATUS and INTRCTRL make, then the delay of INTRDELAY. The server masks vectors.
+ * The way of an interrupt. It passes the channel's own switch (CHANCTRL), then either the channel's MSI-X vector or the
+ * shared line of ATTNSTATUS and INTRCTRL, then the delay of INTRDELAY. The server masks vectors.
  */
 export class Interrupts {
   #host: DeviceHost | undefined;
@@ -29,7 +29,7 @@ export class Interrupts {
     this.#host = host;
   }
 
-  /** The channel wants to interrupt; once it has, it is silent until software re-arms it in CHANCTRL. */
+  /** Raises the channel's interrupt. After it, the channel is silent until software re-arms it in CHANCTRL. */
   raise(): void {
     const { CHANCTRL, INTRCTRL, ATTNSTATUS } = this.#bar0.registers;
     if ((CHANCTRL.value & Chanctrl.interruptDisable) !== 0) return;
@@ -42,7 +42,7 @@ export class Interrupts {
     }
   }
 
-  /** Brings INTRCTRL's status bits, the config space's and the shared line up to date; a rising line interrupts. */
+  /** Updates the status bits of INTRCTRL and config space, and the shared line. A rising line interrupts. */
   updateLine(): void {
     const { INTRCTRL, ATTNSTATUS } = this.#bar0.registers;
     const { STATUS } = this.#config.registers;
@@ -61,7 +61,7 @@ export class Interrupts {
     this.updateLine();
   }
 
-  /** Sends a delayed interrupt that is due; true while one is waiting. */
+  /** Sends a delayed interrupt that is due. True while one is waiting. */
   poll(): boolean {
     if (this.#due === undefined) return false;
     if (this.#now() < this.#due) return true;

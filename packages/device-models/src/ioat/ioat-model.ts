@@ -14,17 +14,17 @@ import { type Bar0, Chanctrl, IOAT_BAR0 } from "./registers/bar0";
 import { type Config, IOAT_CONFIG } from "./registers/config-space";
 
 export interface IoatModelOptions {
-  /** Clock in milliseconds, for INTRDELAY and for the length of a step; default `performance.now`. */
+  /** Clock in milliseconds, for INTRDELAY and for the length of a step. Default `performance.now`. */
   readonly now?: () => number;
 }
 
 /**
- * Intel I/OAT (QuickData, CBDMA) of a Skylake Xeon: 8086:2021, version 3.3, one channel. docs/ioat.md lists what of the
- * device is modelled.
+ * Intel I/OAT (QuickData, CBDMA) of a Skylake Xeon: 8086:2021, version 3.3, one channel. docs/ioat.md lists what the
+ * model has of the device.
  */
 export class IoatModel implements DeviceModel {
   readonly name = "ioat";
-  /** The register state, for tests that set up what software cannot. */
+  /** The registers' state, for tests that set up what software cannot. */
   readonly bar0: Bar0;
   readonly config: Config;
   readonly regions: ReadonlyMap<number, ModelRegion>;
@@ -73,8 +73,8 @@ export class IoatModel implements DeviceModel {
   }
 
   /**
-   * VFIO's reset: vfio-pci saves config space before a function level reset and restores it afterwards, so a client finds
-   * it unchanged.
+   * VFIO's reset. vfio-pci saves config space before a function level reset and restores it afterwards, so a client
+   * finds it unchanged.
    */
   reset(): void {
     this.#channel.reset();
@@ -95,13 +95,13 @@ export class IoatModel implements DeviceModel {
     this.#interrupts.reset();
   }
 
-  /** Config space is reset as well, except for what is sticky. */
+  /** Resets config space as well, except for sticky bits. */
   #functionLevelReset(): void {
     this.reset();
     this.config.reset({ keepSticky: true });
   }
 
-  /** Software that reads In Use as 0 owns the channel; from now on the bit reads 1. */
+  /** Software that reads In Use as 0 owns the channel. From then on the bit reads 1. */
   #claim(lanes: number): void {
     if ((lanes & IN_USE_LANE) !== 0) this.bar0.registers.CHANCTRL.value |= Chanctrl.inUse;
   }

@@ -21,8 +21,8 @@ const step: fc.Arbitrary<Step> = fc.record({
 });
 
 /**
- * What the chain does to memory and how it ends, straight from the specification's words. Where both addresses of a
- * descriptor are bad, which is found first is the device's choice.
+ * The chain's effect on memory and its end, straight from the specification's words. Where both addresses of a
+ * descriptor are bad, the device chooses which it finds first.
  */
 function reference(data: Uint8Array, steps: readonly Step[]): { done: number; errors: number[] } {
   let done = 0;
@@ -40,7 +40,7 @@ function reference(data: Uint8Array, steps: readonly Step[]): { done: number; er
 }
 
 describe("IOAT under random input", () => {
-  it("does to memory what a plain reading of the chain says", () => {
+  it("changes memory as a plain reading of the chain says", () => {
     fc.assert(
       fc.property(fc.array(step, { minLength: 1, maxLength: CHAIN }), fc.boolean(), (steps, shared) => {
         const ioat = new IoatFixture({ dataBytes: DATA_BYTES, shared });
@@ -61,14 +61,14 @@ describe("IOAT under random input", () => {
         else expect(errors).toContain(ioat.error);
         expect(ioat.status).toBe(good ? ChannelStatus.done : ChannelStatus.halted);
         expect(ioat.lastDescriptor).toBe(IoatFixture.at(good ? done - 1 : done));
-        // A transfer that fails may have moved what lies before the fault.
+        // A failed transfer may have moved the bytes before the fault.
         if (good) expect(Buffer.compare(ioat.data, expected)).toBe(0);
       }),
       { numRuns: 300 },
     );
   });
 
-  it("never throws, never hangs, and works again after a reset, whatever is written where", () => {
+  it("never throws, never hangs, and works again after a reset, whatever software writes", () => {
     const offset = fc.oneof(fc.constantFrom(...Object.values(Offset)), fc.integer({ min: 0, max: 0x3ff8 }));
     const value = fc.oneof(
       fc.bigInt({ min: 0n, max: 0xffff_ffff_ffff_ffffn }),

@@ -14,13 +14,13 @@ describe("IOAT registers", () => {
     expect(new IoatFixture().bar.read(0, 4)).toBe(0x0000_1401);
   });
 
-  it("starts halted, with neither error nor descriptor", () => {
+  it("starts halted, without an error or a descriptor", () => {
     const ioat = new IoatFixture();
     expect(ioat.bar.read64?.(Offset.CHANSTS)).toBe(3n);
     expect(ioat.error).toBe(0);
   });
 
-  it("gives the channel to the first who reads In Use, until it is released", () => {
+  it("gives the channel to the first reader of In Use, until its release", () => {
     const { bar } = new IoatFixture();
     expect(bar.read(Offset.CHANCTRL, 2) & 0x100).toBe(0);
     expect(bar.read(Offset.CHANCTRL, 2) & 0x100).toBe(0x100);

@@ -10,7 +10,7 @@ interface Placed {
 const WIDTHS: readonly number[] = [1, 2, 4, 8];
 const MASKS = ["readWrite", "writeOneToClear", "readToClear"] as const;
 
-/** Throws when declarations contradict themselves or each other; a mistake in a map is found before any access. */
+/** Throws when declarations contradict themselves or each other, so a mistake in a map shows before any access. */
 export function checkDeclarations(map: string, size: number, declarations: RegisterDeclarations): void {
   if (!Number.isSafeInteger(size) || size <= 0) throw new RangeError(`register map ${map}: size ${size}`);
   const placed: Placed[] = [];

@@ -4,11 +4,11 @@ export type Bits = number | bigint;
 export type RegisterWidth = 1 | 2 | 4 | 8;
 
 /**
- * One register as a specification's table gives it. Bits in no mask are read-only (they hold `reset` until the device
- * changes them); masks must not overlap.
+ * One register, in the terms of a specification's table. Bits in no mask are read-only: they hold `reset` until the
+ * device changes them. Masks must not overlap.
  */
 export interface RegisterDeclaration {
-  /** Bytes from the start of the map; a multiple of `bytes`. */
+  /** Bytes from the start of the map, a multiple of `bytes`. */
   readonly offset: number;
   readonly bytes: RegisterWidth;
   /** Value after a reset; default 0. */
@@ -19,11 +19,11 @@ export interface RegisterDeclaration {
   readonly writeOneToClear?: Bits;
   /** Bits that a read clears after software has seen them (RC). */
   readonly readToClear?: Bits;
-  /** Bits that keep their value when the device is reset (RWS, RW1CS, ROS). */
+  /** Bits that keep their value through a reset of the device (RWS, RW1CS, ROS). */
   readonly sticky?: Bits;
   /**
-   * Bytes at a time that software may access it with, naturally aligned; default: any. An access of another width (as
-   * far as it falls on this register) reads all ones and writes nothing.
+   * The widths in bytes of the allowed accesses, naturally aligned. Default: any. An access of another width (as far as
+   * it falls on this register) reads all ones and writes nothing.
    */
   readonly accessBytes?: readonly RegisterWidth[];
   /** An array of such registers, `stride` bytes apart (default `bytes`). */
@@ -32,7 +32,7 @@ export interface RegisterDeclaration {
 
 export type RegisterDeclarations = Readonly<Record<string, RegisterDeclaration>>;
 
-/** Declarations of a block moved by `base` bytes, for blocks that the specification gives relative to a base. */
+/** Declarations of a block, moved by `base` bytes, for blocks that the specification gives relative to a base. */
 export function placedAt<const D extends RegisterDeclarations>(base: number, declarations: D): D {
   const moved = Object.entries(declarations).map(([name, d]) => [name, { ...d, offset: d.offset + base }] as const);
   return Object.fromEntries(moved) as D;

@@ -26,7 +26,7 @@ const accesses = fc.array(
   { maxLength: 80 },
 );
 
-/** The same rules byte by byte, which is the simplest way to say them. */
+/** The same rules byte by byte, the simplest way to say them. */
 class ByteModel {
   readonly value = new Uint8Array(SLOTS * 8);
   readonly readWrite = new Uint8Array(SLOTS * 8);

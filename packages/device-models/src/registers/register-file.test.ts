@@ -34,7 +34,7 @@ describe("RegisterFile", () => {
     expect(file.registers.ADDRESS.low).toBe(0x8000_00c0);
   });
 
-  it("tells hooks what was written and where", () => {
+  it("passes hooks the written value and bytes", () => {
     const seen: unknown[] = [];
     const file = new RegisterFile(sample, {
       ADDRESS: { afterWrite: (written, lanes) => seen.push([written, lanes]) },

@@ -10,15 +10,18 @@ export type RegistersOf<D extends RegisterDeclarations> = {
   readonly [N in keyof D]: D[N] extends { readonly repeat: object } ? readonly CellOf<D[N]>[] : CellOf<D[N]>;
 };
 
-/** What the device does when software touches a register. `index` counts within a repeated declaration. */
+/** What the device does at software's accesses to a register. `index` counts within a repeated declaration. */
 export interface RegisterHooks<Value> {
-  /** Brings the value up to date before software sees it. */
+  /** Updates the value before software sees it. */
   beforeRead?(index: number): void;
-  /** After software has seen the value and read-to-clear bits are gone. Bit n of `lanes`: byte n was read. */
+  /** Called after software has seen the value and read-to-clear bits are gone. Bit n of `lanes`: byte n was read. */
   afterRead?(index: number, lanes: number): void;
-  /** False: software's write is dropped (a register locked in the present state). */
+  /** False drops software's write (to a register that the present state locks). */
   writable?(index: number): boolean;
-  /** After the masks were applied. `written` is what software wrote, bytes it did not write being 0; bit n of `lanes`: byte n was written. */
+  /**
+   * Called after the masks were applied. `written` is software's value, with 0 in the bytes it did not write. Bit n of
+   * `lanes`: byte n was written.
+   */
   afterWrite?(written: Value, lanes: number, index: number): void;
 }
 
@@ -27,9 +30,9 @@ export type HooksOf<D extends RegisterDeclarations> = {
 };
 
 /**
- * The registers of one device: their values, and software's accesses by the declared rules. An access may cover part of a
- * register, or several in ascending order. Bytes that belong to no register read 0 and ignore writes. A register file has
- * the shape of a `ModelRegion`, so it can be a region as it is.
+ * The registers of one device: their values, and software's accesses by the declared rules. An access may cover part of
+ * a register, or several in ascending order. Bytes that belong to no register read 0 and ignore writes. A register file
+ * has the shape of a `ModelRegion`, so it can serve as a region.
  */
 export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations> {
   readonly registers: RegistersOf<D>;
@@ -37,9 +40,9 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
 
   readonly #cells: RegisterCell[] = [];
   readonly #hooks: (RegisterHooks<number | bigint> | undefined)[] = [];
-  /** For every byte of the map: position of its register in `#cells` plus one; 0 where there is none. */
+  /** For every byte of the map: its register's position in `#cells`, plus one. 0 where there is none. */
   readonly #owner: Uint16Array;
-  /** Result of the access under way, so that none needs a bigint or an object. */
+  /** Result of the access under way, so that no access needs a bigint or an object. */
   #low = 0;
   #high = 0;
 
@@ -112,7 +115,9 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     this.#high = high;
   }
 
-  /** Puts a register's value into `#low` and `#high` with the side effects of a read; false when the width is refused. */
+  /**
+   * Puts a register's value into `#low` and `#high`, with the side effects of a read. False if the width is refused.
+   */
   #sample(n: number, cell: RegisterCell, first: number, count: number): boolean {
     if (!cell.allows(first, count)) return false;
     const hooks = this.#hooks[n];
@@ -156,7 +161,7 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     hooks?.afterWrite?.(cell.compose(low, high), byteMask(first, count), cell.index);
   }
 
-  /** Every register back to its declared value; `keepSticky` (a function-level reset) leaves sticky bits alone. */
+  /** Resets every register to its declared value. `keepSticky` (a function level reset) leaves sticky bits alone. */
   reset(options: { keepSticky?: boolean } = {}): void {
     for (const cell of this.#cells) cell.reset(options.keepSticky ?? false);
   }

@@ -1,7 +1,7 @@
 import type { RegisterDeclaration, RegisterDeclarations } from "./declaration";
 import { checkDeclarations } from "./declaration-checks";
 
-/** A checked set of declarations: what a device's address range holds. State lives in a `RegisterFile`. */
+/** A checked set of declarations for a device's address range. State lives in a `RegisterFile`. */
 export interface RegisterMap<D extends RegisterDeclarations = RegisterDeclarations> {
   readonly name: string;
   /** Bytes of the range. */
@@ -9,7 +9,9 @@ export interface RegisterMap<D extends RegisterDeclarations = RegisterDeclaratio
   readonly declarations: D;
 }
 
-/** Checks the declarations (bounds, alignment, overlaps, masks against widths) and throws RangeError when they are wrong. */
+/**
+ * Checks the declarations (bounds, alignment, overlaps, masks against widths). Throws RangeError when they are wrong.
+ */
 export function registerMap<const D extends RegisterDeclarations>(
   name: string,
   size: number,

@@ -48,7 +48,7 @@ export abstract class RegisterCell {
     return first % count === 0 && allowed.some((bytes) => bytes === count);
   }
 
-  /** Software writes `low`/`high` into the bytes given by the lane masks. */
+  /** Software writes `low`/`high` into the bytes of the lane masks. */
   merge(low: number, high: number, lanesLow: number, lanesHigh: number): void {
     const setLow = this.#readWrite.low & lanesLow;
     const setHigh = this.#readWrite.high & lanesHigh;
@@ -58,13 +58,13 @@ export abstract class RegisterCell {
     this.high >>>= 0;
   }
 
-  /** Software has read the bytes given by the lane masks. */
+  /** Software has read the bytes of the lane masks. */
   afterRead(lanesLow: number, lanesHigh: number): void {
     this.low = (this.low & ~(this.#readToClear.low & lanesLow)) >>> 0;
     this.high = (this.high & ~(this.#readToClear.high & lanesHigh)) >>> 0;
   }
 
-  /** Back to the declared value; `keepSticky` leaves sticky bits alone, as a function-level reset does. */
+  /** Resets to the declared value. `keepSticky` leaves sticky bits alone, as a function level reset does. */
   reset(keepSticky: boolean): void {
     const keepLow = keepSticky ? this.#sticky.low : 0;
     const keepHigh = keepSticky ? this.#sticky.high : 0;
@@ -72,7 +72,7 @@ export abstract class RegisterCell {
     this.high = ((this.#reset.high & ~keepHigh) | (this.high & keepHigh)) >>> 0;
   }
 
-  /** The value of the given halves in this register's own type. */
+  /** The value of the given halves, in this register's own type. */
   abstract compose(low: number, high: number): Bits;
 }
 
@@ -82,7 +82,7 @@ export class Register extends RegisterCell {
     return this.low;
   }
 
-  /** The device's own side: no access rule applies; bits beyond the width are dropped. */
+  /** The device's own side. No access rule applies, and bits beyond the width are dropped. */
   set value(value: number) {
     const { bytes } = this.declaration;
     this.low = bytes === 4 ? value >>> 0 : value & (bytes === 2 ? 0xffff : 0xff);
@@ -93,13 +93,13 @@ export class Register extends RegisterCell {
   }
 }
 
-/** A 64-bit register: `value` is a bigint; the hot path uses `low` and `high`. */
+/** A 64-bit register. `value` is a bigint; the hot path uses `low` and `high`. */
 export class Register64 extends RegisterCell {
   get value(): bigint {
     return this.compose(this.low, this.high);
   }
 
-  /** The device's own side: no access rule applies; bits beyond 64 are dropped. */
+  /** The device's own side. No access rule applies, and bits beyond 64 are dropped. */
   set value(value: bigint) {
     this.low = Number(value & 0xffff_ffffn);
     this.high = Number((value >> 32n) & 0xffff_ffffn);

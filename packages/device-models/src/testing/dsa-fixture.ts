@@ -6,7 +6,7 @@ import { Command, DSA, type DsaOptions, Table } from "../dsa/registers/capabilit
 import { MemoryHost } from "./memory-host";
 import { Opcode } from "./opcodes";
 
-/** Fields of a descriptor; what is not given is 0. */
+/** Fields of a descriptor. A missing field is 0. */
 export interface DescriptorFields {
   readonly opcode?: number;
   readonly flags?: number;
@@ -44,7 +44,7 @@ export interface Record {
   readonly extra: number;
 }
 
-/** Where the fixture keeps things in the client's memory. */
+/** Where the fixture puts things in the client's memory. */
 export const BASE = 0x10_0000n;
 export const MEMORY_BYTES = 0x40_0000;
 export const RECORD = BASE;
@@ -57,7 +57,7 @@ export const NOWHERE = 0x7000_0000n;
 /** Asks for a completion record. */
 export const NOTIFY = Flag.completionAddressValid | Flag.requestCompletionRecord;
 
-/** How a work queue is set up: the words of WQCFG. */
+/** The set-up of a work queue: the words of WQCFG. */
 export interface QueueSetup {
   readonly size?: number;
   readonly threshold?: number;
@@ -108,7 +108,7 @@ export class DsaFixture {
     this.model.regions.get(PciRegion.config)?.write(offset, width, value);
   }
 
-  /** Runs a command to its end: the error code. */
+  /** Runs a command to its end. Returns the error code. */
   command(code: number, operand = 0): number {
     this.write32(0xa0, ((code << 20) | operand) >>> 0);
     this.run();
@@ -117,13 +117,16 @@ export class DsaFixture {
     return status & 0xff;
   }
 
-  /** Steps until the model has nothing more to do; gives the steps. */
+  /** Steps until the model has nothing more to do. Returns the number of steps. */
   run(limit = 100_000): number {
     for (let steps = 1; steps <= limit; steps++) if (!this.model.step()) return steps;
     throw new Error(`the model is still busy after ${limit} steps`);
   }
 
-  /** Bus mastering, queues and groups; by default queue 0 and engine 0 in group 0. Neither device nor queues enabled. */
+  /**
+   * Sets up bus mastering, queues and groups; by default queue 0 and engine 0 in group 0. It enables neither device nor
+   * queues.
+   */
   configure(
     queues: readonly QueueSetup[] = [{}],
     groups: readonly [queues: bigint, engines: bigint][] = [[1n, 1n]],
@@ -139,7 +142,7 @@ export class DsaFixture {
     });
   }
 
-  /** As `configure`, with everything enabled. */
+  /** As `configure`, and enables everything. */
   enable(queues: readonly QueueSetup[] = [{}], groups?: readonly [queues: bigint, engines: bigint][]): void {
     this.configure(queues, groups);
     this.#expectSuccess(Command.enableDevice, 0);
@@ -157,7 +160,7 @@ export class DsaFixture {
     this.model.portals.write64Bytes(queue * 0x4000, bytes);
   }
 
-  /** Submits, with a completion record, and runs to the end. */
+  /** Submits a descriptor that asks for a completion record, and runs to the end. */
   execute(fields: DescriptorFields): Record {
     this.at(RECORD, 32).fill(0);
     this.submit({ completion: RECORD, flags: NOTIFY, ...fields });
@@ -165,7 +168,7 @@ export class DsaFixture {
     return this.record();
   }
 
-  /** Puts descriptors where LIST is and executes them as a batch. */
+  /** Puts descriptors at LIST and executes them as a batch. */
   executeBatch(members: readonly DescriptorFields[], fields: DescriptorFields = {}): Record {
     members.forEach((member, i) => this.at(LIST + BigInt(i * 64), 64).set(descriptorBytes(member)));
     return this.execute({ opcode: Opcode.batch, source: LIST, size: members.length, ...fields });

@@ -3,7 +3,7 @@ import { Command } from "../config-space/index";
 import { IoatModel, type IoatModelOptions } from "../ioat/index";
 import { MemoryHost } from "./memory-host";
 
-/** Offsets in BAR0 that tests use, written down apart from the declarations under test. */
+/** Offsets in BAR0 for tests, kept apart from the declarations under test. */
 export const Offset = {
   CHANCNT: 0x00,
   XFERCAP: 0x01,
@@ -25,7 +25,7 @@ export const Offset = {
 
 export interface DescriptorFields {
   readonly size?: number;
-  /** Control bits; the operation is in bits 31:24. */
+  /** Control bits. The operation is in bits 31:24. */
   readonly control?: number;
   readonly source?: bigint;
   readonly destination?: bigint;
@@ -49,7 +49,7 @@ export class IoatFixture {
   readonly config: ModelRegion;
 
   constructor(options: IoatModelOptions & { dataBytes?: number; shared?: boolean } = {}) {
-    // A clock that runs so fast that every step does one piece.
+    // The clock runs so fast that every step does one piece.
     let time = 0;
     this.model = new IoatModel({ now: () => time++, ...options });
     const memory = { shared: options.shared ?? true };
@@ -63,7 +63,7 @@ export class IoatFixture {
     this.config.write(0x04, 2, Command.memorySpace | Command.busMaster | Command.interruptDisable);
   }
 
-  /** Writes descriptor `index` (64 bytes each) and gives its address. */
+  /** Writes descriptor `index` (64 bytes each) and returns its address. */
   describe(index: number, fields: DescriptorFields): bigint {
     const view = new DataView(this.descriptors.buffer, index * 64, 64);
     view.setUint32(0, fields.size ?? 64, true);

@@ -9,7 +9,7 @@ interface Mapping {
 }
 
 /**
- * A model's host in plain memory, for tests of models without a server. It maps memory at chosen addresses and writes down
+ * A model's host in plain memory, for tests of models without a server. It maps memory at chosen addresses and records
  * interrupts and faults.
  */
 export class MemoryHost implements DeviceHost {
@@ -17,9 +17,9 @@ export class MemoryHost implements DeviceHost {
   readonly faults: DmaFault[] = [];
   /** `index:vector` of each interrupt raised. */
   readonly interrupts: string[] = [];
-  /** `index:vector` of what the client has connected. */
+  /** `index:vector` of each vector that the client has connected. */
   readonly connected = new Set<string>();
-  /** Called within `read`, `write` and `publish`: what a client does while its memory is accessed. */
+  /** Called within `read`, `write` and `publish`, as a client that acts while the device accesses its memory. */
   duringAccess: (() => void) | undefined;
   /** Makes accesses fail with this reason. */
   failure: DmaFault["reason"] | undefined;
@@ -36,7 +36,7 @@ export class MemoryHost implements DeviceHost {
     };
   }
 
-  /** Maps `length` zero bytes at `iova` and gives them. */
+  /** Maps `length` zero bytes at `iova` and returns them. */
   map(iova: bigint, length: number, options: { access?: Mapping["access"]; shared?: boolean } = {}): Uint8Array {
     const bytes = new Uint8Array(length);
     this.#mappings.push({ iova, bytes, access: options.access ?? "read-write", shared: options.shared ?? true });

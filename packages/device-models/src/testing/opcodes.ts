@@ -1,6 +1,6 @@
 /**
- * The operations of the DSA architecture (specification 341204, tables 5-3 to 5-5), written down apart from the
- * declarations under test.
+ * The operations of the DSA architecture (specification 341204, tables 5-3 to 5-5), kept apart from the declarations
+ * under test.
  */
 export const Opcode = {
   noop: 0x00,

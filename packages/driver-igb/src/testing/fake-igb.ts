@@ -10,7 +10,7 @@ const DESCRIPTOR = 16;
 const HEADER = 64;
 const IVAR_VECTOR = 0x1f;
 
-/** What a register write was, and when, in milliseconds. */
+/** A register write, and when it came, in milliseconds. */
 export interface RegisterWrite {
   readonly register: string;
   readonly value: number;
@@ -18,20 +18,20 @@ export interface RegisterWrite {
 }
 
 /**
- * The registers of an 82576 as its datasheet has them, as far as the driver uses them, with frames that loop back. As
- * `hardware` it reports AUTO_RD and masks a vector that fires (EIAM with EIAME); QEMU's does neither.
+ * The part of an 82576's registers that the driver uses, by the datasheet, with frames that loop back. As `hardware` it
+ * reports AUTO_RD and masks a vector that fires (EIAM with EIAME); QEMU's does neither.
  */
 export class FakeIgb extends FakeVfioDevice {
   readonly writes: RegisterWrite[] = [];
-  /** Driver's and buffers' memory, by IOVA. */
+  /** Memory of driver and buffers, by IOVA. */
   readonly regions: DmaRegion[] = [];
   /** A transmit buffer at this address faults: its frame is lost. */
   faulting: bigint | undefined;
   /** A fault leaves the descriptor engine dead until a function level reset, as the kernel's selftests found. */
   wedgesAtFaults = false;
-  /** A pending request that never ends: STATUS.GIO_MASTER_ENABLE stays. */
+  /** A pending request never ends: STATUS.GIO_MASTER_ENABLE stays set. */
   masterStaysEnabled = false;
-  /** Frames are held back: the transmitter stands still. */
+  /** The device holds frames back: the transmitter stands still. */
   holds = false;
   functionResets = 0;
   /** Resets under an enabled master. */
@@ -56,7 +56,7 @@ export class FakeIgb extends FakeVfioDevice {
     return this.#registers.get(register) ?? 0;
   }
 
-  /** When the first write to a register came that has these bits, after `since`. */
+  /** When the first write after `since` came that has these bits of a register. */
   timeOf(register: keyof typeof Reg, bits: number, since = 0): number {
     const write = this.writes.find((one) => one.register === register && (one.value & bits) === bits && one.at > since);
     if (write === undefined) throw new Error(`nothing was written to ${register}`);

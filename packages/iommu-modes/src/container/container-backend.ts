@@ -16,8 +16,8 @@ import { mapDma, type1Info, unmapDma } from "../requests/container";
 import { GroupDevices } from "./group-devices";
 
 /**
- * Modes 1 to 4: a container (of VFIO, or iommufd in its place), into which the devices' groups are put. The container
- * has an IOMMU from the first device on; before, nothing can be mapped or asked.
+ * Modes 1 to 4: a container (of VFIO, or iommufd in its place) that takes the devices' groups. The container has an
+ * IOMMU from the first device on. Before that, it can neither map nor answer.
  */
 export class ContainerBackend implements IommuBackend, RawSpace {
   readonly choosesIova = false;
@@ -28,7 +28,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   readonly #map: BoundIoctl;
   readonly #unmap: BoundIoctl;
 
-  /** Takes over the container's file, also when the constructor throws. `type`: the version of the IOMMU type. */
+  /** Owns the container's file from now on, even if the constructor throws. `type`: the version of the IOMMU type. */
   constructor(file: KernelFile, mode: string, type: 1 | 2) {
     this.#file = file;
     this.mode = mode;
@@ -91,7 +91,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
     return this.#file.askForChain(type1Info, this.mode).pageSizes;
   }
 
-  /** iommufd in a container's place takes mapping after mapping until it fails; VFIO's own container checks first. */
+  /** In a container's place, iommufd takes mapping after mapping until it fails. VFIO's own container checks first. */
   isMapped(iova: bigint): boolean {
     return isMappedInCompatibility(this.#file, iova) ?? true;
   }
@@ -109,7 +109,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
     return { api: "container", descriptor, type: this.#type };
   }
 
-  /** Closes the groups and the container; idempotent. The kernel unmaps what is mapped once the devices are closed too. */
+  /** Closes the groups and the container. Idempotent. The kernel unmaps the rest once the devices are closed, too. */
   close(): void {
     this.#file.close();
   }

@@ -9,21 +9,21 @@ interface OpenGroup {
   devices: number;
 }
 
-/** A device's hold on its group; one of the two ends it. */
+/** A device's hold on its group. One of the two methods ends it. */
 export interface GroupHold {
   readonly file: KernelFile;
   /** The device is closed. */
   release(): void;
-  /** The device was not opened after all: what was so before its attempt is so again. */
+  /** The device was not opened after all. The state before the attempt returns. */
   abandon(): void;
 }
 
 /**
- * The groups of one container. The kernel lets a group's file be open once, so devices of one group share it.
+ * The groups of one container. The kernel lets a group's file be open only once, so devices of one group share it.
  *
- * A group is let go with its last device, except the container's last group: the kernel ends the address space, with
- * all its mappings, when the last group leaves. That one stays until the container is closed, so that mappings live as
- * long as the Iommu in every mode.
+ * A group leaves with its last device, except the container's last group: the kernel ends the address space, with all
+ * its mappings, when the last group leaves. That group stays until the container is closed, so mappings live as long as
+ * the Iommu in every mode.
  */
 export class ContainerGroups {
   readonly #container: KernelFile;
@@ -37,7 +37,7 @@ export class ContainerGroups {
     return this.#groups.size;
   }
 
-  /** The group, opened and put into the container when it is not there yet. */
+  /** Returns a hold on the group. Opens the group and puts it into the container if necessary. */
   acquire(group: number): GroupHold {
     const known = this.#groups.get(group);
     const open = known ?? { file: this.#open(group), devices: 0 };
@@ -51,7 +51,7 @@ export class ContainerGroups {
       },
       abandon: () => {
         open.devices--;
-        // A group that was here before may be what holds the address space, without any device.
+        // A group from before the attempt may hold the address space, without any device.
         if (known !== undefined) return;
         this.#groups.delete(group);
         open.file.close();

@@ -15,8 +15,8 @@ export const IOMMU_TYPES = {
 } as const;
 
 /**
- * Opens devices by their groups into a container. The container has an IOMMU from the first device on; before, nothing
- * can be mapped or asked.
+ * Opens devices by their groups into a container. The container has an IOMMU from the first device on. Before that, it
+ * can neither map nor answer.
  */
 export class GroupDevices {
   readonly #container: KernelFile;
@@ -25,7 +25,7 @@ export class GroupDevices {
   #hasIommu = false;
   #shared: boolean;
 
-  /** `shared`: other threads have the container too, and one of them may have given it its IOMMU. */
+  /** `shared`: other threads have the container, too, and one of them may have given it its IOMMU. */
   constructor(container: KernelFile, type: 1 | 2, shared = false) {
     this.#container = container;
     this.#type = IOMMU_TYPES[type];
@@ -38,7 +38,7 @@ export class GroupDevices {
     return this.#hasIommu;
   }
 
-  /** From now on other threads open devices into the container, too. */
+  /** Says that other threads, too, open devices into the container from now on. */
   share(): void {
     this.#shared = true;
   }
@@ -65,7 +65,7 @@ export class GroupDevices {
     }
   }
 
-  /** Gives the container its IOMMU when the first group has come in; the groups after it join. */
+  /** Gives the container its IOMMU after its first group. Later groups join it. */
   #setIommu(): void {
     if (this.#hasIommu) return;
     const { number, name } = this.#type;
@@ -85,7 +85,7 @@ export class GroupDevices {
   }
 }
 
-/** The container does not offer the IOMMU type. */
+/** The error of a container that does not offer the IOMMU type. */
 export function extensionMissing(path: string, typeName: string): VfioError {
   return new VfioError(`${path} does not offer ${typeName}`, {
     code: "ERR_NOT_SUPPORTED",

@@ -9,7 +9,9 @@ const REMEDIES: ReadonlyMap<number, string> = new Map([
   [-Errno.ENOTTY, "see the kernel log: the bus was reset, but a link or device did not come back in time"],
 ]);
 
-/** Which devices a hot reset affects. Throws `ENODEV` where slot and bus cannot be reset (a root-complex device). */
+/**
+ * Which devices a hot reset affects. Throws `ENODEV` where neither slot nor bus can be reset (a root-complex device).
+ */
 export function readHotResetInfo(device: KernelFile, address: string): HotResetInfo {
   for (let room = 0; ;) {
     const request = encodeIoctl(getHotResetInfo, room);

@@ -16,7 +16,7 @@ import type { KernelFile } from "../kernel/kernel-file";
 import { deviceFeature, getInfo, getIrqInfo, getRegionInfo, resetDevice, setIrqs } from "../requests/device";
 import { makeHotReset, readHotResetInfo } from "./hot-reset";
 
-/** What a mode adds to a device that it opened. */
+/** What a mode adds to a device that it opens. */
 export interface KernelDeviceOptions {
   /** The device's group, in modes on containers: it proves ownership in a hot reset. */
   readonly group?: KernelFile;
@@ -37,7 +37,7 @@ export class KernelDevice implements VfioDevice {
   readonly #options: KernelDeviceOptions;
   readonly #books: DeviceBooks;
 
-  /** Takes over the file, also when the constructor throws. */
+  /** Owns the file from now on, even if the constructor throws. */
   constructor(address: string, file: KernelFile, options: KernelDeviceOptions = {}) {
     this.address = address;
     this.file = file;
@@ -78,7 +78,7 @@ export class KernelDevice implements VfioDevice {
   mapRegion(index: number, area: RegionArea, options: MapRegionOptions = {}): IoMapping {
     const { calls } = this.file.kernel;
     const pageSize = calls.pageSize();
-    // Huge pages in the process's and the IOMMU's tables need an address that is aligned like the BAR.
+    // Huge pages in the process's and the IOMMU's tables need an address aligned like the BAR.
     const natural = Math.min(2 ** Math.floor(Math.log2(area.size)), LARGEST_DMA_PAGE);
     return this.#books.map(index, area, options, (_region, request) =>
       calls.mapIo({
@@ -112,7 +112,7 @@ export class KernelDevice implements VfioDevice {
     return readHotResetInfo(this.file, this.address);
   }
 
-  /** The groups of `owned` prove ownership; devices opened by their files need no proof. */
+  /** The groups of `owned` prove ownership. Devices opened by their files need no proof. */
   hotReset(owned: readonly VfioDevice[]): void {
     this.#books.requireOpen("VFIO_DEVICE_PCI_HOT_RESET");
     const groups = owned.flatMap((device) => (device instanceof KernelDevice ? (device.group ?? []) : []));
@@ -120,8 +120,8 @@ export class KernelDevice implements VfioDevice {
   }
 
   /**
-   * Unmaps the BARs, detaches from the address space and closes the file; idempotent. Throws ERR_STILL_MAPPED, leaving
-   * the device open, when one of its BARs is mapped for DMA.
+   * Unmaps the BARs, detaches from the address space and closes the file. Idempotent. Throws ERR_STILL_MAPPED, and
+   * leaves the device open, when one of its BARs is mapped for DMA.
    */
   close(): void {
     this.#books.close(

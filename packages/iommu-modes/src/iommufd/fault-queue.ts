@@ -25,7 +25,7 @@ export interface PageRequest {
   readonly deviceId: number;
   /** Undefined for a request without PASID. */
   readonly pasid: number | undefined;
-  /** The device's number for the requests that are answered together. */
+  /** The device's number for requests that get one common answer. */
   readonly group: number;
   readonly lastOfGroup: boolean;
   /** What the device wants to do at the address. */
@@ -35,11 +35,11 @@ export interface PageRequest {
   readonly privileged: boolean;
   /** I/O virtual address. */
   readonly address: bigint;
-  /** Names the group in the answer; valid until answered or until the device leaves the page table. */
+  /** Names the group in the answer. Valid until the answer, or until the device leaves the page table. */
   readonly cookie: number;
 }
 
-/** `success`: the page is there now, the device tries again; `invalid`: the access fails. */
+/** `success`: the page is there now, and the device tries again. `invalid`: the access fails. */
 export type PageAnswer = "success" | "invalid";
 
 const ANSWER_CODES: Readonly<Record<PageAnswer, number>> = {
@@ -47,14 +47,14 @@ const ANSWER_CODES: Readonly<Record<PageAnswer, number>> = {
   invalid: IOMMUFD_PAGE_RESP_INVALID,
 };
 
-/** Requests that one read takes at most. The kernel hands out whole groups only. */
+/** The most requests that one read takes. The kernel hands out whole groups only. */
 const REQUESTS_PER_READ = 64;
 const LONGEST_WAIT_MS = 60_000;
 const POLLIN = 1;
 
 /**
- * Where iommufd puts the page requests (I/O page faults) of devices that are attached to the page tables made with this
- * queue. Close those page tables first.
+ * Receives the page requests (I/O page faults) of devices on the page tables made with this queue. Close those page
+ * tables first.
  */
 export class FaultQueue extends IommufdObject {
   readonly #file: KernelFile;
@@ -84,11 +84,11 @@ export class FaultQueue extends IommufdObject {
       createPoller: iommufd.kernel.calls.createPoller,
     });
     file.adopt(this.#readiness);
-    // The queue's file holds the iommufd: left open, it would keep the address space and its devices.
+    // The queue's file holds the iommufd. Left open, it would keep the address space and its devices.
     this.#release = iommufd.adopt(file);
   }
 
-  /** The requests that are there now; empty when there are none. */
+  /** The requests that are there now, possibly none. */
   read(): PageRequest[] {
     const bytes = new Uint8Array(REQUESTS_PER_READ * iommu_hwpt_pgfault.size);
     const length = this.#file.kernel.calls.read(this.#file.descriptor("FaultQueue.read"), bytes);
@@ -97,8 +97,8 @@ export class FaultQueue extends IommufdObject {
   }
 
   /**
-   * Waits on the event loop for at least one request. One wait at a time. Rejects with `ETIMEDOUT`, with the signal's
-   * reason, and with `ERR_CLOSED` when closed meanwhile.
+   * Waits on the event loop for at least one request. Only one wait may be under way. Rejects with `ETIMEDOUT`, with
+   * the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
   async wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
     const operation = "FaultQueue.wait";
@@ -106,7 +106,7 @@ export class FaultQueue extends IommufdObject {
     return this.#readiness.until(operation, this.#take, limit, options.signal, options.ref ?? true);
   }
 
-  /** Blocks the thread until there is at least one request. Throws ETIMEDOUT; `timeoutMs` 0 to 60000. */
+  /** Blocks the thread until there is at least one request. Throws ETIMEDOUT. `timeoutMs` is 0 to 60000. */
   waitSync({ timeoutMs = DEFAULT_WAIT_MS }: WaitOptions = {}): PageRequest[] {
     const operation = "FaultQueue.waitSync";
     checkInteger(operation, "timeoutMs", timeoutMs, 0, LONGEST_WAIT_MS);
@@ -117,7 +117,7 @@ export class FaultQueue extends IommufdObject {
     return requests;
   }
 
-  /** Answers the group of requests with this cookie. Throws EINVAL for a cookie that is not, or no longer, open. */
+  /** Answers the group of requests with this cookie. Throws EINVAL for a cookie that is not open, or no longer. */
   respond(cookie: number, answer: PageAnswer): void {
     const code = ANSWER_CODES[answer] as number | undefined;
     if (code === undefined) throw argumentError("respond", "answer", answer, Object.keys(ANSWER_CODES).join(", "));
@@ -134,8 +134,8 @@ export class FaultQueue extends IommufdObject {
   }
 
   /**
-   * Closes the file, upon which the queue can be used no more, and destroys the queue; idempotent once it succeeded.
-   * Throws EBUSY, and can be repeated, while a page table uses it.
+   * Closes the file, which ends all use of the queue, and destroys the queue. Throws EBUSY while a page table uses the
+   * queue; repeat it then. Idempotent once it has succeeded.
    */
   override close(): void {
     this.#release();
@@ -159,7 +159,7 @@ export class FaultQueue extends IommufdObject {
   }
 }
 
-/** What a read of the queue's file gave: whole structures, one after the other. */
+/** Decodes a read of the queue's file: whole structures, one after the other. */
 export function decodePageRequests(bytes: Uint8Array): PageRequest[] {
   const { flags, dev_id, pasid, grpid, perm, addr, cookie } = iommu_hwpt_pgfault.fields;
   return Array.from({ length: Math.floor(bytes.length / iommu_hwpt_pgfault.size) }, (_, number) => {

@@ -5,15 +5,15 @@ import type { IoAddressSpace } from "./io-address-space";
 import { IommufdObject } from "./iommufd-object";
 
 export interface HardwarePageTableOptions {
-  /** The device whose IOMMU the table is for, by iommufd's id. */
+  /** The device whose IOMMU needs the table, by iommufd's id. */
   readonly device: { readonly id: number };
-  /** Whose mappings it holds. */
+  /** The address space whose mappings it holds. */
   readonly ioas: IoAddressSpace;
-  /** Takes the page requests of the devices attached to it. */
+  /** Takes the page requests of the attached devices. */
   readonly faultQueue?: FaultQueue;
 }
 
-/** A page table of the IOMMU (HWPT) as an object of its own, to be attached to. Detach devices before `close`. */
+/** A page table of the IOMMU (HWPT) as an object of its own. Devices attach to it. Detach them before `close`. */
 export class HardwarePageTable extends IommufdObject {
   static allocate(iommufd: KernelFile, { device, ioas, faultQueue }: HardwarePageTableOptions): HardwarePageTable {
     const subject = `device ${device.id}, ${ioas.name}`;

@@ -11,15 +11,15 @@ export interface CopyMappingOptions {
   readonly sourceIova: bigint;
   /** Bytes. */
   readonly length: number;
-  /** Where it goes. Absent: the kernel chooses. */
+  /** The IOVA in the destination. Absent: the kernel chooses. */
   readonly iova?: bigint;
-  /** What devices may do with it here, no more than there. Default `read-write`. */
+  /** What devices may do with it here, at most what they may do there. Default `read-write`. */
   readonly access?: DmaAccess;
 }
 
 /**
- * An I/O address space (IOAS) of an iommufd. An `Iommu` has one; further ones are filled with mappings of another, whose
- * pages stay pinned once.
+ * An I/O address space (IOAS) of an iommufd. An `Iommu` has one. Further ones take mappings of another, whose pages
+ * stay pinned only once.
  */
 export class IoAddressSpace extends IommufdObject {
   static allocate(iommufd: KernelFile): IoAddressSpace {
@@ -30,7 +30,7 @@ export class IoAddressSpace extends IommufdObject {
     super(iommufd, id, "IOAS");
   }
 
-  /** IOMMU_IOAS_COPY from another address space of the same iommufd; gives the IOVA here. */
+  /** IOMMU_IOAS_COPY from another address space of the same iommufd. Returns the IOVA here. */
   copyMapping(source: IoAddressSpace, { sourceIova, length, iova, access = "read-write" }: CopyMappingOptions): bigint {
     this.requireOpen("copyMapping");
     const subject = `${source.name}, IOVA 0x${sourceIova.toString(16)} + ${length} to ${this.name}`;
@@ -44,16 +44,16 @@ export class IoAddressSpace extends IommufdObject {
     });
   }
 
-  /** Unmaps what lies in the area; gives the bytes that the kernel unmapped. Throws ENOENT when there is nothing. */
+  /** Unmaps what lies in the area. Returns the bytes that the kernel unmapped. Throws ENOENT when the area is empty. */
   unmap(iova: bigint, length: bigint): bigint {
     this.requireOpen("unmap");
     return this.iommufd.ask(ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length}, ${this.name}`, this.id, iova, length);
   }
 
-  /** Usable IOVAs of the devices attached: sorted, disjoint. */
+  /** Usable IOVAs of the attached devices: sorted, disjoint. */
   iovaRanges(): readonly IovaRange[] {
     this.requireOpen("iovaRanges");
-    // A device attached between two calls adds ranges, hence the loop: EMSGSIZE tells how many there are.
+    // The loop is for devices attached between two calls, which add ranges. EMSGSIZE tells how many there are.
     let into = new Uint8Array(iommu_iova_range.size);
     for (let attempts = 0; ; attempts++) {
       const request = encodeIoctl(ioasIovaRanges, this.id, into);

@@ -7,8 +7,8 @@ import { vfioIoas } from "../requests/iommufd";
 import type { IoAddressSpace } from "./io-address-space";
 
 /**
- * Page sizes of an IOAS. iommufd has no request for them, but its VFIO compatibility answers VFIO_IOMMU_GET_INFO for the
- * IOAS that IOMMU_VFIO_IOAS names; that is put back afterwards.
+ * Page sizes of an IOAS. iommufd has no request for them, but its VFIO compatibility answers VFIO_IOMMU_GET_INFO for
+ * the IOAS that IOMMU_VFIO_IOAS names. The function restores that name afterwards.
  */
 export function ioasPageSizes(iommufd: KernelFile, ioas: IoAddressSpace): bigint {
   const before = compatibilityIoas(iommufd);
@@ -21,7 +21,7 @@ export function ioasPageSizes(iommufd: KernelFile, ioas: IoAddressSpace): bigint
   }
 }
 
-/** The id of the IOAS that stands for a VFIO container at present; undefined when there is none. */
+/** The id of the IOAS that now stands for a VFIO container; undefined if none does. */
 function compatibilityIoas(iommufd: KernelFile): number | undefined {
   const request = encodeIoctl(vfioIoas, IOMMU_VFIO_IOAS_GET, 0);
   const result = iommufd.attempt(request);

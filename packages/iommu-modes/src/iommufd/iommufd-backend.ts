@@ -22,13 +22,13 @@ const WHOLE_SPACE = (1n << 64n) - 1n;
 
 export interface IommufdOptions {
   /**
-   * Memory that has a file (memfd) is mapped by it, with IOMMU_IOAS_MAP_FILE (Linux 6.14 or newer), and not by its
+   * Maps memory that has a file (memfd) by its file, with IOMMU_IOAS_MAP_FILE (Linux 6.14 or newer), and not by its
    * address in this process. Default false.
    */
   readonly mapFiles?: boolean;
 }
 
-/** Mode `iommufd`: an I/O address space object (IOAS), to which devices opened by their own files are attached. */
+/** Mode `iommufd`: an I/O address space object (IOAS). Devices opened by their own files attach to it. */
 export class IommufdBackend implements IommuBackend, RawSpace {
   readonly choosesIova = true;
   readonly mode = "iommufd";
@@ -40,7 +40,7 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   readonly #map: BoundIoctl;
   readonly #unmap: BoundIoctl;
 
-  /** Takes over the file (/dev/iommu), also when the constructor throws. */
+  /** Owns the file (/dev/iommu) from now on, even if the constructor throws. */
   constructor(file: KernelFile, { mapFiles = false }: IommufdOptions = {}) {
     this.#file = file;
     this.#mapFiles = mapFiles;
@@ -94,7 +94,9 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     return this.iommufd.ioas.iovaRanges();
   }
 
-  /** Page sizes that every attached device's IOMMU has; with no device attached, every size from the page size on. */
+  /**
+   * Page sizes that every attached device's IOMMU has. Without an attached device, every size from the page size on.
+   */
   pageSizes(): bigint {
     return ioasPageSizes(this.#file, this.iommufd.ioas);
   }
@@ -116,8 +118,8 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   }
 
   /**
-   * Closes the devices opened by way of `iommufd`, destroys the IOAS (devices opened here must be closed before) and
-   * closes the file; idempotent.
+   * Closes the devices opened through `iommufd`, destroys the IOAS and closes the file. Close the devices opened here
+   * first. Idempotent.
    */
   close(): void {
     const { iommufd } = this;

@@ -8,14 +8,14 @@ import type { KernelEnvironment } from "../kernel/kernel-calls";
 import { KernelFile } from "../kernel/kernel-file";
 import { attachPageTable, bindIommufd, detachPageTable } from "../requests/device";
 
-/** What a device is attached to: an IoAddressSpace or a HardwarePageTable. */
+/** What a device attaches to: an IoAddressSpace or a HardwarePageTable. */
 interface PageTable {
   readonly name: string;
-  /** Its number in the iommufd; throws where it is none of it. */
+  /** Its number in the iommufd. Throws if it belongs to another iommufd. */
   idIn(iommufd: KernelFile): number;
 }
 
-/** A device file's tie to an iommufd: the device's id there, and the page table that it goes by. */
+/** A device file's tie to an iommufd: the device's id there, and the page table that the device uses. */
 export class IommufdDevice {
   /** iommufd's id of the device. */
   readonly id: number;
@@ -23,7 +23,7 @@ export class IommufdDevice {
   readonly #iommufd: KernelFile;
   readonly #address: string;
 
-  /** VFIO_DEVICE_BIND_IOMMUFD; for the life of the file. */
+  /** VFIO_DEVICE_BIND_IOMMUFD. The tie lasts as long as the file. */
   static bind(file: KernelFile, iommufd: KernelFile, address: string, vfToken?: string): IommufdDevice {
     const request = encodeIoctl(bindIommufd, iommufd.descriptor("VFIO_DEVICE_BIND_IOMMUFD"), vfToken);
     const result = file.attempt(request);
@@ -39,8 +39,8 @@ export class IommufdDevice {
   }
 
   /**
-   * Attaches the device, or moves it with its group; gives the id of the page table that the kernel took. The page table
-   * must belong to the device's iommufd.
+   * Attaches the device, or moves it with its group. Returns the id of the page table that the kernel took. The page
+   * table must belong to the device's iommufd.
    */
   attach(pageTable: PageTable): number {
     return this.#file.ask(attachPageTable, `${this.#address}, ${pageTable.name}`, pageTable.idIn(this.#iommufd));
@@ -53,12 +53,12 @@ export class IommufdDevice {
 
 const ties = new WeakMap<VfioDevice, IommufdDevice>();
 
-/** The tie of a device that {@link openByFile} opened; undefined for another. */
+/** The tie of a device that {@link openByFile} opened; undefined for others. */
 export function tieOf(device: VfioDevice): IommufdDevice | undefined {
   return ties.get(device);
 }
 
-/** A device opened by its own file, bound to the iommufd. Attached where `attachTo` is given. */
+/** Opens a device by its own file, binds it to the iommufd, and attaches it if `attachTo` is given. */
 export function openByFile(
   kernel: KernelEnvironment,
   iommufd: KernelFile,
@@ -80,7 +80,7 @@ export function openByFile(
     file.close();
     throw error;
   }
-  // The result does not matter: closing the file, which follows, detaches too.
+  // The result does not matter, because closing the file, which follows, detaches too.
   const beforeClose = () => void file.attempt(encodeIoctl(detachPageTable));
   const device = new KernelDevice(name, file, { beforeClose });
   ties.set(device, tie);
@@ -92,7 +92,7 @@ function bindError(result: number, file: KernelFile, address: string): VfioError
   const group = iommuGroupOf(address, paths);
   if (describeBlockers(group, paths) !== undefined) return groupNotViable(group, "VFIO_DEVICE_BIND_IOMMUFD", paths);
   const own = file.descriptor("VFIO_DEVICE_BIND_IOMMUFD");
-  // The use of the group by its group file is EBUSY, of this device EINVAL, of the group by another iommufd EPERM.
+  // EBUSY: the group is in use by its group file. EINVAL: this device is in use. EPERM: another iommufd has the group.
   const used = describeUsers(group, paths, own) !== undefined;
   const remedy = result === -Errno.EBUSY || used ? busyRemedy(group, paths, own) : undefined;
   return systemError(result, "VFIO_DEVICE_BIND_IOMMUFD", { subject: address, remedy });

@@ -4,8 +4,8 @@ import type { KernelFile } from "../kernel/kernel-file";
 import { destroy } from "../requests/iommufd";
 
 /**
- * An object of an iommufd, by its id. It belongs to the iommufd: when that is closed the object is gone, every use of it
- * is ERR_CLOSED, and `close` has nothing left to do.
+ * An object of an iommufd, by its id. It belongs to the iommufd. When that is closed, the object is gone: every use is
+ * ERR_CLOSED, and `close` has nothing left to do.
  */
 export abstract class IommufdObject implements Disposable {
   /** For errors: `IOAS 3`. */
@@ -24,20 +24,23 @@ export abstract class IommufdObject implements Disposable {
     return this.#destroyed || this.iommufd.closed;
   }
 
-  /** iommufd's number of it, for a request that names it. Throws ERR_CLOSED. */
+  /** iommufd's number for it, for a request that names it. Throws ERR_CLOSED. */
   get id(): number {
     this.requireOpen("id");
     return this.#id;
   }
 
-  /** Its number for a request to `iommufd`. Throws for an object of another one, where the number is another object's. */
+  /**
+   * Its number for a request to `iommufd`. Throws if it belongs to another iommufd, where the number is another
+   * object's.
+   */
   idIn(iommufd: KernelFile): number {
     if (iommufd === this.iommufd) return this.id;
     this.requireOpen("id");
     throw argumentError(iommufd.name, "object", this.name, "objects of this iommufd; this one belongs to another");
   }
 
-  /** Destroys it; idempotent once it succeeded. Throws EBUSY, and can be repeated, while something uses it. */
+  /** Destroys it. Throws EBUSY while something uses it; repeat it then. Idempotent once it has succeeded. */
   close(): void {
     if (this.closed) return;
     const request = encodeIoctl(destroy, this.#id);

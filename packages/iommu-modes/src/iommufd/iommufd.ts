@@ -7,8 +7,8 @@ import { IoAddressSpace } from "./io-address-space";
 import { openByFile } from "./iommufd-device";
 
 /**
- * What iommufd has beyond the modes' common ground: its objects. Belongs to an `Iommu` in mode iommufd, and its objects
- * belong to it: they are gone when the `Iommu` is closed.
+ * iommufd's objects, beyond the modes' common ground. This object belongs to an `Iommu` in mode iommufd. Its objects
+ * belong to it, too: they are gone when the `Iommu` closes.
  */
 export class Iommufd {
   /** The address space of the `Iommu`. */
@@ -26,17 +26,17 @@ export class Iommufd {
     return this.#file;
   }
 
-  /** A device bound to the iommufd and attached to nothing yet. It is closed with the `Iommu`, if not before. */
+  /** Opens a device bound to the iommufd and attached to nothing yet. It closes with the `Iommu`, if not before. */
   openDevice(address: string, options: OpenDeviceOptions = {}): VfioDevice {
     return this.#devices.add(openByFile(this.#file.kernel, this.#file, undefined, address, options));
   }
 
-  /** Closes the devices opened here, the last first. Whatever one throws, the others are closed. */
+  /** Closes the devices opened here, the last one first. It closes all of them, whatever one throws. */
   closeDevices(): void {
     closeAll(this.#file.name, this.#devices.closing());
   }
 
-  /** A further address space, empty. */
+  /** Makes a further address space, empty. */
   newIoas(): IoAddressSpace {
     return IoAddressSpace.allocate(this.#file);
   }

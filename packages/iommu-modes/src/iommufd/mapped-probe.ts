@@ -9,7 +9,7 @@ import { IoAddressSpace } from "./io-address-space";
 const PROBE_BYTES = 4096;
 
 /**
- * Whether an IOVA of an IOAS is mapped. iommufd has no such question, but IOMMU_IOAS_COPY of a page says ENOENT where
+ * Whether an IOVA of an IOAS is mapped. iommufd has no such request, but IOMMU_IOAS_COPY of a page says ENOENT where
  * there is nothing to copy.
  */
 export function isMappedInIoas(iommufd: KernelFile, ioas: number, iova: bigint): boolean {
@@ -18,7 +18,7 @@ export function isMappedInIoas(iommufd: KernelFile, ioas: number, iova: bigint):
   return iommufd.attempt(encodeIoctl(ioasCopy, copy)) !== -Errno.ENOENT;
 }
 
-/** The same of the IOAS that stands for a container; undefined where the file is no iommufd, or has none. */
+/** The same for the IOAS that stands for a container; undefined where the file is no iommufd, or has none. */
 export function isMappedInCompatibility(container: KernelFile, iova: bigint): boolean | undefined {
   const request = encodeIoctl(vfioIoas, IOMMU_VFIO_IOAS_GET, 0);
   if (container.attempt(request) < 0) return undefined;

@@ -6,7 +6,7 @@ export function groupPath(group: number, paths: SystemPaths): string {
   return paths.dev("vfio", String(group));
 }
 
-/** `0000:01:00.0 (igb), 0000:01:00.1 (ahci)`; undefined when nothing stands in the way. */
+/** `0000:01:00.0 (igb), 0000:01:00.1 (ahci)`; undefined when nothing blocks the group. */
 export function describeBlockers(group: number, paths: SystemPaths): string | undefined {
   const blockers = groupBlockers(group, paths);
   if (blockers.length === 0) return undefined;
@@ -30,7 +30,9 @@ export function groupNotViable(group: number, operation: string, paths: SystemPa
   );
 }
 
-/** Who has the group or one of its devices open, as far as this process may see. `ownFd` does not count. */
+/**
+ * Which processes have the group or one of its devices open, as far as this process may see. `ownFd` does not count.
+ */
 export function describeUsers(group: number, paths: SystemPaths, ownFd = -1): string | undefined {
   const addresses = iommuGroupMembers(group, paths).map(({ address }) => address);
   return describeVfioUsers(addresses, paths, ownFd);

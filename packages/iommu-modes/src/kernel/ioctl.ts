@@ -1,40 +1,40 @@
 import type { StructLayout, StructView } from "@vfio-selftests/core/uapi";
 
-/** An ioctl ready to be made. Plain data: it can go to another thread. */
+/** An ioctl ready to be made. It is plain data, so it can go to another thread. */
 export interface EncodedIoctl {
-  /** As the kernel spells it, for errors. */
+  /** The kernel's name for it, for errors. */
   readonly name: string;
   readonly request: number;
   /** Bytes are passed by address, a number by value. */
   readonly argument?: Uint8Array | number;
-  /** Pairs of an offset in the argument and the bytes whose address the kernel finds there. */
+  /** Pairs of an offset in the argument and bytes. The kernel finds the bytes' address at the offset. */
   readonly links?: readonly (number | Uint8Array)[];
 }
 
-/** An encoded ioctl whose argument the kernel changes; {@link StructIoctl.answer} reads it afterwards. */
+/** An encoded ioctl whose argument the kernel changes. {@link StructIoctl.answer} reads it afterwards. */
 export interface EncodedStruct extends EncodedIoctl {
   readonly argument: Uint8Array;
   readonly view: StructView;
 }
 
 /**
- * One ioctl with a structure as its argument: how a request is written into it, and how the kernel's answer is read. The
- * files in `requests/` declare each ioctl once, for the back ends and for those who make it themselves.
+ * One ioctl with a structure as its argument: how to write a request into it, and how to read the kernel's answer. The
+ * files in `requests/` declare each ioctl once, for the back ends and for other callers.
  */
 export interface StructIoctl<Parameters extends readonly unknown[], Answer> {
   readonly name: string;
   readonly request: number;
-  /** Begins with its size in 32 bits (`argsz`, `size`), which is not `write`'s business. */
+  /** Begins with its size in 32 bits (`argsz`, `size`), which `write` leaves alone. */
   readonly layout: StructLayout;
-  /** Sets every field but the size; the view may hold an earlier request. */
+  /** Sets every field but the size. The view may hold an earlier request. */
   readonly write: (view: StructView, ...parameters: Parameters) => void;
   readonly answer: (view: StructView) => Answer;
-  /** Bytes behind the structure. Default 0. */
+  /** How many bytes follow the structure. Default 0. */
   readonly extraBytes?: (...parameters: Parameters) => number;
   readonly links?: (...parameters: Parameters) => readonly (number | Uint8Array)[];
 }
 
-/** The number under its name, given as `{ VFIO_SET_IOMMU }`, so that the two cannot part. */
+/** The number under its name, given as `{ VFIO_SET_IOMMU }`, so that the two stay together. */
 type NamedRequest = Readonly<Record<string, number>>;
 
 export function structIoctl<Parameters extends readonly unknown[], Answer>(
@@ -45,7 +45,7 @@ export function structIoctl<Parameters extends readonly unknown[], Answer>(
   return { ...nameAndNumber(named), layout, ...rest };
 }
 
-/** An ioctl without an argument, or with one of the caller's making. */
+/** An ioctl without an argument, or with the caller's own. */
 export function plainIoctl(named: NamedRequest, argument?: Uint8Array | number): EncodedIoctl {
   return argument === undefined ? nameAndNumber(named) : { ...nameAndNumber(named), argument };
 }
@@ -62,7 +62,7 @@ export function encodeIoctl<Parameters extends readonly unknown[]>(
   return { name, request, argument: view.bytes, view, ...(links.length === 0 ? {} : { links }) };
 }
 
-/** For ioctls that answer nothing but their success. */
+/** For ioctls whose only answer is their success. */
 export function noAnswer(): void {
   // Nothing to read.
 }

@@ -20,7 +20,7 @@ export type KernelCalls = Pick<
   | "getResourceLimit"
 >;
 
-/** What the modes reach outside the process: system calls and paths. A test puts its own in their place. */
+/** What the modes reach outside the process: system calls and paths. A test passes its own. */
 export interface KernelEnvironment {
   readonly calls: KernelCalls;
   readonly paths: SystemPaths;

@@ -5,12 +5,12 @@ import { O_RDWR, StructView } from "@vfio-selftests/core/uapi";
 import { type EncodedIoctl, encodeIoctl, type StructIoctl } from "./ioctl";
 import type { KernelEnvironment } from "./kernel-calls";
 
-/** Larger replies are refused: no info structure comes near. */
+/** Larger replies are an error. No info structure comes near this size. */
 const MAX_REPLY = 1 << 20;
 
 /**
- * An ioctl of the hot path: its argument is set in place through `view`, and `call` makes it without copying or
- * allocating anything. Ends with its file: `call` gives -EBADF then.
+ * An ioctl of the hot path. The caller sets its argument in place through `view`, and `call` makes it without copying
+ * or allocating anything. It ends with its file: `call` then gives -EBADF.
  */
 export interface BoundIoctl {
   readonly view: StructView;
@@ -28,32 +28,32 @@ export type KernelFileAccess = Pick<
 export class KernelFile extends OwnedDescriptor {
   readonly kernel: KernelEnvironment;
 
-  /** Opens a file for reading and writing; `remedy` knows what to do about a failure, or leaves it to the errno. */
+  /** Opens a file for reading and writing. `remedy` gives the remedy of a failure, or leaves it to the errno. */
   static open(kernel: KernelEnvironment, path: string, remedy?: (result: number) => string | undefined): KernelFile {
     const descriptor = kernel.calls.open(path, O_RDWR);
     if (descriptor < 0) throw systemError(descriptor, "open", { subject: path, remedy: remedy?.(descriptor) });
     return new KernelFile(kernel, descriptor, path);
   }
 
-  /** Takes over a descriptor. */
+  /** Owns the descriptor from now on. */
   constructor(kernel: KernelEnvironment, descriptor: number, name: string) {
     super(descriptor, name, kernel.calls);
     this.kernel = kernel;
   }
 
-  /** Makes an ioctl; gives its result or `-errno`. */
+  /** Makes an ioctl. Returns its result or `-errno`. */
   attempt({ name, request, argument, links = [] }: EncodedIoctl): number {
     return this.kernel.calls.ioctl(this.descriptor(name), request, argument, ...links);
   }
 
-  /** Makes an ioctl; gives its result, or throws a VfioError named after it. */
+  /** Makes an ioctl. Returns its result, or throws a VfioError named after it. */
   make(ioctl: EncodedIoctl, subject = this.name): number {
     const result = this.attempt(ioctl);
     if (result < 0) throw systemError(result, ioctl.name, { subject });
     return result;
   }
 
-  /** Makes an ioctl; gives the kernel's answer, or throws a VfioError named after it. */
+  /** Makes an ioctl. Returns the kernel's answer, or throws a VfioError named after it. */
   ask<Parameters extends readonly unknown[], Answer>(
     ioctl: StructIoctl<Parameters, Answer>,
     subject: string,
@@ -65,15 +65,15 @@ export class KernelFile extends OwnedDescriptor {
   }
 
   /**
-   * Asks for a structure with a chain of capabilities behind it: at first for the bare structure, and when the answer's
-   * size is larger, again with room for the chain.
+   * Asks for a structure with a chain of capabilities behind it. It asks for the bare structure first. If the answer's
+   * size is larger, it asks again with room for the chain.
    */
   askForChain<Parameters extends readonly unknown[], Answer>(
     ioctl: StructIoctl<Parameters, Answer>,
     subject: string,
     ...parameters: Parameters
   ): Answer {
-    // The chain may grow between two calls (another device joins), hence the loop.
+    // The loop is for a chain that grows between two calls, because another device joins.
     for (let size = ioctl.layout.size, attempts = 0; ; attempts++) {
       const view = new StructView(size);
       view.u32[0] = size;

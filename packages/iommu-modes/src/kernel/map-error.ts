@@ -6,7 +6,7 @@ import type { KernelFile } from "./kernel-file";
 
 const RLIMIT_MEMLOCK = 8;
 
-/** The error of a map, with the process's locked-memory figures when that is what ran out. */
+/** The error of a map. It has the process's locked-memory figures if that limit was the cause. */
 export function mapError(
   file: KernelFile,
   result: number,
@@ -21,7 +21,7 @@ export function mapError(
   return file.failure(result, ioctl, `${where} + ${length} (${mode})`, remedy);
 }
 
-/** Undefined where the limit is not what stands in the way. */
+/** Undefined where the limit is not the cause. */
 function lockedMemoryRemedy(length: number, kernel: KernelEnvironment): string | undefined {
   const limits = kernel.calls.getResourceLimit(RLIMIT_MEMLOCK);
   if (typeof limits === "number" || limits[0] === Infinity) return undefined;

@@ -2,7 +2,7 @@ import { argumentError } from "@vfio-selftests/core/errors";
 
 const UUID = /^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$/i;
 
-/** A VF token as VFIO_DEVICE_BIND_IOMMUFD and VFIO_DEVICE_FEATURE take it: 16 bytes in the order of the text. */
+/** A VF token for VFIO_DEVICE_BIND_IOMMUFD and VFIO_DEVICE_FEATURE: 16 bytes in the order of the text. */
 export function vfTokenBytes(token: string): Uint8Array {
   return new Uint8Array(Buffer.from(requireUuid(token).replaceAll("-", ""), "hex"));
 }

@@ -1,6 +1,6 @@
 import { type Availability, type IommuBackend, type IommuMode, type ModeTraits, VfioError } from "@vfio-selftests/core";
 
-/** What `auto` took, and why. */
+/** The mode that `auto` took, and why. */
 export interface AutoChoice {
   readonly mode: IommuMode;
   /** One line for people. */
@@ -19,7 +19,7 @@ export class AutoMode implements IommuMode {
     this.description = `the first that works of ${candidates.map(({ name }) => name).join(", ")}`;
   }
 
-  /** Of the mode that it would take now; where there is none, of the one that it would prefer. */
+  /** The traits of the mode that it would take now. Where none is available, those of the mode that it would prefer. */
   get traits(): ModeTraits {
     const [preferred] = this.#candidates;
     const taken = this.#candidates.find((mode) => mode.availability().available) ?? preferred;
@@ -60,7 +60,7 @@ export class AutoMode implements IommuMode {
     return this.choose().mode;
   }
 
-  /** The back end carries the name of the mode that was taken. */
+  /** The back end carries the name of the chosen mode. */
   open(): IommuBackend {
     return this.resolve().open();
   }

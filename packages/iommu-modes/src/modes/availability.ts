@@ -10,7 +10,10 @@ import { IOMMUFD_PATH, type ModeEntry } from "./mode-table";
 
 const AVAILABLE: Availability = { available: true };
 
-/** Whether this kernel and user can use a mode: opens its file, asks, and closes it. Whether a device can is told by opening it. */
+/**
+ * Whether this kernel and user can use a mode. It opens the mode's file, asks, and closes it. Only opening a device
+ * shows whether that device works.
+ */
 export function modeAvailability(entry: ModeEntry, kernel: KernelEnvironment): Availability {
   const { container } = entry.traits;
   return container === undefined ? iommufdAvailability(kernel) : containerAvailability(container, kernel);
@@ -46,7 +49,7 @@ function containerAvailability(
 
 function iommufdAvailability(kernel: KernelEnvironment): Availability {
   return withFile(kernel.paths.dev(...IOMMUFD_PATH), kernel, () => {
-    // A character device class of VFIO's device files, there once the vfio module is loaded.
+    // The character device class of VFIO's device files. It exists once the vfio module is loaded.
     if (!(readAttribute(kernel.paths.proc("devices")) ?? "").includes("vfio-dev")) {
       return unavailable(
         "this kernel has no VFIO device files",

@@ -17,14 +17,14 @@ export function iommufdOf(space: AddressSpace): Iommufd {
   throw notSupported("iommufdOf", `mode ${backend.mode} has no objects of iommufd`, "use mode iommufd");
 }
 
-/** The tie to iommufd of a device that was opened in mode iommufd. Throws ERR_NOT_SUPPORTED for another. */
+/** The tie to iommufd of a device opened in mode iommufd. Throws ERR_NOT_SUPPORTED for another. */
 export function iommufdDeviceOf(device: VfioDevice): IommufdDevice {
   const tie = tieOf(device);
   if (tie !== undefined) return tie;
   throw notSupported("iommufdDeviceOf", `${device.address} is not bound to an iommufd`, "open it in mode iommufd");
 }
 
-/** A kernel address space beyond the bookkeeping. Throws ERR_NOT_SUPPORTED for one in user space. */
+/** A kernel address space without the bookkeeping. Throws ERR_NOT_SUPPORTED for one in user space. */
 export function rawSpaceOf(space: AddressSpace): RawSpace {
   const backend = backendOf(space);
   if (backend instanceof IommufdBackend || backend instanceof ContainerBackend) return backend;

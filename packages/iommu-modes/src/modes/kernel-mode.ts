@@ -24,8 +24,8 @@ export class KernelMode implements IommuMode {
   }
 
   /**
-   * Of the kernel's drivers only type 1 maps device registers. With CONFIG_IOMMUFD_VFIO_CONTAINER /dev/vfio/vfio is
-   * iommufd's, and the type 1 driver is not there.
+   * Of the kernel's drivers, only type 1 maps device registers. With CONFIG_IOMMUFD_VFIO_CONTAINER, /dev/vfio/vfio is
+   * iommufd's, and there is no type 1 driver.
    */
   get traits(): ModeTraits {
     const { traits } = this.#entry;
@@ -42,7 +42,7 @@ export class KernelMode implements IommuMode {
     return this;
   }
 
-  /** A new, empty address space. Errors: the errno of opening the file, with the remedy. */
+  /** Opens a new, empty address space. Throws the errno of opening the file, with the remedy. */
   open(): IommuBackend {
     const { container } = this.#entry.traits;
     const { mapFiles = false } = this.#entry;

@@ -15,7 +15,7 @@ describe.each(KERNEL_MODE_NAMES)("an address space of mode %s", (name) => {
     const mode = createModes(kernel.environment).find((candidate) => candidate.name === name) as IommuMode;
     const backend = mode.open();
     const loan = lendSpace(backend);
-    // What goes to another thread is plain data.
+    // Only plain data can go to another thread.
     const space = structuredClone(loan.space);
     const borrowed = [openLentSpace(space, kernel.environment), openLentSpace(space, kernel.environment)];
     loan[Symbol.dispose]();

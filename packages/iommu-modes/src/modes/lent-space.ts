@@ -15,7 +15,7 @@ export interface SpaceLoan extends Disposable {
 }
 
 /**
- * Lends an address space to other threads, which can be given only numbers: a further descriptor of its file, which the
+ * Lends an address space to other threads, which can only be given numbers: a further descriptor of its file, which the
  * loan owns. End the loan when the other threads have opened it ({@link openLentSpace}), or will not.
  */
 export function lendSpace(iommu: Pick<Iommu, "backend"> | IommuBackend): SpaceLoan {
@@ -24,12 +24,12 @@ export function lendSpace(iommu: Pick<Iommu, "backend"> | IommuBackend): SpaceLo
   return { space: raw.lend(duplicate.descriptor("lendSpace")), [Symbol.dispose]: () => duplicate.close() };
 }
 
-/** A borrowed address space: opens devices into it, and no more. They are closed with it, if not before. */
+/** A borrowed address space. It opens devices into it, and does no more. They close with it, if not before. */
 export interface BorrowedSpace extends Disposable {
   openDevice(address: string, options?: OpenDeviceOptions): VfioDevice;
 }
 
-/** Takes up a loan, in another thread, with a descriptor of its own. */
+/** Takes up a loan in another thread, with a descriptor of its own. */
 export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = realKernel): BorrowedSpace {
   const name = "the lent address space";
   const descriptor = kernel.calls.dup(space.descriptor);

@@ -1,17 +1,17 @@
 import type { ModeTraits } from "@vfio-selftests/core";
 import type { KernelModeName } from "@vfio-selftests/core/backend";
 
-/** One way to the kernel. `mapsRegisters` is left open: it depends on who answers for the container on this machine. */
+/** One way to the kernel. `mapsRegisters` is absent: it depends on what serves the container on this machine. */
 export interface ModeEntry {
   readonly name: string;
   readonly description: string;
   readonly traits: Omit<ModeTraits, "mapsRegisters">;
-  /** Memory that has a file is mapped by it. */
+  /** Maps memory that has a file by its file. */
   readonly mapFiles?: boolean;
 }
 
 const VFIO_CONTAINER = ["vfio", "vfio"];
-/** The path of iommufd under /dev, which can stand for a container too. */
+/** The path of iommufd under /dev. It can stand for a container, too. */
 export const IOMMUFD_PATH = ["iommu"];
 
 const TYPE1 = { api: "container", splitsMappings: true, choosesIova: false } as const;
@@ -45,7 +45,7 @@ export function modeEntry(name: KernelModeName): ModeEntry {
   return { name, ...ENTRIES[name] };
 }
 
-/** Not one of upstream's modes, but a variant of iommufd that its mapping benchmark knows. */
+/** A variant of iommufd from upstream's mapping benchmark. It is not one of upstream's modes. */
 export const MAP_FILE_ENTRY: ModeEntry = {
   name: "iommufd_map_file",
   description: "iommufd with device files; memfds are mapped by their file (IOMMU_IOAS_MAP_FILE)",

@@ -106,7 +106,7 @@ describe.each(KERNEL_MODE_NAMES)("mode %s", (name) => {
       { start: 0xfef0_0000n, last: 0xffff_ffff_ffffn },
     ]);
     expect(iommu.pageSizes()).toBe(0x4020_1000n);
-    // Asked by way of the compatibility; nothing of that stays.
+    // pageSizes() asks through the compatibility. Nothing of that stays.
     expect([...kernel.files.values()].some((file) => file.kind === "iommufd" && file.compat !== undefined)).toBe(
       name.startsWith("iommufd_compat"),
     );
@@ -168,7 +168,7 @@ describe.each(KERNEL_MODE_NAMES)("mode %s", (name) => {
 
   it("names the devices that keep a group from being viable", () => {
     kernel.system.pci({ address: "0000:05:00.0", driver: "e1000e", group: 5 });
-    // iommufd's kernel tells by EBUSY at the binding what groups tell in their status.
+    // The group's status tells this in group modes. iommufd's kernel tells it by EBUSY at the binding.
     if (native) kernel.failures.set("3b76", 16);
     const iommu = open();
     expect(() => iommu.openDevice(FIRST)).toThrow(
@@ -187,7 +187,7 @@ describe.each(KERNEL_MODE_NAMES)("mode %s", (name) => {
       expect(() => iommu.openDevice(FIRST)).toThrow("EPERM");
       kernel.failures.delete(step);
     }
-    // The group may stay, for the container's sake, once it was in.
+    // The group may stay once it was in, for the container's sake.
     expect(kernel.kinds().filter((kind) => kind !== "group")).toEqual(before);
     iommu.openDevice(FIRST);
     iommu.openDevice(SECOND);
@@ -236,7 +236,7 @@ describe.each(KERNEL_MODE_NAMES)("mode %s", (name) => {
     if (!cuttable) {
       expect([16n, 17n, 18n, 19n].filter((page) => backend.isMapped?.(page << 12n))).toEqual(left);
     }
-    // Asking left nothing behind.
+    // Asking leaves nothing behind.
     expect(spaces()).toHaveLength(1);
     iommu.close();
   });

@@ -25,17 +25,17 @@ export const autoMode: AutoMode = createAutoMode(iommuModes);
 /** iommufd, with memfds mapped by IOMMU_IOAS_MAP_FILE. */
 export const mapFileMode: IommuMode = new KernelMode(MAP_FILE_ENTRY);
 
-/** What {@link findMode} knows: upstream's five names, and `auto`. */
+/** The names that {@link findMode} knows: upstream's five, and `auto`. */
 export const IOMMU_MODE_NAMES: readonly (KernelModeName | "auto")[] = [...KERNEL_MODE_NAMES, "auto"];
 
-/** A mode by name. Throws ERR_INVALID_ARGUMENT, listing the names, for another. */
+/** A mode by name. Throws ERR_INVALID_ARGUMENT, with the list of names, for an unknown name. */
 export function findMode(name: string): IommuMode {
   const mode = [...iommuModes, autoMode].find((candidate) => candidate.name === name);
   if (mode === undefined) throw argumentError("findMode", "mode", name, IOMMU_MODE_NAMES.join(", "));
   return mode;
 }
 
-/** A new address space in the mode of that name. */
+/** A new address space in the mode with that name. */
 export function openIommu(name: string = DEFAULT_MODE): Iommu {
   return new Iommu(findMode(name).open());
 }

@@ -1,4 +1,4 @@
-/** The ioctls of a device's file, each written and read here and nowhere else. */
+/** The ioctls of a device's file. No other file writes or reads them. */
 import type { DeviceInfo, HotResetDevice, HotResetInfo, PayloadLink, SetIrqs } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
@@ -54,7 +54,7 @@ export const getInfo = structIoctl({ VFIO_DEVICE_GET_INFO }, vfio_device_info, {
   },
 });
 
-/** To be asked with `KernelFile.askForChain`. */
+/** Ask with `KernelFile.askForChain`. */
 export const getRegionInfo = structIoctl({ VFIO_DEVICE_GET_REGION_INFO }, vfio_region_info, {
   write: (view, index: number) => vfio_region_info.fields.index.set(view, index),
   answer: (view) => decodeRegionInfo(vfio_region_info.fields.index.get(view), view.bytes),
@@ -73,7 +73,7 @@ const ACTIONS = {
   trigger: VFIO_IRQ_SET_ACTION_TRIGGER,
 } as const;
 
-/** A positive result tells how many vectors are possible where that are fewer than asked for. */
+/** A positive result is the number of possible vectors, when that is smaller than the number asked for. */
 export const setIrqs = structIoctl({ VFIO_DEVICE_SET_IRQS }, vfio_irq_set, {
   extraBytes: (request: SetIrqs) => irqData(request).bytes.length,
   write: (view, request: SetIrqs) => {
@@ -98,8 +98,8 @@ function irqData({ count, data }: SetIrqs): { type: number; bytes: Uint8Array } 
 }
 
 /**
- * `flags`: GET, SET or PROBE with the feature's index; `links`: what the payload's pointers lead to. Answers the payload
- * as the kernel left it.
+ * `flags`: GET, SET or PROBE with the feature's index. `links`: what the payload's pointers lead to. Answers the
+ * payload as the kernel left it.
  */
 export const deviceFeature = structIoctl({ VFIO_DEVICE_FEATURE }, vfio_device_feature, {
   extraBytes: (_flags: number, payload: Uint8Array, _links: readonly PayloadLink[]) => payload.length,
@@ -117,7 +117,7 @@ const bind = vfio_device_bind_iommufd.fields;
 export const bindIommufd = structIoctl({ VFIO_DEVICE_BIND_IOMMUFD }, vfio_device_bind_iommufd, {
   write: (view, iommufd: number, vfToken: string | undefined) => {
     bind.iommufd.set(view, iommufd);
-    // The structure of before Linux 6.17 knows no token, and a smaller size says so.
+    // The structure before Linux 6.17 has no token, and a smaller size says so.
     if (vfToken === undefined) bind.argsz.set(view, bind.token_uuid_ptr.offset);
     else bind.flags.set(view, VFIO_DEVICE_BIND_FLAG_TOKEN);
   },
@@ -127,7 +127,7 @@ export const bindIommufd = structIoctl({ VFIO_DEVICE_BIND_IOMMUFD }, vfio_device
 });
 
 const attach = vfio_device_attach_iommufd_pt.fields;
-/** To an IOAS or a page table. Answers the id of the page table that the kernel took. */
+/** Attaches to an IOAS or a page table. Answers the id of the page table that the kernel took. */
 export const attachPageTable = structIoctl({ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, vfio_device_attach_iommufd_pt, {
   write: (view, pageTable: number) => attach.pt_id.set(view, pageTable),
   answer: (view) => attach.pt_id.get(view),
@@ -138,7 +138,7 @@ export const detachPageTable = structIoctl({ VFIO_DEVICE_DETACH_IOMMUFD_PT }, vf
   answer: noAnswer,
 });
 
-/** With room for so many devices; ENOSPC, and the number, when there are more. */
+/** Has room for so many devices. When there are more: ENOSPC, and their number. */
 export const getHotResetInfo = structIoctl({ VFIO_DEVICE_GET_PCI_HOT_RESET_INFO }, vfio_pci_hot_reset_info, {
   extraBytes: (room: number) => room * vfio_pci_dependent_device.size,
   write: (_view, _room: number) => undefined,

@@ -9,7 +9,7 @@ const REQUESTS = Object.entries(uapi).flatMap(([name, value]) =>
   typeof value === "number" && value >= FIRST && value <= LAST && /^(VFIO|IOMMU)_/.test(name) ? [name] : [],
 );
 
-/** Source files that may encode a request: all but tests, fakes and the header's own numbers. */
+/** Source files that may encode a request: all but tests, fakes and the kernel headers' own numbers. */
 function sources(): string[] {
   const files = readdirSync(PACKAGES).flatMap((name) =>
     readdirSync(join(PACKAGES, name, "src"), { recursive: true, encoding: "utf8" }).map((file) =>

@@ -1,4 +1,4 @@
-/** The ioctls of iommufd, each written and read here and nowhere else. */
+/** The ioctls of iommufd. No other file writes or reads them. */
 import type { DmaAccess } from "@vfio-selftests/core";
 import {
   IOMMU_DESTROY,
@@ -36,8 +36,8 @@ const ACCESS_FLAGS: Readonly<Record<DmaAccess, number>> = {
 };
 
 /**
- * A copy, for the hot path: TypeScript compiles an imported name to a look-up in the other module at each use, which costs
- * more than all the rest of a map's request (60 ns of 70).
+ * A copy, for the hot path. TypeScript compiles an imported name to a look-up in the other module at each use, which
+ * costs more than the rest of a map's request (60 ns of 70).
  */
 const FIXED_IOVA = IOMMU_IOAS_MAP_FIXED_IOVA;
 
@@ -54,7 +54,7 @@ export const ioasAlloc = structIoctl({ IOMMU_IOAS_ALLOC }, iommu_ioas_alloc, {
 });
 
 const map = iommu_ioas_map.fields;
-/** `address` in the process; `iova` undefined: the kernel chooses. Answers the IOVA. */
+/** `address` is in the process. `iova` undefined: the kernel chooses. Answers the IOVA. */
 export const ioasMap = structIoctl({ IOMMU_IOAS_MAP }, iommu_ioas_map, {
   write: (view, ioas: number, access: DmaAccess, address: bigint, iova: bigint | undefined, length: number) => {
     map.ioas_id.set(view, ioas);
@@ -89,7 +89,7 @@ export const ioasMapFile = structIoctl({ IOMMU_IOAS_MAP_FILE }, iommu_ioas_map_f
 });
 
 const unmap = iommu_ioas_unmap.fields;
-/** Answers the bytes unmapped. */
+/** Answers how many bytes the kernel unmapped. */
 export const ioasUnmap = structIoctl({ IOMMU_IOAS_UNMAP }, iommu_ioas_unmap, {
   write: (view, ioas: number, iova: bigint, length: bigint) => {
     unmap.ioas_id.set(view, ioas);
@@ -99,7 +99,7 @@ export const ioasUnmap = structIoctl({ IOMMU_IOAS_UNMAP }, iommu_ioas_unmap, {
   answer: (view) => unmap.length.get(view),
 });
 
-/** A mapping of one IOAS, or a part of it, in another one of the same iommufd. */
+/** A mapping of one IOAS, or a part of it, that goes into another IOAS of the same iommufd. */
 export interface IoasCopy {
   readonly from: number;
   readonly to: number;
@@ -126,7 +126,10 @@ export const ioasCopy = structIoctl({ IOMMU_IOAS_COPY }, iommu_ioas_copy, {
 });
 
 const ranges = iommu_ioas_iova_ranges.fields;
-/** The kernel fills `into` with {@link iommu_iova_range}; EMSGSIZE when there are more. Answers how many there are. */
+/**
+ * The kernel fills `into` with {@link iommu_iova_range}, or answers EMSGSIZE when it is too small. Answers how many
+ * there are.
+ */
 export const ioasIovaRanges = structIoctl({ IOMMU_IOAS_IOVA_RANGES }, iommu_ioas_iova_ranges, {
   write: (view, ioas: number, into: Uint8Array) => {
     ranges.ioas_id.set(view, ioas);

@@ -11,16 +11,16 @@ import {
   vfio_iova_range,
 } from "@vfio-selftests/core/uapi";
 
-/** What VFIO_IOMMU_GET_INFO tells about a container. */
+/** The kernel's answer to VFIO_IOMMU_GET_INFO about a container. */
 export interface Type1Info {
   /** Bit n: pages of 2^n bytes. */
   readonly pageSizes: bigint;
   readonly iovaRanges: readonly IovaRange[];
-  /** Mappings that can still be made; undefined when the kernel does not say. */
+  /** How many mappings the container still takes; undefined when the kernel does not say. */
   readonly mappingsLeft: number | undefined;
 }
 
-/** From the whole reply to VFIO_IOMMU_GET_INFO. */
+/** Decodes the whole reply to VFIO_IOMMU_GET_INFO. */
 export function decodeType1Info(reply: Uint8Array): Type1Info {
   const fields = vfio_iommu_type1_info.fields;
   const view = vfio_iommu_type1_info.copyOf(reply);

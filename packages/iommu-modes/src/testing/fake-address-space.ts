@@ -8,13 +8,14 @@ const RANGES = [
 ] as const;
 
 /**
- * Mappings of one I/O address space, with the kernel's answers to wrong ones: VFIO's own (vfio_iommu_type1.c), which checks
- * an unmap before it takes anything, or iommufd's (io_pagetable.c), which takes mapping after mapping until it fails.
+ * Mappings of one I/O address space, with the kernel's answers to wrong requests. VFIO's own driver
+ * (vfio_iommu_type1.c) checks an unmap before it takes anything. iommufd's (io_pagetable.c) takes mapping after mapping
+ * until it fails.
  */
 export class FakeAddressSpace {
   readonly maps = new Map<bigint, { length: bigint; flags: number }>();
 
-  /** Type 1 v2: an unmap may not cut a mapping. */
+  /** Type 1 v2: an unmap may not cut through a mapping. */
   version2: boolean;
   readonly #implementation: "vfio" | "iommufd";
 
@@ -137,7 +138,7 @@ function getInfo(bytes: Uint8Array): number {
   argument.setUint32(48, 65535, true);
   header(56, uapi.VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE, 0);
   argument.setUint32(64, RANGES.length, true);
-  // Not sorted, for the kernel does not promise it.
+  // Not sorted, because the kernel does not promise an order.
   [...RANGES].reverse().forEach(([start, end], index) => {
     argument.setBigUint64(72 + 16 * index, start, true);
     argument.setBigUint64(80 + 16 * index, end, true);

@@ -5,15 +5,15 @@ import { FakeInterrupts } from "@vfio-selftests/core/testing";
 import * as uapi from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 
-/** Bits of a file offset below the region's index, as vfio-pci has it with 40. */
+/** Bits of a file offset below the region's index. vfio-pci has 40. */
 const REGION_SHIFT = 20;
 const REGIONS = 9;
 const IRQS = 5;
 const SIZES: Readonly<Record<number, number>> = { 0: 65536, 7: 4096 };
 
 /**
- * What the files of one device share: a BAR 0 that can be mapped and a configuration space, both in one memory file, MSI
- * and MSI-X by the rules of vfio-pci.
+ * The state that the files of one device share: a mappable BAR 0 and a configuration space, both in one memory file,
+ * and MSI and MSI-X by the rules of vfio-pci.
  */
 export class FakeDeviceFile implements Disposable {
   readonly memory: OwnedDescriptor;

@@ -3,7 +3,7 @@ import * as uapi from "@vfio-selftests/core/uapi";
 import type { NativePoller } from "@vfio-selftests/native";
 import { FakeAddressSpace } from "./fake-address-space";
 
-/** What a page table of the fake is made of. */
+/** The parts of a fake page table. */
 interface FakePageTable {
   readonly ioas: number;
   readonly queue: number | undefined;
@@ -26,7 +26,7 @@ export class FakeIommufd {
     return this.#nextId++;
   }
 
-  /** `addFile` gives a descriptor of a fault queue. */
+  /** `addFile` returns a descriptor for a fault queue's file. */
   ioctl(
     request: number,
     value: number,
@@ -113,15 +113,15 @@ export class FakeIommufd {
   }
 }
 
-/** A fault queue with its file: what devices ask for, and what user space answers. */
+/** A fault queue with its file: the devices' requests and user space's answers. */
 export class FakeFaultQueue {
   readonly kind = "fault queue";
   isOpen = true;
-  /** Requests to be read, as the kernel would hand them out. */
+  /** Unread requests, in the kernel's format. */
   pending: Uint8Array = new Uint8Array(0);
   /** Each answer's cookie and code. */
   readonly answers: number[][] = [];
-  /** Result of the next answers; undefined: they are taken. */
+  /** Result of the next answers; undefined: the queue takes them. */
   answerResult: number | undefined;
   /** Ends the wait on the event loop with events or -errno. */
   arrived: ((result: number) => void) | undefined;

@@ -37,7 +37,7 @@ type OpenFile =
   | FakeFaultQueue
   | { readonly kind: "device"; readonly address: string };
 
-/** Numbers of files begin here, so that none is one of this process's own. */
+/** The first file number, beyond any of this process's own. */
 const FIRST_DESCRIPTOR = 100_000;
 const FIRST_DEVICE_ID = 7;
 const MAPPING: readonly number[] = [
@@ -48,16 +48,16 @@ const MAPPING: readonly number[] = [
 ];
 
 /**
- * The part of Linux's VFIO and IOMMUFD that the modes rely on: files whose numbers are given anew at once, groups that
- * open once, containers without an IOMMU before the first group, iommufd's objects, devices with registers and interrupts.
+ * The part of Linux's VFIO and IOMMUFD that the modes rely on: file numbers that are reused at once, groups that open
+ * once, containers without an IOMMU before the first group, iommufd's objects, devices with registers and interrupts.
  */
 export class FakeKernel implements Disposable {
   readonly system = new FakeSystem();
-  /** Open files by descriptor; several may be one file. */
+  /** Open files by descriptor. Several descriptors may share one file. */
   readonly files = new Map<number, OpenFile>();
   /** Every ioctl on a file other than for map and unmap, as `kind 0xrequest`. */
   readonly requests: string[] = [];
-  /** Errors to give: by path for open, by request for ioctl (hexadecimal), `bind 0xrequest` for binding one. */
+  /** Errors to return: by path for open, by request for ioctl (hexadecimal), `bind 0xrequest` for binding one. */
   readonly failures = new Map<string, number>();
   /** The last argument of VFIO_GROUP_GET_DEVICE_FD, and token of VFIO_DEVICE_BIND_IOMMUFD. */
   deviceName = "";
@@ -102,14 +102,14 @@ export class FakeKernel implements Disposable {
     this.system.file(`dev/vfio/devices/${cdev}`, address);
   }
 
-  /** What the files of the device at an address share. */
+  /** The state that the files of the device at an address share. */
   device(address: string): FakeDeviceFile {
     const known = this.#devices.get(address) ?? new FakeDeviceFile(address);
     this.#devices.set(address, known);
     return known;
   }
 
-  /** Opens a device's file as a group gives it out; its number. */
+  /** Opens a device's file in the way of a group. Returns its number. */
   openDeviceFile(address: string): number {
     return this.#add({ kind: "device", address });
   }
@@ -124,7 +124,7 @@ export class FakeKernel implements Disposable {
     this.system[Symbol.dispose]();
   }
 
-  /** The lowest free number, as Linux gives it. */
+  /** Takes the lowest free number, as Linux does. */
   #add(file: OpenFile): number {
     let fd = FIRST_DESCRIPTOR;
     while (this.files.has(fd)) fd++;
@@ -167,7 +167,7 @@ export class FakeKernel implements Disposable {
     if ([...this.files.values()].includes(file)) return 0;
     if (file.kind === "fault queue") file.isOpen = false;
     if (file.kind === "cdev") file.iommufd?.attached.delete(file.id);
-    // The last group takes the address space along.
+    // The last group takes the address space with it.
     if (file.kind === "group" && file.container?.kind === "container" && --file.container.groups === 0)
       delete file.container.space;
     return 0;
@@ -272,7 +272,7 @@ function containerIoctl(file: FakeContainer, request: number, value: number, byt
     file.space = new FakeAddressSpace("vfio", value === 3);
     return 0;
   }
-  // What iommufd alone knows.
+  // Only iommufd knows the requests from here on.
   if (request >= uapi.IOMMU_DESTROY) return -Errno.ENOTTY;
   return file.space?.type1Ioctl(request, bytes) ?? -Errno.EINVAL;
 }

@@ -23,7 +23,7 @@ void addFunction(Napi::Env env, Napi::Object exports, const char* name) {
   exports.Set(name, Napi::Function::New<implementation>(env, name));
 }
 
-// The result of a system call that gives -1 and errno on failure.
+// The result of a system call that returns -1 and sets errno on failure.
 inline Napi::Value systemCallResult(Napi::Env env, int64_t result) {
   return Napi::Number::New(env, static_cast<double>(result < 0 ? -errno : result));
 }

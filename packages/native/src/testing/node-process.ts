@@ -9,16 +9,16 @@ export interface Exit {
   stderr: string;
 }
 
-/** The built package, for code that runs outside of jest: child processes and workers. */
+/** The built package, for code that runs outside jest: child processes and workers. */
 export const builtPackage = dirname(dirname(__dirname));
 
 /** The addon that such code loads. */
 export const addonFile = load.path(builtPackage);
 
-/** What such code begins with to have `native` in scope. */
+/** Puts `native` in scope at the start of such code. */
 export const prelude = `const { native } = require(${JSON.stringify(join(builtPackage, "dist/index.js"))});\n`;
 
-/** Runs `code` in a Node process of its own; SIGKILL after 30 s tells of one that hangs. */
+/** Runs `code` in a Node process of its own. SIGKILL ends one that hangs, after 30 s. */
 export function runNode(code: string, flags: string[] = []): Exit {
   const { status, signal, stdout, stderr } = spawnSync(process.execPath, [...flags, "-e", code], {
     encoding: "utf8",
@@ -28,5 +28,5 @@ export function runNode(code: string, flags: string[] = []): Exit {
   return { status, signal, stdout, stderr };
 }
 
-/** For a test that measures what the process takes: the sanitizers keep what is freed. */
+/** For a test that measures the process's memory: the sanitizers keep what is freed. */
 export const itWithoutSanitizers = process.env["VFIO_NATIVE_SANITIZED"] === undefined ? it : it.skip;

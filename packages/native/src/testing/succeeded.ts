@@ -1,4 +1,4 @@
-/** What a call gave, which must not be an `-errno`. */
+/** The result of a call, which must not be an `-errno`. */
 export function succeeded<T>(result: T | number): T {
   if (typeof result === "number") throw new Error(`the call failed with errno ${-result}`);
   return result;

@@ -4,7 +4,7 @@ import { IovaMap } from "../iova-map";
 
 const { EINVAL, EEXIST, EOVERFLOW, EFAULT, EPERM } = constants.errno;
 
-/** What an IOMMU with four levels of page tables reaches: what most machines have. */
+/** The reach of an IOMMU with four levels of page tables, which most machines have. */
 export const LAST_IOVA = 0xffff_ffff_ffffn;
 const MAX_ADDRESS = 0xffff_ffff_ffff_ffffn;
 const PAGE_SIZE = 4096n;
@@ -20,8 +20,9 @@ export interface ClientMapping {
 }
 
 /**
- * The mappings of one address space, as a kernel back end would hold them: checks with the kernel's errnos (type1v2), and
- * the memory itself for servers that read and write it by message. 0 is success, a positive number an errno.
+ * The mappings of one address space, as a kernel back end would hold them. It checks with the kernel's errnos
+ * (type1v2), and holds the memory for servers that read and write it by message. 0 is success, a positive number an
+ * errno.
  */
 export class ClientMemory implements Iterable<ClientMapping> {
   readonly #mappings = new IovaMap<ClientMapping>();
@@ -41,12 +42,12 @@ export class ClientMemory implements Iterable<ClientMapping> {
     return this.#mappings.add(mapping) ? 0 : EEXIST;
   }
 
-  /** The mappings that an unmap of the range takes away, which are removed; an errno when it cannot be done. */
+  /** Removes and returns the mappings that an unmap of the range takes away; or an errno, and removes nothing. */
   remove(start: bigint, size: bigint): ClientMapping[] | number {
     const error = checkRange(start, size);
     if (error !== 0) return error;
     const last = start + size - 1n;
-    // vfio_dma_do_unmap: a mapping is never cut in two.
+    // vfio_dma_do_unmap never cuts a mapping in two.
     if (this.#mappings.cutBy(start, last) !== undefined) return EINVAL;
     return this.#mappings.removeInside(start, last);
   }
@@ -56,7 +57,7 @@ export class ClientMemory implements Iterable<ClientMapping> {
     return this.#mappings.find(iova) !== undefined;
   }
 
-  /** Puts a mapping back whose removal failed. */
+  /** Puts back a mapping whose removal failed. */
   restore(mapping: ClientMapping): void {
     this.#mappings.add(mapping);
   }
@@ -65,7 +66,7 @@ export class ClientMemory implements Iterable<ClientMapping> {
     return this.#mappings.clear();
   }
 
-  /** A server reads (`read`: fills `data`) or writes memory. */
+  /** A server's access to memory: `read` fills `data`, `write` stores it. */
   transfer(access: "read" | "write", iova: bigint, data: Uint8Array): number {
     for (let done = 0; done < data.length;) {
       const at = iova + BigInt(done);
@@ -85,7 +86,7 @@ export class ClientMemory implements Iterable<ClientMapping> {
   }
 }
 
-/** vfio_dma_do_map and vfio_dma_do_unmap: whole pages, at least one, not past the end of the 64-bit space. */
+/** As vfio_dma_do_map and vfio_dma_do_unmap check: whole pages, at least one, not past the end of the 64-bit space. */
 export function checkRange(start: bigint, size: bigint): number {
   if (size === 0n || ((start | size) & (PAGE_SIZE - 1n)) !== 0n) return EINVAL;
   return start + size - 1n > MAX_ADDRESS ? EOVERFLOW : 0;

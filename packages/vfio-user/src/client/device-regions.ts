@@ -5,12 +5,12 @@ import { native } from "@vfio-selftests/native";
 import * as structs from "../protocol/structs";
 import type { ServerConnection } from "./server-connection";
 
-/** Bytes of region info asked for at first; a longer chain of capabilities costs a second request. */
+/** Room for region info in the first request. A longer chain of capabilities costs a second request. */
 const REGION_INFO_ROOM = 512;
 
-/** A region of a device behind a server, and the file by which it can be mapped. */
+/** A region of a device behind a server, and the file that maps it. */
 export interface UserRegion extends BookedRegion {
-  /** Undefined where the server gives none: nothing of the region can be mapped then, whatever its info says. */
+  /** Undefined where the server gives none. Nothing of the region can be mapped then, whatever its info says. */
   readonly file: OwnedDescriptor | undefined;
   /** For errors. */
   readonly name: string;

@@ -27,8 +27,8 @@ export interface IrqMessage {
 const NO_BOOLS = new Uint8Array(0);
 
 /**
- * The messages of one request. eventfds travel beside the message, at most `maxFds` at a time, and a message has either
- * one for each of its vectors or none (which disconnects them): a mixed request becomes several messages.
+ * The messages of one request. eventfds travel beside a message, at most `maxFds` at a time. A message has one for each
+ * of its vectors or none, which disconnects them. So a mixed request becomes several messages.
  */
 export function irqMessages({ action, start, count, data }: SetIrqs, maxFds: number): IrqMessage[] {
   const act = ACTIONS[action];

@@ -5,10 +5,10 @@ import type { ServerConnection } from "./server-connection";
 
 /** poll(2). */
 const POLLIN = 1;
-/** How long one wait for the server's requests lasts; then the next one begins. */
+/** How long one wait for the server's requests lasts. Then the next one begins. */
 const WAIT_MS = 60_000;
 
-/** Serves what the server asks of the client's memory from the event loop, without keeping that alive. */
+/** Answers the server's requests for the client's memory on the event loop, without keeping it alive. */
 export class MemoryPump {
   readonly #connection: ServerConnection;
   readonly #poller: NativePoller;
@@ -45,7 +45,7 @@ export class MemoryPump {
     try {
       this.#connection.serveMemory();
     } catch {
-      // The server has gone: the next request says so to somebody who can do something about it.
+      // The server has gone. The caller's next request reports that, where somebody can act on it.
       this.close();
     }
   }

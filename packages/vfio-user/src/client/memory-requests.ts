@@ -8,17 +8,17 @@ import type { ClientMemory } from "./client-memory";
 
 const { EINVAL, ENOSYS } = constants.errno;
 
-/** Answers what a server asks of the client's memory: VFIO_USER_DMA_READ and VFIO_USER_DMA_WRITE. */
+/** Answers a server's requests for the client's memory: VFIO_USER_DMA_READ and VFIO_USER_DMA_WRITE. */
 export class MemoryRequests {
   readonly #memory: ClientMemory;
-  /** Apart from the connection's output: a request of the client's may be under way. */
+  /** Not the connection's output, where a request of the client's may be under way. */
   readonly #answer = new MessageBuffer(MAX_MESSAGE_SIZE);
 
   constructor(memory: ClientMemory) {
     this.#memory = memory;
   }
 
-  /** Does what `request` asks; gives the reply to send, if the server wants one. */
+  /** Serves `request`. Returns the reply to send, if the server wants one. */
   serve(request: MessageBuffer): MessageBuffer | undefined {
     const { id, command, flags } = request;
     const result = this.#transfer(request);
@@ -28,7 +28,7 @@ export class MemoryRequests {
     return this.#answer;
   }
 
-  /** Bytes of the reply's body, or `-errno`. */
+  /** Returns the bytes of the reply's body, or `-errno`. */
   #transfer(request: MessageBuffer): number {
     const { fields, size } = structs.dma_access;
     const read = request.command === Commands.DMA_READ.number;

@@ -67,7 +67,7 @@ describe("a handshake fails", () => {
     expect(error.message).toMatch(message);
   });
 
-  test("with a server that is gone: why, when somebody knows", () => {
+  test("with a server that has gone: the reason, if somebody knows it", () => {
     server = new ScriptedServer();
     server.close();
     backend = new VfioUserBackend({ connectModel: () => ({ fd: server.clientFd, failure: () => "no such model" }) });
@@ -111,11 +111,11 @@ test.each([
   const device = open(greeting(), info(), bar0(), says);
   const error = thrownBy(() => device.readRegion(0, 0, word()));
   expect(error.code).toBe(code);
-  // Whatever it was, there is an answer or an error from now on as well, and closing works.
+  // In every case, calls from now on give an answer or an error, and closing works.
   if (code === "EPROTO") expect(thrownBy(() => device.reset()).code).toBe("EPROTO");
 });
 
-test("a reply that comes too late is not taken for the next one", () => {
+test("a late reply is not taken for the next one", () => {
   const device = open(greeting(), info(), bar0());
   expect(thrownBy(() => device.readRegion(0, 0, word())).code).toBe("ETIMEDOUT");
   server.say(readReply(3, Uint8Array.of(1, 1, 1, 1)));
@@ -125,13 +125,13 @@ test("a reply that comes too late is not taken for the next one", () => {
   expect([...into]).toEqual([2, 2, 2, 2]);
 });
 
-test("a server that goes is noticed", () => {
+test("the client notices that a server goes", () => {
   const device = open(greeting(), info(), bar0());
   server.close();
   expect(thrownBy(() => device.readRegion(0, 0, word())).message).toMatch(/has gone: it was only a test/);
 });
 
-test("descriptors that were not asked for are closed", () => {
+test("unasked descriptors are closed", () => {
   const device = open(greeting(), info());
   server.say(bar0(), [0, 0, 0]);
   expect(device.regionInfo(0).size).toBe(4096);
@@ -220,7 +220,7 @@ describe("region information", () => {
     expect(thrownBy(() => device.regionInfo(0)).code).toBe("EPROTO");
   });
 
-  test("areas outside the region are not offered", () => {
+  test("areas outside the region are left out", () => {
     const device = open(
       greeting(),
       info(),
@@ -234,7 +234,7 @@ describe("region information", () => {
     expect(device.regionInfo(0).mappableAreas).toEqual([{ offset: 0, size: 4096 }]);
   });
 
-  test("a longer chain than expected is asked for again", () => {
+  test("the client asks again for a longer chain than expected", () => {
     const many = sparse(
       60,
       Array.from({ length: 60 }, (_, i) => [i * 4096, 4096] as const),
@@ -260,7 +260,7 @@ describe("the server asks for memory while it is waited for", () => {
   const dmaWrite = (id: number, address: bigint, data: Uint8Array) =>
     messageBytes(Commands.DMA_WRITE.number, body(structs.dma_access, { address, count: data.length }, data), { id });
 
-  test("and gets what is mapped, and errors for the rest", () => {
+  test("and gets mapped memory, and errors for the rest", () => {
     const device = open(greeting(), info(), reply(2, "DMA_MAP"), reply(3, "DMA_MAP"));
     using memory = DmaMemory.allocate(8192);
     const bytes = new Uint8Array(memory.buffer);
@@ -296,7 +296,7 @@ describe("the server asks for memory while it is waited for", () => {
     expect([bytes[4100], bytes[8190], bytes[8191]]).toEqual([5, 8, 9]);
   });
 
-  test("and is answered without waiting when the program says so, or is in its event loop", async () => {
+  test("and gets an answer without a wait when the program says so, or is in its event loop", async () => {
     const device = open(greeting(), info(), reply(2, "DMA_MAP"));
     using memory = DmaMemory.allocate(4096);
     backend.map(memory, 0, 4096, 0n, "read");

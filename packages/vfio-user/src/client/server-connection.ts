@@ -17,52 +17,54 @@ import { MemoryRequests } from "./memory-requests";
 
 const { EIO, ECONNRESET, ETIMEDOUT } = constants.errno;
 
-/** How long to look for the reply before sleeping: a register read takes a few microseconds. */
+/** How long to look for the reply before sleeping. A register read takes a few microseconds. */
 const SPIN_MICROSECONDS = 50;
 /** The longest single wait. */
 const SLICE_MS = 1_000;
-/** With a twin socket to look at as well: for how many turns, and how long in each, one spins before it blocks. */
+/** With a twin socket to watch as well: how many turns to spin before blocking, and how long in each. */
 const EAGER_TURNS = 40;
-/** So many replies may be taken before the twin is looked at: each look is a system call. */
+/** How many replies to take before looking at the twin, because each look is a system call. */
 const UNLOOKED_REPLIES = 8;
-/** So many of the server's requests are served before the clock and the other socket are looked at: it may never pause. */
+/**
+ * How many of the server's requests to serve before looking at the clock and the other socket: they may never pause.
+ */
 const MOST_SERVED = 64;
 const EAGER_SPIN_MICROSECONDS = 5;
 
-/** What of a command a connection needs. */
+/** The parts of a command that a connection needs. */
 type Shapes = Pick<Command, "number" | "reply">;
 
 export interface ConnectionOptions {
-  /** How long a server may take for one request, in milliseconds. */
+  /** How long a server may take to answer one request, in milliseconds. */
   readonly timeoutMs: number;
-  /** How long it may take for the first one: it may have to start. */
+  /** How long it may take for the first one, because it may have to start. */
   readonly startTimeoutMs: number;
-  /** Why the server is gone, when somebody knows. */
+  /** Why the server has gone, if somebody knows. */
   readonly failure: (() => string | undefined) | undefined;
 }
 
 /**
- * The client's end of one connection: a request and its reply at a time, blocking, as an ioctl would be. While it waits
- * it serves what the server asks of the client's memory.
+ * The client's end of one connection. It sends one request at a time and waits for its reply, blocking like an ioctl.
+ * While it waits, it answers the server's requests for the client's memory.
  */
 export class ServerConnection {
   readonly #socket: MessageSocket;
   readonly #address: string;
   readonly #requests: MemoryRequests;
   readonly #options: ConnectionOptions;
-  /** Where the server's requests come from, when it set a socket of their own up; else they come with the replies. */
+  /** Carries the server's requests, if the server set up a socket for them. Otherwise they come with the replies. */
   #twin: MessageSocket | undefined;
-  /** Replies that came before anybody looked at the twin. */
+  /** How many replies have come since the last look at the twin. */
   #unlooked = 0;
   #capabilities: Capabilities = OWN_CAPABILITIES;
   #nextId = 0;
-  /** Ids of requests given up; their replies may still come. */
+  /** Ids of abandoned requests. Their replies may still come. */
   readonly #givenUp = new Set<number>();
   #broken: string | undefined;
-  /** Told when a request of the server's has arrived along with a reply: the socket alone does not show it any more. */
+  /** Called when a server's request has arrived along with a reply, because the socket alone no longer shows it. */
   onRequestWaiting: (() => void) | undefined;
 
-  /** Takes over `fd`, also when it throws. Negotiates version and capabilities. */
+  /** Owns `fd` from now on, even if it throws. Negotiates version and capabilities. */
   constructor(fd: number, address: string, memory: ClientMemory, options: ConnectionOptions) {
     this.#socket = new MessageSocket(fd);
     this.#address = address;
@@ -76,7 +78,7 @@ export class ServerConnection {
     }
   }
 
-  /** Where the server's requests arrive. */
+  /** The descriptor on which the server's requests arrive. */
   get requestFd(): number {
     return (this.#twin ?? this.#socket).fd;
   }
@@ -85,24 +87,24 @@ export class ServerConnection {
     return this.#socket.closed;
   }
 
-  /** What both ends can do. */
+  /** What both ends support. */
   get capabilities(): Capabilities {
     return this.#capabilities;
   }
 
-  /** Where the next request's body is written. */
+  /** The place for the next request's body. */
   get request(): StructView {
     return this.#socket.output.body;
   }
 
-  /** The body of the last reply; valid until the next request. */
+  /** The body of the last reply. Valid until the next request. */
   get reply(): StructView {
     return this.#socket.input.body;
   }
 
   /**
-   * Sends the request in {@link request} and waits for its reply; gives the bytes of the reply's body. `subject`: what it
-   * is about, for errors. Descriptors that come with the reply are put into `received`.
+   * Sends the request in {@link request} and waits for its reply. Returns how many bytes the reply's body has.
+   * `subject`: what the request is about, for errors. Descriptors that come with the reply go into `received`.
    */
   ask(name: CommandName, bodyLength: number, subject = "", fds = NO_FDS, received?: number[]): number {
     const command: Shapes = Commands[name];
@@ -111,12 +113,12 @@ export class ServerConnection {
     return this.#accept(command, subject, received);
   }
 
-  /** Sends the request in {@link request} without wanting a reply. */
+  /** Sends the request in {@link request} without asking for a reply. */
   post(name: CommandName, bodyLength: number): void {
     this.#send(Commands[name], bodyLength, structs.FLAG_NO_REPLY, NO_FDS);
   }
 
-  /** Serves what the server has asked of the client's memory so far; does not wait. */
+  /** Answers the server's requests for the client's memory that have arrived. Does not wait. */
   serveMemory(): void {
     this.#serveWaiting(this.#twin ?? this.#socket, Commands.DMA_READ);
   }
@@ -144,13 +146,13 @@ export class ServerConnection {
     }
   }
 
-  /** The reply to VERSION is the current message. Takes the twin socket out of `fds`. */
+  /** Checks the current message, the reply to VERSION. Takes the twin socket out of `fds`. */
   #checkVersion(length: number, fds: number[]): Capabilities {
     const { fields, size } = structs.version;
     const reply = this.reply;
     const [major, minor] = [fields.major.get(reply), fields.minor.get(reply)];
     if (major !== VERSION.major || minor > VERSION.minor) {
-      throw this.#broke("VFIO_USER_VERSION", `answers with version ${major}.${minor}; proposed was 0.0`);
+      throw this.#broke("VFIO_USER_VERSION", `answers with version ${major}.${minor}; the client proposed 0.0`);
     }
     const capabilities = decodeCapabilities(reply.bytes.subarray(size, length));
     if (typeof capabilities === "string")
@@ -173,7 +175,7 @@ export class ServerConnection {
     const sent = socket.send(socket.output, fds, this.#options.timeoutMs);
     if (sent === 0) return id;
     if (sent === -ETIMEDOUT) {
-      // Part of the message may be on its way: the stream is of no use any more.
+      // Part of the message may be on its way, so the stream is useless from now on.
       this.#broken = "does not take messages";
       throw this.#hung(commandName(command.number), this.#options.timeoutMs);
     }
@@ -183,7 +185,7 @@ export class ServerConnection {
   /** Waits until the reply to message `id` is the current message. */
   #await(command: Shapes, id: number, timeoutMs: number): void {
     const socket = this.#socket;
-    // The clock is looked at only when the first thing to arrive is not the reply.
+    // Look at the clock only when the first arrival is not the reply.
     let deadline: number | undefined;
     for (let left = timeoutMs; left > 0;) {
       const wait = Math.min(SLICE_MS, left);
@@ -204,15 +206,15 @@ export class ServerConnection {
     throw this.#hung(commandName(command.number), timeoutMs);
   }
 
-  /** Waits for a message on the main socket; what the server asks on the twin meanwhile is served. */
+  /** Waits for a message on the main socket. Meanwhile it serves the server's requests on the twin. */
   #receive(command: Shapes, timeoutMs: number): Arrival {
     const twin = this.#twin;
     if (twin === undefined) return this.#socket.next(SPIN_MICROSECONDS, timeoutMs);
-    // Replies that are always there at once must not keep the server's requests waiting for ever.
+    // Replies that are always there at once must not make the server's requests wait for ever.
     this.#unlooked += 1;
     if (this.#unlooked >= UNLOOKED_REPLIES) this.#serveWaiting(twin, command);
     let arrival = this.#socket.next(SPIN_MICROSECONDS, 0);
-    // The clock is looked at only when the reply is not there at once.
+    // Look at the clock only when the reply is not there at once.
     const deadline = arrival === "timeout" ? performance.now() + timeoutMs : 0;
     for (let turn = 0; arrival === "timeout"; turn += 1) {
       if (this.#serveWaiting(twin, command)) turn = 0;
@@ -222,13 +224,13 @@ export class ServerConnection {
     return arrival;
   }
 
-  /** Serves the server's requests that have arrived, {@link MOST_SERVED} at most; whether there were any. */
+  /** Serves the server's requests that have arrived, at most {@link MOST_SERVED}. Returns whether there were any. */
   #serveWaiting(socket: MessageSocket, command: Shapes): boolean {
     this.#unlooked = 0;
     for (let served = 0; ; served += 1) {
       if (socket.closed || this.#broken !== undefined) return served > 0;
       if (served >= MOST_SERVED) {
-        // The socket alone does not show what has been read ahead.
+        // The socket alone does not show messages that were read ahead.
         if (socket.buffered) this.onRequestWaiting?.();
         return true;
       }
@@ -239,7 +241,7 @@ export class ServerConnection {
     }
   }
 
-  /** The reply is the current message: checks it, and gives the bytes of its body. */
+  /** Checks the current message, which is the reply. Returns how many bytes its body has. */
   #accept(command: Shapes, subject: string, received: number[] | undefined): number {
     const { input } = this.#socket;
     const fds = this.#socket.takeFds();
@@ -263,7 +265,7 @@ export class ServerConnection {
     });
   }
 
-  /** The current message is not the reply waited for: a request of the server's, or a late reply. */
+  /** Handles a current message that is not the awaited reply: a request of the server's, or a late reply. */
   #takeUnasked(socket: MessageSocket, { number }: Shapes): void {
     const operation = commandName(number);
     const { input } = socket;
@@ -271,7 +273,7 @@ export class ServerConnection {
     const type = input.flags & structs.TYPE_MASK;
     if (type === structs.TYPE_REPLY) {
       if (this.#givenUp.delete(input.id)) return;
-      throw this.#broke(operation, `answers to message ${input.id}, which was not sent`);
+      throw this.#broke(operation, `answers to message ${input.id}, which the client did not send`);
     }
     if (type !== structs.TYPE_COMMAND) throw this.#broke(operation, `sends a message of type ${type}`);
     const answer = this.#requests.serve(input);
@@ -286,7 +288,7 @@ export class ServerConnection {
       errno: ETIMEDOUT,
       operation,
       subject: this.#address,
-      remedy: "a server serves one client at a time: close the other one; or the server hangs: start it again",
+      remedy: "close the other client (a server serves one client at a time), or start a hung server again",
     });
   }
 
@@ -301,7 +303,7 @@ export class ServerConnection {
     });
   }
 
-  /** The server breaks the protocol, or has before: nothing more can be said to it. */
+  /** The server breaks the protocol, or did so before. The client can tell it nothing more. */
   #broke(operation: string, what: string): VfioError {
     this.#broken = what;
     return new VfioError(`${operation}: the server of ${this.#address} ${what}`, {
@@ -309,7 +311,7 @@ export class ServerConnection {
       errno: constants.errno.EPROTO,
       operation,
       subject: this.#address,
-      remedy: "close the device; the server does not follow the vfio-user protocol, or has gone",
+      remedy: "close the device: the server has gone, or breaks the vfio-user protocol",
     });
   }
 }

@@ -85,14 +85,14 @@ test.each([
   expect(thrownBy(() => open([info()], options))).toMatchObject({ code: "EPROTO" });
 });
 
-test("what the server asks on it is answered there while a reply is awaited", () => {
+test("the client answers the server's requests on it while it awaits a reply", () => {
   const device = open([info(), bar0()]);
   device.regionInfo(0);
   server.say(reply(3, "DMA_MAP"));
   using _memory = mapMemory();
   ask(7, 1, 2);
   ask(8, 0x9000, 2);
-  // No reply to the read: it gives up, and has served the twin meanwhile.
+  // No reply comes to the read. It gives up, and has served the twin meanwhile.
   expect(thrownBy(() => device.readRegion(0, 0, new Uint8Array(4))).code).toBe("ETIMEDOUT");
   expect([heard(), heard()]).toEqual([
     { id: 7, error: 0, data: [2, 3] },
@@ -104,7 +104,7 @@ test("what the server asks on it is answered there while a reply is awaited", ()
   expect([...into]).toEqual([9, 9, 9, 9]);
 });
 
-test("replies that are there at once do not keep the server's requests waiting", () => {
+test("immediate replies do not keep the server's requests waiting", () => {
   const device = open([info(), bar0(), reply(3, "DMA_MAP")]);
   device.regionInfo(0);
   using _memory = mapMemory();
@@ -115,7 +115,7 @@ test("replies that are there at once do not keep the server's requests waiting",
   expect(heard()).toEqual({ id: 7, error: 0, data: [1] });
 });
 
-test("what the server asks on it is answered when the program says so, or is in its event loop", async () => {
+test("the client answers the server's requests on it when the program says so, or is in its event loop", async () => {
   const device = open([info(), reply(2, "DMA_MAP")]);
   using _memory = mapMemory();
   ask(1, 0, 1);
@@ -127,14 +127,14 @@ test("what the server asks on it is answered when the program says so, or is in 
   expect(heard()).toEqual({ id: 2, error: 0, data: [2] });
 });
 
-test("a server that breaks the protocol on it is not spoken to again", () => {
+test("the client sends nothing more to a server that breaks the protocol on it", () => {
   const device = open([info()]);
   native.sendMessage(twin.fd, [reply(3, "DMA_READ")], [], 1000);
   expect(thrownBy(() => device.serveMemory()).code).toBe("EPROTO");
   expect(thrownBy(() => device.reset()).code).toBe("EPROTO");
 });
 
-test("a server that asks without a pause does not outlast the time-out", async () => {
+test("endless requests of the server do not outlast the time-out", async () => {
   const device = open([info(), bar0()]);
   device.regionInfo(0);
   const request = messageBytes(Commands.DMA_READ.number, body(dma_access, { count: 1 }), {
@@ -152,7 +152,7 @@ test("a server that asks without a pause does not outlast the time-out", async (
   const { code } = thrownBy(() => device.readRegion(0, 0, new Uint8Array(4)));
   expect(code).toBe("ETIMEDOUT");
   expect(performance.now() - began).toBeLessThan(1500);
-  device.serveMemory(); // comes back
+  device.serveMemory(); // returns
   backend.close();
   await flood.terminate();
 }, 15_000);

@@ -21,11 +21,11 @@ const { EAGAIN, EFAULT, EINVAL } = constants.errno;
 
 /** A connection to a model in this process. */
 export interface ModelConnection {
-  /** A connected socket; the receiver owns it. */
+  /** A connected socket, which the receiver owns. */
   readonly fd: number;
-  /** Told when the device is closed. */
+  /** Called when the device is closed. */
   readonly close?: () => void;
-  /** Why the model is gone, once that is known. */
+  /** Why the model has gone, once that is known. */
   readonly failure?: () => string | undefined;
 }
 
@@ -34,7 +34,7 @@ export interface VfioUserOptions {
   readonly connectModel?: (name: string) => ModelConnection;
   /** How long a server may take to answer, in milliseconds. Default 5000. */
   readonly timeoutMs?: number;
-  /** How long it may take to answer the first message: it may have to start. Default 20000. */
+  /** How long it may take to answer the first message, because it may have to start. Default 20000. */
   readonly startTimeoutMs?: number;
 }
 
@@ -42,8 +42,8 @@ const SOCKET_PREFIX = "vfio-user:";
 const MODEL_PREFIX = "model:";
 
 /**
- * An I/O address space of vfio-user devices. It exists here: every device is told of every mapping, one that is opened
- * later of those that are there.
+ * An I/O address space of vfio-user devices. It exists in this process: it tells every device of every mapping, and a
+ * device opened later of the existing ones.
  */
 export class VfioUserBackend implements IommuBackend {
   readonly mode = USER_MODE_NAME;
@@ -71,7 +71,7 @@ export class VfioUserBackend implements IommuBackend {
         failure,
       });
       device = new VfioUserDevice(address, connection, (closed) => {
-        // A device that was never opened for the caller is closed below.
+        // The code below closes a device that no caller ever got.
         if (this.#devices.delete(closed)) close?.();
       });
       for (const mapping of this.#memory) device.map(mapping);
@@ -86,7 +86,7 @@ export class VfioUserBackend implements IommuBackend {
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
     this.#requireOpen("map");
-    if (iova === undefined) throw argumentError("map", "iova", iova, "an address: in this mode nobody else chooses it");
+    if (iova === undefined) throw argumentError("map", "iova", iova, "an address: this mode does not choose one");
     const fail = (errno: number, remedy?: string): VfioError =>
       systemError(-errno, "VFIO_USER_DMA_MAP", {
         subject: `IOVA 0x${iova.toString(16)} + ${length} (vfio-user)`,
@@ -109,14 +109,14 @@ export class VfioUserBackend implements IommuBackend {
       }
     } catch (cause) {
       this.#memory.remove(iova, BigInt(length));
-      // A server that does not take it back now has failed too; its device says so at the next use.
+      // A server that does not take it back now has failed, too. Its device says so at the next use.
       for (const device of told) ignoreFailure(() => device.unmap(mapping));
       throw cause;
     }
     return iova;
   }
 
-  /** The mappings are gone here whatever a server answers: a failure is thrown when every server has been told. */
+  /** Removes the mappings here, whatever a server answers. It tells every server before it throws a failure. */
   unmap(iova: bigint, length: bigint): bigint {
     this.#requireOpen("unmap");
     const removed = this.#memory.remove(iova, length);
@@ -148,7 +148,7 @@ export class VfioUserBackend implements IommuBackend {
     return this.#memory.has(iova);
   }
 
-  /** Closes the devices too; idempotent. */
+  /** Closes the devices, too. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -158,7 +158,7 @@ export class VfioUserBackend implements IommuBackend {
     ]);
   }
 
-  /** Takes mappings, already removed here, from every device; gives their bytes. */
+  /** Takes mappings, already removed here, from every device. Returns how many bytes they have. */
   #unmap(mappings: readonly ClientMapping[]): bigint {
     const tell = mappings.flatMap((mapping) => [...this.#devices].map((device) => () => device.unmap(mapping)));
     closeAll(USER_MODE_NAME, tell);
@@ -174,7 +174,7 @@ export class VfioUserBackend implements IommuBackend {
         subject: path,
         remedy:
           fd === -EAGAIN
-            ? "a server serves one client at a time: close the others"
+            ? "close the other clients (a server serves one client at a time)"
             : "start the server: vfio-selftests model serve NAME --socket PATH",
       });
     }
@@ -199,6 +199,6 @@ function ignoreFailure(step: () => void): void {
   try {
     step();
   } catch {
-    // What failed before it is what the caller is told.
+    // The caller must learn of the failure before this one.
   }
 }

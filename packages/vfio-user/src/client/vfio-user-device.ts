@@ -20,7 +20,7 @@ import { type IrqMessage, irqMessages } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
 import type { ServerConnection } from "./server-connection";
 
-/** Far more than any feature has. */
+/** Far more than any feature's data. */
 const MAX_FEATURE_DATA = 64 * 1024;
 
 /** One write of {@link VfioUserDevice.postWrites}. */
@@ -31,7 +31,7 @@ export interface PostedWrite {
   readonly data: Uint8Array;
 }
 
-/** A device behind a vfio-user server: every operation is a message, answered before the method returns. */
+/** A device behind a vfio-user server. Every operation is a message, answered before the method returns. */
 export class VfioUserDevice implements VfioDevice {
   readonly address: string;
   readonly info: DeviceInfo;
@@ -40,7 +40,7 @@ export class VfioUserDevice implements VfioDevice {
   readonly #books: DeviceBooks<UserRegion>;
   #pump: MemoryPump | undefined;
 
-  /** Takes over the connection, also when it throws. `onClose` is told by `close`, once. */
+  /** Owns the connection from now on, even if it throws. `close` calls `onClose`, once. */
   constructor(address: string, connection: ServerConnection, onClose: (device: VfioUserDevice) => void) {
     this.address = address;
     this.#connection = connection;
@@ -101,9 +101,9 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   /**
-   * Writes registers without waiting for an answer, in order, as posted writes to a BAR are: at most 200 in one message
-   * (VFIO_USER_REGION_WRITE_MULTI; a message each where the server has not got that). A later read or write comes after
-   * them. What is wrong is checked here; what the device thinks of it, nobody hears.
+   * Writes registers in order without waiting for an answer, like posted writes to a BAR. One message takes at most 200
+   * (VFIO_USER_REGION_WRITE_MULTI); a server without that command gets one message each. A later read or write comes
+   * after them. The method checks its arguments; errors of the device go unreported.
    */
   postWrites(writes: readonly PostedWrite[]): void {
     for (const { region, offset, data } of writes) {
@@ -142,7 +142,7 @@ export class VfioUserDevice implements VfioDevice {
         done.push(message);
       }
     } catch (error) {
-      // Half a request is none: what its first messages connected is disconnected.
+      // Half a request counts as none, so disconnect what its first messages connected.
       for (const message of done) this.#disconnect(request.index, message);
       throw error;
     }
@@ -154,8 +154,8 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   /**
-   * A message carries no pointers: where the kernel's structure has one, the protocol's has the array itself at its end,
-   * in a layout of each feature's own (vfio-user specification, VFIO_USER_DEVICE_FEATURE).
+   * A message carries no pointers. Where the kernel's structure has one, the protocol's has the array itself at its
+   * end, in a layout of each feature's own (vfio-user specification, VFIO_USER_DEVICE_FEATURE).
    */
   feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("feature");
@@ -200,8 +200,8 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   /**
-   * Serves at once what the server has asked of memory that it cannot reach itself (memory not backed by a file).
-   * Otherwise that is done while this device waits for an answer.
+   * Answers the server's requests for memory that it cannot reach itself (memory not backed by a file). Otherwise that
+   * happens while this device waits for an answer.
    */
   serveMemory(): void {
     this.#books.requireOpen("serveMemory");
@@ -209,8 +209,8 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   /**
-   * Does what {@link serveMemory} does whenever the program is in its event loop. Does not keep the process alive; ends
-   * with `close`, or when disposed of.
+   * Does what {@link serveMemory} does, whenever the program is in its event loop. Does not keep the process alive.
+   * Ends with `close`, or when disposed of.
    */
   pumpMemory(): Disposable {
     this.#books.requireOpen("pumpMemory");
@@ -218,7 +218,7 @@ export class VfioUserDevice implements VfioDevice {
     return { [Symbol.dispose]: () => this.#stopPump() };
   }
 
-  /** Unmaps the BARs and closes the connection; idempotent. Throws ERR_STILL_MAPPED when a BAR is mapped for DMA. */
+  /** Unmaps the BARs and closes the connection. Idempotent. Throws ERR_STILL_MAPPED when a BAR is mapped for DMA. */
   close(): void {
     this.#books.close(
       () => this.#stopPump(),
@@ -269,7 +269,7 @@ export class VfioUserDevice implements VfioDevice {
     try {
       this.#sendIrqs(index, { ...message, fds: [] });
     } catch {
-      // The caller is told what failed first.
+      // The caller must learn of the first failure.
     }
   }
 

@@ -8,7 +8,7 @@ import {
 import type { VfioUserOptions } from "./vfio-user-backend";
 import { VfioUserBackend } from "./vfio-user-backend";
 
-/** The sixth mode: devices that are served in user space, without the kernel's VFIO and IOMMU. */
+/** The sixth mode: devices served in user space, without the kernel's VFIO and IOMMU. */
 export class VfioUserMode implements IommuMode {
   readonly name = USER_MODE_NAME;
   readonly description =
@@ -20,7 +20,7 @@ export class VfioUserMode implements IommuMode {
     this.#options = options;
   }
 
-  /** Sockets are all it needs. */
+  /** Sockets are all that the mode needs. */
   availability(): Availability {
     return { available: true };
   }

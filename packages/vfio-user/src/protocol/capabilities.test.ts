@@ -3,7 +3,7 @@ import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "./capa
 
 const text = (json: string) => new TextEncoder().encode(`${json}\0`);
 
-test("what is encoded is decoded", () => {
+test("decoding reverses encoding", () => {
   const capabilities = fc.record({
     maxMessageFds: fc.nat(1000),
     maxDataTransfer: fc.integer({ min: 1, max: 2 ** 30 }),
@@ -21,7 +21,7 @@ test("what is encoded is decoded", () => {
   );
 });
 
-test("what QEMU may be told is within its limits", () => {
+test("the capabilities are within QEMU's limits", () => {
   // hw/vfio-user/protocol.h: VFIO_USER_MAX_MAX_FDS, VFIO_USER_DEF_MAP_MAX, VFIO_USER_MAX_MAX_XFER
   expect(OWN_CAPABILITIES.maxMessageFds).toBeLessThanOrEqual(16);
   expect(OWN_CAPABILITIES.maxDmaMaps).toBeLessThanOrEqual(65535);
@@ -29,7 +29,7 @@ test("what QEMU may be told is within its limits", () => {
   expect(OWN_CAPABILITIES.pageSizes & 4095).toBe(0);
 });
 
-test("what a peer leaves out has the specification's default", () => {
+test("a value that a peer leaves out has the specification's default", () => {
   const defaults = {
     maxMessageFds: 1,
     maxDataTransfer: 1048576,
@@ -52,7 +52,7 @@ test.each([
   ["broken UTF-8", Uint8Array.of(0x22, 0xff, 0x22, 0)],
   ["an array", text("[]")],
   ["null", text("null")],
-  ["capabilities that are none", text('{"capabilities":3}')],
+  ["capabilities that are not an object", text('{"capabilities":3}')],
   ["a text as number", text('{"capabilities":{"max_msg_fds":"8"}}')],
   ["a negative number", text('{"capabilities":{"max_dma_maps":-1}}')],
   ["a fraction", text('{"capabilities":{"max_data_xfer_size":1.5}}')],

@@ -9,18 +9,18 @@ export interface Capabilities {
   readonly maxDmaMaps: number;
   /** Page sizes of DMA maps, or'ed. */
   readonly pageSizes: number;
-  /** VFIO_USER_REGION_WRITE_MULTI is served. */
+  /** The sender serves VFIO_USER_REGION_WRITE_MULTI. */
   readonly writeMultiple: boolean;
-  /** The server's requests and their answers have a socket of their own. Undefined: not supported. */
+  /** A socket of its own for the server's requests and their answers. Undefined: not supported. */
   readonly twinSocket: TwinSocket | undefined;
 }
 
 export interface TwinSocket {
-  /** In the server's reply: which of the descriptors beside the message is the client's end. */
+  /** In the server's reply: the index of the client's end among the descriptors beside the message. */
   readonly fdIndex: number | undefined;
 }
 
-/** What both ends tell their peers; whether there is a twin socket differs. */
+/** What each end tells its peer. Only the twin socket differs. */
 export const OWN_CAPABILITIES: Capabilities = {
   maxMessageFds: MAX_MESSAGE_FDS,
   maxDataTransfer: MAX_DATA_TRANSFER,
@@ -33,7 +33,7 @@ export const OWN_CAPABILITIES: Capabilities = {
 interface NumberCapability {
   readonly key: "max_msg_fds" | "max_data_xfer_size" | "max_dma_maps" | "pgsizes";
   readonly property: "maxMessageFds" | "maxDataTransfer" | "maxDmaMaps" | "pageSizes";
-  /** What the specification lets the receiver assume when the sender says nothing. */
+  /** What the specification assumes when the sender says nothing. */
   readonly absent: number;
   readonly min: number;
   readonly max: number;
@@ -57,8 +57,8 @@ export function encodeCapabilities(capabilities: Capabilities): Uint8Array {
 }
 
 /**
- * Reads what a peer sent. No text at all gives the specification's defaults; unknown names are ignored. A string says
- * what is wrong.
+ * Reads a peer's capabilities. Without any text it gives the specification's defaults. It ignores unknown names. A
+ * string result says what is wrong.
  */
 export function decodeCapabilities(text: Uint8Array): Capabilities | string {
   const values = capabilityObject(text);
@@ -67,40 +67,40 @@ export function decodeCapabilities(text: Uint8Array): Capabilities | string {
   for (const { key, property, absent, min, max } of NUMBERS) {
     const value = values[key] ?? absent;
     if (typeof value !== "number" || !Number.isInteger(value) || value < min || value > max) {
-      return `${key} is ${JSON.stringify(value)}, an integer from ${min} to ${max} wanted`;
+      return `${key} is ${JSON.stringify(value)}; it must be an integer from ${min} to ${max}`;
     }
     numbers[property] = value;
   }
   const writeMultiple = values["write_multiple"] ?? false;
-  if (typeof writeMultiple !== "boolean") return "write_multiple is no boolean";
+  if (typeof writeMultiple !== "boolean") return "write_multiple is not a boolean";
   const twinSocket = decodeTwinSocket(values["twin_socket"] ?? {});
   if (typeof twinSocket === "string") return twinSocket;
   return { ...(numbers as Record<NumberCapability["property"], number>), writeMultiple, twinSocket };
 }
 
 function decodeTwinSocket(value: unknown): TwinSocket | undefined | string {
-  if (!isObject(value)) return "twin_socket is no object";
+  if (!isObject(value)) return "twin_socket is not an object";
   const { supported = false, fd_index: fdIndex } = value;
-  if (typeof supported !== "boolean") return "twin_socket.supported is no boolean";
+  if (typeof supported !== "boolean") return "twin_socket.supported is not a boolean";
   if (fdIndex !== undefined && !(typeof fdIndex === "number" && Number.isInteger(fdIndex) && fdIndex >= 0))
-    return "twin_socket.fd_index is no index";
+    return "twin_socket.fd_index is not an index";
   return supported ? { fdIndex } : undefined;
 }
 
 function capabilityObject(text: Uint8Array): Readonly<Record<string, unknown>> | string {
   if (text.length === 0) return {};
   if (text.length > MAX_CAPABILITIES_TEXT)
-    return `${text.length} bytes of JSON, at most ${MAX_CAPABILITIES_TEXT} taken`;
+    return `${text.length} bytes of JSON; at most ${MAX_CAPABILITIES_TEXT} are allowed`;
   if (text.indexOf(0) !== text.length - 1) return "the JSON text does not end with its only NUL";
   let parsed: unknown;
   try {
     parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(text.subarray(0, -1)));
   } catch {
-    return "the text is no JSON";
+    return "the text is not JSON";
   }
-  if (!isObject(parsed)) return "the JSON value is no object";
+  if (!isObject(parsed)) return "the JSON value is not an object";
   const capabilities = parsed["capabilities"] ?? {};
-  return isObject(capabilities) ? capabilities : "capabilities is no object";
+  return isObject(capabilities) ? capabilities : "capabilities is not an object";
 }
 
 function isObject(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -5,18 +5,18 @@ import * as structs from "./structs";
 /** What follows the fixed part of a body. */
 export type Tail =
   | { readonly kind: "none" }
-  /** Whatever the sender appends (SPDK sends the room for the reply along): accepted and not looked at, as libvfio-user does. */
+  /** Anything at all, which the receiver ignores, as libvfio-user does (SPDK sends the room for the reply along). */
   | { readonly kind: "ignored" }
-  /** `count` records of `size` bytes each, at most `max` records; as many as `field` says. */
+  /** `count` records of `size` bytes each, as many as `field` says, at most `max`. */
   | { readonly kind: "counted"; readonly field: U32Field | U64Field; readonly size: number; readonly max: number }
-  /** Anything from 0 to `max` bytes: the message's size tells. */
+  /** From 0 to `max` bytes. The message's size says how many. */
   | { readonly kind: "open"; readonly max: number };
 
 /** One direction of a command: the layout of its body, and how many descriptors mean something. */
 export interface Shape {
   readonly fixed: StructLayout;
   readonly tail: Tail;
-  /** More may come (SPDK sends one with DMA_UNMAP): the receiver closes them. */
+  /** More may come (SPDK sends one with DMA_UNMAP). The receiver closes them. */
   readonly fds: number;
 }
 
@@ -41,7 +41,7 @@ function reply(fixed: StructLayout, tail: Tail = NONE, fds = 0): Shape {
   return { fixed, tail, fds };
 }
 
-/** Most bytes of a capability chain, of a feature's data: far above what any device has. */
+/** Most bytes of a capability chain, or of a feature's data: far more than any device has. */
 const MAX_CHAIN = 64 * 1024;
 
 const { region_access, dma_access, write_multi, mig_data } = structs;
@@ -114,11 +114,11 @@ export const Commands = {
     number: 12,
     from: "server",
     request: request(dma_access, bytes(dma_access.fields.count)),
-    // The specification has a reply count of 4 bytes, libvfio-user one of 8, and QEMU answers with the header alone.
+    // The reply's count has 4 bytes in the specification and 8 in libvfio-user. QEMU answers with the header alone.
     reply: reply(structs.nothing, open(dma_access.size)),
   },
   DEVICE_RESET: { number: 13, from: "client", request: request(structs.nothing), reply: reply(structs.nothing) },
-  /** Of an early version; its number is not used again. */
+  /** From an early version. Its number is not used again. */
   DIRTY_PAGES: {
     number: 14,
     from: "client",
@@ -164,7 +164,7 @@ const BY_NUMBER: readonly (Command | undefined)[] = (() => {
   return table;
 })();
 
-/** The command with this number; undefined when the protocol has none. */
+/** The command with this number; undefined if the protocol has none. */
 export function commandOf(number: number): Command | undefined {
   return BY_NUMBER[number];
 }

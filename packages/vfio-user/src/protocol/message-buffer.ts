@@ -2,13 +2,13 @@ import { StructView } from "@vfio-selftests/core/uapi";
 import { HEADER_SIZE } from "./limits";
 import { header } from "./structs";
 
-/** Storage for one message at a time: the fields of its header and of its body, without a copy. */
+/** Storage for one message at a time. It shows the fields of header and body without a copy. */
 export class MessageBuffer {
-  /** The whole storage; the message lies at its start. */
+  /** The whole storage. The message lies at its start. */
   readonly bytes: Uint8Array;
   readonly header: StructView;
   readonly body: StructView;
-  /** The body again, for what lies in it unaligned. */
+  /** The body again, for values that lie in it unaligned. */
   readonly data: DataView;
 
   /** `capacity` in bytes, header included. */
@@ -42,7 +42,7 @@ export class MessageBuffer {
     return header.fields.error.get(this.header);
   }
 
-  /** Fills the header in. `bodyLength` in bytes. */
+  /** Fills in the header. `bodyLength` in bytes. */
   setHeader(id: number, command: number, flags: number, bodyLength: number, error = 0): void {
     const { fields } = header;
     fields.message_id.set(this.header, id);
@@ -52,7 +52,7 @@ export class MessageBuffer {
     fields.error.set(this.header, error);
   }
 
-  /** The message as its header's size says. */
+  /** The message, as long as its header says. */
   message(): Uint8Array {
     return this.bytes.subarray(0, this.size);
   }

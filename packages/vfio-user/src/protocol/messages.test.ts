@@ -27,7 +27,7 @@ function getField(field: Field): bigint {
   return BigInt(field.get(buffer.body));
 }
 
-/** Bytes of a tail that `shape` allows, after its count field was given a fitting value. */
+/** Sets the count field of `shape` to a fitting value. Returns how many bytes of tail that allows. */
 function makeTail(shape: Shape, want: number): number {
   const { tail } = shape;
   if (tail.kind === "none") return 0;
@@ -77,7 +77,7 @@ test("a header comes back as it was written", () => {
       buffer.setHeader(id, command, flags, length, error);
       expect(buffer).toMatchObject({ id, command, flags, size: HEADER_SIZE + length, error });
       expect(buffer.message().length).toBe(HEADER_SIZE + length);
-      // Little endian on the wire, as on every machine this runs on.
+      // Little endian on the wire, as on every machine that runs this.
       expect(new DataView(buffer.bytes.buffer).getUint16(2, true)).toBe(command);
     }),
   );
@@ -101,10 +101,10 @@ describe.each(shapes)("%s", (_name, shape) => {
 
   test("a body too short, or too long where length matters, is refused", () => {
     const length = shape.fixed.size + makeTail(shape, 5);
-    if (shape.fixed.size > 0) expect(shapeError(shape, buffer.body, shape.fixed.size - 1)).toMatch(/wanted/);
+    if (shape.fixed.size > 0) expect(shapeError(shape, buffer.body, shape.fixed.size - 1)).toMatch(/needs/);
     if (shape.tail.kind === "ignored") return;
     if (shape.tail.kind !== "open") {
-      expect(shapeError(shape, buffer.body, length + 1)).toMatch(/wanted|allowed/);
+      expect(shapeError(shape, buffer.body, length + 1)).toMatch(/needs|must have|allowed/);
     } else {
       expect(shapeError(shape, buffer.body, shape.fixed.size + shape.tail.max + 1)).toMatch(/allowed/);
     }

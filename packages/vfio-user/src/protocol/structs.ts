@@ -1,6 +1,6 @@
 /**
  * The fixed parts of the messages, under the specification's names. Offsets count from the end of the header (for
- * {@link header}: from its start). What is the kernel's own structure is taken from linux/vfio.h as declared in core.
+ * {@link header}: from its start). The kernel's own structures come from linux/vfio.h as declared in core.
  */
 import type { StructLayout } from "@vfio-selftests/core/uapi";
 import {
@@ -42,9 +42,9 @@ export const dma_unmap = struct(24, { argsz: u32(0), flags: u32(4), address: u64
 /* dma_map.flags */
 export const DMA_MAP_READ = 1 << 0;
 export const DMA_MAP_WRITE = 1 << 1;
-/* libvfio-user's: how the descriptor is to be used; by default it is mapped. */
+/* libvfio-user's: how to use the descriptor. By default the server maps it. */
 export const DMA_MAP_MMAP = 1 << 2;
-/** Not to be mapped: pread(2) and pwrite(2). */
+/** Use pread(2) and pwrite(2), and do not map it. */
 export const DMA_MAP_FILE_IO = 1 << 3;
 
 /* dma_unmap.flags */
@@ -53,35 +53,35 @@ export const DMA_UNMAP_ALL = 1 << 1;
 
 export const device_info = struct(16, { argsz: u32(0), flags: u32(4), num_regions: u32(8), num_irqs: u32(12) });
 
-/** In the reply followed by the capability chain. */
+/** In the reply, the capability chain follows. */
 export const region_info: typeof vfio_region_info = vfio_region_info;
 
-/** In the reply followed by `count` sub-regions of 40 bytes. */
+/** In the reply, `count` sub-regions of 40 bytes follow. */
 export const region_io_fds = struct(16, { argsz: u32(0), flags: u32(4), index: u32(8), count: u32(12) });
 
 export const irq_info: typeof vfio_irq_info = vfio_irq_info;
 
-/** Followed by `count` bytes with DATA_BOOL. */
+/** With DATA_BOOL, `count` bytes follow. */
 export const irq_set: typeof vfio_irq_set = vfio_irq_set;
 
-/** Followed by `count` data bytes in a write and in the reply to a read. */
+/** In a write, and in the reply to a read, `count` data bytes follow. */
 export const region_access = struct(16, { offset: u64(0), region: u32(8), count: u32(12) });
 
-/** Followed by `count` data bytes in a write and in the reply to a read. */
+/** In a write, and in the reply to a read, `count` data bytes follow. */
 export const dma_access = struct(16, { address: u64(0), count: u64(8) });
 
-/** What QEMU makes of {@link dma_access}: a 32-bit count with the data right behind it (and 4 bytes of nothing at the end). */
+/** QEMU's {@link dma_access}: a 32-bit count with the data right behind it (and 4 unused bytes at the end). */
 export const dma_access_qemu = struct(12, { address: u64(0), count: u32(8) });
 
-/** Followed by `count` of {@link write_one}. */
+/** `count` of {@link write_one} follow. */
 export const write_multi = struct(8, { count: u64(0) });
-/** `count` is the width, 1 to 8 bytes; `data` holds them from its first byte on. */
+/** `count` is the width, 1 to 8 bytes. `data` holds them from its first byte on. */
 export const write_one = struct(24, { offset: u64(0), region: u32(8), count: u32(12), data: u64(16) });
 
-/** Followed by the feature's data. */
+/** The feature's data follow. */
 export const device_feature: typeof vfio_device_feature = vfio_device_feature;
 
-/** Followed by `size` bytes of migration data in a write and in the reply to a read. */
+/** In a write, and in the reply to a read, `size` bytes of migration data follow. */
 export const mig_data = struct(8, { argsz: u32(0), size: u32(4) });
 
 /** No fields at all. */

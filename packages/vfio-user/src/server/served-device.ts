@@ -8,21 +8,21 @@ const { EIO } = constants.errno;
 
 export interface ServedDeviceOptions {
   /**
-   * Map memory of clients that they could truncate, too. Such a client can end this process by SIGBUS: only for clients
-   * one trusts. Default false: that memory is reached by messages.
+   * Map even memory that its client could truncate. Such a client can end this process by SIGBUS, so use it only for
+   * trusted clients. Default false: the server reaches that memory by system calls.
    */
   readonly trustClients?: boolean;
-  /** Told what a callback of the model threw. Default: written to stderr. */
+  /** Called with the error of a model's callback. Default: write it to stderr. */
   readonly onModelError?: (error: unknown, during: string) => void;
 }
 
-/** A model with what a server keeps for it: the client's maps and interrupts. Outlives clients. */
+/** A model with what a server keeps for it: the client's maps and interrupts. It outlives clients. */
 export class ServedDevice implements DeviceHost {
   readonly model: DeviceModel;
   readonly maps: DmaMaps;
   readonly irqs: IrqTable;
   readonly dma: ClientDmaSpace;
-  /** Resets so far: who waits for a client's answer sees by it that its operation is void. */
+  /** How many resets there were. A wait for a client's answer sees by it that its operation is void. */
   resets = 0;
   readonly #onModelError: (error: unknown, during: string) => void;
 
@@ -47,7 +47,7 @@ export class ServedDevice implements DeviceHost {
     return this.irqs.connected(index, vector);
   }
 
-  /** Runs a callback of the model; false when it threw. */
+  /** Runs a callback of the model. False if it throws. */
   guard(during: string, callback: () => void): boolean {
     try {
       callback();
@@ -58,13 +58,13 @@ export class ServedDevice implements DeviceHost {
     }
   }
 
-  /** A region's callback threw: `-EIO`. */
+  /** Reports that a region's callback threw. Returns `-EIO`. */
   failed(error: unknown, during: string): number {
     this.#onModelError(error, during);
     return -EIO;
   }
 
-  /** One slice of the model's work; whether there is more. */
+  /** Does one slice of the model's work. Returns whether there is more. */
   step(): boolean {
     this.maps.nextStep();
     this.dma.allowed = true;
@@ -84,7 +84,7 @@ export class ServedDevice implements DeviceHost {
     return this.guard("reset", () => this.model.reset());
   }
 
-  /** The client has gone: drops all that was its own; the model's state is kept. */
+  /** The client has gone. Drops everything that was its own, and keeps the model's state. */
   clientGone(): void {
     this.dma.peer = undefined;
     this.maps.clear();

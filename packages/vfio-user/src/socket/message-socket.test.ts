@@ -19,7 +19,7 @@ function message(id: number, bodyLength: number): Uint8Array {
   return buffer.message().slice();
 }
 
-/** Descriptors that one message carries, told apart by the size of their files. */
+/** Descriptors for one message, told apart by the size of their files. */
 function files(count: number, tag: number): number[] {
   return Array.from({ length: count }, (_, i) => {
     const fd = native.memfdCreate("test", 1);
@@ -61,13 +61,13 @@ test("messages arrive whole, in order and with their own descriptors, however th
           expect(native.sendMessage(raw, [bytes], fds, 1000)).toBe(bytes.length);
           if (++sends % drainEvery === 0) drain();
         };
-        // Messages without descriptors may share a send or be cut anywhere; one with descriptors begins a send.
+        // Messages without descriptors may share a send or be cut anywhere. A message with descriptors begins a send.
         let pending: Uint8Array[] = [];
         const flush = () => {
           const bytes = Buffer.concat(pending);
           pending = [];
           for (let at = 0; at < bytes.length;) {
-            // A few bytes at a time for long messages would only take long.
+            // A few bytes at a time would only take long for long messages.
             const length = Math.max(cuts[sends % cuts.length] ?? 1, bytes.length >> 5);
             send(bytes.subarray(at, at + length), []);
             at += length;
@@ -124,7 +124,7 @@ test.each([0, 15, 1041, 0xffff_ffff])("a size of %d is malformed when 16 to 1040
   native.close(raw);
 });
 
-test("more descriptors than a message may have are told apart from none, and all are closed", () => {
+test("too many descriptors differ from none, and all are closed", () => {
   const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(17, 0);
@@ -145,7 +145,7 @@ test("a message that never ends holds no more descriptors than a message may hav
   for (let at = 0; at < whole.length; at += 1) {
     native.sendMessage(raw, [whole.subarray(at, at + 1)], carried, 1000);
     expect(socket.next(0, 0)).toBe(at < whole.length - 1 ? "timeout" : "message");
-    // Those carried, those received, and two sockets.
+    // The message's, the received ones, and two sockets.
     expect(openDescriptors() - before).toBeLessThanOrEqual(16 + 16 + 2);
   }
   expect(socket.takeFds()).toBeUndefined();
@@ -155,7 +155,7 @@ test("a message that never ends holds no more descriptors than a message may hav
   expect(openDescriptors()).toBe(before);
 });
 
-test("descriptors that nobody takes are closed with the next message or the socket", () => {
+test("untaken descriptors are closed with the next message or the socket", () => {
   const before = openDescriptors();
   const { raw, socket } = pair();
   const carried = files(2, 0);

@@ -7,45 +7,45 @@ import { header } from "../protocol/structs";
 
 const { EINTR, EAGAIN, ETIMEDOUT } = constants.errno;
 
-/** What {@link MessageSocket.next} found. */
+/** The result of {@link MessageSocket.next}. */
 export type Arrival =
   /** A whole message is in `input`. */
   | "message"
-  /** No whole message came in time; what came of it is kept. */
+  /** No whole message came in time. The socket keeps the part that came. */
   | "timeout"
   /** The peer has closed, or the connection is broken. */
   | "closed"
-  /** The header's size is impossible, so nothing that follows can be understood. The header is in `input`. */
+  /** The header's size is impossible, so the socket cannot understand what follows. The header is in `input`. */
   | "malformed";
 
-/** Bytes asked for at once when no message has begun: several short messages then cost one system call. */
+/** How many bytes to ask for when no message has begun, so that several short messages cost one system call. */
 const READ_AHEAD = 4096;
 
 const NO_FDS: readonly number[] = [];
 
 interface ArrivedFds {
-  /** Where the message they belong to begins in the input. */
+  /** Where their message begins in the input. */
   readonly position: number;
   readonly fds: number[];
-  /** More came than a message may have; the surplus is closed. */
+  /** More came than a message may have. The socket closes the surplus. */
   truncated: boolean;
 }
 
 /**
  * vfio-user's framing on a Unix stream socket: whole messages with their file descriptors.
  *
- * Which message descriptors belong to follows from unix(7): a receive never goes past data that came with descriptors,
- * so those it brings were sent with the last message that begins in what it brought.
+ * unix(7) tells which message descriptors belong to. A receive never goes past data that came with descriptors. So the
+ * sender sent its descriptors with the last message that begins in the received bytes.
  */
 export class MessageSocket {
   /** The current message, valid until the next call of {@link next}. */
   readonly input: MessageBuffer;
-  /** Where messages are made that are sent often; any other buffer can be sent, too. */
+  /** Storage for messages that are sent often. Any other buffer can be sent, too. */
   readonly output: MessageBuffer;
   readonly #capacity: number;
   readonly #fd: number;
   readonly #native: NativeSocket;
-  /** What the last receive brought: how many descriptors, 1 when there were more, and the descriptors. */
+  /** What the last receive brought: how many descriptors, 1 if there were more, and the descriptors. */
   readonly #received = new Int32Array(2 + MAX_MESSAGE_FDS);
   /** Bytes received, from the start of `input`. */
   #have = 0;
@@ -54,7 +54,7 @@ export class MessageSocket {
   #arrivedFds: ArrivedFds[] = [];
   #closed = false;
 
-  /** Takes ownership of `fd`. `capacity`: bytes of the longest message accepted. */
+  /** Owns `fd` from now on. `capacity`: bytes of the longest accepted message. */
   constructor(fd: number, capacity = MAX_MESSAGE_SIZE) {
     this.#fd = fd;
     this.#capacity = capacity;
@@ -71,14 +71,14 @@ export class MessageSocket {
     return this.#closed;
   }
 
-  /** True when a message, or a part of one, was received but not yet given out. */
+  /** True when the socket has received a message, or a part of one, that it has not given out yet. */
   get buffered(): boolean {
     return this.#have > this.#current;
   }
 
   /**
-   * Gives up the current message and waits for the next one: spins for at most `spinMicroseconds`, then blocks for at
-   * most `timeoutMs`, also when the message comes a byte at a time.
+   * Drops the current message and waits for the next one. Spins for at most `spinMicroseconds`, then blocks for at most
+   * `timeoutMs`, even when the message comes a byte at a time.
    */
   next(spinMicroseconds: number, timeoutMs: number): Arrival {
     if (this.#closed) return "closed";
@@ -94,7 +94,7 @@ export class MessageSocket {
           return "message";
         }
       }
-      // The clock is looked at only when a message comes in pieces.
+      // Look at the clock only when a message comes in pieces.
       if (pieces > 0 && timeoutMs > 0) {
         const now = performance.now();
         deadline ??= now + timeoutMs;
@@ -102,7 +102,7 @@ export class MessageSocket {
         if (left <= 0) return "timeout";
       }
       const have = this.#have;
-      // No further than the message that has begun, so that short ones never pile up.
+      // No further than the message that has begun, so that short messages never pile up.
       const end = have < HEADER_SIZE ? READ_AHEAD : this.input.size;
       const length = this.#native.receive(have, end - have, spinMicroseconds, left);
       if (length > 0) {
@@ -116,7 +116,7 @@ export class MessageSocket {
     }
   }
 
-  /** The descriptors that came with the current message, which the caller then owns; undefined when too many came. */
+  /** The descriptors that came with the current message, which the caller then owns; undefined if too many came. */
   takeFds(): readonly number[] | undefined {
     if (this.#arrivedFds.length === 0) return NO_FDS;
     const mine = this.#arrivedFds.filter(({ position }) => position < this.#current);
@@ -128,8 +128,8 @@ export class MessageSocket {
   }
 
   /**
-   * Sends the message in `message`; 0 or `-errno`. Blocks for at most `timeoutMs` when the peer does not read. After a
-   * failure a part may have been sent: the connection is of no use any more.
+   * Sends the message in `message`. Returns 0 or `-errno`. Blocks for at most `timeoutMs` when the peer does not read.
+   * After a failure the connection is useless, because it may have sent a part.
    */
   send(message: MessageBuffer, fds: readonly number[], timeoutMs: number): number {
     if (message === this.output && fds.length === 0) return this.#native.send(message.size, timeoutMs);
@@ -137,7 +137,7 @@ export class MessageSocket {
     return result < 0 ? result : 0;
   }
 
-  /** Closes the socket and every descriptor not taken. Idempotent. */
+  /** Closes the socket and all descriptors that nobody took. Idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
@@ -150,7 +150,7 @@ export class MessageSocket {
     const [count = 0, more] = this.#received;
     const fds = [...this.#received.subarray(2, 2 + count)];
     const position = this.#lastBeginning();
-    // A message that comes in pieces may bring descriptors with each of them.
+    // A message in pieces may bring descriptors with each piece.
     const before = this.#arrivedFds.findLast((arrived) => arrived.position === position);
     if (before === undefined) {
       this.#arrivedFds.push({ position, fds, truncated: more !== 0 });

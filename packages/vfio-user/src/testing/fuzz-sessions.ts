@@ -13,14 +13,14 @@ import type { Arrival } from "../socket/message-socket";
 import { MessageGenerator, Random } from "./random-messages";
 import { ScratchModel } from "./scratch-model";
 
-/** What a run of generated messages met. */
+/** The results of a run of generated messages. */
 export interface FuzzResult {
   readonly messages: number;
   readonly sessions: number;
   readonly replies: number;
   readonly dmaRequests: number;
   readonly mostMaps: number;
-  /** What was not as it must be. */
+  /** Every rule that the server broke. */
   readonly complaints: readonly string[];
 }
 
@@ -49,11 +49,11 @@ function fdPool(): number[] {
   ];
 }
 
-/** One for all sessions: a megabyte each would be most of the work. */
+/** One buffer for all sessions, because a megabyte for each would be most of the work. */
 const INPUT = new MessageBuffer(MAX_MESSAGE_SIZE);
 const OUTPUT = new MessageBuffer(MAX_MESSAGE_SIZE);
 
-/** Hands generated messages to a session, and checks what it answers. */
+/** Hands generated messages to a session, and checks its answers. */
 class GeneratedSocket implements SessionSocket {
   readonly input = INPUT;
   readonly output = OUTPUT;
@@ -62,9 +62,9 @@ class GeneratedSocket implements SessionSocket {
   readonly #pool: readonly number[];
   #fds: number[] = [];
   #truncated = false;
-  /** The server's request that wants an answer. */
+  /** The server's request that awaits an answer. */
   #asked: { readonly id: number; readonly command: number; readonly count: number } | undefined;
-  /** Whether the current message may be answered. */
+  /** Whether the current message may get an answer. */
   #mayReply = false;
   greeted = false;
   messages = 0;
@@ -136,8 +136,9 @@ class GeneratedSocket implements SessionSocket {
 }
 
 /**
- * Serves generated messages for one device, one client after the other; the same `seed` gives the same messages.
- * `progress` is told now and then how many there were. A server that leaves descriptors or mappings behind is a complaint.
+ * Serves generated messages for one device, one client after the other. The same `seed` gives the same messages.
+ * `progress` is called now and then with their number. A server that leaves descriptors or mappings behind is a
+ * complaint.
  */
 export async function fuzzSessions(
   most: number,
@@ -156,7 +157,7 @@ export async function fuzzSessions(
     sessions += 1;
     while (!session.ended) {
       session.receive(0, 0);
-      // Never stuck: a copy of at most 64 KiB is a slice or two.
+      // Bounded: a copy of at most 64 KiB is a slice or two.
       for (let slices = 0; device.step(); slices += 1) if (slices > 1000) throw new Error("endless step");
       mostMaps = Math.max(mostMaps, device.maps.size);
     }
@@ -168,7 +169,7 @@ export async function fuzzSessions(
     for (const complaint of socket.complaints) complaints.add(complaint);
     if (sessions % 100 !== 0) continue;
     progress(messages);
-    await setImmediate(); // where native code lets go of what it held
+    await setImmediate(); // native code releases what it held here
   }
   if (device.maps.size > 0) complaints.add(`${device.maps.size} DMA maps are left`);
   if (openDescriptors() !== before) complaints.add(`${openDescriptors() - before} descriptors are left`);

@@ -7,7 +7,7 @@ import type { MessageBuffer } from "../protocol/message-buffer";
 import * as structs from "../protocol/structs";
 import { Scratch } from "./scratch-model";
 
-/** A small fast generator of pseudo-random numbers (xorshift32): a seed gives the same messages again. */
+/** A small fast generator of pseudo-random numbers (xorshift32). The same seed gives the same messages. */
 export class Random {
   #state: number;
 
@@ -37,7 +37,7 @@ export class Random {
   }
 }
 
-/** Numbers around which things go wrong. */
+/** Numbers at which errors are likely. */
 const EDGES = [
   0, 1, 2, 3, 4, 7, 8, 9, 15, 16, 24, 31, 32, 33, 40, 63, 64, 4095, 4096, 8192, 0x7fff_ffff, 0x8000_0000, 0xffff_f000,
   0xffff_ffff,
@@ -61,13 +61,13 @@ const REGISTERS = [
   0,
 ];
 const commands: readonly Omit<Command, "name">[] = Object.values(Commands);
-/** What clients propose: as QEMU, and as one that knows the specification only. */
+/** What clients propose: QEMU, and a client that knows only the specification. */
 const PROPOSALS = [OWN_CAPABILITIES, { ...OWN_CAPABILITIES, writeMultiple: false }].map(encodeCapabilities);
 const TWIN_PROPOSAL = encodeCapabilities({ ...OWN_CAPABILITIES, twinSocket: { fdIndex: undefined } });
 
 /**
- * Messages a client might send: many right ones, many with one thing wrong, some pure noise. Each call writes one into
- * `buffer` and gives how many descriptors are to go with it.
+ * Messages that a client might send: many right ones, many with one thing wrong, some pure noise. Each call writes one
+ * into `buffer` and returns how many descriptors go with it.
  */
 export class MessageGenerator {
   readonly #random: Random;
@@ -101,7 +101,7 @@ export class MessageGenerator {
     return this.#noise();
   }
 
-  /** A reply to a DMA message of the server's; right in most cases. */
+  /** A reply to a DMA message of the server's, right in most cases. */
   reply(id: number, command: number, count: number): number {
     const [random, buffer] = [this.#random, this.#buffer];
     const read = command === Commands.DMA_READ.number;

@@ -13,7 +13,7 @@ import { ServedDevice } from "../server/served-device";
 import { ClientSession } from "../server/session/client-session";
 import { MessageSocket } from "../socket/message-socket";
 
-/** A body with the given fields, the others being zero, and what follows them. */
+/** A body with the given fields, zeros in the others, and what follows them. */
 export function body<Fields extends Readonly<Record<string, Field>>>(
   layout: StructLayout<Fields>,
   values: Partial<Record<keyof Fields, number | bigint>>,
@@ -47,14 +47,14 @@ export interface RawReply {
   readonly id: number;
   readonly command: number;
   readonly flags: number;
-  /** 0 when it is no error reply. */
+  /** 0 if it is no error reply. */
   readonly error: number;
   readonly body: Uint8Array;
-  /** Closed with the client when not before. */
+  /** Closed with the client, if not before. */
   readonly fds: readonly number[];
 }
 
-/** A server and a client that says exactly what the test wants, on one real socket pair and one thread. */
+/** A server, and a client that says exactly what the test wants, on one real socket pair and one thread. */
 export class RawClient implements Disposable {
   readonly device: ServedDevice;
   readonly #model: DeviceModel;
@@ -79,12 +79,12 @@ export class RawClient implements Disposable {
     this.work();
   }
 
-  /** Sends raw bytes that the server meets when it works next. */
+  /** Sends raw bytes, which the server meets when it works next. */
   queueBytes(bytes: Uint8Array, fds: number[] = []): void {
     native.sendMessage(this.#client.fd, [bytes], fds, 1000);
   }
 
-  /** The client's end is closed: the server meets the end of the stream when it works next. */
+  /** Closes the client's end. The server meets the end of the stream when it works next. */
   vanish(): void {
     this.#client.close();
   }
@@ -97,7 +97,7 @@ export class RawClient implements Disposable {
     }
   }
 
-  /** The next message from the server; undefined when there is none. */
+  /** The next message from the server; undefined if there is none. */
   receive(): RawReply | undefined {
     if (this.#client.next(0, 0) !== "message") return undefined;
     const { input } = this.#client;
@@ -113,7 +113,7 @@ export class RawClient implements Disposable {
     return this.#received.splice(0);
   }
 
-  /** Sends a request and gives its reply. */
+  /** Sends a request and returns its reply. */
   ask(
     name: CommandName,
     content: Uint8Array = new Uint8Array(),
@@ -125,14 +125,14 @@ export class RawClient implements Disposable {
     return reply;
   }
 
-  /** The handshake; by default with what QEMU proposes. */
+  /** The handshake, by default with QEMU's proposal. */
   greet(capabilities: Capabilities = OWN_CAPABILITIES): this {
     const reply = this.ask("VERSION", body(structs.version, {}, encodeCapabilities(capabilities)));
     if (reply.error !== 0) throw new Error(`greeting refused: ${reply.error}`);
     return this;
   }
 
-  /** This client goes, and another one comes. */
+  /** Replaces this client by another. */
   reconnect(): this {
     this.#disconnect();
     [this.#server, this.#client] = this.#connect();

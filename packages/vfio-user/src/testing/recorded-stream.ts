@@ -1,11 +1,11 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 
-/** What another project's client says to a server, as bytes; the files in `streams/` tell how each was obtained. */
+/** What another project's client says to a server, as bytes. The files in `streams/` tell how each was obtained. */
 export interface RecordedStream {
   readonly client: string;
   readonly how: string;
-  /** What the client maps, between the messages before `index` and those from it on. */
+  /** The memory that the client maps between the messages before `index` and the rest. */
   readonly memory: { readonly address: string; readonly size: number; readonly offset: number; readonly index: number };
   readonly messages: readonly RecordedMessage[];
 }
@@ -17,7 +17,7 @@ export interface RecordedMessage {
   /** How many zeros follow. */
   readonly zeros: number;
   readonly fds?: readonly ("memory" | "eventfd")[];
-  /** What the client takes for an answer: `bytes` of body (-1: any number), or an error it can live with. */
+  /** What the client accepts for an answer: `bytes` of body (-1: any number), or an error it can live with. */
   readonly reply: { readonly bytes?: number; readonly error?: number; readonly fds?: number };
 }
 

@@ -1,4 +1,4 @@
-// Lets a worker thread of a test load this package's TypeScript, as jest does for the test itself.
+// Lets a worker thread of a test load this package's TypeScript, as jest lets the test itself.
 const { transformSync } = require("@swc/core");
 const { readFileSync } = require("node:fs");
 

@@ -43,10 +43,10 @@ export class ScratchModel implements DeviceModel {
   #host: DeviceHost | undefined;
   #done = 0n;
   readonly #throws: boolean;
-  /** Clients that have gone so far. */
+  /** How many clients have gone. */
   clientsGone = 0;
 
-  /** `throws`: whether command 4 does. */
+  /** `throws`: whether command 4 throws. */
   constructor(throws = true) {
     this.#throws = throws;
     this.#config.setUint16(0, SCRATCH_IDS.vendor, true);
@@ -96,7 +96,7 @@ export class ScratchModel implements DeviceModel {
 
   clientGone(): void {
     this.clientsGone += 1;
-    // A copy under way has no memory any more.
+    // A copy under way has lost its memory.
     if (this.#bar.getUint32(Scratch.status, true) === 1) this.#bar.setUint32(Scratch.status, 0, true);
   }
 
@@ -144,7 +144,7 @@ export class ScratchModel implements DeviceModel {
             ? config.getUint16(offset, true)
             : config.getUint8(offset),
       write: () => {
-        // Nothing in it can be changed.
+        // The region is read-only.
       },
     };
   }

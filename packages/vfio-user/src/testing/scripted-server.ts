@@ -6,7 +6,9 @@ import * as structs from "../protocol/structs";
 import { MessageSocket } from "../socket/message-socket";
 import { body, messageBytes } from "./raw-client";
 
-/** Replies as a proper server gives them; a client numbers its messages from 0 on, so they can be there before the requests. */
+/**
+ * A proper server's replies. A client numbers its messages from 0 on, so the replies can be there before the requests.
+ */
 export function reply(id: number, name: CommandName, content: Uint8Array = new Uint8Array(), error = 0): Uint8Array {
   const flags = structs.TYPE_REPLY | (error === 0 ? 0 : structs.FLAG_ERROR);
   return messageBytes(Commands[name].number, content, { id, flags, error });
@@ -18,7 +20,7 @@ export const greeting = (capabilities = OWN_CAPABILITIES): Uint8Array =>
 export const info = (): Uint8Array =>
   reply(1, "DEVICE_GET_INFO", body(structs.device_info, { argsz: 16, flags: 3, num_regions: 9, num_irqs: 5 }));
 
-/** BAR 0, as answer to the third message. */
+/** BAR 0, as the answer to the third message. */
 export const bar0 = (
   fields: Partial<Record<keyof typeof structs.region_info.fields, number | bigint>> = {},
 ): Uint8Array =>
@@ -28,7 +30,7 @@ export const bar0 = (
     body(structs.region_info, { argsz: 32, flags: 3, index: 0, size: 4096, ...fields }),
   );
 
-/** The server's end of a socket pair, which says what the test wants and hears what the client said. */
+/** The server's end of a socket pair. It says what the test wants and hears what the client said. */
 export class ScriptedServer implements Disposable {
   /** The client's end; the client owns it. */
   readonly clientFd: number;
@@ -46,7 +48,7 @@ export class ScriptedServer implements Disposable {
     native.sendMessage(this.#socket.fd, [bytes], fds, 1000);
   }
 
-  /** The next message of the client's, whole; undefined when there is none. */
+  /** The next whole message of the client's; undefined if there is none. */
   hear():
     | { bytes: Uint8Array; id: number; command: number; flags: number; error: number; fds: readonly number[] }
     | undefined {

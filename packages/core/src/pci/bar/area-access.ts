@@ -7,9 +7,9 @@ export interface MappedArea extends RegionArea {
 }
 
 /**
- * Registers of a region whose mappings do not cover it exactly: only parts may be mapped (the sparse-mmap capability),
- * or the mapping's page is longer than the region (a BAR smaller than a page). What lies in an area goes there,
- * everything else `elsewhere`, which also refuses offsets outside the region.
+ * Registers of a region whose mappings do not cover it exactly. Either only parts may be mapped (the sparse-mmap
+ * capability), or the mapping's page is longer than the region (a BAR smaller than a page). Accesses inside an area go
+ * there. All others go `elsewhere`, which also refuses offsets outside the region.
  */
 export class AreaAccess implements RegisterAccess {
   readonly #areas: readonly MappedArea[];
@@ -70,7 +70,7 @@ export class AreaAccess implements RegisterAccess {
     else area.access.store64Bytes(offset - area.offset, source, sourceOffset);
   }
 
-  /** The area that holds all of the access; misaligned offsets find none, so that `elsewhere` refuses them. */
+  /** The area that holds all of the access. A misaligned offset finds none, so `elsewhere` refuses it. */
   #find(offset: number, width: number): MappedArea | undefined {
     if (!Number.isInteger(offset) || offset % width !== 0) return undefined;
     for (const area of this.#areas) {

@@ -4,7 +4,7 @@ import { PciBar, PciConfig } from "../config/registers";
 /** BARs of a type 0 header. */
 export const BAR_COUNT = 6;
 
-/** What a base address register says (PCI 3.0, section 6.2.5.1). */
+/** The meaning of a base address register (PCI 3.0, section 6.2.5.1). */
 export interface BarType {
   /** `none`: not implemented, or the upper half of a 64-bit BAR. */
   readonly kind: "memory" | "io" | "none";
@@ -12,7 +12,7 @@ export interface BarType {
   readonly prefetchable: boolean;
 }
 
-/** What the six base address registers say; `sizes` are the regions' (0: not implemented). */
+/** The meaning of the six base address registers. `sizes` are the regions' (0: not implemented). */
 export function readBarTypes(config: ConfigSpace, sizes: readonly number[]): BarType[] {
   const types: BarType[] = [];
   for (let index = 0; index < BAR_COUNT; index++) {

@@ -8,13 +8,13 @@ import { AreaAccess } from "./area-access";
 import type { BarType } from "./bar-types";
 import { RegionAccess } from "./region-access";
 
-/** Mappings are aligned up to this, so that the kernel can use huge pages for big BARs (as upstream does). */
+/** The largest alignment of a mapping, so that the kernel can use huge pages for big BARs (as upstream does). */
 const LARGEST_ALIGNMENT = 1024 ** 3;
 
 /**
- * The registers behind one base address register. Mapped at the first access, where the device allows it: each mappable
- * area by itself, aligned to min(size, 1 GiB); what cannot be mapped is read and written through the device's file.
- * Opening a device so costs nothing for BARs that nobody uses.
+ * The registers behind one base address register. The first access maps them, where the device allows it: each mappable
+ * area by itself, aligned to min(size, 1 GiB). The rest goes through the device's file. So opening a device costs
+ * nothing for BARs that nobody uses.
  */
 export class Bar implements BarType, RegisterAccess {
   readonly index: number;
@@ -36,18 +36,18 @@ export class Bar implements BarType, RegisterAccess {
     this.region = device.regionInfo(index);
   }
 
-  /** Bytes; 0 when not implemented. */
+  /** Bytes; 0 if not implemented. */
   get size(): number {
     return this.region.size;
   }
 
-  /** At least a part can be mapped. */
+  /** Whether at least a part can be mapped. */
   get mappable(): boolean {
     return this.region.mappableAreas.length > 0;
   }
 
   /**
-   * The mapping of the whole BAR, for mapping it for DMA (peer-to-peer); mapped now if it was not. Undefined when the
+   * The mapping of the whole BAR, for mapping it for DMA (peer-to-peer). Maps the BAR if necessary. Undefined if the
    * BAR cannot be mapped in one piece. A BAR smaller than a page is mapped with the rest of the page.
    */
   get mapping(): MappedRegisters | undefined {
@@ -57,7 +57,7 @@ export class Bar implements BarType, RegisterAccess {
     return this.#mappings[0];
   }
 
-  /** Every mapping, in the order of `region.mappableAreas`; mapped now if they were not. */
+  /** All mappings, in the order of `region.mappableAreas`. Maps the BAR if necessary. */
   get mappings(): readonly MappedRegisters[] {
     if (this.mappable) this.#opened();
     return this.#mappings;
@@ -100,12 +100,12 @@ export class Bar implements BarType, RegisterAccess {
     (this.#access ?? this.#opened()).store64Bytes(offset, source, sourceOffset);
   }
 
-  /** Throws ERR_STILL_MAPPED, naming the IOVA, while the BAR is mapped for DMA. */
+  /** Throws ERR_STILL_MAPPED, with the IOVA, while the BAR is mapped for DMA. */
   requireNotMapped(operation: string): void {
     for (const mapping of this.#mappings) mapping.requireNotMapped(operation);
   }
 
-  /** Unmaps; idempotent. Throws ERR_STILL_MAPPED, and does nothing, while the BAR is mapped for DMA. */
+  /** Unmaps. Idempotent. Throws ERR_STILL_MAPPED, and does nothing, while the BAR is mapped for DMA. */
   close(): void {
     if (this.#closed) return;
     this.requireNotMapped("Bar.close");
@@ -123,7 +123,7 @@ export class Bar implements BarType, RegisterAccess {
     return `${this.#device.address} BAR ${this.index}`;
   }
 
-  /** What the first access does: maps what can be mapped. */
+  /** Called at the first access: maps what can be mapped. */
   #opened(): RegisterAccess {
     if (this.#closed) throw closedError("Bar access", this.#name);
     if (this.#access !== undefined) return this.#access;
@@ -155,7 +155,7 @@ export class Bar implements BarType, RegisterAccess {
   }
 }
 
-/** min(size, 1 GiB) as the address's alignment; 0 (the kernel's choice) for BARs smaller than a page. */
+/** The address's alignment: min(size, 1 GiB), or 0 (the kernel's choice) for BARs smaller than a page. */
 function mappingAlignment(size: number): number {
   return size < native.pageSize() ? 0 : Math.min(2 ** Math.floor(Math.log2(size)), LARGEST_ALIGNMENT);
 }

@@ -5,8 +5,8 @@ import { argumentError, systemError } from "../../errors/vfio-error";
 const EACCES = 13;
 
 /**
- * Registers of a region by reads and writes of the device's file (or by messages): for I/O port BARs, and memory BARs
- * that cannot be mapped.
+ * Registers of a region by reads and writes of the device's file (or by messages), for I/O port BARs and for memory
+ * BARs that cannot be mapped.
  */
 export class RegionAccess implements RegisterAccess {
   readonly #device: VfioDevice;
@@ -73,7 +73,9 @@ export class RegionAccess implements RegisterAccess {
     this.#write(offset, 8);
   }
 
-  /** One write of 64 bytes: a vfio-user device gets it as one message, the kernel splits it into 4- or 8-byte stores. */
+  /**
+   * One write of 64 bytes. A vfio-user device gets it as one message; the kernel splits it into 4- or 8-byte stores.
+   */
   store64Bytes(offset: number, source: Uint8Array, sourceOffset = 0): void {
     this.#check("store64Bytes", offset, 64, this.#region.writable);
     if (!Number.isInteger(sourceOffset) || sourceOffset < 0 || sourceOffset + 64 > source.length) {

@@ -119,7 +119,7 @@ describe("walkExtendedCapabilities", () => {
   });
 
   test("terminates on any content, with few reads", () => {
-    // Headers that mostly point somewhere valid make long chains and loops; pure noise ends at once.
+    // Headers that mostly point somewhere valid make long chains and loops. Pure noise would end at once.
     const chains = fc.array(
       fc.record({
         at: fc.integer({ min: 64, max: 1023 }),

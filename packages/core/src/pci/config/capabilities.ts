@@ -3,7 +3,7 @@ import { pciCapabilityNames, PciConfig, pciExtendedCapabilityNames, PciStatus } 
 /** One entry of a device's capability list. */
 export interface PciCapability {
   readonly id: number;
-  /** For people; `Unknown 0x1c` when the table has none. */
+  /** For people. `Unknown 0x1c` if the table has none. */
   readonly name: string;
   /** Offset in configuration space, in bytes. */
   readonly offset: number;
@@ -11,14 +11,14 @@ export interface PciCapability {
   readonly version?: number;
 }
 
-/** What a walk found, and why it ended early when the list is broken. */
+/** The result of a walk, and why it ended early if the list is broken. */
 export interface CapabilityWalk {
   readonly capabilities: readonly PciCapability[];
-  /** What is wrong with the list; undefined when it ended as it should. What was found before it stays good. */
+  /** What is wrong with the list; undefined if it ended as it should. The capabilities before the problem are good. */
   readonly problem?: string;
 }
 
-/** What the walk reads: `size` bytes of configuration space. */
+/** The input of a walk: `size` bytes of configuration space. */
 export interface ConfigReader {
   readonly size: number;
   read8(offset: number): number;
@@ -26,7 +26,7 @@ export interface ConfigReader {
   read32(offset: number): number;
 }
 
-/** Walks the list at 0x34. Terminates on any content: an offset is visited at most once. */
+/** Walks the list at 0x34. It ends whatever the content, because it visits an offset at most once. */
 export function walkCapabilities(config: ConfigReader): CapabilityWalk {
   const capabilities: PciCapability[] = [];
   if ((config.read16(PciConfig.status) & PciStatus.capabilityList) === 0) return { capabilities };
@@ -39,7 +39,7 @@ export function walkCapabilities(config: ConfigReader): CapabilityWalk {
     if (problem !== undefined) return { capabilities, problem };
     visited.add(offset);
     const id = config.read8(offset);
-    // All ones: the device does not answer (removed, or in reset).
+    // All ones: the device does not answer, because it was removed or is in reset.
     if (id === 0xff) return { capabilities, problem: `capability at ${hex(offset)} reads as all ones` };
     capabilities.push({ id, name: nameOf(pciCapabilityNames, id), offset });
     offset = config.read8(offset + 1) & 0xfc;
@@ -47,7 +47,7 @@ export function walkCapabilities(config: ConfigReader): CapabilityWalk {
   return { capabilities };
 }
 
-/** Walks the list at 0x100; empty for a device with 256 bytes of configuration space. Terminates on any content. */
+/** Walks the list at 0x100. Empty for a device with 256 bytes of configuration space. It ends whatever the content. */
 export function walkExtendedCapabilities(config: ConfigReader): CapabilityWalk {
   const capabilities: PciCapability[] = [];
   if (config.size <= PciConfig.conventionalSize) return { capabilities };
@@ -58,13 +58,15 @@ export function walkExtendedCapabilities(config: ConfigReader): CapabilityWalk {
     if (problem !== undefined) return { capabilities, problem };
     visited.add(offset);
     const header = config.read32(offset);
-    // "No extended capabilities": a zero header at 0x100 (PCIe, section 7.6.3); all ones where they cannot be read.
+    // "No extended capabilities" is a zero header at 0x100 (PCIe, section 7.6.3), or all ones where they cannot be
+    // read.
     if (header === 0 || header === 0xffffffff) {
       if (offset === PciConfig.conventionalSize) return { capabilities };
       if (header !== 0) return { capabilities, problem: `extended capability at ${hex(offset)} reads as all ones` };
     }
     const id = header & 0xffff;
-    // vfio-pci hides a capability at 0x100 behind id 0 and keeps the chain (vfio_ecap_init): it is listed as "Null".
+    // vfio-pci hides a capability at 0x100 behind id 0 and keeps the chain (vfio_ecap_init). The list shows it as
+    // "Null".
     capabilities.push({
       id,
       name: nameOf(pciExtendedCapabilityNames, id),

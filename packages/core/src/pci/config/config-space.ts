@@ -11,8 +11,8 @@ import {
 import { PciCommand, PciConfig } from "./registers";
 
 /**
- * A device's configuration space, as VFIO presents it (some registers are virtualised by vfio-pci).
- * Every access is one read or write of the region; offsets are bytes and must be multiples of the access's width.
+ * A device's configuration space, as VFIO presents it (vfio-pci virtualises some registers). Every access is one read
+ * or write of the region. Offsets are bytes and must be multiples of the access's width.
  */
 export class ConfigSpace implements ConfigReader {
   /** Bytes: 256, or 4096 for PCI Express. */
@@ -108,17 +108,17 @@ export class ConfigSpace implements ConfigReader {
     this.write16(PciConfig.command, value);
   }
 
-  /** Sets bits of the command register and leaves the others. */
+  /** Sets bits of the command register and keeps the others. */
   setCommand(bits: number): void {
     this.command = this.command | bits;
   }
 
-  /** Clears bits of the command register and leaves the others. */
+  /** Clears bits of the command register and keeps the others. */
   clearCommand(bits: number): void {
     this.command = this.command & ~bits & 0xffff;
   }
 
-  /** The device may start DMA and send MSI. */
+  /** Whether the device may start DMA and send MSI. */
   get busMaster(): boolean {
     return (this.command & PciCommand.busMaster) !== 0;
   }
@@ -127,7 +127,7 @@ export class ConfigSpace implements ConfigReader {
     this.#switch(PciCommand.busMaster, on);
   }
 
-  /** The device answers at its memory BARs. */
+  /** Whether the device answers at its memory BARs. */
   get memoryEnable(): boolean {
     return (this.command & PciCommand.memory) !== 0;
   }
@@ -136,7 +136,7 @@ export class ConfigSpace implements ConfigReader {
     this.#switch(PciCommand.memory, on);
   }
 
-  /** The device must not assert INTx. */
+  /** Whether the device must not assert INTx. */
   get interruptDisable(): boolean {
     return (this.command & PciCommand.interruptDisable) !== 0;
   }
@@ -145,12 +145,12 @@ export class ConfigSpace implements ConfigReader {
     this.#switch(PciCommand.interruptDisable, on);
   }
 
-  /** The standard capabilities, in the order of the list. Read anew at each call. */
+  /** The standard capabilities, in the order of the list. Every call reads them anew. */
   capabilities(): CapabilityWalk {
     return walkCapabilities(this);
   }
 
-  /** The extended capabilities, in the order of the list. Read anew at each call. */
+  /** The extended capabilities, in the order of the list. Every call reads them anew. */
   extendedCapabilities(): CapabilityWalk {
     return walkExtendedCapabilities(this);
   }

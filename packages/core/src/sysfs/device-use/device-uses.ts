@@ -5,10 +5,10 @@ import { fileSystemUses } from "./file-system-uses";
 import { networkUses } from "./network-uses";
 
 /**
- * What the machine needs a PCI function for at present: disks, swap, network interfaces, the display. Taking such a
- * device from its driver would harm the running system. One line for people each; empty when nothing is known.
+ * The machine's present uses of a PCI function: disks, swap, network interfaces, the display. Taking such a device from
+ * its driver would harm the running system. Each use is one line for people. Empty if no use is known.
  *
- * Root sees everything. For other users the kernel hides the holders of disks and the processes of others.
+ * Root sees everything. The kernel hides the holders of disks, and other users' processes, from other users.
  */
 export function deviceUses(address: string, paths: SystemPaths = systemPaths): string[] {
   const directory = realPath(paths.pciDevice(address));

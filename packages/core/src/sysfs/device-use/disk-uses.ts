@@ -7,16 +7,16 @@ import { readMounts } from "./mounts";
 /**
  * Why the machine needs the disks of a PCI function.
  *
- * The kernel is asked for each disk and partition: whoever mounts one, swaps to it, or builds a volume on it (md, dm, btrfs,
- * ZFS, bcachefs) has claimed it, in whatever namespace, and a second exclusive open fails with EBUSY (block/bdev.c,
- * `bd_prepare_to_claim`). A virtual machine that holds a raw disk claims nothing: its open file shows it.
+ * The function asks the kernel for each disk and partition. A mount, swap, or a volume (md, dm, btrfs, ZFS, bcachefs)
+ * claims it, in whatever namespace, and a second exclusive open fails with EBUSY (block/bdev.c, `bd_prepare_to_claim`).
+ * A virtual machine that holds a raw disk claims nothing, but its open file shows.
  */
 export function diskUses(directory: string, paths: SystemPaths): string[] {
   const names = [...classMembers("block", directory, paths), ...multipathNamespaces(directory, paths)];
   return names.flatMap((name) => usesOf(name, paths));
 }
 
-/** The uses with a name; when the kernel alone knows that the disk is claimed, that. */
+/** The uses with a name. Without any, the kernel's claim alone. */
 function usesOf(name: string, paths: SystemPaths): string[] {
   const node = deviceNode(name, paths);
   const named = [...mountsOf(name, paths), ...swapOf(name, paths), ...volumesOf(name, paths)];
@@ -45,8 +45,8 @@ function volumesOf(name: string, paths: SystemPaths): string[] {
 }
 
 /**
- * With native multipath (drivers/nvme/host/multipath.c) an NVMe disk lies below its subsystem, under devices/virtual,
- * and not below the PCI function of its controller: the subsystem's directory names its controllers.
+ * With native multipath (drivers/nvme/host/multipath.c), an NVMe disk lies below its subsystem, under devices/virtual,
+ * and not below the PCI function of its controller. The subsystem's directory names its controllers.
  */
 function multipathNamespaces(directory: string, paths: SystemPaths): string[] {
   const controllers = classMembers("nvme", directory, paths);
@@ -58,7 +58,7 @@ function multipathNamespaces(directory: string, paths: SystemPaths): string[] {
   });
 }
 
-/** The kernel writes "!" for "/" in the names of devices in a folder of /dev. */
+/** In the names of devices in a folder of /dev, the kernel writes "!" for "/". */
 function deviceNode(name: string, paths: SystemPaths): string {
   return paths.dev(...name.split("!"));
 }

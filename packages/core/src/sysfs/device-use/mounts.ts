@@ -9,8 +9,8 @@ export interface Mount {
 }
 
 /**
- * The mounts of this process's namespace: proc(5), /proc/PID/mountinfo: id, parent, device, root, target, options,
- * tags …, `-`, type, source, options.
+ * The mounts of this process's namespace, from /proc/PID/mountinfo (proc(5)): id, parent, device, root, target,
+ * options, tags …, `-`, type, source, options.
  */
 export function readMounts(paths: SystemPaths): Mount[] {
   return (readAttribute(paths.proc("self", "mountinfo")) ?? "").split("\n").flatMap((line) => {

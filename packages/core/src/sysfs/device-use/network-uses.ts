@@ -8,7 +8,7 @@ const IFF_UP = 1;
 /** Base class and sub-class of Ethernet controllers (PCI Code and ID Assignment Specification, section 1.3). */
 const ETHERNET_CLASS = 0x0200;
 
-/** Drivers that give no interface: the device is for a program in user space. */
+/** Drivers without an interface, for devices that a program in user space uses. */
 const WITHOUT_INTERFACE = /^(?:igb_uio|uio_pci_generic|pci-stub)$/;
 
 /** The network interfaces of a PCI function that are up, carry the default route, or belong to another namespace. */
@@ -25,7 +25,9 @@ export function networkUses(address: string, directory: string, paths: SystemPat
   });
 }
 
-/** /sys/class/net shows the interfaces of one namespace: a driver without an interface may have given it to a container. */
+/**
+ * /sys/class/net shows the interfaces of one namespace. A driver without an interface may have given it to a container.
+ */
 function hiddenInterface(address: string, paths: SystemPaths): string[] {
   const driver = linkName(paths.pciDevice(address, "driver"));
   const classCode = readNumber(paths.pciDevice(address, "class")) ?? 0;

@@ -5,11 +5,11 @@ import { DmaMemory } from "../../memory/dma-memory";
 import { descriptorsAre, openDescriptors } from "../open-descriptors";
 import { thrownBy } from "../thrown-by";
 
-/** A back end that a test may do anything to, and take for its own. */
+/** A back end that a test may change at will. */
 export interface BackendUnderTest extends Disposable {
   /** New and empty. */
   readonly backend: IommuBackend;
-  /** Of a device that it opens. */
+  /** The address of a device that it opens. */
   readonly address: string;
   readonly traits: Pick<ModeTraits, "api" | "splitsMappings" | "choosesIova">;
 }
@@ -20,14 +20,14 @@ const IOVA = 0x1000_0000n;
 const WHOLE = BigInt(PAGES * PAGE);
 const SIZE = BigInt(PAGE);
 
-/** What `Iommu` relies on in every back end: a block of tests, for each of which `setUp` gives a new one. */
+/** What `Iommu` relies on in every back end. `setUp` gives a new back end to each test of the block. */
 export function iommuBackendCompliance(setUp: () => BackendUnderTest): void {
   describe("complies as an IommuBackend", () => {
     let under: BackendUnderTest;
     let backend: IommuBackend;
     let memory: DmaMemory;
     let descriptors: number;
-    // Not where a hook before this one, or `setUp`, skips the test.
+    // False if `setUp`, or a hook before this one, skips the test.
     let isSetUp = false;
     beforeEach(() => {
       descriptors = openDescriptors();
@@ -131,7 +131,7 @@ export function iommuBackendCompliance(setUp: () => BackendUnderTest): void {
         const next = ranges[index + 1];
         if (next !== undefined) expect(last + 1n).toBeLessThan(next.start + 1n);
       });
-      // The IOMMU serves the process's pages: by one of its own, or by several.
+      // The IOMMU serves the process's pages by one page of its own, or by several.
       expect(backend.pageSizes() & (2n * SIZE - 1n)).not.toBe(0n);
     });
 

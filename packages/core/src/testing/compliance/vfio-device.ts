@@ -13,23 +13,23 @@ import {
 import { descriptorsAre, openDescriptors } from "../open-descriptors";
 import { thrownBy } from "../thrown-by";
 
-/** An open PCI device that a test may do anything to. */
+/** An open PCI device that a test may change at will. */
 export interface DeviceUnderTest extends Disposable {
   readonly device: VfioDevice;
-  /** Ends a test for which the device lacks something; default: the test fails. */
+  /** Ends a test that needs something which the device lacks. Default: the test fails. */
   readonly lacks?: (what: string) => never;
 }
 
 const COMMAND = 4;
 const MEMORY_ENABLE = 1 << 1;
 
-/** What `PciDevice` relies on in every device: a block of tests, for each of which `setUp` gives one just opened. */
+/** What `PciDevice` relies on in every device. `setUp` gives a freshly opened device to each test of the block. */
 export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
   describe("complies as a VfioDevice", () => {
     let under: DeviceUnderTest;
     let device: VfioDevice;
     let descriptors: number;
-    // Not where a hook before this one, or `setUp`, skips the test.
+    // False if `setUp`, or a hook before this one, skips the test.
     let isSetUp = false;
     beforeEach(() => {
       descriptors = openDescriptors();
@@ -56,7 +56,7 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
       throw new Error(`the device lacks ${what}`);
     };
 
-    /** A region that can be mapped, with its memory space on. */
+    /** A mappable region, with memory space on. */
     function mappableRegion(): RegionInfo {
       const [command = 0, high = 0] = config(COMMAND, 2);
       device.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, COMMAND, Uint8Array.of(command | MEMORY_ENABLE, high));
@@ -73,7 +73,7 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
       return info ?? lacks("interrupts");
     }
 
-    /** vfio-pci refuses to trigger what is not enabled, libvfio-user does nothing. */
+    /** vfio-pci refuses to trigger a vector that is not enabled; libvfio-user does nothing. */
     function triggerInVain(request: SetIrqs): void {
       try {
         device.setIrqs(request);
@@ -187,7 +187,7 @@ export function vfioDeviceCompliance(setUp: () => DeviceUnderTest): void {
       for (const data of [{ eventfds: [] }, { bools: [true, true] }]) {
         expect(codeOf(() => device.setIrqs({ ...request, count: 1, data }))).toBe("ERR_INVALID_ARGUMENT");
       }
-      // Nothing of that enabled the index.
+      // None of that enabled the index.
       triggerInVain({ ...request, count: 1 });
       expect(eventfd.tryRead()).toBeUndefined();
     });

@@ -17,7 +17,7 @@ const REQUEST_INTERRUPT = 0x8000_0000;
 /** Request and Release Interrupt Handle: the entry of the IMS instead of the MSI-X table. */
 const OPERAND_IMS = 0x1_0000;
 
-/** What was written to the Command register. */
+/** The contents of a write to the Command register. */
 interface ActiveCommand {
   readonly code: number;
   readonly operand: number;
@@ -26,7 +26,7 @@ interface ActiveCommand {
   readonly interrupt: boolean;
 }
 
-/** How a command ended: an error code, and a result for those that have one. */
+/** How a command ended: an error code, and a result if the command has one. */
 interface CommandResult {
   readonly error: number;
   readonly result?: number;
@@ -34,7 +34,7 @@ interface CommandResult {
 
 const ALL_WORK_QUEUES = 2 ** DSA.workQueues - 1;
 
-/** The Command register's side of the device (sections 3.15 and 9.2.12). Commands complete in `progress` only. */
+/** The device's side of the Command register (sections 3.15 and 9.2.12). Commands complete only in `progress`. */
 export class CommandProcessor {
   #active: ActiveCommand | undefined;
   /** The active command has passed its checks and waits for descriptors. */
@@ -75,7 +75,7 @@ export class CommandProcessor {
     };
   }
 
-  /** Completes the active command if it can be completed now. */
+  /** Completes the active command if it can complete now. */
   progress(): void {
     const command = this.#active;
     if (command === undefined) return;
@@ -86,12 +86,12 @@ export class CommandProcessor {
     if (command.interrupt) this.#parts.interrupts.raiseCause(InterruptCause.command);
   }
 
-  /** A function level reset forgets the command. */
+  /** Forgets the command, at a function level reset. */
   reset(): void {
     this.#active = undefined;
   }
 
-  /** Undefined: not yet. */
+  /** Undefined while the command cannot end yet. */
   #execute({ code, operand, reserved }: ActiveCommand): CommandResult | undefined {
     if (((commandCapabilities(this.#options) >> BigInt(code)) & 1n) === 0n) {
       return { error: CommandError.unsupportedCommand };
@@ -168,7 +168,7 @@ export class CommandProcessor {
     return error;
   }
 
-  /** Disable, Drain, Abort and Reset WQ: a bit mask of queues; there is only group 0 of 16. */
+  /** Disable, Drain, Abort and Reset WQ take a bit mask of queues. There is only group 0 of 16. */
   #workQueueCommand(code: number, mask: number): CommandResult | undefined {
     if ((mask & ~ALL_WORK_QUEUES) !== 0) return { error: CommandError.invalidWorkQueue };
     const needsEnabled = code !== Command.resetWorkQueue && !this.#draining;
@@ -190,7 +190,7 @@ export class CommandProcessor {
 
   #handleCommand(code: number, operand: number): CommandResult {
     if (operand >>> 17 !== 0) return { error: CommandError.nonZeroReserved };
-    // There is no interrupt message storage.
+    // The device has no interrupt message storage.
     if ((operand & OPERAND_IMS) !== 0) return { error: CommandError.invalidInterruptIndex };
     if (code === Command.releaseInterruptHandle) {
       const released = this.#parts.interrupts.releaseHandle(operand);
@@ -209,7 +209,7 @@ export class CommandProcessor {
     for (const workQueue of this.#workQueues.selected(mask)) workQueue.state = WorkQueueState.disabled;
   }
 
-  /** The configuration returns to its initial values, and what table 9-3 names stays. */
+  /** Returns the configuration to its initial values, except what table 9-3 names. */
   #resetDevice(): void {
     this.#dispatcher.configure([]);
     this.#parts.interrupts.reset();
@@ -217,7 +217,7 @@ export class CommandProcessor {
     this.#workQueues.reset();
   }
 
-  /** For `#execute`: not yet. */
+  /** For `#execute`: the command cannot end yet. */
   #wait(): CommandResult | undefined {
     this.#draining = true;
     return undefined;

@@ -7,7 +7,7 @@ import { CommandError } from "./command-error";
 
 type Registers = RegistersOf<DsaRegisters>;
 
-/** One group as GRPCFG has it. */
+/** One group's configuration, from GRPCFG. */
 interface GroupConfiguration {
   readonly workQueues: bigint;
   readonly engines: bigint;

@@ -9,7 +9,7 @@ export interface Outcome {
   readonly result?: number;
   /** Bytes Completed, or Descriptors Completed of a batch. */
   readonly completed?: number;
-  /** Of a page fault. */
+  /** For a page fault. */
   readonly fault?: { readonly address: bigint; readonly write: boolean };
   readonly crc?: number;
   readonly invalidFlags?: number;

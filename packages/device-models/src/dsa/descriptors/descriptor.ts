@@ -1,6 +1,6 @@
 export const DESCRIPTOR_BYTES = 64;
 
-/** A descriptor as software wrote it (section 8.1). Addresses are 64-bit and hence bigint. */
+/** A descriptor as software wrote it (section 8.1). Addresses have 64 bits, so they are bigint. */
 export class Descriptor {
   /** 24 bits. */
   readonly flags: number;
@@ -10,7 +10,7 @@ export class Descriptor {
   readonly #view: DataView;
   readonly #start: number;
 
-  /** The 64 bytes of `view` from `start` on. The descriptor keeps the view: the bytes must not change any more. */
+  /** The 64 bytes of `view` from `start` on. The descriptor keeps the view, so the bytes must not change any more. */
   constructor(view: DataView, start = 0) {
     const operation = view.getUint32(start + 4, true);
     this.flags = operation & 0xff_ffff;
@@ -52,12 +52,12 @@ export class Descriptor {
     return this.#view.getUint16(this.#start + 36, true);
   }
 
-  /** Of Compare and Compare Pattern. */
+  /** For Compare and Compare Pattern. */
   get expectedResult(): number {
     return this.#view.getUint8(this.#start + 40) & 1;
   }
 
-  /** Of Memory Copy with Dualcast. */
+  /** For Memory Copy with Dualcast. */
   get destination2(): bigint {
     return this.#address(40);
   }

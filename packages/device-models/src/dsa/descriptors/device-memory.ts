@@ -2,10 +2,10 @@ import type { DmaFault, DmaSpace } from "@vfio-selftests/vfio-user";
 import type { Outcome } from "./completion-record";
 import { Status } from "./status";
 
-/** Leaves an operation in whose memory access the client reset the device or vanished. */
+/** Ends an operation when the client resets the device or vanishes during its memory access. */
 export class DmaAborted extends Error {}
 
-/** An access that failed, after `completed` bytes. */
+/** An access that failed after `completed` bytes. */
 export class AccessFault {
   constructor(
     readonly completed: number,
@@ -19,16 +19,16 @@ const MESSAGE_BYTES = 128 * 1024;
 const PAGE_BYTES = 4096;
 
 /**
- * How many lost writes of one descriptor the model reports to the client: enough for its IOMMU to log the fault. A
- * page-by-page report of a large transfer would take minutes and say no more.
+ * How many lost writes of one descriptor the model reports to the client. These are enough for its IOMMU to log the
+ * fault. Reporting a large transfer page by page would take minutes and say no more.
  */
 const REPORTED_LOST_WRITES = 16;
 
 /**
  * Memory as one descriptor sees it, by the rules of section 3.13.
  *
- * With ATS the device asks before it accesses, and knows the faulting address. Without ATS it gets an error for a refused
- * read, and learns nothing of a refused write.
+ * With ATS, the device asks before it accesses, and knows the faulting address. Without ATS, it gets an error for a
+ * refused read, and learns nothing of a refused write.
  */
 export class DeviceMemory {
   #lostWrites = 0;
@@ -44,8 +44,8 @@ export class DeviceMemory {
   }
 
   /**
-   * Up to `length` bytes from `address` on, at least one. They may be the memory itself: use them before the next access
-   * of any kind.
+   * Up to `length` bytes from `address` on, at least one. They may be the memory itself, so use them before any next
+   * access.
    */
   read(address: bigint, length: number): Uint8Array | AccessFault {
     const start = BigInt.asUintN(64, address);
@@ -58,7 +58,10 @@ export class DeviceMemory {
     return good > 0 ? bytes.subarray(0, good) : new AccessFault(0, fault.iova, false);
   }
 
-  /** Writes all of `bytes`, or tells how far it came. Without ATS the device learns nothing of lost writes: they count as done. */
+  /**
+   * Writes all of `bytes`, or returns how far it came. Without ATS the device learns nothing of lost writes, so they
+   * count as done.
+   */
   write(address: bigint, bytes: Uint8Array): AccessFault | undefined {
     let from = bytes;
     let done = 0;
@@ -74,7 +77,7 @@ export class DeviceMemory {
         done += toPageEnd(at);
         continue;
       }
-      // `bytes` may be the source's memory, which a message does not leave valid.
+      // `bytes` may be the source's memory, which does not stay valid across a message.
       if (from === bytes) from = bytes.slice();
       const fault = this.#dma.write(at, from.subarray(done, done + MESSAGE_BYTES));
       if (fault === undefined) {
@@ -89,12 +92,12 @@ export class DeviceMemory {
     return undefined;
   }
 
-  /** How many of `length` bytes can be written without a message; 0 also where a write would fault. */
+  /** How many of `length` bytes the device can write in place. It is 0, too, where a write would fault. */
   directlyWritable(address: bigint, length: number): number {
     return this.#dma.view(BigInt.asUintN(64, address), length, "write")?.length ?? 0;
   }
 
-  /** Reads one byte and forgets it: for a destination readback, or to learn whether an address translates. */
+  /** Reads one byte and drops it, for a destination readback, or to learn whether an address translates. */
   probe(address: bigint): AccessFault | undefined {
     const result = this.read(address, 1);
     return result instanceof AccessFault ? result : undefined;
@@ -108,7 +111,7 @@ export class DeviceMemory {
     return this.translated ? new AccessFault(0, fault.iova, true) : undefined;
   }
 
-  /** How a descriptor ends that could not reach its source or destination. */
+  /** The outcome of a descriptor that could not reach its source or destination. */
   outcomeOf(fault: AccessFault, completed: number, more: Partial<Outcome> = {}): Outcome {
     if (!this.translated) return { status: Status.hardwareError };
     const { address, write } = fault;
@@ -116,7 +119,7 @@ export class DeviceMemory {
   }
 }
 
-/** Bytes before the fault; an aborted access ends everything. */
+/** Bytes before the fault. An aborted access ends everything. */
 function reached(fault: DmaFault, start: bigint): number {
   if (fault.reason === "aborted") throw new DmaAborted();
   return fault.iova > start ? Number(fault.iova - start) : 0;

@@ -13,10 +13,10 @@ export const Flag = {
   completionTrafficClass: 1 << 12,
   strictOrdering: 1 << 13,
   destinationReadback: 1 << 14,
-  /** Of Drain. */
+  /** For Drain. */
   suppressReadbackA: 1 << 18,
   suppressReadbackB: 1 << 19,
-  /** Of CRC Generation and Copy with CRC Generation. */
+  /** For CRC Generation and Copy with CRC Generation. */
   readCrcSeed: 1 << 16,
   bypassCrcInversion: 1 << 17,
   bypassDataReflection: 1 << 18,

@@ -18,9 +18,9 @@ export const Status = {
   completionAddressMisaligned: 0x1b,
   misalignedAddress: 0x1c,
   privilege: 0x1d,
-  /** Also what a read gets that the IOMMU refuses while ATS is off. */
+  /** Also for a read that the IOMMU refuses while ATS is off. */
   hardwareError: 0x20,
-  /** Also what a destination readback gets that the IOMMU refuses while ATS is off. */
+  /** Also for a destination readback that the IOMMU refuses while ATS is off. */
   writeError: 0x21,
 } as const;
 

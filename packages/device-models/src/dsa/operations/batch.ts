@@ -25,17 +25,17 @@ export const batch: Operation = {
 /** Descriptors fetched at a time: a page of them. */
 const FETCH = 64;
 
-/** The members of a batch, one after the other. The specification also lets a device take them in another order. */
+/** Runs the members of a batch one after the other. The specification also allows another order. */
 class Batch implements Work {
   /** Set when all members have ended, or a fence or a fault has stopped the rest. */
   outcome: Outcome | undefined;
   readonly #job: Job;
   readonly #list: bigint;
   readonly #count: number;
-  /** Members `#fetchedFrom` and following, as they were in memory. */
+  /** Members `#fetchedFrom` and following, as memory had them. */
   #fetched = new DataView(new ArrayBuffer(0));
   #fetchedFrom = 0;
-  /** Members that have ended. */
+  /** How many members have ended. */
   #processed = 0;
   #failed = false;
   #member: Run | undefined;
@@ -59,7 +59,7 @@ class Batch implements Work {
     return used;
   }
 
-  /** The next member; undefined when the batch ends instead. */
+  /** The next member; undefined if the batch ends instead. */
   #next(): Run | undefined {
     const { submission, memory } = this.#job;
     const descriptor = this.#fetch(this.#processed);

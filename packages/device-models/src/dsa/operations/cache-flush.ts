@@ -18,7 +18,7 @@ export const cacheFlush: Operation = {
   start: (job) => new CacheFlush(job),
 };
 
-/** There is no cache to flush; with ATS the device translates the addresses, and may fault. */
+/** There is no cache to flush. With ATS the device still translates the addresses, and may fault. */
 class CacheFlush extends Transfer {
   constructor(job: Job) {
     super(job, 1);

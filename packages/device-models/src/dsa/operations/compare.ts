@@ -6,7 +6,7 @@ import { type ByteRange, type Job, type Operation, RECORD } from "./operation";
 import { RepeatedPattern } from "./repeated-pattern";
 import { Transfer } from "./transfer";
 
-/** All but Expected Result. */
+/** All bytes but Expected Result. */
 const RESERVED: readonly ByteRange[] = [
   [38, 39],
   [41, 63],
@@ -51,7 +51,7 @@ abstract class Comparison extends Transfer {
     return this.compareWith(read);
   }
 
-  /** Compares what was read at `done` with what is expected there, as far as that can be had in one go. */
+  /** Compares the bytes read at `done` with the expected ones, as far as one access reaches. */
   protected abstract compareWith(first: Uint8Array): Outcome | undefined;
 
   protected conclude(first: Uint8Array, second: Uint8Array): Outcome | undefined {

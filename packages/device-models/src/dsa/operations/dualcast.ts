@@ -22,7 +22,7 @@ export const dualcast: Operation = {
   start: (job) => new Dualcast(job),
 };
 
-/** The destinations must lie equally in their pages. */
+/** The destinations must have the same offset in their pages. */
 function refusedAddresses({ source, destination, destination2, size }: Descriptor): number | undefined {
   if (((destination ^ destination2) & 0xfffn) !== 0n) return Status.dualcastMisaligned;
   const overlaps =
@@ -48,7 +48,7 @@ class Dualcast extends Transfer {
     );
     if (read instanceof AccessFault) return this.memory.outcomeOf(read, this.done);
     const source = read.slice();
-    // Both destinations stop at the same byte: the one that may fault goes first.
+    // Both destinations stop at the same byte, so the one that may fault goes first.
     const fault = direct[1] === 0 ? this.#writeBoth(second, first, source) : this.#writeBoth(first, second, source);
     this.done += fault?.completed ?? source.length;
     return fault === undefined ? undefined : this.memory.outcomeOf(fault, this.done);

@@ -15,7 +15,7 @@ export const memoryMove: Operation = {
   start: (job) => {
     const { source, destination, size } = job.submission.descriptor;
     const distance = destination - source;
-    // A destination that starts inside the source would overwrite what is still to be read.
+    // A destination that starts inside the source would overwrite bytes that are still to be read.
     return distance > 0n && distance < BigInt(size) ? new BackwardMove(job) : new ForwardMove(job);
   },
 };
@@ -40,16 +40,16 @@ class ForwardMove extends Transfer {
   }
 }
 
-/** Bytes that a backward copy moves at a time: small enough that one is in one map, as a rule. */
+/** Bytes that a backward copy moves at a time, few enough that they usually lie in one map. */
 const BLOCK_BYTES = 4096;
 
-/** From the end to the start; `done` counts from the end. */
+/** Copies from the end to the start. `done` counts from the end. */
 class BackwardMove extends Transfer {
   readonly #source: bigint;
   readonly #destination: bigint;
 
   constructor(job: Job) {
-    // Each block costs two views; measured at a third of the speed of large copies.
+    // Each block costs two views. Measured: a third of the speed of large copies.
     super(job, 4);
     this.#source = this.descriptor.source;
     this.#destination = this.descriptor.destination;
@@ -66,7 +66,7 @@ class BackwardMove extends Transfer {
     return undefined;
   }
 
-  /** So that neither the block's source nor its destination crosses a page: a fault then loses nothing of the block. */
+  /** Keeps the block's source and destination each inside a page, so that a fault loses nothing of the block. */
   #blockStart(end: number): number {
     const last = BigInt(end - 1);
     const inPage = (address: bigint) => Number((address + last) & BigInt(BLOCK_BYTES - 1)) + 1;
@@ -87,7 +87,7 @@ class BackwardMove extends Transfer {
     return block;
   }
 
-  /** Result 1 tells software that the bytes completed are the last ones. */
+  /** Result 1 tells software that the completed bytes are the last ones. */
   #outcomeOf(fault: AccessFault): Outcome {
     return this.memory.outcomeOf(fault, this.done, { result: 1 });
   }

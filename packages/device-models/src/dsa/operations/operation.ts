@@ -4,10 +4,10 @@ import type { DeviceMemory } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import type { Submission } from "../descriptors/submission";
 
-/** What the 32-bit field at byte 32 is. */
+/** The meaning of the 32-bit field at byte 32. */
 export type SizeField = "none" | "transfer size" | "descriptor count";
 
-/** A field by its first and its last byte. */
+/** A field, by its first and its last byte. */
 export type ByteRange = readonly [first: number, last: number];
 
 /**
@@ -16,9 +16,9 @@ export type ByteRange = readonly [first: number, last: number];
  */
 export interface Operation {
   readonly code: number;
-  /** As the Linux header linux/idxd.h abbreviates it. */
+  /** The abbreviation in the Linux header linux/idxd.h. */
   readonly name: string;
-  /** Flags it may use besides those that every operation may. */
+  /** Flags that it may use besides those of every operation. */
   readonly flags: number;
   /** Flags that must be set. */
   readonly required: number;
@@ -27,11 +27,11 @@ export interface Operation {
   readonly size: SizeField;
   /** False: a batch may not contain it. Default true. */
   readonly batchable?: boolean;
-  /** What depends on flags: the flags that this descriptor may not set, or lacks. */
+  /** Flags that this descriptor, by its other flags, may not set, or lacks. */
   refusedFlags?(descriptor: Descriptor): number;
-  /** What depends on flags: bytes that must be zero in this descriptor. */
+  /** Further bytes that must be zero in this descriptor, by its flags. */
   moreReserved?(descriptor: Descriptor): readonly ByteRange[];
-  /** The status that misaligned or overlapping buffers end in; undefined when they are right. */
+  /** The status of misaligned or overlapping buffers; undefined if they are right. */
   refusedAddresses?(descriptor: Descriptor): number | undefined;
   /** Begins the work of a descriptor that has passed its checks. */
   start(job: Job): Work;
@@ -42,7 +42,7 @@ export const WRITES = Flag.cacheControl | Flag.strictOrdering | Flag.destination
 /** Flags without which the result of an operation is lost. */
 export const RECORD = Flag.completionAddressValid | Flag.requestCompletionRecord;
 
-/** What an operation may use of the device. */
+/** The parts of the device that an operation may use. */
 export interface Job {
   readonly submission: Submission;
   readonly memory: DeviceMemory;
@@ -56,13 +56,13 @@ export interface Job {
 export interface Work {
   /** How it ended; undefined while there is more to do. */
   readonly outcome: Outcome | undefined;
-  /** It waits for other descriptors: there is nothing to do at present. */
+  /** It waits for other descriptors, and has nothing to do at present. */
   readonly blocked?: boolean;
-  /** Works for a slice of at most 1 MiB of copying; gives what it used, in bytes of copying. */
+  /** Works for a slice of at most 1 MiB of copying. Returns what it used, in bytes of copying. */
   advance(): number;
 }
 
-/** A descriptor on its way, from its checks to its completion record and interrupt. */
+/** A descriptor on its way from its checks to its completion record and interrupt. */
 export interface Run {
   /** The operation status once it has ended. */
   readonly status: number | undefined;

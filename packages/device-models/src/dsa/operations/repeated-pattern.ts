@@ -1,7 +1,7 @@
 const PATTERN_BYTES = 8;
 const BLOCK_BYTES = 64 * 1024;
 
-/** A pattern of eight bytes, over and over: what Fill writes and Compare Pattern expects. */
+/** A pattern of eight bytes, repeated. Fill writes it, and Compare Pattern expects it. */
 export class RepeatedPattern {
   readonly #block: Uint8Array;
 
@@ -11,7 +11,7 @@ export class RepeatedPattern {
     this.#block = Buffer.alloc(length, pattern);
   }
 
-  /** Some of the `length` bytes that lie `offset` bytes after the start of the transfer, at least one. */
+  /** Some of the `length` bytes, at least one, from `offset` bytes after the start of the transfer. */
   at(offset: number, length: number): Uint8Array {
     const phase = offset % PATTERN_BYTES;
     return this.#block.subarray(phase, phase + Math.min(length, this.#block.length - PATTERN_BYTES));

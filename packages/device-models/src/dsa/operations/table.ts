@@ -9,7 +9,7 @@ import { memoryMove } from "./memory-move";
 import { noop } from "./noop";
 import type { Operation } from "./operation";
 
-/** The operations that the model carries out. OPCAP and the checks of descriptors follow this table. */
+/** The operations of the model. OPCAP and the checks of descriptors follow this table. */
 export const OPERATIONS: readonly Operation[] = [
   noop,
   batch,
@@ -26,10 +26,10 @@ export const OPERATIONS: readonly Operation[] = [
 
 const BY_CODE = new Map(OPERATIONS.map((operation) => [operation.code, operation]));
 
-/** The operation with this code; undefined for one that the model does not carry out. */
+/** The operation with this code; undefined if the model does not have it. */
 export function operationOf(code: number): Operation | undefined {
   return BY_CODE.get(code);
 }
 
-/** OPCAP and the value OPCFG starts with: bit n for operation n, the first 64 of 256 bits (the rest is 0). */
+/** OPCAP, and the initial value of OPCFG: bit n for operation n, the first 64 of 256 bits (the rest is 0). */
 export const OPERATIONS_SUPPORTED: bigint = OPERATIONS.reduce((bits, { code }) => bits | (1n << BigInt(code)), 0n);

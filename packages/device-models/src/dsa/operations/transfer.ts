@@ -6,8 +6,8 @@ import { Status } from "../descriptors/status";
 import type { Job, Work } from "./operation";
 
 /**
- * Bytes of copying before other engines and the client have their turn. A whole megabyte at once is a tenth faster than
- * in pieces of 64 KiB (measured).
+ * Bytes of copying before other engines and the client get their turn. A whole megabyte at once is a tenth faster than
+ * pieces of 64 KiB (measured).
  */
 const SLICE_BYTES = 1024 * 1024;
 
@@ -20,7 +20,7 @@ export abstract class Transfer implements Work {
   protected done = 0;
   readonly #weight: number;
 
-  /** `weight`: bytes of copying that take as long as a byte of this operation. */
+  /** `weight`: how many bytes of copying take as long as one byte of this operation. */
   constructor({ submission, memory }: Job, weight: number) {
     this.descriptor = submission.descriptor;
     this.memory = memory;
@@ -39,22 +39,22 @@ export abstract class Transfer implements Work {
   }
 
   /**
-   * Processes some of the next `length` bytes, at least one, and adds them to `done`. The outcome when that ends the
-   * operation early.
+   * Processes some of the next `length` bytes, at least one, and adds them to `done`. Returns the outcome if that ends
+   * the operation early.
    */
   protected abstract process(length: number): Outcome | undefined;
 
-  /** How it ends when all bytes are processed. */
+  /** The outcome when all bytes are processed. */
   protected end(): Outcome {
     return { status: Status.success };
   }
 
-  /** Where it writes. */
+  /** The addresses that the operation writes to. */
   protected destinations(): readonly bigint[] {
     return [this.descriptor.destination];
   }
 
-  /** Destination readback (section 3.9): only of an operation that succeeded. */
+  /** Destination readback (section 3.9). Only an operation that succeeded has one. */
   #readBack(outcome: Outcome): Outcome {
     if (outcome.status !== Status.success || !this.descriptor.has(Flag.destinationReadback)) return outcome;
     const last = BigInt(this.descriptor.size - 1);

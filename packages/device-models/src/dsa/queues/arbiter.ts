@@ -1,6 +1,6 @@
 import type { WorkQueue } from "./work-queue";
 
-/** Section 4.1: each queue may dispatch as many descriptors as its priority before all counters start anew. */
+/** Section 4.1: each queue may dispatch as many descriptors as its priority says. Then all counters start anew. */
 export class Arbiter {
   readonly #workQueues: readonly WorkQueue[];
   readonly #credits: number[];
@@ -15,7 +15,7 @@ export class Arbiter {
     return this.#workQueues.some(({ occupancy }) => occupancy > 0);
   }
 
-  /** The queue whose turn it is, of those that hold descriptors. */
+  /** The queue whose turn it is, among those that hold descriptors. */
   choose(): WorkQueue | undefined {
     if (!this.ready) return undefined;
     const next = this.#withCredit();

@@ -11,12 +11,12 @@ import type { WorkQueue } from "./work-queue";
 
 const EVERY_OPERATION = Flag.completionAddressValid | Flag.requestCompletionRecord | Flag.completionTrafficClass;
 
-/** Whether a completion record can be written at all; otherwise SWERROR is where the error goes. */
+/** Whether the device can write a completion record at all. If not, the error goes to SWERROR. */
 export function completionAddressUsable(descriptor: Descriptor): boolean {
   return (Number(descriptor.completionAddress & 0xffn) & (COMPLETION_RECORD_BYTES - 1)) === 0;
 }
 
-/** Sections 5.4 and 5.5, in a fixed order: the operation when it may be executed, how the descriptor ends otherwise. */
+/** Sections 5.4 and 5.5, in a fixed order. Returns the operation, or the outcome of a descriptor that must not run. */
 export function checkDescriptor(submission: Submission, workQueue: WorkQueue, parts: DeviceParts): Operation | Outcome {
   const { descriptor } = submission;
   const operation = operationOf(descriptor.opcode);
@@ -42,7 +42,7 @@ export function interruptsAllowed({ privileged }: Submission, workQueue: WorkQue
   return !workQueue.pasidEnabled || privileged || (parts.registers.GENCFG.value & GENCFG_USER_INTERRUPTS) !== 0;
 }
 
-/** Whether the descriptor's interrupt handle is out of range, was not requested, or is another PASID's. */
+/** Whether the descriptor's interrupt handle is out of range, was never requested, or belongs to another PASID. */
 export function handleRefused({ descriptor, pasid }: Submission, workQueue: WorkQueue, parts: DeviceParts): boolean {
   return parts.interrupts.permissionRefused(descriptor.interruptHandle, workQueue.pasidEnabled, pasid);
 }
@@ -51,7 +51,7 @@ function allowedHere({ code, batchable }: Operation, { batchIndex }: Submission,
   return workQueue.allows(code) && (batchIndex === undefined || batchable !== false);
 }
 
-/** Flags that are set and may not be, or must be set and are not. */
+/** Flags that are set and must not be, or must be set and are not. */
 function flagsRefused(operation: Operation, submission: Submission, workQueue: WorkQueue, parts: DeviceParts): number {
   const { descriptor, batchIndex } = submission;
   const { flags } = descriptor;
@@ -65,7 +65,10 @@ function flagsRefused(operation: Operation, submission: Submission, workQueue: W
   return refused | (operation.refusedFlags?.(descriptor) ?? 0);
 }
 
-/** `trusted`: the privilege and PASID fields count. Elsewhere they are the queue's or the batch's own, and ignored. */
+/**
+ * `trusted`: the privilege and PASID fields count. Otherwise the queue or the batch decides, and the fields are
+ * ignored.
+ */
 function reservedFieldsClear(operation: Operation, descriptor: Descriptor, trusted: boolean): boolean {
   for (const [first, last] of operation.reserved) if (!descriptor.isZero(first, last)) return false;
   if (trusted && descriptor.reservedTrusted !== 0) return false;
@@ -78,7 +81,7 @@ function sizeRefused({ size: field }: Operation, { size }: Descriptor, workQueue
   if (field === "transfer size" && (size === 0 || size > 2 ** workQueue.maximumTransferShift)) {
     return Status.invalidTransferSize;
   }
-  // A batch of one is not supported (GENCAP's Batch1 Support is 0).
+  // The model takes no batch of one (GENCAP's Batch1 Support is 0).
   if (field === "descriptor count" && (size < 2 || size > 2 ** workQueue.maximumBatchShift)) {
     return Status.invalidDescriptorCount;
   }

@@ -10,10 +10,10 @@ import { WqMode } from "../registers/bar0";
 import { checkDescriptor, completionAddressUsable, handleRefused, interruptsAllowed } from "./descriptor-checks";
 import type { WorkQueue } from "./work-queue";
 
-/** What a descriptor costs besides its data, in bytes of copying (some microseconds). */
+/** The cost of a descriptor besides its data, in bytes of copying (some microseconds). */
 const OVERHEAD = 64 * 1024;
 
-/** Statuses that need no completion record unless it was requested, and are no error (section 8.1.3). */
+/** Statuses that are no error and need no completion record, unless it was requested (section 8.1.3). */
 const QUIET: readonly number[] = [Status.success, Status.successFalsePredicate, Status.batchFailure];
 
 /** One descriptor on its way: checks, the operation's work, then completion record and interrupt. */
@@ -37,7 +37,7 @@ export class DescriptorRun implements Job, Run {
     this.#dma = dma;
   }
 
-  /** It waits for others. */
+  /** Whether it waits for other descriptors. */
   get blocked(): boolean {
     return this.#work?.blocked ?? false;
   }
@@ -63,7 +63,7 @@ export class DescriptorRun implements Job, Run {
     return new DescriptorRun(member, this.#workQueue, this.#parts, this.#dma);
   }
 
-  /** Starts the work, or ends the descriptor that may not be executed. */
+  /** Starts the work, or ends a descriptor that must not run. */
   #begin(): void {
     const { descriptor } = this.submission;
     if (descriptor.has(Flag.completionAddressValid) && !this.#completionAddressGood()) return;
@@ -72,14 +72,14 @@ export class DescriptorRun implements Job, Run {
     else this.#work = checked.start(this);
   }
 
-  /** A completion record that cannot be written discards the descriptor (section 5.4). */
+  /** A descriptor whose completion record cannot be written is discarded (section 5.4). */
   #completionAddressGood(): boolean {
     const { descriptor } = this.submission;
     if (!completionAddressUsable(descriptor)) {
       this.#discard({ status: Status.completionAddressMisaligned });
       return false;
     }
-    // Without ATS nothing is known of an address before, and of a write not even after.
+    // Without ATS the device knows nothing of an address before a write, and not even after it.
     const fault = this.memory.translated ? this.memory.probe(descriptor.completionAddress) : undefined;
     if (fault !== undefined) this.#discard(completionFault(fault));
     return fault === undefined;
@@ -113,7 +113,7 @@ export class DescriptorRun implements Job, Run {
     this.#parts.errors.recordOfDescriptor(outcome, this.submission);
   }
 
-  /** Also of a descriptor that was refused, unless it is the interrupt that was refused. */
+  /** Interrupts even for a refused descriptor, unless the check refused the interrupt. */
   #interrupt(): void {
     if (!interruptsAllowed(this.submission, this.#workQueue, this.#parts)) return;
     if (handleRefused(this.submission, this.#workQueue, this.#parts)) return;

@@ -12,16 +12,16 @@ export interface GroupMembers {
   readonly engines: number;
 }
 
-/** Bytes of copying that one engine may do before the next has its turn. */
+/** Bytes of copying that one engine may do before the next one gets its turn. */
 const TURN = 1024 * 1024;
 
-/** Gives the engines turns, in which they take descriptors from their group's queues and work on them. */
+/** Gives the engines turns. In its turn, an engine takes descriptors from its group's queues and works on them. */
 export class Dispatcher {
   readonly #workQueues: WorkQueues;
   readonly #parts: DeviceParts;
   #engines: Engine[] = [];
   #turn = 0;
-  /** How often work was dropped. An aborted access tells by it whether the work that it belonged to is gone already. */
+  /** How often work was dropped. It tells an aborted access whether its work is gone already. */
   #drops = 0;
 
   constructor(workQueues: WorkQueues, parts: DeviceParts) {
@@ -29,7 +29,7 @@ export class Dispatcher {
     this.#parts = parts;
   }
 
-  /** Makes the engines of these groups; without groups, the device does nothing. */
+  /** Makes the engines of these groups. Without groups, the device does nothing. */
   configure(groups: readonly GroupMembers[]): void {
     this.#engines = groups.flatMap(({ workQueues, engines }) => {
       const arbiter = new Arbiter(workQueues);
@@ -62,7 +62,7 @@ export class Dispatcher {
     }
   }
 
-  /** Queues and engines drop the descriptors that `doomed` names. */
+  /** Makes queues and engines drop the descriptors that `doomed` names. */
   abandon(doomed: (submission: Submission) => boolean): void {
     this.#drops++;
     for (const engine of this.#engines) engine.abandon(doomed);

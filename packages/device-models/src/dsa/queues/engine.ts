@@ -27,7 +27,7 @@ export class Engine {
     return this.#current === undefined ? this.#arbiter.ready : !this.#current.run.blocked;
   }
 
-  /** Until it has used `budget` bytes of copying or has nothing more to do; gives what it used. */
+  /** Works until it has used `budget` bytes of copying or has nothing more to do. Returns what it used. */
   work(dma: DmaSpace, budget: number): number {
     let used = 0;
     while (used < budget && this.busy) {

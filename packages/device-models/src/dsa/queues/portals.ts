@@ -7,18 +7,18 @@ import type { WorkQueues } from "./work-queues";
 const PAGE_SHIFT = 12;
 const STORE_BYTES = 8;
 
-/** What has arrived of a descriptor. */
+/** The part of a descriptor that has arrived. */
 interface Slot {
   readonly view: DataView;
   arrived: number;
 }
 
 /**
- * BAR2 (section 9.3): four pages per work queue; any 64-byte slot of a page is the same portal.
+ * BAR2 (section 9.3): four pages per work queue. Any 64-byte slot of a page is the same portal.
  *
- * A descriptor arrives as one 64-byte store, or as eight 8-byte stores in ascending order, as processors without
- * MOVDIR64B write it and QEMU passes it on. Each slot collects on its own. A store to a slot's first 8 bytes starts
- * anew; one out of order, or of another width, makes the slot forget what it has.
+ * A descriptor arrives as one 64-byte store, or as eight 8-byte stores in ascending order. Processors without MOVDIR64B
+ * write it so, and QEMU passes it on so. Each slot collects on its own. A store to a slot's first 8 bytes starts anew.
+ * A store out of order, or of another width, clears the slot.
  */
 export class Portals implements ModelRegion {
   readonly size = BAR2_SIZE;
@@ -64,19 +64,19 @@ export class Portals implements ModelRegion {
     this.#submit(offset, copyOf(data), "posted");
   }
 
-  /** A deferrable memory write (ENQCMD). vfio-user has no message for it: for programs that hold the model itself. */
+  /** A deferrable memory write (ENQCMD), for programs that hold the model itself: vfio-user has no message for it. */
   enqueue(offset: number, data: Uint8Array): "success" | "retry" {
     return this.#submit(offset, copyOf(data), "deferrable") ? "success" : "retry";
   }
 
-  /** Forgets descriptors of which a part has arrived. */
+  /** Forgets descriptors that have arrived in part. */
   reset(): void {
     this.#slots.clear();
   }
 
   #submit(offset: number, descriptor: DataView, kind: WriteKind): boolean {
     const page = offset >>> PAGE_SHIFT;
-    // Pages 2 and 3 of each queue are for interrupts from the IMS, which does not exist: they do not either.
+    // Pages 2 and 3 of each queue are for interrupts from the IMS. The model has no IMS, so it has no such portals.
     if ((page & 2) !== 0) return false;
     const workQueue = this.#workQueues.all[page >>> 2];
     return workQueue?.submit(new Descriptor(descriptor), kind, { limited: (page & 1) !== 0 }) ?? false;

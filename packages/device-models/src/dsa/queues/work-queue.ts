@@ -8,12 +8,15 @@ const OCCUPANCY = 0xffff;
 const INTERRUPT_GENERATED = 0x1_0000;
 const INTERRUPT_ENABLE = 0x1_0000;
 
-/** A work queue: what waits in it, what engines took from it, and its configuration register (section 9.2.24). */
+/**
+ * A work queue: the descriptors in it, those that engines took from it, and its configuration register (section
+ * 9.2.24).
+ */
 export class WorkQueue {
   readonly #waiting: Submission[] = [];
-  /** Taken by an engine and not finished, in the order they were taken. */
+  /** Taken by an engine and not finished, in the order in which engines took them. */
   readonly #inFlight: Submission[] = [];
-  /** WQCFG_OCCUPANCY_LIMIT as it was before the last write. */
+  /** WQCFG_OCCUPANCY_LIMIT before the last write. */
   #limitWord = 0;
 
   readonly #parts: DeviceParts;
@@ -29,7 +32,7 @@ export class WorkQueue {
     return this.#word("WQCFG_SIZE") & 0xffff;
   }
 
-  /** Entries that may be filled by a limited portal. */
+  /** Entries that a limited portal may fill. */
   get threshold(): number {
     return Math.min(this.#word("WQCFG_THRESHOLD") & 0xffff, this.size);
   }
@@ -71,7 +74,7 @@ export class WorkQueue {
     return { handle: word & 0xffff, ims: (word & 0x1_0000) !== 0 };
   }
 
-  /** Whether OPCFG allows an operation; modelled operations have codes below 64. */
+  /** Whether OPCFG allows an operation. Modelled operations have codes below 64. */
   allows(opcode: number): boolean {
     const word = this.#parts.registers.WQCFG_OPCFG0[this.index];
     if (word === undefined || opcode >= 64) return false;
@@ -94,7 +97,7 @@ export class WorkQueue {
     this.checkOccupancy();
   }
 
-  /** Stops taking descriptors; work goes on. */
+  /** Stops taking descriptors. Work goes on. */
   close(): void {
     if (this.state === WorkQueueState.enabled) this.state = WorkQueueState.draining;
   }
@@ -104,8 +107,8 @@ export class WorkQueue {
   }
 
   /**
-   * Takes a descriptor that software wrote to one of its portals (section 5.3); `limited` portals fill it up to the
-   * threshold only. False when it does not: ENQCMD reports that as Retry, a posted write is lost.
+   * Takes a descriptor that software wrote to one of its portals (section 5.3). `limited` portals fill it only up to
+   * the threshold. False if it takes none: ENQCMD reports that as Retry, and a posted write is lost.
    */
   submit(descriptor: Descriptor, kind: WriteKind, { limited }: { readonly limited: boolean }): boolean {
     const { status, errors } = this.#parts;
@@ -129,7 +132,7 @@ export class WorkQueue {
     return true;
   }
 
-  /** The oldest that waits, for an engine to work on. */
+  /** Hands the oldest waiting descriptor to an engine. */
   take(): Submission | undefined {
     const submission = this.#waiting.shift();
     if (submission === undefined) return undefined;
@@ -150,7 +153,7 @@ export class WorkQueue {
     this.#occupancyChanged();
   }
 
-  /** Whether a descriptor that `matches` is still waiting or worked on. */
+  /** Whether a descriptor that `matches` is still waiting or in an engine. */
   holds(matches: (submission: Submission) => boolean): boolean {
     return this.#waiting.some(matches) || this.#inFlight.some(matches);
   }
@@ -161,7 +164,7 @@ export class WorkQueue {
     return older.some(({ pasid }) => this.dedicated || pasid === drain.pasid);
   }
 
-  /** The limit is locked while its interrupt is enabled; the write that enables it may still set it. */
+  /** The limit is locked while its interrupt is enabled. The write that enables it may still set it. */
   occupancyLimitWritten(): void {
     const register = this.#parts.registers.WQCFG_OCCUPANCY_LIMIT[this.index];
     if (register === undefined) return;
@@ -172,7 +175,7 @@ export class WorkQueue {
     this.checkOccupancy();
   }
 
-  /** The Reset WQ command: everything but the size. */
+  /** The Reset WQ command resets everything but the size. */
   reset(): void {
     this.#parts.registers.WQCFG_THRESHOLD[this.index]?.reset(false);
     this.#parts.registers.WQCFG_MODE[this.index]?.reset(false);
@@ -187,7 +190,7 @@ export class WorkQueue {
     this.#limitWord = 0;
   }
 
-  /** Raises the occupancy interrupt when it is due (section 9.2.24, WQ Occupancy Interrupt Enable). */
+  /** Raises the occupancy interrupt if it is due (section 9.2.24, WQ Occupancy Interrupt Enable). */
   checkOccupancy(): void {
     const limit = this.#word("WQCFG_OCCUPANCY_LIMIT");
     if (this.state !== WorkQueueState.enabled || (limit & INTERRUPT_ENABLE) === 0) return;

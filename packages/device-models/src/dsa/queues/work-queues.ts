@@ -16,7 +16,7 @@ export class WorkQueues {
     return this.all.filter(({ index }) => ((mask >>> index) & 1) === 1);
   }
 
-  /** The mask of those that are enabled. */
+  /** The mask of the enabled queues. */
   get enabled(): number {
     return this.all.reduce(
       (mask, { index, state }) => (state === WorkQueueState.enabled ? mask | (1 << index) : mask),
@@ -24,7 +24,7 @@ export class WorkQueues {
     );
   }
 
-  /** Whether descriptors that match are waiting or worked on. */
+  /** Whether descriptors that match are waiting or in an engine. */
   holds(matches: (submission: Submission) => boolean): boolean {
     return this.all.some((workQueue) => workQueue.holds(matches));
   }

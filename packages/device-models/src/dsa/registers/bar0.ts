@@ -46,7 +46,7 @@ export const WqMode = {
 const perWorkQueue = { count: DSA.workQueues, stride: 32 << DSA.workQueueConfigShift } as const;
 const perGroup = { count: DSA.groups, stride: 64 } as const;
 
-/** BAR0 (section 9.2). What a register does beyond holding bits is in the model's hooks. */
+/** BAR0 (section 9.2). The model's hooks have the effects of registers. */
 export function dsaRegisterMap(options: DsaOptions) {
   return registerMap("dsa", BAR0_SIZE, {
     VERSION: { offset: 0x00, bytes: 4, reset: DSA.version },
@@ -131,7 +131,7 @@ export function dsaRegisterMap(options: DsaOptions) {
   });
 }
 
-/** Registers that the Reset Device command leaves alone (table 9-3): here that is what sticky means. */
+/** Registers that the Reset Device command leaves alone (table 9-3). In this map, sticky means just that. */
 function preserved<const D extends RegisterDeclarations>(declarations: D): D {
   const sticky = Object.entries(declarations).map(([name, d]) => [name, { ...d, sticky: d.readWrite ?? 0 }] as const);
   return Object.fromEntries(sticky) as D;

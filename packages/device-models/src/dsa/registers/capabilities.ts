@@ -1,10 +1,10 @@
 import { OPERATIONS_SUPPORTED } from "../operations/table";
 
-/** What may differ from one modelled device to the next. By default the device offers what a vfio-user client can use. */
+/** What may differ between modelled devices. By default the device offers what a vfio-user client can use. */
 export interface DsaOptions {
   /**
-   * Offers the PCI Express ATS capability. vfio-user knows no address translation requests: with ATS enabled, the model
-   * takes the client's DMA table for its translation cache, and reports page faults as the device does. Default false.
+   * Offers the PCI Express ATS capability. vfio-user has no address translation requests. With ATS enabled, the model
+   * uses the client's DMA table as its translation cache, and reports page faults as the device does. Default false.
    */
   readonly ats?: boolean;
   /** Offers the PASID capability, without which no shared work queue can be enabled. Default false. */
@@ -13,7 +13,7 @@ export interface DsaOptions {
   readonly interruptHandles?: boolean;
 }
 
-/** Sizes of the device, as the first generation has them (Sapphire Rapids, specification 1.x). */
+/** Sizes of the first generation (Sapphire Rapids, specification 1.x). */
 export const DSA = {
   version: 0x100,
   workQueues: 8,
@@ -25,11 +25,11 @@ export const DSA = {
   maximumTransferShift: 31,
   maximumBatchShift: 10,
   msixVectors: 9,
-  /** WQCFG is 2^(5+1) bytes per work queue: with the operations configuration. */
+  /** WQCFG is 2^(5+1) bytes per work queue, and includes the operations configuration. */
   workQueueConfigShift: 1,
 } as const;
 
-/** Offsets in BAR0 of what the specification leaves to the implementation; OFFSETS counts in units of 0x100. */
+/** Offsets in BAR0 that the specification leaves to the implementation. OFFSETS counts in units of 0x100. */
 export const Table = {
   msixPermissions: 0x400,
   groups: 0x600,
@@ -85,7 +85,7 @@ export const ENGCAP = BigInt(DSA.engines);
 
 export const OPCAP: bigint = OPERATIONS_SUPPORTED;
 
-/** OFFSETS (section 9.2.7), low half; there is neither IMS nor perfmon nor an inter-domain table. */
+/** OFFSETS (section 9.2.7), low half. The model has no IMS, no perfmon and no inter-domain table. */
 export const OFFSETS: bigint =
   BigInt(Table.groups >> 8) | (BigInt(Table.workQueues >> 8) << 16n) | (BigInt(Table.msixPermissions >> 8) << 32n);
 

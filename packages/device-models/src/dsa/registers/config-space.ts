@@ -14,7 +14,7 @@ import { BAR0_SIZE, BAR2_SIZE, DSA, type DsaOptions, Table } from "./capabilitie
 export const ATS_ENABLE = 0x8000;
 export const PASID_ENABLE = 0x1;
 
-/** Address translation services (PCI Express 4.0, section 10.5.1); requests may use any page alignment. */
+/** Address translation services (PCI Express 4.0, section 10.5.1). Requests may use any page alignment. */
 function addressTranslation(at: number) {
   return {
     name: "ATS",
@@ -49,8 +49,8 @@ export function dsaConfigSpace(options: DsaOptions) {
       vendor: 0x8086,
       device: 0x0b25,
       classCode: 0x088000,
-      // "Existing hardware device emulation" (QEMU, docs/specs/pci-ids.rst): so a driver knows that it need not hand over
-      // descriptors in one write.
+      // "Existing hardware device emulation" (QEMU, docs/specs/pci-ids.rst). It tells a driver that descriptors need
+      // not come in one write.
       subsystemVendor: 0x1af4,
       subsystem: 0x1100,
       bars: [

@@ -20,7 +20,7 @@ export class DeviceStatus {
     this.#registers.GENSTS.value = state;
   }
 
-  /** Stops everything, until a reset of this type. */
+  /** Stops everything until a reset of this type. */
   halt(resetType: number): void {
     this.#registers.GENSTS.value = DeviceState.halted | (resetType << RESET_TYPE_SHIFT);
   }

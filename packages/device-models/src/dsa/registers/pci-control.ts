@@ -3,7 +3,7 @@ import type { RegisterFile } from "../../registers/index";
 import type { DsaOptions } from "./capabilities";
 import { ATS_ENABLE, type DsaConfigRegisters, PASID_ENABLE } from "./config-space";
 
-/** What software allows the device in config space. */
+/** What software allows the device to do, by config space. */
 export class PciControl {
   readonly #config: RegisterFile<DsaConfigRegisters>;
   readonly #options: DsaOptions;

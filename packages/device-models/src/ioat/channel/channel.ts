@@ -19,7 +19,7 @@ import { startTransfer, type Transfer, transferScratch } from "./transfer";
 
 /** How long one `run` may take before the server looks for messages again, in milliseconds. */
 const SLICE_MS = 0.1;
-/** Bytes moved between two looks at the clock: some 50 us of copying, which is faster in one piece than in two (measured). */
+/** Bytes moved between two looks at the clock: some 50 us of copying, faster in one piece than in two (measured). */
 const PIECE_BYTES = 0x10_0000;
 
 const DESCRIPTOR_ALIGNMENT = 0x3fn;
@@ -34,8 +34,8 @@ interface Execution {
 
 /**
  * The DMA channel: commands, descriptor fetch, execution, completion and errors. Register writes only change its state;
- * `run` does the work. During a memory access the server may serve other register writes (see `DeviceModel`), so
- * `#generation` tells after each access whether one of them dropped the work.
+ * `run` does the work. During a memory access the server may serve other register writes (see `DeviceModel`). After
+ * each access, `#generation` tells whether one of them dropped the work.
  */
 export class Channel {
   readonly #chain = new Chain();
@@ -64,7 +64,7 @@ export class Channel {
     this.#completion = new CompletionWriter(bar0);
   }
 
-  /** CHANCMD written. */
+  /** Software wrote CHANCMD. */
   command(written: number): void {
     if (written === 0) return;
     if (written === Chancmd.start) this.#start();
@@ -76,7 +76,10 @@ export class Channel {
     else this.#refuseCommand();
   }
 
-  /** CHAINADDR written: a new chain, with nothing of it handed over yet. A descriptor under way is dropped. */
+  /**
+   * Software wrote CHAINADDR. That begins a new chain, of which nothing is handed over yet, and drops a descriptor
+   * under way.
+   */
   chainAddressWritten(): void {
     const { CHAINADDR, DMACOUNT } = this.#bar0.registers;
     this.#drop();
@@ -86,7 +89,7 @@ export class Channel {
     if (this.#status === ChannelStatus.active) this.#settle();
   }
 
-  /** DMACOUNT written: descriptors handed over. It also makes a suspended or halted channel go on. */
+  /** Software wrote DMACOUNT, which hands descriptors over. It also makes a suspended or halted channel go on. */
   countWritten(): void {
     this.#chain.submission = "count";
     if (this.#moreToDo() && !this.#blocked()) this.#status = ChannelStatus.active;
@@ -96,14 +99,16 @@ export class Channel {
     this.#completion.addressSet = true;
   }
 
-  /** Stops at once, halted; no error, no interrupt. */
+  /** Halts at once, without an error or an interrupt. */
   abort(): void {
     this.#drop();
     this.#endSuspend();
     this.#status = ChannelStatus.halted;
   }
 
-  /** As after power-on, but for the error registers and the channel's ownership, which CHANCMD's reset does not touch. */
+  /**
+   * As after power-on, except for the error registers and the channel's ownership, which CHANCMD's reset leaves alone.
+   */
   reset(): void {
     const { CHANCTRL, CHAINADDR, CHANCMP, DMACOUNT } = this.#bar0.registers;
     this.abort();
@@ -123,7 +128,7 @@ export class Channel {
     CDAR.value = this.#current?.address ?? 0n;
   }
 
-  /** Does a slice of the work; true while there is more. */
+  /** Does a slice of the work. True while there is more. */
   run(dma: DmaSpace): boolean {
     if (!this.#active()) return false;
     const end = this.#now() + SLICE_MS;
@@ -153,7 +158,7 @@ export class Channel {
     if (this.#status === ChannelStatus.done) this.#status = ChannelStatus.active;
   }
 
-  /** Takes effect when the descriptor under way is done; until then CHANCMD shows the command. */
+  /** Takes effect when the descriptor under way is done. Until then CHANCMD shows the command. */
   #suspend(): void {
     if (this.#status === ChannelStatus.done) this.#status = ChannelStatus.suspended;
     if (this.#status !== ChannelStatus.active) return;
@@ -173,7 +178,7 @@ export class Channel {
     if (this.#enabled(Chanctrl.errorInterruptEnable)) this.#interrupts.raise();
   }
 
-  /** The next descriptor; undefined when the chain has ended, failed or was dropped. */
+  /** The next descriptor; undefined if the chain has ended, failed or was dropped. */
   #fetch(dma: DmaSpace): Execution | undefined {
     const chain = this.#chain;
     if (chain.submission === "chain" && chain.next === 0n && !this.#followAppended(dma)) return undefined;
@@ -204,7 +209,9 @@ export class Channel {
     return this.#current;
   }
 
-  /** At the end of a chain after APPEND: reads the last descriptor's next pointer again. False when there is nothing. */
+  /**
+   * At the end of a chain after APPEND, reads the last descriptor's next pointer again. False if there is nothing new.
+   */
   #followAppended(dma: DmaSpace): boolean {
     const pointer = this.#descriptorBytes.subarray(0, 8);
     const generation = this.#generation;
@@ -217,7 +224,7 @@ export class Channel {
     return this.#status === ChannelStatus.active && this.#chain.next !== 0n;
   }
 
-  /** Moves a piece of the current descriptor; false when it was dropped or has failed. */
+  /** Moves a piece of the current descriptor. False if it was dropped or has failed. */
   #execute(dma: DmaSpace, { address, descriptor, transfer }: Execution): boolean {
     if (transfer !== undefined) {
       const generation = this.#generation;
@@ -246,7 +253,7 @@ export class Channel {
     if ((descriptor.control & Control.interrupt) !== 0) this.#interrupts.raise();
   }
 
-  /** A descriptor cannot be executed: the channel halts, or leaves it out when the error is masked. */
+  /** Handles a descriptor that cannot run: the channel halts, or skips it when the error is masked. */
   #fail(dma: DmaSpace, error: number, address: bigint, descriptor: Descriptor): void {
     if (this.#halt(dma, error, address)) return;
     this.#drop();
@@ -255,9 +262,9 @@ export class Channel {
   }
 
   /**
-   * Logs the error, halts with the failing descriptor's address in CHANSTS, and notifies software as CHANCTRL says. False
-   * when the error is masked: then it does nothing. After a masked error of a fetch there is no descriptor to go on with,
-   * and the channel halts silently.
+   * Logs the error, halts with the failing descriptor's address in CHANSTS, and notifies software as CHANCTRL says.
+   * False if the error is masked; then it does nothing. After a masked fetch error there is no descriptor to go on
+   * with, so the channel halts silently.
    */
   #halt(dma: DmaSpace, error: number, address: bigint): boolean {
     const isFetchError = FETCH_ERRORS.includes(error);
@@ -309,7 +316,7 @@ export class Channel {
     this.#generation++;
   }
 
-  /** A channel that an error has halted stays so until software has cleared the error. */
+  /** An error halts the channel until software has cleared the error. */
   #blocked(): boolean {
     return this.#status === ChannelStatus.halted && this.#errors.pending;
   }

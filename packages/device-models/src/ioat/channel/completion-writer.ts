@@ -3,11 +3,11 @@ import type { Bar0 } from "../registers/bar0";
 
 const ALIGNMENT = 0x7n;
 
-/** Writes what CHANSTS shows to the address in CHANCMP. */
+/** Writes CHANSTS to the address in CHANCMP. */
 export class CompletionWriter {
   readonly #bytes = new Uint8Array(8);
   readonly #view = new DataView(this.#bytes.buffer);
-  /** Software has written CHANCMP since the last reset; 0 is an address as good as any. */
+  /** Software has written CHANCMP since the last reset. 0 is an address like any other. */
   addressSet = false;
 
   readonly #bar0: Bar0;
@@ -16,7 +16,7 @@ export class CompletionWriter {
     this.#bar0 = bar0;
   }
 
-  /** False when there is no address, or it cannot be written. An access that was aborted counts as done. */
+  /** False without an address, or if the address cannot be written. An aborted access counts as done. */
   write(dma: DmaSpace, statusWord: bigint): boolean {
     const address = this.#bar0.registers.CHANCMP.value;
     if (!this.addressSet || (address & ALIGNMENT) !== 0n) return false;

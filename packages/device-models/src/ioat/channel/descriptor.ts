@@ -1,17 +1,17 @@
 import { ChannelError } from "../registers/channel-error";
 
 export const DESCRIPTOR_BYTES = 64;
-/** Where the next pointer is. */
+/** Offset of the next pointer. */
 export const NEXT_OFFSET = 24;
 
-/** Control bits of a descriptor (the dword at byte 4; the operation is its top byte). */
+/** Control bits of a descriptor (the dword at byte 4, whose top byte is the operation). */
 export const Control = {
   interrupt: 0x001,
   sourceSnoopDisable: 0x002,
   destinationSnoopDisable: 0x004,
   completionWrite: 0x008,
   fence: 0x010,
-  /** Nothing is moved; completion write and interrupt happen all the same. */
+  /** The device moves nothing, but still writes the completion and interrupts. */
   null: 0x020,
   sourcePageBreak: 0x040,
   destinationPageBreak: 0x080,
@@ -22,7 +22,7 @@ export const Control = {
 
 export const Operation = { copy: 0x00, fill: 0x01 } as const;
 
-/** Control bits each operation allows; a descriptor with any other bit, or another operation, is a control error. */
+/** The control bits that each operation allows. Any other bit, or another operation, is a control error. */
 export const OPERATIONS: readonly { readonly operation: number; readonly control: number }[] = [
   { operation: Operation.copy, control: 0x7ff },
   {
@@ -42,13 +42,13 @@ export interface Descriptor {
   readonly size: number;
   readonly control: number;
   readonly operation: number;
-  /** Source address, or of a fill the eight bytes to repeat. */
+  /** Source address; for a fill, the eight bytes to repeat. */
   readonly source: bigint;
   readonly destination: bigint;
   readonly next: bigint;
 }
 
-/** Reads the 64 bytes as the hardware does: little endian; bytes 32 and up are not looked at by copy and fill. */
+/** Reads the 64 bytes as the hardware does, little endian. Copy and fill ignore bytes 32 and up. */
 export function decodeDescriptor(bytes: DataView): Descriptor {
   const control = bytes.getUint32(4, true);
   return {
@@ -63,12 +63,12 @@ export function decodeDescriptor(bytes: DataView): Descriptor {
 
 const ADDRESS_SPACE_END = 1n << 64n;
 
-/** The error a descriptor deserves by itself; 0 when it may be executed. `maximumSize` is 2^XFERCAP. */
+/** The error in the descriptor itself; 0 if it may run. `maximumSize` is 2^XFERCAP. */
 export function descriptorError(descriptor: Descriptor, maximumSize: number): number {
   const { size, control, operation, source, destination } = descriptor;
   const known = OPERATIONS.find((entry) => entry.operation === operation);
   if (known === undefined || (control & ~known.control) !== 0) return ChannelError.descriptorControl;
-  // Also of a null descriptor: the kernel's driver gives those a size because the channel refuses 0.
+  // This includes a null descriptor: the kernel's driver gives those a size because the channel refuses 0.
   if (size === 0 || size > maximumSize) return ChannelError.descriptorLength;
   if ((control & Control.null) !== 0) return 0;
   const bytes = BigInt(size);

@@ -1,7 +1,7 @@
 import type { Bar0 } from "../registers/bar0";
 import type { Config } from "../registers/config-space";
 
-/** Writes down the channel's errors in BAR0 and, for the platform, in config space. */
+/** Logs the channel's errors in BAR0 and, for the platform, in config space. */
 export class ErrorLog {
   readonly #bar0: Bar0;
   readonly #config: Config;
@@ -11,19 +11,19 @@ export class ErrorLog {
     this.#config = config;
   }
 
-  /** False when CHANERRMSK masks the error: then nothing is logged and the channel need not stop. */
+  /** False if CHANERRMSK masks the error. Then it logs nothing, and the channel need not stop. */
   record(error: number): boolean {
     const { CHANERR, CHANERRMSK } = this.#bar0.registers;
     if ((CHANERRMSK.value & error) !== 0) return false;
     const { CHANERR_INT, CHANERRPTR } = this.#config.registers;
-    // The pointer names the first error until all are cleared.
+    // The pointer names the first error until software clears all.
     if (CHANERR_INT.value === 0) CHANERRPTR.value = 31 - Math.clz32(error);
     CHANERR_INT.value |= error;
     CHANERR.value |= error;
     return true;
   }
 
-  /** An error that software has not cleared yet. */
+  /** Whether there is an error that software has not cleared yet. */
   get pending(): boolean {
     const { CHANERR, CHANERRMSK } = this.#bar0.registers;
     return (CHANERR.value & ~CHANERRMSK.value) !== 0;

@@ -6,7 +6,10 @@ import { type Descriptor, Operation } from "./descriptor";
 const BOUNCE_BYTES = 0x1_0000;
 const PATTERN_BYTES = 8;
 
-/** How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. What lies before a fault is moved. */
+/**
+ * How a piece of a transfer ended: bytes moved (0: the access was aborted), or the channel error. The bytes before a
+ * fault are moved.
+ */
 type Progress = { readonly bytes: number; readonly error?: never } | { readonly error: number };
 
 /** A copy or fill, piece by piece. */
@@ -20,7 +23,7 @@ export function startTransfer(descriptor: Descriptor, scratch: Uint8Array): Tran
   return descriptor.operation === Operation.fill ? new Fill(descriptor, scratch) : new Copy(descriptor, scratch);
 }
 
-/** Memory a transfer may use for what it cannot move in place. */
+/** Memory for bytes that a transfer cannot move in place. */
 export function transferScratch(): Uint8Array {
   return new Uint8Array(BOUNCE_BYTES + PATTERN_BYTES);
 }
@@ -47,14 +50,14 @@ class Copy implements Transfer {
     return this.#moved(to.length);
   }
 
-  /** Copies through memory of the model's own, where source or destination has no view. */
+  /** Copies through the model's own memory, where source or destination has no view. */
   #bounced(dma: DmaSpace, from: Uint8Array | undefined, wanted: number): Progress {
     let piece = this.#bounce.subarray(0, Math.min(wanted, from?.length ?? wanted, BOUNCE_BYTES));
     let unread: DmaFault | undefined;
     if (from === undefined) {
       unread = dma.read(this.#source, piece);
       if (unread?.reason === "aborted") return { bytes: 0 };
-      // The piece holds what lies before the fault: the device writes that, too.
+      // The piece holds the bytes before the fault. The device writes those, too.
       if (unread !== undefined) piece = piece.subarray(0, Number(unread.iova - this.#source));
     } else {
       piece.set(from.subarray(0, piece.length));
@@ -76,9 +79,9 @@ class Copy implements Transfer {
 class Fill implements Transfer {
   remaining: number;
   #destination: bigint;
-  /** The eight bytes over and over. */
+  /** The eight bytes, repeated. */
   readonly #pattern: Uint8Array;
-  /** Where in the eight bytes the next byte is. */
+  /** Position of the next byte in the eight bytes. */
   #phase = 0;
 
   constructor({ source, destination, size }: Descriptor, scratch: Uint8Array) {

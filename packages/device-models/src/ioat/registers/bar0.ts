@@ -7,7 +7,7 @@ export const BAR0_BYTES = 0x4000;
 export const MSIX_TABLE_OFFSET = 0x2000;
 export const MSIX_PENDING_BITS_OFFSET = 0x3000;
 
-/** log2 of the bytes one descriptor may move: 1 MiB, as every 3.2 and 3.3 device reports. */
+/** log2 of the bytes that one descriptor may move: 1 MiB, as every 3.2 and 3.3 device reports. */
 const TRANSFER_CAPABILITY = 20;
 export const MAXIMUM_TRANSFER_BYTES = 2 ** TRANSFER_CAPABILITY;
 
@@ -28,13 +28,13 @@ export const Intrdelay = { microseconds: 0x3fff, coalescingSupported: 0x8000 } a
 const DmaCapability = { pageBreak: 0x01, fill: 0x40 } as const;
 
 export const Chanctrl = {
-  /** Read: the channel's interrupts are off, as after each one. Write 1: on again, for one interrupt. */
+  /** Read: the channel's interrupts are off, as after each interrupt. Write 1: one more interrupt. */
   interruptDisable: 0x0001,
   errorCompletionEnable: 0x0004,
   anyErrorAbortEnable: 0x0008,
   errorInterruptEnable: 0x0010,
   descriptorSnoopDisable: 0x0020,
-  /** Reads 0 once, and 1 until software writes 0: the reader of the 0 owns the channel. */
+  /** Reads 0 once, then 1 until software writes 0. The reader of the 0 owns the channel. */
   inUse: 0x0100,
   completionDcaEnable: 0x0200,
 } as const;
@@ -68,7 +68,7 @@ const GENERAL = {
   CBPRIO: { offset: 0x40, bytes: 1 },
 } as const satisfies RegisterDeclarations;
 
-/** The only channel's block; more channels would follow every 0x80 bytes. */
+/** The only channel's block. More channels would follow every 0x80 bytes. */
 const CHANNEL_BASE = 0x80;
 
 const CHANNEL = placedAt(CHANNEL_BASE, {

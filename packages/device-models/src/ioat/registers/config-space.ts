@@ -6,8 +6,8 @@ import { ALL_CHANNEL_ERRORS } from "./channel-error";
 const DMA_UNCORRECTABLE_ERRORS = 0x1fff;
 
 /**
- * Config space of 8086:2021. Places of capabilities and error registers as in the Xeon E7 v2 datasheet, volume 2,
- * section 14.4; there is no extended capability list.
+ * Config space of 8086:2021. Capabilities and error registers have their places from the Xeon E7 v2 datasheet, volume
+ * 2, section 14.4. There is no extended capability list.
  */
 export const IOAT_CONFIG = configSpace("IOAT config", {
   header: {

@@ -11,7 +11,8 @@ std::string range(int64_t minimum, int64_t maximum) {
   return "an integer from " + std::to_string(minimum) + " to " + std::to_string(maximum);
 }
 
-// Of a value whose conversion runs no code of the caller. In a worker that is being terminated it fails.
+// The text of a value whose conversion runs no code of the caller. The conversion fails in a worker that is being
+// terminated.
 std::string primitiveText(Napi::Value value) {
   napi_value text = nullptr;
   if (napi_coerce_to_string(value.Env(), value, &text) != napi_ok) return "a primitive value";

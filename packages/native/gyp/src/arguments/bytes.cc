@@ -3,9 +3,9 @@
 namespace vfio_native {
 namespace {
 
-// Float16Array, of Node 24 and later; older headers have no name for it.
+// Float16Array exists from Node 24 on. Older headers have no name for it.
 constexpr int float16Array = 11;
-// Node-API leaves the type alone when it has no number for it, as Node 24's first releases for Float16Array.
+// Node-API leaves the type alone when it has no number for it, as Node 24's first releases do for Float16Array.
 constexpr auto unknownType = static_cast<napi_typedarray_type>(-1);
 
 size_t elementSize(int type) {
@@ -41,7 +41,7 @@ ViewStatus viewedBytes(napi_env env, napi_value value, Bytes* bytes) {
   size_t length = 0;
   void* data = nullptr;
   napi_value buffer = nullptr;
-  // The call refuses what is no typed array by its status, which is cheaper than asking first.
+  // The call's status refuses anything but a typed array, which is cheaper than asking first.
   if (napi_get_typedarray_info(env, value, &type, &length, &data, &buffer, nullptr) == napi_ok) {
     if (type == unknownType) return ViewStatus::notAView;
     *bytes = {static_cast<uint8_t*>(data), length * elementSize(type)};

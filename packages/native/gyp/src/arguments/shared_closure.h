@@ -1,4 +1,4 @@
-// JavaScript functions that share one C++ object: it lives until the last of them is garbage.
+// JavaScript functions that share one C++ object, which lives until the last of them is garbage.
 #pragma once
 
 #include <node_api.h>
@@ -18,7 +18,7 @@ napi_value makeClosure(napi_env env, const char* name, napi_callback callback, c
   return closure;
 }
 
-// The state of a function made by makeClosure, and its arguments; missing ones are undefined.
+// The state of a function made by makeClosure, and its arguments. Missing arguments are undefined.
 template <typename State, size_t count>
 State* closureState(napi_env env, napi_callback_info info, napi_value (&arguments)[count]) {
   size_t given = count;

@@ -1,7 +1,7 @@
 // bindIoctl: one ioctl(2) request on one file, made again and again.
 //
-// The argument lies where the kernel works on it, and the function's data points to it: a call copies nothing and reads
-// no argument, which makes it a quarter of the cost of ioctl().
+// The argument lies where the kernel works on it, and the function's data points to it. A call copies nothing and reads
+// no argument, so it costs a quarter of ioctl().
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
@@ -17,13 +17,13 @@ namespace {
 
 constexpr int64_t longestArgument = 4096;
 
-// Shared by the functions.
+// The state that the functions share.
 struct BoundIoctl {
   explicit BoundIoctl(napi_env env) : memory(std::make_shared<ExternalMemory>(env)) {}
 
   int fd = -1;
   unsigned long request = 0;
-  // Pages for the argument, and an inaccessible one behind.
+  // Pages for the argument, and an inaccessible page behind them.
   std::shared_ptr<ExternalMemory> memory;
   // Directly before the inaccessible page.
   uint8_t* argument = nullptr;

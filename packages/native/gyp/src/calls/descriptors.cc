@@ -28,7 +28,7 @@ Napi::Value close(const Napi::CallbackInfo& info) {
   const int fd = check.descriptor(info[0]);
   if (check.failed()) return {};
   const int result = ::close(fd);
-  // On Linux the descriptor is gone even so (close(2)).
+  // Linux closes the descriptor even then (close(2)).
   return systemCallResult(info.Env(), result < 0 && errno == EINTR ? 0 : result);
 }
 
@@ -81,8 +81,8 @@ Napi::Value ftruncate(const Napi::CallbackInfo& info) {
   return systemCallResult(info.Env(), ::ftruncate(fd, size));
 }
 
-// Commands that take a number or nothing (fcntl.h, linux/fcntl.h). Others take an address, also those that later
-// kernels may add, and would write to whatever memory the number happens to name.
+// Commands that take a number or nothing (fcntl.h, linux/fcntl.h). The others, and perhaps those of later kernels, take
+// an address: they would write to whatever memory the number happens to name.
 constexpr std::array integerCommands = {
     0,    1,    2,    3,    4,     // F_DUPFD, F_GETFD, F_SETFD, F_GETFL, F_SETFL
     8,    9,    10,   11,          // F_SETOWN, F_GETOWN, F_SETSIG, F_GETSIG

@@ -16,8 +16,8 @@ constexpr size_t maximumLinks = 4;
 constexpr size_t slotCount = 1 + maximumLinks;
 constexpr size_t slotSize = size_t{1} << 20;
 
-// One slot for the argument and one for each link, each followed by an inaccessible page. One area per thread, made by
-// the thread's first ioctl with bytes and unmapped when the thread ends.
+// One slot for the argument and one for each link, each followed by an inaccessible page. Each thread makes one area at
+// its first ioctl with bytes, and unmaps it when it ends.
 class Staging {
  public:
   // 0 or -errno.
@@ -70,7 +70,7 @@ int ioctlWithBytes(int fd, unsigned long request, const Bytes& argument, Link* l
     memcpy(staged + link.offset, &address, sizeof address);
   }
   const int result = ::ioctl(fd, request, staged);
-  // Failed calls answer too: VFIO writes the room it would need along with ENOSPC.
+  // A failed call answers too: with ENOSPC, VFIO writes the room that it needs.
   const int error = errno;
   for (size_t index = 0; index < linkCount; index++) {
     const Link& link = links[index];

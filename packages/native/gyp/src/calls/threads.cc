@@ -15,7 +15,7 @@
 namespace vfio_native {
 namespace {
 
-// The largest number of CPUs a kernel can be built for, and more.
+// At least as many CPUs as any kernel can be built for.
 constexpr size_t maximumCpus = 16384;
 
 class CpuSet {
@@ -66,7 +66,7 @@ Napi::Value setAffinity(const Napi::CallbackInfo& info) {
   return systemCallResult(info.Env(), sched_setaffinity(tid, CpuSet::size(), set.get()));
 }
 
-// Some distance from SIGRTMIN, which debuggers and runtimes like to use.
+// Some distance from SIGRTMIN, because debuggers and runtimes like to use the first signals.
 int interruptSignal() {
   return SIGRTMIN + 7;
 }
@@ -97,8 +97,8 @@ rlim_t limitFromNumber(ArgumentCheck& check, Napi::Value value, const char* name
   return static_cast<rlim_t>(check.integer(value, name, 0, INT64_MAX));
 }
 
-// The system call itself: the C libraries do not agree on the type of `resource`. Both limits have 64 bits in the
-// kernel and in rlimit alike, on the architectures we know.
+// The system call itself, because the C libraries do not agree on the type of `resource`. Both limits have 64 bits in
+// the kernel and in rlimit alike, on the supported architectures.
 long resourceLimit(int resource, const rlimit* wanted, rlimit* present) {
   static_assert(sizeof(rlimit) == 2 * sizeof(uint64_t));
   return syscall(SYS_prlimit64, 0, resource, wanted, present);

@@ -13,7 +13,7 @@
 namespace vfio_native {
 namespace {
 
-// What this thread's environment has retired and not freed. The kernel allows a process some 65,000 mappings, and 2^47
+// What this thread's environment has retired and not freed. The kernel allows a process some 65,000 mappings and 2^47
 // bytes of addresses.
 struct Quarantine {
   size_t ranges = 0;
@@ -24,10 +24,10 @@ struct Quarantine {
 
 thread_local Quarantine quarantine;
 
-// Whether the file has a page for each address of the range now. What has no size, as a device's registers, may.
+// Whether the file now has a page for each address of the range. A file without a size, such as a device, passes.
 bool coversRange(const MapRequest& request) {
   struct stat file = {};
-  // By number, since fstat(3) needs glibc 2.33; the structure is the kernel's on 64-bit machines.
+  // By number, because fstat(3) needs glibc 2.33. On 64-bit machines the structure is the kernel's.
   if (syscall(SYS_fstat, request.fd, &file) != 0) return true;  // for mmap(2) to refuse
   auto size = static_cast<uint64_t>(file.st_size);
   if (S_ISBLK(file.st_mode)) {
@@ -49,7 +49,7 @@ int ExternalMemory::map(const MapRequest& request) {
   const bool ofFile = (request.flags & MAP_ANONYMOUS) == 0;
   if (ofFile && !coversRange(request)) return -ENXIO;
   const int result = mapping_.map(request);
-  // Anonymous huge pages are a file to the kernel. Without a reservation (MAP_NORESERVE) the pool may be empty.
+  // To the kernel, anonymous huge pages are a file. Without a reservation (MAP_NORESERVE) the pool may be empty.
   const bool mayLackPages = ofFile || (request.flags & MAP_HUGETLB) != 0;
   if (result != 0 || !mayLackPages) return result;
   const int recovery = recovered_.begin(mapping_.base(), mapping_.length(), request.pageSize);
@@ -58,7 +58,7 @@ int ExternalMemory::map(const MapRequest& request) {
 }
 
 int ExternalMemory::show(uint8_t* begin, size_t length, napi_value* buffer) {
-  // Given away also on failure: Node calls the finalizer then in some cases, and in others it does not.
+  // Given away on failure, too: Node calls the finalizer in some of these cases and not in others.
   auto* holder = new std::shared_ptr<ExternalMemory>(shared_from_this());
   const auto finalize = [](napi_env, void*, void* hint) {
     const std::unique_ptr<std::shared_ptr<ExternalMemory>> held(static_cast<std::shared_ptr<ExternalMemory>*>(hint));
@@ -108,23 +108,23 @@ bool ExternalMemory::detach() {
   return length == shownLength_ && napi_detach_arraybuffer(env_, buffer) == napi_ok;
 }
 
-// Of Node in this environment, in the thread pool: crypto, zlib, fs.
+// Whether Node has a request under way in this environment's thread pool: crypto, zlib, fs.
 bool ExternalMemory::requestUnderWay() const {
   uv_loop_t* loop = nullptr;
   return napi_get_uv_event_loop(env_, &loop) != napi_ok || loop->active_reqs.count > 0;
 }
 
-// Called when nothing holds the memory any more, or when the environment ends.
+// Node calls this when nothing holds the memory any more, or when the environment ends.
 void ExternalMemory::onBufferGone() {
   if (!environmentEnds()) return release();
-  // Also of retired memory, which a late writer may have filled.
+  // This includes retired memory, which a late writer may have filled.
   if (mapping_.base() == nullptr || mapping_.replacePages() == 0) recovered_.end();
   retired_ = true;
   recovered_.abandon();
   mapping_.abandon();
 }
 
-// Then Node-API refuses what could run JavaScript, and says so before it does anything.
+// Whether the environment ends. Node-API then refuses what could run JavaScript, and says so before it does anything.
 bool ExternalMemory::environmentEnds() const {
   napi_value global = nullptr;
   bool has = false;

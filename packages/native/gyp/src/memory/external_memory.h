@@ -1,17 +1,18 @@
 // Memory that an ArrayBuffer shows, and how it ends.
 //
-// Nobody can tell when JavaScript and Node are done with such memory: zlib, crypto and fs work on it in other threads,
-// and an ArrayBuffer's memory can be moved to another one, also of another thread. So retire() gives only the pages
-// back. The addresses hold private zeroed memory from then on, where a late reader or writer does no harm, until Node
-// tells that no ArrayBuffer and no request holds them. The ArrayBuffer is not detached either: zlib aborts the process
-// when its input is gone between two parts of its work (node_zlib.cc, CHECK of IsWithinBounds).
+// Nobody can tell when JavaScript and Node are done with such memory. zlib, crypto and fs work on it in other threads,
+// and JavaScript can move an ArrayBuffer's memory to another ArrayBuffer, even of another thread. So retire() gives
+// only the pages back. From then on the addresses hold private zeroed memory, where a late reader or writer does no
+// harm, until Node tells that no ArrayBuffer and no request holds them. retire() does not detach the ArrayBuffer
+// either: zlib aborts the process when its input is gone between two parts of its work (node_zlib.cc, CHECK of
+// IsWithinBounds).
 //
-// Node tells only when its event loop turns. So that code which never lets it turn does not run out of addresses,
-// memory beyond a bound is detached and freed at once, if Node has no request under way.
+// Node tells only when its event loop turns. Code that never lets it turn must not run out of addresses, so retire()
+// detaches and frees memory beyond a bound at once, if Node has no request under way.
 //
-// When an environment ends (a worker stops) Node calls the finalizers of all its ArrayBuffers, also of one whose memory
-// was moved to another thread. The two cases look alike to a finalizer, so it gives the pages back and leaves the
-// addresses, with zeroed memory, until the process ends.
+// When an environment ends (a worker stops), Node calls the finalizers of all its ArrayBuffers, including those whose
+// memory moved to another thread. A finalizer cannot tell the two cases apart, so it gives the pages back and leaves
+// the addresses, with zeroed memory, until the process ends.
 #pragma once
 
 #include <node_api.h>
@@ -29,11 +30,11 @@ class ExternalMemory : public std::enable_shared_from_this<ExternalMemory> {
   ExternalMemory(const ExternalMemory&) = delete;
   ~ExternalMemory();
 
-  // 0; -errno; -ENXIO when the file ends before the range that is asked for.
+  // 0; -errno; -ENXIO when the file ends before the requested range.
   int map(const MapRequest& request);
   // An ArrayBuffer of `length` bytes from `begin`, which lie in the mapping. 0 or -errno; called once.
   int show(uint8_t* begin, size_t length, napi_value* buffer);
-  // 0; -EBADF when it was retired before; -errno: nothing changed.
+  // 0; -EBADF when already retired; -errno when nothing changed.
   int retire();
 
   bool retired() const { return retired_; }
@@ -42,7 +43,7 @@ class ExternalMemory : public std::enable_shared_from_this<ExternalMemory> {
 
  private:
   void release();
-  // False when the memory was moved to another ArrayBuffer.
+  // False when JavaScript moved the memory to another ArrayBuffer.
   bool detach();
   bool requestUnderWay() const;
   bool environmentEnds() const;

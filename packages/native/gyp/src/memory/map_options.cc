@@ -19,7 +19,7 @@ namespace {
 
 constexpr int64_t longest = int64_t{1} << 46;
 constexpr auto hugetlbfsMagic = 0x958458f6;
-// From 100 on madvise(2) poisons pages of the machine, and installs guards that make an access a segmentation fault.
+// From 100 on, madvise(2) poisons pages of the machine, and installs guards at which an access is a segmentation fault.
 constexpr int64_t lastAdvice = 99;
 
 size_t defaultHugePageSize() {
@@ -36,7 +36,7 @@ size_t defaultHugePageSize() {
   return size;
 }
 
-// munmap(2) and the alignment rules count in pages of the mapping, which for hugetlb are not the system's.
+// munmap(2) and the alignment rules count in pages of the mapping. For hugetlb these are not the system's pages.
 size_t pageSizeOf(int fd, int flags) {
   if ((flags & MAP_ANONYMOUS) != 0) {
     if ((flags & MAP_HUGETLB) == 0) return systemPageSize();
@@ -95,7 +95,7 @@ MapRequest readMapOptions(ArgumentCheck& check, Napi::Value value) {
   if (request.alignmentOffset != 0 && request.alignmentOffset >= request.alignment) {
     check.outOfRange(alignmentOffset, "options.alignmentOffset", "less than options.alignment");
   }
-  // The kernel aligns to the page size of the mapping in any case, and refuses less.
+  // The kernel always aligns to the page size of the mapping, and refuses less.
   if (request.alignment != 0 && request.alignment < page) request.alignment = page;
   return request;
 }

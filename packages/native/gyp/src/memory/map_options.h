@@ -1,4 +1,4 @@
-// The options of mapMemory and mapIo, checked.
+// The checked options of mapMemory and mapIo.
 #pragma once
 
 #include <napi.h>
@@ -8,7 +8,7 @@
 
 namespace vfio_native {
 
-// Meaningless when the check failed.
+// The result means nothing when the check failed.
 MapRequest readMapOptions(ArgumentCheck& check, Napi::Value options);
 
 }  // namespace vfio_native

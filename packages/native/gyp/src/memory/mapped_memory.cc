@@ -20,7 +20,7 @@ Napi::Value mapMemory(const Napi::CallbackInfo& info) {
   ArgumentCheck check(env, "mapMemory");
   const MapRequest request = readMapOptions(check, info[0]);
   if (request.prot != (PROT_READ | PROT_WRITE)) {
-    // JavaScript has no read-only ArrayBuffer: the first store would be a segmentation fault.
+    // JavaScript has no read-only ArrayBuffer, so the first store would be a segmentation fault.
     check.outOfRange(Napi::Number::New(env, request.prot), "options.prot",
                      "PROT_READ | PROT_WRITE (mapIo takes the others)");
   }
@@ -35,7 +35,7 @@ Napi::Value mapMemory(const Napi::CallbackInfo& info) {
   result = memory->show(memory->base(), memory->length(), &buffer);
   if (result != 0) return Napi::Number::New(env, result);
 
-  // The memory must not end before `unmap` does: the kernel may have been told its address.
+  // The memory must live as long as `unmap`, because the kernel may know its address.
   napi_value unmapFunction = makeClosure(env, "unmap", unmap, memory);
   const napi_property_descriptor hold = {"buffer", nullptr, nullptr, nullptr, nullptr, buffer, napi_default, nullptr};
   napi_define_properties(env, unmapFunction, 1, &hold);

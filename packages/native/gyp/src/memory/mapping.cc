@@ -21,7 +21,7 @@ int mapAt(void* address, const MapRequest& request, int extraFlags, uint8_t** ba
   return 0;
 }
 
-// An address that satisfies the alignment and was free a moment ago. 0 or -errno.
+// Finds an address that satisfies the alignment and was free a moment ago. 0 or -errno.
 int findAlignedAddress(const MapRequest& request, uint8_t** address) {
   size_t reserved = 0;
   if (__builtin_add_overflow(request.length, request.alignment, &reserved)) return -ENOMEM;
@@ -34,8 +34,8 @@ int findAlignedAddress(const MapRequest& request, uint8_t** address) {
   return 0;
 }
 
-// Reserving, freeing and mapping without replacement is used, not MAP_FIXED over the reservation: when such a mapping
-// fails halfway the kernel may leave a hole, another thread may map something there, and nobody could clean up safely.
+// Reserves, frees and maps without replacement, instead of MAP_FIXED over the reservation. When such a mapping fails
+// halfway, the kernel may leave a hole. Another thread may map something there, and nobody could clean up safely.
 int mapAligned(const MapRequest& request, uint8_t** base) {
   constexpr int attempts = 64;
   int result = -EAGAIN;
@@ -80,8 +80,8 @@ int Mapping::unmap() {
   return result;
 }
 
-// A new mapping is moved over the old one, because mmap(2) with MAP_FIXED may fail after it unmapped: then another
-// thread could be given the addresses.
+// Moves a new mapping over the old one. mmap(2) with MAP_FIXED may fail after it unmapped, and another thread could
+// then get the addresses.
 int Mapping::replacePages() {
   if (base_ == nullptr) return -EBADF;
   void* empty = mmap(nullptr, length_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

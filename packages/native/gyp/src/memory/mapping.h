@@ -19,7 +19,7 @@ struct MapRequest {
   size_t alignmentOffset = 0;
   // madvise(2), or -1 for none.
   int advice = -1;
-  // Bytes; of the mapping, which for hugetlb is not the system's.
+  // Bytes of the mapping's page, which for hugetlb is not the system's.
   size_t pageSize = 0;
 };
 
@@ -30,11 +30,12 @@ class Mapping {
   Mapping& operator=(Mapping&& other) noexcept;
   ~Mapping() { unmap(); }
 
-  // 0 or -errno; the mapping must be empty before.
+  // 0 or -errno. The mapping must be empty before.
   int map(const MapRequest& request);
   // 0, or -EBADF when nothing is mapped.
   int unmap();
-  // Gives the pages back and keeps the addresses, which then hold private zeroed memory. 0, or -errno: nothing changed.
+  // Gives the pages back and keeps the addresses, which then hold private zeroed memory. 0; -errno when nothing
+  // changed.
   int replacePages();
   // Leaves the memory mapped until the process ends.
   void abandon();

@@ -17,7 +17,7 @@
 
 namespace vfio_native {
 
-// A signal handler may take no lock, so entries are never freed, only used again; `end` is 0 while one is unused.
+// A signal handler may take no lock, so entries are never freed, only used again. In an unused entry `end` is 0.
 struct RangeEntry {
   std::atomic<uintptr_t> begin = 0;
   std::atomic<uintptr_t> end = 0;
@@ -36,7 +36,7 @@ struct UnusedEntries {
   std::vector<RangeEntry*> entries;
 };
 
-// Never destroyed: threads that still run at exit use it.
+// Never destroyed, because threads that still run at exit use it.
 UnusedEntries& unused() {
   static auto& entries = *new UnusedEntries();
   return entries;
@@ -55,13 +55,13 @@ RangeEntry* takeEntry() {
   return entry;
 }
 
-// Puts zeroed memory where the address has none, if it lies in a range that is to be recovered.
+// Puts zeroed memory at an address that has none, if the address lies in a range to recover.
 bool recoverPage(uintptr_t address) {
   for (const RangeEntry* entry = ranges.load(); entry != nullptr; entry = entry->next) {
     const uintptr_t end = entry->end.load();
     const uintptr_t begin = entry->begin.load();
     const size_t pageSize = entry->pageSize.load();
-    // Read again: the entry may have been given to another range meanwhile.
+    // Read again, because another range may have taken the entry meanwhile.
     if (address < begin || address >= end || entry->end.load() != end) continue;
     void* page = reinterpret_cast<void*>(address & ~(pageSize - 1));
     constexpr int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_FIXED;
@@ -90,7 +90,7 @@ void passOn(int signal, siginfo_t* info, void* context) {
   } else if (previousAction.sa_handler == SIG_IGN && !raisedByInstruction) {
     return;
   } else if (previousAction.sa_handler == SIG_DFL || previousAction.sa_handler == SIG_IGN) {
-    // The instruction runs again after this return, faults again, and the process dies with a true core dump.
+    // After this return the instruction runs again and faults again, and the process dies with a true core dump.
     struct sigaction byDefault = {};
     byDefault.sa_handler = SIG_DFL;
     sigaction(signal, &byDefault, nullptr);
@@ -109,7 +109,7 @@ void onBusError(int signal, siginfo_t* info, void* context) {
     return;
   }
   const int interruptedErrno = errno;
-  // Not BUS_MCEERR_AR: memory that broke must not become zeros.
+  // Not for BUS_MCEERR_AR: broken memory must not become zeros.
   if (info->si_code == BUS_ADRERR && recoverPage(reinterpret_cast<uintptr_t>(info->si_addr))) {
     errno = interruptedErrno;
     return;

@@ -1,4 +1,5 @@
-// What becomes of a bus error: -EFAULT for our register accesses, a page of zeros for the memory of a file that shrank.
+// Turns a bus error into -EFAULT for our register accesses, and into a page of zeros for the memory of a file that
+// shrank.
 #pragma once
 
 #include <cstddef>
@@ -11,8 +12,8 @@ int installFaultRecovery();
 
 struct RangeEntry;
 
-// Memory of a file that code of any kind reaches, optimised JavaScript and zlib among it. Where its file has no page
-// any more (it shrank, or a hole was punched and the huge pages are used up), an access gets private zeroed memory, one
+// Memory of a file that any code may reach, such as optimised JavaScript and zlib. Where its file has no page any more
+// (the file shrank, or a hole was punched and the huge pages are used up), an access gets private zeroed memory: one
 // page of the mapping, which stays.
 class RecoveredRange {
  public:

@@ -1,7 +1,7 @@
 // mapIo: memory that only width-exact accessors reach.
 //
-// The accessors are raw Node-API functions with the state in the callback's data: a quarter of the cost of a method on
-// a wrapped object.
+// The accessors are raw Node-API functions with the state in the callback's data. They cost a quarter of a method on a
+// wrapped object.
 #include <sys/mman.h>
 
 #include <cerrno>
@@ -23,8 +23,8 @@
 namespace vfio_native {
 namespace {
 
-// Memory of an ArrayBuffer by which a 32-bit access gets its arguments and gives its value: reading an argument and
-// making a number cost as much as the rest of the call.
+// Memory of an ArrayBuffer that carries the arguments and the value of a 32-bit access. Reading an argument and making
+// a number would cost as much as the rest of the call.
 struct Slot {
   uint32_t mapping;
   uint32_t offset;
@@ -33,10 +33,10 @@ struct Slot {
 
 struct MappedIo;
 
-// The mappings of an environment, by the numbers that stand in its slot. All of them share two functions, because a
-// call in JavaScript that meets one function is much faster than one that meets several.
+// The mappings of an environment, by the numbers in its slot. All of them share two functions, because a JavaScript
+// call that meets one function is much faster than a call that meets several.
 struct IoTable {
-  // Lives as long as the ArrayBuffer, which the functions that use it keep.
+  // Lives as long as the ArrayBuffer, which the functions that use it keep alive.
   Slot* slot = nullptr;
   std::vector<MappedIo*> mappings;
   std::vector<uint32_t> unused;
@@ -73,22 +73,22 @@ void IoTable::remove(uint32_t number) {
   unused.push_back(number);
 }
 
-// Where an access goes, or why it does not: 0, -EBADF after unmap, -EINVAL for an offset that is not a multiple of the
-// width, or outside.
+// Finds where an access goes. 0; -EBADF after unmap; -EINVAL for an offset that lies outside, or is not a multiple of
+// the width.
 int locate(const MappedIo& io, size_t offset, size_t width, uint8_t** address) {
   if (io.mapping.base() == nullptr) return -EBADF;
   if (offset >= io.mapping.length() || offset % width != 0) return -EINVAL;
-  // A mapping is whole pages, so an aligned access that begins inside ends inside.
+  // A mapping is whole pages, so an aligned access that begins inside also ends inside.
   *address = io.mapping.base() + offset;
   return 0;
 }
 
-// -EINVAL, too, for an offset that is no integer.
+// Gives -EINVAL for an offset that is no integer, too.
 int locate(napi_env env, const MappedIo& io, napi_value offsetValue, size_t width, uint8_t** address) {
   if (io.mapping.base() == nullptr) return -EBADF;
   double number = -1;
   napi_get_value_double(env, offsetValue, &number);
-  // Also false for NaN.
+  // This is false for NaN, too.
   if (!(number >= 0 && number < static_cast<double>(io.mapping.length()))) return -EINVAL;
   const auto offset = static_cast<size_t>(number);
   if (static_cast<double>(offset) != number) return -EINVAL;
@@ -165,7 +165,7 @@ napi_value write(napi_env env, napi_callback_info info) {
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
-// The mapping that the slot names; null for a number that none has.
+// The mapping that the slot names; null when no mapping has the number.
 const MappedIo* slotMapping(const IoTable& table) {
   const uint32_t number = table.slot->mapping;
   return number < table.mappings.size() ? table.mappings[number] : nullptr;

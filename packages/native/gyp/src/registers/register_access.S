@@ -1,6 +1,6 @@
-// The accesses declared in register_access.h. In assembly because a compiler may merge, split or drop accesses, and
-// because the SIGBUS handler must know each instruction that can fault: all of them lie between
-// vfio_native_access_begin and vfio_native_access_end, none of them uses the stack, so returning from
+// The accesses declared in register_access.h. They are assembly because a compiler may merge, split or drop accesses,
+// and because the SIGBUS handler must know each instruction that can fault. All of these lie between
+// vfio_native_access_begin and vfio_native_access_end. None of them uses the stack, so returning from
 // vfio_native_access_faulted returns from whichever function faulted.
 
 .macro function name
@@ -28,7 +28,8 @@ label vfio_native_access_begin
 
 #if defined(__x86_64__)
 
-// A load gives its value in rax and its error in rdx; x86 orders loads, and stores, by itself (uncached and write-back).
+// A load gives its value in rax and its error in rdx. x86 orders loads among loads and stores among stores by itself
+// (uncached and write-back).
 .macro load name, instruction, destination
 function \name
     \instruction (%rdi), \destination
@@ -64,7 +65,7 @@ function vfio_native_store64bytes
     ret
 endfunction vfio_native_store64bytes
 
-// MOVDIR64B is weakly ordered (Intel SDM volume 2, MOVDIR64B), hence the fence.
+// MOVDIR64B is weakly ordered (Intel SDM volume 2, MOVDIR64B), so a fence comes first.
 function vfio_native_movdir64b
     sfence
     movdir64b (%rsi), %rdi

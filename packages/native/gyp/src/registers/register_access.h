@@ -30,11 +30,11 @@ int64_t vfio_native_store64(void* address, uint64_t value);
 // 64 bytes as eight 8-byte stores in ascending order.
 int64_t vfio_native_store64bytes(void* address, const void* source);
 #if defined(__x86_64__)
-// 64 bytes as one MOVDIR64B; `address` must be a multiple of 64 and the CPU must have the instruction.
+// 64 bytes as one MOVDIR64B. `address` must be a multiple of 64, and the CPU must have the instruction.
 int64_t vfio_native_movdir64b(void* address, const void* source);
 #endif
 
-// The first byte of the code above, the first byte after it, and where a faulting access continues.
+// The first byte of the code above, the first byte after it, and the place where a faulting access continues.
 extern const char vfio_native_access_begin[];
 extern const char vfio_native_access_end[];
 extern const char vfio_native_access_faulted[];

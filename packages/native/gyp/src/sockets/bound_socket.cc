@@ -1,7 +1,7 @@
-// bindSocket: one stream socket and the memory its messages lie in, for many short messages.
+// bindSocket: one stream socket and the memory of its messages, for many short messages.
 //
-// The functions know descriptor and memory already: a call reads a few small numbers and makes no object, which for a
-// message of some bytes is most of what sendMessage and receiveMessage cost.
+// The functions know descriptor and memory already. A call reads a few small numbers and makes no object. For a message
+// of some bytes, arguments and objects are most of the cost of sendMessage and receiveMessage.
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -18,7 +18,7 @@
 namespace vfio_native {
 namespace {
 
-// In the memory for descriptors: how many came, and whether more did.
+// Words before the descriptors in their memory: how many came, and whether more did.
 constexpr size_t descriptorHeader = 2;
 
 struct BoundSocket {
@@ -37,7 +37,7 @@ struct BoundSocket {
   napi_ref fds = nullptr;
 };
 
-// The memory of a view; nothing when it has been detached.
+// The memory of a view; nothing for a detached view.
 Bytes memoryOf(napi_env env, napi_ref reference) {
   napi_value view = nullptr;
   Bytes bytes;

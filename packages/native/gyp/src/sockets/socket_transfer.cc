@@ -16,7 +16,7 @@ namespace {
 
 constexpr size_t controlSpace = CMSG_SPACE(maximumDescriptors * sizeof(int));
 
-// Removes what was sent from the front of the parts.
+// Removes the sent bytes from the front of the parts.
 void consume(msghdr* message, size_t sent) {
   while (sent > 0) {
     iovec& first = message->msg_iov[0];
@@ -43,7 +43,7 @@ void takeDescriptors(msghdr* message, Received* received) {
   }
 }
 
-// One recvmsg that does not block: bytes received, 0 at the end of the stream, or -errno.
+// One recvmsg that does not block. Bytes received, 0 at the end of the stream, or -errno.
 int64_t receiveOnce(const ReceiveRequest& request, size_t done, Received* received) {
   iovec part = {request.into.data + done, request.into.length - done};
   msghdr message = {};
@@ -53,7 +53,7 @@ int64_t receiveOnce(const ReceiveRequest& request, size_t done, Received* receiv
   const size_t room = request.maxFds - received->fds.size();
   if (room > 0) {
     message.msg_control = control;
-    // Not CMSG_SPACE: its padding would admit one descriptor more.
+    // Not CMSG_SPACE, because its padding would admit one descriptor more.
     message.msg_controllen = CMSG_LEN(room * sizeof(int));
   }
   const ssize_t length = recvmsg(request.fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
@@ -86,10 +86,10 @@ int64_t sendAll(int fd, iovec* parts, size_t partCount, const std::vector<int>& 
   }
 
   size_t done = 0;
-  // The clock is read only by who has to wait, here and below.
+  // Only a call that has to wait reads the clock, here and below.
   std::optional<Deadline> deadline;
   while (true) {
-    // send(2) is sendmsg(2) for the common case, a tenth cheaper.
+    // In the common case, send(2) does the work of sendmsg(2), a tenth cheaper.
     const iovec& first = message.msg_iov[0];
     const ssize_t sent = message.msg_iovlen == 1 && message.msg_control == nullptr
                              ? send(fd, first.iov_base, first.iov_len, MSG_DONTWAIT | MSG_NOSIGNAL)
@@ -132,7 +132,7 @@ Received receive(const ReceiveRequest& request) {
         deadline.emplace(request.timeoutMs + (request.spinNanoseconds + 999'999) / 1'000'000);
       }
       if (request.spinNanoseconds > 0 && monotonicNanoseconds() < spinEnd) {
-        // The peer may be waiting for this very CPU: give it up rather than burn the rest of the spin.
+        // The peer may be waiting for this very CPU. Give it up instead of burning the rest of the spin.
         sched_yield();
       } else if (request.timeoutMs == 0) {
         failure = -ETIMEDOUT;
@@ -142,7 +142,7 @@ Received receive(const ReceiveRequest& request) {
       }
     }
     if (failure == 0) continue;
-    // What came before the failure is not lost; the next call meets the failure again.
+    // The bytes before the failure are not lost. The next call meets the failure again.
     if (done == 0) received.length = failure;
     return received;
   }

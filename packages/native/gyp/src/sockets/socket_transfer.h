@@ -14,7 +14,7 @@ namespace vfio_native {
 
 constexpr size_t maximumDescriptors = 253;  // SCM_MAX_FD of the kernel
 
-// Sends all of the parts, which it changes: the total or -errno.
+// Sends all of the parts, and changes them. The total or -errno.
 int64_t sendAll(int fd, iovec* parts, size_t partCount, const std::vector<int>& fds, int64_t timeoutMs);
 
 struct Received {

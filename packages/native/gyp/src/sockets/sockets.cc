@@ -44,7 +44,7 @@ int listenAt(const std::string& path, int backlog) {
   sockaddr_un address;
   const int result = socketAddress(path, &address);
   if (result != 0) return result;
-  // Non-blocking, so that accept does not block when a client that poll announced has gone.
+  // Non-blocking, so that accept does not block when the client that poll announced has gone.
   UniqueDescriptor listener(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (listener.get() < 0) return -errno;
   if (bind(listener.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return -errno;
@@ -83,7 +83,7 @@ int connectTo(const std::string& path) {
   sockaddr_un address;
   const int result = socketAddress(path, &address);
   if (result != 0) return result;
-  // Non-blocking, so that a full backlog is -EAGAIN instead of a wait without bound.
+  // Non-blocking, so that a full backlog is -EAGAIN instead of an unbounded wait.
   UniqueDescriptor client(socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (client.get() < 0) return -errno;
   if (connect(client.get(), reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) return -errno;
@@ -101,7 +101,7 @@ Napi::Value unixConnect(const Napi::CallbackInfo& info) {
 Napi::Value sendMessage(const Napi::CallbackInfo& info) {
   ArgumentCheck check(info.Env(), "sendMessage");
   const int fd = check.descriptor(info[0]);
-  // Both arrays are read before any bytes, see argument_check.h.
+  // Read both arrays before any bytes: see argument_check.h.
   const auto partValues = check.elements(info[1], "parts", maximumParts);
   const auto fdValues = check.elements(info[2], "fds", maximumDescriptors);
   const int64_t timeoutMs = check.integer(info[3], "timeoutMs", 0, longestBlockingWaitMs);

@@ -37,7 +37,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   int stop();
   int close();
   bool waiting() const { return callback_ != nullptr; }
-  // The last JavaScript function of it is garbage.
+  // Called when the last JavaScript function of it is garbage.
   void abandoned();
 
  private:
@@ -53,7 +53,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   void onHandleClosed();
 
   napi_env env_ = nullptr;
-  // A duplicate: libuv allows one handle per descriptor and loop, and the caller may close its own at any time.
+  // A duplicate, because libuv allows one handle per descriptor and loop, and the caller may close its own at any time.
   UniqueDescriptor fd_;
   uv_poll_t poll_ = {};
   uv_timer_t timer_ = {};
@@ -75,7 +75,7 @@ int Poller::open(napi_env env, int fd) {
   if (napi_get_uv_event_loop(env, &loop) != napi_ok) return -ECANCELED;
   fd_ = UniqueDescriptor(fcntl(fd, F_DUPFD_CLOEXEC, 0));
   if (fd_.get() < 0) return -errno;
-  // libuv makes the open file non-blocking, which the caller's descriptor shares; a poller must not change that.
+  // libuv makes the open file non-blocking, and the caller's descriptor shares that file. A poller must not change it.
   const int statusFlags = fcntl(fd_.get(), F_GETFL);
   const int result = uv_poll_init(loop, &poll_, fd_.get());
   fcntl(fd_.get(), F_SETFL, statusFlags);
@@ -125,8 +125,8 @@ int Poller::start(short events, int64_t timeoutMs, bool ref, napi_value callback
   }
   const int result = watch();
   if (result != 0) return result;
-  // The loop's clock stands still while JavaScript runs, and counts whole milliseconds; without an update and one
-  // millisecond more the wait could end early.
+  // The loop's clock stands still while JavaScript runs, and counts whole milliseconds. Without an update and one more
+  // millisecond the wait could end early.
   uv_update_time(poll_.loop);
   setTimer(timeoutMs + 1);
   napi_create_reference(env_, callback, 1, &callback_);
@@ -153,7 +153,7 @@ void Poller::abandoned() {
   if (!waiting() && !closing_) beginClose();
 }
 
-// libuv reports POLLERR as EBADF and hides POLLHUP; poll(2) tells the truth, the same as pollBlocking.
+// libuv reports POLLERR as EBADF and hides POLLHUP. poll(2) gives both, as pollBlocking does.
 void Poller::onEvent() {
   const int ready = readyEvents();
   if (ready != 0) return finish(ready);
@@ -184,7 +184,7 @@ void Poller::finish(int result) {
   }
   napi_close_handle_scope(env_, scope);
   if (waiting() || closing_) return;
-  // Only now: the system call would come between the event and what waits for it.
+  // Only now, because the system call would come between the event and its waiter.
   uv_poll_stop(&poll_);
   if (abandoned_) beginClose();
 }
@@ -207,7 +207,7 @@ void Poller::onHandleClosed() {
   if (cleanup_ != nullptr) napi_remove_async_cleanup_hook(std::exchange(cleanup_, nullptr));
 }
 
-// What the JavaScript functions of a poller share.
+// The state that the JavaScript functions of a poller share.
 struct PollerHandle {
   std::shared_ptr<Poller> poller;
   explicit PollerHandle(std::shared_ptr<Poller> opened) : poller(std::move(opened)) {}

@@ -1,4 +1,4 @@
-// Deadlines, and poll(2) that keeps them.
+// Deadlines, and a poll(2) that keeps them.
 #pragma once
 
 #include <cstdint>

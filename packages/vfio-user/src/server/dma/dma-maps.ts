@@ -9,11 +9,11 @@ const { EINVAL, EEXIST, ENOSPC, EOVERFLOW } = constants.errno;
 
 const MAX_ADDRESS = 0xffff_ffff_ffff_ffffn;
 const PAGE_MASK = BigInt(PAGE_SIZES - 1);
-/** Offsets and sizes beyond this are no numbers any more; no machine has as much memory. */
+/** Larger offsets and sizes are no exact numbers any more. No machine has as much memory. */
 const MAX_FILE_RANGE = 2n ** 52n;
 const MAP_FLAGS = DMA_MAP_READ | DMA_MAP_WRITE | DMA_MAP_MMAP | DMA_MAP_FILE_IO;
 
-/** One DMA map of the client's, or several adjacent ones whose bytes lie side by side: a run. */
+/** One DMA map of the client's; or a run of adjacent ones whose bytes lie side by side. */
 export interface DmaMap {
   readonly start: bigint;
   readonly last: bigint;
@@ -21,7 +21,7 @@ export interface DmaMap {
   readonly size: number;
   readonly readable: boolean;
   readonly writable: boolean;
-  /** Where the bytes are; undefined when they are reached by messages. */
+  /** Where the bytes are. Undefined: the server reaches them by messages. */
   readonly file: SharedFile | undefined;
   /** Of the first byte in the file. */
   readonly offset: number;
@@ -29,23 +29,26 @@ export interface DmaMap {
   readonly fileIo: boolean;
 }
 
-/** Maps that are joined at most: 2 MiB of 4 KiB pages, which a guest's kernel often has in one piece. */
+/** The most maps to join: 2 MiB of 4 KiB pages, which a guest's kernel often has in one piece. */
 const MOST_JOINED = 512;
 
 /**
- * Runs remembered at most. A guest may scatter its pages: putting 100,000 runs into a sorted list, one by one, takes half a
- * minute.
+ * The most runs to remember. A guest may scatter its pages, and inserting 100,000 runs into a sorted list, one by one,
+ * takes half a minute.
  */
 const MOST_RUNS = 4096;
 
 /** The client's DMA maps. */
 export class DmaMaps {
   readonly #maps = new IovaMap<DmaMap>();
-  /** Runs found since the last unmap. A guest's I/O page table in 4 KiB pages would make every copy one of 4 KiB pieces. */
+  /**
+   * Runs found since the last unmap. Without them, a guest's I/O page table of 4 KiB pages would cut every copy into 4
+   * KiB pieces.
+   */
   readonly #runs = new IovaMap<DmaMap>();
   readonly #files: SharedFiles;
 
-  /** `trusting`: map files that the client could truncate, too. */
+  /** `trusting`: map even files that the client could truncate. */
   constructor(trusting: boolean) {
     this.#files = new SharedFiles(trusting);
   }
@@ -58,18 +61,18 @@ export class DmaMaps {
     return this.#maps.find(iova);
   }
 
-  /** Between two steps of the model: nobody holds a view of the memory. */
+  /** Call it between two steps of the model, when nobody holds a view of the memory. */
   nextStep(): void {
     this.#files.nextStep();
   }
 
-  /** What is mapped around `iova`, in as long a piece as is worth while; undefined where nothing is. */
+  /** The mapped memory around `iova`, in a piece as long as is worth while; undefined if nothing is mapped there. */
   run(iova: bigint): DmaMap | undefined {
     const known = this.#runs.find(iova);
     if (known !== undefined) return known;
     const maps = this.#maps.following(iova, MOST_JOINED, continues);
     const [first] = maps;
-    // A map that nothing continues is its own run, found as fast as one that is remembered.
+    // A map that nothing continues is its own run. Finding it takes no longer than finding a remembered one.
     if (first === undefined || maps.length === 1) return first;
     const last = maps.at(-1)?.last ?? first.last;
     const run = { ...first, last, size: Number(last - first.start) + 1 };
@@ -78,7 +81,7 @@ export class DmaMaps {
     return run;
   }
 
-  /** VFIO_USER_DMA_MAP; 0 or a positive errno. `fd` stays the caller's. */
+  /** VFIO_USER_DMA_MAP. Returns 0 or a positive errno. The caller keeps `fd`. */
   map(address: bigint, size: bigint, flags: number, offset: bigint, fd: number | undefined): number {
     if ((flags & ~MAP_FLAGS) !== 0) return EINVAL;
     if ((flags & (DMA_MAP_READ | DMA_MAP_WRITE)) === 0) return EINVAL;
@@ -96,7 +99,7 @@ export class DmaMaps {
       if (typeof opened === "number") return opened;
       file = opened;
     }
-    // As libvfio-user: who sets both flags gets its file mapped.
+    // With both flags set, map the file, as libvfio-user does.
     const fileIo = (flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) === DMA_MAP_FILE_IO;
     this.#maps.add({
       start: address,
@@ -111,8 +114,8 @@ export class DmaMaps {
   }
 
   /**
-   * VFIO_USER_DMA_UNMAP. As type1v2 does, removes the maps inside the range, none being fine: QEMU unmaps whole blocks of
-   * an I/O page table. EINVAL when a map would be cut in two. 0 or a positive errno.
+   * VFIO_USER_DMA_UNMAP. Like type1v2, it removes the maps inside the range. An empty range is no error, because QEMU
+   * unmaps whole blocks of an I/O page table. EINVAL if it would cut a map in two. Returns 0 or a positive errno.
    */
   unmap(address: bigint, size: bigint): number {
     if (size === 0n) return EINVAL;
@@ -138,6 +141,6 @@ export class DmaMaps {
 function continues(map: DmaMap, before: DmaMap): boolean {
   if (map.start !== before.last + 1n || map.file !== before.file || map.fileIo !== before.fileIo) return false;
   if (map.readable !== before.readable || map.writable !== before.writable) return false;
-  // Messages stay within a map: clients need not find a range that spans two.
+  // A message stays within a map, because clients need not accept a range that spans two.
   return map.file !== undefined && map.offset === before.offset + Number(map.start - before.start);
 }

@@ -5,20 +5,23 @@ import type { SharedFile } from "./shared-file";
 
 const { EFAULT, EPERM, EACCES } = constants.errno;
 
-/** The client, as far as the device's DMA needs it. */
+/** The client, from the point of view of the device's DMA. */
 export interface MemoryPeer {
-  /** Reads or writes by message. 0; a positive errno of the client's; or `aborted`. Serves the client's requests meanwhile. */
+  /**
+   * Reads or writes by message. Returns 0, a positive errno of the client's, or `aborted`. Serves the client's requests
+   * meanwhile.
+   */
   transfer(access: "read" | "write", iova: bigint, data: Uint8Array): number | "aborted";
-  /** Lets the client's IOMMU see an access that its maps do not allow. Does not wait. */
+  /** Shows the client's IOMMU an access that its maps do not allow. Does not wait. */
   reportFault(iova: bigint, access: "read" | "write", mapped: boolean): void;
 }
 
-/** {@link DmaSpace} over a client's maps: by memory where a map has it, by message elsewhere. */
+/** {@link DmaSpace} over a client's maps: through a map's file where it has one, by message elsewhere. */
 export class ClientDmaSpace implements DmaSpace {
   readonly #maps: DmaMaps;
-  /** Undefined while there is no client. */
+  /** Undefined without a client. */
   peer: MemoryPeer | undefined;
-  /** True while the model's `step` runs: the only time when DMA may be used. */
+  /** True while the model's `step` runs, the only time when it may use DMA. */
   allowed = false;
 
   constructor(maps: DmaMaps) {
@@ -36,7 +39,7 @@ export class ClientDmaSpace implements DmaSpace {
   publish(iova: bigint, from: Uint8Array): DmaFault | undefined {
     if (iova % 8n !== 0n || from.length < 8) {
       throw new RangeError(
-        `publish: ${from.length} bytes at 0x${iova.toString(16)}; at least 8 bytes at a multiple of 8 wanted`,
+        `publish: ${from.length} bytes at 0x${iova.toString(16)}; it needs at least 8 bytes at a multiple of 8`,
       );
     }
     if (from.length > 8) {
@@ -45,7 +48,7 @@ export class ClientDmaSpace implements DmaSpace {
     }
     const memory = this.view(iova, 8, "write");
     if (memory === undefined) return this.#transfer("write", iova, from.subarray(0, 8));
-    // Maps are whole pages, so the memory is aligned as the IOVA is.
+    // Maps are whole pages, so the memory is aligned like the IOVA.
     const word = new BigUint64Array(memory.buffer, memory.byteOffset, 1);
     Atomics.store(word, 0, new DataView(from.buffer, from.byteOffset, 8).getBigUint64(0, true));
     return undefined;
@@ -77,7 +80,7 @@ export class ClientDmaSpace implements DmaSpace {
     return undefined;
   }
 
-  /** The bytes moved, or why none were. */
+  /** Returns the bytes moved, or why none were. */
   #byMessage(access: "read" | "write", iova: bigint, data: Uint8Array): number | Pick<DmaFault, "reason"> {
     const result = this.peer?.transfer(access, iova, data) ?? "aborted";
     return result === 0 ? data.length : { reason: reasonOf(result) };
@@ -88,14 +91,16 @@ export class ClientDmaSpace implements DmaSpace {
   }
 }
 
-/** The memory at `iova`, which lies in `run`; shorter than asked where the run or a window of its file ends. */
+/**
+ * The memory at `iova`, which lies in `run`. It is shorter than `length` where the run, or a window of its file, ends.
+ */
 function viewOf(run: DmaMap, iova: bigint, length: number): Uint8Array | undefined {
   if (run.file === undefined || run.fileIo) return undefined;
   const at = Number(iova - run.start);
   return run.file.view(run.offset + at, Math.min(length, run.size - at));
 }
 
-/** Moves `data` through memory where the file has a mapping, else by system calls; the bytes moved. */
+/** Moves `data` through memory where the file has a mapping, else by system calls. Returns the bytes moved. */
 function throughFile(access: "read" | "write", file: SharedFile, run: DmaMap, iova: bigint, data: Uint8Array): number {
   const memory = viewOf(run, iova, data.length);
   if (memory === undefined) {
@@ -111,7 +116,7 @@ function permits(map: Pick<DmaMap, "readable" | "writable">, access: "read" | "w
   return access === "read" ? map.readable : map.writable;
 }
 
-/** What a client's answer to DMA_READ or DMA_WRITE says of the access. */
+/** What a client's answer to DMA_READ or DMA_WRITE means for the access. */
 function reasonOf(result: number | "aborted"): DmaFault["reason"] {
   if (result === "aborted") return "aborted";
   if (result === EFAULT) return "unmapped";

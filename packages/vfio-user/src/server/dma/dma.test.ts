@@ -55,7 +55,7 @@ function map(address: number, size: number, fd?: number, { offset = 0, flags = 3
   expect(reply.error).toBe(0);
 }
 
-/** As if in the model's step. */
+/** Runs `use` as if in the model's step. */
 function dma<Result>(use: (space: typeof client.device.dma) => Result): Result {
   const space = client.device.dma;
   space.allowed = true;
@@ -98,12 +98,12 @@ describe("memory shared by descriptor", () => {
     expect(memory.bytes[128]).toBe(1);
     expect(() => dma((space) => space.publish(4n, record))).toThrow(RangeError);
     expect(() => dma((space) => space.publish(8n, record.subarray(0, 7)))).toThrow(RangeError);
-    // When the rest cannot be written, the status does not appear.
+    // When the rest cannot be written, the status does not appear either.
     expect(dma((space) => space.publish(4088n, record))).toEqual(fault(4096n, "unmapped", "write"));
     expect(memory.bytes[4088]).toBe(0);
   });
 
-  test("one file is mapped once, however many maps use it, and let go with the last one", () => {
+  test("one file is mapped once, however many maps use it, and unmapped with the last one", () => {
     const mappings = () => readFileSync("/proc/self/maps", "utf8").split("memfd:test").length - 1;
     using memory = file(64 * 4096);
     const own = mappings();
@@ -145,7 +145,7 @@ describe("memory shared by descriptor", () => {
     expect([0n, 4096n, 8192n].map(length)).toEqual([4096, undefined, 4096]);
   });
 
-  test("is not there any more after the unmap", () => {
+  test("is gone after the unmap", () => {
     using memory = file(4096);
     map(0, 4096, memory.fd);
     expect(dma((space) => space.view(0n, 8, "read"))?.length).toBe(8);
@@ -154,7 +154,7 @@ describe("memory shared by descriptor", () => {
   });
 });
 
-test("as many maps fit as are taken, and no more", () => {
+test("the server takes as many maps as its limit, and no more", () => {
   const { maps } = client.device;
   let refused = 0;
   for (let i = 0; i < MAX_DMA_MAPS_TAKEN; i += 1)
@@ -165,12 +165,12 @@ test("as many maps fit as are taken, and no more", () => {
   expect(maps.size).toBe(0);
 });
 
-test("as many maps that nothing joins are found fast, in any order", () => {
+test("as many separate maps are found fast, in any order", () => {
   const { maps } = client.device;
   const count = 200_000;
   for (let i = 0; i < count; i += 1) maps.map(BigInt(i) * 8192n, 4096n, 3, 0n, undefined);
   const start = performance.now();
-  // From both ends, as a copy goes: half of what is remembered would be put before the rest.
+  // From both ends, like a copy: half of the remembered maps go before the rest.
   for (let i = 0; i < count; i += 1) {
     const page = i % 2 === 0 ? i : count - i;
     if (maps.run(BigInt(page) * 8192n)?.size !== 4096) throw new Error(`page ${page}`);
@@ -202,7 +202,7 @@ describe("the client hears of faults", () => {
       count: 1n,
     });
     expect(next()).toMatchObject({ reply: { command: Commands.DMA_READ.number }, address: 0x8000n, count: 1n });
-    // The answer, whenever it comes, disturbs nothing.
+    // The answer disturbs nothing, whenever it comes.
     client.sendBytes(
       messageBytes(Commands.DMA_READ.number, new Uint8Array(), {
         id: first?.reply.id ?? 0,
@@ -219,7 +219,7 @@ describe("the client hears of faults", () => {
     expect(next()).toMatchObject({ reply: { command: Commands.DMA_WRITE.number }, address: 0x1008n, count: 1n });
   });
 
-  test("unless it is not QEMU: others would take it for the reply that they wait for", () => {
+  test("only if it is QEMU: others would take the report for the reply that they await", () => {
     for (const capabilities of [
       { ...OWN_CAPABILITIES, writeMultiple: false },
       { ...OWN_CAPABILITIES, twinSocket: { fdIndex: undefined } },
@@ -230,7 +230,7 @@ describe("the client hears of faults", () => {
     }
   });
 
-  test("but only of 16 that it has not answered", () => {
+  test("but only 16 without an answer", () => {
     for (let i = 0; i < 100; i += 1) dma((space) => space.read(0x7000n, new Uint8Array(1)));
     let heard = 0;
     while (client.receive() !== undefined) heard += 1;
@@ -248,7 +248,10 @@ describe("memory by message", () => {
     return messageBytes(Commands.REGION_WRITE.number, body(region_access, { offset, region: 0, count: width }, data));
   }
 
-  /** Starts a copy; what is queued before meets the server in the middle of it. Message 1 asks for the layout, 2 reads, 3 writes. */
+  /**
+   * Starts a copy. The queued messages meet the server in the middle of it. Message 1 asks for the layout, 2 reads, 3
+   * writes.
+   */
   function copy(size: number, answers: readonly Uint8Array[]): void {
     map(SOURCE, 4096);
     map(DESTINATION, 4096);
@@ -272,7 +275,7 @@ describe("memory by message", () => {
     return new DataView(reply.body.buffer).getUint32(16, true);
   };
 
-  test("as the specification has it, by a QEMU that says so: 64-bit count, data behind it", () => {
+  test("in the specification's layout, if QEMU shows that: 64-bit count, data behind it", () => {
     const data = Uint8Array.of(0xd0, 0xd1, 0xd2, 0xd3, 0xd4, 0xd5, 0xd6, 0xd7);
     copy(8, [
       refusal(1, EINVAL), // 2^32 bytes are too many: a 64-bit count
@@ -289,7 +292,7 @@ describe("memory by message", () => {
     expect(register(Scratch.status)).toBe(2);
   });
 
-  test("only QEMU is asked for its layout: others have the specification's", () => {
+  test("the server asks only QEMU for its layout; others have the specification's", () => {
     client.reconnect().greet({ ...OWN_CAPABILITIES, writeMultiple: false });
     copy(8, [readReply(1, body(dma_access, { address: SOURCE, count: 8 }, new Uint8Array(8))), writeReply(2)]);
     client.receive(); // the doorbell's reply
@@ -298,7 +301,7 @@ describe("memory by message", () => {
     expect(register(Scratch.status)).toBe(2);
   });
 
-  test("as QEMU has it: 32-bit count, data behind it, 4 bytes of padding at the end", () => {
+  test("in QEMU's layout: 32-bit count, data behind it, 4 bytes of padding at the end", () => {
     const data = Uint8Array.of(0, 0, 0, 0, 0xd4, 0xd5, 0xd6, 0xd7);
     const padding = new Uint8Array(4);
     copy(8, [
@@ -366,7 +369,7 @@ describe("memory by message", () => {
     expect(register(Scratch.status)).toBe(0);
   });
 
-  test("a client that vanishes in the middle leaves a server that serves the next one", () => {
+  test("after a client that vanishes in the middle, the server serves the next one", () => {
     map(SOURCE, 4096);
     client.sendBytes(writeRegister(Scratch.source, SOURCE));
     client.sendBytes(writeRegister(Scratch.size, 8));

@@ -5,20 +5,22 @@ import { native } from "@vfio-selftests/native";
 const MAP_SHARED = 1;
 const MAP_NORESERVE = 0x4000;
 
-/** Files are mapped in windows of this many bytes: larger than any usual map, and small enough for one typed array. */
+/**
+ * Files are mapped in windows of this size, which is larger than any usual map and small enough for one typed array.
+ */
 export const WINDOW_SIZE = 1024 ** 3;
 
-/** A store of this many bytes is the widest that the guarded accessors have. */
+/** The widest store of the guarded accessors, in bytes. */
 const WIDE_STORE = 64;
 
-/** A part of a file that JavaScript may touch like any memory: nothing that happens to the file can raise SIGBUS. */
+/** A part of a file that JavaScript may touch like any memory. No change of the file can raise SIGBUS. */
 export class PlainWindow {
   readonly bytes: Uint8Array;
-  /** Of which step of the model it was used last. */
+  /** The model's step that used it last. */
   lastUsed = 0;
   readonly #memory: NativeMemory;
 
-  /** Undefined when the file cannot be mapped (so), for want of address space or rights. */
+  /** Undefined if the file cannot be mapped (so), for want of address space or rights. */
   static map(fd: number, start: number, length: number): PlainWindow | undefined {
     const memory = native.mapMemory({ fd, length, flags: MAP_SHARED, offset: BigInt(start) });
     return typeof memory === "number" ? undefined : new PlainWindow(memory);
@@ -35,15 +37,15 @@ export class PlainWindow {
 }
 
 /**
- * A part of a file for writing, through accessors that survive a SIGBUS: hugetlbfs has no write(2), and gives one when a
- * page is touched that was punched out of the file and cannot be allocated anew, sealed or not.
+ * A part of a file for writing, through accessors that survive a SIGBUS. hugetlbfs has no write(2). It raises SIGBUS,
+ * sealed or not, when a touched page was punched out of the file and cannot be allocated again.
  */
 export class GuardedWindow {
   lastUsed = 0;
   readonly #io: NativeIo;
 
   static map(fd: number, start: number, length: number): GuardedWindow | undefined {
-    // Without a reservation: the client may have punched holes, and a mapping for it to fill is no promise of ours.
+    // Without a reservation: the client may have punched holes, and the server does not promise to fill them.
     const io = native.mapIo({ fd, length, flags: MAP_SHARED | MAP_NORESERVE, offset: BigInt(start) });
     return typeof io === "number" ? undefined : new GuardedWindow(io);
   }
@@ -56,7 +58,10 @@ export class GuardedWindow {
     return this.#io.length;
   }
 
-  /** Stores `from` at `offset`, ascending; the bytes that could be stored. An aligned store of 8 bytes is one. */
+  /**
+   * Stores `from` at `offset`, ascending. Returns how many bytes it could store. An aligned store of 8 bytes is one
+   * store.
+   */
   write(offset: number, from: Uint8Array): number {
     const io = this.#io;
     if (from.length === 8 && offset % 8 === 0) {

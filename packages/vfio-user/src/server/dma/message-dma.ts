@@ -8,23 +8,25 @@ import type { MemoryPeer } from "./dma-space";
 const { EIO, ETIMEDOUT } = constants.errno;
 
 /**
- * Data bytes of one DMA message. A client may be sending to us at the same time: as long as ours fits into the socket's
- * buffer (some 200 KiB) neither end waits for the other to read.
+ * Data bytes of one DMA message. A client may be sending to us at the same time. As long as our message fits into the
+ * socket's buffer (some 200 KiB), neither end waits for the other to read.
  */
 const CHUNK = 64 * 1024;
 
-/** Bytes of the longest message, also of its answer. */
+/** Bytes of the longest message and of its longest answer. */
 export const DMA_MESSAGE_SIZE = HEADER_SIZE + structs.dma_access.size + CHUNK;
 
-/** How long a client may take to answer, in milliseconds; then the access has failed, as by a completion time-out on PCIe. */
+/**
+ * How long a client may take to answer, in milliseconds. Then the access fails, as by a completion time-out on PCIe.
+ */
 const ANSWER_TIMEOUT_MS = 5_000;
-/** How long one wait lasts until it is looked whether the server has been stopped. */
+/** How long one wait lasts before the server checks whether it was stopped. */
 const SLICE_MS = 20;
 const SPIN_MICROSECONDS = 50;
 
-/** Faults reported and not answered yet: more are not sent, since the client is not reading. */
+/** The most unanswered fault reports. The server sends no more, because the client is not reading. */
 const MAX_REPORTS = 16;
-/** A client that never answers is not borne with for ever. */
+/** The most answers that may be late. The server ends a client that exceeds this number. */
 const MAX_UNAWAITED = 1000;
 
 /** The client at the other end. */
@@ -35,24 +37,27 @@ export interface MessageClient {
   readonly hearsFaults: boolean;
 }
 
-/** The session as DMA by message needs it. */
+/** The session, from the point of view of DMA by message. */
 export interface MessageDmaHost {
   /** As {@link MessageSocket.send}, on the socket for requests to the client. */
   send(message: MessageBuffer, timeoutMs: number): number;
-  /** Waits for one message of the client's and deals with it: a request is served, a reply comes to {@link MessageDma.takeReply}. */
+  /**
+   * Waits for one message of the client's and handles it. It serves a request, and passes a reply to
+   * {@link MessageDma.takeReply}.
+   */
   receive(spinMicroseconds: number, timeoutMs: number): boolean;
-  /** The client is not to be waited for any more. */
+  /** Ends the session with this client. */
   end(): void;
   ended(): boolean;
   /** Counts the device's resets. */
   resets(): number;
-  /** Undefined before the versions have been exchanged. */
+  /** Undefined before the two ends have exchanged versions. */
   client(): MessageClient | undefined;
 }
 
 /**
- * DMA by messages to the client: VFIO_USER_DMA_READ and VFIO_USER_DMA_WRITE, one at a time, its requests being served
- * meanwhile (QEMU holds its big lock while it waits for us).
+ * DMA by messages to the client: VFIO_USER_DMA_READ and VFIO_USER_DMA_WRITE, one at a time. It serves the client's
+ * requests meanwhile, because QEMU holds its big lock while it waits for us.
  */
 export class MessageDma implements MemoryPeer {
   readonly #host: MessageDmaHost;
@@ -63,9 +68,9 @@ export class MessageDma implements MemoryPeer {
   #outcome: number | undefined;
   /** Where the awaited reply's data go. */
   #into: Uint8Array | undefined;
-  /** Replies that will come and that nobody waits for. */
+  /** Ids of replies that will come and that nobody waits for. */
   readonly #unawaited: number[] = [];
-  /** Whether the client has QEMU's layout of these messages, with a count of 32 bits; unknown until the first transfer. */
+  /** Whether the client has QEMU's layout of these messages, with a 32-bit count. Unknown until the first transfer. */
   #narrowCount: boolean | undefined;
 
   constructor(host: MessageDmaHost) {
@@ -83,7 +88,7 @@ export class MessageDma implements MemoryPeer {
     }
     const chunk = Math.max(1, Math.min(CHUNK, client.maxTransfer));
     for (let done = 0; done < data.length; done += chunk) {
-      // A reset while the last chunk was under way has ended the operation.
+      // A reset during the last chunk has ended the operation.
       if (this.#host.resets() !== resets) return "aborted";
       const part = data.subarray(done, done + chunk);
       const address = iova + BigInt(done);
@@ -94,9 +99,9 @@ export class MessageDma implements MemoryPeer {
   }
 
   /**
-   * An access by the device that no map allows: a read by message lets QEMU's IOMMU meet the same fault. A write to
-   * memory that is mapped for reading only would not fault as a read, so there a zero byte is written, which the IOMMU
-   * refuses; at the same place in both layouts of the message there is a zero.
+   * Reports an access by the device that no map allows. A read by message lets QEMU's IOMMU meet the same fault. A
+   * write to read-only memory would not fault as a read, so the server writes a zero byte there, which the IOMMU
+   * refuses. Both layouts of the message have a zero at that place.
    */
   reportFault(iova: bigint, access: "read" | "write", mapped: boolean): void {
     if (this.#host.client()?.hearsFaults !== true) return;
@@ -108,11 +113,11 @@ export class MessageDma implements MemoryPeer {
     const id = this.#takeId();
     if (write) output.setHeader(id, Commands.DMA_WRITE.number, structs.TYPE_COMMAND, structs.dma_access.size + 1);
     else output.setHeader(id, Commands.DMA_READ.number, structs.TYPE_COMMAND, structs.dma_access.size);
-    // Not waiting: a client that does not read its socket is not told.
+    // Without waiting: a client that does not read its socket misses the report.
     if (this.#host.send(output, 0) === 0) this.#unawaited.push(id);
   }
 
-  /** A reply has arrived; false when it answers nothing that was asked. */
+  /** Handles a reply. False if it answers no request. */
   takeReply(message: MessageBuffer): boolean {
     const unawaited = this.#unawaited.indexOf(message.id);
     if (unawaited >= 0) {
@@ -130,7 +135,7 @@ export class MessageDma implements MemoryPeer {
     if (into === undefined) return true;
     const { dma_access, dma_access_qemu } = structs;
     const at = this.#narrowCount === true ? dma_access_qemu.size : dma_access.size;
-    // Both layouts have the same size: QEMU's ends with 4 bytes of padding.
+    // Both layouts have the same size, because QEMU's ends with 4 bytes of padding.
     if (message.size !== HEADER_SIZE + dma_access.size + into.length) {
       this.#outcome = EIO;
       return false;
@@ -140,8 +145,8 @@ export class MessageDma implements MemoryPeer {
   }
 
   /**
-   * A read of 2^32 bytes: who has a count of 64 bits refuses it, who has one of 32 bits sees 0 and agrees.
-   * (QEMU 10 and 11 have 32, against their own specification.)
+   * Asks for the layout by a read of 2^32 bytes. A client with a 64-bit count refuses it. A client with a 32-bit count
+   * sees 0 and agrees. (QEMU 10 and 11 have 32, against their own specification.)
    */
   #askLayout(): number | "aborted" {
     const result = this.#read(0n, 0x1_0000_0000n, undefined);
@@ -178,7 +183,7 @@ export class MessageDma implements MemoryPeer {
     fields.count.set(this.#output.body, count);
   }
 
-  /** Sends the request in the output and waits for its reply: 0, a positive errno, or `aborted`. */
+  /** Sends the request in the output and waits for its reply. Returns 0, a positive errno, or `aborted`. */
   #ask(command: number, bodyLength: number): number | "aborted" {
     const id = this.#takeId();
     const resets = this.#host.resets();

@@ -2,26 +2,26 @@ import { native } from "@vfio-selftests/native";
 import { GuardedWindow, PlainWindow, WINDOW_SIZE } from "./file-window";
 
 /**
- * How the bytes of a file are reached.
+ * How the server reaches the bytes of a file.
  *
- * - `memory`: mapped, and touched directly. Only files that cannot be truncated, or whose client is trusted.
+ * - `memory`: mapped, and touched directly. Only for files that cannot be truncated, or from a trusted client.
  * - `file`: pread(2) and pwrite(2), which give an error where a mapping would raise SIGBUS.
- * - `huge`: pread(2), and guarded stores to a mapping: hugetlbfs has no pwrite(2).
+ * - `huge`: pread(2), and guarded stores to a mapping, because hugetlbfs has no pwrite(2).
  */
 export type FileAccess = "memory" | "file" | "huge";
 
-/** How many windows all files together have mapped: the limit is the address space and its page tables. */
+/** How many windows all files together may map. The limit is the address space and its page tables. */
 export interface WindowBudget {
-  /** Whether one more may be mapped now. */
+  /** Whether one more window may be mapped now. */
   take(): boolean;
   give(): void;
   /** The model's present step. */
   readonly step: number;
 }
 
-/** A file that a client shares for DMA. Owns its descriptor; maps windows when they are first used. */
+/** A file that a client shares for DMA. It owns its descriptor, and maps windows at their first use. */
 export class SharedFile {
-  /** DMA maps that refer to it. */
+  /** How many DMA maps refer to it. */
   users = 0;
   readonly key: string;
   readonly access: FileAccess;
@@ -31,7 +31,7 @@ export class SharedFile {
   readonly #guarded = new Map<number, GuardedWindow>();
   #size: number;
 
-  /** Takes over `fd`, of a file of `size` bytes. */
+  /** Owns `fd` from now on, a file of `size` bytes. */
   constructor(key: string, fd: number, access: FileAccess, size: number, budget: WindowBudget) {
     this.key = key;
     this.access = access;
@@ -40,7 +40,7 @@ export class SharedFile {
     this.#budget = budget;
   }
 
-  /** The file has become longer: its last window is mapped anew when it is used next. */
+  /** The file has become longer. The next use maps its last window anew. */
   growTo(size: number): void {
     if (size <= this.#size) return;
     const last = Math.floor(this.#size / WINDOW_SIZE);
@@ -48,7 +48,7 @@ export class SharedFile {
     for (const windows of [this.#plain, this.#guarded]) this.#unmap(windows, last);
   }
 
-  /** The file's memory from `offset` on, at most `length` bytes; undefined when it is not to be had (now) as memory. */
+  /** The file's memory from `offset` on, at most `length` bytes; undefined if it is not available as memory (now). */
   view(offset: number, length: number): Uint8Array | undefined {
     if (this.access !== "memory") return undefined;
     const index = Math.floor(offset / WINDOW_SIZE);
@@ -59,12 +59,12 @@ export class SharedFile {
     return window.bytes.subarray(at, at + length);
   }
 
-  /** Reads from `offset` on; the bytes that could be read. */
+  /** Reads from `offset` on. Returns how many bytes it could read. */
   read(offset: number, into: Uint8Array): number {
     return move(into.length, (done) => native.pread(this.#fd, into.subarray(done), offset + done));
   }
 
-  /** Writes from `offset` on; the bytes that could be written. */
+  /** Writes from `offset` on. Returns how many bytes it could write. */
   write(offset: number, from: Uint8Array): number {
     return move(from.length, (done) =>
       this.access === "huge"
@@ -117,7 +117,7 @@ export class SharedFile {
   }
 }
 
-/** Repeats a transfer that may be short until all `length` bytes are done, or it fails; the bytes done. */
+/** Repeats a transfer that may be short until all `length` bytes are done, or it fails. Returns the bytes done. */
 function move(length: number, transfer: (done: number) => number): number {
   for (let done = 0; done < length;) {
     const result = transfer(done);

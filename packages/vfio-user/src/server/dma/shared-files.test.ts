@@ -54,7 +54,7 @@ function map(fd: number, size: number, { address = 0, offset = 0, flags = 3 } = 
   return client.ask("DMA_MAP", content, { fds: [fd] }).error;
 }
 
-/** As if in the model's step. */
+/** Runs `use` as if in the model's step. */
 function dma<Result>(use: (space: typeof client.device.dma) => Result): Result {
   const space = client.device.dma;
   space.allowed = true;
@@ -78,7 +78,7 @@ describe.each([
   ["that its client could truncate", { sealed: false }, 3],
   ["that its client wants read and written", { sealed: true }, 3 | DMA_MAP_FILE_IO],
 ] as const)("a file %s", (_name, options, flags) => {
-  test("is read and written by system calls: never mapped, and no message is sent", () => {
+  test("is read and written by system calls, without a mapping and without a message", () => {
     const fd = memfd(8192, options);
     expect(map(fd, 4096, { offset: 4096, flags })).toBe(0);
     const data = pattern(1000);
@@ -103,7 +103,7 @@ test("a file that is truncated gives a fault where it ends", () => {
   expect(client.receive()).toBeUndefined();
 });
 
-test("a trusted client's file is mapped, sealed or not; a wish to have it mapped counts more than the other one", () => {
+test("a trusted client's file is mapped, sealed or not, and the mmap flag wins over the file flag", () => {
   client[Symbol.dispose]();
   client = new RawClient(new ScratchModel(), { trustClients: true }).greet();
   map(memfd(4096, { sealed: false }), 4096);
@@ -116,34 +116,31 @@ const MFD_HUGETLB = 4;
 const hugeProbe = native.memfdCreate("shared-files", MFD_HUGETLB);
 if (hugeProbe >= 0) native.close(hugeProbe);
 
-(hugeProbe >= 0 ? test : test.skip)(
-  "huge pages that cannot be had are a fault, sealed or not, and never a SIGBUS",
-  () => {
-    const size = 2 * 1024 * 1024;
-    // A file that nobody has touched, and the same after a hole was punched, are one to the kernel: a page is allocated
-    // when it is touched, and where the pool of huge pages is empty, that is a SIGBUS.
-    const fd = memfd(8 * size, { flags: MFD_HUGETLB | MFD_ALLOW_SEALING });
-    // Sealed, and all the same not to be mapped for JavaScript.
-    const files = new SharedFiles(false);
-    const file = files.open(fd, 8 * size, RIGHTS) as SharedFile;
-    expect(file.access).toBe("huge");
-    files.release(file);
-    expect(map(fd, 8 * size)).toBe(0);
-    const free = Number(/HugePages_Free: +(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
-    const data = pattern(200);
-    for (let page = 0; page < 8; page += 1) {
-      const iova = BigInt(page * size + 20);
-      expect(dma((space) => space.view(iova, 8, "write"))).toBeUndefined();
-      expect(dma((space) => space.write(iova, data))).toEqual(page < free ? undefined : failed(iova, "write"));
-      expect(contents(fd, Number(iova), 200)).toEqual(page < free ? data : new Uint8Array(200));
-      const back = new Uint8Array(200);
-      expect(dma((space) => space.read(iova, back))).toBeUndefined();
-      expect(back).toEqual(page < free ? data : new Uint8Array(200));
-      const record = dma((space) => space.publish(iova + 4n, data));
-      expect(record).toEqual(page < free ? undefined : failed(iova + 12n, "write"));
-    }
-  },
-);
+(hugeProbe >= 0 ? test : test.skip)("missing huge pages are a fault, sealed or not, and never a SIGBUS", () => {
+  const size = 2 * 1024 * 1024;
+  // To the kernel, an untouched file and a file with a punched hole are the same: it allocates a page at the first
+  // touch. Where the pool of huge pages is empty, that touch is a SIGBUS.
+  const fd = memfd(8 * size, { flags: MFD_HUGETLB | MFD_ALLOW_SEALING });
+  // Sealed, but still not to be mapped for JavaScript.
+  const files = new SharedFiles(false);
+  const file = files.open(fd, 8 * size, RIGHTS) as SharedFile;
+  expect(file.access).toBe("huge");
+  files.release(file);
+  expect(map(fd, 8 * size)).toBe(0);
+  const free = Number(/HugePages_Free: +(\d+)/.exec(readFileSync("/proc/meminfo", "utf8"))?.[1]);
+  const data = pattern(200);
+  for (let page = 0; page < 8; page += 1) {
+    const iova = BigInt(page * size + 20);
+    expect(dma((space) => space.view(iova, 8, "write"))).toBeUndefined();
+    expect(dma((space) => space.write(iova, data))).toEqual(page < free ? undefined : failed(iova, "write"));
+    expect(contents(fd, Number(iova), 200)).toEqual(page < free ? data : new Uint8Array(200));
+    const back = new Uint8Array(200);
+    expect(dma((space) => space.read(iova, back))).toBeUndefined();
+    expect(back).toEqual(page < free ? data : new Uint8Array(200));
+    const record = dma((space) => space.publish(iova + 4n, data));
+    expect(record).toEqual(page < free ? undefined : failed(iova + 12n, "write"));
+  }
+});
 
 test("an immense sparse file is mapped at once, a window at a time where it is used", () => {
   const fd = memfd(16 * TIB);
@@ -178,7 +175,7 @@ test("a descriptor must have the rights that the map gives, and not append", () 
   expect(map(readOnly, 4096, { flags: 1 })).toBe(0);
   expect(map(again(fsConstants.O_WRONLY), 4096, { address: 4096 })).toBe(EACCES);
   expect(map(again(fsConstants.O_RDWR | fsConstants.O_APPEND), 4096, { address: 4096 })).toBe(EINVAL);
-  // Not mapped, since a mapping for writing is refused; but read.
+  // The kernel refuses a mapping for writing, so the server reads the file instead.
   expect(dma((space) => space.read(0n, new Uint8Array(8)))).toBeUndefined();
 });
 
@@ -222,13 +219,13 @@ describe("windows", () => {
     return file;
   };
 
-  test("are no more than allowed: those not used for long go when others are wanted, between two steps", () => {
+  test("are limited in number, and idle ones make room for others between two steps", () => {
     const files = new SharedFiles(false, 2);
     const fd = memfd(4 * WINDOW_SIZE);
     const file = opened(files, fd, 4 * WINDOW_SIZE);
     const has = (window: number) => file.view(window * WINDOW_SIZE, 8) !== undefined;
     expect([has(0), has(1), has(2)]).toEqual([true, true, false]);
-    // Without a window the bytes are there all the same.
+    // Without a window the bytes are still reachable.
     expect(file.write(2 * WINDOW_SIZE, pattern(8))).toBe(8);
     expect(contents(fd, 2 * WINDOW_SIZE, 8)).toEqual(pattern(8));
     expect(has(0)).toBe(true); // nothing goes within a step

@@ -17,11 +17,11 @@ const O_APPEND = 0o2000;
 /** linux/magic.h. */
 const HUGETLBFS_MAGIC = 0x958458f6;
 
-/** Windows mapped at most, of all files together: 256 GiB. */
+/** The most windows mapped for all files together: 256 GiB. */
 const MOST_WINDOWS = 256;
-/** When no more may be mapped, those go that were not used in so many steps of the model. */
+/** At that limit, windows go that no step has used for so many steps of the model. */
 const IDLE_STEPS = 64;
-/** Files at most: each costs a descriptor. */
+/** The most files. Each costs a descriptor. */
 const MOST_FILES = 512;
 
 export interface Rights {
@@ -30,18 +30,18 @@ export interface Rights {
 }
 
 /**
- * The files that a client shares for DMA. QEMU sends one descriptor of its guest's memory with every page of a guest's
- * I/O page table: a file, known by device, inode and how it was opened, is kept once.
+ * The files that a client shares for DMA. QEMU sends a descriptor of its guest's memory with every page of a guest's
+ * I/O page table. This class keeps a file once, and recognises it by device, inode and the way it was opened.
  *
- * A file that can be truncated would end this process by SIGBUS when the client does so. Therefore only files sealed
- * against it (F_SEAL_SHRINK: QEMU's memory-backend-memfd, our own DmaMemory) are mapped, unless `trusting`.
+ * A client that truncates a mapped file would end this process by SIGBUS. Therefore the server maps only files sealed
+ * against it (F_SEAL_SHRINK: QEMU's memory-backend-memfd, our own DmaMemory), unless `trusting`.
  */
 export class SharedFiles implements WindowBudget {
   readonly #trusting: boolean;
   readonly #mostWindows: number;
   readonly #files = new Map<string, SharedFile>();
   #windows = 0;
-  /** Somebody wanted a window and did not get it. */
+  /** A window was wanted, and the limit refused it. */
   #short = false;
   #step = 0;
 
@@ -54,7 +54,10 @@ export class SharedFiles implements WindowBudget {
     return this.#step;
   }
 
-  /** The file behind `fd`, which stays the caller's; a positive errno when it has not `end` bytes, or not these rights. */
+  /**
+   * The file behind `fd`, which the caller keeps. A positive errno if the file is shorter than `end`, or lacks these
+   * rights.
+   */
   open(fd: number, end: number, rights: Rights): SharedFile | number {
     let stat;
     try {
@@ -65,7 +68,7 @@ export class SharedFiles implements WindowBudget {
     if (!stat.isFile() || end > stat.size) return EINVAL;
     const flags = native.fcntl(fd, F_GETFL);
     const mode = flags & O_ACCMODE;
-    // pwrite(2) to a file opened for appending writes elsewhere.
+    // On a file opened for appending, pwrite(2) writes elsewhere.
     if (flags < 0 || (flags & O_APPEND) !== 0) return EINVAL;
     if ((rights.readable && mode === O_WRONLY) || (rights.writable && mode === O_RDONLY)) return EACCES;
     const key = `${stat.dev}:${stat.ino}:${flags}`;
@@ -82,7 +85,7 @@ export class SharedFiles implements WindowBudget {
     return file;
   }
 
-  /** One DMA map refers to it no more. */
+  /** Takes note that one DMA map less refers to the file. */
   release(file: SharedFile): void {
     file.users -= 1;
     if (file.users > 0) return;
@@ -103,7 +106,7 @@ export class SharedFiles implements WindowBudget {
     this.#windows -= 1;
   }
 
-  /** Between two steps nobody holds a view: makes room when it was wanting. */
+  /** Makes room if a window was refused. Call it between two steps, when nobody holds a view. */
   nextStep(): void {
     this.#step += 1;
     if (!this.#short) return;
@@ -122,7 +125,7 @@ export class SharedFiles implements WindowBudget {
   }
 }
 
-/** Whether the file lies on hugetlbfs (memfd with MFD_HUGETLB among them). Where /proc is missing: taken for so. */
+/** Whether the file lies on hugetlbfs (such as a memfd with MFD_HUGETLB). Without /proc, the answer is yes. */
 function isHuge(fd: number): boolean {
   try {
     return statfsSync(`/proc/self/fd/${fd}`).type === HUGETLBFS_MAGIC;

@@ -6,8 +6,8 @@ const SO_ACCEPTCON = 0x10000;
 const SOCK_STREAM = 1;
 
 /**
- * What a descriptor that this process was started with is: a socket that clients connect to, or the connection of one
- * client. Throws ERR_INVALID_ARGUMENT when it is neither.
+ * What an inherited descriptor is: a socket that clients connect to, or the connection of one client. Throws
+ * ERR_INVALID_ARGUMENT if it is neither.
  */
 export function inheritedSocket(fd: number): "listening" | "connected" {
   const [flags, type] = socketEntry(fd) ?? [];
@@ -17,7 +17,7 @@ export function inheritedSocket(fd: number): "listening" | "connected" {
   return (flags & SO_ACCEPTCON) !== 0 ? "listening" : "connected";
 }
 
-/** Flags and type of a Unix socket, from /proc/net/unix (proc_net_unix(5)): Node asks no socket options. */
+/** Flags and type of a Unix socket, from /proc/net/unix (proc_net_unix(5)). Node cannot read socket options. */
 function socketEntry(fd: number): [flags: number, type: number] | undefined {
   let inode;
   try {

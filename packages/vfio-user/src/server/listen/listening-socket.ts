@@ -12,14 +12,14 @@ const MAX_PATH_BYTES = 107;
 /** A Unix socket in the file system that clients connect to. */
 export class ListeningSocket implements Disposable {
   readonly path: string;
-  /** For a thread that accepts; stays this object's. */
+  /** For a thread that accepts. This object keeps owning it. */
   readonly fd: number;
   #closed = false;
   #removed = false;
 
   /**
-   * Binds and listens. A socket file that nobody listens on any more is removed first. Errors (VfioError): EADDRINUSE
-   * when somebody does, EEXIST when something else has the path, ENAMETOOLONG, and bind(2)'s.
+   * Binds and listens, after removing a socket file that nobody listens on any more. Errors (VfioError): EADDRINUSE
+   * when another server listens there, EEXIST when something else has the path, ENAMETOOLONG, and bind(2)'s.
    */
   constructor(path: string) {
     const bytes = Buffer.byteLength(path);
@@ -41,19 +41,19 @@ export class ListeningSocket implements Disposable {
     this.path = path;
   }
 
-  /** A client's socket; undefined when none came within `timeoutMs`. */
+  /** A client's socket; undefined if none comes within `timeoutMs`. */
   accept(timeoutMs: number): number | undefined {
     return acceptClient(this.fd, timeoutMs, this.path);
   }
 
-  /** Removes the socket file, once: nobody can connect any more. */
+  /** Removes the socket file, once, so that nobody can connect any more. */
   removeFile(): void {
     if (this.#removed) return;
     this.#removed = true;
     try {
       unlinkSync(this.path);
     } catch {
-      // Already removed by somebody: nothing is left to do.
+      // Somebody removed it already.
     }
   }
 
@@ -70,7 +70,7 @@ export class ListeningSocket implements Disposable {
   }
 }
 
-/** A client of the listening socket `fd`; undefined when none came within `timeoutMs`. */
+/** A client of the listening socket `fd`; undefined if none comes within `timeoutMs`. */
 export function acceptClient(fd: number, timeoutMs: number, subject = `descriptor ${fd}`): number | undefined {
   const client = native.unixAccept(fd, timeoutMs);
   if (client >= 0) return client;

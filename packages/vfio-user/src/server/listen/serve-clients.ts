@@ -1,15 +1,15 @@
 import { setImmediate } from "node:timers/promises";
 import { acceptClient } from "./listening-socket";
 
-/** The longest wait for a client, after which `stopped` is asked again. */
+/** The longest wait for a client before the next call of `stopped`. */
 const SLICE_MS = 20;
 
 /**
- * Serves clients of the listening socket `fd` one after the other; one that connects meanwhile waits in the queue until
- * the present one has gone. `serve` takes a connection over, and lasts as long as it. Lasts until `stopped` says so.
+ * Serves clients of the listening socket `fd` one after the other. A client that connects meanwhile waits in the queue.
+ * `serve` owns a connection and returns when it ends. `serveClients` returns when `stopped` says so.
  *
- * The event loop turns after every client, since what native code holds of a connection (2 MiB for its messages) is let go
- * there, and nowhere else.
+ * The event loop turns after every client, because only there does native code release what it holds of a connection (2
+ * MiB for its messages).
  */
 export async function serveClients(
   fd: number,

@@ -5,17 +5,17 @@ import { ClientSession } from "../session/client-session";
 
 /** How long to look for the next message before sleeping: register accesses come one after the other. */
 const SPIN_MICROSECONDS = 50;
-/** The longest sleep, after which `stopped` is asked again. */
+/** The longest sleep before the next call of `stopped`. */
 const SLICE_MS = 20;
 
 /**
- * After so many messages the event loop turns once: what native code holds of mapped memory is let go there, and nowhere
- * else. A client that maps, uses and unmaps memory costs some hundred bytes each time until then.
+ * After so many messages the event loop turns once, because only there does native code release what it holds of mapped
+ * memory. Until then, each time a client maps, uses and unmaps memory costs some hundred bytes.
  */
 const MESSAGES_PER_TURN = 10_000;
 
 /**
- * Serves one client on a connected socket, which it takes over and closes. Blocks the thread, but for a turn of the event
+ * Serves one client on a connected socket, which it owns and closes. Blocks the thread, except for a turn of the event
  * loop now and then, until the client has gone or `stopped` says so. Never rejects for what the client does.
  */
 export async function serveConnection(device: ServedDevice, fd: number, stopped: () => boolean): Promise<void> {

@@ -18,30 +18,32 @@ const { EINVAL, ENOSYS } = constants.errno;
 /** How long a client may leave our bytes unread, in milliseconds. */
 const SEND_TIMEOUT_MS = 5_000;
 
-/** With two sockets to look at: for how many turns, and how long in each, one spins before it blocks on the twin. */
+/** With two sockets to watch: how many turns to spin before blocking on the twin, and how long in each. */
 const EAGER_TURNS = 40;
 const EAGER_SPIN_MICROSECONDS = 5;
 
 /**
- * One client's connection: answers its requests until it goes, misbehaves beyond repair, or the server ends it.
- * A request that is wrong in itself is answered with an error and harms nothing. The connection is ended when the
- * stream cannot be understood any more (impossible size, neither command nor reply, a reply to nothing), when the
+ * One client's connection. It answers the client's requests until the client goes or misbehaves beyond repair, or the
+ * server ends the session. A wrong request gets an error reply and harms nothing. The session ends the connection when
+ * it cannot understand the stream any more (impossible size, neither command nor reply, a reply to nothing), when the
  * version handshake fails, and when the client does not take its replies.
  */
 export class ClientSession {
   readonly #socket: SessionSocket;
   readonly #device: ServedDevice;
   readonly #dma: MessageDma;
-  /** Known once the versions have been exchanged. */
+  /** Known once the two ends have exchanged versions. */
   #client: MessageClient | undefined;
-  /** Where requests to the client go, when it asked for that; else they go where its own come from. */
+  /**
+   * Carries requests to the client, if it asked for that. Otherwise they share the socket of the client's own requests.
+   */
   #twin: TwinSocket | undefined;
   #ended = false;
   readonly #exchange: Exchange;
   readonly #fds: number[] = [];
   readonly #replyFds: number[] = [];
 
-  /** `stopped`: asked now and then while waiting for the client in the middle of a DMA. */
+  /** `stopped`: called now and then while the session waits for the client in the middle of a DMA. */
   constructor(socket: SessionSocket, device: ServedDevice, stopped: () => boolean = () => false) {
     this.#socket = socket;
     this.#device = device;
@@ -71,13 +73,13 @@ export class ClientSession {
     return this.#ended;
   }
 
-  /** Nothing more is taken from or sent to this client. Its memory and interrupts are dropped by {@link ServedDevice.clientGone}. */
+  /** Ends all traffic with this client. {@link ServedDevice.clientGone} drops its memory and interrupts. */
   end(): void {
     this.#ended = true;
     this.#twin?.close();
   }
 
-  /** Waits for one message and deals with it. True when there was one. */
+  /** Waits for one message and handles it. True if there was one. */
   receive(spinMicroseconds: number, timeoutMs: number): boolean {
     if (this.#ended) return false;
     switch (this.#socket.next(spinMicroseconds, timeoutMs)) {
@@ -96,7 +98,10 @@ export class ClientSession {
     }
   }
 
-  /** Waits for one message on either socket, in turn: a wait is for one of them. The twin brings the answer that is awaited. */
+  /**
+   * Waits for one message on either socket, in turns, because a wait watches only one. The twin brings the awaited
+   * answer.
+   */
   #receiveEither(timeoutMs: number): boolean {
     const twin = this.#twin;
     const deadline = performance.now() + timeoutMs;
@@ -138,7 +143,7 @@ export class ClientSession {
     this.#reply(result);
   }
 
-  /** Bytes of the reply's body, or `-errno`. */
+  /** Returns the bytes of the reply's body, or `-errno`. */
   #serve(): number {
     const { input } = this.#socket;
     this.#replyFds.length = 0;
@@ -160,7 +165,7 @@ export class ClientSession {
     const exchange = this.#exchange as { length: number } & Exchange;
     exchange.length = length;
     const { dma } = this.#device;
-    // A request may be served in the middle of a step; its callbacks have no DMA all the same.
+    // This may run in the middle of a step. A request's callbacks must still not use DMA.
     const allowed = dma.allowed;
     dma.allowed = false;
     try {
@@ -170,7 +175,7 @@ export class ClientSession {
     }
   }
 
-  /** The first message was not the one it has to be: the specification has the server close. */
+  /** The first message was not VERSION. The specification has the server close. */
   #refuse(): number {
     this.end();
     return -EINVAL;
@@ -187,13 +192,13 @@ export class ClientSession {
     fields.minor.set(reply, VERSION.minor);
     if (capabilities.twinSocket !== undefined && capabilities.maxMessageFds > 0) this.#twin = TwinSocket.create();
     const twinSocket = this.#twin?.offer(this.#replyFds);
-    // What the client has not proposed is not offered.
+    // Offer only what the client has proposed.
     const text = encodeCapabilities({ ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple, twinSocket });
     reply.bytes.set(text, size);
     return size + text.length;
   }
 
-  /** Answers the current message: `result` is the reply's length or `-errno`. */
+  /** Answers the current message. `result` is the reply's length or `-errno`. */
   #reply(result: number): void {
     const { id, command, flags } = this.#socket.input;
     if ((flags & structs.FLAG_NO_REPLY) !== 0) return;

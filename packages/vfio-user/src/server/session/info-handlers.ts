@@ -54,8 +54,8 @@ export function regionInfo({ device, request, reply, replyFds }: Exchange): numb
     total += sparseCapability(region.memory, reply, size, argsz);
   }
   fields.argsz.set(reply, total);
-  // As the kernel and libvfio-user do it: when there is no room for the chain, the size it needs and no chain. The
-  // descriptor belongs to the chain: libvfio-user's client has no room for it in its first request.
+  // Like the kernel and libvfio-user: without room for the chain, the reply has the size that it needs and no chain.
+  // The descriptor belongs to the chain, because libvfio-user's client has no room for it in its first request.
   const withChain = region.memory !== undefined && argsz >= total;
   fields.flags.set(reply, withChain ? flags | VFIO_REGION_INFO_FLAG_CAPS : flags);
   if (!withChain) return size;
@@ -68,7 +68,7 @@ function accessFlags({ access = "read-write" }: ModelRegion): number {
   return (access === "write" ? 0 : VFIO_REGION_INFO_FLAG_READ) | (access === "read" ? 0 : VFIO_REGION_INFO_FLAG_WRITE);
 }
 
-/** Writes the sparse-mmap capability at `offset` when there is room; its size in bytes. */
+/** Writes the sparse-mmap capability at `offset` if there is room. Returns its size in bytes. */
 function sparseCapability({ areas }: ModelRegionMemory, reply: StructView, offset: number, argsz: number): number {
   const { size: areaSize, fields: area } = vfio_region_sparse_mmap_area;
   const total = vfio_region_info_cap_sparse_mmap.size + areas.length * areaSize;
@@ -95,7 +95,7 @@ export function regionIoFds({ device, request, reply }: Exchange): number {
     return -EINVAL;
   }
   if (index >= VFIO_PCI_NUM_REGIONS && !device.model.regions.has(index)) return -EINVAL;
-  // No sub-region has an ioeventfd: every access is a message, or an access to mapped memory.
+  // No sub-region has an ioeventfd. Every access is a message, or an access to mapped memory.
   reply.bytes.fill(0, 0, size);
   fields.argsz.set(reply, size);
   fields.index.set(reply, index);

@@ -19,40 +19,40 @@ const POLLOUT = 4;
 const DATA_MASK = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_DATA_EVENTFD;
 const ACTION_MASK = VFIO_IRQ_SET_ACTION_MASK | VFIO_IRQ_SET_ACTION_UNMASK | VFIO_IRQ_SET_ACTION_TRIGGER;
 
-/** A request to set interrupts, as it lies in the message. */
+/** A request to set interrupts, as the message has it. */
 export interface IrqSet {
   readonly flags: number;
   readonly index: number;
   readonly start: number;
   readonly count: number;
-  /** The bytes behind the fields: DATA_BOOL's booleans; what comes behind those is not looked at. */
+  /** The bytes behind the fields: DATA_BOOL's booleans. The table ignores any further bytes. */
   readonly data: Uint8Array;
-  /** Taken over when the request succeeds; otherwise still the caller's. */
+  /** The table owns them when the request succeeds. Otherwise the caller keeps them. */
   readonly fds: readonly number[];
 }
 
 class Vector {
   /** -1: none. */
   trigger = -1;
-  /** Told when the vector gets masked or unmasked. */
+  /** Signalled when the vector becomes masked or unmasked. */
   maskEvent = -1;
   unmaskEvent = -1;
   masked = false;
-  /** Raised while masked: delivered when unmasked. */
+  /** Raised while masked. Unmasking delivers it. */
   pending = false;
 }
 
 /** The interrupt vectors of a device: their eventfds and their mask state. */
 export class IrqTable {
   readonly #irqs: ReadonlyMap<number, ModelIrq>;
-  /** Made when first used: MSI-X may have 2048. */
+  /** Made at first use, because MSI-X may have 2048. */
   readonly #vectors = new Map<number, Vector[]>();
 
   constructor(irqs: ReadonlyMap<number, ModelIrq>) {
     this.#irqs = irqs;
   }
 
-  /** VFIO_USER_DEVICE_SET_IRQS; 0 or a positive errno. What is refused changes nothing. */
+  /** VFIO_USER_DEVICE_SET_IRQS. Returns 0 or a positive errno. A refused request changes nothing. */
   set(request: IrqSet): number {
     const { flags, index, start, count, data, fds } = request;
     const irq = this.#irqs.get(index);
@@ -76,7 +76,7 @@ export class IrqTable {
         if (data.length < count) return EINVAL;
         return this.#act(index, action, start, count, data);
       case VFIO_IRQ_SET_DATA_EVENTFD:
-        // The kernel's structure has the descriptors' numbers as data; here they come beside the message.
+        // The kernel's structure has the descriptors' numbers as data. Here they come beside the message.
         if (fds.length > 0 && fds.length !== count) return EINVAL;
         if (!fds.every(isEventfd)) return EINVAL; // as eventfd_ctx_fdget does
         return this.#connect(index, action, start, count, fds);
@@ -103,7 +103,7 @@ export class IrqTable {
     return (this.#vectors.get(index)?.[vector]?.trigger ?? -1) >= 0;
   }
 
-  /** The device was reset: what it had raised is forgotten; eventfds and masks are the client's and stay. */
+  /** The device was reset, which forgets what it had raised. Eventfds and masks are the client's, and stay. */
   forgetPending(): void {
     for (const vectors of this.#vectors.values()) for (const vector of vectors) vector.pending = false;
   }
@@ -135,7 +135,7 @@ export class IrqTable {
   #actionOf(index: number, action: number): ((vector: Vector, number: number) => void) | undefined {
     switch (action) {
       case VFIO_IRQ_SET_ACTION_TRIGGER:
-        // A loop-back test of the client's: as if the device had raised it.
+        // A loop-back test of the client's: it acts as if the device had raised the interrupt.
         return (_vector, number) => void this.raise(index, number);
       case VFIO_IRQ_SET_ACTION_MASK:
         return mask;
@@ -165,7 +165,7 @@ export class IrqTable {
       vector[slot] = fds[i] ?? -1;
       if (slot !== "trigger") continue;
       if (vector.trigger >= 0) this.#unmask(index, vector, start + i);
-      // Taking a vector's eventfd away is how QEMU masks it: as with hardware, what is raised meanwhile stays pending.
+      // QEMU masks a vector by taking its eventfd away. As with hardware, an interrupt raised meanwhile stays pending.
       else if (had) vector.masked = true;
     }
     return 0;
@@ -179,7 +179,7 @@ export class IrqTable {
   }
 }
 
-/** Where the eventfds of an action are kept. */
+/** The field that holds an action's eventfds. */
 const SLOTS: Readonly<Record<number, "trigger" | "maskEvent" | "unmaskEvent">> = {
   [VFIO_IRQ_SET_ACTION_TRIGGER]: "trigger",
   [VFIO_IRQ_SET_ACTION_MASK]: "maskEvent",
@@ -193,8 +193,8 @@ function mask(vector: Vector): void {
 }
 
 /**
- * A write to anything else could wait for the client: a terminal that is ready for one byte is not ready for eight. Where
- * /proc is missing, the descriptor is taken for one.
+ * A write to any other file could wait for the client: a terminal that is ready for one byte is not ready for eight.
+ * Without /proc, every descriptor passes.
  */
 function isEventfd(fd: number): boolean {
   try {
@@ -207,8 +207,8 @@ function isEventfd(fd: number): boolean {
 const ONE = new Uint8Array(new BigUint64Array([1n]).buffer);
 
 /**
- * Adds 1 to an eventfd. A full counter is left alone: it says already that there was an interrupt, and the write would
- * block on a descriptor that the client made blocking.
+ * Adds 1 to an eventfd. It leaves a full counter alone: that says already that there was an interrupt, and the write
+ * would block on a descriptor that the client made blocking.
  */
 function signal(fd: number): void {
   if (native.pollBlocking(fd, POLLOUT, 0) > 0) native.write(fd, ONE);

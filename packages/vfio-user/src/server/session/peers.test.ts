@@ -6,7 +6,7 @@ import type { RecordedMessage } from "../../testing/recorded-stream";
 import { bytesOf, recordedStream } from "../../testing/recorded-stream";
 import { ScratchModel } from "../../testing/scratch-model";
 
-/** The scratch device with a BAR 1 of which two pages may be mapped. */
+/** The scratch device with a BAR 1 of which clients may map two pages. */
 function peerModel(bar1: number): ScratchModel {
   const model = new ScratchModel();
   const areas = [
@@ -46,7 +46,7 @@ describe.each(["spdk", "rust-vmm", "libvfio-user"] as const)("the client of %s",
     expect(openDescriptors()).toBe(fdsBefore);
   });
 
-  /** Says one message and gives what came back, in the terms of the recording. */
+  /** Sends one message and returns the answer in the terms of the recording. */
   function say(message: RecordedMessage): RecordedMessage["reply"] {
     const fds = message.fds?.map((kind, i) => (kind === "memory" ? shared : (eventfds[i] ?? -1))) ?? [];
     client.sendBytes(bytesOf(message), fds);
@@ -59,7 +59,7 @@ describe.each(["spdk", "rust-vmm", "libvfio-user"] as const)("the client of %s",
     return { bytes, ...(reply.fds.length === 0 ? {} : { fds: reply.fds.length }) };
   }
 
-  test("gets the answers that it can read, and nothing that it did not ask for", () => {
+  test("gets answers that it can read, and nothing unasked", () => {
     for (const [i, message] of messages.entries()) {
       if (i === memory.index) checkDma();
       expect([message.what, say(message)]).toEqual([message.what, message.reply]);
@@ -68,7 +68,7 @@ describe.each(["spdk", "rust-vmm", "libvfio-user"] as const)("the client of %s",
     if (memory.index >= messages.length) checkDma();
   });
 
-  /** The device reaches the client's memory, and misses what is not mapped, without a message. */
+  /** The device reaches the client's memory without a message, and misses what is not mapped. */
   function checkDma(): void {
     const { dma } = client.device;
     const iova = BigInt(memory.address) + 8n;

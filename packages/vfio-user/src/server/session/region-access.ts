@@ -4,7 +4,7 @@ import { PciRegion } from "../device-model";
 /** A 64-byte store (MOVDIR64B, ENQCMD) is one access. */
 const WIDE_STORE = 64;
 
-/** The widest access at `offset` of which `left` bytes remain, 1 to `widest`. */
+/** The widest access at `offset`, 1 to `widest`, when `left` bytes remain. */
 function widthAt(offset: number, left: number, widest: 4 | 8): 1 | 2 | 4 | 8 {
   if (widest === 8 && offset % 8 === 0 && left >= 8) return 8;
   if (offset % 4 === 0 && left >= 4) return 4;

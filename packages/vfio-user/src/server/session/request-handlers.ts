@@ -53,7 +53,7 @@ function setIrqs({ device, request, length, fds }: Exchange): number {
   return -error;
 }
 
-/** The region when `offset` and `count` lie inside it and it may be accessed so. */
+/** The region, if `offset` and `count` lie inside it and it allows the access. */
 function accessedRegion(
   device: ServedDevice,
   index: number,
@@ -123,7 +123,7 @@ function regionWriteMulti({ device, request, requestData: data, reply }: Exchang
   return size;
 }
 
-/** Every command a client may send, but VERSION, which belongs to the connection. */
+/** Every command that a client may send, except VERSION, which belongs to the connection. */
 const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
   DMA_MAP: dmaMap,
   DMA_UNMAP: dmaUnmap,
@@ -136,7 +136,7 @@ const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
   REGION_WRITE: regionWrite,
   DEVICE_RESET: ({ device }) => (device.reset() ? 0 : -EIO),
   REGION_WRITE_MULTI: regionWriteMulti,
-  // The features of the protocol are those of migration; a kernel device without them answers so.
+  // The protocol's features are those of migration. A kernel device without them answers so.
   DEVICE_FEATURE: () => -ENOTTY,
   DIRTY_PAGES: () => -EOPNOTSUPP,
   MIG_DATA_READ: () => -EOPNOTSUPP,
@@ -151,7 +151,7 @@ const BY_NUMBER: readonly (Handler | undefined)[] = Object.values(Commands).redu
   [],
 );
 
-/** Who serves a command; undefined when nobody does. */
+/** The handler of a command; undefined if there is none. */
 export function handlerOf(command: number): Handler | undefined {
   return BY_NUMBER[command];
 }

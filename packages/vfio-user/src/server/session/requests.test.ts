@@ -43,7 +43,7 @@ function u64(bytes: Uint8Array, offset: number): bigint {
   return new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(offset, true);
 }
 
-/** A memfd of `size` bytes; sealed unless told otherwise. */
+/** A memfd of `size` bytes, sealed by default. */
 function memfd(size: number, seals = SEAL): number {
   const fd = native.memfdCreate("test", 2); // MFD_ALLOW_SEALING
   native.ftruncate(fd, size);
@@ -106,7 +106,7 @@ describe("VERSION", () => {
 });
 
 describe("DEVICE_GET_INFO", () => {
-  test("tells regions, interrupts and reset", () => {
+  test("reports regions, interrupts and reset", () => {
     const reply = client.ask("DEVICE_GET_INFO", body(device_info, { argsz: 16 }));
     expect([0, 4, 8, 12].map((offset) => u32(reply.body, offset))).toEqual([16, 3, 9, 5]);
   });
@@ -117,7 +117,7 @@ describe("DEVICE_GET_INFO", () => {
 });
 
 describe("DEVICE_GET_REGION_INFO", () => {
-  test("tells size and access; a region that is missing has size 0", () => {
+  test("reports size and access; a missing region has size 0", () => {
     const bar = client.ask("DEVICE_GET_REGION_INFO", body(region_info, { argsz: 32, index: 0 }));
     expect([u32(bar.body, 0), u32(bar.body, 4), u64(bar.body, 16)]).toEqual([32, 3, 4096n]);
     const none = client.ask("DEVICE_GET_REGION_INFO", body(region_info, { argsz: 32, index: 5 }));
@@ -157,7 +157,7 @@ describe("a region that may be mapped", () => {
   test.each([
     [1, areas],
     [2, [{ offset: 0, size: 12288 }]],
-  ])("tells its areas, and sends the descriptor along with them", (index, expected) => {
+  ])("lists its areas, and sends the descriptor along with them", (index, expected) => {
     const { body: bytes, fds, error } = ask(index, 4064);
     expect([error, u32(bytes, 4), u32(bytes, 12), bytes.length]).toEqual([0, 15, 32, 48 + 16 * expected.length]);
     expect(bytes.length).toBe(u32(bytes, 0));
@@ -173,7 +173,7 @@ describe("a region that may be mapped", () => {
   test.each([1, 2])(
     "asked without room for the areas, sends no descriptor: the client has no room for that either",
     (i) => {
-      // libvfio-user's client asks so first, and fails when a descriptor comes.
+      // libvfio-user's client asks so first, and fails if a descriptor comes.
       const { body: bytes, fds } = ask(i, 32);
       expect([bytes.length, u32(bytes, 0) > 32, fds.length]).toEqual([32, true, 0]);
       expect(ask(i, u32(bytes, 0)).fds).toHaveLength(1);
@@ -188,7 +188,7 @@ test("DEVICE_GET_REGION_IO_FDS has no sub-regions to offer", () => {
   expect(client.ask("DEVICE_GET_REGION_IO_FDS", body(region_io_fds, { argsz: 16, index: 99 })).error).toBe(EINVAL);
 });
 
-test("DEVICE_GET_IRQ_INFO tells counts and what can be masked", () => {
+test("DEVICE_GET_IRQ_INFO reports counts, and which vectors can be masked", () => {
   const info = (index: number) => client.ask("DEVICE_GET_IRQ_INFO", body(irq_info, { argsz: 16, index }));
   expect([u32(info(2).body, 4), u32(info(2).body, 12)]).toEqual([1, 40]);
   expect([u32(info(0).body, 4), u32(info(0).body, 12)]).toEqual([7, 1]);
@@ -290,7 +290,7 @@ describe("DMA_MAP and DMA_UNMAP", () => {
     expect(client.device.maps.size).toBe(0);
   });
 
-  test("an unmap removes what lies inside, finds nothing without complaint, and cuts nothing in two", () => {
+  test("an unmap removes the maps inside, accepts an empty range, and cuts nothing in two", () => {
     for (const address of [0x1000, 0x3000, 0x5000, 0x10000]) map({ address, size: 0x2000 });
     expect(unmap(0x100000, 0x100000).error).toBe(0);
     expect(unmap(0x3000, 0x1000).error).toBe(EINVAL);
@@ -372,13 +372,13 @@ describe("DEVICE_SET_IRQS", () => {
     expect(raise(5)).toBe("unconnected");
   });
 
-  test("without descriptors the vector is masked: what is raised meanwhile comes when it is connected again", () => {
+  test("without descriptors the vector is masked, and an interrupt raised meanwhile comes with the next eventfd", () => {
     set(CONNECT, 0, 1, { fds: [events[0] ?? -1] });
     expect(set(CONNECT, 0, 1)).toBe(0);
     expect([raise(0), raise(0)]).toEqual(["pending", "pending"]);
     expect(set(CONNECT, 0, 1, { fds: [events[1] ?? -1] })).toBe(0);
     expect([taken(0), taken(1)]).toEqual([0, 1]);
-    // After a reset nothing of the kind is left.
+    // A reset leaves nothing pending.
     set(CONNECT, 0, 1);
     raise(0);
     client.ask("DEVICE_RESET");
@@ -393,7 +393,7 @@ describe("DEVICE_SET_IRQS", () => {
     expect([taken(0), taken(1), taken(2)]).toEqual([1, 2, 1]);
   });
 
-  test("INTx masks itself, and comes again when it was raised and is unmasked", () => {
+  test("INTx masks itself, and one raised meanwhile comes at the unmask", () => {
     expect(set(CONNECT, 0, 1, { index: 0, fds: [events[0] ?? -1] })).toBe(0);
     expect(set(VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_MASK, 0, 1, { index: 0, fds: [events[1] ?? -1] })).toBe(
       0,
@@ -410,14 +410,14 @@ describe("DEVICE_SET_IRQS", () => {
     expect(raise(0, 0)).toBe("pending");
   });
 
-  test("takes eventfds and nothing else: a write to a pipe or a terminal could wait for the client", () => {
+  test("takes only eventfds, because a write to a pipe or a terminal could wait for the client", () => {
     const [socket = -1, other = -1] = native.socketpair() as readonly number[];
     expect(set(CONNECT, 0, 2, { fds: [events[0] ?? -1, socket] })).toBe(EINVAL);
     expect(raise(0)).toBe("unconnected");
     for (const fd of [socket, other]) native.close(fd);
   });
 
-  test("an eventfd whose counter is full holds up nobody", () => {
+  test("an eventfd with a full counter does not block the server", () => {
     const full = native.eventfd(0, 0); // blocking
     native.write(full, new Uint8Array(new BigUint64Array([2n ** 64n - 2n]).buffer));
     set(CONNECT, 0, 1, { fds: [full] });
@@ -465,7 +465,7 @@ test("DEVICE_RESET resets the model", () => {
   expect([u32(read(0, 4).body, 16), u32(read(Scratch.resets, 4).body, 16)]).toEqual([0, 1]);
 });
 
-test("what is not offered is refused, each in its own way", () => {
+test("every command that the server does not offer gets its own error", () => {
   expect(client.ask("DEVICE_FEATURE", body(device_feature, { argsz: 8, flags: 0x10001 })).error).toBe(ENOTTY);
   expect(client.ask("MIG_DATA_READ", body(mig_data, { argsz: 8, size: 100 })).error).toBe(EOPNOTSUPP);
   expect(client.ask("MIG_DATA_WRITE", body(mig_data, { argsz: 9, size: 1 }, new Uint8Array(1))).error).toBe(EOPNOTSUPP);
@@ -479,7 +479,7 @@ test("what is not offered is refused, each in its own way", () => {
 describe("the stream", () => {
   const info = body(device_info, { argsz: 16 });
 
-  test("a message that wants no reply gets none, not even for an error", () => {
+  test("a message that asks for no reply gets none, not even for an error", () => {
     const flags = structs.FLAG_NO_REPLY;
     client.sendBytes(
       messageBytes(10, body(region_access, { offset: 0, region: 0, count: 1 }, Uint8Array.of(7)), { flags }),
@@ -508,7 +508,7 @@ describe("the stream", () => {
     expect([client.receive()?.id, client.receive()?.id, client.receive()?.id]).toEqual([1, 2, 3]);
   });
 
-  test("descriptors where none belong are closed, and the request is served", () => {
+  test("surplus descriptors are closed, and the request is served", () => {
     expect(client.ask("DEVICE_GET_INFO", info, { fds: [0, 1] }).error).toBe(0);
     // SPDK sends the memory's descriptor with DMA_UNMAP, too.
     expect(client.ask("DMA_UNMAP", body(dma_unmap, { argsz: 24, size: 4096 }), { fds: [0] }).error).toBe(0);
@@ -558,7 +558,7 @@ describe("the stream", () => {
     expect(client.ended).toBe(true);
   });
 
-  test("a client that goes in the middle of a message is forgotten, with all it had", () => {
+  test("the server forgets a client that goes in the middle of a message, with all it had", () => {
     withFd(memfd(4096), (fd) => {
       client.ask("DMA_MAP", body(dma_map, { argsz: 32, flags: 3, size: 4096 }), { fds: [fd] });
       client.sendBytes(messageBytes(Commands.DMA_MAP.number, body(dma_map, { argsz: 32 })).subarray(0, 20), [fd]);

@@ -96,7 +96,8 @@ test("carries the server's requests and their answers", () => {
 
 test("the client's requests are served while an answer is awaited on it", () => {
   const requests = connect();
-  // The doorbell, then a question: the answer to DMA_READ 1 is sent only once that has been answered, or never.
+  // The doorbell comes first, then a question. The answer to DMA_READ 1 follows only once the server has answered it,
+  // or never.
   const status = messageBytes(
     Commands.REGION_READ.number,
     body(region_access, { offset: Scratch.status, region: 0, count: 4 }),

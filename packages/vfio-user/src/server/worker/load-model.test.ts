@@ -15,7 +15,7 @@ const model = ({ regions = `[[0, ${REGION}]]`, irqs = "[]", more = "" } = {}) =>
 
 let files = 0;
 
-/** Loads a module of this text in a thread; why there is no model, or undefined when there is one. */
+/** Loads a module of this text in a thread. Returns why there is no model; undefined if there is one. */
 async function failureOf(text: string, extension = "cjs"): Promise<string | undefined> {
   const module = join(directory, `model-${files++}.${extension}`);
   writeFileSync(module, text);
@@ -55,30 +55,33 @@ test.each([
   ["it exports nothing", ``],
   ["Cannot find module", `require("./nowhere");`],
   ["of my own", `exports.createModel = () => { throw new Error("of my own"); };`],
-  ["gives is no DeviceModel: model is undefined, an object is wanted", `exports.createModel = () => {};`],
-  ['model.name is "", a text is wanted', `exports.createModel = () => ({ name: "" });`],
-  ["model.regions is an array, a Map", `exports.createModel = () => ({ ...${model()}, regions: [] });`],
-  ["model.step is undefined, a function", `exports.createModel = () => ({ ...${model()}, step: undefined });`],
-  ["model.close is 1, a function", `exports.createModel = () => ({ ...${model()}, close: 1 });`],
+  ["returns no DeviceModel: model is undefined; it must be an object", `exports.createModel = () => {};`],
+  ['model.name is ""; it must be a text', `exports.createModel = () => ({ name: "" });`],
+  ["model.regions is an array; it must be a Map", `exports.createModel = () => ({ ...${model()}, regions: [] });`],
   [
-    "model.regions.get(0).read is undefined, a function",
+    "model.step is undefined; it must be a function",
+    `exports.createModel = () => ({ ...${model()}, step: undefined });`,
+  ],
+  ["model.close is 1; it must be a function", `exports.createModel = () => ({ ...${model()}, close: 1 });`],
+  [
+    "model.regions.get(0).read is undefined; it must be a function",
     `exports.createModel = () => (${model({ regions: "[[0, { size: 1 }]]" })});`,
   ],
   [
-    "model.regions.get(0).size is -1, an integer",
+    "model.regions.get(0).size is -1; it must be an integer",
     `exports.createModel = () => (${model({ regions: "[[0, { size: -1 }]]" })});`,
   ],
   [
-    'model.regions has a key that is "bar0", an integer',
+    'model.regions has a key that is "bar0"; it must be an integer',
     `exports.createModel = () => (${model({ regions: `[["bar0", ${REGION}]]` })});`,
   ],
   [
-    "model.regions.get(0).memory.areas[0].size is 1, a multiple of 4096",
+    "model.regions.get(0).memory.areas[0].size is 1; it must be a multiple of 4096",
     `exports.createModel = () => (${model({
       regions: `[[0, { ...${REGION}, memory: { fd: 0, areas: [{ offset: 0, size: 1 }] } }]]`,
     })});`,
   ],
   ["model.irqs.get(2).count is 2049", `exports.createModel = () => (${model({ irqs: "[[2, { count: 2049 }]]" })});`],
-])("what is wrong is told: %s", async (expected, text) => {
+])("the error tells what is wrong: %s", async (expected, text) => {
   expect(await failureOf(text)).toContain(expected);
 });

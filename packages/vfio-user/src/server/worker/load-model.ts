@@ -3,15 +3,15 @@ import type { DeviceModel } from "../device-model";
 import { modelShapeError } from "./model-shape";
 
 export interface ModelModule {
-  /** Absolute path, or a specifier that resolves from here. */
+  /** An absolute path, or a specifier that resolves from here. */
   readonly module: string;
-  /** The function that makes the model. Where it is missing, the default export may be that function. */
+  /** The function that makes the model. If it is missing, the default export may be that function. */
   readonly exportName: string;
-  /** What the function is given. */
+  /** The argument for the function. */
   readonly options: unknown;
 }
 
-/** Loads a module, CommonJS or ES, and has it make its model. Throws an Error that says what is wrong with either. */
+/** Loads a module, CommonJS or ES, and makes its model. Throws an Error that says what is wrong with either. */
 export async function loadModel({ module, exportName, options }: ModelModule): Promise<DeviceModel> {
   const exports = await load(module);
   const create = [exports[exportName], exports["default"]].find((value) => typeof value === "function");
@@ -22,9 +22,7 @@ export async function loadModel({ module, exportName, options }: ModelModule): P
   const model: unknown = await (create as (options: unknown) => unknown)(options);
   const wrong = modelShapeError(model);
   if (wrong === undefined) return model as DeviceModel;
-  throw new Error(
-    `${module}: what ${exportName} gives is no DeviceModel: model${wrong.startsWith("is") ? " " : ""}${wrong}`,
-  );
+  throw new Error(`${module}: ${exportName} returns no DeviceModel: model${wrong.startsWith("is") ? " " : ""}${wrong}`);
 }
 
 async function load(module: string): Promise<Readonly<Record<string, unknown>>> {
@@ -38,7 +36,7 @@ async function load(module: string): Promise<Readonly<Record<string, unknown>>> 
   }
 }
 
-/** `module.exports = function` has it as its default. */
+/** `module.exports = function` has the function as its default. */
 function namespaceOf(exports: unknown): Readonly<Record<string, unknown>> {
   if (typeof exports === "function") return { ...Object.fromEntries(Object.entries(exports)), default: exports };
   return typeof exports === "object" && exports !== null ? (exports as Readonly<Record<string, unknown>>) : {};

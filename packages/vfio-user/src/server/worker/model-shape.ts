@@ -2,24 +2,24 @@ type Check = (value: unknown) => string | undefined;
 type Fields = Readonly<Record<string, Check>>;
 
 const PAGE_SIZE = 4096;
-/** MSI-X has 2048 vectors at most. */
+/** MSI-X has at most 2048 vectors. */
 const MOST_VECTORS = 2048;
-/** VFIO's indexes are small; device-specific regions follow the nine of PCI. */
+/** VFIO's indexes are small. Device-specific regions follow the nine of PCI. */
 const MOST_INDEXES = 64;
 
-const wanted = (what: string, good: (value: unknown) => boolean): Check => {
-  return (value) => (good(value) ? undefined : `is ${describe(value)}, ${what} is wanted`);
+const mustBe = (what: string, good: (value: unknown) => boolean): Check => {
+  return (value) => (good(value) ? undefined : `is ${describe(value)}; it must be ${what}`);
 };
 const optional = (check: Check): Check => {
   return (value) => (value === undefined ? undefined : check(value));
 };
 const integer = (max: number): Check => {
   const good = (value: unknown) => Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= max;
-  return wanted(`an integer from 0 to ${max}`, good);
+  return mustBe(`an integer from 0 to ${max}`, good);
 };
-const aFunction = wanted("a function", (value) => typeof value === "function");
-const aBoolean = wanted("true or false", (value) => typeof value === "boolean");
-const pages = wanted(
+const aFunction = mustBe("a function", (value) => typeof value === "function");
+const aBoolean = mustBe("true or false", (value) => typeof value === "boolean");
+const pages = mustBe(
   "a multiple of 4096",
   (value) => Number.isSafeInteger(value) && (value as number) % PAGE_SIZE === 0,
 );
@@ -30,7 +30,7 @@ const memory = object({ fd: integer(2 ** 31 - 1), areas: arrayOf(area) });
 const region = object({
   size: integer(2 ** 52),
   access: optional(
-    wanted("read, write or read-write", (value) => ["read", "write", "read-write"].includes(value as string)),
+    mustBe("read, write or read-write", (value) => ["read", "write", "read-write"].includes(value as string)),
   ),
   read: aFunction,
   write: aFunction,
@@ -48,7 +48,7 @@ const irq = object({
 });
 
 const model = object({
-  name: wanted("a text", (value) => typeof value === "string" && value !== ""),
+  name: mustBe("a text", (value) => typeof value === "string" && value !== ""),
   regions: mapOf(region),
   irqs: mapOf(irq),
   attach: aFunction,
@@ -58,14 +58,14 @@ const model = object({
   close: optional(aFunction),
 });
 
-/** What is missing for a value to be a `DeviceModel`, in words that follow its name; undefined when nothing is. */
+/** Why a value is no `DeviceModel`, in words that follow its name; undefined if it is one. */
 export function modelShapeError(value: unknown): string | undefined {
   return model(value);
 }
 
 function object(fields: Fields): Check {
   return (value) => {
-    if (typeof value !== "object" || value === null) return `is ${describe(value)}, an object is wanted`;
+    if (typeof value !== "object" || value === null) return `is ${describe(value)}; it must be an object`;
     for (const [name, check] of Object.entries(fields)) {
       const wrong = check((value as Readonly<Record<string, unknown>>)[name]);
       if (wrong !== undefined) return join(`.${name}`, wrong);
@@ -76,7 +76,7 @@ function object(fields: Fields): Check {
 
 function arrayOf(check: Check): Check {
   return (value) => {
-    if (!Array.isArray(value)) return `is ${describe(value)}, an array is wanted`;
+    if (!Array.isArray(value)) return `is ${describe(value)}; it must be an array`;
     for (const [i, item] of value.entries()) {
       const wrong = check(item);
       if (wrong !== undefined) return join(`[${i}]`, wrong);
@@ -87,7 +87,7 @@ function arrayOf(check: Check): Check {
 
 function mapOf(check: Check): Check {
   return (value) => {
-    if (!(value instanceof Map)) return `is ${describe(value)}, a Map by VFIO index is wanted`;
+    if (!(value instanceof Map)) return `is ${describe(value)}; it must be a Map by VFIO index`;
     for (const [index, item] of value as ReadonlyMap<unknown, unknown>) {
       const wrongIndex = integer(MOST_INDEXES)(index);
       if (wrongIndex !== undefined) return `has a key that ${wrongIndex}`;
@@ -98,7 +98,7 @@ function mapOf(check: Check): Check {
   };
 }
 
-/** `.regions` and `.get(0) is …` make `.regions.get(0) is …`. */
+/** Makes `.regions.get(0) is …` from `.regions` and `.get(0) is …`. */
 function join(path: string, rest: string): string {
   return /^[.[]/.test(rest) ? path + rest : `${path} ${rest}`;
 }

@@ -37,7 +37,9 @@ function start(options: Parameters<typeof startScratchModel>[0] = {}): ModelWork
   return worker;
 }
 
-/** No more descriptors than `expected`, as soon as the thread has closed what its last client left. */
+/**
+ * Waits until there are no more descriptors than `expected`, because the thread closes late what its last client left.
+ */
 async function openDescriptorsToBe(expected: number): Promise<void> {
   const deadline = performance.now() + 5000;
   while (openDescriptors() > expected && performance.now() < deadline) {
@@ -70,7 +72,7 @@ function startCopy(device: VfioDevice, source: bigint, destination: bigint, size
   write(device, Scratch.command, command, 4);
 }
 
-test("a device keeps its state from one client to the next, and drops what was the client's", () => {
+test("a device keeps its state from one client to the next, and drops the client's memory and interrupts", () => {
   const worker = start();
   for (let client = 0; client < 3; client += 1) {
     using iommu = iommuOf(worker);
@@ -85,7 +87,7 @@ test("an interrupt arrives when the copy is done; registers answer and a reset w
   using memory = DmaMemory.allocate(16 * MIB, { backing: "memfd" });
   using iommu = iommuOf(worker);
   const device = iommu.openDevice("model:scratch");
-  // The same memory many times in a row: a copy that lasts.
+  // Maps the same memory many times in a row, for a copy that lasts.
   for (let i = 0; i < 64; i += 1) iommu.map(memory, { iova: BigInt(i * memory.length) });
   using event = new Eventfd();
   device.setIrqs({ index: 2, action: "trigger", start: 0, count: 1, data: { eventfds: [event.fd] } });
@@ -99,7 +101,7 @@ test("an interrupt arrives when the copy is done; registers answer and a reset w
   expect(event.tryRead()).toBeUndefined();
 });
 
-test("several devices share one address space; one that comes later has the maps that are there", () => {
+test("several devices share one address space, and a later one has the existing maps", () => {
   const [first, second] = [start(), start()];
   const connectModel = (name: string) => ({ fd: (name === "one" ? first : second).connect() });
   using iommu = new Iommu(new VfioUserMode({ connectModel }).open());
@@ -126,7 +128,7 @@ test("several devices share one address space; one that comes later has the maps
   }
 });
 
-test("unmapping says how much, cuts nothing in two, and takes any number of maps at once", () => {
+test("unmapping returns the bytes, cuts nothing in two, and takes any number of maps at once", () => {
   const worker = start();
   using iommu = iommuOf(worker);
   iommu.openDevice("model:scratch");
@@ -159,7 +161,7 @@ test("unmapping says how much, cuts nothing in two, and takes any number of maps
   expect(backend.unmap(0n, 16384n)).toBe(16384n);
 });
 
-test("a model that cannot be made says why, to its owner and to the client", () => {
+test("owner and client learn why a model cannot be made", () => {
   const worker = start({ exportName: "noSuchThing" });
   const backend = new VfioUserBackend({
     connectModel: () => ({ fd: worker.connect(), failure: () => worker.failure }),
@@ -200,7 +202,7 @@ describe("a socket in the file system", () => {
     expect(second.openDevice(`vfio-user:${path}`).info.regionCount).toBe(9);
   });
 
-  test("replaces a stale one, but nobody's live one and no other file", () => {
+  test("replaces a stale one, but no live one and no other file", () => {
     const path = join(directory, "stale.sock");
     const dead = native.unixListen(path, 1);
     native.close(dead);
@@ -237,7 +239,7 @@ test("clients that come and go, with maps and interrupts, leave nothing behind",
   await openDescriptorsToBe(before);
 });
 
-test("generated messages on real sockets: the server is there afterwards", async () => {
+test("the server survives generated messages on real sockets", async () => {
   const worker = start({ options: { throws: false } });
   worker.ready();
   const memfd = native.memfdCreate("fuzz", 2);
@@ -277,7 +279,7 @@ test("generated messages on real sockets: the server is there afterwards", async
   native.close(memfd);
 }, 60_000);
 
-test("a thread does not keep the process alive, nor hold up its end", async () => {
+test("a thread neither keeps the process alive nor delays its end", async () => {
   const script = `
     const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
     const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
@@ -303,7 +305,7 @@ describe("a thread that a system call blocks", () => {
     backend.close();
   });
 
-  test("does not hold up the end of the process", async () => {
+  test("does not delay the end of the process", async () => {
     const script = `
       const { startScratchModel } = require("${join(__dirname, "../../testing/model-thread.ts")}");
       const { VfioUserBackend } = require("${join(__dirname, "../../client/vfio-user-backend.ts")}");
@@ -334,7 +336,7 @@ test("a client that never pauses does not keep the thread's event loop from turn
   backend.close();
 }, 20_000);
 
-test("what a model throws is told to its owner, and to nobody else", () => {
+test("a model's error reaches its owner, and nobody else", () => {
   const told: string[] = [];
   const model = new ScratchModel();
   model.step = () => {

@@ -12,17 +12,17 @@ export interface ModelWorkerOptions {
   /** Absolute path (or package specifier that resolves from here) of a module, CommonJS or ES. */
   readonly module: string;
   /**
-   * The module's function that makes the model: `(options) => DeviceModel`, or a promise of one. Default `createModel`;
-   * where that is missing, the default export.
+   * The module's function that makes the model: `(options) => DeviceModel`, or a promise of one. The default is
+   * `createModel`, or the default export if that is missing.
    */
   readonly exportName?: string;
-  /** Handed to that function; anything that structuredClone takes. */
+  /** The argument for that function: anything that structuredClone takes. */
   readonly options?: unknown;
   /** Where to listen for clients. Without it and `fd`, only {@link ModelWorker.connect} makes connections. */
   readonly socketPath?: string;
   /**
-   * Instead of a path: a Unix stream socket that somebody else made. One that listens stays the caller's; the connection of
-   * a client is taken over, and the thread ends when that client has gone.
+   * A Unix stream socket that somebody else made, instead of a path. The caller keeps a listening one. The worker owns
+   * the connection of a client, and the thread ends when that client has gone.
    */
   readonly fd?: number;
   /** See {@link ServedDeviceOptions.trustClients}. Default false. */
@@ -33,19 +33,16 @@ export interface ModelWorkerOptions {
 
 /** How long a thread may take to load its model, in milliseconds. */
 const START_TIMEOUT_MS = 20_000;
-/** How long it may take to end (it looks every few milliseconds whether it shall) before it is terminated. */
+/** How long it may take to end before it is terminated. It checks every few milliseconds whether to end. */
 const STOP_TIMEOUT_MS = 2_000;
 
-/** How often a thread that is to end is torn from a system call that may block it, in milliseconds. */
+/** How often to interrupt a system call that may block a thread that is to end, in milliseconds. */
 const INTERRUPT_MS = 20;
 
 const running = new Set<ModelWorker>();
 let exitHook = false;
 
-/**
- * A device model in a thread of its own, serving vfio-user. The thread never keeps the process alive: unless the program
- * does something else, it ends.
- */
+/** A device model in a thread of its own, serving vfio-user. The thread never keeps the process alive. */
 export class ModelWorker implements Disposable {
   readonly #state = new WorkerState();
   readonly #worker: Worker;
@@ -55,7 +52,7 @@ export class ModelWorker implements Disposable {
   readonly #exited: Promise<void>;
   #closed: Promise<void> | undefined;
 
-  /** Starts the thread and returns at once; see {@link ready}. Throws when the socket is not to be had. */
+  /** Starts the thread and returns at once; see {@link ready}. Throws when it cannot make the socket. */
   constructor(options: ModelWorkerOptions) {
     const { fd } = options;
     const role = fd === undefined ? undefined : inheritedSocket(fd);
@@ -91,7 +88,7 @@ export class ModelWorker implements Disposable {
     running.add(this);
     if (!exitHook) {
       exitHook = true;
-      // A thread that is not told would go on serving, and hold up the end of the process.
+      // Without this signal, the thread would go on serving and hold up the end of the process.
       process.once("exit", () => {
         for (const worker of running) worker.#stop();
       });
@@ -103,7 +100,7 @@ export class ModelWorker implements Disposable {
     return this.#state.failure;
   }
 
-  /** Blocks until the model is loaded (and, with a socket path, listening). Throws what went wrong. */
+  /** Blocks until the model is loaded (and, with a socket path, listening). Throws the reason of a failure. */
   ready(): void {
     this.#requireServing(this.#state.waitWhile("starting", START_TIMEOUT_MS), "not loaded in time");
   }
@@ -117,20 +114,20 @@ export class ModelWorker implements Disposable {
     });
   }
 
-  /** Waits until the model is loaded. Rejects with what went wrong. */
+  /** Waits until the model is loaded. Rejects with the reason of a failure. */
   async whenReady(): Promise<void> {
     await this.#started;
     this.#requireServing(this.#state.status, "ended while it was loaded");
   }
 
-  /** Fulfilled when the thread has ended, however it did. */
+  /** Fulfilled when the thread has ended, in any way. */
   get ended(): Promise<void> {
     return this.#exited;
   }
 
   /**
-   * Makes a connection: gives the client's end, which the caller owns. The model serves one client at a time and keeps
-   * its state; the next one is served when the one before has closed.
+   * Makes a connection and returns the client's end, which the caller owns. The model serves one client at a time and
+   * keeps its state. It serves the next one after the one before has closed.
    */
   connect(): number {
     if (this.#closed !== undefined) throw closedError("ModelWorker.connect", this.#name);
@@ -141,7 +138,7 @@ export class ModelWorker implements Disposable {
   }
 
   /**
-   * Stops serving, removes the socket file and ends the thread, by force when it does not end within `graceMs` (a callback
+   * Stops serving, removes the socket file and ends the thread. After `graceMs` it ends the thread by force (a callback
    * of the model does not return, say). Idempotent.
    */
   close({ graceMs = STOP_TIMEOUT_MS }: { readonly graceMs?: number } = {}): Promise<void> {
@@ -153,14 +150,17 @@ export class ModelWorker implements Disposable {
     void this.close();
   }
 
-  /** Tells the thread to end, and nobody can connect any more. */
+  /** Tells the thread to end, and closes the way for new clients. */
   #stop(): void {
     this.#state.stop();
     this.#socket?.removeFile();
     this.#interrupt();
   }
 
-  /** Ends a system call that blocks the thread: what is in one can be neither told nor terminated. */
+  /**
+   * Interrupts a system call that blocks the thread. Inside one, a thread neither hears the order to end nor can be
+   * terminated.
+   */
   #interrupt(): void {
     const { tid } = this.#state;
     if (tid > 0) native.interruptThread(tid);
@@ -171,7 +171,7 @@ export class ModelWorker implements Disposable {
     this.#stop();
     this.#worker.postMessage(END);
     const timer = setTimeout(() => void this.#worker.terminate(), graceMs);
-    // Again and again: the thread may have been on its way into the call, or makes the next one.
+    // Repeated, because the thread may have been on its way into the call, or may make the next one.
     const interrupts = setInterval(() => this.#interrupt(), INTERRUPT_MS);
     await this.#exited;
     clearTimeout(timer);

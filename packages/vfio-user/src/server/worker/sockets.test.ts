@@ -27,7 +27,7 @@ function use(address: string, fd?: number): void {
   expect(iommu.openDevice(address).info.regionCount).toBe(9);
 }
 
-test("an inherited socket that listens is served, and stays whose it was", async () => {
+test("an inherited listening socket is served, and stays its owner's", async () => {
   const path = join(directory, "inherited.sock");
   const fd = native.unixListen(path, 4);
   worker = startScratchModel({ fd });
@@ -63,16 +63,16 @@ test("clients that come and go leave no memory behind", async () => {
     for (let client = 0; client < clients; client += 1) {
       const fd = native.unixConnect(path);
       native.close(fd);
-      await new Promise((resolve) => setTimeout(resolve, 2)); // one waits in the queue at most
+      await new Promise((resolve) => setTimeout(resolve, 2)); // at most one waits in the queue
     }
-    // Not the resident memory: most of a connection's is never touched.
+    // Not the resident memory, because most of a connection's is never touched.
     return (Number(readFileSync("/proc/self/statm", "utf8").split(" ")[0]) * 4096) / 2 ** 20;
   };
   const before = await megabytes(20);
   expect((await megabytes(500)) - before).toBeLessThan(500); // 2 MiB each otherwise
 }, 30_000);
 
-test("a model that never returns is ended by force, and its socket file goes at once", async () => {
+test("force ends a model that never returns, and its socket file goes at once", async () => {
   const module = join(directory, "stuck.cjs");
   writeFileSync(
     module,
@@ -83,7 +83,7 @@ test("a model that never returns is ended by force, and its socket file goes at 
   const path = join(directory, "stuck.sock");
   worker = startScratchModel({ module, socketPath: path });
   await worker.whenReady();
-  const fd = native.unixConnect(path); // a client: the model's step runs
+  const fd = native.unixConnect(path); // a client, so the model's step runs
   await new Promise((resolve) => setTimeout(resolve, 50));
   const start = performance.now();
   const closed = worker.close({ graceMs: 50 });
@@ -93,6 +93,6 @@ test("a model that never returns is ended by force, and its socket file goes at 
   native.close(fd);
 });
 
-test("a path that is not to be had is told where the worker is made", () => {
+test("an unusable path is an error of the worker's constructor", () => {
   expect(() => startScratchModel({ socketPath: join(directory, "no", "where") })).toThrow(/listen/);
 });

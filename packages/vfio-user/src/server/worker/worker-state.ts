@@ -1,21 +1,23 @@
-/** What a model's thread and its owner share without messages: either may be blocked in a system call. */
+/**
+ * The state that a model's thread and its owner share without messages, because either may be blocked in a system call.
+ */
 
 import type { ModelModule } from "./load-model";
 
-/** What the thread is started with. */
+/** What the thread gets at its start. */
 export interface WorkerInput extends ModelModule {
   readonly state: SharedArrayBuffer;
-  /** A listening socket, the owner's: its clients are served one after the other. */
+  /** The owner's listening socket. The thread serves its clients one after the other. */
   readonly listenFd: number | undefined;
-  /** The connection of the only client, taken over. Without either the owner sends connected sockets. */
+  /** The connection of the only client, which the thread owns. Without either, the owner sends connected sockets. */
   readonly clientFd: number | undefined;
   readonly trustClients: boolean;
 }
 
-/** Sent by the thread once it serves or has failed. */
+/** The thread sends it once it serves or has failed. */
 export const STARTED = "started";
 
-/** Sent instead of a socket: nothing more will come. */
+/** The owner sends it instead of a socket when nothing more will come. */
 export const END = -1;
 
 /** Words of the shared memory. */
@@ -34,13 +36,13 @@ export class WorkerState {
   readonly memory: SharedArrayBuffer;
   readonly #words: Int32Array;
 
-  /** `memory`: the other side's; without it a new state is made. */
+  /** `memory`: the other side's. Without it the constructor makes a new state. */
   constructor(memory = new SharedArrayBuffer(WORDS * 4 + MESSAGE_BYTES)) {
     this.memory = memory;
     this.#words = new Int32Array(memory, 0, WORDS);
   }
 
-  /** The connection that the thread serves: a thread that is ended by force does not close it. -1: none. */
+  /** The connection that the thread serves, because a thread that is ended by force does not close it. -1: none. */
   get clientFd(): number {
     return Atomics.load(this.#words, CLIENT) - 1;
   }
@@ -49,7 +51,7 @@ export class WorkerState {
     Atomics.store(this.#words, CLIENT, fd + 1);
   }
 
-  /** The kernel's number of the thread, by which a system call that blocks it is interrupted; 0: none. */
+  /** The kernel's number of the thread, for interrupting its system calls. 0: none. */
   get tid(): number {
     return Atomics.load(this.#words, THREAD);
   }
@@ -75,7 +77,7 @@ export class WorkerState {
     Atomics.notify(this.#words, STATUS);
   }
 
-  /** Blocks until the status is another one than `status`, at most `timeoutMs`. */
+  /** Blocks until the status differs from `status`, at most for `timeoutMs`. */
   waitWhile(status: WorkerStatus, timeoutMs: number): WorkerStatus {
     Atomics.wait(this.#words, STATUS, STATUSES.indexOf(status), timeoutMs);
     return this.status;
@@ -88,7 +90,7 @@ export class WorkerState {
     this.status = "failed";
   }
 
-  /** What {@link fail} was called with. */
+  /** The argument of {@link fail}. */
   get failure(): string | undefined {
     if (this.status !== "failed") return undefined;
     const length = Atomics.load(this.#words, MESSAGE_LENGTH);

@@ -14,7 +14,7 @@ const SEED: readonly ByteRange[] = [[40, 43]];
 const SEED_ADDRESS: readonly ByteRange[] = [[48, 55]];
 const SEED_BYTES = 4;
 
-/** What Read CRC Seed decides: one of the seed and its address is reserved, and so is the traffic class of that read. */
+/** Read CRC Seed reserves either the seed or its address, and with the address the traffic class of that read. */
 const seedChecks = {
   refusedFlags: ({ flags }: Descriptor) => ((flags & Flag.readCrcSeed) === 0 ? flags & Flag.trafficClass3 : 0),
   moreReserved: (descriptor: Descriptor) => (descriptor.has(Flag.readCrcSeed) ? SEED : SEED_ADDRESS),
@@ -63,7 +63,7 @@ function seedMisaligned(descriptor: Descriptor): boolean {
   return descriptor.has(Flag.readCrcSeed) && (descriptor.crcSeedAddress & 3n) !== 0n;
 }
 
-/** CRC Generation; a subclass may do more with what it sums. */
+/** CRC Generation. A subclass may do more with the summed bytes. */
 class Summation extends Transfer {
   #crc: Crc32c | undefined;
 
@@ -89,7 +89,7 @@ class Summation extends Transfer {
     return { status: Status.success, crc: (this.#crc as Crc32c).value };
   }
 
-  /** Sums some of the next `length` bytes, at least one, and adds them to `done`. */
+  /** Sums some of the next `length` bytes, at least one, and adds their number to `done`. */
   protected sum(crc: Crc32c, length: number): AccessFault | undefined {
     const source = this.memory.read(this.descriptor.source + BigInt(this.done), length);
     if (source instanceof AccessFault) return source;
@@ -100,7 +100,7 @@ class Summation extends Transfer {
 
   #seed(): number | AccessFault {
     if (!this.descriptor.has(Flag.readCrcSeed)) return this.descriptor.crcSeed;
-    // Aligned, so it lies in one page and comes whole.
+    // The address is aligned, so the seed lies in one page and comes whole.
     const bytes = this.memory.read(this.descriptor.crcSeedAddress, SEED_BYTES);
     if (bytes instanceof AccessFault) return bytes;
     return new DataView(bytes.buffer, bytes.byteOffset, SEED_BYTES).getUint32(0, true);
@@ -112,7 +112,7 @@ class SummingCopy extends Summation {
     const offset = BigInt(this.done);
     const read = this.memory.read(this.descriptor.source + offset, length);
     if (read instanceof AccessFault) return read;
-    // What was copied is what is summed, even if software changes the source meanwhile.
+    // Sum exactly the copied bytes, even if software changes the source meanwhile.
     const source = read.slice();
     const fault = this.memory.write(this.descriptor.destination + offset, source);
     const copied = fault?.completed ?? source.length;

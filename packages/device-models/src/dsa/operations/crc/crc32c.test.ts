@@ -9,7 +9,7 @@ function crc(bytes: Uint8Array, seed = 0, options = plain): number {
   return computation.value;
 }
 
-/** Bit by bit, from the definition: data and state as polynomials, most significant coefficient first. */
+/** Computes bit by bit, from the definition: data and state as polynomials, most significant coefficient first. */
 function byDefinition(
   bytes: Uint8Array,
   seed: number,

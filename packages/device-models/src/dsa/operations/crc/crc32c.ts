@@ -1,6 +1,6 @@
 /**
- * CRC-32C (polynomial 0x11EDC6F41) as DSA computes it (specification 341204, section 8.3.12 and appendix A), sixteen
- * bytes at a time by tables ("slicing-by-16").
+ * CRC-32C (polynomial 0x11EDC6F41) as DSA computes it (specification 341204, section 8.3.12 and appendix A). It takes
+ * sixteen bytes at a time by tables ("slicing-by-16").
  */
 
 const SLICES = 16;
@@ -41,7 +41,7 @@ export interface CrcOptions {
   readonly bypassDataReflection: boolean;
 }
 
-/** One computation: seed in, bytes in, value out. The value may seed the computation over what follows. */
+/** One computation. Its value may seed the computation over the bytes that follow. */
 export class Crc32c {
   #state: number;
 
@@ -58,7 +58,7 @@ export class Crc32c {
       : updateInSlices(this.#state, bytes);
   }
 
-  /** Of the bytes so far; unsigned. */
+  /** The unsigned value of the bytes so far. */
   get value(): number {
     return this.#options.bypassInversion ? reverse32(this.#state) : ~this.#state >>> 0;
   }
@@ -69,7 +69,7 @@ function updateInSlices(state: number, bytes: Uint8Array): number {
   const whole = bytes.length - (bytes.length % SLICES);
   let crc = state;
   let i = 0;
-  // Indexes are within the arrays by construction; `as number` costs nothing at run time.
+  // Indexes lie within the arrays by construction. `as number` costs nothing at run time.
   for (; i < whole; i += SLICES) {
     crc =
       (t[0xf00 + (((bytes[i] as number) ^ crc) & 0xff)] as number) ^
@@ -93,7 +93,7 @@ function updateInSlices(state: number, bytes: Uint8Array): number {
   return crc >>> 0;
 }
 
-/** With bit 7 of each byte as the most significant instead of bit 0. */
+/** Takes bit 7 of each byte for the most significant, instead of bit 0. */
 function updateReversed(state: number, bytes: Uint8Array): number {
   let crc = state;
   for (const byte of bytes) {
