@@ -2,6 +2,7 @@
 const order = [
   ["native"],
   ["core"],
+  ["coverage"],
   ["harness", "iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
   ["device-models"],
   ["suites"],

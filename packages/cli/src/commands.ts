@@ -49,6 +49,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labShellCommand,
   },
   {
+    name: "lab coverage",
+    summary: "tell which of the kernel's lines the tests reach, of a patch or of all",
+    load: async () => (await import("./lab/commands.js")).labCoverageCommand,
+  },
+  {
     name: "lab gdb",
     summary: "a VM that gdb can attach to, with the command for it",
     load: async () => (await import("./lab/commands.js")).labGdbCommand,

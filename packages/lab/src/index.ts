@@ -20,7 +20,7 @@ export { readLabState, requireLabState, type LabState } from "./machine/lab-stat
 export { buildKernel, type BuildOptions, type BuildPlaces } from "./setup/kernel/kernel-build";
 export { publishedFragment } from "./setup/kernel/kernel-fragment";
 export type { KernelChoice, KernelRecipe } from "./setup/kernel/kernel-recipe";
-export { KERNEL_VARIANTS, kernelVariants, type KernelVariant } from "./setup/kernel/kernel-variants";
+export { COVERED_SOURCES, KERNEL_VARIANTS, kernelVariants, type KernelVariant } from "./setup/kernel/kernel-variants";
 export { requireKeptBuild, type KeptBuild } from "./setup/kernel/kept-builds";
 export type { SourcePatch } from "./setup/kernel/patched-source";
 export {

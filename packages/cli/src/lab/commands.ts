@@ -2,6 +2,8 @@ import { KERNEL_VARIANTS } from "@vfio-selftests/lab";
 import { defineCommand } from "../options/command";
 import { MUTATE_OPTIONS, type MutateOptions } from "./mutate-options";
 import {
+  COVERAGE_OPTIONS,
+  type CoverageOptions,
   GDB_OPTIONS,
   type GdbOptions,
   KERNEL_CONFIG_OPTIONS,
@@ -21,7 +23,7 @@ const FILES =
 export const labSetupCommand = defineCommand<SetupOptions>({
   options: SETUP_OPTIONS,
   notes: [
-    `What --with builds:\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
+    `What --with builds:\n\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
     "A kernel of --with or --source is used where `lab run`, `lab shell` and `lab gdb` are given the same --with and --source.",
   ],
   run: async (_args, options) => (await import("./lab-commands.js")).labSetup(options),
@@ -65,4 +67,10 @@ export const labMutateCommand = defineCommand<MutateOptions>({
     "Builds a kernel that holds thousands of faults, one of which is active at a time (docs/mutants.md). The first time takes\nthe time of a kernel build. What was tried is kept: the same command goes on after an interrupt.",
   ],
   run: async (_args, options) => (await import("./mutate.js")).labMutate(options),
+});
+
+export const labCoverageCommand = defineCommand<CoverageOptions>({
+  options: COVERAGE_OPTIONS,
+  notes: ["Tells what `lab run --coverage` has measured, by all of its runs on the same kernel."],
+  run: async (_args, options) => (await import("../coverage/lab-coverage.js")).labCoverage(options),
 });

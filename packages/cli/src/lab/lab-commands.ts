@@ -1,4 +1,5 @@
-import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
+import { accessSync, constants, lstatSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
 import { findMode } from "@vfio-selftests/iommu-modes";
@@ -17,6 +18,7 @@ import {
   TextProgress,
   thisHost,
 } from "@vfio-selftests/lab";
+import { countingKernel, withCounters } from "../coverage/counting-kernel";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
@@ -59,6 +61,54 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
     throw argumentError("lab run", "option", suiteArguments.join(" "), "no option of the suites beside a command");
   }
   if (command.length === 0) await checkSuites(options);
+  if (options.changed !== undefined) return runChanged(command, options, options.changed);
+  if (options.coverage === true) return runCovered(command, options);
+  return runMachine(command, options);
+}
+
+/** The tests that concern what a kernel tree has changed, on that tree's kernel. */
+async function runChanged(
+  command: readonly string[],
+  { changed: _changed, ...options }: LabRunOptions,
+  ref: string,
+): Promise<number> {
+  if (command.length > 0)
+    throw argumentError("lab run", "changed", ref, "no command beside it: it chooses among the tests");
+  const source = options.source ?? process.cwd();
+  const { unconcernedTests } = await import("../coverage/patch-tests.js");
+  const known = countingKernel({ source });
+  const { reaching, others } = unconcernedTests(known, source, ref);
+  process.stderr.write(`${reaching.length} of ${reaching.length + others.length} measured tests reach the changes\n`);
+  const folder = mkdtempSync(join(tmpdir(), "vfio-lab-except-"));
+  try {
+    const except = join(folder, "ids");
+    writeFileSync(except, others.map((id) => `${id}\n`).join(""));
+    const kernel = options.kernel === undefined && !choosesBuild(options) ? { source, with: ["gcov"] } : {};
+    // The VM has a /tmp of its own.
+    const writable = [...(options.writable ?? []), folder];
+    return await labRun(command, { ...options, ...kernel, except, writable });
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+/** Keeps what the kernel runs in each test, or in the command. */
+async function runCovered(
+  command: readonly string[],
+  { coverage: _coverage, ...options }: LabRunOptions,
+): Promise<number> {
+  const counting = withCounters(options);
+  const { CoverageRun } = await import("../coverage/coverage-run.js");
+  using run = new CoverageRun(countingKernel(counting));
+  const writable = [...(options.writable ?? []), run.folder];
+  const whole = command.length > 0 ? { command: run.around(command) } : { command, gcov: run.folder };
+  const code = await runMachine(whole.command, { ...counting, ...whole, writable });
+  await run.finish((text) => process.stdout.write(text));
+  return code;
+}
+
+async function runMachine(command: readonly string[], options: LabRunOptions): Promise<number> {
+  const suiteArguments = asArguments<SuiteOptions>(SUITE_OPTIONS, options);
   const program = [process.execPath, join(__dirname, "..", "main.js"), "run", ...suiteArguments];
   const { timeoutMs, output, writable = [] } = options;
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);

@@ -7,7 +7,7 @@ import {
   LAB_LIMITS,
   type LabMachineOptions,
 } from "@vfio-selftests/lab";
-import { choice, count, flag, list, type OptionTable, text, words } from "../options/option";
+import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
 import type { RunOptions } from "../run/run-options";
 import type { KernelOptions } from "./kernel-choice";
@@ -37,6 +37,9 @@ export type KernelConfigOptions = Pick<KernelOptions, "with">;
 export type SuiteOptions = Omit<RunOptions, "device">;
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
+  readonly coverage?: boolean;
+  /** A commit: only the tests that its kernel tree's changes concern run. */
+  readonly changed?: string;
   readonly timeoutMs?: number;
 }
 
@@ -89,8 +92,28 @@ export const KERNEL_CONFIG_OPTIONS: OptionTable<KernelConfigOptions> = {
   with: list("--with <variant...>", `add the options of these: ${VARIANTS}`),
 };
 
+export interface CoverageOptions extends Pick<KernelOptions, "with" | "source"> {
+  readonly changed?: string;
+  readonly functions?: string;
+}
+
+export const COVERAGE_OPTIONS: OptionTable<CoverageOptions> = {
+  changed: text(
+    "--changed <commit>",
+    "the lines that the kernel tree has and this commit has not: which tests reach them",
+  ),
+  functions: pattern("--functions <pattern>", "by function, in the files whose path matches this regular expression"),
+  with: list("--with <variant...>", "of the kernel that `lab setup --with` built of these (default: gcov)"),
+  source: text("--source <tree>", "of the kernel of this tree (default with --changed: the current folder)"),
+};
+
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   ...MACHINE_OPTIONS,
+  coverage: flag("--coverage", "measure which of the kernel's lines each test reaches, on a kernel of --with gcov"),
+  changed: text(
+    "--changed <commit>",
+    "only the tests that reach what the kernel tree has changed since, and new ones (default kernel: --source . --with gcov)",
+  ),
   timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };

@@ -96,6 +96,8 @@ test("the run in the VM gets every option of run but the device", () => {
     upstream: true,
     full: true,
     kvmIrq: "-a -e",
+    except: "/e",
+    gcov: "/g",
     list: true,
     reporter: "tap",
     output: "/o",

@@ -1,11 +1,12 @@
-import { argumentError } from "@vfio-selftests/core/errors";
+import { readFileSync } from "node:fs";
+import { argumentError, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import type { TestFilter } from "@vfio-selftests/harness";
 import type { RunOptions } from "./run-options";
 
-type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream">;
+type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "except">;
 
 /** Which tests the options want. Throws for a pattern that is no regular expression. */
-export async function chooseFilter({ test, run, upstream }: FilterOptions): Promise<TestFilter> {
+export async function chooseFilter({ test, run, upstream, except }: FilterOptions): Promise<TestFilter> {
   if (test !== undefined) {
     try {
       new RegExp(test);
@@ -14,7 +15,24 @@ export async function chooseFilter({ test, run, upstream }: FilterOptions): Prom
     }
   }
   const ids = upstream === true ? await upstreamIds(run) : run;
-  return { ...(test === undefined ? {} : { pattern: test }), ...(ids === undefined ? {} : { ids }) };
+  return {
+    ...(test === undefined ? {} : { pattern: test }),
+    ...(ids === undefined ? {} : { ids }),
+    ...(except === undefined ? {} : { except: idsIn(except) }),
+  };
+}
+
+function idsIn(path: string): string[] {
+  try {
+    return readFileSync(path, "utf8").split("\n");
+  } catch (error) {
+    const result = systemResult(error);
+    throw systemError(result, "run", {
+      message: `cannot read ${path}: ${errnoName(-result)}`,
+      subject: path,
+      remedy: "give --except a file with ids of tests, a line each",
+    });
+  }
 }
 
 /** Upstream's ids; of those named, the ones among them. */

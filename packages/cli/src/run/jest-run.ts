@@ -8,6 +8,7 @@ import {
   type TargetOptions,
   type TestFilter,
 } from "@vfio-selftests/harness";
+import type { CoverageEnvironmentOptions } from "../coverage/coverage-environment";
 
 /** A variable that names another jest environment, one that extends the harness's: what measures tests looks between them. */
 export const JEST_ENVIRONMENT = "VFIO_SELFTESTS_JEST_ENVIRONMENT";
@@ -19,10 +20,12 @@ export interface JestRun extends Required<HarnessReporterOptions> {
   readonly entry: SuiteEntry;
   readonly target: TargetOptions;
   readonly filter: TestFilter;
+  /** Gets what the kernel ran in each test. */
+  readonly gcov?: string | undefined;
 }
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
-export async function runJest({ entry, target, filter, plan, reports }: JestRun): Promise<RunOutcome> {
+export async function runJest({ entry, target, filter, gcov, plan, reports }: JestRun): Promise<RunOutcome> {
   const file = join(__dirname, "entries", `${entry}.js`);
   const rootDir = dirname(file);
   const config = {
@@ -31,8 +34,7 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
     testMatch: ["**/*.js"],
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: process.env[JEST_ENVIRONMENT] ?? require.resolve("@vfio-selftests/harness/jest-environment"),
-    testEnvironmentOptions: { filter, target } satisfies HarnessEnvironmentOptions,
+    ...environment({ filter, target }, gcov),
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { plan, reports } satisfies HarnessReporterOptions],
     ],
@@ -55,4 +57,17 @@ export async function runJest({ entry, target, filter, plan, reports }: JestRun)
   const { outcome } = runState();
   if (outcome === undefined) throw new Error("jest ended without a report");
   return outcome;
+}
+
+function environment(
+  options: HarnessEnvironmentOptions,
+  gcov: string | undefined,
+): { testEnvironment: string; testEnvironmentOptions: HarnessEnvironmentOptions } {
+  if (gcov === undefined) {
+    const testEnvironment =
+      process.env[JEST_ENVIRONMENT] ?? require.resolve("@vfio-selftests/harness/jest-environment");
+    return { testEnvironment, testEnvironmentOptions: options };
+  }
+  const testEnvironmentOptions: CoverageEnvironmentOptions = { ...options, gcov };
+  return { testEnvironment: require.resolve("../coverage/coverage-environment.js"), testEnvironmentOptions };
 }

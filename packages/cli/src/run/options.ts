@@ -18,6 +18,8 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device">> = {
     "--kvm-irq <options>",
     "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'",
   ),
+  except: text("--except <file>", "leave out the tests whose ids are in this file, a line each"),
+  gcov: text("--gcov <folder>", "keep the kernel's gcov data of each test there, for `lab run --coverage`"),
   list: flag("--list", "list the ids instead of running"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),

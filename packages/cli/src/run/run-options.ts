@@ -10,6 +10,10 @@ export interface RunOptions {
   readonly upstream?: boolean;
   readonly full?: boolean;
   readonly kvmIrq?: string;
+  /** A file with ids of tests that do not run, a line each. */
+  readonly except?: string;
+  /** A folder for the kernel's gcov data of each test. */
+  readonly gcov?: string;
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;

@@ -27,6 +27,7 @@ export async function runSuites(options: RunOptions): Promise<number> {
     entry: target.entry,
     target: target.options,
     filter,
+    gcov: options.gcov,
     plan: {
       headline: target.headline,
       defaultMode: target.defaultMode,

@@ -107,6 +107,10 @@ export const ERROR_CODES = {
     meaning: "The lab's cache holds no QEMU or no kernel.",
     remedy: "Run `vfio-selftests lab setup`.",
   },
+  ERR_LAB_NO_COVERAGE: {
+    meaning: "No run has measured the coverage of this kernel.",
+    remedy: "Run the tests with `lab run --coverage` first.",
+  },
   ERR_LAB_NO_IMAGE: {
     meaning: "The kernel image is not there, or is none.",
     remedy: "Name a bzImage with `--kernel`.",

@@ -115,6 +115,12 @@ describe("HarnessEnvironment", () => {
     ]);
   });
 
+  it("leaves out what the filter excepts", () => {
+    const filter = { pattern: "each|passes$", except: ["fixture.each.test"] };
+    const { tap } = runJest(SAMPLE, { ...ENVIRONMENT, testEnvironmentOptions: { filter } });
+    expect(tap.match(/^(?:not )?ok .*$/gm)).toEqual(["ok 1 fixture.passes"]);
+  });
+
   it("hands the target to the test file", () => {
     const source = `
       const { targetOptions } = require(${HARNESS});

@@ -93,8 +93,9 @@ export class Preparation {
     await this.#requireMeans(false, true, tree === undefined && kept === undefined);
     const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
     this.#progress.step(`kernel build in ${recipe.tree}`);
-    const lost = await this.#buildWith(recipe, patch);
+    // Before the build: nobody may take the sources for unused meanwhile, also after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
+    const lost = await this.#buildWith(recipe, patch);
     this.#progress.done(describeKernel({ name: recipe.name, lost }));
     return requireKeptBuild(this.#cache, choice);
   }

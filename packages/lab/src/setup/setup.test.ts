@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, readFileSync, utimesSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { labCache, readJson, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
@@ -6,6 +6,7 @@ import { silentProgress } from "../host/progress";
 import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
 import { builtKernel } from "./kernel/built-kernels";
+import { requireKeptBuild } from "./kernel/kept-builds";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
 import { buildLabKernel, setupLab } from "./setup";
 
@@ -112,6 +113,99 @@ function makeBuildHost(aptGet: string): ReturnType<typeof makeHost> {
   }
   return host;
 }
+
+describe("a kernel of the user's choice", () => {
+  /** A make whose kernel has all that its configuration asks for; a compiler that fails once per file in `failures`. */
+  function makeKernelHost(): ReturnType<typeof makeHost> {
+    const host = makeBuildHost("#!/bin/sh\nexit 100\n");
+    addFakeQemu(host, { guest: BOOTS });
+    host.addProgram(
+      "make",
+      `#!/bin/sh
+for word in "$@"; do case $word in O=*) build=\${word#O=} ;; *=*) ;; *) target=$word ;; esac; done
+echo "$target" >>'${host.folder}/make.log'
+case $target in
+  tinyconfig) : >"$build/.config" ;;
+  bzImage)
+    mkdir -p "$build/arch/x86/boot"
+    [ ! -e '${host.folder}/broken' ] || { echo 'a.c:1: error' >&2; exit 2; }
+    cp '${host.kernel}' "$build/arch/x86/boot/bzImage" ;;
+esac
+`,
+    );
+    mkdirSync(join(labCache(host).sources, "linux-source-7.2_7.2.12-1"), { recursive: true });
+    return host;
+  }
+
+  test("is built from sources that are there, beside the lab's own, and is found by the same choice", async () => {
+    using host = makeKernelHost();
+    await setupLab({ host, kernel: host.kernel });
+    const own = readJson(labCache(host).state);
+    const built = await buildLabKernel({ host, variants: ["lockdep", "kasan"] });
+    expect(built).toMatchObject({ variants: ["kasan", "lockdep"], parameters: ["kasan_multi_shot"] });
+    expect(requireKeptBuild(labCache(host), { variants: ["kasan", "lockdep"] })).toEqual(built);
+    expect(readJson(labCache(host).state)).toEqual(own);
+    expect(() => requireKeptBuild(labCache(host), { variants: ["kasan"] })).toThrow(
+      failsWith("ERR_LAB_KERNEL_NOT_BUILT", /--with kasan/) as Error,
+    );
+  });
+
+  test("without a lab the first one is QEMU's finder, too, but not the lab's own kernel", async () => {
+    using host = makeKernelHost();
+    const built = await buildLabKernel({ host, variants: ["gcov"] });
+    expect(readJson(labCache(host).state)).toMatchObject({ kernel: built.image, fragment: built.key });
+    // A run without a choice wants a kernel of its own, for which this machine has no mirror.
+    await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_NO_MIRROR", /mirror/));
+  });
+
+  test("a tree that does not build leaves the kernel of before, and goes on when it is mended", async () => {
+    using host = makeKernelHost();
+    const tree = join(host.folder, "linux");
+    for (const file of [
+      "Makefile",
+      "Kconfig",
+      "arch/x86/Kconfig",
+      "drivers/vfio/Makefile",
+      "scripts/kconfig/Makefile",
+    ]) {
+      mkdirSync(dirname(join(tree, file)), { recursive: true });
+      writeFileSync(join(tree, file), "");
+    }
+    const choice = { host, tree, variants: ["gcov"] };
+    const built = await buildLabKernel(choice);
+    writeFileSync(join(host.folder, "broken"), "");
+    await expect(buildLabKernel(choice)).rejects.toEqual(failsWith("ERR_LAB_PROGRAM_FAILED", /a\.c:1: error/));
+    expect(requireKeptBuild(labCache(host), choice)).toEqual(built);
+    rmSync(join(host.folder, "broken"));
+    await buildLabKernel(choice);
+    // Configured once: the build folder was kept.
+    const targets = readFileSync(join(host.folder, "make.log"), "utf8").trim().split("\n");
+    expect(targets).toEqual(["tinyconfig", ...Array<string[]>(3).fill(["olddefconfig", "bzImage"]).flat()]);
+  });
+
+  test("a patch makes a kernel of its own", async () => {
+    using host = makeKernelHost();
+    const folder = join(labCache(host).sources, "linux-source-7.2_7.2.12-1/drivers");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "a.c"), "int a;\n");
+    const apply = (tree: string): void => writeFileSync(join(tree, "drivers/a.c"), "int fault;\n");
+    const built = await buildLabKernel({ host, variants: [], patch: { name: "fault", folders: ["drivers"], apply } });
+    expect(readFileSync(join(built.tree, "drivers/a.c"), "utf8")).toBe("int fault;\n");
+    expect(requireKeptBuild(labCache(host), { variants: [], patch: { name: "fault" } })).toEqual(built);
+    expect(() => requireKeptBuild(labCache(host), { variants: [] })).toThrow("was not built yet");
+  });
+
+  test("what is wrong with the choice is told before anything is done", async () => {
+    using host = makeKernelHost();
+    await expect(buildLabKernel({ host, variants: ["kazan"] })).rejects.toEqual(
+      failsWith("ERR_INVALID_ARGUMENT", /"kazan"; allowed: kasan, /),
+    );
+    await expect(buildLabKernel({ host, variants: [], tree: host.folder })).rejects.toEqual(
+      failsWith("ERR_LAB_KERNEL_TREE", /no Linux source tree/),
+    );
+    expect(existsSync(labCache(host).builds)).toBe(false);
+  });
+});
 
 test("a mirror that does not serve the suite is named with what apt said", async () => {
   using host = makeBuildHost("#!/bin/sh\necho 'E: no Release file' >&2\nexit 100\n");

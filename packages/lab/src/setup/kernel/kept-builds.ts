@@ -39,7 +39,7 @@ export function placesOf(cache: LabCache, { name }: Pick<KernelRecipe, "name">):
   };
 }
 
-/** Notes what a finished build was made of. */
+/** Notes what a build is made of. */
 export function recordBuild(cache: LabCache, recipe: KernelRecipe, variants: readonly string[]): void {
   const record: KeptRecord = { tree: realpathSync(recipe.tree), variants };
   writeJson(placesOf(cache, recipe).record, record);

@@ -1,4 +1,4 @@
-import { readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseKernelConfig } from "./kernel-config";
 import { extendFragment, labKernelFragment, makeKernelFragment, publishedFragment } from "./kernel-fragment";
@@ -61,3 +61,9 @@ test.each(KERNEL_VARIANTS.map((variant) => [variant.name, variant] as const))(
     expect(options.filter(({ value }) => value === "m")).toEqual([]);
   },
 );
+
+test("docs/finding-bugs.md tells of each variant, in the table's order", () => {
+  const page = readFileSync(join(__dirname, "../../../../../docs/finding-bugs.md"), "utf8");
+  const names = [...page.matchAll(/^\| `([\w-]+)` +\|/gm)].map(([, name]) => name);
+  expect(names.filter((name) => name !== "--with")).toEqual(KERNEL_VARIANTS.map(({ name }) => name));
+});

@@ -1,0 +1,38 @@
+import { AFTERWARDS, BOOT } from "@vfio-selftests/coverage";
+import { identify } from "@vfio-selftests/harness";
+import HarnessEnvironment, { type HarnessEnvironmentOptions } from "@vfio-selftests/harness/jest-environment";
+import { GcovRecorder } from "./gcov-recorder";
+
+export interface CoverageEnvironmentOptions extends HarnessEnvironmentOptions {
+  /** Gets an archive of the kernel's counters for each test. */
+  readonly gcov: string;
+}
+
+type Circumstances = ConstructorParameters<typeof HarnessEnvironment>;
+type CircusEvent = Parameters<HarnessEnvironment["handleTestEvent"]>[0];
+type CircusState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
+
+/** The harness's environment, which also keeps what the kernel ran during each test, hooks before it included. */
+export default class CoverageEnvironment extends HarnessEnvironment {
+  readonly #recorder: GcovRecorder;
+
+  constructor(config: Circumstances[0], context: Circumstances[1]) {
+    super(config, context);
+    const { gcov } = config.projectConfig.testEnvironmentOptions as unknown as CoverageEnvironmentOptions;
+    this.#recorder = new GcovRecorder(gcov);
+  }
+
+  override handleTestEvent(event: CircusEvent, state: CircusState): void {
+    super.handleTestEvent(event, state);
+    if (event.name === "run_start") this.#recorder.record(BOOT);
+    if (event.name === "run_finish") this.#recorder.record(AFTERWARDS);
+    if (event.name === "test_done" && event.test !== undefined) this.#recorder.record(identify(titles(event.test)).id);
+  }
+}
+
+/** From the outermost describe to the test; jest-circus' own root block has no parent. */
+function titles(test: NonNullable<CircusEvent["test"]>): string[] {
+  const names = [test.name];
+  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
+  return names;
+}

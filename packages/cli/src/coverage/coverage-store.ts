@@ -1,0 +1,103 @@
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { VfioError } from "@vfio-selftests/core/errors";
+import {
+  addMeasurements,
+  type Coverage,
+  type CoverageDatabase,
+  coveragePage,
+  EMPTY_DATABASE,
+  forgetFiles,
+  lcovTrace,
+  mergeCoverage,
+} from "@vfio-selftests/coverage";
+import { type KeptBuild, labCache, thisHost } from "@vfio-selftests/lab";
+
+/** What is known of one kernel's coverage, kept in the cache. */
+export class CoverageStore {
+  readonly #folder: string;
+  readonly #kernel: KeptBuild;
+
+  constructor(kernel: KeptBuild, folder = join(labCache(thisHost()).folder, "coverage", kernel.name)) {
+    this.#kernel = kernel;
+    this.#folder = folder;
+  }
+
+  /** lcov's tracefile of the last run. */
+  get trace(): string {
+    return join(this.#folder, "coverage.info");
+  }
+
+  /** The page of the last run. */
+  get page(): string {
+    return join(this.#folder, "coverage.html");
+  }
+
+  /** A new folder that the VM writes one run's counters to. */
+  newRun(): Disposable & { readonly path: string } {
+    mkdirSync(this.#folder, { recursive: true });
+    const path = mkdtempSync(join(this.#folder, "run-"));
+    return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
+  }
+
+  /** Adds a run to the database, and writes its reports. Returns what ran in all of its tests together. */
+  add(tests: ReadonlyMap<string, Coverage>): Coverage {
+    const coverage = mergeCoverage(tests.values());
+    // A tree of the user's goes on: what was measured of another text has other lines.
+    const others = [...coverage.keys()].filter((path) => this.#hasChanged(path));
+    const known = forgetFiles(this.#read() ?? EMPTY_DATABASE, others);
+    this.#write("database.json", JSON.stringify(addMeasurements(known, tests)));
+    for (const path of coverage.keys()) this.#keepSource(path);
+    this.#write("coverage.info", lcovTrace(coverage, this.#kernel.tree));
+    const page = coveragePage(coverage, {
+      title: `Coverage of ${this.#kernel.name}`,
+      facts: [`${tests.size} tests, boot and binding included`, `Built with ${this.#kernel.variants.join(", ")}`],
+      readSource: (path) => readIfThere(this.source(path)),
+    });
+    this.#write("coverage.html", page);
+    return coverage;
+  }
+
+  /** Which test reached what. Fails when nothing was measured. */
+  database(): CoverageDatabase {
+    const database = this.#read();
+    if (database !== undefined) return database;
+    throw new VfioError(`nothing was measured of the kernel ${this.#kernel.name} yet`, {
+      code: "ERR_LAB_NO_COVERAGE",
+      operation: "lab coverage",
+      subject: this.#kernel.name,
+      remedy: "run the tests with `vfio-selftests lab run --coverage`, and the same --source and --with",
+    });
+  }
+
+  /** The copy of a source file as it was measured: the tree may go on. */
+  source(path: string): string {
+    return join(this.#folder, "sources", path);
+  }
+
+  #hasChanged(path: string): boolean {
+    const measured = readIfThere(this.source(path));
+    return measured !== undefined && measured !== readIfThere(join(this.#kernel.tree, path));
+  }
+
+  #keepSource(path: string): void {
+    const from = join(this.#kernel.tree, path);
+    if (!existsSync(from)) return;
+    mkdirSync(dirname(this.source(path)), { recursive: true });
+    copyFileSync(from, this.source(path));
+  }
+
+  #read(): CoverageDatabase | undefined {
+    const text = readIfThere(join(this.#folder, "database.json"));
+    return text === undefined ? undefined : (JSON.parse(text) as CoverageDatabase);
+  }
+
+  #write(name: string, text: string): void {
+    mkdirSync(this.#folder, { recursive: true });
+    writeFileSync(join(this.#folder, name), text);
+  }
+}
+
+function readIfThere(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, "utf8") : undefined;
+}

@@ -1,0 +1,15 @@
+import { spawnSync } from "node:child_process";
+import { constants } from "node:os";
+import { BOOT, commandId } from "@vfio-selftests/coverage";
+import { GcovRecorder } from "./gcov-recorder";
+
+// In the VM: runs a command and keeps what the kernel ran meanwhile. Arguments: the folder for it, the command.
+const [folder = "", program = "", ...args] = process.argv.slice(2);
+const recorder = new GcovRecorder(folder);
+recorder.record(BOOT);
+// The command gets the signals, too: it is in this session.
+process.on("SIGINT", () => undefined).on("SIGTERM", () => undefined);
+const { status, signal, error } = spawnSync(program, args, { stdio: "inherit" });
+recorder.record(commandId([program, ...args]));
+if (error !== undefined) process.stderr.write(`${program}: ${error.message}\n`);
+process.exitCode = error !== undefined ? 127 : (status ?? 128 + (signal === null ? 0 : constants.signals[signal]));

@@ -1,0 +1,21 @@
+export {
+  addMeasurements,
+  AFTERWARDS,
+  BOOT,
+  commandId,
+  type CoverageDatabase,
+  EMPTY_DATABASE,
+  databaseCoverage,
+  forgetFiles,
+  isTest,
+  testsByLine,
+} from "./coverage-database";
+export { fileShares, folderShares, functionShares, percent, type Share, shareTable } from "./coverage-table";
+export { type Coverage, coverageSince, type FileCoverage, type FunctionCoverage, mergeCoverage } from "./file-coverage";
+export { decodeArchive, encodeArchive, type GcovArchive } from "./gcov-archive";
+export { gcovCoverage, parseGcovOutput } from "./gcov-json";
+export { coveragePage, type PageOptions } from "./html-page";
+export { lcovTrace } from "./lcov";
+export { decodeLines, encodeLines } from "./line-ranges";
+export { type FilePatch, type Hunk, parsePatch } from "./patch";
+export { type ChangesSince, patchCoverage, type PatchLine, reachingTests } from "./patch-coverage";

@@ -1,0 +1,45 @@
+import { type CoverageDatabase, isTest, testsByLine } from "./coverage-database";
+import { type FilePatch, formerLines, type Hunk, touchedLines } from "./patch";
+
+/** A line of a patch, and who reaches it. */
+export interface PatchLine {
+  readonly path: string;
+  readonly line: number;
+  /**
+   * `reached` and `missed` of a line as it was measured; `new` of one that the measured kernel did not have: the tests are
+   * those that reach what it came in the place of.
+   */
+  readonly state: "reached" | "missed" | "new";
+  readonly tests: readonly string[];
+}
+
+/** How the measured file became the present one; empty for one that has not changed since. */
+export type ChangesSince = (path: string) => readonly Hunk[];
+
+/** The lines of a patch that have code, in the files that were measured. */
+export function patchCoverage(
+  patches: readonly FilePatch[],
+  database: CoverageDatabase,
+  changesSince: ChangesSince,
+): PatchLine[] {
+  return patches.flatMap((patch) => {
+    const { path } = patch;
+    if (path === undefined || database.lines[path] === undefined) return [];
+    const tests = testsByLine(database, path);
+    const hunks = changesSince(path);
+    return touchedLines(patch).flatMap((line): PatchLine[] => {
+      const former = formerLines(hunks, line);
+      const reaching = former.lines.flatMap((old) => tests.get(old) ?? []);
+      if (!former.exact) return [{ path, line, state: "new", tests: [...new Set(reaching)] }];
+      // A line without code: a declaration, a comment.
+      if (former.lines.every((old) => !tests.has(old))) return [];
+      return [{ path, line, state: reaching.length > 0 ? "reached" : "missed", tests: reaching }];
+    });
+  });
+}
+
+/** The tests worth running for a patch: those that reach it. */
+export function reachingTests(lines: readonly PatchLine[]): string[] {
+  const ids = new Set(lines.flatMap(({ tests }) => tests));
+  return [...ids].filter(isTest).sort();
+}
