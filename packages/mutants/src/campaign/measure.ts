@@ -78,7 +78,7 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, folder, lines }, queue),
+      runVm: (queue) => tryInVm({ ...options, folder, lines, longestMs: reach.longestMs }, queue),
       onResult(result) {
         results.set(result.number, result);
         done += 1;

@@ -5,9 +5,12 @@ import type { Trial } from "./trial";
 export class ReachTable {
   readonly #reached = new Set<number>();
   readonly #noticers = new Map<number, string[]>();
+  /** Milliseconds of the test that took longest. */
+  readonly longestMs: number;
 
   /** Tests that do not pass without a mutant cannot notice one. */
   constructor(records: readonly TestReach[]) {
+    this.longestMs = Math.max(0, ...records.map(({ durationMs }) => durationMs));
     const fastFirst = [...records].sort((a, b) => a.durationMs - b.durationMs);
     for (const { test, status, reached, differs } of fastFirst) {
       if (status !== "passed") continue;

@@ -16,6 +16,8 @@ export interface VmOptions {
 
 /** Milliseconds without a word of a test after which it hangs: upstream's longest tests say nothing for a minute. */
 const SILENCE_MS = 120_000;
+/** Or so many times what the longest test took without mutants: this machine may be slow. */
+const PATIENCE = 4;
 /** Milliseconds without a sign of life of the VM: the program inside gives one each 5 s. */
 const VM_SILENCE_MS = 150_000;
 /** Statuses of a command that SIGINT, SIGTERM or SIGHUP ended. */
@@ -69,15 +71,15 @@ function requireEnd(exitCode: number): void {
 
 /** Tries mutants in a VM until it goes down or there are no more. */
 export async function tryInVm(
-  options: VmOptions & { readonly folder: string; readonly lines: string },
+  options: VmOptions & { readonly folder: string; readonly lines: string; readonly longestMs: number },
   trials: readonly Trial[],
 ): Promise<VmEnd> {
-  const { kernel, folder, lines } = options;
+  const { kernel, folder, lines, longestMs } = options;
   const planFile = join(folder, "plan.json");
   const plan: TrialPlan = {
     key: kernel.key,
     command: options.command,
-    silenceMs: SILENCE_MS * kernel.slowdown,
+    silenceMs: Math.max(SILENCE_MS * kernel.slowdown, PATIENCE * longestMs),
     trials,
     lines,
   };
