@@ -7,6 +7,7 @@ const order = [
   ["device-models"],
   ["suites"],
   ["lab"],
+  ["mutants"],
   ["cli"],
   ["bench", "tests"],
 ];

@@ -69,6 +69,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labKernelConfigCommand,
   },
   {
+    name: "lab mutate",
+    summary: "plant faults in the kernel's C code, and list those that no test notices",
+    load: async () => (await import("./lab/commands.js")).labMutateCommand,
+  },
+  {
     name: "upstream",
     summary: "run the kernel's own compiled C selftests, and ours beside them, in one report",
     load: async () => (await import("./upstream/command.js")).upstreamCommand,

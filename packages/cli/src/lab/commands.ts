@@ -3,6 +3,7 @@ import { defineCommand } from "../options/command";
 import { tellError } from "../report-error";
 import { withBisectStatus } from "../run/bisect-status";
 import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
+import { MUTATE_OPTIONS, type MutateOptions } from "./mutate-options";
 import {
   COVERAGE_OPTIONS,
   type CoverageOptions,
@@ -81,6 +82,14 @@ export const labGdbCommand = defineCommand<GdbOptions>({
     "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
   ],
   run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
+});
+
+export const labMutateCommand = defineCommand<MutateOptions>({
+  options: MUTATE_OPTIONS,
+  notes: [
+    "Builds a kernel that holds thousands of faults, one of which is active at a time (docs/mutants.md). The first time takes\nthe time of a kernel build. What was tried is kept: the same command goes on after an interrupt.",
+  ],
+  run: async (_args, options) => (await import("./mutate.js")).labMutate(options),
 });
 
 export const labCoverageCommand = defineCommand<CoverageOptions>({

@@ -12,6 +12,9 @@ export interface JestProcessOptions {
   readonly environment: HarnessEnvironmentOptions | CoverageEnvironmentOptions;
 }
 
+/** A variable that names another jest environment, one that extends the harness's: what measures tests looks between them. */
+export const JEST_ENVIRONMENT = "VFIO_SELFTESTS_JEST_ENVIRONMENT";
+
 /** The descriptor by which it tells how the run goes on. */
 export const CHANNEL = 3;
 
@@ -25,9 +28,7 @@ async function runTests({ entry, environment }: JestProcessOptions): Promise<voi
     testMatch: ["**/*.js"],
     // jest's default leaves out node_modules, which is where an installed command has its test files.
     testPathIgnorePatterns: [],
-    testEnvironment: require.resolve(
-      "gcov" in environment ? "../coverage/coverage-environment.js" : "@vfio-selftests/harness/jest-environment",
-    ),
+    testEnvironment: testEnvironment(environment),
     testEnvironmentOptions: environment,
     reporters: [
       [require.resolve("@vfio-selftests/harness/reporter"), { channel: CHANNEL } satisfies HarnessReporterOptions],
@@ -48,6 +49,11 @@ async function runTests({ entry, environment }: JestProcessOptions): Promise<voi
     // jest takes the options of a whole run only from the project that is the working directory.
     [process.cwd()],
   );
+}
+
+function testEnvironment(options: JestProcessOptions["environment"]): string {
+  if ("gcov" in options) return require.resolve("../coverage/coverage-environment.js");
+  return process.env[JEST_ENVIRONMENT] ?? require.resolve("@vfio-selftests/harness/jest-environment");
 }
 
 if (require.main === module) {

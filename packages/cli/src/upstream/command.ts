@@ -1,5 +1,5 @@
 import { defineCommand } from "../options/command";
-import { choice, count, flag, list, text } from "../options/option";
+import { choice, count, flag, list, text, words } from "../options/option";
 import { REPORTERS } from "../run/options";
 import type { UpstreamOptions } from "./run-upstream";
 
@@ -10,6 +10,7 @@ export const upstreamCommand = defineCommand<UpstreamOptions>({
     dir: text("--dir <path>", "a kernel tree, or a directory of compiled selftests", { required: true }),
     device: list("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)"),
     program: text("--program <part>", "only the programs whose names contain this"),
+    run: words("-r, --run <id...>", "only the tests with exactly these ids"),
     beside: flag("--beside", "run our tests of the same ids, too"),
     timeoutMs: count("--timeout <seconds>", "how long one program may take (default: 600)", {
       least: 1,

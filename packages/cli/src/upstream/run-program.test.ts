@@ -20,13 +20,13 @@ function program(name: string, script: string, directory = folder): void {
   chmodSync(path, 0o755);
 }
 
-async function run(name: string, timeoutMs = 10_000, signal = new AbortController().signal) {
+async function run(name: string, timeoutMs = 10_000, signal = new AbortController().signal, ids?: readonly string[]) {
   const found = findPrograms(folder).find((candidate) => candidate.name === name);
   if (found === undefined) throw new Error(`${name} was not found`);
   const tests: TestOutcome[] = [];
   const events = { started: () => undefined, finished: (test: TestOutcome) => void tests.push(test) };
   const errors = await runProgram(
-    { program: found, devices: ["0000:01:00.0", "0000:02:00.0"], label: "C", timeoutMs, signal },
+    { program: found, devices: ["0000:01:00.0", "0000:02:00.0"], label: "C", timeoutMs, signal, ids },
     events,
   );
   return { tests, errors };
@@ -56,6 +56,14 @@ test("VFIO's programs get the devices", async () => {
   const { tests, errors } = await run("vfio_pci_device_test");
   expect(tests.map(({ id }) => id)).toEqual(["args.0000:01:00.00000:02:00.0"]);
   expect(errors).toEqual([]);
+});
+
+test("ids are handed to the program, which may have none of them", async () => {
+  program("vfio_pci_device_test", 'echo 1..1; echo "ok 1 args.$(echo $* | tr -d " ")"');
+  const { tests } = await run("vfio_pci_device_test", undefined, undefined, ["a.b", "c.d"]);
+  expect(tests.map(({ id }) => id)).toEqual(["args.-ra.b-rc.d0000:01:00.00000:02:00.0"]);
+  program("vfio_pci_driver_test", "echo 1..0");
+  expect((await run("vfio_pci_driver_test", undefined, undefined, ["a.b"])).errors).toEqual([]);
 });
 
 test("a program that dies in the middle is an error, with its last words", async () => {

@@ -18,6 +18,7 @@ export interface UpstreamOptions {
   readonly dir: string;
   readonly device?: readonly string[];
   readonly program?: string;
+  readonly run?: readonly string[];
   readonly beside?: boolean;
   readonly timeoutMs?: number;
   readonly reporter: ReportFormatName;
@@ -51,11 +52,14 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
     if (abort.signal.aborted) break;
     // The report shows the C suite as a device of its own, beside ours.
     const label = program.takesDevices ? `${devices.join(" ")} (C suite)` : "mock (C suite)";
-    const run = { program, devices, label, timeoutMs, signal: abort.signal };
+    const run = { program, devices, label, timeoutMs, signal: abort.signal, ids: options.run };
     errors.push(...(await runProgram(run, collector(format, tests))));
   }
-  if (options.beside === true && !abort.signal.aborted) await runOurs(devices, format, tests, errors);
+  if (options.beside === true && !abort.signal.aborted) await runOurs(devices, options.run, format, tests, errors);
   if (abort.signal.aborted) errors.push("interrupted");
+  if (options.run !== undefined && tests.length === 0 && errors.length === 0) {
+    throw argumentError("upstream", "run", options.run.join(" "), "the id of a test of these programs");
+  }
   const outcome = { tests, errors, durationMs: performance.now() - started };
   format.end(outcome);
   sink.close();
@@ -65,6 +69,7 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
 /** Runs our tests with upstream's ids on the same devices, and adds them to the report. */
 async function runOurs(
   devices: readonly string[],
+  ids: readonly string[] | undefined,
   format: ReportFormat,
   tests: TestOutcome[],
   errors: string[],
@@ -75,7 +80,7 @@ async function runOurs(
   const run = await runJest({
     entry: "kernel",
     target,
-    filter: { ids: UPSTREAM_IDS },
+    filter: { ids: ids === undefined ? UPSTREAM_IDS : UPSTREAM_IDS.filter((id) => ids.includes(id)) },
     plan: {},
     reports: [],
     kernelLog: watchOf({ entry: "kernel", options: target }).kernelLog,

@@ -143,6 +143,10 @@ export const ERROR_CODES = {
     meaning: "The thread that serves a device model ended with an error. The message has it.",
     remedy: "Correct the model.",
   },
+  ERR_MUTANTS_KERNEL: {
+    meaning: "The kernel that runs holds no mutants, or others than those that are to be tried; or no test ran on it.",
+    remedy: "Build it anew: `vfio-selftests lab mutate --rebuild`.",
+  },
   ERR_NOTHING_TO_RUN: {
     meaning: "`--last-failed` found no test that failed in the last run, or no last run.",
     remedy: "Run without `--last-failed`.",

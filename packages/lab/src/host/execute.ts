@@ -77,6 +77,7 @@ export async function execute(
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", end);
-    log?.end();
+    // Whoever looks into it after a failure finds all of it.
+    if (log !== undefined) await new Promise<void>((resolve) => log.end(resolve));
   }
 }

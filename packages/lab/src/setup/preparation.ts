@@ -1,4 +1,4 @@
-import { existsSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { VfioError } from "@vfio-selftests/core";
@@ -17,8 +17,9 @@ import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
 import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
+import type { LostOption } from "./kernel/kernel-config";
 import { type KernelFragment, labKernelFragment } from "./kernel/kernel-fragment";
-import { chosenRecipe, type KernelChoice } from "./kernel/kernel-recipe";
+import { chosenRecipe, type KernelChoice, type KernelRecipe } from "./kernel/kernel-recipe";
 import { fetchKernelSource, keptKernelSource, type KernelSource, newestKernelSource } from "./kernel/kernel-source";
 import { requireKernelTree } from "./kernel/kernel-tree";
 import { patchedSource, type SourcePatch } from "./kernel/patched-source";
@@ -94,9 +95,26 @@ export class Preparation {
     this.#progress.step(`kernel build in ${recipe.tree}`);
     // Before the build: nobody may take the sources for unused meanwhile, also after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
-    const lost = await buildKernel(this.#host, recipe, placesOf(this.#cache, recipe), this.#following());
+    const lost = await this.#buildWith(recipe, patch);
     this.#progress.done(describeKernel({ name: recipe.name, lost }));
     return requireKeptBuild(this.#cache, choice);
+  }
+
+  /** Builds, and again as long as a patch knows what to do about a failure. */
+  async #buildWith(recipe: KernelRecipe, patch: SourcePatch | undefined): Promise<LostOption[]> {
+    const places = placesOf(this.#cache, recipe);
+    const keepGoing = patch?.afterFailure === undefined ? [] : ["--keep-going"];
+    const patched = { ...recipe, makeVariables: [...recipe.makeVariables, ...keepGoing] };
+    for (;;) {
+      try {
+        return await buildKernel(this.#host, patched, places, this.#following());
+      } catch (error) {
+        const failed = error instanceof VfioError && error.code === "ERR_LAB_PROGRAM_FAILED";
+        if (!failed || patch?.afterFailure?.(readFileSync(places.log, "utf8")) !== true) throw error;
+        const kept = keptKernelSource(this.#cache.sources);
+        if (kept !== undefined) await this.#chosenSource(kept, patch);
+      }
+    }
   }
 
   async #chosenSource(

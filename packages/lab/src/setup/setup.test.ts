@@ -245,3 +245,44 @@ test("an interrupt ends the set-up with a remedy and frees the lock", async () =
   };
   using _lock = await takeCacheLock(host, labCache(host).lock, { signal: never, onWait });
 });
+
+test("a patch that knows what to do about a failed build is applied again, until the build succeeds", async () => {
+  using host = makeBuildHost("#!/bin/sh\n");
+  addFakeQemu(host, { guest: BOOTS });
+  const source = join(labCache(host).sources, "linux-source-7.2_7.2.12-1");
+  mkdirSync(join(source, "drivers/vfio"), { recursive: true });
+  writeFileSync(join(source, "drivers/vfio/vfio.c"), "good\n");
+  host.addProgram(
+    "make",
+    `#!/bin/sh
+for word in "$@"; do
+  case $word in -C | -j* | --*) ;; O=*) build=\${word#O=} ;; *=*) ;; /*) tree=$word ;; *) target=$word ;; esac
+done
+case $target in
+  tinyconfig) : >"$build/.config" ;;
+  bzImage)
+    grep -H bad "$tree/drivers/vfio/vfio.c" && exit 2
+    mkdir -p "$build/arch/x86/boot" && cp '${host.kernel}' "$build/arch/x86/boot/bzImage" ;;
+esac
+`,
+  );
+  const outputs: string[] = [];
+  const faults = ["bad 1", "bad 2"];
+  const patch = (mendable: boolean) => ({
+    name: "faults",
+    folders: ["drivers/vfio"],
+    apply: (tree: string) => writeFileSync(join(tree, "drivers/vfio/vfio.c"), faults.join("\n")),
+    afterFailure(output: string) {
+      outputs.push(output);
+      faults.pop();
+      return mendable;
+    },
+  });
+  const failure = failsWith("ERR_LAB_PROGRAM_FAILED", /bad 1/);
+  await expect(buildLabKernel({ host, variants: [], patch: patch(false) })).rejects.toEqual(failure);
+  faults.push("bad 2");
+  const built = await buildLabKernel({ host, variants: [], patch: patch(true) });
+  expect(existsSync(built.image)).toBe(true);
+  expect(outputs.map((output) => output.match(/bad \d/g))).toEqual([["bad 1", "bad 2"], ["bad 1", "bad 2"], ["bad 1"]]);
+  expect(readFileSync(join(source, "drivers/vfio/vfio.c"), "utf8")).toBe("good\n");
+});

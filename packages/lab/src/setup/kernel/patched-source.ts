@@ -12,6 +12,11 @@ export interface SourcePatch {
   readonly folders: readonly string[];
   /** Changes the tree. Called with a copy of `folders` alone, at their paths below `tree`. */
   apply(tree: string): void | Promise<void>;
+  /**
+   * Takes make's whole output after a failed build. True: `apply` would now do better, it is called again, and the build goes
+   * on. With this function, make goes on after an error as far as it can, so that one output has as many as possible.
+   */
+  afterFailure?(output: string): boolean;
 }
 
 /**

@@ -1,0 +1,74 @@
+import { DEFAULT_PATHS, OPERATORS } from "@vfio-selftests/mutants";
+import { count, flag, list, type OptionTable, text, words } from "../options/option";
+import { SUITE_OPTIONS } from "../run/options";
+import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./options";
+
+type Machine = Pick<
+  MachineOptions,
+  "devices" | "iommu" | "memoryMiB" | "cpus" | "kernelParameters" | "bootTimeoutMs" | "with" | "console" | "yes"
+>;
+type Suites = Pick<SuiteOptions, "mode" | "driver" | "test" | "run" | "upstream">;
+
+export interface MutateOptions extends Machine, Suites {
+  readonly files?: readonly string[];
+  readonly sample?: number;
+  readonly seed?: number;
+  readonly operators?: readonly string[];
+  readonly mutants?: readonly string[];
+  readonly mostTests?: number;
+  readonly again?: boolean;
+  readonly rebuild?: boolean;
+  readonly cSuite?: string;
+  readonly list?: boolean;
+}
+
+export const MUTATE_DEFAULTS = { sample: 40, seed: 1 } as const;
+
+const {
+  devices,
+  iommu,
+  memoryMiB,
+  cpus,
+  kernelParameters,
+  bootTimeoutMs,
+  with: variants,
+  console,
+  yes,
+} = MACHINE_OPTIONS;
+const { mode, driver, test, run, upstream } = SUITE_OPTIONS;
+
+export const MUTATE_OPTIONS: OptionTable<MutateOptions> = {
+  sample: count("--sample <number>", `mutants in lines that tests reach (default: ${MUTATE_DEFAULTS.sample})`, {
+    least: 1,
+    most: 1_000_000,
+  }),
+  seed: count("--seed <number>", `which sample (default: ${MUTATE_DEFAULTS.seed}); the same one draws the same`, {
+    least: 0,
+    most: 2 ** 32 - 1,
+  }),
+  operators: list("--operator <name...>", `only these kinds of fault: ${OPERATORS.map(({ name }) => name).join(", ")}`),
+  mutants: list("--mutant <number...>", "exactly these mutants, instead of a sample"),
+  mostTests: count("--most-tests <number>", "for one mutant at most so many tests (default: all it matters in)", {
+    least: 1,
+    most: 1_000_000,
+  }),
+  again: flag("--again", "find out anew which tests reach what, and try again what they did not notice"),
+  list: flag("--list", "list the sample, and what became of it so far, instead of trying it"),
+  files: words("--files <path...>", `folders and files of the kernel to mutate (default: ${DEFAULT_PATHS.join(" ")})`),
+  rebuild: flag("--rebuild", "build the kernel also when there is one"),
+  cSuite: text("--c-suite <path>", "try them on the kernel's own compiled selftests in this folder or kernel tree"),
+  devices,
+  iommu,
+  mode,
+  driver,
+  test,
+  run,
+  upstream,
+  with: { ...variants, summary: "build that kernel with these variants of `lab setup --with`" },
+  memoryMiB,
+  cpus,
+  kernelParameters,
+  bootTimeoutMs,
+  console,
+  yes,
+};

@@ -1,0 +1,106 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import type * as Mutants from "@vfio-selftests/mutants";
+import { labMutate } from "./mutate";
+
+const measured: Mutants.MeasureOptions[] = [];
+const built: Mutants.MutantKernelOptions[] = [];
+let folder = "";
+let complete = true;
+
+const mutant: Mutants.Mutant = {
+  number: 7,
+  file: "drivers/vfio/group.c",
+  line: 12,
+  column: 3,
+  endLine: 12,
+  function: "vfio_group_open",
+  operator: "errno-exchanged",
+  diff: "-\treturn -EBUSY;\n+\treturn -EINVAL;",
+};
+
+// Building and trying are tested in the mutants' package; here it is what the command asks for and tells.
+jest.mock("@vfio-selftests/mutants", () => ({
+  ...jest.requireActual<typeof Mutants>("@vfio-selftests/mutants"),
+  mutantKernel(options: Mutants.MutantKernelOptions) {
+    built.push(options);
+    return Promise.resolve({
+      key: "k",
+      image: "/bzImage",
+      parameters: [],
+      slowdown: 1,
+      mutants: [mutant],
+      notBuilt: 0,
+    });
+  },
+  measure(options: Mutants.MeasureOptions) {
+    measured.push(options);
+    const result = { number: 7, status: "survived", ran: 1, of: 1 } as const;
+    return Promise.resolve({ tried: [{ mutant, result }], noticers: () => ["fixture.test"], complete, folder });
+  },
+}));
+
+let output: string[] = [];
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "mutate-"));
+  measured.length = 0;
+  built.length = 0;
+  output = [];
+  complete = true;
+  jest.spyOn(console, "log").mockImplementation((line: string) => void output.push(line));
+  jest.spyOn(process.stderr, "write").mockReturnValue(true);
+});
+afterEach(() => {
+  jest.restoreAllMocks();
+  rmSync(folder, { recursive: true });
+});
+
+test("the machine is the VM's, the choice of tests the run's inside it", async () => {
+  await labMutate({
+    devices: ["edu"],
+    iommu: "amd",
+    mode: ["iommufd"],
+    test: "irq",
+    seed: 4,
+    with: ["kasan"],
+    yes: true,
+  });
+  expect(built[0]).toMatchObject({ variants: ["kasan"] });
+  expect(measured[0]).toMatchObject({ machine: { devices: ["edu"], iommu: "amd" }, sample: 40, seed: 4 });
+  expect(measured[0]?.machine).not.toHaveProperty("yes");
+  expect(measured[0]?.command.slice(2)).toEqual(["run", "--mode=iommufd", "--test=irq", "--reporter=tap"]);
+});
+
+test("a survivor is told with its place, its change, and the tests that passed it by; also in a file", async () => {
+  expect(await labMutate({})).toBe(0);
+  const text = readFileSync(join(folder, "report.txt"), "utf8");
+  for (const all of [output.join("\n"), text]) {
+    expect(all).toContain("drivers/vfio/group.c:12 vfio_group_open: errno-exchanged (mutant 7)\n  -\treturn -EBUSY;");
+    expect(all).toContain("passed by 1 test: fixture.test");
+    expect(all).toContain("0 of 1 mutants in lines that tests reach were noticed (0.0 %)");
+  }
+});
+
+test("an interrupted measurement says that it goes on, and is no success", async () => {
+  complete = false;
+  expect(await labMutate({})).toBe(1);
+  expect(output.at(-1)).toBe("interrupted: the same command goes on");
+});
+
+test("the C suite stands where ours does, test by test", async () => {
+  const program = join(folder, "vfio_pci_device_test");
+  writeFileSync(program, "#!/bin/sh\n", { mode: 0o755 });
+  await labMutate({ cSuite: folder });
+  expect(measured[0]?.command.slice(2)).toEqual(["upstream", `--dir=${folder}`, "--program=vfio_", "--reporter=tap"]);
+  expect(measured[0]?.recording).toMatchObject({ tests: expect.arrayContaining(["vfio_cdev.bind"]) as string[] });
+  await expect(labMutate({ cSuite: folder, mode: ["iommufd"] })).rejects.toThrow("no option of our suites");
+  await expect(labMutate({ cSuite: join(folder, "none") })).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("what makes no sense is refused before anything is built", async () => {
+  await expect(labMutate({ operators: ["sabotage"] })).rejects.toThrow("sabotage");
+  await expect(labMutate({ mutants: ["-1"] })).rejects.toThrow("-1");
+  await expect(labMutate({ devices: ["toaster"] })).rejects.toThrow("toaster");
+  expect(built).toEqual([]);
+});

@@ -1,0 +1,40 @@
+import { appendFileSync, readFileSync } from "node:fs";
+import { NEW_VM_STATUS, type TrialPlan } from "../campaign/trial";
+import { KernelSwitch } from "./kernel-switch";
+import { SplatLog } from "./splats";
+import { runSuites } from "./suite-run";
+import { tryMutants } from "./try-mutants";
+
+/** Milliseconds between signs of life, for a host that cannot see whether the VM stands still. */
+const HEARTBEAT_MS = 5000;
+
+/** The program in the VM: tries the mutants of a plan (the file named as argument). */
+async function main(planFile: string): Promise<number> {
+  const plan = JSON.parse(readFileSync(planFile, "utf8")) as TrialPlan;
+  const kernel = new KernelSwitch(plan.key);
+  using log = new SplatLog();
+  setInterval(() => process.stdout.write("\n"), HEARTBEAT_MS).unref();
+  const fit = await tryMutants(
+    {
+      activate: (number) => kernel.activate(number),
+      deactivate: () => kernel.deactivate(),
+      run: async (tests) => runSuites(plan, tests),
+      splats: () => log.take(),
+      tell: (line) => {
+        appendFileSync(plan.lines, `${JSON.stringify(line)}\n`);
+        // The host follows the output.
+        process.stdout.write(`${JSON.stringify(line)}\n`);
+      },
+    },
+    plan,
+  );
+  return fit ? 0 : NEW_VM_STATUS;
+}
+
+void main(process.argv[2] ?? "").then(
+  (status) => process.exit(status),
+  (error: unknown) => {
+    process.stderr.write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,19 @@
+import { KernelLog } from "@vfio-selftests/harness";
+
+/** How the kernel begins to report a fault of its own. */
+const SPLAT =
+  /^(?:WARNING: |BUG: |Oops: |general protection fault|KASAN: |UBSAN: |kernel BUG at |Kernel panic|refcount_t: |list_(?:add|del) corruption|INFO: task .* blocked|watchdog: |unreferenced object|rcu: INFO)/;
+
+/** The kernel's log, for what it says of itself. */
+export class SplatLog implements Disposable {
+  readonly #log = new KernelLog();
+
+  /** The first line of each report since the last call. */
+  take(): string[] {
+    return this.#log.newLines().filter((line) => SPLAT.test(line));
+  }
+
+  [Symbol.dispose](): void {
+    this.#log[Symbol.dispose]();
+  }
+}

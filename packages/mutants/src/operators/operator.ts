@@ -1,0 +1,45 @@
+import type { MutableNode } from "../source/mutable-nodes";
+import type { Candidate, Wrapper } from "../source/mutant";
+
+/** A kind of fault. */
+export interface Operator {
+  readonly name: string;
+  /** What the fault is, for help and documentation. */
+  readonly summary: string;
+  /** The faults of this kind at a place: none for most places. `text` is the file's. */
+  find(place: MutableNode, text: string): readonly Omit<Candidate, "operator">[];
+}
+
+type Piece = Pick<Wrapper, "start" | "end">;
+
+/** The three functions of `mutants.h` that take a condition. */
+export type ConditionFault = "mutant_not" | "mutant_never" | "mutant_always";
+
+/** A condition, still evaluated, that is then taken for something else. */
+export function wrapCondition(piece: Piece, fault: ConditionFault): Wrapper {
+  return { ...pieceOf(piece), before: (number) => `${fault}(${number}, `, after: ")" };
+}
+
+/**
+ * An expression in whose place stands another. `differs` is a condition without side effects: when the two have not the
+ * same value.
+ */
+export function wrapValue(piece: Piece, faulty: string, differs?: string): Wrapper {
+  const chosen = (number: number): string =>
+    differs === undefined ? `mutant(${number})` : `mutant_if(${number}, ${oneLine(differs)})`;
+  return { ...pieceOf(piece), before: (number) => `(${chosen(number)} ? (${oneLine(faulty)}) : (`, after: "))" };
+}
+
+/** A statement that is left out. */
+export function wrapStatement(piece: Piece): Wrapper {
+  return { ...pieceOf(piece), before: (number) => `{ if (!mutant(${number})) `, after: " }" };
+}
+
+/** What is put in adds no line, so that the compiler's messages and `__LINE__` stay those of the original. */
+function oneLine(text: string): string {
+  return text.replace(/\/\/[^\n]*/g, "").replace(/\s*\\?\n\s*/g, " ");
+}
+
+function pieceOf({ start, end }: Piece): Piece {
+  return { start, end };
+}

@@ -1,0 +1,36 @@
+/** A wrapper around a piece of the source: what stands before it and what stands after it. */
+export interface Wrapper {
+  /** Offsets of the piece in the original text. */
+  readonly start: number;
+  readonly end: number;
+  /** Takes the number of the mutant. */
+  readonly before: (number: number) => string;
+  readonly after: string;
+}
+
+/** A fault that an operator can make at one place. */
+export interface Candidate {
+  readonly operator: string;
+  /** Several where one fault takes several places: a lock that is not taken must not be released either. */
+  readonly wrappers: readonly Wrapper[];
+  /** The piece that the fault replaces, and what it then is, for a reader. */
+  readonly start: number;
+  readonly end: number;
+  readonly faulty: string;
+}
+
+/** A candidate of a file, with its number in the kernel and what a reader wants to see of it. */
+export interface Mutant {
+  /** From 1, unique in the set. */
+  readonly number: number;
+  /** Path in the kernel tree. */
+  readonly file: string;
+  /** Line and column of the first character that the fault replaces, from 1. */
+  readonly line: number;
+  readonly column: number;
+  readonly endLine: number;
+  readonly function: string;
+  readonly operator: string;
+  /** The lines that the fault changes, before and after. */
+  readonly diff: string;
+}
