@@ -21,20 +21,20 @@ export type Bytes = Uint8Array;
  * protection forbids it. Values are unsigned, so a negative result is always an error. Written values may be negative
  * and then stand for their two's complement; one that does not fit the width throws. Stores are ordered after earlier
  * stores to memory, as the kernel's `writel` is.
- * Call them on the object: `read32` and `write32` are methods.
+ * Call them on the object: they are methods.
  */
 export interface NativeIo {
   readonly address: bigint;
   readonly length: number;
-  readonly read8: (offset: number) => number;
-  readonly read16: (offset: number) => number;
+  read8(offset: number): number;
+  read16(offset: number): number;
   read32(offset: number): number;
   /** A number only when it is a (negative) errno. */
-  readonly read64: (offset: number) => bigint | number;
-  readonly write8: (offset: number, value: number) => number;
-  readonly write16: (offset: number, value: number) => number;
+  read64(offset: number): bigint | number;
+  write8(offset: number, value: number): number;
+  write16(offset: number, value: number): number;
   write32(offset: number, value: number): number;
-  readonly write64: (offset: number, value: bigint) => number;
+  write64(offset: number, value: bigint): number;
   /**
    * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, both multiples of 64 (offset only), as one
    * MOVDIR64B where the CPU has it, else as eight 8-byte stores in ascending order.

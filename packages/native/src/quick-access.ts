@@ -5,57 +5,73 @@ interface AddonIo extends NativeIo {
   readonly number: number;
 }
 
-/** What the addon exports: 32-bit accesses to all mappings, whose arguments lie in memory that both sides see. */
+/** Undefined, or `-errno`. */
+type SlotAccess = () => number | undefined;
+
+/** What the addon exports: accesses to all mappings, whose arguments lie in memory that both sides see. */
 export interface Addon extends NativeBinding {
-  /** Three 32-bit words: number of the mapping, offset, value. */
+  /** Number of the mapping (32 bits), offset (32 bits), value (64 bits). */
   readonly ioSlot: ArrayBuffer;
-  /** Reads at the slot's offset into its value. Undefined, or `-errno`. */
-  readonly ioLoad32: () => number | undefined;
-  /** Writes the slot's value at its offset. Undefined, or `-errno`. */
-  readonly ioStore32: () => number | undefined;
+  /** Each reads at the slot's offset into its value. */
+  readonly ioLoad8: SlotAccess;
+  readonly ioLoad16: SlotAccess;
+  readonly ioLoad32: SlotAccess;
+  readonly ioLoad64: SlotAccess;
+  /** Each writes the slot's value at its offset. */
+  readonly ioStore8: SlotAccess;
+  readonly ioStore16: SlotAccess;
+  readonly ioStore32: SlotAccess;
+  readonly ioStore64: SlotAccess;
 }
 
+/** In words of 32 bits; of a value up to 32 bits wide. */
 const MAPPING = 0;
 const OFFSET = 1;
 const VALUE = 2;
+/** In words of 64 bits. */
+const WIDE_VALUE = 1;
 
 /**
- * The addon as callers see it: its 32-bit accessors go by the slot. That is half of the cost, since Node-API's conversions
- * of arguments and results are calls of their own. The accessors of all mappings are the same functions, methods here and
- * two in the addon, because a call site that meets several functions costs twice as much.
+ * The addon as callers see it: its accessors go by the slot. That is half of the cost, since Node-API's conversions of
+ * arguments and results are calls of their own. The accessors of all mappings are the same functions, methods here and
+ * functions in the addon, because a call site that meets several functions costs twice as much.
  */
-export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon): NativeBinding {
+export function withQuickAccess(addon: Addon): NativeBinding {
+  const { ioSlot, ioLoad8, ioLoad16, ioLoad32, ioLoad64, ioStore8, ioStore16, ioStore32, ioStore64, ...rest } = addon;
   const words = new Uint32Array(ioSlot);
+  const wideWords = new BigUint64Array(ioSlot);
 
   class QuickIo implements NativeIo {
     readonly address: bigint;
     readonly length: number;
-    readonly read8: NativeIo["read8"];
-    readonly read16: NativeIo["read16"];
-    readonly read64: NativeIo["read64"];
-    readonly write8: NativeIo["write8"];
-    readonly write16: NativeIo["write16"];
-    readonly write64: NativeIo["write64"];
     readonly store64Bytes: NativeIo["store64Bytes"];
     readonly unmap: NativeIo["unmap"];
     readonly #number: number;
-    /** Takes what is no 32-bit number, checks it and says what is wrong. Also keeps the mapping, and so its number. */
+    /** Takes what the slot cannot hold, checks it and says what is wrong. Also keeps the mapping, and so its number. */
     readonly #io: AddonIo;
 
     constructor(io: AddonIo) {
       this.address = io.address;
       this.length = io.length;
-      this.read8 = io.read8;
-      this.read16 = io.read16;
-      this.read64 = io.read64;
-      this.write8 = io.write8;
-      this.write16 = io.write16;
-      this.write64 = io.write64;
       this.store64Bytes = io.store64Bytes;
       this.unmap = io.unmap;
       this.#number = io.number;
       this.#io = io;
       Object.freeze(this);
+    }
+
+    read8(offset: number): number {
+      if (!isUnsigned32(offset)) return this.#io.read8(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad8() ?? (words[VALUE] as number);
+    }
+
+    read16(offset: number): number {
+      if (!isUnsigned32(offset)) return this.#io.read16(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad16() ?? (words[VALUE] as number);
     }
 
     read32(offset: number): number {
@@ -65,6 +81,29 @@ export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon
       return ioLoad32() ?? (words[VALUE] as number);
     }
 
+    read64(offset: number): bigint | number {
+      if (!isUnsigned32(offset)) return this.#io.read64(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad64() ?? (wideWords[WIDE_VALUE] as bigint);
+    }
+
+    write8(offset: number, value: number): number {
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xff) return this.#io.write8(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      words[VALUE] = value;
+      return ioStore8() ?? 0;
+    }
+
+    write16(offset: number, value: number): number {
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xffff) return this.#io.write16(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      words[VALUE] = value;
+      return ioStore16() ?? 0;
+    }
+
     write32(offset: number, value: number): number {
       if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value))) return this.#io.write32(offset, value);
       words[MAPPING] = this.#number;
@@ -72,10 +111,18 @@ export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon
       words[VALUE] = value;
       return ioStore32() ?? 0;
     }
+
+    write64(offset: number, value: bigint): number {
+      if (!isUnsigned32(offset) || !isUnsigned64(value)) return this.#io.write64(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      wideWords[WIDE_VALUE] = value;
+      return ioStore64() ?? 0;
+    }
   }
 
   return {
-    ...addon,
+    ...rest,
     mapIo: (options) => {
       const io = addon.mapIo(options);
       return typeof io === "number" ? io : new QuickIo(io as AddonIo);
@@ -90,4 +137,8 @@ function isUnsigned32(value: unknown): value is number {
 
 function isSigned32(value: unknown): value is number {
   return typeof value === "number" && (value | 0) === value;
+}
+
+function isUnsigned64(value: unknown): value is bigint {
+  return typeof value === "bigint" && BigInt.asUintN(64, value) === value;
 }

@@ -13,29 +13,43 @@
 
 #include "addon.h"
 #include "arguments/bytes.h"
+#include "arguments/shared_closure.h"
 #include "calls/cpu_features.h"
-#include "registers/fault_recovery.h"
 #include "memory/map_options.h"
 #include "memory/mapping.h"
+#include "registers/fault_recovery.h"
 #include "registers/register_access.h"
-#include "arguments/shared_closure.h"
 
 namespace vfio_native {
 namespace {
 
-// Memory of an ArrayBuffer by which a 32-bit access gets its arguments and gives its value: reading an argument and
-// making a number cost as much as the rest of the call.
+// Memory of an ArrayBuffer by which an access gets its arguments and gives its value: reading an argument and making a
+// number cost as much as the rest of the call.
 struct Slot {
   uint32_t mapping;
   uint32_t offset;
-  uint32_t value;
+  // The value of an access to 64 bits, or of one to fewer. Both sides take the same one: a CPU is slow to read more
+  // bytes than it has just written.
+  union {
+    uint64_t wide;
+    uint32_t narrow;
+  };
 };
+
+template <size_t width>
+auto& slotValue(Slot& slot) {
+  if constexpr (width == 8) {
+    return slot.wide;
+  } else {
+    return slot.narrow;
+  }
+}
 
 struct MappedIo;
 
-// The mappings of an environment, by the numbers that stand in its slot. All of them share two functions, because a
-// call in JavaScript that meets one function is much faster than one that meets several.
-struct IoTable {
+// The mappings of an environment, by the numbers that stand in its slot. All of them share two functions for each
+// width, because a call in JavaScript that meets one function is much faster than one that meets several.
+struct IoTable : std::enable_shared_from_this<IoTable> {
   // Lives as long as the ArrayBuffer, which the functions that use it keep.
   Slot* slot = nullptr;
   std::vector<MappedIo*> mappings;
@@ -165,6 +179,13 @@ napi_value write(napi_env env, napi_callback_info info) {
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
+// Null in an environment that ends. What a function carries with it would cost more (napi_get_cb_info).
+IoTable* tableOf(napi_env env) {
+  void* table = nullptr;
+  napi_get_instance_data(env, &table);
+  return static_cast<IoTable*>(table);
+}
+
 // The mapping that the slot names; null for a number that none has.
 const MappedIo* slotMapping(const IoTable& table) {
   const uint32_t number = table.slot->mapping;
@@ -172,30 +193,35 @@ const MappedIo* slotMapping(const IoTable& table) {
 }
 
 // Undefined, or -errno.
-napi_value slotLoad32(napi_env env, napi_callback_info info) {
-  const auto* table = closureState<IoTable>(env, info);
+template <Loaded (*load)(const void*), size_t width>
+napi_value slotLoad(napi_env env, napi_callback_info) {
+  const IoTable* table = tableOf(env);
+  if (table == nullptr) return int32Value(env, -ECANCELED);
   const MappedIo* io = slotMapping(*table);
   if (io == nullptr) return int32Value(env, -EBADF);
   uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
+  const int located = locate(*io, table->slot->offset, width, &address);
   if (located != 0) return int32Value(env, located);
   if (!io->readable) return int32Value(env, -EACCES);
-  const Loaded loaded = vfio_native_load32(address);
+  const Loaded loaded = load(address);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
-  table->slot->value = static_cast<uint32_t>(loaded.value);
+  // Narrow values fit: register_access.h
+  slotValue<width>(*table->slot) = loaded.value;
   return nullptr;
 }
 
 // Undefined, or -errno.
-napi_value slotStore32(napi_env env, napi_callback_info info) {
-  const auto* table = closureState<IoTable>(env, info);
+template <int64_t (*store)(void*, uint64_t), size_t width>
+napi_value slotStore(napi_env env, napi_callback_info) {
+  const IoTable* table = tableOf(env);
+  if (table == nullptr) return int32Value(env, -ECANCELED);
   const MappedIo* io = slotMapping(*table);
   if (io == nullptr) return int32Value(env, -EBADF);
   uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
+  const int located = locate(*io, table->slot->offset, width, &address);
   if (located != 0) return int32Value(env, located);
   if (!io->writable) return int32Value(env, -EACCES);
-  const int64_t error = vfio_native_store32(address, table->slot->value);
+  const int64_t error = store(address, slotValue<width>(*table->slot));
   return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
 }
 
@@ -238,10 +264,9 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const MapRequest request = readMapOptions(check, info[0]);
   if (check.failed()) return {};
 
-  void* table = nullptr;
-  napi_get_instance_data(env, &table);
+  IoTable* table = tableOf(env);
   if (table == nullptr) return Napi::Number::New(env, -ECANCELED);
-  const auto io = std::make_shared<MappedIo>(*static_cast<std::shared_ptr<IoTable>*>(table));
+  const auto io = std::make_shared<MappedIo>(table->shared_from_this());
   int result = installFaultRecovery();
   if (result == 0) result = io->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
@@ -280,18 +305,26 @@ void addMappedIo(Napi::Env env, Napi::Object exports) {
   void* data = nullptr;
   if (napi_create_arraybuffer(env, sizeof(Slot), &data, &slot) != napi_ok) return;
   table->slot = static_cast<Slot*>(data);
-  const auto release = [](napi_env, void* held, void*) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
-  napi_set_instance_data(env, new std::shared_ptr<IoTable>(table), release, nullptr);
+  const auto release = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
+  napi_set_instance_data(env, table.get(), release, new std::shared_ptr<IoTable>(table));
 
-  napi_value load = makeClosure(env, "ioLoad32", slotLoad32, table);
-  napi_value store = makeClosure(env, "ioStore32", slotStore32, table);
   const napi_property_descriptor hold = {"slot", nullptr, nullptr, nullptr, nullptr, slot, napi_default, nullptr};
-  napi_define_properties(env, load, 1, &hold);
-  napi_define_properties(env, store, 1, &hold);
+  const auto accessor = [&](const char* name, napi_callback callback) {
+    napi_value function = nullptr;
+    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+    napi_define_properties(env, function, 1, &hold);
+    return readOnly(name, function);
+  };
   const napi_property_descriptor properties[] = {
       readOnly("ioSlot", slot),
-      readOnly("ioLoad32", load),
-      readOnly("ioStore32", store),
+      accessor("ioLoad8", slotLoad<vfio_native_load8, 1>),
+      accessor("ioLoad16", slotLoad<vfio_native_load16, 2>),
+      accessor("ioLoad32", slotLoad<vfio_native_load32, 4>),
+      accessor("ioLoad64", slotLoad<vfio_native_load64, 8>),
+      accessor("ioStore8", slotStore<vfio_native_store8, 1>),
+      accessor("ioStore16", slotStore<vfio_native_store16, 2>),
+      accessor("ioStore32", slotStore<vfio_native_store32, 4>),
+      accessor("ioStore64", slotStore<vfio_native_store64, 8>),
   };
   napi_define_properties(env, exports, std::size(properties), properties);
   addFunction<mapIo>(env, exports, "mapIo");
