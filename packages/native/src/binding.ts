@@ -85,8 +85,11 @@ export interface MapOptions {
 export interface NativeIoctl {
   /** The argument, directly before an inaccessible page: a length field that lies ends in `-EFAULT`. Zeroed. */
   readonly argument: ArrayBuffer;
-  /** The ioctl's result or `-errno`; `-EBADF` after `close`. May be detached from the object: it is a closure. */
-  readonly call: () => number;
+  /**
+   * The ioctl's result or `-errno`, undefined for 0 (making a number costs a third of the call); `-EBADF` after `close`.
+   * May be detached from the object: it is a closure.
+   */
+  readonly call: () => number | undefined;
   /**
    * Ends the binding and its argument, which then is memory of zeros that no call uses; does not close the file. 0;
    * `-EBADF` when already closed.
