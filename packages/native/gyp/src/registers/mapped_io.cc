@@ -49,7 +49,7 @@ struct MappedIo;
 
 // The mappings of an environment, by the numbers that stand in its slot. All of them share two functions for each
 // width, because a call in JavaScript that meets one function is much faster than one that meets several.
-struct IoTable : std::enable_shared_from_this<IoTable> {
+struct IoTable {
   // Lives as long as the ArrayBuffer, which the functions that use it keep.
   Slot* slot = nullptr;
   std::vector<MappedIo*> mappings;
@@ -67,8 +67,9 @@ struct MappedIo {
   std::shared_ptr<IoTable> table;
   uint32_t number;
   Mapping mapping;
-  bool readable = false;
-  bool writable = false;
+  // Bytes from the start that may be read, and written: of all the mapping, or none.
+  size_t readable = 0;
+  size_t writable = 0;
 };
 
 uint32_t IoTable::add(MappedIo* io) {
@@ -116,7 +117,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->readable) return int32Value(env, -EACCES);
+  if (io->readable == 0) return int32Value(env, -EACCES);
   const Loaded loaded = load(address);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
   napi_value result = nullptr;
@@ -175,15 +176,8 @@ napi_value write(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
+  if (io->writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store(address, value)));
-}
-
-// Null in an environment that ends. What a function carries with it would cost more (napi_get_cb_info).
-IoTable* tableOf(napi_env env) {
-  void* table = nullptr;
-  napi_get_instance_data(env, &table);
-  return static_cast<IoTable*>(table);
 }
 
 // The mapping that the slot names; null for a number that none has.
@@ -192,18 +186,23 @@ const MappedIo* slotMapping(const IoTable& table) {
   return number < table.mappings.size() ? table.mappings[number] : nullptr;
 }
 
+// Why the mapping refuses an access that it has no right or no room for.
+int refusal(const MappedIo* io, size_t offset, size_t width) {
+  if (io == nullptr) return -EBADF;
+  uint8_t* address = nullptr;
+  const int located = locate(*io, offset, width, &address);
+  return located == 0 ? -EACCES : located;
+}
+
 // Undefined, or -errno.
 template <Loaded (*load)(const void*), size_t width>
-napi_value slotLoad(napi_env env, napi_callback_info) {
-  const IoTable* table = tableOf(env);
-  if (table == nullptr) return int32Value(env, -ECANCELED);
+napi_value slotLoad(napi_env env, napi_callback_info info) {
+  const auto* table = closureState<IoTable>(env, info);
   const MappedIo* io = slotMapping(*table);
-  if (io == nullptr) return int32Value(env, -EBADF);
-  uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, width, &address);
-  if (located != 0) return int32Value(env, located);
-  if (!io->readable) return int32Value(env, -EACCES);
-  const Loaded loaded = load(address);
+  const size_t offset = table->slot->offset;
+  const bool allowed = io != nullptr && offset < io->readable && offset % width == 0;
+  if (!allowed) return int32Value(env, refusal(io, offset, width));
+  const Loaded loaded = load(io->mapping.base() + offset);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
   // Narrow values fit: register_access.h
   slotValue<width>(*table->slot) = loaded.value;
@@ -212,16 +211,13 @@ napi_value slotLoad(napi_env env, napi_callback_info) {
 
 // Undefined, or -errno.
 template <int64_t (*store)(void*, uint64_t), size_t width>
-napi_value slotStore(napi_env env, napi_callback_info) {
-  const IoTable* table = tableOf(env);
-  if (table == nullptr) return int32Value(env, -ECANCELED);
+napi_value slotStore(napi_env env, napi_callback_info info) {
+  const auto* table = closureState<IoTable>(env, info);
   const MappedIo* io = slotMapping(*table);
-  if (io == nullptr) return int32Value(env, -EBADF);
-  uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, width, &address);
-  if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
-  const int64_t error = store(address, slotValue<width>(*table->slot));
+  const size_t offset = table->slot->offset;
+  const bool allowed = io != nullptr && offset < io->writable && offset % width == 0;
+  if (!allowed) return int32Value(env, refusal(io, offset, width));
+  const int64_t error = store(io->mapping.base() + offset, slotValue<width>(*table->slot));
   return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
 }
 
@@ -250,12 +246,15 @@ napi_value store64Bytes(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
+  if (io->writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store64(address, source.data + from)));
 }
 
 napi_value unmap(napi_env env, napi_callback_info info) {
-  return int32Value(env, closureState<MappedIo>(env, info)->mapping.unmap());
+  auto* io = closureState<MappedIo>(env, info);
+  io->readable = 0;
+  io->writable = 0;
+  return int32Value(env, io->mapping.unmap());
 }
 
 Napi::Value mapIo(const Napi::CallbackInfo& info) {
@@ -264,14 +263,15 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const MapRequest request = readMapOptions(check, info[0]);
   if (check.failed()) return {};
 
-  IoTable* table = tableOf(env);
+  void* table = nullptr;
+  napi_get_instance_data(env, &table);
   if (table == nullptr) return Napi::Number::New(env, -ECANCELED);
-  const auto io = std::make_shared<MappedIo>(table->shared_from_this());
+  const auto io = std::make_shared<MappedIo>(*static_cast<std::shared_ptr<IoTable>*>(table));
   int result = installFaultRecovery();
   if (result == 0) result = io->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
-  io->readable = (request.prot & PROT_READ) != 0;
-  io->writable = (request.prot & PROT_WRITE) != 0;
+  io->readable = (request.prot & PROT_READ) != 0 ? io->mapping.length() : 0;
+  io->writable = (request.prot & PROT_WRITE) != 0 ? io->mapping.length() : 0;
 
   const auto address = reinterpret_cast<uint64_t>(io->mapping.base());
   const auto accessor = [&](const char* name, napi_callback callback) {
@@ -305,13 +305,12 @@ void addMappedIo(Napi::Env env, Napi::Object exports) {
   void* data = nullptr;
   if (napi_create_arraybuffer(env, sizeof(Slot), &data, &slot) != napi_ok) return;
   table->slot = static_cast<Slot*>(data);
-  const auto release = [](napi_env, void*, void* held) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
-  napi_set_instance_data(env, table.get(), release, new std::shared_ptr<IoTable>(table));
+  const auto release = [](napi_env, void* held, void*) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
+  napi_set_instance_data(env, new std::shared_ptr<IoTable>(table), release, nullptr);
 
   const napi_property_descriptor hold = {"slot", nullptr, nullptr, nullptr, nullptr, slot, napi_default, nullptr};
   const auto accessor = [&](const char* name, napi_callback callback) {
-    napi_value function = nullptr;
-    napi_create_function(env, name, NAPI_AUTO_LENGTH, callback, nullptr, &function);
+    napi_value function = makeClosure(env, name, callback, table);
     napi_define_properties(env, function, 1, &hold);
     return readOnly(name, function);
   };
