@@ -1,15 +1,20 @@
 import type { NativeBinding, NativeIo } from "./binding";
 
+type Checked = "read8" | "read16" | "read32" | "read64" | "write8" | "write16" | "write32" | "write64";
+
 /** What the addon gives for a mapping, with its number in the slot. */
-interface AddonIo extends NativeIo {
+interface AddonIo extends Omit<NativeIo, Checked> {
   readonly number: number;
+  /** Makes the accessors that take what the slot cannot hold, check it and say what is wrong. */
+  readonly checked: () => Pick<NativeIo, Checked>;
 }
 
 /** Undefined, or `-errno`. */
 type SlotAccess = () => number | undefined;
 
 /** What the addon exports: accesses to all mappings, whose arguments lie in memory that both sides see. */
-export interface Addon extends NativeBinding {
+export interface Addon extends Omit<NativeBinding, "mapIo"> {
+  readonly mapIo: (...parameters: Parameters<NativeBinding["mapIo"]>) => AddonIo | number;
   /** Number of the mapping (32 bits), offset (32 bits), value (64 bits). */
   readonly ioSlot: ArrayBuffer;
   /** Each reads at the slot's offset into its value. */
@@ -47,8 +52,10 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     readonly store64Bytes: NativeIo["store64Bytes"];
     readonly unmap: NativeIo["unmap"];
     readonly #number: number;
-    /** Takes what the slot cannot hold, checks it and says what is wrong. Also keeps the mapping, and so its number. */
+    /** Keeps the mapping, and so its number. */
     readonly #io: AddonIo;
+    /** Made at the first need. */
+    #madeChecked: Pick<NativeIo, Checked> | undefined;
 
     constructor(io: AddonIo) {
       this.address = io.address;
@@ -61,35 +68,35 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     }
 
     read8(offset: number): number {
-      if (!isUnsigned32(offset)) return this.#io.read8(offset);
+      if (!isUnsigned32(offset)) return this.#checked.read8(offset);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       return ioLoad8() ?? (words[VALUE] as number);
     }
 
     read16(offset: number): number {
-      if (!isUnsigned32(offset)) return this.#io.read16(offset);
+      if (!isUnsigned32(offset)) return this.#checked.read16(offset);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       return ioLoad16() ?? (words[VALUE] as number);
     }
 
     read32(offset: number): number {
-      if (!isUnsigned32(offset)) return this.#io.read32(offset);
+      if (!isUnsigned32(offset)) return this.#checked.read32(offset);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       return ioLoad32() ?? (words[VALUE] as number);
     }
 
     read64(offset: number): bigint | number {
-      if (!isUnsigned32(offset)) return this.#io.read64(offset);
+      if (!isUnsigned32(offset)) return this.#checked.read64(offset);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       return ioLoad64() ?? (wideWords[WIDE_VALUE] as bigint);
     }
 
     write8(offset: number, value: number): number {
-      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xff) return this.#io.write8(offset, value);
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xff) return this.#checked.write8(offset, value);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       words[VALUE] = value;
@@ -97,7 +104,7 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     }
 
     write16(offset: number, value: number): number {
-      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xffff) return this.#io.write16(offset, value);
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xffff) return this.#checked.write16(offset, value);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       words[VALUE] = value;
@@ -105,7 +112,8 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     }
 
     write32(offset: number, value: number): number {
-      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value))) return this.#io.write32(offset, value);
+      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value)))
+        return this.#checked.write32(offset, value);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       words[VALUE] = value;
@@ -113,11 +121,16 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     }
 
     write64(offset: number, value: bigint): number {
-      if (!isUnsigned32(offset) || !isUnsigned64(value)) return this.#io.write64(offset, value);
+      if (!isUnsigned32(offset) || !isUnsigned64(value)) return this.#checked.write64(offset, value);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       wideWords[WIDE_VALUE] = value;
       return ioStore64() ?? 0;
+    }
+
+    get #checked(): Pick<NativeIo, Checked> {
+      this.#madeChecked ??= this.#io.checked();
+      return this.#madeChecked;
     }
   }
 
@@ -125,7 +138,7 @@ export function withQuickAccess(addon: Addon): NativeBinding {
     ...rest,
     mapIo: (options) => {
       const io = addon.mapIo(options);
-      return typeof io === "number" ? io : new QuickIo(io as AddonIo);
+      return typeof io === "number" ? io : new QuickIo(io);
     },
   };
 }

@@ -59,7 +59,7 @@ struct IoTable {
   void remove(uint32_t number);
 };
 
-struct MappedIo {
+struct MappedIo : std::enable_shared_from_this<MappedIo> {
   explicit MappedIo(std::shared_ptr<IoTable> owner) : table(std::move(owner)), number(table->add(this)) {}
   MappedIo(const MappedIo&) = delete;
   ~MappedIo() { table->remove(number); }
@@ -257,6 +257,24 @@ napi_value unmap(napi_env env, napi_callback_info info) {
   return int32Value(env, io->mapping.unmap());
 }
 
+// The accessors that take any argument and say what is wrong with it. Few callers need them, and making a function
+// costs more than mapping a BAR.
+napi_value checkedAccessors(napi_env env, napi_callback_info info) {
+  const auto io = closureState<MappedIo>(env, info)->shared_from_this();
+  const auto accessor = [&](const char* name, napi_callback callback) {
+    return readOnly(name, makeClosure(env, name, callback, io));
+  };
+  const napi_property_descriptor properties[] = {
+      accessor("read8", read<vfio_native_load8, 1>),      accessor("read16", read<vfio_native_load16, 2>),
+      accessor("read32", read<vfio_native_load32, 4>),    accessor("read64", read<vfio_native_load64, 8>),
+      accessor("write8", write<vfio_native_store8, 1>),   accessor("write16", write<vfio_native_store16, 2>),
+      accessor("write32", write<vfio_native_store32, 4>), accessor("write64", write<vfio_native_store64, 8>),
+  };
+  const auto object = Napi::Object::New(env);
+  napi_define_properties(env, object, std::size(properties), properties);
+  return object;
+}
+
 Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   ArgumentCheck check(env, "mapIo");
@@ -280,14 +298,7 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const napi_property_descriptor properties[] = {
       readOnly("address", Napi::BigInt::New(env, address)),
       readOnly("length", Napi::Number::New(env, static_cast<double>(io->mapping.length()))),
-      accessor("read8", read<vfio_native_load8, 1>),
-      accessor("read16", read<vfio_native_load16, 2>),
-      accessor("read32", read<vfio_native_load32, 4>),
-      accessor("read64", read<vfio_native_load64, 8>),
-      accessor("write8", write<vfio_native_store8, 1>),
-      accessor("write16", write<vfio_native_store16, 2>),
-      accessor("write32", write<vfio_native_store32, 4>),
-      accessor("write64", write<vfio_native_store64, 8>),
+      accessor("checked", checkedAccessors),
       accessor("store64Bytes", store64Bytes),
       accessor("unmap", unmap),
       readOnly("number", Napi::Number::New(env, io->number)),
