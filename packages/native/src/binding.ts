@@ -21,20 +21,20 @@ export type Bytes = Uint8Array;
  * value stands for its two's complement; a value that does not fit the width throws. A store comes after earlier stores
  * to memory, as with the kernel's `writel`.
  *
- * Call them on the object: `read32` and `write32` are methods.
+ * Call them on the object: they are methods.
  */
 export interface NativeIo {
   readonly address: bigint;
   readonly length: number;
-  readonly read8: (offset: number) => number;
-  readonly read16: (offset: number) => number;
+  read8(offset: number): number;
+  read16(offset: number): number;
   read32(offset: number): number;
-  /** The result is a number only when it is a (negative) errno. */
-  readonly read64: (offset: number) => bigint | number;
-  readonly write8: (offset: number, value: number) => number;
-  readonly write16: (offset: number, value: number) => number;
+  /** A number only when it is a (negative) errno. */
+  read64(offset: number): bigint | number;
+  write8(offset: number, value: number): number;
+  write16(offset: number, value: number): number;
   write32(offset: number, value: number): number;
-  readonly write64: (offset: number, value: bigint) => number;
+  write64(offset: number, value: bigint): number;
   /**
    * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, which must be a multiple of 64. The store is one
    * MOVDIR64B where the CPU has it, else eight 8-byte stores in ascending order.
@@ -89,8 +89,11 @@ export interface MapOptions {
 export interface NativeIoctl {
   /** The argument, zeroed, directly before an inaccessible page, so a lying length field ends in `-EFAULT`. */
   readonly argument: ArrayBuffer;
-  /** The ioctl's result or `-errno`; `-EBADF` after `close`. It is a closure, so it works apart from the object. */
-  readonly call: () => number;
+  /**
+   * The ioctl's result or `-errno`, undefined for 0 (making a number costs a third of the call); `-EBADF` after `close`.
+   * May be detached from the object: it is a closure.
+   */
+  readonly call: () => number | undefined;
   /**
    * Ends the binding and its argument, which then is memory of zeros that no call uses. It does not close the file. 0;
    * `-EBADF` when already closed.

@@ -101,8 +101,8 @@ describe("mapIo", () => {
     const source = Buffer.from(Array.from({ length: 100 }, (_, index) => index));
     expect(io.store64Bytes(128, source, 36)).toBe(0);
     expect(io.store64Bytes(length - 64, source.subarray(1, 65))).toBe(0);
-    expect([127, 128, 191, 192].map(io.read8)).toEqual([0, 36, 99, 0]);
-    expect([length - 64, length - 1].map(io.read8)).toEqual([1, 64]);
+    expect([127, 128, 191, 192].map((offset) => io.read8(offset))).toEqual([0, 36, 99, 0]);
+    expect([length - 64, length - 1].map((offset) => io.read8(offset))).toEqual([1, 64]);
     expect([32, 8, 65, length].map((offset) => io.store64Bytes(offset, source))).toEqual(Array(4).fill(-linux.EINVAL));
     expect(() => io.store64Bytes(0, source, 37)).toThrow("sourceOffset is 37; allowed is an integer from 0 to 36");
     expect(() => io.store64Bytes(0, source.subarray(0, 63))).toThrow("the length of source is 63");

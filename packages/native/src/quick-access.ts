@@ -1,59 +1,65 @@
 import type { NativeBinding, NativeIo } from "./binding";
 
-/** The addon's object for a mapping, with its number in the slot. */
-interface AddonIo extends NativeIo {
+type Checked = "read8" | "read16" | "read32" | "read64" | "write8" | "write16" | "write32" | "write64";
+
+/** What the addon gives for a mapping, with its number in the slot. */
+interface AddonIo extends Omit<NativeIo, Checked> {
   readonly number: number;
+  /** Makes the accessors that take what the slot cannot hold, check it and say what is wrong. */
+  readonly checked: () => Pick<NativeIo, Checked>;
 }
 
-/** The addon's exports: 32-bit accesses to all mappings, with arguments in memory that both sides see. */
-export interface Addon extends NativeBinding {
-  /** Three 32-bit words: number of the mapping, offset, value. */
+/** Undefined, or `-errno`. */
+type SlotAccess = () => number | undefined;
+
+/** What the addon exports: accesses to all mappings, whose arguments lie in memory that both sides see. */
+export interface Addon extends Omit<NativeBinding, "mapIo"> {
+  readonly mapIo: (...parameters: Parameters<NativeBinding["mapIo"]>) => AddonIo | number;
+  /** Number of the mapping (32 bits), offset (32 bits), value (64 bits). */
   readonly ioSlot: ArrayBuffer;
-  /** Reads at the slot's offset into its value. Undefined, or `-errno`. */
-  readonly ioLoad32: () => number | undefined;
-  /** Writes the slot's value at its offset. Undefined, or `-errno`. */
-  readonly ioStore32: () => number | undefined;
+  /** Each reads at the slot's offset into its value. */
+  readonly ioLoad8: SlotAccess;
+  readonly ioLoad16: SlotAccess;
+  readonly ioLoad32: SlotAccess;
+  readonly ioLoad64: SlotAccess;
+  /** Each writes the slot's value at its offset. */
+  readonly ioStore8: SlotAccess;
+  readonly ioStore16: SlotAccess;
+  readonly ioStore32: SlotAccess;
+  readonly ioStore64: SlotAccess;
 }
 
+/** In words of 32 bits; of a value up to 32 bits wide. */
 const MAPPING = 0;
 const OFFSET = 1;
 const VALUE = 2;
+/** In words of 64 bits. */
+const WIDE_VALUE = 1;
 
 /**
- * The addon as callers see it. Its 32-bit accessors use the slot, which halves the cost, because each of Node-API's
- * conversions of arguments and results is a call of its own. All mappings share the same accessors, methods here and
- * two functions in the addon, because a call site that meets several functions costs twice as much.
+ * The addon as callers see it: its accessors go by the slot. That is half of the cost, since Node-API's conversions of
+ * arguments and results are calls of their own. The accessors of all mappings are the same functions, methods here and
+ * functions in the addon, because a call site that meets several functions costs twice as much.
  */
-export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon): NativeBinding {
+export function withQuickAccess(addon: Addon): NativeBinding {
+  const { ioSlot, ioLoad8, ioLoad16, ioLoad32, ioLoad64, ioStore8, ioStore16, ioStore32, ioStore64, ...rest } = addon;
   const words = new Uint32Array(ioSlot);
+  const wideWords = new BigUint64Array(ioSlot);
 
   class QuickIo implements NativeIo {
     readonly address: bigint;
     readonly length: number;
-    readonly read8: NativeIo["read8"];
-    readonly read16: NativeIo["read16"];
-    readonly read64: NativeIo["read64"];
-    readonly write8: NativeIo["write8"];
-    readonly write16: NativeIo["write16"];
-    readonly write64: NativeIo["write64"];
     readonly store64Bytes: NativeIo["store64Bytes"];
     readonly unmap: NativeIo["unmap"];
     readonly #number: number;
-    /**
-     * Handles arguments that are no 32-bit number: checks them and says what is wrong. It also keeps the mapping, and
-     * so its number.
-     */
+    /** Keeps the mapping, and so its number. */
     readonly #io: AddonIo;
+    /** Made at the first need. */
+    #madeChecked: Pick<NativeIo, Checked> | undefined;
 
     constructor(io: AddonIo) {
       this.address = io.address;
       this.length = io.length;
-      this.read8 = io.read8;
-      this.read16 = io.read16;
-      this.read64 = io.read64;
-      this.write8 = io.write8;
-      this.write16 = io.write16;
-      this.write64 = io.write64;
       this.store64Bytes = io.store64Bytes;
       this.unmap = io.unmap;
       this.#number = io.number;
@@ -61,27 +67,78 @@ export function withQuickAccess({ ioSlot, ioLoad32, ioStore32, ...addon }: Addon
       Object.freeze(this);
     }
 
+    read8(offset: number): number {
+      if (!isUnsigned32(offset)) return this.#checked.read8(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad8() ?? (words[VALUE] as number);
+    }
+
+    read16(offset: number): number {
+      if (!isUnsigned32(offset)) return this.#checked.read16(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad16() ?? (words[VALUE] as number);
+    }
+
     read32(offset: number): number {
-      if (!isUnsigned32(offset)) return this.#io.read32(offset);
+      if (!isUnsigned32(offset)) return this.#checked.read32(offset);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       return ioLoad32() ?? (words[VALUE] as number);
     }
 
+    read64(offset: number): bigint | number {
+      if (!isUnsigned32(offset)) return this.#checked.read64(offset);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      return ioLoad64() ?? (wideWords[WIDE_VALUE] as bigint);
+    }
+
+    write8(offset: number, value: number): number {
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xff) return this.#checked.write8(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      words[VALUE] = value;
+      return ioStore8() ?? 0;
+    }
+
+    write16(offset: number, value: number): number {
+      if (!isUnsigned32(offset) || !isUnsigned32(value) || value > 0xffff) return this.#checked.write16(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      words[VALUE] = value;
+      return ioStore16() ?? 0;
+    }
+
     write32(offset: number, value: number): number {
-      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value))) return this.#io.write32(offset, value);
+      if (!isUnsigned32(offset) || !(isUnsigned32(value) || isSigned32(value)))
+        return this.#checked.write32(offset, value);
       words[MAPPING] = this.#number;
       words[OFFSET] = offset;
       words[VALUE] = value;
       return ioStore32() ?? 0;
     }
+
+    write64(offset: number, value: bigint): number {
+      if (!isUnsigned32(offset) || !isUnsigned64(value)) return this.#checked.write64(offset, value);
+      words[MAPPING] = this.#number;
+      words[OFFSET] = offset;
+      wideWords[WIDE_VALUE] = value;
+      return ioStore64() ?? 0;
+    }
+
+    get #checked(): Pick<NativeIo, Checked> {
+      this.#madeChecked ??= this.#io.checked();
+      return this.#madeChecked;
+    }
   }
 
   return {
-    ...addon,
+    ...rest,
     mapIo: (options) => {
       const io = addon.mapIo(options);
-      return typeof io === "number" ? io : new QuickIo(io as AddonIo);
+      return typeof io === "number" ? io : new QuickIo(io);
     },
   };
 }
@@ -93,4 +150,8 @@ function isUnsigned32(value: unknown): value is number {
 
 function isSigned32(value: unknown): value is number {
   return typeof value === "number" && (value | 0) === value;
+}
+
+function isUnsigned64(value: unknown): value is bigint {
+  return typeof value === "bigint" && BigInt.asUintN(64, value) === value;
 }

@@ -56,6 +56,15 @@ describe("PciDevice", () => {
     expect(() => device.rom.read(1025)).toThrow("offset is 1025");
   });
 
+  test("asks for its ROM's size when somebody wants it: vfio-pci enables the ROM to tell", () => {
+    const vfio = new FakeVfioDevice(options);
+    const regionInfo = jest.spyOn(vfio, "regionInfo");
+    using device = new PciDevice(vfio);
+    expect(regionInfo).not.toHaveBeenCalledWith(6);
+    expect(device.rom.size).toBe(1024);
+    expect(regionInfo).toHaveBeenCalledWith(6);
+  });
+
   test("opening maps nothing, and closing gives everything back", () => {
     const before = openDescriptors();
     const mapped = mappedRegions();

@@ -4,14 +4,20 @@ import { VFIO_PCI_ROM_REGION_INDEX } from "../uapi/vfio-numbers";
 
 /** The expansion ROM of a device. */
 export class ExpansionRom {
-  /** Bytes; 0 when the device has none. */
-  readonly size: number;
   readonly #device: VfioDevice;
+  #size: number | undefined;
 
   constructor(device: VfioDevice) {
     this.#device = device;
-    const offered = device.info.regionCount > VFIO_PCI_ROM_REGION_INDEX;
-    this.size = offered ? device.regionInfo(VFIO_PCI_ROM_REGION_INDEX).size : 0;
+  }
+
+  /**
+   * Bytes; 0 when the device has none. Asked of the device at the first use, since that is no mere question: vfio-pci
+   * enables memory space and the ROM, maps it and looks for its images (vfio_pci_ioctl_get_region_info, pci_map_rom).
+   */
+  get size(): number {
+    this.#size ??= this.#askForSize();
+    return this.#size;
   }
 
   /** `length` bytes from `offset`. Memory space must be enabled. */
@@ -28,5 +34,10 @@ export class ExpansionRom {
     const bytes = new Uint8Array(length);
     this.#device.readRegion(VFIO_PCI_ROM_REGION_INDEX, offset, bytes);
     return bytes;
+  }
+
+  #askForSize(): number {
+    const offered = this.#device.info.regionCount > VFIO_PCI_ROM_REGION_INDEX;
+    return offered ? this.#device.regionInfo(VFIO_PCI_ROM_REGION_INDEX).size : 0;
   }
 }

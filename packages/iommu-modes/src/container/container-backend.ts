@@ -57,7 +57,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
       throw argumentError(mapDma.name, "iova", iova, "an address: this mode's kernel does not choose one");
     const { view, call } = this.#map;
     mapDma.write(view, access, offset === 0 ? memory.address : memory.address + BigInt(offset), iova, length);
-    const result = call();
+    const result = call() ?? 0;
     if (result < 0) {
       const remedy = this.#devices.hasIommu ? undefined : "open a device first: the container has no IOMMU before";
       throw mapError(this.#file, result, mapDma, this.mode, iova, length, remedy);
@@ -68,7 +68,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   unmap(iova: bigint, length: bigint): bigint {
     const { view, call } = this.#unmap;
     unmapDma.write(view, iova, length, false);
-    const result = call();
+    const result = call() ?? 0;
     if (result < 0) {
       throw this.#file.failure(result, unmapDma, `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`);
     }
@@ -78,7 +78,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   unmapAll(): bigint {
     const { view, call } = this.#unmap;
     unmapDma.write(view, 0n, 0n, true);
-    const result = call();
+    const result = call() ?? 0;
     if (result < 0) throw this.#file.failure(result, unmapDma, `everything (${this.mode})`);
     return unmapDma.answer(view);
   }

@@ -71,7 +71,7 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     const { view, call } = this.#map;
     const address = offset === 0 ? memory.address : memory.address + BigInt(offset);
     ioasMap.write(view, this.#ioas, access, address, iova, length);
-    const result = call();
+    const result = call() ?? 0;
     if (result < 0) throw this.#mapError(result, ioasMap, iova, length);
     return iova ?? ioasMap.answer(view);
   }
@@ -79,7 +79,7 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   unmap(iova: bigint, length: bigint): bigint {
     const { view, call } = this.#unmap;
     ioasUnmap.write(view, this.#ioas, iova, length);
-    const result = call();
+    const result = call() ?? 0;
     if (result < 0) {
       throw this.#file.failure(result, ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`);
     }

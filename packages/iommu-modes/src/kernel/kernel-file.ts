@@ -14,8 +14,8 @@ const MAX_REPLY = 1 << 20;
  */
 export interface BoundIoctl {
   readonly view: StructView;
-  /** The ioctl's result or `-errno`. */
-  readonly call: () => number;
+  /** The ioctl's result or `-errno`; undefined for 0. */
+  readonly call: () => number | undefined;
 }
 
 /** What the owner of a file lets others do with it. */

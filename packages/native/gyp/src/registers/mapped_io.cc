@@ -13,28 +13,42 @@
 
 #include "addon.h"
 #include "arguments/bytes.h"
+#include "arguments/shared_closure.h"
 #include "calls/cpu_features.h"
-#include "registers/fault_recovery.h"
 #include "memory/map_options.h"
 #include "memory/mapping.h"
+#include "registers/fault_recovery.h"
 #include "registers/register_access.h"
-#include "arguments/shared_closure.h"
 
 namespace vfio_native {
 namespace {
 
-// Memory of an ArrayBuffer that carries the arguments and the value of a 32-bit access. Reading an argument and making
-// a number would cost as much as the rest of the call.
+// Memory of an ArrayBuffer that carries the arguments and the value of an access. Reading an argument and making a
+// number would cost as much as the rest of the call.
 struct Slot {
   uint32_t mapping;
   uint32_t offset;
-  uint32_t value;
+  // The value of an access to 64 bits, or of one to fewer. Both sides take the same one: a CPU is slow to read more
+  // bytes than it has just written.
+  union {
+    uint64_t wide;
+    uint32_t narrow;
+  };
 };
+
+template <size_t width>
+auto& slotValue(Slot& slot) {
+  if constexpr (width == 8) {
+    return slot.wide;
+  } else {
+    return slot.narrow;
+  }
+}
 
 struct MappedIo;
 
-// The mappings of an environment, by the numbers in its slot. All of them share two functions, because a JavaScript
-// call that meets one function is much faster than a call that meets several.
+// The mappings of an environment, by the numbers that stand in its slot. All of them share two functions for each
+// width, because a call in JavaScript that meets one function is much faster than one that meets several.
 struct IoTable {
   // Lives as long as the ArrayBuffer, which the functions that use it keep alive.
   Slot* slot = nullptr;
@@ -45,7 +59,7 @@ struct IoTable {
   void remove(uint32_t number);
 };
 
-struct MappedIo {
+struct MappedIo : std::enable_shared_from_this<MappedIo> {
   explicit MappedIo(std::shared_ptr<IoTable> owner) : table(std::move(owner)), number(table->add(this)) {}
   MappedIo(const MappedIo&) = delete;
   ~MappedIo() { table->remove(number); }
@@ -53,8 +67,9 @@ struct MappedIo {
   std::shared_ptr<IoTable> table;
   uint32_t number;
   Mapping mapping;
-  bool readable = false;
-  bool writable = false;
+  // Bytes from the start that may be read, and written: of all the mapping, or none.
+  size_t readable = 0;
+  size_t writable = 0;
 };
 
 uint32_t IoTable::add(MappedIo* io) {
@@ -102,7 +117,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->readable) return int32Value(env, -EACCES);
+  if (io->readable == 0) return int32Value(env, -EACCES);
   const Loaded loaded = load(address);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
   napi_value result = nullptr;
@@ -161,7 +176,7 @@ napi_value write(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
+  if (io->writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
@@ -171,31 +186,38 @@ const MappedIo* slotMapping(const IoTable& table) {
   return number < table.mappings.size() ? table.mappings[number] : nullptr;
 }
 
+// Why the mapping refuses an access that it has no right or no room for.
+int refusal(const MappedIo* io, size_t offset, size_t width) {
+  if (io == nullptr) return -EBADF;
+  uint8_t* address = nullptr;
+  const int located = locate(*io, offset, width, &address);
+  return located == 0 ? -EACCES : located;
+}
+
 // Undefined, or -errno.
-napi_value slotLoad32(napi_env env, napi_callback_info info) {
+template <Loaded (*load)(const void*), size_t width>
+napi_value slotLoad(napi_env env, napi_callback_info info) {
   const auto* table = closureState<IoTable>(env, info);
   const MappedIo* io = slotMapping(*table);
-  if (io == nullptr) return int32Value(env, -EBADF);
-  uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
-  if (located != 0) return int32Value(env, located);
-  if (!io->readable) return int32Value(env, -EACCES);
-  const Loaded loaded = vfio_native_load32(address);
+  const size_t offset = table->slot->offset;
+  const bool allowed = io != nullptr && offset < io->readable && offset % width == 0;
+  if (!allowed) return int32Value(env, refusal(io, offset, width));
+  const Loaded loaded = load(io->mapping.base() + offset);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
-  table->slot->value = static_cast<uint32_t>(loaded.value);
+  // Narrow values fit: register_access.h
+  slotValue<width>(*table->slot) = loaded.value;
   return nullptr;
 }
 
 // Undefined, or -errno.
-napi_value slotStore32(napi_env env, napi_callback_info info) {
+template <int64_t (*store)(void*, uint64_t), size_t width>
+napi_value slotStore(napi_env env, napi_callback_info info) {
   const auto* table = closureState<IoTable>(env, info);
   const MappedIo* io = slotMapping(*table);
-  if (io == nullptr) return int32Value(env, -EBADF);
-  uint8_t* address = nullptr;
-  const int located = locate(*io, table->slot->offset, sizeof(uint32_t), &address);
-  if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
-  const int64_t error = vfio_native_store32(address, table->slot->value);
+  const size_t offset = table->slot->offset;
+  const bool allowed = io != nullptr && offset < io->writable && offset % width == 0;
+  if (!allowed) return int32Value(env, refusal(io, offset, width));
+  const int64_t error = store(io->mapping.base() + offset, slotValue<width>(*table->slot));
   return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
 }
 
@@ -224,12 +246,33 @@ napi_value store64Bytes(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (!io->writable) return int32Value(env, -EACCES);
+  if (io->writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store64(address, source.data + from)));
 }
 
 napi_value unmap(napi_env env, napi_callback_info info) {
-  return int32Value(env, closureState<MappedIo>(env, info)->mapping.unmap());
+  auto* io = closureState<MappedIo>(env, info);
+  io->readable = 0;
+  io->writable = 0;
+  return int32Value(env, io->mapping.unmap());
+}
+
+// The accessors that take any argument and say what is wrong with it. Few callers need them, and making a function
+// costs more than mapping a BAR.
+napi_value checkedAccessors(napi_env env, napi_callback_info info) {
+  const auto io = closureState<MappedIo>(env, info)->shared_from_this();
+  const auto accessor = [&](const char* name, napi_callback callback) {
+    return readOnly(name, makeClosure(env, name, callback, io));
+  };
+  const napi_property_descriptor properties[] = {
+      accessor("read8", read<vfio_native_load8, 1>),      accessor("read16", read<vfio_native_load16, 2>),
+      accessor("read32", read<vfio_native_load32, 4>),    accessor("read64", read<vfio_native_load64, 8>),
+      accessor("write8", write<vfio_native_store8, 1>),   accessor("write16", write<vfio_native_store16, 2>),
+      accessor("write32", write<vfio_native_store32, 4>), accessor("write64", write<vfio_native_store64, 8>),
+  };
+  const auto object = Napi::Object::New(env);
+  napi_define_properties(env, object, std::size(properties), properties);
+  return object;
 }
 
 Napi::Value mapIo(const Napi::CallbackInfo& info) {
@@ -245,8 +288,8 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   int result = installFaultRecovery();
   if (result == 0) result = io->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
-  io->readable = (request.prot & PROT_READ) != 0;
-  io->writable = (request.prot & PROT_WRITE) != 0;
+  io->readable = (request.prot & PROT_READ) != 0 ? io->mapping.length() : 0;
+  io->writable = (request.prot & PROT_WRITE) != 0 ? io->mapping.length() : 0;
 
   const auto address = reinterpret_cast<uint64_t>(io->mapping.base());
   const auto accessor = [&](const char* name, napi_callback callback) {
@@ -255,14 +298,7 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   const napi_property_descriptor properties[] = {
       readOnly("address", Napi::BigInt::New(env, address)),
       readOnly("length", Napi::Number::New(env, static_cast<double>(io->mapping.length()))),
-      accessor("read8", read<vfio_native_load8, 1>),
-      accessor("read16", read<vfio_native_load16, 2>),
-      accessor("read32", read<vfio_native_load32, 4>),
-      accessor("read64", read<vfio_native_load64, 8>),
-      accessor("write8", write<vfio_native_store8, 1>),
-      accessor("write16", write<vfio_native_store16, 2>),
-      accessor("write32", write<vfio_native_store32, 4>),
-      accessor("write64", write<vfio_native_store64, 8>),
+      accessor("checked", checkedAccessors),
       accessor("store64Bytes", store64Bytes),
       accessor("unmap", unmap),
       readOnly("number", Napi::Number::New(env, io->number)),
@@ -283,15 +319,22 @@ void addMappedIo(Napi::Env env, Napi::Object exports) {
   const auto release = [](napi_env, void* held, void*) { delete static_cast<std::shared_ptr<IoTable>*>(held); };
   napi_set_instance_data(env, new std::shared_ptr<IoTable>(table), release, nullptr);
 
-  napi_value load = makeClosure(env, "ioLoad32", slotLoad32, table);
-  napi_value store = makeClosure(env, "ioStore32", slotStore32, table);
   const napi_property_descriptor hold = {"slot", nullptr, nullptr, nullptr, nullptr, slot, napi_default, nullptr};
-  napi_define_properties(env, load, 1, &hold);
-  napi_define_properties(env, store, 1, &hold);
+  const auto accessor = [&](const char* name, napi_callback callback) {
+    napi_value function = makeClosure(env, name, callback, table);
+    napi_define_properties(env, function, 1, &hold);
+    return readOnly(name, function);
+  };
   const napi_property_descriptor properties[] = {
       readOnly("ioSlot", slot),
-      readOnly("ioLoad32", load),
-      readOnly("ioStore32", store),
+      accessor("ioLoad8", slotLoad<vfio_native_load8, 1>),
+      accessor("ioLoad16", slotLoad<vfio_native_load16, 2>),
+      accessor("ioLoad32", slotLoad<vfio_native_load32, 4>),
+      accessor("ioLoad64", slotLoad<vfio_native_load64, 8>),
+      accessor("ioStore8", slotStore<vfio_native_store8, 1>),
+      accessor("ioStore16", slotStore<vfio_native_store16, 2>),
+      accessor("ioStore32", slotStore<vfio_native_store32, 4>),
+      accessor("ioStore64", slotStore<vfio_native_store64, 8>),
   };
   napi_define_properties(env, exports, std::size(properties), properties);
   addFunction<mapIo>(env, exports, "mapIo");

@@ -116,6 +116,9 @@ Received receive(const ReceiveRequest& request) {
   size_t done = 0;
   int64_t spinEnd = 0;
   std::optional<Deadline> deadline;
+  // Who spins has just sent something, and the answer cannot be there yet: a look would be in vain. The peer may be
+  // waiting for this very CPU.
+  if (request.spinNanoseconds > 0) sched_yield();
   while (true) {
     const int64_t length = receiveOnce(request, done, &received);
     if (length >= 0) {
