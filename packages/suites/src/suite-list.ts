@@ -5,6 +5,7 @@ import { dmaMappingSuite } from "./dma/dma-mapping";
 import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { mapRequestsSuite } from "./dma/map-requests";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
@@ -44,6 +45,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
+  { suite: mapRequestsSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
   { suite: hugePageRaceSuite, kernelOnly: true },
   { suite: intxRaceSuite, kernelOnly: true },
