@@ -227,8 +227,8 @@ export class Iommu implements Disposable {
   }
 
   /**
-   * Unmaps everything, closes what was adopted and the devices opened here (each last first), then the address space;
-   * idempotent. Goes through to the end, whatever a step throws.
+   * Closes what was adopted and the devices opened here (each last first), then the address space, with which the kernel
+   * ends every mapping: no unmap is made. Idempotent. Goes through to the end, whatever a step throws.
    */
   close(): void {
     if (this.#closed) return;

@@ -134,7 +134,10 @@ export function mapRequestsSuite(target: SuiteTarget): void {
           const taken = code === "ok" ? bytes / PAGE : code;
           expect({ name, taken }).toEqual({ name, taken: space.answerToPart(first, pages) });
           const left = 4n - (typeof taken === "bigint" ? taken : 0n);
-          expect({ name, left: space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes }).toEqual({ name, left: left * PAGE });
+          expect({ name, left: space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes }).toEqual({
+            name,
+            left: left * PAGE,
+          });
         }
       });
 
