@@ -9,6 +9,7 @@ import { dmaMappingSuite } from "./dma/dma-mapping";
 import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { iovaEdgesSuite } from "./dma/iova-edges";
 import { lockedMemorySuite } from "./dma/locked-memory";
 import { mapRequestsSuite } from "./dma/map-requests";
 import { driverContractSuite } from "./driver/driver-contract";
@@ -21,6 +22,7 @@ import { cdevUapiSuite } from "./iommufd/cdev-uapi";
 import { ioasUapiSuite } from "./iommufd/ioas-uapi";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
 import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
+import { iommufdReachSuite } from "./iommufd/iommufd-reach";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { deviceGroupsSuite } from "./pci/device-groups";
@@ -54,7 +56,9 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: mapRequestsSuite, kernelOnly: true },
+  { suite: iovaEdgesSuite, kernelOnly: true },
   { suite: deviceReachSuite, kernelOnly: true },
+  { suite: iommufdReachSuite, kernelOnly: true },
   { suite: cdevUapiSuite, kernelOnly: true },
   { suite: ioasUapiSuite, kernelOnly: true },
   { suite: iommufdUapiSuite, kernelOnly: true },

@@ -9,18 +9,25 @@ import {
   vfio_device_bind_iommufd,
   VFIO_DEVICE_GET_INFO,
   vfio_device_info,
+  VFIO_DMA_MAP_FLAG_READ,
   VFIO_GROUP_FLAGS_CONTAINER_SET as CONTAINER_SET,
   VFIO_GROUP_FLAGS_VIABLE as VIABLE,
   VFIO_GROUP_GET_STATUS,
   vfio_group_status,
+  VFIO_IOMMU_MAP_DMA,
+  vfio_iommu_type1_dma_map,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, codeOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import type { SuiteTarget } from "../suite-target";
+
+const IOVA = 0x4000_0000n;
 
 /** The ioctls of a group's file, in every state of it (drivers/vfio/group.c). */
 export function groupUapiSuite(target: SuiteTarget): void {
@@ -174,6 +181,24 @@ export function groupUapiSuite(target: SuiteTarget): void {
         const free = native.open(group, O_RDWR);
         expect(free).toBeGreaterThanOrEqual(0);
         native.close(free);
+      });
+
+      it("keeps_what_is_mapped_until_every_file_is_closed", () => {
+        using memory = DmaMemory.allocate(PAGE_SIZE);
+        const before = pinnedPages();
+        using files = new GroupFiles(mode, address);
+        expect([files.setContainer(), files.setIommu()]).toEqual(["ok", "ok"]);
+        using device = files.openDevice();
+        const values = { flags: VFIO_DMA_MAP_FLAG_READ, vaddr: memory.address, iova: IOVA, size: PAGE_SIZE };
+        expect(askKernel(files.container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code).toBe("ok");
+        // Whichever is closed first, the device may be at work (vfio_container_put, iommufd_ctx_put).
+        for (const close of [() => files.container.close(), () => files.group.close()]) {
+          close();
+          expect(pinnedPages() - before).toBe(1);
+          expect(deviceInfo(device)).toBe("ok");
+        }
+        device.close();
+        expect(pinnedPages() - before).toBe(0);
       });
 
       it("other_requests_are_refused", () => {

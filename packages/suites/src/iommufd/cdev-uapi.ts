@@ -17,6 +17,7 @@ import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
+import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, codeOf } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
@@ -195,6 +196,50 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       expect(iommufd.ranges(other, 8).ranges).not.toEqual(whole);
       device.detach();
       expect(iommufd.ranges(other, 8).ranges).toEqual(whole);
+    });
+
+    it("pages_are_pinned_while_a_device_is_attached", () => {
+      using iommufd = new IommufdFile();
+      using device = new DeviceFile(address);
+      using memory = DmaMemory.allocate(4 * PAGE_SIZE);
+      device.bind(iommufd);
+      const ioas = iommufd.newIoas();
+      const before = pinnedPages();
+      const steps = {
+        mapped: () => iommufd.map({ ioas, vaddr: memory.address, length: 4 * PAGE_SIZE, iova: IOVA }).code,
+        attached: () => device.attach(ioas).code,
+        attached_again: () => device.attach(ioas).code,
+        detached: () => device.detach(),
+        attached_after_that: () => device.attach(ioas).code,
+        unmapped: () => iommufd.unmap(ioas, IOVA, BigInt(4 * PAGE_SIZE)).code,
+      };
+      // iopt_fill_domain, iopt_unfill_domain
+      const pinned = Object.entries(steps).map(([name, take]) => [name, take(), pinnedPages() - before]);
+      expect(pinned).toEqual([
+        ["mapped", "ok", 0],
+        ["attached", "ok", 4],
+        ["attached_again", "ok", 4],
+        ["detached", "ok", 0],
+        ["attached_after_that", "ok", 4],
+        ["unmapped", "ok", 0],
+      ]);
+    });
+
+    it("keeps_what_is_mapped_until_every_file_is_closed", () => {
+      using memory = DmaMemory.allocate(2 * PAGE_SIZE);
+      const before = pinnedPages();
+      const iommufd = new IommufdFile();
+      using device = new DeviceFile(address);
+      expect(device.bind(iommufd).code).toBe("ok");
+      const ioas = iommufd.newIoas();
+      expect(device.attach(ioas).code).toBe("ok");
+      expect(iommufd.map({ ioas, vaddr: memory.address, length: 2 * PAGE_SIZE, iova: IOVA }).code).toBe("ok");
+      iommufd[Symbol.dispose]();
+      // The device holds its iommufd (iommufd_device_bind).
+      expect(pinnedPages() - before).toBe(2);
+      expect(askKernel(device.file, { VFIO_DEVICE_GET_INFO }, vfio_device_info, {}).code).toBe("ok");
+      device.file.close();
+      expect(pinnedPages() - before).toBe(0);
     });
 
     it("mappings_in_the_way_of_reserved_iovas_keep_the_device_out", () => {

@@ -2,7 +2,14 @@ import { DmaMemory } from "@vfio-selftests/core";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   IOMMU_GET_HW_INFO,
+  IOMMU_HW_CAP_DIRTY_TRACKING,
   iommu_hw_info,
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_GET_DIRTY_BITMAP,
+  iommu_hwpt_get_dirty_bitmap,
+  IOMMU_HWPT_SET_DIRTY_TRACKING,
+  iommu_hwpt_set_dirty_tracking,
+  IOMMU_IOAS_CHANGE_PROCESS,
   IOMMU_IOAS_MAP_FILE,
   iommu_ioas_map_file,
   IOMMU_IOAS_MAP_FIXED_IOVA as FIXED,
@@ -24,7 +31,7 @@ import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
@@ -200,6 +207,64 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
       expect(ask(IOMMU_VFIO_IOAS_SET, first)).toBe("ok");
       expect(iommufd.destroy(first)).toBe("ok");
       expect(ask(IOMMU_VFIO_IOAS_GET)).toBe("ENODEV");
+    });
+
+    it("memory_of_files_can_be_another_process_s", () => {
+      using attached = new AttachedSpace(address);
+      using memory = DmaMemory.allocate(2 * PAGE_SIZE, { backing: "memfd" });
+      const { iommufd, ioas } = attached;
+      const change = (reserved = 0) =>
+        askPlainly(iommufd.file, { IOMMU_IOAS_CHANGE_PROCESS }, new Uint8Array(Uint32Array.of(8, reserved).buffer));
+      const before = pinnedPages();
+      const values = { flags: READ | FIXED, ioas_id: ioas, fd: memory.file?.fd ?? -1, length: 2n * PAGE, iova: IOVA };
+      expect(askKernel(iommufd.file, { IOMMU_IOAS_MAP_FILE }, iommu_ioas_map_file, values).code).toBe("ok");
+      expect(change(1)).toBe("EOPNOTSUPP");
+      expect(change()).toBe("ok");
+      expect(pinnedPages() - before).toBe(2);
+      // Memory by its address is this process's (iommufd_ioas_change_process).
+      expect(attached.map(IOVA + 8n * PAGE, 1)).toBe("ok");
+      expect(change()).toBe("EINVAL");
+      expect(iommufd.unmap(ioas, 0n, SPACE_END - 1n).length).toBe(3n * PAGE);
+      expect(change()).toBe("ok");
+      expect(pinnedPages() - before).toBe(0);
+    });
+
+    it("dirty_tracking_is_there_when_the_hardware_says_so", () => {
+      using attached = new AttachedSpace(address);
+      const { iommufd, deviceId, ioas } = attached;
+      const info = askKernel(iommufd.file, { IOMMU_GET_HW_INFO }, iommu_hw_info, { dev_id: deviceId });
+      const told = (iommu_hw_info.fields.out_capabilities.get(info.view) & BigInt(IOMMU_HW_CAP_DIRTY_TRACKING)) !== 0n;
+      const tracked = iommufd.newPageTable(deviceId, ioas, IOMMU_HWPT_ALLOC_DIRTY_TRACKING);
+      expect(tracked.code).toBe(told ? "ok" : "EOPNOTSUPP");
+      const plain = iommufd.newPageTable(deviceId, ioas);
+      const set = (values: { hwpt_id: number; flags?: number }) =>
+        askKernel(iommufd.file, { IOMMU_HWPT_SET_DIRTY_TRACKING }, iommu_hwpt_set_dirty_tracking, values).code;
+      // iommufd_hwpt_set_dirty_tracking: the flag first, then the table, then what it can.
+      expectAnswers(
+        {
+          unknown_flag: [{ hwpt_id: plain.id, flags: 2 }, "EOPNOTSUPP"],
+          no_such_table: [{ hwpt_id: NO_SUCH_ID, flags: 1 }, "ENOENT"],
+          an_address_space: [{ hwpt_id: ioas, flags: 1 }, "ENOENT"],
+          a_table_without: [{ hwpt_id: plain.id, flags: 1 }, "EOPNOTSUPP"],
+          off_without: [{ hwpt_id: plain.id, flags: 0 }, "EOPNOTSUPP"],
+        },
+        set,
+      );
+      const bitmap = { hwpt_id: plain.id, iova: IOVA, length: PAGE, page_size: PAGE };
+      expectAnswers(
+        {
+          unknown_flag: [{ ...bitmap, flags: 2 }, "EOPNOTSUPP"],
+          no_such_table: [{ ...bitmap, hwpt_id: NO_SUCH_ID }, "ENOENT"],
+          no_bytes: [{ ...bitmap, length: 0n }, "EINVAL"],
+          wraps: [{ ...bitmap, iova: SPACE_END - PAGE, length: 2n * PAGE }, "EOVERFLOW"],
+          iova_by_a_byte: [{ ...bitmap, iova: IOVA + 1n }, "EINVAL"],
+          a_byte_more: [{ ...bitmap, length: PAGE + 1n }, "EINVAL"],
+          no_page_size: [{ ...bitmap, page_size: 0n }, "EINVAL"],
+          larger_pages: [{ ...bitmap, page_size: 2n * PAGE }, "EINVAL"],
+          without_tracking: [bitmap, "EOPNOTSUPP"],
+        },
+        (values) => askKernel(iommufd.file, { IOMMU_HWPT_GET_DIRTY_BITMAP }, iommu_hwpt_get_dirty_bitmap, values).code,
+      );
     });
 
     it("hardware_info_tells_its_length_and_fills_what_there_is_room_for", () => {
