@@ -11,6 +11,7 @@ import { dmaPatternsSuite } from "./dma/dma-patterns";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
 import { iovaEdgesSuite } from "./dma/iova-edges";
 import { lockedMemorySuite } from "./dma/locked-memory";
+import { manyMapsSuite } from "./dma/many-maps";
 import { mapRequestsSuite } from "./dma/map-requests";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
@@ -66,6 +67,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: groupUapiSuite, kernelOnly: true },
   { suite: type1MigrationSuite, kernelOnly: true },
   { suite: lockedMemorySuite, kernelOnly: true },
+  { suite: manyMapsSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
   { suite: hugePageRaceSuite, kernelOnly: true },
   { suite: intxRaceSuite, kernelOnly: true },
