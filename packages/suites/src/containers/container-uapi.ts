@@ -32,9 +32,10 @@ import {
   VFIO_UNMAP_ALL,
   VFIO_UPDATE_VADDR,
 } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, GuardedValue } from "@vfio-selftests/harness";
+import { eachMode, fixture, GuardedValue, notChecked } from "@vfio-selftests/harness";
 import { ECAP, intelExtendedCapabilities } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
+import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel, askPlainly, codeOf, resultOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
@@ -42,6 +43,7 @@ import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
+const MIB = 1024 ** 2;
 const BASE = 0x4000_0000n;
 const EXTENSIONS = 32;
 /** More than any chain of capabilities needs. */
@@ -198,9 +200,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
           expect(left()).toBe(0xffff_ffff);
           return;
         }
-        const limit = Number(
-          readAttribute(systemPaths.sys("module", "vfio_iommu_type1", "parameters", "dma_entry_limit")),
-        );
+        const limit = Number(readAttribute(parameter("dma_entry_limit")));
         expect(left()).toBe(limit);
         for (let count = 1; count <= 3; count++) {
           expect(map(files, memory, BASE + BigInt(count) * PAGE).code).toBe("ok");
@@ -214,8 +214,29 @@ export function containerUapiSuite(target: SuiteTarget): void {
         expect(left()).toBe(limit);
       });
 
+      it("maps_small_pages_when_it_is_told_to", () => {
+        using hugePages = new GuardedValue(parameter("disable_hugepages"));
+        using memory = DmaMemory.allocate(2 * MIB, { backing: "shared", alignment: 2 * MIB });
+        const pageSize = () => {
+          using files = ready(mode, address);
+          expect(map(files, memory, BASE, memory.address, 2 * MIB).code).toBe("ok");
+          const entry = ioPageTableEntry(address, BASE);
+          if (entry.readable) return entry.pageSize;
+          notChecked("page size in the IOMMU's page table", entry.reason);
+          return undefined;
+        };
+        const large = pageSize();
+        hugePages.set("Y");
+        const small = pageSize();
+        if (large === undefined) return;
+        // vfio_pin_pages_remote, page by page; iommufd's version 1 never has large ones (iommufd_vfio_set_iommu).
+        if (mode.traits.mapsRegisters) expect([large, small]).toEqual([2 * MIB, PAGE_SIZE]);
+        else if (mode.traits.splitsMappings) expect([large, small]).toEqual([PAGE_SIZE, PAGE_SIZE]);
+        else expect([large, small]).toEqual([2 * MIB, 2 * MIB]);
+      });
+
       it("refuses_more_mappings_than_the_limit", () => {
-        using limit = new GuardedValue(systemPaths.sys("module", "vfio_iommu_type1", "parameters", "dma_entry_limit"));
+        using limit = new GuardedValue(parameter("dma_entry_limit"));
         limit.set(2);
         using files = ready(mode, address);
         using memory = DmaMemory.allocate(PAGE_SIZE);
@@ -230,6 +251,11 @@ export function containerUapiSuite(target: SuiteTarget): void {
       });
     });
   });
+}
+
+/** A parameter of the type 1 driver. */
+function parameter(name: string): string {
+  return systemPaths.sys("module", "vfio_iommu_type1", "parameters", name);
 }
 
 /** With the group in it, and its IOMMU. */
@@ -282,8 +308,14 @@ function info({ container }: GroupFiles, bytes: number, said = bytes): Answer {
   return askKernel(container, { VFIO_IOMMU_GET_INFO }, vfio_iommu_type1_info, {}, { bytes, said });
 }
 
-function map({ container }: GroupFiles, memory: DmaMemory, iova: bigint, vaddr = memory.address): Answer {
-  const request = { flags: VFIO_DMA_MAP_FLAG_READ, vaddr, iova, size: PAGE };
+function map(
+  { container }: GroupFiles,
+  memory: DmaMemory,
+  iova: bigint,
+  vaddr = memory.address,
+  size: bigint | number = PAGE,
+): Answer {
+  const request = { flags: VFIO_DMA_MAP_FLAG_READ, vaddr, iova, size };
   return askKernel(container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, request);
 }
 
