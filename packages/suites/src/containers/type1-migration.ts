@@ -55,11 +55,6 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         bitmap.fill(0);
         expect(space.dirty({ flags: GET }, bitmap)).toBe("ok");
         expect(bits(bitmap)).toEqual(range(0, PAGES));
-        // From before the mapping: its bits are moved, and those before it are the caller's.
-        bitmap.fill(0);
-        bitmap[0] = 0b10;
-        expect(space.dirty({ flags: GET, iova: BASE - 3n * PAGE, size: 73n * PAGE }, bitmap)).toBe("ok");
-        expect(bits(bitmap)).toEqual([1, ...range(3, PAGES)]);
         // Mappings that come later are tracked, too.
         expect(space.map(BASE + 80n * PAGE, 2)).toBe("ok");
         bitmap.fill(0);
@@ -67,6 +62,18 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect(bits(bitmap)).toEqual([...range(0, PAGES), ...range(80, 2)]);
         expect(space.dirty({ flags: STOP }, bitmap)).toBe("ok");
         expect(space.dirty({ flags: GET }, bitmap)).toBe("EINVAL");
+      });
+
+      it("dirty_pages_are_told_from_before_the_mapping", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
+        // The mapping's bits are moved; those before it are the caller's. Not asked twice: the kernel keeps moved bits, and
+        // tells pages behind the mapping the next time (docs/kernel-findings/type1-dirty-bitmap.md).
+        bitmap[0] = 0b10;
+        expect(space.dirty({ flags: GET, iova: BASE - 3n * PAGE, size: 73n * PAGE }, bitmap)).toBe("ok");
+        expect(bits(bitmap)).toEqual([1, ...range(3, PAGES)]);
       });
 
       it("dirty_pages_are_told_by_unmap", () => {
