@@ -37,7 +37,7 @@ import { ECAP, intelExtendedCapabilities } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { type Answer, askKernel, askPlainly, codeOf, resultOf } from "../rigs/raw/ask-kernel";
+import { type Answer, askKernel, askPlainly, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
@@ -136,6 +136,16 @@ export function containerUapiSuite(target: SuiteTarget): void {
         // Version 1 has no dirty tracking (vfio_iommu_type1_dirty_pages), iommufd another one.
         if (!files.isType1) expect(dirty.code).toBe("ENOTTY");
         else expect(dirty.code).toBe(files.type === VFIO_TYPE1_IOMMU ? "EACCES" : "ok");
+      });
+
+      it("arguments_that_cannot_be_read_are_refused", () => {
+        using files = ready(mode, address);
+        for (const named of [{ VFIO_IOMMU_GET_INFO }, { VFIO_IOMMU_MAP_DMA }, { VFIO_IOMMU_UNMAP_DMA }]) {
+          expect({ ...named, code: askPlainly(files.container, named, NO_ADDRESS) }).toEqual({
+            ...named,
+            code: "EFAULT",
+          });
+        }
       });
 
       it("info_needs_room_and_tells_how_much", () => {

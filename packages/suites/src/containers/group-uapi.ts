@@ -12,7 +12,9 @@ import {
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_GROUP_FLAGS_CONTAINER_SET as CONTAINER_SET,
   VFIO_GROUP_FLAGS_VIABLE as VIABLE,
+  VFIO_GROUP_GET_DEVICE_FD,
   VFIO_GROUP_GET_STATUS,
+  VFIO_GROUP_SET_CONTAINER,
   vfio_group_status,
   VFIO_IOMMU_MAP_DMA,
   vfio_iommu_type1_dma_map,
@@ -23,7 +25,7 @@ import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly, codeOf } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import type { SuiteTarget } from "../suite-target";
 
@@ -52,6 +54,14 @@ export function groupUapiSuite(target: SuiteTarget): void {
           { nothing: [0, "EINVAL"], a_byte_less: [size - 1, "EINVAL"], exactly: [size, "ok"], more: [size + 8, "ok"] },
           (said) => askKernel(files.group, { VFIO_GROUP_GET_STATUS }, vfio_group_status, {}, { bytes: 16, said }).code,
         );
+      });
+
+      it("arguments_that_cannot_be_read_are_refused", () => {
+        using files = new GroupFiles(mode, address);
+        for (const named of [{ VFIO_GROUP_GET_STATUS }, { VFIO_GROUP_SET_CONTAINER }, { VFIO_GROUP_GET_DEVICE_FD }]) {
+          expect({ ...named, code: askPlainly(files.group, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
+        }
+        expect(files.status()).toBe(VIABLE);
       });
 
       it("takes_only_a_container_and_only_one", () => {

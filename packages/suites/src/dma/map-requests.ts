@@ -141,6 +141,16 @@ export function mapRequestsSuite(target: SuiteTarget): void {
         }
       });
 
+      it("unmap_of_the_first_page_at_iova_0_follows_the_version", () => {
+        using space = new ContainerSpace(mode, address);
+        // There is nothing before it to be cut off (iommufd_vfio_unmap_dma).
+        expect(space.map({ iova: 0n, size: 4n * PAGE }).code).toBe("ok");
+        const { code, bytes } = space.unmap({ iova: 0n, size: PAGE });
+        expect(code === "ok" ? bytes / PAGE : code).toBe(space.answerToPart(0n, 1n));
+        const left = code === "ok" ? 4n * PAGE - bytes : 4n * PAGE;
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes).toBe(left);
+      });
+
       it("unmaps_over_holes_count_what_was_mapped", () => {
         using space = new ContainerSpace(mode, address);
         for (const page of [0n, 2n, 3n, 6n]) {

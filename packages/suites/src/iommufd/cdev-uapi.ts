@@ -19,7 +19,7 @@ import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly, codeOf } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 
@@ -84,6 +84,16 @@ export function cdevUapiSuite(target: SuiteTarget): void {
         },
       );
       expect(askKernel(device.file, { VFIO_DEVICE_GET_INFO }, vfio_device_info, {}).code).toBe("ok");
+    });
+
+    it("arguments_that_cannot_be_read_are_refused", () => {
+      using device = new DeviceFile(address);
+      using iommufd = new IommufdFile();
+      expect(askPlainly(device.file, { VFIO_DEVICE_BIND_IOMMUFD }, NO_ADDRESS)).toBe("EFAULT");
+      expect(device.bind(iommufd).code).toBe("ok");
+      for (const named of [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, { VFIO_DEVICE_DETACH_IOMMUFD_PT }]) {
+        expect({ ...named, code: askPlainly(device.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
+      }
     });
 
     it("is_bound_once_until_it_is_closed", () => {

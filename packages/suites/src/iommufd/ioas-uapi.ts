@@ -12,7 +12,7 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
 import { usableIovas } from "../rigs/reserved-regions";
@@ -62,6 +62,17 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       expect(iommufd.destroy(0)).toBe("ENOENT");
       expect(iommufd.destroy(NO_SUCH_ID)).toBe("ENOENT");
       expect(askKernel(iommufd.file, { IOMMU_DESTROY }, iommu_destroy, { id: ioas }, { said: 7 }).code).toBe("EINVAL");
+    });
+
+    it("arguments_that_cannot_be_read_are_refused", () => {
+      using iommufd = new IommufdFile();
+      for (const named of [{ IOMMU_IOAS_ALLOC }, { IOMMU_IOAS_MAP }, { IOMMU_DESTROY }]) {
+        expect({ ...named, code: askPlainly(iommufd.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
+      }
+      // Nothing of the failed ones is left: ids go on from the first (_iommufd_object_alloc).
+      const first = iommufd.newIoas();
+      expect(askPlainly(iommufd.file, { IOMMU_IOAS_ALLOC }, NO_ADDRESS)).toBe("EFAULT");
+      expect(iommufd.newIoas()).toBe(first + 1);
     });
 
     it("objects_are_known_in_their_own_iommufd_alone", () => {

@@ -6,6 +6,9 @@ import type { KernelFileAccess } from "@vfio-selftests/iommu-modes";
 type NamedRequest = Readonly<Record<string, number>>;
 type Fields = Readonly<Record<string, Field>>;
 
+/** An address where no process has memory, for a request whose argument the kernel cannot read. */
+export const NO_ADDRESS = 8;
+
 /** What the kernel said. */
 export interface Answer {
   /** `ok`, or the errno's name. */
