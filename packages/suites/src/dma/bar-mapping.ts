@@ -46,6 +46,23 @@ export function barMappingSuite(target: SuiteTarget): void {
         });
       }
 
+      it("map_every_bar", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const mappings = device.bars.flatMap((bar) => bar.mappings).filter(({ length }) => length >= PAGE_SIZE);
+        if (mappings.length === 0) {
+          skip({ reason: "the device has no BAR of a page or more that can be mapped", remedy: "use another device" });
+        }
+        for (const [number, mapping] of mappings.entries()) {
+          const length = Math.floor(mapping.length / PAGE_SIZE) * PAGE_SIZE;
+          const map = () => iommu.map(mapping, { iova: BASE + BigInt(number) * BigInt(GIB), length });
+          if (!mode.traits.mapsRegisters) expect(map).toThrow(errorWithCode("EFAULT"));
+          else expect(map().length).toBe(length);
+        }
+        const bytes = mappings.reduce((sum, { length }) => sum + Math.floor(length / PAGE_SIZE) * PAGE_SIZE, 0);
+        expect(iommu.unmapAll()).toBe(mode.traits.mapsRegisters ? BigInt(bytes) : 0n);
+      });
+
       it("first_touch_races_with_map", async () => {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
