@@ -1,19 +1,31 @@
+import { containerUapiSuite } from "./containers/container-uapi";
+import { groupUapiSuite } from "./containers/group-uapi";
+import { type1MigrationSuite } from "./containers/type1-migration";
 import { addressSpaceSuite } from "./dma/address-space";
 import { barMappingSuite } from "./dma/bar-mapping";
+import { deviceReachSuite } from "./dma/device-reach";
 import { dmaLoadSuite } from "./dma/dma-load";
 import { dmaMappingSuite } from "./dma/dma-mapping";
 import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { iovaEdgesSuite } from "./dma/iova-edges";
+import { lockedMemorySuite } from "./dma/locked-memory";
+import { manyMapsSuite } from "./dma/many-maps";
+import { mapRequestsSuite } from "./dma/map-requests";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
+import { cdevUapiSuite } from "./iommufd/cdev-uapi";
+import { ioasUapiSuite } from "./iommufd/ioas-uapi";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
 import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
+import { iommufdReachSuite } from "./iommufd/iommufd-reach";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
+import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { deviceGroupsSuite } from "./pci/device-groups";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
@@ -44,6 +56,18 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
+  { suite: mapRequestsSuite, kernelOnly: true },
+  { suite: iovaEdgesSuite, kernelOnly: true },
+  { suite: deviceReachSuite, kernelOnly: true },
+  { suite: iommufdReachSuite, kernelOnly: true },
+  { suite: cdevUapiSuite, kernelOnly: true },
+  { suite: ioasUapiSuite, kernelOnly: true },
+  { suite: iommufdUapiSuite, kernelOnly: true },
+  { suite: containerUapiSuite, kernelOnly: true },
+  { suite: groupUapiSuite, kernelOnly: true },
+  { suite: type1MigrationSuite, kernelOnly: true },
+  { suite: lockedMemorySuite, kernelOnly: true },
+  { suite: manyMapsSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
   { suite: hugePageRaceSuite, kernelOnly: true },
   { suite: intxRaceSuite, kernelOnly: true },

@@ -237,8 +237,8 @@ export class Iommu implements Disposable {
   }
 
   /**
-   * Unmaps everything, closes adopted children and the devices opened here (each last first), then the address space.
-   * Idempotent. It completes all its steps, whatever a step throws.
+   * Closes adopted children and the devices opened here (each last first), then the address space. The kernel ends every
+   * mapping with the address space: this makes no unmap. Idempotent. It completes all its steps, whatever a step throws.
    */
   close(): void {
     if (this.#closed) return;

@@ -40,6 +40,16 @@ describe("OwnedDescriptor", () => {
     expect(system.events).toEqual(["close 3"]);
   });
 
+  it("throws what close(2) answers, and counts as closed", () => {
+    const system = new Descriptors();
+    const file = new OwnedDescriptor(system.take(), "/dev/iommu", system);
+    system.open.clear();
+    expect(thrownBy(() => file.close())).toMatchObject({ code: "EBADF", operation: "close", subject: "/dev/iommu" });
+    expect(file.closed).toBe(true);
+    file.close();
+    expect(system.events).toEqual(["close 3"]);
+  });
+
   it("closes its children first, the last adopted one first, and the file whatever they throw", () => {
     const system = new Descriptors();
     const file = new OwnedDescriptor(system.take(), "file", system);

@@ -66,10 +66,16 @@ export class OwnedDescriptor implements Disposable {
     this.#number = -1;
     const children = [...this.#children].reverse();
     this.#children.clear();
-    closeAll(this.name, [...children.map((child) => () => child.close()), () => void this.#calls.close(descriptor)]);
+    closeAll(this.name, [...children.map((child) => () => child.close()), () => this.#closeNumber(descriptor)]);
   }
 
   [Symbol.dispose](): void {
     this.close();
+  }
+
+  /** Linux lets go of the number whatever close(2) answers; an error is somebody else's close of it, or the kernel's own. */
+  #closeNumber(descriptor: number): void {
+    const result = this.#calls.close(descriptor);
+    if (result < 0) throw systemError(result, "close", { subject: this.name });
   }
 }

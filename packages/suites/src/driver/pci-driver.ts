@@ -8,12 +8,20 @@ const STORM_TIMEOUT_MS = 60_000;
 const MIX_TIMEOUT_MS = 90_000;
 const GIB = 1024 ** 3;
 const REPEATS = 10;
+/** Upstream's limit is 30 s; two emulated processors with other work need most of it. */
+const EMULATED_GIB_TIMEOUT_MS = 90_000;
+/**
+ * Upstream maps a GiB as one region for each of the tests, whatever the device copies, and keeps another one unmapped. An
+ * emulated processor takes seconds to map and unmap it: in the lab `memcpy_success` alone does. Models have no IOMMU that
+ * could be wrong about it.
+ */
+const REGION_BYTES = { hardware: GIB, lab: 0, models: 0 } as const;
 
 /** tools/testing/selftests/vfio/vfio_pci_driver_test.c */
 export function pciDriverSuite(target: SuiteTarget): void {
   fixture("vfio_pci_driver_test", target, (address) => {
     eachMode(target, (mode) => {
-      const open = () => DriverRig.open(target, mode, address);
+      const open = () => DriverRig.open(target, mode, address, { regionBytes: REGION_BYTES[target.kind] });
 
       it("init_remove", () => {
         using rig = open();
@@ -23,21 +31,26 @@ export function pciDriverSuite(target: SuiteTarget): void {
         }
       });
 
-      it("memcpy_success", () => {
-        using rig = open();
-        copyAndCompare(rig);
-        rig.expectNoMsi();
-      });
+      it(
+        "memcpy_success",
+        () => {
+          const regionBytes = target.kind === "models" ? 0 : GIB;
+          using rig = DriverRig.open(target, mode, address, { regionBytes });
+          copyAndCompare(rig);
+          rig.expectNoMsi();
+        },
+        target.kind === "lab" ? EMULATED_GIB_TIMEOUT_MS : undefined,
+      );
 
       it("memcpy_from_unmapped_iova", () => {
         using rig = open();
-        ignoreDeviceError(() => rig.session.memcpySync(rig.unmapped, rig.destination.iova, rig.size));
+        copyInVain(rig, rig.unmapped, rig.destination.iova);
         rig.expectNoMsi();
       });
 
       it("memcpy_to_unmapped_iova", () => {
         using rig = open();
-        ignoreDeviceError(() => rig.session.memcpySync(rig.source.iova, rig.unmapped, rig.size));
+        copyInVain(rig, rig.source.iova, rig.unmapped);
         rig.expectNoMsi();
       });
 
@@ -58,7 +71,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
           using rig = open();
           for (let i = 0; i < REPEATS; i++) {
             copyAndCompare(rig);
-            ignoreDeviceError(() => rig.session.memcpySync(rig.unmapped, rig.destination.iova, rig.size));
+            copyInVain(rig, rig.unmapped, rig.destination.iova);
             if (rig.session.canSendMsi) sendMsiOnce(rig);
           }
         },
@@ -95,11 +108,18 @@ function sendMsiOnce({ session }: DriverRig): void {
   assertNoInterrupt(session.msi);
 }
 
-/** Not every device reports a faulting copy: upstream asserts nothing of it (our own suite does, driver-contract.ts). */
-function ignoreDeviceError(copy: () => void): void {
+/** What a copy itself can end with: a transfer that failed, a fault that the device tells, a device that hangs. */
+const COPY_ERRORS: readonly string[] = ["EIO", "EFAULT", "ETIMEDOUT"];
+
+/**
+ * Not every device reports a faulting copy: upstream asserts nothing of its result (our own suite does,
+ * driver-contract.ts). Nothing else may fail, and the device must have recovered: the next copy arrives.
+ */
+function copyInVain(rig: DriverRig, from: bigint, to: bigint): void {
   try {
-    copy();
+    rig.session.memcpySync(from, to, rig.size);
   } catch (error) {
-    if (!(error instanceof VfioError)) throw error;
+    if (!(error instanceof VfioError && COPY_ERRORS.includes(error.code))) throw error;
   }
+  copyAndCompare(rig);
 }

@@ -11,6 +11,16 @@ const UPSTREAMS_LARGEST_COPY = 512 * MIB;
 export interface DriverRigOptions {
   /** Bytes of each area at most; default: the target's, else upstream's. */
   readonly largestCopy?: number;
+  /** Bytes of the region that holds the areas, and of the one that is not mapped; more where the areas need it. Default 0. */
+  readonly regionBytes?: number;
+}
+
+/** A part of the region that copies go between. */
+interface DriverArea {
+  readonly iova: bigint;
+  readonly bytes: Uint8Array;
+  /** IOVA of its byte `offset`. */
+  iovaOf(offset: number): bigint;
 }
 
 /** A device with its driver at work, two mapped areas to copy between, and one that is not mapped. */
@@ -19,24 +29,25 @@ export class DriverRig implements Disposable {
   readonly size: number;
   /** Bytes of the largest copy that is possible in one piece here. */
   readonly oneCopy: number;
-  readonly source: DmaRegion;
-  readonly destination: DmaRegion;
-  /** Start of `size` bytes of IOVA that stay unmapped. */
+  readonly source: DriverArea;
+  readonly destination: DriverArea;
+  /** Start of as many bytes of IOVA as the region has, which stay unmapped. */
   readonly unmapped: bigint;
   readonly #memory: DmaMemory;
+  readonly #region: DmaRegion;
 
   /** Skips the test when no driver serves the device. */
   static open(
     target: SuiteTarget,
     mode: IommuMode,
     address: string,
-    { largestCopy = target.largestCopy ?? UPSTREAMS_LARGEST_COPY }: DriverRigOptions = {},
+    { largestCopy = target.largestCopy ?? UPSTREAMS_LARGEST_COPY, regionBytes = 0 }: DriverRigOptions = {},
   ): DriverRig {
     const iommu = new Iommu(mode.open());
     try {
       const device = PciDevice.open(iommu, address);
       const session = new DriverSession(findDriver(target, device), device, iommu);
-      return new DriverRig(iommu, device, session, largestCopy);
+      return new DriverRig(iommu, device, session, largestCopy, regionBytes);
     } catch (error) {
       iommu.close();
       throw error;
@@ -48,16 +59,24 @@ export class DriverRig implements Disposable {
     readonly device: PciDevice,
     readonly session: DriverSession,
     largestCopy: number,
+    regionBytes: number,
   ) {
     const { maxMemcpySize } = session.limits;
     this.size = Math.ceil(Math.min(4 * maxMemcpySize, largestCopy) / PAGE_SIZE) * PAGE_SIZE;
     this.oneCopy = Math.min(maxMemcpySize, this.size);
+    const length = Math.max(regionBytes, 2 * this.size);
     // A memfd, so that a device model in another process can map it; on 2 MiB boundaries, so that the kernel can back it
     // with huge pages and the IOMMU has few entries.
-    this.#memory = DmaMemory.allocate(2 * this.size, { backing: "memfd", alignment: 2 * MIB });
-    this.source = iommu.map(this.#memory, { length: this.size });
-    this.destination = iommu.map(this.#memory, { offset: this.size, length: this.size });
-    this.unmapped = iommu.reserveIova(this.size).iova;
+    this.#memory = DmaMemory.allocate(length, { backing: "memfd", alignment: 2 * MIB });
+    try {
+      this.#region = iommu.map(this.#memory);
+      this.source = areaOf(this.#region, 0, this.size);
+      this.destination = areaOf(this.#region, this.size, this.size);
+      this.unmapped = iommu.reserveIova(length).iova;
+    } catch (error) {
+      this.#memory.close();
+      throw error;
+    }
   }
 
   /** Another device in the same address space; the caller closes it. */
@@ -70,13 +89,25 @@ export class DriverRig implements Disposable {
     for (const vector of this.device.interrupts.exclusiveInUse()?.enabledVectors ?? []) assertNoInterrupt(vector);
   }
 
+  /** In upstream's order: the driver, the region, which is unmapped to its last byte, the device, the address space. */
   [Symbol.dispose](): void {
     try {
       this.session.close();
+      const { length, mapped } = this.#region;
+      if (mapped) expect(this.#region.unmap()).toBe(BigInt(length));
       this.device.close();
     } finally {
       this.iommu.close();
       this.#memory.close();
     }
   }
+}
+
+function areaOf(region: DmaRegion, offset: number, length: number): DriverArea {
+  const iova = region.iovaOf(offset);
+  return {
+    iova,
+    bytes: region.bytes.subarray(offset, offset + length),
+    iovaOf: (within) => region.iovaOf(offset + within),
+  };
 }

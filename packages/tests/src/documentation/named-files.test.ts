@@ -7,7 +7,9 @@ const PACKAGES = join(ROOT, "packages");
 const pages = [
   "README.md",
   "CONTRIBUTING.md",
-  ...readdirSync(join(ROOT, "docs")).map((name) => `docs/${name}`),
+  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
   ...readdirSync(PACKAGES).map((name) => `packages/${name}/README.md`),
 ].filter((page) => existsSync(join(ROOT, page)));
 

@@ -53,5 +53,6 @@ describe("ioPageTableEntry", () => {
     writeFileSync(join(directory, "domain_translation_struct"), FILE);
     const paths = new SystemPaths(root);
     expect(ioPageTableEntry("0000:01:00.0", 0x20_0000n, paths)).toEqual({ readable: true, pageSize: 2 ** 21 });
+    expect(() => ioPageTableEntry("0000:02:00.0", 0x20_0000n, paths)).toThrow("ENOENT");
   });
 });

@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { argumentOffset, RESULTS, resultWord, WORD_COUNT } from "./racer-memory";
+import { argumentOffset, ERRNO_WORDS, RESULTS, resultWord, WORD_COUNT } from "./racer-memory";
 
 it("words, results and arguments do not overlap", () => {
   fc.assert(
@@ -9,7 +9,7 @@ it("words, results and arguments do not overlap", () => {
         (Object.keys(RESULTS) as (keyof typeof RESULTS)[]).map((name) => resultWord(step, name)),
       );
       expect(new Set(results).size).toBe(results.length);
-      let free = Math.max(WORD_COUNT, ...results.map((word) => word + 1)) * 4;
+      let free = Math.max(WORD_COUNT, ...results.map((word) => word + ERRNO_WORDS)) * 4;
       steps.forEach(({ length }, step) => {
         const offset = argumentOffset(steps, step);
         expect(offset).toBeGreaterThanOrEqual(free);

@@ -31,7 +31,7 @@ function run(repeats: number): void {
       // The kernel writes results into the argument: each call begins with the original.
       const result = native.ioctl(fd, request, argument.slice());
       Atomics.add(words, resultWord(index, result < 0 ? "failed" : "succeeded"), 1);
-      if (result < 0) Atomics.store(words, resultWord(index, "lastErrno"), -result);
+      if (result < 0) Atomics.or(words, resultWord(index, "errnos") + (-result >> 5), 1 << (-result & 31));
     }
   }
 }

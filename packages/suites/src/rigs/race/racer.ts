@@ -5,6 +5,7 @@ import { closeAll, type OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { errnoName } from "@vfio-selftests/core/errors";
 import {
   argumentOffset,
+  ERRNO_WORDS,
   type RacerRequest,
   type RacerStep,
   RESULT_COUNT,
@@ -28,8 +29,8 @@ export interface RacerCall {
 interface RacerResult {
   readonly succeeded: number;
   readonly failed: number;
-  /** Name of the last failure's errno. */
-  readonly lastError: string | undefined;
+  /** Names of the errnos that it failed with, by number. */
+  readonly errors: readonly string[];
 }
 
 /** A second thread that makes ioctls while this one does something else: the kernel sees both at the same time. */
@@ -90,12 +91,11 @@ export class Racer implements AsyncDisposable {
 
   result(call: number): RacerResult {
     const word = (name: Parameters<typeof resultWord>[1]) => Atomics.load(this.#words, resultWord(call, name));
-    const errno = word("lastErrno");
-    return {
-      succeeded: word("succeeded"),
-      failed: word("failed"),
-      lastError: errno === 0 ? undefined : errnoName(errno),
-    };
+    const errnos = Array.from({ length: 32 * ERRNO_WORDS }, (_, errno) => errno).filter((errno) => {
+      const bits = Atomics.load(this.#words, resultWord(call, "errnos") + (errno >> 5));
+      return ((bits >>> (errno & 31)) & 1) === 1;
+    });
+    return { succeeded: word("succeeded"), failed: word("failed"), errors: errnos.map(errnoName) };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,220 @@
+import { DmaMemory, type IommuMode } from "@vfio-selftests/core";
+import {
+  VFIO_DMA_MAP_FLAG_READ as READ,
+  VFIO_DMA_MAP_FLAG_VADDR as NEW_ADDRESS,
+  VFIO_DMA_MAP_FLAG_WRITE as WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL as ALL,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP as GET_DIRTY,
+  VFIO_DMA_UNMAP_FLAG_VADDR as INVALIDATE,
+  VFIO_IOMMU_DIRTY_PAGES,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP as GET,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_START as START,
+  VFIO_IOMMU_DIRTY_PAGES_FLAG_STOP as STOP,
+  VFIO_IOMMU_MAP_DMA,
+  vfio_iommu_type1_dma_map,
+  VFIO_IOMMU_UNMAP_DMA,
+} from "@vfio-selftests/core/uapi";
+import { eachMode, fixture } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { expectAnswers } from "../rigs/raw/answer-table";
+import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
+import { GroupFiles } from "../rigs/raw/group-files";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGE = BigInt(PAGE_SIZE);
+const BASE = 0x4000_0000n;
+const PAGES = 70;
+const BITMAP_BYTES = 16;
+/** Offset of the bitmap's address, in VFIO_IOMMU_DIRTY_PAGES and in an unmap that asks for it (struct vfio_bitmap). */
+const BITMAP_POINTER = 40;
+
+interface DirtyRequest {
+  readonly flags: number;
+  readonly said?: number;
+  readonly iova?: bigint;
+  readonly size?: bigint;
+  readonly pageSize?: bigint;
+  readonly bitmapBytes?: bigint;
+}
+
+/** What type 1 offers for moving a program to another machine or to a new version of itself; iommufd has other ways. */
+export function type1MigrationSuite(target: SuiteTarget): void {
+  const modes = target.modes.filter(({ traits }) => traits.api === "container" && traits.mapsRegisters);
+  fixture("vfio_type1_migration", target, (address) => {
+    eachMode({ modes: modes.filter(({ traits }) => traits.container?.type === 2) }, (mode) => {
+      it("dirty_pages_are_those_that_a_device_may_have_written", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(space.dirty({ flags: GET }, bitmap)).toBe("EINVAL");
+        expect(space.dirty({ flags: STOP }, bitmap)).toBe("ok");
+        expect([space.dirty({ flags: START }, bitmap), space.dirty({ flags: START }, bitmap)]).toEqual(["ok", "ok"]);
+        // Without help from the device every mapped page counts as written (update_user_bitmap).
+        expect(space.dirty({ flags: GET }, bitmap)).toBe("ok");
+        expect(bits(bitmap)).toEqual(range(0, PAGES));
+        bitmap.fill(0);
+        expect(space.dirty({ flags: GET }, bitmap)).toBe("ok");
+        expect(bits(bitmap)).toEqual(range(0, PAGES));
+        // Mappings that come later are tracked, too.
+        expect(space.map(BASE + 80n * PAGE, 2)).toBe("ok");
+        bitmap.fill(0);
+        expect(space.dirty({ flags: GET, iova: BASE, size: 90n * PAGE }, bitmap)).toBe("ok");
+        expect(bits(bitmap)).toEqual([...range(0, PAGES), ...range(80, 2)]);
+        expect(space.dirty({ flags: STOP }, bitmap)).toBe("ok");
+        expect(space.dirty({ flags: GET }, bitmap)).toBe("EINVAL");
+      });
+
+      it("dirty_pages_are_told_from_before_the_mapping", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
+        // The mapping's bits are moved; those before it are the caller's. Not asked twice: the kernel keeps moved bits, and
+        // tells pages behind the mapping the next time (docs/kernel-findings/type1-dirty-bitmap.md).
+        bitmap[0] = 0b10;
+        expect(space.dirty({ flags: GET, iova: BASE - 3n * PAGE, size: 73n * PAGE }, bitmap)).toBe("ok");
+        expect(bits(bitmap)).toEqual([1, ...range(3, PAGES)]);
+      });
+
+      it("dirty_pages_are_told_by_unmap", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, 5)).toBe("ok");
+        const unmap = (pageSize = PAGE) => space.unmapDirty(BASE, 5n * PAGE, bitmap, pageSize);
+        expect(unmap()).toEqual({ code: "EINVAL", bytes: 5n * PAGE });
+        expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
+        expect(unmap(2n * PAGE).code).toBe("EINVAL");
+        expect(unmap()).toEqual({ code: "ok", bytes: 5n * PAGE });
+        expect(bits(bitmap)).toEqual(range(0, 5));
+        expect(space.map(BASE, 5)).toBe("ok");
+      });
+
+      it("bad_requests_for_dirty_pages_are_refused", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
+        // vfio_iommu_type1_dirty_pages, verify_bitmap_size, vfio_iova_dirty_bitmap
+        expectAnswers<DirtyRequest>(
+          {
+            size_of_structure_too_small: [{ flags: GET, said: 7 }, "EINVAL"],
+            no_range: [{ flags: GET, said: 8 }, "EINVAL"],
+            half_a_range: [{ flags: GET, said: 47 }, "EINVAL"],
+            unknown_flag: [{ flags: GET | 8 }, "EINVAL"],
+            start_and_stop: [{ flags: START | STOP }, "EINVAL"],
+            stop_and_get: [{ flags: STOP | GET }, "EINVAL"],
+            no_bytes: [{ flags: GET, size: 0n }, "EINVAL"],
+            wraps: [{ flags: GET, iova: (1n << 64n) - PAGE, size: 2n * PAGE }, "EOVERFLOW"],
+            other_page_size: [{ flags: GET, pageSize: 2n * PAGE }, "EINVAL"],
+            iova_in_a_page: [{ flags: GET, iova: BASE + 1n }, "EINVAL"],
+            part_of_a_page: [{ flags: GET, size: BigInt(PAGES) * PAGE + 1n }, "EINVAL"],
+            bitmap_too_small: [{ flags: GET, bitmapBytes: 8n }, "EINVAL"],
+            no_bitmap: [{ flags: GET, bitmapBytes: 0n }, "EINVAL"],
+            bitmap_too_large: [{ flags: GET, bitmapBytes: (1n << 28n) + 1n }, "EINVAL"],
+            from_its_middle: [{ flags: GET, iova: BASE + PAGE, size: BigInt(PAGES - 1) * PAGE }, "EINVAL"],
+            to_its_middle: [{ flags: GET, size: BigInt(PAGES - 1) * PAGE }, "EINVAL"],
+            the_right_one: [{ flags: GET }, "ok"],
+          },
+          (request) => space.dirty(request, bitmap),
+        );
+      });
+    });
+
+    eachMode({ modes }, (mode) => {
+      it("memory_gets_a_new_address_and_stays_where_it_is", () => {
+        using space = new Type1Space(mode, address);
+        const whole = { iova: BASE, size: 4n * PAGE };
+        expect(space.map(BASE, 4)).toBe("ok");
+        // vfio_dma_do_map: only an address that was given up is replaced, and by as many bytes.
+        expect(space.setAddress(whole)).toBe("EINVAL");
+        expect(space.unmap({ flags: INVALIDATE, ...whole })).toEqual({ code: "ok", bytes: 4n * PAGE });
+        expect(space.map(BASE, 4)).toBe("EEXIST");
+        expect(space.unmap({ flags: INVALIDATE, ...whole }).code).toBe("EINVAL");
+        expect(space.setAddress({ iova: BASE, size: PAGE })).toBe("EINVAL");
+        expect(space.setAddress({ iova: BASE + PAGE, size: 3n * PAGE })).toBe("EINVAL");
+        expect(space.setAddress({ iova: BASE + 8n * PAGE, size: PAGE })).toBe("ENOENT");
+        expect(space.setAddress(whole)).toBe("ok");
+        expect(space.setAddress(whole)).toBe("EINVAL");
+        expect(space.unmap({ flags: 0, ...whole })).toEqual({ code: "ok", bytes: 4n * PAGE });
+        expect(space.setAddress(whole)).toBe("ENOENT");
+      });
+
+      it("memory_without_an_address_can_be_unmapped", () => {
+        using space = new Type1Space(mode, address);
+        expect([space.map(BASE, 1), space.map(BASE + PAGE, 1)]).toEqual(["ok", "ok"]);
+        expect(space.unmap({ flags: INVALIDATE | ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 2n * PAGE });
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 2n * PAGE });
+        // Nothing is left over of it: a group can leave and come back (vfio_iommu_type1_attach_group).
+        expect(space.map(BASE, 1)).toBe("ok");
+        expect([space.files.unsetContainer(), space.files.setContainer(), space.files.setIommu()]).toEqual([
+          "ok",
+          "ok",
+          "ok",
+        ]);
+      });
+    });
+  });
+}
+
+/** Pages from `first` on. */
+function range(first: number, count: number): number[] {
+  return Array.from({ length: count }, (_, index) => first + index);
+}
+
+/** Numbers of the bits that are set. */
+function bits(bitmap: Uint8Array): number[] {
+  return range(0, bitmap.length * 8).filter((bit) => (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1);
+}
+
+function words(values: readonly bigint[]): Uint8Array {
+  return new Uint8Array(BigUint64Array.from(values).buffer);
+}
+
+/** A container with its IOMMU, and memory. */
+class Type1Space implements Disposable {
+  readonly files: GroupFiles;
+  readonly #memory = DmaMemory.allocate(PAGES * PAGE_SIZE, { backing: "memfd" });
+
+  constructor(mode: IommuMode, address: string) {
+    this.files = new GroupFiles(mode, address);
+    expect([this.files.setContainer(), this.files.setIommu()]).toEqual(["ok", "ok"]);
+  }
+
+  map(iova: bigint, pages: number): string {
+    const values = { flags: READ | WRITE, vaddr: this.#memory.address, iova, size: BigInt(pages) * PAGE };
+    return askKernel(this.files.container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code;
+  }
+
+  /** VFIO_DMA_MAP_FLAG_VADDR. */
+  setAddress(area: { iova: bigint; size: bigint }): string {
+    const values = { flags: NEW_ADDRESS, vaddr: this.#memory.address, ...area };
+    return askKernel(this.files.container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code;
+  }
+
+  unmap({ flags, iova, size }: { flags: number; iova: bigint; size: bigint }): { code: string; bytes: bigint } {
+    const argument = words([(BigInt(flags) << 32n) | 24n, iova, size]);
+    const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument);
+    return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
+  }
+
+  /** With the bitmap of what the device may have written. */
+  unmapDirty(iova: bigint, size: bigint, bitmap: Uint8Array, pageSize: bigint): { code: string; bytes: bigint } {
+    const argument = words([(BigInt(GET_DIRTY) << 32n) | 48n, iova, size, pageSize, BigInt(bitmap.length), 0n]);
+    const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument, [BITMAP_POINTER, bitmap]);
+    return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
+  }
+
+  dirty(
+    { flags, said = 48, iova = BASE, size = BigInt(PAGES) * PAGE, pageSize = PAGE, bitmapBytes }: DirtyRequest,
+    bitmap: Uint8Array,
+  ): string {
+    const bytes = bitmapBytes ?? BigInt(bitmap.length);
+    const argument = words([(BigInt(flags) << 32n) | BigInt(said), iova, size, pageSize, bytes, 0n]);
+    return askPlainly(this.files.container, { VFIO_IOMMU_DIRTY_PAGES }, argument, [BITMAP_POINTER, bitmap]);
+  }
+
+  [Symbol.dispose](): void {
+    this.files[Symbol.dispose]();
+    this.#memory.close();
+  }
+}

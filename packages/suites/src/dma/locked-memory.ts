@@ -1,0 +1,127 @@
+import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { eachMode, errorWithCode, fixture } from "@vfio-selftests/harness";
+import { asNobody } from "../rigs/ordinary-user/as-nobody";
+import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { pinnedPages } from "../rigs/pinned-pages";
+import type { SuiteTarget } from "../suite-target";
+
+const MIB = 1024 ** 2;
+const BASE = 0x4000_0000n;
+const ROUNDS = 100;
+
+/** What mapped memory counts as, for whom, and that all of it is given back (awilliam/tests accounting-stress, too). */
+export function lockedMemorySuite(target: SuiteTarget): void {
+  fixture("vfio_locked_memory", target, (address) => {
+    eachMode(target, (mode) => {
+      it("is_counted_when_mapped_and_not_after", () => {
+        using memory = DmaMemory.allocate(8 * PAGE_SIZE);
+        using huge = DmaMemory.allocate(2 * MIB, { backing: "shared", alignment: 2 * MIB });
+        using watch = new PageWatch(mode);
+        {
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+          watch.expect(0);
+          const first = iommu.map(memory, { iova: BASE, length: 5 * PAGE_SIZE });
+          watch.expect(5);
+          // The same pages once more count once more.
+          const second = iommu.map(memory, { iova: BASE + 0x10_0000n, length: 2 * PAGE_SIZE, access: "read" });
+          watch.expect(7);
+          expect(() => iommu.map(memory, { iova: BASE })).toThrow(errorWithCode("EEXIST"));
+          watch.expect(7);
+          first.unmap();
+          watch.expect(2);
+          const large = iommu.map(huge);
+          watch.expect(2 + (2 * MIB) / PAGE_SIZE);
+          large.unmap();
+          second.unmap();
+          watch.expect(0);
+          iommu.map(memory, { iova: BASE, access: "write" });
+          iommu.map(memory, { iova: BASE + 0x10_0000n, length: PAGE_SIZE });
+          watch.expect(9);
+          iommu.unmapAll();
+          watch.expect(0);
+          iommu.map(memory, { iova: BASE });
+          watch.expect(8);
+        }
+        // What was still mapped ends with the address space.
+        watch.expect(0);
+      });
+
+      it("of_a_map_that_fails_late_is_given_back", () => {
+        using memory = DmaMemory.allocate(8 * PAGE_SIZE);
+        using watch = new PageWatch(mode);
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        const { last } = iommu.iovaRanges().at(-1) ?? { last: 0n };
+        // Past the last IOVA, and over a mapping.
+        expect(() => iommu.map(memory, { iova: last + 1n - BigInt(PAGE_SIZE) })).toThrow(/E(INVAL|OVERFLOW)/);
+        watch.expect(0);
+        iommu.map(memory, { iova: BASE + BigInt(4 * PAGE_SIZE), length: PAGE_SIZE });
+        expect(() => iommu.map(memory, { iova: BASE })).toThrow(errorWithCode("EEXIST"));
+        watch.expect(1);
+      });
+
+      it("does_not_grow_over_many_maps", () => {
+        using memory = DmaMemory.allocate(16 * PAGE_SIZE);
+        using watch = new PageWatch(mode);
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        for (let round = 0; round < ROUNDS; round++) {
+          const pages = 1 + (round % 16);
+          const region = iommu.map(memory, { iova: BASE + BigInt(round * 16 * PAGE_SIZE), length: pages * PAGE_SIZE });
+          if (round % 10 === 0) watch.expect(pages);
+          region.unmap();
+        }
+        watch.expect(0);
+      });
+
+      it("of_an_ordinary_user_ends_at_the_limit", () => {
+        const { answers, locked, limitModeChange } = asNobody(mode, address, {
+          limitPages: 8,
+          steps: [9, 8, 1, -1, 1, 7, 1, -3, 8, 7, 1],
+        });
+        // vfio_lock_acct, vfio_pin_pages_remote, incr_user_locked_vm: up to the limit, and not a page more.
+        expect(answers).toEqual([
+          "ENOMEM",
+          "ok",
+          "ENOMEM",
+          "unmapped",
+          "ok",
+          "ok",
+          "ENOMEM",
+          "unmapped",
+          "ENOMEM",
+          "ok",
+          "ENOMEM",
+        ]);
+        expect(locked).toEqual([0, 8, 8, 0, 1, 8, 8, 1, 1, 8, 8]);
+        const isIommufd = mode.traits.api === "iommufd" || mode.traits.container?.path[0] === "iommu";
+        expect(limitModeChange).toBe(isIommufd ? "EPERM" : "ENOTTY");
+      });
+    });
+  });
+}
+
+/** Pages that are counted of this process and pinned in the machine, beyond those at the start. */
+class PageWatch implements Disposable {
+  readonly #isType1: boolean;
+  readonly #counted = lockedMemory();
+  readonly #pinned = pinnedPages();
+
+  constructor(mode: IommuMode) {
+    this.#isType1 = mode.traits.api === "container" && mode.traits.mapsRegisters;
+  }
+
+  expect(pages: number): void {
+    const now = lockedMemory();
+    const counted = { locked: now.locked - this.#counted.locked, pinned: now.pinned - this.#counted.pinned };
+    // Type 1 counts as mlock does; iommufd counts pinned pages, and root's against no limit (iopt_pages_update_pinned).
+    const expected = this.#isType1 ? { locked: pages, pinned: 0 } : { locked: 0, pinned: pages };
+    expect({ ...counted, inMachine: pinnedPages() - this.#pinned }).toEqual({ ...expected, inMachine: pages });
+  }
+
+  [Symbol.dispose](): void {
+    this.expect(0);
+  }
+}

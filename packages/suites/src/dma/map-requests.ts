@@ -1,0 +1,324 @@
+import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import {
+  MAP_ANONYMOUS,
+  MAP_PRIVATE,
+  MAP_SHARED,
+  PROT_READ,
+  VFIO_DMA_MAP_FLAG_READ as READ,
+  VFIO_DMA_MAP_FLAG_VADDR as VADDR,
+  VFIO_DMA_MAP_FLAG_WRITE as WRITE,
+  VFIO_DMA_UNMAP_FLAG_ALL as ALL,
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP as GET_DIRTY,
+  VFIO_DMA_UNMAP_FLAG_VADDR as INVALIDATE,
+  VFIO_IOMMU_MAP_DMA,
+  vfio_iommu_type1_dma_map,
+  vfio_iommu_type1_dma_unmap,
+  VFIO_IOMMU_UNMAP_DMA,
+} from "@vfio-selftests/core/uapi";
+import { eachMode, fixture } from "@vfio-selftests/harness";
+import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
+import { native } from "@vfio-selftests/native";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { pinnedPages } from "../rigs/pinned-pages";
+import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
+import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGE = BigInt(PAGE_SIZE);
+const SPACE_END = 1n << 64n;
+/** Away from the first pages and from x86's MSI window. */
+const BASE = 0x4000_0000n;
+const PAGES = 8;
+const UNKNOWN_FLAG = 1 << 3;
+const BOTH = READ | WRITE;
+
+/** A map of the test's memory at `BASE`, but for what is told. */
+interface MapRequest {
+  readonly flags?: number;
+  readonly vaddr?: bigint;
+  readonly iova?: bigint;
+  readonly size?: bigint;
+  readonly said?: number;
+}
+
+interface UnmapRequest {
+  readonly flags?: number;
+  readonly iova?: bigint;
+  readonly size?: bigint;
+  readonly said?: number;
+}
+
+/**
+ * VFIO_IOMMU_MAP_DMA and VFIO_IOMMU_UNMAP_DMA beyond what a well-behaved program says. Two pieces of the kernel answer:
+ * vfio_iommu_type1.c and iommufd's vfio_compat.c; their errnos differ in places.
+ */
+export function mapRequestsSuite(target: SuiteTarget): void {
+  const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
+  fixture("vfio_map_requests", target, (address) => {
+    eachMode(containers, (mode) => {
+      it("bad_maps_are_refused", () => {
+        using space = new ContainerSpace(mode, address);
+        expectAnswers(badMaps(space), (request) => space.map(request).code);
+        // None of them left anything.
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes).toBe(0n);
+      });
+
+      it("maps_over_a_mapping_are_refused", () => {
+        using space = new ContainerSpace(mode, address);
+        const at = (page: bigint, pages: bigint): MapRequest => ({ iova: BASE + page * PAGE, size: pages * PAGE });
+        expect(space.map(at(2n, 4n)).code).toBe("ok");
+        // vfio_dma_do_map, iopt_check_iova.
+        const table: AnswerTable<MapRequest> = {
+          the_same: [at(2n, 4n), "EEXIST"],
+          its_first_page: [at(2n, 1n), "EEXIST"],
+          its_middle: [at(3n, 2n), "EEXIST"],
+          its_last_page: [at(5n, 1n), "EEXIST"],
+          over_its_start: [at(1n, 2n), "EEXIST"],
+          over_its_end: [at(5n, 2n), "EEXIST"],
+          around_it: [at(1n, 6n), "EEXIST"],
+          just_before: [at(1n, 1n), "ok"],
+          just_behind: [at(6n, 1n), "ok"],
+        };
+        expectAnswers(table, (request) => space.map(request).code);
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes).toBe(6n * PAGE);
+      });
+
+      it("maps_of_memory_that_is_not_there_leave_nothing", () => {
+        using space = new ContainerSpace(mode, address);
+        using halfThere = new TruncatedFile(PAGES, PAGES / 2);
+        const before = pinnedPages();
+        // vaddr_get_pfns, pin_user_pages: EFAULT; the pages before the hole were pinned and mapped already.
+        expect(space.map({ vaddr: 0n }).code).toBe("EFAULT");
+        expect(space.map({ vaddr: halfThere.address, size: BigInt(PAGES) * PAGE }).code).toBe("EFAULT");
+        expect(pinnedPages()).toBe(before);
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes).toBe(0n);
+        const half = BigInt(PAGES / 2) * PAGE;
+        expect(space.map({ vaddr: halfThere.address, size: half }).code).toBe("ok");
+        expect(pinnedPages()).toBe(before + PAGES / 2);
+        expect(space.unmap({ size: half }).bytes).toBe(half);
+        expect(pinnedPages()).toBe(before);
+      });
+
+      it("memory_that_the_process_cannot_write_is_mapped_for_reading_only", () => {
+        using space = new ContainerSpace(mode, address);
+        const io = native.mapIo({
+          fd: -1,
+          length: PAGE_SIZE,
+          prot: PROT_READ,
+          flags: MAP_PRIVATE | MAP_ANONYMOUS,
+        });
+        if (typeof io === "number") throw new Error(`mmap: ${io}`);
+        try {
+          const request = { vaddr: io.address, size: PAGE };
+          expect(space.map({ ...request, flags: BOTH }).code).toBe("EFAULT");
+          expect(space.map({ ...request, flags: WRITE }).code).toBe("EFAULT");
+          expect(space.map({ ...request, flags: READ }).code).toBe("ok");
+          expect(space.unmap({ size: PAGE }).bytes).toBe(PAGE);
+        } finally {
+          io.unmap();
+        }
+      });
+
+      it("bad_unmaps_are_refused", () => {
+        using space = new ContainerSpace(mode, address);
+        expect(space.map({ size: 4n * PAGE }).code).toBe("ok");
+        expectAnswers(badUnmaps(space), (request) => space.unmap(request).code);
+        expect(space.unmap({ size: 4n * PAGE }).bytes).toBe(4n * PAGE);
+      });
+
+      it("unmaps_of_parts_follow_the_version", () => {
+        for (const [name, first, pages] of PARTS) {
+          using space = new ContainerSpace(mode, address);
+          expect(space.map({ size: 4n * PAGE }).code).toBe("ok");
+          const { code, bytes } = space.unmap({ iova: BASE + first * PAGE, size: pages * PAGE });
+          const taken = code === "ok" ? bytes / PAGE : code;
+          expect({ name, taken }).toEqual({ name, taken: space.answerToPart(first, pages) });
+          const left = 4n - (typeof taken === "bigint" ? taken : 0n);
+          expect({ name, left: space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes }).toEqual({
+            name,
+            left: left * PAGE,
+          });
+        }
+      });
+
+      it("unmap_of_the_first_page_at_iova_0_follows_the_version", () => {
+        using space = new ContainerSpace(mode, address);
+        // There is nothing before it to be cut off (iommufd_vfio_unmap_dma).
+        expect(space.map({ iova: 0n, size: 4n * PAGE }).code).toBe("ok");
+        const { code, bytes } = space.unmap({ iova: 0n, size: PAGE });
+        expect(code === "ok" ? bytes / PAGE : code).toBe(space.answerToPart(0n, 1n));
+        const left = code === "ok" ? 4n * PAGE - bytes : 4n * PAGE;
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes).toBe(left);
+      });
+
+      it("unmaps_over_holes_count_what_was_mapped", () => {
+        using space = new ContainerSpace(mode, address);
+        for (const page of [0n, 2n, 3n, 6n]) {
+          expect(space.map({ iova: BASE + page * PAGE, size: PAGE }).code).toBe("ok");
+        }
+        expect(space.unmap({ iova: BASE + PAGE, size: PAGE }).bytes).toBe(0n);
+        expect(space.unmap({ iova: BASE + PAGE, size: 4n * PAGE }).bytes).toBe(2n * PAGE);
+        expect(space.unmap({ iova: 0n, size: BASE }).bytes).toBe(0n);
+        // From the first byte to the last but one page: everything that is left.
+        expect(space.unmap({ iova: 0n, size: SPACE_END - PAGE }).bytes).toBe(2n * PAGE);
+      });
+
+      it("unmap_all_takes_everything_and_then_nothing", () => {
+        using space = new ContainerSpace(mode, address);
+        const { start } = space.iommu.iovaRanges()[0] ?? { start: 0n };
+        const { last } = space.iommu.iovaRanges().at(-1) ?? { last: 0n };
+        for (const iova of [start, BASE, last + 1n - PAGE]) expect(space.map({ iova, size: PAGE }).code).toBe("ok");
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 3n * PAGE });
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 0n });
+        for (const iova of [start, BASE, last + 1n - PAGE]) expect(space.map({ iova, size: PAGE }).code).toBe("ok");
+      });
+    });
+  });
+}
+
+/** Pages of an unmap within a mapping of four. */
+const PARTS = [
+  ["first_page", 0n, 1n],
+  ["all_but_last", 0n, 3n],
+  ["middle", 1n, 2n],
+  ["last_page", 3n, 1n],
+  ["over_its_start", -1n, 2n],
+  ["over_its_end", 3n, 2n],
+  ["around_it", -1n, 6n],
+] as const;
+
+function badMaps({ memory, isType1 }: ContainerSpace): AnswerTable<MapRequest> {
+  return {
+    // vfio_iommu_type1_map_dma, iommufd_vfio_map_dma
+    size_of_structure_too_small: [{ said: vfio_iommu_type1_dma_map.size - 1 }, "EINVAL"],
+    unknown_flag: [{ flags: BOTH | UNKNOWN_FLAG }, "EINVAL"],
+    last_flag: [{ flags: BOTH | (1 << 31) }, "EINVAL"],
+    // vfio_dma_do_map; iommufd's page table refuses it
+    no_access: [{ flags: 0 }, "EINVAL"],
+    new_address_of_nothing: [{ flags: VADDR }, isType1 ? "ENOENT" : "EINVAL"],
+    new_address_and_access: [{ flags: VADDR | READ }, "EINVAL"],
+    no_bytes: [{ size: 0n }, "EINVAL"],
+    half_a_page: [{ size: PAGE / 2n }, "EINVAL"],
+    a_byte_more: [{ size: PAGE + 1n }, "EINVAL"],
+    a_byte_less: [{ size: PAGE - 1n }, "EINVAL"],
+    iova_in_a_page: [{ iova: BASE + PAGE / 2n }, "EINVAL"],
+    iova_by_a_byte: [{ iova: BASE + 1n }, "EINVAL"],
+    address_in_a_page: [{ vaddr: memory.address + PAGE / 2n }, "EINVAL"],
+    address_by_a_byte: [{ vaddr: memory.address + 1n }, "EINVAL"],
+    // check_add_overflow, twice
+    iova_wraps: [{ iova: SPACE_END - PAGE, size: 2n * PAGE }, "EOVERFLOW"],
+    address_wraps: [{ vaddr: SPACE_END - PAGE, size: 2n * PAGE }, "EOVERFLOW"],
+    last_page_of_all: [{ iova: SPACE_END - PAGE, size: PAGE }, "EINVAL"],
+  };
+}
+
+function badUnmaps({ isType1 }: ContainerSpace): AnswerTable<UnmapRequest> {
+  // Without alignment of its own iommufd finds that the area cuts the mapping.
+  const unaligned = isType1 ? "EINVAL" : "ENOENT";
+  return {
+    // vfio_iommu_type1_unmap_dma, iommufd_vfio_unmap_dma
+    size_of_structure_too_small: [{ said: vfio_iommu_type1_dma_unmap.size - 1 }, "EINVAL"],
+    unknown_flag: [{ flags: UNKNOWN_FLAG }, "EINVAL"],
+    last_flag: [{ flags: 1 << 31 }, "EINVAL"],
+    all_and_an_iova: [{ flags: ALL, iova: BASE, size: 0n }, "EINVAL"],
+    all_and_a_size: [{ flags: ALL, iova: 0n, size: 4n * PAGE }, "EINVAL"],
+    all_and_dirty_pages: [{ flags: ALL | GET_DIRTY, iova: 0n, size: 0n }, "EINVAL"],
+    dirty_pages_and_address: [{ flags: GET_DIRTY | INVALIDATE }, "EINVAL"],
+    dirty_pages_without_a_bitmap: [{ flags: GET_DIRTY }, "EINVAL"],
+    no_bytes: [{ size: 0n }, "EINVAL"],
+    iova_wraps: [{ iova: SPACE_END - PAGE, size: 2n * PAGE }, "EOVERFLOW"],
+    ...(isType1
+      ? {
+          iova_in_a_page: [{ iova: BASE + PAGE / 2n }, unaligned] as const,
+          iova_by_a_byte: [{ iova: BASE + 1n }, unaligned] as const,
+          half_a_page: [{ size: PAGE / 2n }, unaligned] as const,
+          a_byte_more: [{ size: 4n * PAGE + 1n }, unaligned] as const,
+        }
+      : {}),
+  };
+}
+
+/** A container with a device, and memory of eight pages; requests are made past all checks of ours. */
+class ContainerSpace implements Disposable {
+  readonly iommu: Iommu;
+  readonly memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
+  /** VFIO's own type 1 driver answers, not iommufd in its place. */
+  readonly isType1: boolean;
+  readonly #file: KernelFileAccess;
+  readonly #cuts: boolean;
+
+  constructor(mode: IommuMode, address: string) {
+    this.isType1 = mode.traits.mapsRegisters;
+    this.#cuts = mode.traits.splitsMappings;
+    this.iommu = new Iommu(mode.open());
+    try {
+      PciDevice.open(this.iommu, address);
+    } catch (error) {
+      this[Symbol.dispose]();
+      throw error;
+    }
+    this.#file = rawSpaceOf(this.iommu).file;
+  }
+
+  map({ flags = BOTH, vaddr = this.memory.address, iova = BASE, size = PAGE, said }: MapRequest): Answer {
+    const options = said === undefined ? {} : { said };
+    return askKernel(
+      this.#file,
+      { VFIO_IOMMU_MAP_DMA },
+      vfio_iommu_type1_dma_map,
+      { flags, vaddr, iova, size },
+      options,
+    );
+  }
+
+  /** `bytes`: what the kernel says it unmapped. */
+  unmap({ flags = 0, iova = BASE, size = 4n * PAGE, said }: UnmapRequest): { code: string; bytes: bigint } {
+    const options = said === undefined ? {} : { said };
+    const { code, view } = askKernel(
+      this.#file,
+      { VFIO_IOMMU_UNMAP_DMA },
+      vfio_iommu_type1_dma_unmap,
+      { flags, iova, size },
+      options,
+    );
+    return { code, bytes: vfio_iommu_type1_dma_unmap.fields.size.get(view) };
+  }
+
+  /** Pages that an unmap of `pages` from page `first` of a mapping of four takes, or the errno (vfio_dma_do_unmap). */
+  answerToPart(first: bigint, pages: bigint): bigint | string {
+    const end = first + pages;
+    if (first <= 0n && end >= 4n) return 4n;
+    if (!this.#cuts) return this.isType1 ? "EINVAL" : "ENOENT";
+    // Version 1 takes the whole mapping where the area covers its start, else nothing; iommufd cuts (iopt_cut_iova).
+    if (this.isType1) return first <= 0n ? 4n : 0n;
+    return (end < 4n ? end : 4n) - (first > 0n ? first : 0n);
+  }
+
+  [Symbol.dispose](): void {
+    this.iommu.close();
+    this.memory.close();
+  }
+}
+
+/** Memory whose last pages lie behind the end of their file: an access there is a bus error, a pin fails. */
+class TruncatedFile implements Disposable {
+  readonly address: bigint;
+  readonly #fd: number;
+  readonly #unmap: () => number;
+
+  constructor(pages: number, pagesOfFile: number) {
+    this.#fd = native.memfdCreate("truncated", 0);
+    const io =
+      native.ftruncate(this.#fd, pagesOfFile * PAGE_SIZE) < 0
+        ? -1
+        : native.mapIo({ fd: this.#fd, length: pages * PAGE_SIZE, flags: MAP_SHARED });
+    if (typeof io === "number") throw new Error(`a file of ${pagesOfFile} pages: ${io}`);
+    this.address = io.address;
+    this.#unmap = () => io.unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.#unmap();
+    native.close(this.#fd);
+  }
+}

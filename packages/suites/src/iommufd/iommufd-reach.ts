@@ -1,0 +1,184 @@
+import { DmaMemory, type Iommu, type IommuMode } from "@vfio-selftests/core";
+import {
+  IOMMU_IOAS_MAP_FILE,
+  iommu_ioas_map_file,
+  IOMMU_IOAS_MAP_FIXED_IOVA as FIXED,
+  IOMMU_IOAS_MAP_READABLE as READ,
+  IOMMU_IOAS_MAP_WRITEABLE as WRITE,
+} from "@vfio-selftests/core/uapi";
+import { fixture, requireMode } from "@vfio-selftests/harness";
+import { type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
+import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
+import { CopyRig } from "../rigs/copy-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { askKernel } from "../rigs/raw/ask-kernel";
+import { Reach } from "../rigs/reach";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGE = BigInt(PAGE_SIZE);
+const BASE = EDU_IOVA_LIMIT / 2n;
+
+/** The device proves what attaching, copying and page tables do: which memory its IOVAs lead to. */
+export function iommufdReachSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  if (mode === undefined) return;
+  fixture("iommufd_device_reach", target, (address) => {
+    requireMode(mode);
+    const open = () => new AttachedRig(target, mode, address);
+
+    it("nothing_while_it_is_detached", () => {
+      using memory = DmaMemory.allocate(PAGE_SIZE);
+      using rig = open();
+      const bytes = new Uint8Array(memory.buffer);
+      rig.iommu.map(memory, { iova: BASE });
+      rig.reach.expectWrite(BASE, bytes);
+      rig.tie.detach();
+      // Its rings are as far away as the memory.
+      rig.reach.expectNoWrite(BASE, bytes);
+      rig.tie.attach(rig.door.ioas);
+      rig.startAgain();
+      rig.reach.expectWrite(BASE, bytes);
+    });
+
+    it("the_memory_of_the_space_that_it_is_attached_to", () => {
+      using here = DmaMemory.allocate(PAGE_SIZE);
+      using there = DmaMemory.allocate(PAGE_SIZE);
+      using rig = open();
+      rig.iommu.map(here, { iova: BASE });
+      const elsewhere = rig.copyOfSpace(BASE);
+      const mapped = rig.iommu.map(there, { iova: BASE + 16n * PAGE });
+      elsewhere.copyMapping(rig.door.ioas, { sourceIova: mapped.iova, length: PAGE_SIZE, iova: BASE });
+      const [inHere, inThere] = [new Uint8Array(here.buffer), new Uint8Array(there.buffer)];
+      rig.reach.expectWrite(BASE, inHere);
+      for (let round = 0; round < 3; round++) {
+        const kept = Buffer.from(inHere);
+        rig.tie.attach(elsewhere);
+        rig.reach.expectWrite(BASE, inThere);
+        expect(kept.equals(inHere)).toBe(true);
+        const keptThere = Buffer.from(inThere);
+        rig.tie.attach(rig.door.ioas);
+        rig.reach.expectWrite(BASE, inHere);
+        expect(keptThere.equals(inThere)).toBe(true);
+      }
+      elsewhere.close();
+    });
+
+    it("copies_with_the_access_of_the_copy", () => {
+      using memory = DmaMemory.allocate(4 * PAGE_SIZE);
+      using rig = open();
+      const bytes = new Uint8Array(memory.buffer);
+      const source = rig.iommu.map(memory, { iova: BASE });
+      const { ioas } = rig.door;
+      const readOnly = BASE + 16n * PAGE;
+      // The third page, to be read only; in the same space, so that the device sees both.
+      const part = { sourceIova: BASE + 2n * PAGE, length: PAGE_SIZE };
+      ioas.copyMapping(ioas, { ...part, iova: readOnly, access: "read" });
+      rig.reach.expectRead(readOnly, bytes, 2 * PAGE_SIZE);
+      rig.reach.expectNoWrite(readOnly, bytes);
+      ioas.copyMapping(ioas, { ...part, iova: readOnly + 4n * PAGE });
+      rig.reach.expectWrite(readOnly + 4n * PAGE, bytes, 2 * PAGE_SIZE);
+      rig.reach.expectNoWrite(readOnly + 5n * PAGE, bytes);
+      // The copies stay when the original goes.
+      source.unmap();
+      rig.reach.expectNoWrite(BASE + 2n * PAGE, bytes);
+      rig.reach.expectRead(readOnly, bytes, 2 * PAGE_SIZE);
+      rig.reach.expectWrite(readOnly + 4n * PAGE, bytes, 2 * PAGE_SIZE);
+      ioas.unmap(readOnly + 4n * PAGE, PAGE);
+      rig.reach.expectNoWrite(readOnly + 4n * PAGE, bytes);
+      ioas.unmap(readOnly, PAGE);
+    });
+
+    it("a_file_by_its_offset", () => {
+      using memory = DmaMemory.allocate(4 * PAGE_SIZE, { backing: "memfd" });
+      using rig = open();
+      const bytes = new Uint8Array(memory.buffer);
+      const map = (flags: number, page: number, pages: number, iova: bigint) => {
+        const values = {
+          flags: flags | FIXED,
+          ioas_id: rig.door.ioas.id,
+          fd: memory.file?.fd ?? -1,
+          start: page * PAGE_SIZE,
+          length: pages * PAGE_SIZE,
+          iova,
+        };
+        expect(askKernel(rig.door.file, { IOMMU_IOAS_MAP_FILE }, iommu_ioas_map_file, values).code).toBe("ok");
+      };
+      map(READ | WRITE, 1, 2, BASE);
+      map(READ, 3, 1, BASE + 16n * PAGE);
+      rig.reach.expectWrite(BASE, bytes, PAGE_SIZE);
+      rig.reach.expectWrite(BASE + 2n * PAGE - 64n, bytes, 3 * PAGE_SIZE - 64);
+      rig.reach.expectNoWrite(BASE + 2n * PAGE, bytes);
+      rig.reach.expectRead(BASE + 16n * PAGE, bytes, 3 * PAGE_SIZE);
+      rig.reach.expectNoWrite(BASE + 16n * PAGE, bytes);
+      rig.door.ioas.unmap(BASE, 2n * PAGE);
+      rig.reach.expectNoWrite(BASE, bytes);
+      rig.door.ioas.unmap(BASE + 16n * PAGE, PAGE);
+    });
+
+    it("the_same_through_every_page_table_of_a_space", () => {
+      using before = DmaMemory.allocate(PAGE_SIZE);
+      using after = DmaMemory.allocate(PAGE_SIZE);
+      using rig = open();
+      const [inBefore, inAfter] = [new Uint8Array(before.buffer), new Uint8Array(after.buffer)];
+      const first = rig.iommu.map(before, { iova: BASE });
+      const table = rig.door.newPageTable({ device: rig.tie, ioas: rig.door.ioas });
+      // Made while the device goes by the other table: both have it.
+      rig.iommu.map(after, { iova: BASE + PAGE });
+      rig.reach.expectWrite(BASE, inBefore);
+      rig.tie.attach(table);
+      rig.reach.expectWrite(BASE, inBefore);
+      rig.reach.expectWrite(BASE + PAGE, inAfter);
+      // And what goes, goes from both.
+      first.unmap();
+      rig.reach.expectNoWrite(BASE, inBefore, inAfter);
+      rig.tie.attach(rig.door.ioas);
+      rig.reach.expectNoWrite(BASE, inBefore, inAfter);
+      rig.reach.expectWrite(BASE + PAGE, inAfter);
+      table.close();
+      rig.reach.expectWrite(BASE + PAGE, inAfter);
+    });
+  });
+}
+
+/** A device at work, and its tie to the iommufd. */
+class AttachedRig implements Disposable {
+  readonly reach: Reach;
+  readonly #rig: CopyRig;
+
+  constructor(target: SuiteTarget, mode: IommuMode, address: string) {
+    this.#rig = new CopyRig(target, mode, [address]);
+    this.reach = new Reach(this.#rig.copier);
+  }
+
+  get iommu(): Iommu {
+    return this.#rig.iommu;
+  }
+
+  get door(): ReturnType<typeof iommufdOf> {
+    return iommufdOf(this.iommu);
+  }
+
+  get tie(): ReturnType<typeof iommufdDeviceOf> {
+    return iommufdDeviceOf(this.#rig.copier.device.vfio);
+  }
+
+  /** The device has lost its rings for a while. */
+  startAgain(): void {
+    const { session } = this.#rig.copier;
+    session.remove();
+    session.create();
+  }
+
+  /** A further address space with every mapping of the first but the one at `iova`. */
+  copyOfSpace(except: bigint): IoAddressSpace {
+    const elsewhere = this.door.newIoas();
+    for (const { iova, length } of this.iommu.regions) {
+      if (iova !== except) elsewhere.copyMapping(this.door.ioas, { sourceIova: iova, length, iova });
+    }
+    return elsewhere;
+  }
+
+  [Symbol.dispose](): void {
+    this.#rig[Symbol.dispose]();
+  }
+}

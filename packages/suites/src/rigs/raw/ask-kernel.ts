@@ -1,0 +1,83 @@
+import { errnoName } from "@vfio-selftests/core/errors";
+import { type Field, type StructLayout, StructView } from "@vfio-selftests/core/uapi";
+import type { KernelFileAccess } from "@vfio-selftests/iommu-modes";
+
+/** A request's number under the kernel's name: `{ VFIO_IOMMU_MAP_DMA }`. */
+type NamedRequest = Readonly<Record<string, number>>;
+type Fields = Readonly<Record<string, Field>>;
+
+/** An address where no process has memory, for a request whose argument the kernel cannot read. */
+export const NO_ADDRESS = 8;
+
+/** What the kernel said. */
+export interface Answer {
+  /** `ok`, or the errno's name. */
+  readonly code: string;
+  /** The ioctl's result or `-errno`. */
+  readonly result: number;
+  /** The structure as the kernel left it. */
+  readonly view: StructView;
+}
+
+export interface AskOptions {
+  /** Bytes that the structure is passed with. Default: its layout's. */
+  readonly bytes?: number;
+  /** What its first field (`argsz`, `size`) says. Default: as many as are passed. */
+  readonly said?: number;
+  /** Pairs of an offset and what the kernel is to find by the address there. */
+  readonly links?: readonly (number | Uint8Array)[];
+}
+
+type Values<Layout> =
+  Layout extends StructLayout<infer Known> ? { readonly [Name in keyof Known]?: number | bigint } : never;
+
+/** Makes an ioctl with a structure of the caller's, whatever nonsense it says: nothing is checked before the kernel does. */
+export function askKernel<const Known extends Fields>(
+  file: KernelFileAccess,
+  named: NamedRequest,
+  layout: StructLayout<Known>,
+  values: Values<StructLayout<Known>>,
+  { bytes = layout.size, said = bytes, links = [] }: AskOptions = {},
+): Answer {
+  const view = new StructView(bytes);
+  view.u32[0] = said;
+  for (const [name, value] of Object.entries(values) as [string, number | bigint][])
+    setField(layout, view, name, value);
+  const [entry = ["no request", 0]] = Object.entries(named);
+  const result = file.attempt({ name: entry[0], request: entry[1], argument: view.bytes, links });
+  return { code: codeOf(result), result, view };
+}
+
+/** Makes an ioctl whose argument is a number, or bytes of no structure; gives `ok` or the errno's name. */
+export function askPlainly(
+  file: KernelFileAccess,
+  named: NamedRequest,
+  argument?: number | Uint8Array,
+  links: readonly (number | Uint8Array)[] = [],
+): string {
+  return codeOf(resultOf(file, named, argument, links));
+}
+
+/** The same; gives the result or `-errno`. */
+export function resultOf(
+  file: KernelFileAccess,
+  named: NamedRequest,
+  argument?: number | Uint8Array,
+  links: readonly (number | Uint8Array)[] = [],
+): number {
+  const [entry = ["no request", 0]] = Object.entries(named);
+  const [name, request] = entry;
+  return file.attempt(argument === undefined ? { name, request } : { name, request, argument, links });
+}
+
+/** `ok` for a result that is no error, else the errno's name. */
+export function codeOf(result: number): string {
+  return result < 0 ? errnoName(-result) : "ok";
+}
+
+function setField(layout: StructLayout<Fields>, view: StructView, name: string, value: number | bigint): void {
+  const field = layout.fields[name];
+  if (field === undefined) throw new RangeError(`the structure has no field ${name}`);
+  if (field.width === 8) field.set(view, BigInt.asUintN(64, BigInt(value)));
+  else field.set(view, Number(value));
+}
