@@ -8,13 +8,23 @@ import { hugePageRaceSuite } from "./dma/huge-page-race";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
+import { deviceEventsSuite } from "./interrupts/device-events";
+import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
+import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
+import { setIrqsRefusedSuite } from "./interrupts/set-irqs-refused";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
 import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { deviceGroupsSuite } from "./pci/device-groups";
+import { configCapabilitiesSuite } from "./pci/config-capabilities";
+import { configHeaderSuite } from "./pci/config-header";
+import { deviceFeaturesSuite } from "./pci/device-features";
+import { ioeventfdSuite } from "./pci/ioeventfd";
+import { lowPowerSuite } from "./pci/low-power";
+import { deviceInfoSuite } from "./pci/device-info";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
 import { noiommuSuite } from "./pci/noiommu";
@@ -22,6 +32,7 @@ import { pciConfigSuite } from "./pci/pci-config";
 import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
+import { regionAccessSuite } from "./pci/region-access";
 import type { Suite, SuiteTarget } from "./suite-target";
 
 export interface SuiteEntry {
@@ -42,6 +53,17 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: driverContractSuite, kernelOnly: false },
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
+  { suite: deviceInfoSuite, kernelOnly: true },
+  { suite: regionAccessSuite, kernelOnly: true },
+  { suite: configHeaderSuite, kernelOnly: true },
+  { suite: configCapabilitiesSuite, kernelOnly: true },
+  { suite: ioeventfdSuite, kernelOnly: true },
+  { suite: deviceFeaturesSuite, kernelOnly: true },
+  { suite: lowPowerSuite, kernelOnly: true },
+  { suite: setIrqsRefusedSuite, kernelOnly: true },
+  { suite: messageVectorsSuite, kernelOnly: true },
+  { suite: intxLineSuite, kernelOnly: true },
+  { suite: deviceEventsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
