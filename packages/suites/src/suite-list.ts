@@ -16,6 +16,11 @@ import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
 import { setIrqsRefusedSuite } from "./interrupts/set-irqs-refused";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
+import { deviceAttachSuite } from "./iommufd/device-attach";
+import { faultQueueFileSuite } from "./iommufd/fault-queue-file";
+import { kernelAccessSuite } from "./iommufd/kernel-access";
+import { pageTablesSuite } from "./iommufd/page-tables";
+import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { deviceGroupsSuite } from "./pci/device-groups";
@@ -24,6 +29,8 @@ import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
+import { deviceLifecycleSuite } from "./pci/device-lifecycle";
+import { dmaBufSuite } from "./pci/dma-buf";
 import { deviceInfoSuite } from "./pci/device-info";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
@@ -60,6 +67,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: ioeventfdSuite, kernelOnly: true },
   { suite: deviceFeaturesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
+  { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
@@ -75,6 +84,11 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceGroupsSuite, kernelOnly: true },
   { suite: dmaLoadSuite, kernelOnly: true },
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
+  { suite: faultQueueFileSuite, kernelOnly: true },
+  { suite: pageTablesSuite, kernelOnly: true },
+  { suite: virtualIommuSuite, kernelOnly: true },
+  { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },

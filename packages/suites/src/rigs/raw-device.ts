@@ -80,7 +80,7 @@ export class RawDevice {
   }
 
   /** VFIO_DEVICE_FEATURE; `argsz` as it should be by default. */
-  feature(flags: number, payload = new Uint8Array(0), argsz?: number): number | string {
+  feature(flags: number, payload: Uint8Array = new Uint8Array(0), argsz?: number): number | string {
     const { fields, size } = vfio_device_feature;
     const view = vfio_device_feature.allocate(payload.length);
     fields.argsz.set(view, argsz ?? size + payload.length);
