@@ -11,6 +11,7 @@ import { pciDriverSuite } from "./driver/pci-driver";
 import { deviceEventsSuite } from "./interrupts/device-events";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
+import { kvmEventfdsSuite } from "./interrupts/kvm-eventfds";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
@@ -29,6 +30,7 @@ import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
+import { virtualFunctionSuite } from "./pci/virtual-function";
 import { deviceLifecycleSuite } from "./pci/device-lifecycle";
 import { dmaBufSuite } from "./pci/dma-buf";
 import { deviceInfoSuite } from "./pci/device-info";
@@ -68,6 +70,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceFeaturesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: virtualFunctionSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
@@ -90,6 +93,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
+  { suite: kvmEventfdsSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },
 ];

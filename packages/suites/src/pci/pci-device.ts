@@ -1,4 +1,5 @@
 import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   assertNoInterrupt,
@@ -40,11 +41,14 @@ export function pciDeviceSuite(target: SuiteTarget): void {
     it("validate_bars", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
+      expect(device.vfio.regionInfo(VFIO_PCI_CONFIG_REGION_INDEX).mappable).toBe(false);
       for (const { region, mappings, size } of device.bars) {
         if (!region.mappable) {
           expect(mappings).toHaveLength(0);
           continue;
         }
+        // What upstream asserts when it opens a device: every size is a power of two.
+        expect(size & (size - 1)).toBe(0);
         expect(size).toBeGreaterThan(0);
         expect(mappings).toHaveLength(region.mappableAreas.length);
         for (const mapping of mappings) {
