@@ -1,36 +1,22 @@
 import { Eventfd, Iommu, PciDevice } from "@vfio-selftests/core";
-import { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import { pollUntil } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, KernelDevice } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
+import { FirstPic } from "../rigs/kvm-irq/first-pic";
 import type { BareVm } from "../rigs/kvm-irq/kvm";
+import { FILE_ADD, FILE_DEL, VFIO_FILE, VfioBridge } from "../rigs/kvm-irq/vfio-bridge";
 import { outcome } from "../rigs/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
-/** Requests of linux/kvm.h on a VM, and on a device of a VM. */
-const KVM_GET_IRQCHIP = 0xc208_ae62;
-const KVM_SET_IRQCHIP = 0x8208_ae63;
+/** Requests of linux/kvm.h on a VM. */
 const KVM_IRQFD = 0x4020_ae76;
 const KVM_IOEVENTFD = 0x4040_ae79;
-const KVM_CREATE_DEVICE = 0xc00c_aee0;
-const KVM_SET_DEVICE_ATTR = 0x4018_aee1;
-const KVM_HAS_DEVICE_ATTR = 0x4018_aee3;
 
 const IRQFD = { deassign: 1, resample: 2, unknown: 4 } as const;
 const IOEVENTFD = { datamatch: 1, port: 2, deassign: 4, unknown: 1 << 10 } as const;
-const DEVICE_TYPE_VFIO = 4;
-const VFIO_FILE = 1;
-const FILE_ADD = 1;
-const FILE_DEL = 2;
 
-/** struct kvm_irqchip: number, then the state; of a PIC: last lines, requests, mask, in service, …, level bits. */
-const IRQCHIP_BYTES = 520;
-const PIC = { state: 8, requests: 1, inService: 3, levels: 14 } as const;
 /** A line of the first PIC, which the kernel routes by itself. */
 const LINE = 5;
 const NO_DESCRIPTOR = 0x7fff_fff0;
-const INJECT_MS = 2000;
 const QUIET_MS = 30;
 
 /** Free addresses of the guest. */
@@ -429,98 +415,4 @@ function assertQuiet(pic: FirstPic): void {
   const end = performance.now() + QUIET_MS;
   do expect(pic.requested).toBe(0);
   while (performance.now() < end);
-}
-
-/** The VM's first interrupt controller as KVM shows it, and lets it be set. */
-class FirstPic {
-  readonly #vm: BareVm;
-  readonly #bytes = new Uint8Array(IRQCHIP_BYTES);
-
-  constructor(vm: BareVm) {
-    this.#vm = vm;
-  }
-
-  /** Lines that ask for service, as bits. */
-  get requested(): number {
-    this.#get();
-    return this.#bytes[PIC.state + PIC.requests] ?? 0;
-  }
-
-  /** KVM raises it in a worker of its own. */
-  waitForRequest(line: number): void {
-    pollUntil(() => (this.requested & (1 << line)) !== 0, {
-      timeoutMs: INJECT_MS,
-      what: "the interrupt",
-      subject: `line ${line}`,
-    });
-  }
-
-  clear(): void {
-    this.#change({ [PIC.requests]: 0 });
-  }
-
-  makeLevel(line: number): void {
-    this.#change({ [PIC.levels]: 1 << line });
-  }
-
-  /** The CPU has taken the line's interrupt. */
-  serve(line: number): void {
-    this.#change({ [PIC.inService]: 1 << line });
-  }
-
-  #change(values: Readonly<Record<number, number>>): void {
-    this.#get();
-    for (const [offset, value] of Object.entries(values)) this.#bytes[PIC.state + Number(offset)] = value;
-    const result = this.#vm.request(KVM_SET_IRQCHIP, this.#bytes);
-    if (result < 0) throw new Error(`KVM_SET_IRQCHIP: ${outcome(result)}`);
-  }
-
-  #get(): void {
-    this.#bytes.fill(0);
-    const result = this.#vm.request(KVM_GET_IRQCHIP, this.#bytes);
-    if (result < 0) throw new Error(`KVM_GET_IRQCHIP: ${outcome(result)}`);
-  }
-}
-
-/** KVM's VFIO device, to which a VMM gives the files of its devices. */
-class VfioBridge implements Disposable {
-  readonly #file: OwnedDescriptor;
-
-  /** The descriptor, or the name of an errno. */
-  static attempt(vm: BareVm): number | string {
-    const argument = Uint32Array.of(DEVICE_TYPE_VFIO, 0, 0);
-    const result = vm.request(KVM_CREATE_DEVICE, new Uint8Array(argument.buffer));
-    return result < 0 ? outcome(result) : (argument[1] ?? -1);
-  }
-
-  constructor(vm: BareVm) {
-    const fd = VfioBridge.attempt(vm);
-    if (typeof fd === "string") throw new Error(`KVM_CREATE_DEVICE: ${fd}`);
-    this.#file = new OwnedDescriptor(fd, "KVM's VFIO device");
-  }
-
-  set(attribute: number, fd: number, group = VFIO_FILE): number | string {
-    const value = new Uint8Array(Int32Array.of(fd).buffer);
-    return outcome(native.ioctl(this.#fd, KVM_SET_DEVICE_ATTR, attributeOf(group, attribute), 16, value));
-  }
-
-  has(group: number, attribute: number): number | string {
-    return outcome(native.ioctl(this.#fd, KVM_HAS_DEVICE_ATTR, attributeOf(group, attribute)));
-  }
-
-  [Symbol.dispose](): void {
-    this.#file.close();
-  }
-
-  get #fd(): number {
-    return this.#file.descriptor("KVM device");
-  }
-}
-
-/** struct kvm_device_attr: flags, group, attribute, and the address that the call fills in. */
-function attributeOf(group: number, attribute: number): Uint8Array {
-  const view = new DataView(new ArrayBuffer(24));
-  view.setUint32(4, group, true);
-  view.setBigUint64(8, BigInt(attribute), true);
-  return new Uint8Array(view.buffer);
 }

@@ -12,6 +12,7 @@ import {
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
+import { RawIommufd } from "../rigs/mock-iommu/raw-iommufd";
 import {
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
@@ -20,12 +21,11 @@ import {
   IOMMU_TEST_OP_PASID_CHECK_HWPT,
   IOMMU_TEST_OP_PASID_DETACH,
   IOMMU_TEST_OP_PASID_REPLACE,
+  mock_domain_replace,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
   MOCK_FLAGS_DEVICE_PASID,
-  mock_domain_replace,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
-import { RawIommufd } from "../rigs/mock-iommu/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";
 
 const UNKNOWN = 0x7fff_fff0;

@@ -1,7 +1,7 @@
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import {
-  IOMMU_FAULT_QUEUE_ALLOC,
   iommu_fault_alloc,
+  IOMMU_FAULT_QUEUE_ALLOC,
   IOMMU_HWPT_ALLOC_PASID,
   IOMMU_HWPT_FAULT_ID_VALID,
   iommu_hwpt_page_response,
@@ -18,8 +18,8 @@ import {
   IOMMU_TEST_OP_PASID_ATTACH,
   IOMMU_TEST_OP_PASID_DETACH,
   IOMMU_TEST_OP_TRIGGER_IOPF,
-  MOCK_FLAGS_DEVICE_PASID,
   mock_domain_replace,
+  MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
   trigger_iopf,
 } from "../rigs/mock-iommu/test-command";

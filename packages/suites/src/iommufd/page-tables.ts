@@ -27,8 +27,8 @@ import {
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   MOCK_CACHES,
-  MOCK_FLAGS_DEVICE_NO_DIRTY,
   mock_domain_replace,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "../rigs/mock-iommu/test-command";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";

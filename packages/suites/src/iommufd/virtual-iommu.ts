@@ -1,49 +1,24 @@
-import { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import {
-  IOMMU_HW_QUEUE_ALLOC,
-  iommu_hw_queue_alloc,
-  IOMMU_HWPT_ALLOC_NEST_PARENT,
-  IOMMU_HWPT_INVALIDATE,
-  iommu_hwpt_invalidate,
-  IOMMU_VDEVICE_ALLOC,
-  iommu_vdevice_alloc,
-  IOMMU_VEVENTQ_ALLOC,
-  iommu_veventq_alloc,
-  IOMMU_VEVENTQ_FLAG_LOST_EVENTS,
-  IOMMU_VIOMMU_ALLOC,
-  iommu_viommu_alloc,
-  MAP_PRIVATE,
-  MAP_SHARED,
-} from "@vfio-selftests/core/uapi";
+import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   check_cache,
-  IOMMU_HW_QUEUE_TYPE_SELFTEST,
-  IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_DEV_CACHE_DEFAULT,
   IOMMU_TEST_INVALIDATE_FLAG_ALL,
   IOMMU_TEST_OP_DEV_CHECK_CACHE,
-  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_TRIGGER_VEVENT,
-  IOMMU_VEVENTQ_TYPE_SELFTEST,
   IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
-  IOMMU_VIOMMU_TYPE_SELFTEST,
   MOCK_CACHES,
-  mock_domain_replace,
   trigger_vevent,
 } from "../rigs/mock-iommu/test-command";
+import { POLLIN, POLLOUT, QUEUE_IOVA, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { outcome } from "../rigs/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const UNKNOWN = 0x7fff_fff0;
-const VIRTUAL_ID = 0x99;
 const GREETING = 0x1234_abcd;
-const IOVA = 0x0200_0000n;
-const POLLIN = 1;
-const POLLOUT = 4;
 const HEADER = 8;
 const EVENT = HEADER + 4;
 const MOST_EVENTS = 1 << 19;
@@ -330,7 +305,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
     describe("hardware_queue", () => {
       it("pins_its_memory", () => {
         withRig((virtual) => {
-          const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: IOVA });
+          const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
           const viommu = virtual.allocate().need("out_viommu_id");
           const id = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
           expect(() => region.unmap()).toThrow(expect.objectContaining({ code: "EBUSY" }) as Error);
@@ -343,7 +318,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
 
       it("may_depend_on_another", () => {
         withRig((virtual) => {
-          virtual.rig.iommu.map(virtual.rig.memory, { iova: IOVA });
+          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
           const viommu = virtual.allocate().need("out_viommu_id");
           // The mock's second queue needs the first, and it holds it.
           expect(virtual.hardwareQueue(viommu, { index: 1 }).outcome).toBe("EIO");
@@ -358,10 +333,12 @@ export function virtualIommuSuite(target: SuiteTarget): void {
 
       it("begins_anywhere_in_a_page", () => {
         withRig((virtual) => {
-          virtual.rig.iommu.map(virtual.rig.memory, { iova: IOVA });
+          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
           const viommu = virtual.allocate().need("out_viommu_id");
           // The mock compares the physical address with its own look-up (mock_hw_queue_init_phys).
-          expect(virtual.hardwareQueue(viommu, { nesting_parent_iova: IOVA + 0x140n, length: 256 }).outcome).toBe(0);
+          expect(virtual.hardwareQueue(viommu, { nesting_parent_iova: QUEUE_IOVA + 0x140n, length: 256 }).outcome).toBe(
+            0,
+          );
         });
       });
 
@@ -373,12 +350,12 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         overflow: ["EOVERFLOW", { nesting_parent_iova: 2n ** 64n - 256n, length: 512 }],
         unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
         index_beyond: ["EINVAL", { index: 2 }],
-        unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * IOVA }],
+        unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],
       };
       for (const [name, [errno, values]] of Object.entries(refused)) {
         it(`refuses_${name}`, () => {
           withRig((virtual) => {
-            const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: IOVA });
+            const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
             const viommu = virtual.allocate().need("out_viommu_id");
             expect(virtual.hardwareQueue(viommu, values).outcome).toBe(errno);
             // Nothing stays pinned, nothing holds the vIOMMU.
@@ -391,117 +368,4 @@ export function virtualIommuSuite(target: SuiteTarget): void {
   });
 }
 
-interface Event {
-  readonly sequence: number;
-  readonly lost: boolean;
-  readonly virtualId: number | undefined;
-}
-
-const event = (sequence: number): Event => ({ sequence, lost: false, virtualId: VIRTUAL_ID });
-
-/** A mock device with a page table that others can be nested in. */
-class VirtualRig implements Disposable {
-  readonly rig: MockRig;
-  readonly device1: MockIds;
-  readonly parent: number;
-  readonly #files: OwnedDescriptor[] = [];
-
-  constructor(rig: MockRig) {
-    this.rig = rig;
-    this.device1 = rig.device();
-    this.parent = rig.pageTable(this.device1, { flags: IOMMU_HWPT_ALLOC_NEST_PARENT }).need("out_hwpt_id");
-  }
-
-  allocate(values: object = {}, data?: Uint8Array) {
-    const given = { type: IOMMU_VIOMMU_TYPE_SELFTEST, dev_id: this.device1.id, hwpt_id: this.parent };
-    const links = data === undefined ? undefined : { data_uptr: data };
-    return this.rig.raw.call({ IOMMU_VIOMMU_ALLOC }, iommu_viommu_alloc, { ...given, ...values }, links);
-  }
-
-  device(viommu: number, { id }: MockIds, virtualId: number) {
-    const values = { viommu_id: viommu, dev_id: id, virt_id: virtualId };
-    return this.rig.raw.call({ IOMMU_VDEVICE_ALLOC }, iommu_vdevice_alloc, values);
-  }
-
-  eventQueue(viommu: number, values: object = {}) {
-    const given = { viommu_id: viommu, type: IOMMU_VEVENTQ_TYPE_SELFTEST, veventq_depth: 4 };
-    const answer = this.rig.raw.call({ IOMMU_VEVENTQ_ALLOC }, iommu_veventq_alloc, { ...given, ...values });
-    if (answer.outcome === 0) this.#files.push(new OwnedDescriptor(answer.get("out_veventq_fd"), "event queue"));
-    return answer;
-  }
-
-  hardwareQueue(viommu: number, values: object = {}) {
-    const given = {
-      viommu_id: viommu,
-      type: IOMMU_HW_QUEUE_TYPE_SELFTEST,
-      nesting_parent_iova: IOVA,
-      length: PAGE_SIZE,
-    };
-    return this.rig.raw.call({ IOMMU_HW_QUEUE_ALLOC }, iommu_hw_queue_alloc, { ...given, ...values });
-  }
-
-  /** Moves the device to a page table nested in the vIOMMU's parent. */
-  attachNested(viommu: number): void {
-    const values = { pt_id: viommu, data_type: IOMMU_HWPT_DATA_SELFTEST };
-    const nested = this.rig.pageTable(this.device1, values, words(0, 0)).need("out_hwpt_id");
-    const move = { id: this.device1.test, pt_id: nested };
-    this.rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, mock_domain_replace, move).need("pt_id");
-  }
-
-  /** A vIOMMU whose device reports events into a queue of this depth. */
-  eventRig(depth: number): EventRig {
-    const viommu = this.allocate().need("out_viommu_id");
-    this.device(viommu, this.device1, VIRTUAL_ID).need("out_vdevice_id");
-    this.attachNested(viommu);
-    const fd = this.eventQueue(viommu, { veventq_depth: depth }).need("out_veventq_fd");
-    return new EventRig(this.rig, this.device1, fd);
-  }
-
-  closeFiles(): void {
-    for (const file of this.#files.splice(0)) file.close();
-  }
-
-  /** The rest goes with the iommufd. */
-  [Symbol.dispose](): void {
-    this.closeFiles();
-  }
-}
-
-class EventRig {
-  readonly #rig: MockRig;
-  readonly #device: MockIds;
-  readonly #fd: number;
-
-  constructor(rig: MockRig, device: MockIds, fd: number) {
-    this.#rig = rig;
-    this.#device = device;
-    this.#fd = fd;
-  }
-
-  trigger(): number | string {
-    return this.#rig.test(IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent, { dev_id: this.#device.id }).outcome;
-  }
-
-  poll(): number {
-    return native.pollBlocking(this.#fd, POLLIN | POLLOUT, 0);
-  }
-
-  tryRead(length: number): number | string {
-    return outcome(native.read(this.#fd, new Uint8Array(length)));
-  }
-
-  read(length: number): Event[] {
-    const bytes = new Uint8Array(length);
-    const count = native.read(this.#fd, bytes);
-    if (count < 0) throw new Error(`read: ${outcome(count)}`);
-    const view = new DataView(bytes.buffer);
-    const events: Event[] = [];
-    for (let at = 0; at < count;) {
-      const lost = (view.getUint32(at, true) & IOMMU_VEVENTQ_FLAG_LOST_EVENTS) !== 0;
-      const sequence = view.getUint32(at + 4, true);
-      events.push({ sequence, lost, virtualId: lost ? undefined : view.getUint32(at + HEADER, true) });
-      at += lost ? HEADER : EVENT;
-    }
-    return events;
-  }
-}
+const event = (sequence: number): VirtualEvent => ({ sequence, lost: false, virtualId: VIRTUAL_ID });

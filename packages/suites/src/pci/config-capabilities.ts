@@ -4,6 +4,7 @@ import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { openForBlock } from "../rigs/open-device";
+import { extendedCapabilities } from "../rigs/physical-capabilities";
 import { PhysicalConfig } from "../rigs/physical-config";
 import type { SuiteTarget } from "../suite-target";
 
@@ -432,19 +433,4 @@ function ownBytes({ config }: PciDevice): Set<number> {
   }
   for (const { offset } of config.extendedCapabilities().capabilities) add(offset, 4);
   return own;
-}
-
-/** The device's own list. */
-function extendedCapabilities(
-  physical: PhysicalConfig,
-  size: number,
-): { id: number; offset: number; version: number }[] {
-  const found: { id: number; offset: number; version: number }[] = [];
-  for (let offset = 0x100; size > 0x100 && offset !== 0 && found.length < 960;) {
-    const header = physical.read32(offset);
-    if (header === 0 || header === 0xffff_ffff) break;
-    found.push({ id: header & 0xffff, offset, version: (header >>> 16) & 0xf });
-    offset = (header >>> 20) & 0xffc;
-  }
-  return found;
 }

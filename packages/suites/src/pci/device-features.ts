@@ -1,3 +1,4 @@
+import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_DEVICE_FEATURE_BUS_MASTER,
   VFIO_DEVICE_FEATURE_DMA_BUF,
@@ -15,7 +16,6 @@ import {
   VFIO_DEVICE_FEATURE_PROBE as PROBE,
   VFIO_DEVICE_FEATURE_SET as SET,
 } from "@vfio-selftests/core/uapi";
-import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
 import { RawDevice } from "../rigs/raw-device";

@@ -1,10 +1,10 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
+  VFIO_DEVICE_IOEVENTFD_8,
   VFIO_DEVICE_IOEVENTFD_16,
   VFIO_DEVICE_IOEVENTFD_32,
   VFIO_DEVICE_IOEVENTFD_64,
-  VFIO_DEVICE_IOEVENTFD_8,
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_ROM_REGION_INDEX,
 } from "@vfio-selftests/core/uapi";

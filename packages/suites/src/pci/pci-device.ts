@@ -1,6 +1,6 @@
 import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import {
   assertNoInterrupt,
   defaultMode,

@@ -1,4 +1,4 @@
-import { type Rule, RuleTester } from "eslint";
+import { RuleTester } from "eslint";
 import rule from "../../../../scripts/lint/test-proves-something.cjs";
 
 RuleTester.describe = describe;
@@ -10,7 +10,7 @@ const nothing = [{ messageId: "nothing" }];
 const early = [{ messageId: "early" }];
 const test = (body: string, before = ""): string => `${before}\nit("name", () => { ${body} });`;
 
-tester.run("test-proves-something", rule as Rule.RuleModule, {
+tester.run("test-proves-something", rule, {
   valid: [
     test("expect(device.read()).toBe(1);"),
     test("expect(device.read()).not.toBe(1);"),

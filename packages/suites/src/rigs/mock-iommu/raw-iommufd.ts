@@ -7,9 +7,9 @@ type Fields = StructLayout["fields"];
 /** What an ioctl gave: 0 or the name of an errno, and the structure as the kernel left it. */
 export interface RawAnswer<F extends Fields> {
   readonly outcome: number | string;
-  get(field: keyof F): number;
+  readonly get: (field: keyof F) => number;
   /** Throws unless the call succeeded; then a field of the answer. */
-  need(field: keyof F): number;
+  readonly need: (field: keyof F) => number;
 }
 
 /** The ioctls of an iommufd field by field, so that requests can be made which the kernel must refuse. */
