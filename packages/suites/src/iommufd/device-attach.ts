@@ -109,7 +109,7 @@ export function deviceAttachSuite(target: SuiteTarget): void {
           expect(goesBy(rig, device, PASID, 0)).toBe(true);
           expect(pasid(rig, attach, device, PASID, first)).toBe(0);
           expect([goesBy(rig, device, PASID, first), goesBy(rig, device, PASID, second)]).toEqual([true, false]);
-          expect(pasid(rig, attach, device, PASID, second)).toBe("EINVAL");
+          expect(pasid(rig, attach, device, PASID, second)).toBe("EBUSY");
           expect(pasid(rig, attach, device, PASID, first)).toBe("EBUSY");
           expect(goesBy(rig, device, PASID, first)).toBe(true);
           expect(pasid(rig, replace, device, PASID, second)).toBe(0);

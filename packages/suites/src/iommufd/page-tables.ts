@@ -317,7 +317,11 @@ export function pageTablesSuite(target: SuiteTarget): void {
         ).outcome;
       const withTable = (use: (rig: MockRig, table: number, device: MockIds) => void): void => {
         withRig((rig, device) => {
-          rig.iommu.map(rig.memory, { iova: IOVA });
+          // Page by page, so that no entry of the table stands for several.
+          for (let page = 0; page < PAGES; page++) {
+            const place = { iova: IOVA + BigInt(page * PAGE_SIZE), offset: page * PAGE_SIZE, length: PAGE_SIZE };
+            rig.iommu.map(rig.memory, place);
+          }
           use(rig, rig.pageTable(device, { flags: DIRTY }).need("out_hwpt_id"), device);
         });
       };
@@ -337,12 +341,12 @@ export function pageTablesSuite(target: SuiteTarget): void {
 
       it("begins_clean_and_ends", () => {
         withTable((rig, table) => {
-          // Not yet on: the mock device's write is refused, and so is the reading.
-          expect([write(rig, table, 0b1), read(rig, table)[0]]).toEqual(["EINVAL", "EINVAL"]);
+          // Not yet on: the mock device refuses to mark a page.
+          expect(write(rig, table, 0b1)).toBe("EINVAL");
           expect([track(rig, table, ENABLE), track(rig, table, ENABLE)]).toEqual([0, 0]);
           expect(write(rig, table, 0b1)).toBe(0);
           expect([track(rig, table, 0), track(rig, table, 0)]).toEqual([0, 0]);
-          expect([write(rig, table, 0b1), read(rig, table)[0]]).toEqual(["EINVAL", "EINVAL"]);
+          expect(write(rig, table, 0b1)).toBe("EINVAL");
           // iopt_set_dirty_tracking clears what was there before.
           expect(track(rig, table, ENABLE)).toBe(0);
           expect(read(rig, table)).toEqual([0, 0]);

@@ -13,7 +13,7 @@ const COMMAND = 0x04;
 const MEMORY = 1 << 1;
 const BUS_MASTER = 1 << 2;
 const INTX_DISABLE = 1 << 10;
-const PARITY = 1 << 6;
+const SYSTEM_ERROR = 1 << 8;
 const BAR_0 = 0x10;
 const ROM_BAR = 0x30;
 const HEADER = 0x40;
@@ -106,7 +106,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
       for (const [name, bit] of [
         ["memory", MEMORY],
         ["bus_master", BUS_MASTER],
-        ["parity", PARITY],
+        ["system_error", SYSTEM_ERROR],
       ] as const) {
         it(`${name}_goes_to_the_device`, () => {
           withPhysical((physical) => {
