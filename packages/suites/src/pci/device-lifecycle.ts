@@ -134,7 +134,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
           const bar = device.bars.find(({ mappable }) => mappable);
           if (bar === undefined) skip({ reason: "no BAR can be mapped", remedy: "use a device with one" });
-          // Other page faults of the thread may fall between; the fewest of several tries are the access's own.
+          // Looking at the count makes page faults, too; the fewest of several tries are compared.
           const faults = (tries: number, before: () => void) =>
             Math.min(
               ...Array.from({ length: tries }, () => {
@@ -145,9 +145,9 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
               }),
             );
           bar.read32(0);
-          expect(faults(QUIET_TRIES, () => undefined)).toBe(0);
+          const quiet = faults(QUIET_TRIES, () => undefined);
           // vfio_pci_zap_and_down_write_memory_lock: nobody reaches the device while it is reset.
-          expect(faults(TRIES, () => device.reset())).toBeGreaterThan(0);
+          expect(faults(TRIES, () => device.reset())).toBeGreaterThan(quiet);
         });
       });
 

@@ -62,19 +62,16 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
         });
       });
 
-      it("memory_space_is_switched_by_vfio", () => {
+      it("memory_enable_bit_is_the_users", () => {
         withVf((device) => {
           const { config } = device;
           expect(config.memoryEnable).toBe(true);
           const bar = device.bars.find(({ mappable }) => mappable);
           if (bar === undefined) skip({ reason: "no BAR of the VF can be mapped", remedy: "use QEMU's igb" });
           const value = bar.read32(0);
+          // The bit is the user's own; a VF answers as its PF's SR-IOV capability says (__vfio_pci_memory_enabled).
           config.memoryEnable = false;
-          expect(config.memoryEnable).toBe(false);
-          expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));
-          expect(() => {
-            device.vfio.readRegion(bar.index, 0, new Uint8Array(4));
-          }).toThrow(errorWithCode("EIO"));
+          expect([config.memoryEnable, bar.read32(0)]).toEqual([false, value]);
           config.memoryEnable = true;
           expect([config.memoryEnable, bar.read32(0)]).toEqual([true, value]);
         });
