@@ -1,3 +1,4 @@
+import testProvesSomething from "./scripts/lint/test-proves-something.cjs";
 import importSort from "eslint-plugin-simple-import-sort";
 import tseslint from "typescript-eslint";
 
@@ -32,6 +33,23 @@ export default tseslint.config(
         ].map((selector) => ({ selector, message: "Private members are #private: no caller can reach them." })),
       ],
       eqeqeq: "error",
+    },
+  },
+  {
+    files: ["packages/suites/src/**/*.ts"],
+    // Until the tests of mappings and of drivers follow the rule.
+    ignores: ["**/*.test.ts", "packages/suites/src/{dma,driver}/**"],
+    plugins: { suites: { rules: { "test-proves-something": testProvesSomething } } },
+    rules: {
+      "suites/test-proves-something": [
+        "error",
+        {
+          // What our objects remember of what they asked for.
+          books: ["enabled", "enabledVectors", "closed", "regions"],
+          // Of the rigs: they throw unless the device did what it was asked for.
+          provers: ["copy", "finish", "deliverInterrupts"],
+        },
+      ],
     },
   },
   {

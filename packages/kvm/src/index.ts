@@ -1,3 +1,4 @@
+export { BareVm } from "./bare-vm";
 export { FIRST_VECTOR, InterruptGuest, LAST_VECTOR } from "./interrupt-guest";
 export type { InterruptCounts, InterruptGuestOptions } from "./interrupt-guest";
 export { kvm } from "./kvm";

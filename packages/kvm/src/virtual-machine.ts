@@ -149,6 +149,11 @@ export class VirtualMachine implements Disposable {
     checked(native.ioctl(vm, uapi.Ioctl[operation], argument), operation);
   }
 
+  /** An ioctl that nothing here makes; its result or `-errno`. */
+  attempt(request: number, argument: Uint8Array | number): number {
+    return native.ioctl(this.#vm.descriptor("ioctl"), request, argument);
+  }
+
   /** Close the vCPUs first. Idempotent. */
   close(): void {
     if (this.#system.closed) return;

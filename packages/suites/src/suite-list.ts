@@ -16,24 +16,44 @@ import { mapRequestsSuite } from "./dma/map-requests";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
+import { deviceEventsSuite } from "./interrupts/device-events";
+import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
+import { kvmEventfdsSuite } from "./interrupts/kvm-eventfds";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
+import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
 import { cdevUapiSuite } from "./iommufd/cdev-uapi";
 import { ioasUapiSuite } from "./iommufd/ioas-uapi";
+import { setIrqsRefusedSuite } from "./interrupts/set-irqs-refused";
+import { deviceAttachSuite } from "./iommufd/device-attach";
+import { faultQueueFileSuite } from "./iommufd/fault-queue-file";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
 import { iommufdFaultQueueSuite } from "./iommufd/iommufd-fault-queue";
 import { iommufdReachSuite } from "./iommufd/iommufd-reach";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
+import { kernelAccessSuite } from "./iommufd/kernel-access";
+import { pageTablesSuite } from "./iommufd/page-tables";
+import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { configCapabilitiesSuite } from "./pci/config-capabilities";
+import { configHeaderSuite } from "./pci/config-header";
+import { deviceFeaturesSuite } from "./pci/device-features";
 import { deviceGroupsSuite } from "./pci/device-groups";
+import { deviceInfoSuite } from "./pci/device-info";
+import { deviceLifecycleSuite } from "./pci/device-lifecycle";
+import { dmaBufSuite } from "./pci/dma-buf";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
+import { ioeventfdSuite } from "./pci/ioeventfd";
+import { lowPowerSuite } from "./pci/low-power";
 import { noiommuSuite } from "./pci/noiommu";
 import { pciConfigSuite } from "./pci/pci-config";
 import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
+import { regionAccessSuite } from "./pci/region-access";
+import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
 export interface SuiteEntry {
@@ -54,6 +74,20 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: driverContractSuite, kernelOnly: false },
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
+  { suite: deviceInfoSuite, kernelOnly: true },
+  { suite: regionAccessSuite, kernelOnly: true },
+  { suite: configHeaderSuite, kernelOnly: true },
+  { suite: configCapabilitiesSuite, kernelOnly: true },
+  { suite: ioeventfdSuite, kernelOnly: true },
+  { suite: deviceFeaturesSuite, kernelOnly: true },
+  { suite: lowPowerSuite, kernelOnly: true },
+  { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: virtualFunctionSuite, kernelOnly: true },
+  { suite: dmaBufSuite, kernelOnly: true },
+  { suite: setIrqsRefusedSuite, kernelOnly: true },
+  { suite: messageVectorsSuite, kernelOnly: true },
+  { suite: intxLineSuite, kernelOnly: true },
+  { suite: deviceEventsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: mapRequestsSuite, kernelOnly: true },
@@ -77,7 +111,13 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceGroupsSuite, kernelOnly: true },
   { suite: dmaLoadSuite, kernelOnly: true },
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
+  { suite: faultQueueFileSuite, kernelOnly: true },
+  { suite: pageTablesSuite, kernelOnly: true },
+  { suite: virtualIommuSuite, kernelOnly: true },
+  { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
+  { suite: kvmEventfdsSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },
 ];

@@ -51,6 +51,7 @@ export const IOMMU_HW_INFO_TYPE_AMD = 4;
 export const IOMMU_HW_CAP_DIRTY_TRACKING = 1 << 0;
 export const IOMMU_HW_CAP_PCI_PASID_EXEC = 1 << 1;
 export const IOMMU_HW_CAP_PCI_PASID_PRIV = 1 << 2;
+export const IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED = 1 << 3;
 
 export const IOMMU_HWPT_DIRTY_TRACKING_ENABLE = 1;
 export const IOMMU_HWPT_GET_DIRTY_BITMAP_NO_CLEAR = 1;
@@ -63,3 +64,7 @@ export const IOMMU_PGFAULT_PERM_EXEC = 1 << 2;
 export const IOMMU_PGFAULT_PERM_PRIV = 1 << 3;
 export const IOMMUFD_PAGE_RESP_SUCCESS = 0;
 export const IOMMUFD_PAGE_RESP_INVALID = 1;
+
+export const IOMMU_VEVENTQ_FLAG_LOST_EVENTS = 1 << 0;
+/** `in_data_type` of IOMMU_GET_HW_INFO is an input. */
+export const IOMMU_HW_INFO_FLAG_INPUT_TYPE = 1 << 0;

@@ -68,6 +68,7 @@ export const iommu_hwpt_alloc = struct(48, {
   dev_id: u32(8),
   pt_id: u32(12),
   out_hwpt_id: u32(16),
+  __reserved: u32(20),
   data_type: u32(24),
   data_len: u32(28),
   data_uptr: u64(32),
@@ -81,6 +82,8 @@ export const iommu_hw_info = struct(40, {
   data_uptr: u64(16),
   out_data_type: u32(24),
   out_max_pasid_log2: u8(28),
+  /** The first of three. */
+  __reserved: u8(29),
   out_capabilities: u64(32),
 });
 export const iommu_hw_info_vtd = struct(24, { flags: u32(0), cap_reg: u64(8), ecap_reg: u64(16) });
@@ -114,3 +117,54 @@ export const iommu_hwpt_pgfault = struct(40, {
   cookie: u32(36),
 });
 export const iommu_hwpt_page_response = struct(8, { cookie: u32(0), code: u32(4) });
+
+/** `entry_num` comes back as the number of entries that were handled. */
+export const iommu_hwpt_invalidate = struct(32, {
+  size: u32(0),
+  hwpt_id: u32(4),
+  data_uptr: u64(8),
+  data_type: u32(16),
+  entry_len: u32(20),
+  entry_num: u32(24),
+  __reserved: u32(28),
+});
+
+export const iommu_viommu_alloc = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  type: u32(8),
+  dev_id: u32(12),
+  hwpt_id: u32(16),
+  out_viommu_id: u32(20),
+  data_len: u32(24),
+  data_uptr: u64(32),
+});
+export const iommu_vdevice_alloc = struct(24, {
+  size: u32(0),
+  viommu_id: u32(4),
+  dev_id: u32(8),
+  out_vdevice_id: u32(12),
+  virt_id: u64(16),
+});
+export const iommu_veventq_alloc = struct(32, {
+  size: u32(0),
+  flags: u32(4),
+  viommu_id: u32(8),
+  type: u32(12),
+  veventq_depth: u32(16),
+  out_veventq_id: u32(20),
+  out_veventq_fd: u32(24),
+  __reserved: u32(28),
+});
+/** Before each event's data in a read of the queue. */
+export const iommufd_vevent_header = struct(8, { flags: u32(0), sequence: u32(4) });
+export const iommu_hw_queue_alloc = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  viommu_id: u32(8),
+  type: u32(12),
+  index: u32(16),
+  out_hw_queue_id: u32(20),
+  nesting_parent_iova: u64(24),
+  length: u64(32),
+});

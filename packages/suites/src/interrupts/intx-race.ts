@@ -1,14 +1,16 @@
-import { type InterruptIndex, Iommu, PciDevice, type SetIrqs } from "@vfio-selftests/core";
+import { Eventfd, type InterruptIndex, Iommu, PciDevice, type SetIrqs } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { type IntxSource, intxSourceOf } from "../devices/intx-source";
+import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources";
 import { Racer, type RacerCall } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 
 /** Rounds of the other thread's calls. */
 const REPEATS = 2000;
+/** Of those that enable and disable the line, each of which waits until no handler runs. */
+const SLOW_REPEATS = 400;
 const QUIET_MS = 50;
 
 /** Masking, triggering and enabling INTx against a device that raises it at the same time. */
@@ -28,17 +30,70 @@ export function intxRaceSuite(target: SuiteTarget): void {
       ],
     };
 
+    it("raise_against_unmask_eventfd_and_disable", async () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const { intx } = device.interrupts;
+      const source = sourceOf(device);
+      using unmask = new Eventfd("unmask");
+      intx.enable();
+      source.prepare();
+      const { fd } = intx.vector(0);
+      // The other thread disables the line, enables it and gives it the unmask eventfd, again and again.
+      await using racer = Racer.start(
+        [
+          { ...request(intx, "trigger"), count: 0 },
+          { ...request(intx, "trigger"), data: { eventfds: [fd] } },
+          { ...request(intx, "unmask"), data: { eventfds: [unmask.fd] } },
+        ].map((call) => callOf(device, call)),
+      );
+      let rounds = 0;
+      let signalled = 0n;
+      racer.race(SLOW_REPEATS, () => {
+        while (racer.running) {
+          source.raise();
+          unmask.signal();
+          source.acknowledge();
+          unmask.signal();
+          rounds++;
+          signalled += intx.vector(0).tryRead() ?? 0n;
+        }
+      });
+      note(`${rounds} rounds, ${signalled} signalled while the other thread made ${SLOW_REPEATS} times three calls`);
+      for (const call of [0, 1, 2]) {
+        expect([call, racer.result(call)]).toEqual([
+          call,
+          { succeeded: SLOW_REPEATS, failed: 0, lastError: undefined },
+        ]);
+      }
+      // Afterwards the line is neither stuck nor lost, and the eventfd unmasks it.
+      unmask.tryRead();
+      source.acknowledge();
+      unmask.signal();
+      sleepSync(QUIET_MS);
+      intx.vector(0).tryRead();
+      for (let round = 0; round < 3; round++) {
+        source.raise();
+        expect(intx.vector(0).waitSync()).toBe(1n);
+        source.acknowledge();
+        unmask.signal();
+        assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
+      }
+    });
+
     for (const [name, calls] of Object.entries(races)) {
+      const repeats = name === "disabled_and_enabled" ? SLOW_REPEATS : REPEATS;
       it(`raise_against_${name}`, async () => {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
         const { intx } = device.interrupts;
         const source = sourceOf(device);
         intx.enable();
+        source.prepare();
         await using racer = Racer.start(calls(intx).map((call) => callOf(device, call)));
         let raised = 0;
         let signalled = 0n;
-        racer.race(REPEATS, () => {
+        racer.race(repeats, () => {
           while (racer.running) {
             source.raise();
             source.acknowledge();
@@ -46,7 +101,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
             signalled += intx.vector(0).tryRead() ?? 0n;
           }
         });
-        note(`${raised} raised, ${signalled} signalled while the other thread made ${REPEATS} calls`);
+        note(`${raised} raised, ${signalled} signalled while the other thread made ${repeats} calls`);
         expect(raised).toBeGreaterThan(0);
 
         // Afterwards the line is neither stuck nor lost.
@@ -75,7 +130,7 @@ function callOf(device: PciDevice, setIrqs: SetIrqs): RacerCall {
   return { file: deviceFileOf(device.vfio), ...encodeIoctl(requests.setIrqs, setIrqs) };
 }
 
-function sourceOf(device: PciDevice): IntxSource {
+function sourceOf(device: PciDevice): InterruptSource {
   if (device.interrupts.intx.count === 0) {
     skip({ reason: "the device has no INTx", remedy: "use QEMU's edu device: pnpm vfio lab run --device edu" });
   }

@@ -8,7 +8,7 @@ import {
   requireMode,
   skip,
 } from "@vfio-selftests/harness";
-import { intxSourceOf } from "../devices/intx-source";
+import { intxSourceOf } from "../devices/interrupt-sources";
 import type { SuiteTarget } from "../suite-target";
 
 /** Long enough for an interrupt that should not come to come. */
@@ -30,21 +30,34 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       intx.enable();
       assertNoInterrupt(intx.vector(0));
       intx.trigger(0);
-      expect(intx.vector(0).waitSync()).toBe(1n);
+      expect(intx.vector(0).tryRead()).toBe(1n);
       intx.disable();
-      expect(intx.enabled).toBe(false);
+      expectDisabled(device, intx);
     });
 
     it("mask_and_unmask", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
       const intx = offered(device.interrupts.intx);
+      const source = intxSourceOf(device);
       intx.enable();
-      intx.mask();
-      intx.unmask();
+      if (source === undefined) {
+        notChecked("that the mask holds an interrupt back", `no way is known to make ${address} assert INTx`);
+        intx.mask();
+        intx.unmask();
+      } else {
+        source.prepare();
+        intx.mask();
+        source.raise();
+        assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
+        intx.unmask();
+        expect(intx.vector(0).waitSync()).toBe(1n);
+        source.acknowledge();
+        intx.unmask();
+      }
       assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
       intx.trigger(0);
-      expect(intx.vector(0).waitSync()).toBe(1n);
+      expect(intx.vector(0).tryRead()).toBe(1n);
     });
 
     it("level_stays_until_acknowledged", () => {
@@ -59,6 +72,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
         });
       }
       intx.enable();
+      source.prepare();
       source.raise();
       expect(intx.vector(0).waitSync()).toBe(1n);
       // The kernel has masked the line; the device still asserts it, so unmasking brings it again.
@@ -90,7 +104,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           for (let round = 0; round < 3; round++) {
             interrupts.enable(0, 1);
             interrupts.trigger(0);
-            expect(interrupts.vector(0).waitSync()).toBe(1n);
+            expect(interrupts.vector(0).tryRead()).toBe(1n);
             interrupts.disable();
           }
         });
@@ -108,7 +122,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           interrupts.reenable();
           expect(interrupts.vector(0)).toBe(vector);
           interrupts.trigger(0);
-          expect(vector.waitSync()).toBe(1n);
+          expect(vector.tryRead()).toBe(1n);
         });
 
         it("only_the_triggered_vector_signals", () => {
@@ -121,7 +135,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           }
           interrupts.enable(0, count);
           interrupts.trigger(count - 1);
-          expect(interrupts.vector(count - 1).waitSync()).toBe(1n);
+          expect(interrupts.vector(count - 1).tryRead()).toBe(1n);
           for (let vector = 0; vector < count - 1; vector++) assertNoInterrupt(interrupts.vector(vector));
         });
 
@@ -163,15 +177,20 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
           event.enable();
           assertNoInterrupt(event.vector(0));
           event.trigger(0);
-          expect(event.vector(0).waitSync()).toBe(1n);
+          expect(event.vector(0).tryRead()).toBe(1n);
           event.disable();
-          expect(event.enabled).toBe(false);
+          expectDisabled(device, event);
           const cause = kind === "err" ? "a real uncorrectable PCIe error" : "a real unbind by the host";
           notChecked(`the event on ${cause}`, "only the kernel's software trigger was used");
         });
       });
     }
   });
+}
+
+/** The kernel holds no eventfd of this kind any more: it refuses the software trigger. */
+function expectDisabled(device: PciDevice, { index }: InterruptIndex): void {
+  expect(() => device.vfio.setIrqs({ index, action: "trigger", start: 0, count: 1 })).toThrow(errorWithCode("EINVAL"));
 }
 
 function offered(interrupts: InterruptIndex): InterruptIndex {

@@ -1,10 +1,17 @@
 import { type HotResetInfo, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
-import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
+import { iommuGroupOf, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
+import {
+  VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+  VFIO_DEVICE_PCI_HOT_RESET,
+  VFIO_PCI_HOT_RESET_FLAG_DEV_ID,
+  VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED,
+} from "@vfio-selftests/core/uapi";
 import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { CopyRig } from "../rigs/copy-rig";
+import { RawDevice } from "../rigs/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 /** A register of BAR 0 that a reset puts to its default, and bits of it that are harmless to change. */
@@ -21,15 +28,60 @@ export function hotResetSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
         const { devices, owned } = infoOf(device);
+        // Every function below the bus or slot, with its owner as the machine shows it.
+        expect(devices.map((entry) => entry.address).sort()).toEqual(functionsOfBus(address));
         const itself = devices.find((entry) => entry.address === address);
         if (mode.traits.api === "iommufd") {
           expect(itself).toMatchObject({ deviceId: iommufdDeviceOf(device.vfio).id });
+          // vfio_pci_fill_devs: 0 for another device of an owned group, -1 for a stranger, and one stranger spoils it.
+          const own = iommuGroupOf(address);
+          for (const { address: other, deviceId } of devices.filter((entry) => entry !== itself)) {
+            expect([other, deviceId]).toEqual([other, iommuGroupOf(other) === own ? 0 : -1]);
+          }
+          expect(owned).toBe(devices.every(({ deviceId }) => deviceId !== -1));
           note(`affects ${devices.map((entry) => entry.address).join(", ")}; owned: ${owned}`);
         } else {
-          expect(itself).toMatchObject({ group: iommuGroupOf(address) });
+          expect(devices.map(({ group }) => group)).toEqual(devices.map((entry) => iommuGroupOf(entry.address)));
           expect(owned).toBeUndefined();
           note(`affects ${devices.map((entry) => `${entry.address} (group ${entry.group})`).join(", ")}`);
         }
+      });
+
+      it("malformed_is_refused", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        const { devices } = infoOf(device);
+        const raw = new RawDevice(device);
+        const info = (argsz: number) => {
+          const words = Uint32Array.of(argsz, 0xffff_ffff, 0, ...new Array<number>(64).fill(0));
+          const result = raw.ioctl(
+            "VFIO_DEVICE_GET_PCI_HOT_RESET_INFO",
+            VFIO_DEVICE_GET_PCI_HOT_RESET_INFO,
+            new Uint8Array(words.buffer),
+          );
+          return { result, flags: words[1], count: words[2] };
+        };
+        expect(info(11).result).toBe("EINVAL");
+        // Without room for the devices their number is told.
+        expect(info(12)).toMatchObject({ result: "ENOSPC", count: devices.length });
+        expect(info(12 + 8 * devices.length)).toMatchObject({ result: 0, count: devices.length });
+        const byId = mode.traits.api === "iommufd" ? VFIO_PCI_HOT_RESET_FLAG_DEV_ID : 0;
+        expect((info(200).flags ?? 0) & ~VFIO_PCI_HOT_RESET_FLAG_DEV_ID_OWNED).toBe(byId);
+        const reset = (argsz: number, flags: number, count: number, ...fds: number[]) =>
+          raw.ioctl(
+            "VFIO_DEVICE_PCI_HOT_RESET",
+            VFIO_DEVICE_PCI_HOT_RESET,
+            new Uint8Array(Int32Array.of(argsz, flags, count, ...fds).buffer),
+          );
+        const opened = mode.traits.api === "iommufd" ? 0 : 1;
+        expect([reset(11, 0, opened, -1), reset(16, 1, opened, -1)]).toEqual(["EINVAL", "EINVAL"]);
+        // A proof by groups is for devices of groups only, and there must be no more than devices.
+        expect(reset(16, 0, 1 - opened, -1)).toBe("EINVAL");
+        if (opened === 0) return;
+        const many = new Array<number>(devices.length + 1).fill(-1);
+        expect(reset(12 + 4 * many.length, 0, many.length, ...many)).toBe("EINVAL");
+        expect(reset(16, 0, 1, -1)).toBe("EBADF");
+        expect(reset(16, 0, 1, deviceFileOf(device.vfio).descriptor("hot reset"))).toBe("EINVAL");
       });
 
       it("resets_registers_and_keeps_configuration", () => {
@@ -101,6 +153,12 @@ export function hotResetSuite(target: SuiteTarget): void {
       });
     });
   });
+}
+
+/** The functions of the device's bus, ascending. */
+function functionsOfBus(address: string): string[] {
+  const bus = address.slice(0, address.lastIndexOf(":") + 1);
+  return listDirectory(systemPaths.sys("bus", "pci", "devices")).filter((other) => other.startsWith(bus));
 }
 
 /** The run's devices that a reset needs open in this address space, opened; skips where it affects devices of others. */

@@ -2,7 +2,7 @@ import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { type InterruptIndex, type InterruptKind, Iommu, PciDevice } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
-import { type InterruptSource, interruptSourcesOf } from "./interrupt-sources";
+import { type InterruptSource, interruptSourcesOf } from "@vfio-selftests/suites/devices/interrupts";
 
 const target = kernelTarget();
 const mode = defaultMode(target);

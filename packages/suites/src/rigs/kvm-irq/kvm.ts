@@ -15,6 +15,16 @@ export interface Kvm {
   readonly lastVector: number;
   /** Starts a guest; when it resolves each vCPU is ready to take interrupts. */
   startGuest(options: GuestOptions): Promise<Guest>;
+  /** A VM for requests of the test's own. Without it the tests of KVM's eventfds are skipped. */
+  openVm?(): BareVm;
+}
+
+/** A VM with the kernel's interrupt controllers and one vCPU, which runs only when it is told to. */
+export interface BareVm extends Disposable {
+  /** One ioctl on the VM: its result or `-errno`. The kernel may write into bytes. */
+  request(request: number, argument: Uint8Array | number): number;
+  /** Runs straight-line machine code in flat 32-bit protected mode. Throws when the guest leaves before its end. */
+  execute(code: readonly number[]): void;
 }
 
 export interface GuestOptions {

@@ -2,7 +2,7 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { SystemPaths } from "@vfio-selftests/core/sysfs";
-import { translationPageSize } from "./intel-translation";
+import { translationOf } from "./intel-translation";
 import { ioPageTableEntry } from "./io-page-table";
 
 const FILE = `Device 0000:01:00.0 @0x102a8b000
@@ -12,14 +12,14 @@ IOVA_PFN\t\tPML5E\t\t\tPML4E\t\t\tPDPE\t\t\tPDE\t\t\tPTE
 0x0000000040000 |\t0x0000000000000000\t0x000000010a4c3003\t0x0000000080000083
 `;
 
-describe("translationPageSize", () => {
+describe("translationOf", () => {
   it.each([
-    ["4 KiB by its PTE", 0x1000n, 2 ** 12],
-    ["2 MiB by its PDE", 0x20_0000n, 2 ** 21],
-    ["1 GiB by its PDPE", 0x4000_0000n, 2 ** 30],
+    ["4 KiB by its PTE", 0x1000n, { pageSize: 2 ** 12, physical: 0x1_0a4c_6000n }],
+    ["2 MiB by its PDE", 0x20_0000n, { pageSize: 2 ** 21, physical: 0x4000_0000n }],
+    ["1 GiB by its PDPE", 0x4000_0000n, { pageSize: 2 ** 30, physical: 0x8000_0000n }],
     ["nothing", 0x2000n, undefined],
-  ])("finds %s", (_, iova, size) => {
-    expect(translationPageSize([FILE], iova)).toBe(size);
+  ])("finds %s", (_, iova, translation) => {
+    expect(translationOf([FILE], iova)).toEqual(translation);
   });
 
   it("does not mind where the pieces end, and takes no more than it needs", () => {
@@ -30,7 +30,7 @@ describe("translationPageSize", () => {
         yield FILE.slice(at, at + 7);
       }
     }
-    expect(translationPageSize(pieces(), 0x20_0000n)).toBe(2 ** 21);
+    expect(translationOf(pieces(), 0x20_0000n)?.pageSize).toBe(2 ** 21);
     expect(taken).toBeLessThan(FILE.length / 7 - 5);
   });
 });
@@ -52,7 +52,11 @@ describe("ioPageTableEntry", () => {
     mkdirSync(directory, { recursive: true });
     writeFileSync(join(directory, "domain_translation_struct"), FILE);
     const paths = new SystemPaths(root);
-    expect(ioPageTableEntry("0000:01:00.0", 0x20_0000n, paths)).toEqual({ readable: true, pageSize: 2 ** 21 });
+    expect(ioPageTableEntry("0000:01:00.0", 0x20_0000n, paths)).toEqual({
+      readable: true,
+      pageSize: 2 ** 21,
+      physical: 0x4000_0000n,
+    });
     expect(() => ioPageTableEntry("0000:02:00.0", 0x20_0000n, paths)).toThrow("ENOENT");
   });
 });

@@ -9,17 +9,31 @@ const PAGE_SIZES = [2 ** 48, 2 ** 39, 2 ** 30, 2 ** 21, 2 ** 12] as const;
 const FRAME_SHIFT = 12n;
 const HEX = /^0x[0-9a-f]+$/i;
 
+/** Bits of an entry that hold an address (VT-d 4.1, section 9.8). */
+const ADDRESS_MASK = 0x000f_ffff_ffff_f000n;
+
+/** A page that the IOMMU finds for an address. */
+export interface Translation {
+  /** Bytes. */
+  readonly pageSize: number;
+  /** The page's first physical address. */
+  readonly physical: bigint;
+}
+
 /**
- * Bytes of the page that maps `iova`; undefined when no line does. `chunks` are the pieces of the file in order; they
+ * The page that maps `iova`; undefined when no line does. `chunks` are the pieces of the file in order; they
  * are taken only as far as needed, since a mapping of many small pages makes the kernel print megabytes.
  */
-export function translationPageSize(chunks: Iterable<string>, iova: bigint): number | undefined {
+export function translationOf(chunks: Iterable<string>, iova: bigint): Translation | undefined {
   const frame = iova >> FRAME_SHIFT;
   for (const line of linesOf(chunks)) {
     const [first, ...entries] = line.split(/[\s|]+/).filter((token) => token !== "");
     if (first === undefined || !HEX.test(first) || BigInt(first) !== frame) continue;
     if (!entries.every((entry) => HEX.test(entry))) continue;
-    return PAGE_SIZES[entries.findLastIndex((entry) => BigInt(entry) !== 0n)];
+    const level = entries.findLastIndex((entry) => BigInt(entry) !== 0n);
+    const pageSize = PAGE_SIZES[level];
+    if (pageSize === undefined) return undefined;
+    return { pageSize, physical: BigInt(entries[level] ?? 0) & ADDRESS_MASK };
   }
   return undefined;
 }

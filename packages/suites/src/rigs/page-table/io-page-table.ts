@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { listDirectory, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
-import { translationPageSize } from "./intel-translation";
+import { translationOf } from "./intel-translation";
 
 /** What the IOMMU's page table says of one address; or why it cannot be asked. */
 export type PageTableEntry =
@@ -8,6 +8,8 @@ export type PageTableEntry =
       readonly readable: true;
       /** Bytes of the page that translates the address; undefined when nothing does. */
       readonly pageSize: number | undefined;
+      /** First physical address of that page. */
+      readonly physical: bigint | undefined;
     }
   | { readonly readable: false; readonly reason: string };
 
@@ -22,7 +24,8 @@ export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPat
   }
   const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
   // Where the driver shows tables it shows this one: a file that cannot be read fails the test, as upstream's does.
-  return { readable: true, pageSize: translationPageSize(chunksOf(file), iova) };
+  const translation = translationOf(chunksOf(file), iova);
+  return { readable: true, pageSize: translation?.pageSize, physical: translation?.physical };
 }
 
 const CHUNK_BYTES = 65_536;

@@ -1,5 +1,5 @@
 import type { InterruptKind, PciDevice } from "@vfio-selftests/core";
-import { EDU, EDU_REGISTERS } from "@vfio-selftests/suites/devices/edu";
+import { EDU, EDU_REGISTERS } from "./edu/edu-registers";
 
 /** A way to make a device raise one interrupt, by its registers. */
 export interface InterruptSource {
@@ -99,4 +99,9 @@ export function interruptSourcesOf(device: PciDevice): InterruptSource[] {
     ];
   }
   return [];
+}
+
+/** How to make this device assert its INTx line; undefined when that is not known. */
+export function intxSourceOf(device: PciDevice): InterruptSource | undefined {
+  return interruptSourcesOf(device).find(({ kind }) => kind === "intx");
 }

@@ -1,0 +1,269 @@
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
+import {
+  IOMMU_GET_HW_INFO,
+  IOMMU_HW_CAP_DIRTY_TRACKING,
+  iommu_hw_info,
+  IOMMU_HW_INFO_FLAG_INPUT_TYPE,
+  IOMMU_HW_INFO_TYPE_INTEL_VTD,
+  iommu_hw_info_vtd,
+  IOMMU_HWPT_ALLOC_PASID,
+} from "@vfio-selftests/core/uapi";
+import { fixture, requireMode, skip } from "@vfio-selftests/harness";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
+import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
+import { RawIommufd } from "../rigs/mock-iommu/raw-iommufd";
+import {
+  IOMMU_HW_INFO_SELFTEST_REGVAL,
+  IOMMU_HW_INFO_TYPE_SELFTEST,
+  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
+  IOMMU_TEST_OP_PASID_ATTACH,
+  IOMMU_TEST_OP_PASID_CHECK_HWPT,
+  IOMMU_TEST_OP_PASID_DETACH,
+  IOMMU_TEST_OP_PASID_REPLACE,
+  mock_domain_replace,
+  MOCK_FLAGS_DEVICE_NO_DIRTY,
+  MOCK_FLAGS_DEVICE_PASID,
+  pasid_table,
+} from "../rigs/mock-iommu/test-command";
+import type { SuiteTarget } from "../suite-target";
+
+const UNKNOWN = 0x7fff_fff0;
+const PASID = 100;
+/** The mock fails the second attachment of this one (IOMMU_TEST_PASID_RESERVED). */
+const FAILING_PASID = 1024;
+/** struct iommu_test_hw_info: flags and a register. */
+const INFO = [0, IOMMU_HW_INFO_SELFTEST_REGVAL] as const;
+const FILL = 0xa5;
+
+/** Devices in an iommufd: what they go by, with and without PASID, and what is told of their IOMMU. */
+export function deviceAttachSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  if (mode === undefined) return;
+
+  describe("iommufd_device_attach", () => {
+    requireMode(mode);
+
+    const withRig = (use: (rig: MockRig) => void): void => {
+      using rig = new MockRig(mode);
+      use(rig);
+    };
+    const move = (rig: MockRig, { test }: MockIds, id: number) =>
+      rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, mock_domain_replace, { id: test, pt_id: id });
+    const pasid = (rig: MockRig, op: number, { test }: MockIds, number: number, table = 0) =>
+      rig.test(op, pasid_table, { id: test, pasid: number, pt_id: table }).outcome;
+    const goesBy = (rig: MockRig, device: MockIds, number: number, table: number) =>
+      pasid(rig, IOMMU_TEST_OP_PASID_CHECK_HWPT, device, number, table) === 0;
+
+    it("moves_to_another_table_and_back", () => {
+      withRig((rig) => {
+        const device = rig.device();
+        const table = rig.pageTable(device).need("out_hwpt_id");
+        expect(goesBy(rig, device, 0, device.pageTable)).toBe(true);
+        expect(move(rig, device, table).need("pt_id")).toBe(table);
+        expect([goesBy(rig, device, 0, table), goesBy(rig, device, 0, device.pageTable)]).toEqual([true, false]);
+        // To the one that it goes by: nothing changes, and nothing is lost (iommufd_device_do_replace).
+        expect(move(rig, device, table).outcome).toBe(0);
+        expect(rig.raw.destroy(table)).toBe("EBUSY");
+        const back = move(rig, device, rig.ioas).need("pt_id");
+        expect(goesBy(rig, device, 0, back)).toBe(true);
+        expect(rig.raw.destroy(table)).toBe(0);
+      });
+    });
+
+    it("stays_where_it_is_when_the_move_is_refused", () => {
+      withRig((rig) => {
+        const device = rig.device();
+        expect(move(rig, device, UNKNOWN).outcome).toBe("ENOENT");
+        expect(move(rig, device, device.id).outcome).toBe("EINVAL");
+        expect(goesBy(rig, device, 0, device.pageTable)).toBe(true);
+      });
+    });
+
+    it("is_not_destroyed_by_its_own_number", () => {
+      withRig((rig) => {
+        const device = rig.device();
+        // The driver that bound it is its user.
+        expect(rig.raw.destroy(device.id)).toBe("EBUSY");
+        expect(rig.raw.destroy(device.test)).toBe(0);
+        expect(rig.raw.destroy(device.id)).toBe("ENOENT");
+      });
+    });
+
+    describe("pasid", () => {
+      /** A device with PASIDs, on a page table that allows them, and two more such tables. */
+      const withPasids = (use: (rig: MockRig, device: MockIds, first: number, second: number) => void): void => {
+        withRig((rig) => {
+          const device = rig.device({ flags: MOCK_FLAGS_DEVICE_PASID });
+          const make = () => rig.pageTable(device, { flags: IOMMU_HWPT_ALLOC_PASID }).need("out_hwpt_id");
+          expect(move(rig, device, make()).outcome).toBe(0);
+          use(rig, device, make(), make());
+        });
+      };
+      const attach = IOMMU_TEST_OP_PASID_ATTACH;
+      const replace = IOMMU_TEST_OP_PASID_REPLACE;
+      const detach = IOMMU_TEST_OP_PASID_DETACH;
+
+      it("attached_replaced_and_detached", () => {
+        withPasids((rig, device, first, second) => {
+          expect(goesBy(rig, device, PASID, 0)).toBe(true);
+          expect(pasid(rig, attach, device, PASID, first)).toBe(0);
+          expect([goesBy(rig, device, PASID, first), goesBy(rig, device, PASID, second)]).toEqual([true, false]);
+          expect(pasid(rig, attach, device, PASID, second)).toBe("EBUSY");
+          expect(pasid(rig, attach, device, PASID, first)).toBe("EBUSY");
+          expect(goesBy(rig, device, PASID, first)).toBe(true);
+          expect(pasid(rig, replace, device, PASID, second)).toBe(0);
+          expect([goesBy(rig, device, PASID, first), goesBy(rig, device, PASID, second)]).toEqual([false, true]);
+          expect([rig.raw.destroy(first), rig.raw.destroy(second)]).toEqual([0, "EBUSY"]);
+          expect(pasid(rig, detach, device, PASID)).toBe(0);
+          expect(goesBy(rig, device, PASID, 0)).toBe(true);
+          expect(rig.raw.destroy(second)).toBe(0);
+        });
+      });
+
+      it("one_does_not_touch_another", () => {
+        withPasids((rig, device, first, second) => {
+          expect(pasid(rig, attach, device, PASID, first)).toBe(0);
+          expect(pasid(rig, attach, device, PASID + 1, second)).toBe(0);
+          expect(pasid(rig, detach, device, PASID)).toBe(0);
+          expect([goesBy(rig, device, PASID, 0), goesBy(rig, device, PASID + 1, second)]).toEqual([true, true]);
+          expect(pasid(rig, detach, device, PASID + 1)).toBe(0);
+        });
+      });
+
+      it("replaced_only_where_one_is_attached", () => {
+        withPasids((rig, device, first) => {
+          expect(pasid(rig, replace, device, PASID, first)).toBe("EINVAL");
+          expect(goesBy(rig, device, PASID, 0)).toBe(true);
+        });
+      });
+
+      it("failed_replacement_leaves_the_old_one", () => {
+        withPasids((rig, device, first, second) => {
+          expect(pasid(rig, attach, device, FAILING_PASID, first)).toBe(0);
+          expect(pasid(rig, replace, device, FAILING_PASID, second)).toBe("ENOMEM");
+          expect(goesBy(rig, device, FAILING_PASID, first)).toBe(true);
+          expect(rig.raw.destroy(second)).toBe(0);
+          expect(pasid(rig, detach, device, FAILING_PASID)).toBe(0);
+        });
+      });
+
+      it("table_must_allow_pasids", () => {
+        withPasids((rig, device) => {
+          const plain = rig.pageTable(device).need("out_hwpt_id");
+          expect(pasid(rig, attach, device, PASID, plain)).toBe("EINVAL");
+          expect(goesBy(rig, device, PASID, 0)).toBe(true);
+        });
+      });
+
+      it("device_with_pasids_keeps_to_tables_that_allow_them", () => {
+        withPasids((rig, device, first) => {
+          const plain = rig.pageTable(device).need("out_hwpt_id");
+          expect(pasid(rig, attach, device, PASID, first)).toBe(0);
+          expect(move(rig, device, plain).outcome).toBe("EINVAL");
+          expect(pasid(rig, detach, device, PASID)).toBe(0);
+          expect(move(rig, device, plain).outcome).toBe(0);
+          // And the other way round (iommufd_hwpt_pasid_compat).
+          expect(pasid(rig, attach, device, PASID, first)).toBe("EINVAL");
+        });
+      });
+    });
+
+    describe("hardware_info", () => {
+      const ask = (rig: MockRig, device: number, room: number, values: object = {}) => {
+        const data = new Uint8Array(Math.max(room, 32)).fill(FILL);
+        const answer = rig.raw.call(
+          { IOMMU_GET_HW_INFO },
+          iommu_hw_info,
+          { dev_id: device, data_len: room, ...values },
+          { data_uptr: data },
+        );
+        return { ...answer, data };
+      };
+
+      it("tells_type_length_and_data", () => {
+        withRig((rig) => {
+          const { outcome, get, data } = ask(rig, rig.device().id, 8);
+          expect([outcome, get("out_data_type"), get("data_len")]).toEqual([0, IOMMU_HW_INFO_TYPE_SELFTEST, 8]);
+          expect([...new Uint32Array(data.buffer, 0, 2)]).toEqual([...INFO]);
+          expect(data.subarray(8).every((byte) => byte === FILL)).toBe(true);
+        });
+      });
+
+      it("fills_what_there_is_room_for", () => {
+        withRig((rig) => {
+          const { id } = rig.device();
+          const less = ask(rig, id, 4);
+          expect([less.outcome, less.get("data_len")]).toEqual([0, 8]);
+          expect([less.data.subarray(0, 4), less.data[4]]).toEqual([Uint8Array.of(0, 0, 0, 0), FILL]);
+          const more = ask(rig, id, 20);
+          expect([more.outcome, more.get("data_len")]).toEqual([0, 8]);
+          expect([...more.data.subarray(8, 20)]).toEqual(new Array(12).fill(0));
+          expect(more.data[20]).toBe(FILL);
+          const none = ask(rig, id, 0);
+          expect([none.outcome, none.get("data_len"), none.data[0]]).toEqual([0, 8, FILL]);
+        });
+      });
+
+      it("tells_whether_writes_are_tracked", () => {
+        withRig((rig) => {
+          const tracks = (device: MockIds) =>
+            (ask(rig, device.id, 8).get("out_capabilities") & IOMMU_HW_CAP_DIRTY_TRACKING) !== 0;
+          expect(tracks(rig.device())).toBe(true);
+          const space = rig.door.newIoas().id;
+          expect(tracks(rig.device({ attachTo: space, flags: MOCK_FLAGS_DEVICE_NO_DIRTY }))).toBe(false);
+        });
+      });
+
+      it("of_a_type_that_is_asked_for", () => {
+        withRig((rig) => {
+          const { id } = rig.device();
+          const flags = IOMMU_HW_INFO_FLAG_INPUT_TYPE;
+          expect(ask(rig, id, 8, { flags, out_data_type: IOMMU_HW_INFO_TYPE_SELFTEST }).outcome).toBe(0);
+          expect(ask(rig, id, 8, { flags, out_data_type: 0x7777 }).outcome).toBe("EOPNOTSUPP");
+          // Without the flag the field is no input.
+          expect(ask(rig, id, 8, { out_data_type: 0x7777 }).outcome).toBe(0);
+        });
+      });
+
+      it("malformed_is_refused", () => {
+        withRig((rig) => {
+          const { id } = rig.device();
+          expect(ask(rig, id, 8, { flags: 2 }).outcome).toBe("EOPNOTSUPP");
+          expect(ask(rig, id, 8, { __reserved: 1 }).outcome).toBe("EOPNOTSUPP");
+          expect(ask(rig, UNKNOWN, 8).outcome).toBe("ENOENT");
+          expect(ask(rig, rig.ioas, 8).outcome).toBe("ENOENT");
+        });
+      });
+    });
+  });
+
+  fixture("iommufd_hardware_info", target, (address) => {
+    requireMode(mode);
+
+    it("is_the_iommus_of_sysfs", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      const registers = (name: string) =>
+        readAttribute(systemPaths.pciDevice(address, "iommu", "intel-iommu", name))?.trim();
+      const capability = registers("cap");
+      if (capability === undefined) {
+        skip({ reason: "the IOMMU is not Intel's", remedy: "pnpm vfio lab run --iommu intel" });
+      }
+      const data = new Uint8Array(iommu_hw_info_vtd.size);
+      const { outcome, get } = new RawIommufd(iommufdOf(iommu).file).call(
+        { IOMMU_GET_HW_INFO },
+        iommu_hw_info,
+        { dev_id: iommufdDeviceOf(device.vfio).id, data_len: data.length },
+        { data_uptr: data },
+      );
+      expect([outcome, get("out_data_type"), get("data_len")]).toEqual([0, IOMMU_HW_INFO_TYPE_INTEL_VTD, data.length]);
+      const view = iommu_hw_info_vtd.copyOf(data);
+      const { cap_reg, ecap_reg } = iommu_hw_info_vtd.fields;
+      expect([cap_reg.get(view).toString(16), ecap_reg.get(view).toString(16)]).toEqual([
+        capability,
+        registers("ecap"),
+      ]);
+    });
+  });
+}

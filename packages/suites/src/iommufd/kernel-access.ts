@@ -1,0 +1,279 @@
+import { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { requireMode } from "@vfio-selftests/harness";
+import { MockRig } from "../rigs/mock-iommu/mock-rig";
+import {
+  access_pages,
+  access_replace_ioas,
+  access_rw,
+  check_refs,
+  create_access,
+  destroy_access_pages,
+  IOMMU_TEST_OP_ACCESS_PAGES,
+  IOMMU_TEST_OP_ACCESS_REPLACE_IOAS,
+  IOMMU_TEST_OP_ACCESS_RW,
+  IOMMU_TEST_OP_CREATE_ACCESS,
+  IOMMU_TEST_OP_DESTROY_ACCESS_PAGES,
+  IOMMU_TEST_OP_MD_CHECK_REFS,
+  MOCK_ACCESS_RW_SLOW_PATH,
+  MOCK_ACCESS_RW_WRITE,
+  MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+  MOCK_FLAGS_ACCESS_WRITE,
+} from "../rigs/mock-iommu/test-command";
+import { PAGE_SIZE } from "../rigs/page-size";
+import type { SuiteTarget } from "../suite-target";
+
+const IOVA = 0x0200_0000n;
+const UNKNOWN = 0x7fff_fff0;
+
+/** The kernel's own access to an IOAS, as mediated devices have it: reads, writes, pinned pages. By the mock's access object. */
+export function kernelAccessSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  if (mode === undefined) return;
+
+  describe("iommufd_kernel_access", () => {
+    requireMode(mode);
+
+    const withAccess = (use: (access: KernelAccess, rig: MockRig) => void, flags = 0): void => {
+      using rig = new MockRig(mode);
+      using access = new KernelAccess(rig, flags);
+      use(access, rig);
+    };
+
+    for (const [name, slow] of [
+      ["reads_and_writes", 0],
+      ["reads_and_writes_page_by_page", MOCK_ACCESS_RW_SLOW_PATH],
+    ] as const) {
+      it(name, () => {
+        withAccess((access, rig) => {
+          rig.iommu.map(rig.memory, { iova: IOVA });
+          rig.bytes.forEach((_, at) => (rig.bytes[at] = at * 7));
+          for (const [offset, length] of [
+            [0, 1],
+            [5, 10],
+            [PAGE_SIZE - 3, 6],
+            [100, 3 * PAGE_SIZE],
+            [0, 4 * PAGE_SIZE],
+          ] as const) {
+            const read = access.read(IOVA + BigInt(offset), length, slow);
+            expect([offset, read.outcome]).toEqual([offset, 0]);
+            expect(Buffer.from(read.bytes).equals(rig.bytes.subarray(offset, offset + length))).toBe(true);
+            const expected = Buffer.from(rig.bytes);
+            expected.fill(offset % 251, offset, offset + length);
+            expect(access.write(IOVA + BigInt(offset), Buffer.alloc(length, offset % 251), slow)).toBe(0);
+            expect(expected.equals(rig.bytes)).toBe(true);
+          }
+        });
+      });
+    }
+
+    it("crosses_from_one_mapping_to_the_next", () => {
+      withAccess((access, rig) => {
+        rig.iommu.map(rig.memory, { iova: IOVA, length: PAGE_SIZE, offset: PAGE_SIZE });
+        rig.iommu.map(rig.memory, { iova: IOVA + BigInt(PAGE_SIZE), length: PAGE_SIZE });
+        expect(access.write(IOVA + BigInt(PAGE_SIZE - 2), Uint8Array.of(1, 2, 3, 4), 0)).toBe(0);
+        expect([...rig.bytes.subarray(2 * PAGE_SIZE - 2, 2 * PAGE_SIZE), ...rig.bytes.subarray(0, 2)]).toEqual([
+          1, 2, 3, 4,
+        ]);
+        expect([...access.read(IOVA + BigInt(PAGE_SIZE - 2), 4, 0).bytes]).toEqual([1, 2, 3, 4]);
+      });
+    });
+
+    it("keeps_to_the_mappings_permissions", () => {
+      withAccess((access, rig) => {
+        rig.bytes.fill(7);
+        rig.iommu.map(rig.memory, { iova: IOVA, access: "read" });
+        rig.iommu.map(rig.memory, { iova: 2n * IOVA, access: "write" });
+        expect(access.write(IOVA, Uint8Array.of(1), 0)).toBe("EPERM");
+        expect(access.read(2n * IOVA, 1, 0).outcome).toBe("EPERM");
+        expect(rig.bytes.every((byte) => byte === 7)).toBe(true);
+        expect([access.read(IOVA, 1, 0).bytes[0], access.write(2n * IOVA, Uint8Array.of(9), 0)]).toEqual([7, 0]);
+        expect(rig.bytes[0]).toBe(9);
+      });
+    });
+
+    it("ends_with_the_mapping", () => {
+      withAccess((access, rig) => {
+        const region = rig.iommu.map(rig.memory, { iova: IOVA });
+        const end = IOVA + BigInt(rig.memory.length);
+        expect(access.read(end, 1, 0).outcome).toBe("ENOENT");
+        expect(access.read(end - 1n, 1, 0).outcome).toBe(0);
+        expect(access.read(end - 1n, 2, 0).outcome).toBe("ENOENT");
+        expect(access.read(IOVA - 1n, 2, 0).outcome).toBe("ENOENT");
+        expect(access.read(IOVA, 0, 0).outcome).toBe("EINVAL");
+        expect(access.read(2n ** 64n - 1n, 2, 0).outcome).toBe("EOVERFLOW");
+        region.unmap();
+        expect(access.read(IOVA, 1, 0).outcome).toBe("ENOENT");
+      });
+    });
+
+    it("moves_to_another_space", () => {
+      withAccess((access, rig) => {
+        const region = rig.iommu.map(rig.memory, { iova: IOVA });
+        const elsewhere = rig.door.newIoas();
+        elsewhere.copyMapping(rig.door.ioas, { sourceIova: IOVA, length: PAGE_SIZE, iova: 2n * IOVA });
+        rig.bytes[0] = 0x5a;
+        expect(access.moveTo(elsewhere.id)).toBe(0);
+        expect([access.read(IOVA, 1, 0).outcome, access.read(2n * IOVA, 1, 0).bytes[0]]).toEqual(["ENOENT", 0x5a]);
+        expect(rig.raw.destroy(elsewhere.id)).toBe("EBUSY");
+        expect(access.moveTo(UNKNOWN)).toBe("ENOENT");
+        expect(access.read(2n * IOVA, 1, 0).outcome).toBe(0);
+        expect(access.moveTo(rig.ioas)).toBe(0);
+        expect(access.read(IOVA, 1, 0).bytes[0]).toBe(0x5a);
+        region.unmap();
+      });
+    });
+
+    describe("pinned_pages", () => {
+      const withPins = (use: (access: KernelAccess, rig: MockRig) => void): void => {
+        withAccess(use, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+      };
+
+      it("are_the_pages_of_the_mapping", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          rig.iommu.map(rig.memory, { iova: IOVA });
+          expect(access.pinsOf(0)).toBe(true);
+          // The kernel compares each page with that of the process (EBADE otherwise).
+          const whole = access.pin(IOVA, 4 * PAGE_SIZE);
+          expect(whole.outcome).toBe(0);
+          expect(access.pinsOf(1)).toBe(true);
+          const part = access.pin(IOVA + BigInt(PAGE_SIZE), 2 * PAGE_SIZE, { page: 1 });
+          expect(part.outcome).toBe(0);
+          expect(access.unpin(whole.need("out_access_pages_id"))).toBe(0);
+          expect(access.pinsOf(1, 1)).toBe(true);
+          expect(access.unpin(part.need("out_access_pages_id"))).toBe(0);
+          expect(access.pinsOf(0)).toBe(true);
+          expect(access.unpin(part.get("out_access_pages_id"))).toBe("ENOENT");
+        });
+      });
+
+      it("go_when_they_are_unmapped", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          const region = rig.iommu.map(rig.memory, { iova: IOVA });
+          const pinned = access.pin(IOVA, 2 * PAGE_SIZE);
+          expect([pinned.outcome, access.pinsOf(1)]).toEqual([0, true]);
+          // iommufd_access_notify_unmap asks the holder to let go.
+          expect(region.unmap()).toBe(BigInt(rig.memory.length));
+          expect(access.pinsOf(0)).toBe(true);
+          expect(access.unpin(pinned.need("out_access_pages_id"))).toBe("ENOENT");
+        });
+      });
+
+      it("stay_when_others_are_unmapped", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          rig.iommu.map(rig.memory, { iova: IOVA, length: PAGE_SIZE });
+          const other = rig.iommu.map(rig.memory, { iova: 2n * IOVA, length: PAGE_SIZE, offset: PAGE_SIZE });
+          const pinned = access.pin(IOVA, PAGE_SIZE);
+          other.unmap();
+          expect(access.pinsOf(1)).toBe(true);
+          expect(access.unpin(pinned.need("out_access_pages_id"))).toBe(0);
+        });
+      });
+
+      it("go_with_the_space", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          rig.iommu.map(rig.memory, { iova: IOVA });
+          expect(access.pin(IOVA, 2 * PAGE_SIZE).outcome).toBe(0);
+          const elsewhere = rig.door.newIoas();
+          expect(access.moveTo(elsewhere.id)).toBe(0);
+          expect(access.pinsOf(0)).toBe(true);
+        });
+      });
+
+      it("are_refused_where_they_may_not_be_pinned", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          rig.iommu.map(rig.memory, { iova: IOVA, access: "read" });
+          const write = { flags: MOCK_FLAGS_ACCESS_WRITE };
+          expect(access.pin(IOVA, PAGE_SIZE, write).outcome).toBe("EPERM");
+          expect(access.pin(IOVA, 0).outcome).toBe("EINVAL");
+          expect(access.pin(IOVA, 5 * PAGE_SIZE).outcome).toBe("ENOENT");
+          expect(access.pin(2n * IOVA, PAGE_SIZE).outcome).toBe("ENOENT");
+          expect(access.pinsOf(0)).toBe(true);
+          expect(access.pin(IOVA, PAGE_SIZE).outcome).toBe(0);
+        });
+      });
+    });
+
+    it("holds_its_space_until_it_goes", () => {
+      withAccess((access, rig) => {
+        const elsewhere = rig.door.newIoas();
+        expect(access.moveTo(elsewhere.id)).toBe(0);
+        expect(rig.raw.destroy(elsewhere.id)).toBe("EBUSY");
+        access[Symbol.dispose]();
+        expect(rig.raw.destroy(elsewhere.id)).toBe(0);
+      });
+    });
+
+    it("is_made_on_spaces_only", () => {
+      using rig = new MockRig(mode);
+      const device = rig.device();
+      for (const id of [UNKNOWN, device.id, device.pageTable]) {
+        expect(rig.test(IOMMU_TEST_OP_CREATE_ACCESS, create_access, { id }).outcome).toBe("ENOENT");
+      }
+      expect(() => new KernelAccess(rig, 1 << 7)).toThrow(/EOPNOTSUPP/);
+    });
+  });
+}
+
+/** An access object of the kernel's test interface. */
+class KernelAccess implements Disposable {
+  readonly #rig: MockRig;
+  readonly #file: OwnedDescriptor;
+
+  constructor(rig: MockRig, flags: number) {
+    this.#rig = rig;
+    const answer = rig.test(IOMMU_TEST_OP_CREATE_ACCESS, create_access, { id: rig.ioas, flags });
+    this.#file = new OwnedDescriptor(answer.need("out_access_fd"), "kernel access");
+  }
+
+  read(iova: bigint, length: number, flags: number): { outcome: number | string; bytes: Uint8Array } {
+    const bytes = new Uint8Array(length);
+    return { outcome: this.#transfer(iova, bytes, flags), bytes };
+  }
+
+  write(iova: bigint, bytes: Uint8Array, flags: number): number | string {
+    return this.#transfer(iova, bytes, flags | MOCK_ACCESS_RW_WRITE);
+  }
+
+  /** The kernel compares what it pins with the process's memory from `page` on. */
+  pin(iova: bigint, length: number, { flags = 0, page = 0 } = {}) {
+    const uptr = this.#rig.memory.address + BigInt(page * PAGE_SIZE);
+    return this.#rig.test(IOMMU_TEST_OP_ACCESS_PAGES, access_pages, { id: this.#fd, flags, iova, length, uptr });
+  }
+
+  unpin(item: number): number | string {
+    const values = { id: this.#fd, access_pages_id: item };
+    return this.#rig.test(IOMMU_TEST_OP_DESTROY_ACCESS_PAGES, destroy_access_pages, values).outcome;
+  }
+
+  moveTo(ioas: number): number | string {
+    return this.#rig.test(IOMMU_TEST_OP_ACCESS_REPLACE_IOAS, access_replace_ioas, { id: this.#fd, ioas_id: ioas })
+      .outcome;
+  }
+
+  /** Whether this page of the memory is pinned so often. */
+  pinsOf(pins: number, page = 0): boolean {
+    const uptr = this.#rig.memory.address + BigInt(page * PAGE_SIZE);
+    return (
+      this.#rig.test(IOMMU_TEST_OP_MD_CHECK_REFS, check_refs, { length: PAGE_SIZE, uptr, refs: pins }).outcome === 0
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+
+  get #fd(): number {
+    return this.#file.descriptor("access");
+  }
+
+  #transfer(iova: bigint, bytes: Uint8Array, flags: number): number | string {
+    const values = { id: this.#fd, iova, length: bytes.length, flags };
+    const links = bytes.length === 0 ? undefined : { uptr: bytes };
+    return this.#rig.test(IOMMU_TEST_OP_ACCESS_RW, access_rw, values, links).outcome;
+  }
+}

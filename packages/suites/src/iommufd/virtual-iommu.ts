@@ -1,0 +1,371 @@
+import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
+import { requireMode } from "@vfio-selftests/harness";
+import { native } from "@vfio-selftests/native";
+import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
+import {
+  check_cache,
+  IOMMU_TEST_DEV_CACHE_DEFAULT,
+  IOMMU_TEST_INVALIDATE_FLAG_ALL,
+  IOMMU_TEST_OP_DEV_CHECK_CACHE,
+  IOMMU_TEST_OP_TRIGGER_VEVENT,
+  IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
+  MOCK_CACHES,
+  trigger_vevent,
+} from "../rigs/mock-iommu/test-command";
+import { POLLIN, POLLOUT, QUEUE_IOVA, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { outcome } from "../rigs/raw-device";
+import type { SuiteTarget } from "../suite-target";
+
+const UNKNOWN = 0x7fff_fff0;
+const GREETING = 0x1234_abcd;
+const HEADER = 8;
+const EVENT = HEADER + 4;
+const MOST_EVENTS = 1 << 19;
+
+/** vIOMMUs and what belongs to them: virtual devices, event queues, hardware queues, shared pages. On the kernel's mock IOMMU. */
+export function virtualIommuSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  if (mode === undefined) return;
+
+  describe("iommufd_virtual_iommu", () => {
+    requireMode(mode);
+
+    const withRig = (use: (rig: VirtualRig) => void): void => {
+      using rig = new MockRig(mode);
+      using virtual = new VirtualRig(rig);
+      use(virtual);
+    };
+
+    describe("itself", () => {
+      it("hands_the_drivers_data_over", () => {
+        withRig((virtual) => {
+          const data = new Uint8Array(24);
+          new DataView(data.buffer).setUint32(0, GREETING, true);
+          virtual.allocate({ data_len: data.length }, data).need("out_viommu_id");
+          const view = new DataView(data.buffer);
+          const [echo, offset, length] = [
+            view.getUint32(4, true),
+            view.getBigUint64(8, true),
+            view.getBigUint64(16, true),
+          ];
+          expect([echo, Number(length)]).toEqual([GREETING, 2 * PAGE_SIZE]);
+          // _iommufd_alloc_mmap: never offset 0, and only the whole of it, shared, can be mapped.
+          expect(offset).toBeGreaterThan(0n);
+          const fd = virtual.rig.door.file.descriptor("mmap");
+          const map = (at: bigint, size: number, flags = MAP_SHARED) =>
+            native.mapIo({ fd, length: size, flags, offset: at });
+          for (const refused of [
+            map(offset, PAGE_SIZE),
+            map(offset + BigInt(PAGE_SIZE), PAGE_SIZE),
+            map(0n, 2 * PAGE_SIZE),
+          ]) {
+            expect(typeof refused === "number" ? outcome(refused) : refused).toBe("ENXIO");
+          }
+          const hidden = map(offset, 2 * PAGE_SIZE, MAP_PRIVATE);
+          expect(typeof hidden === "number" ? outcome(hidden) : hidden).toBe("EINVAL");
+          const pages = map(offset, 2 * PAGE_SIZE);
+          if (typeof pages === "number") throw new Error(`the pages were not mapped: ${outcome(pages)}`);
+          expect(pages.read32(0)).toBe(GREETING);
+          pages.unmap();
+        });
+      });
+
+      it("in_use_by_its_mapping_is_not_destroyed", () => {
+        withRig((virtual) => {
+          const data = new Uint8Array(24);
+          const id = virtual.allocate({ data_len: data.length }, data).need("out_viommu_id");
+          const offset = new DataView(data.buffer).getBigUint64(8, true);
+          const fd = virtual.rig.door.file.descriptor("mmap");
+          const pages = native.mapIo({ fd, length: 2 * PAGE_SIZE, flags: MAP_SHARED, offset });
+          if (typeof pages === "number") throw new Error(`the pages were not mapped: ${outcome(pages)}`);
+          expect(virtual.rig.raw.destroy(id)).toBe("EBUSY");
+          pages.unmap();
+          expect(virtual.rig.raw.destroy(id)).toBe(0);
+          const again = native.mapIo({ fd, length: 2 * PAGE_SIZE, flags: MAP_SHARED, offset });
+          expect(typeof again === "number" ? outcome(again) : again).toBe("ENXIO");
+        });
+      });
+
+      it("holds_its_parent_until_it_goes", () => {
+        withRig((virtual) => {
+          const id = virtual.allocate().need("out_viommu_id");
+          expect(virtual.rig.raw.destroy(virtual.parent)).toBe("EBUSY");
+          expect(virtual.rig.raw.destroy(id)).toBe(0);
+          expect(virtual.rig.raw.destroy(virtual.parent)).toBe(0);
+        });
+      });
+
+      const refused: Readonly<Record<string, readonly [string, (virtual: VirtualRig) => object]>> = {
+        flags: ["EOPNOTSUPP", () => ({ flags: 1 })],
+        default_type: ["EOPNOTSUPP", () => ({ type: 0 })],
+        unknown_type: ["EOPNOTSUPP", () => ({ type: 0xabcd })],
+        unknown_device: ["ENOENT", () => ({ dev_id: UNKNOWN })],
+        unknown_parent: ["ENOENT", () => ({ hwpt_id: UNKNOWN })],
+        space_as_its_parent: ["ENOENT", ({ rig }) => ({ hwpt_id: rig.ioas })],
+        parent_that_is_none: [
+          "EINVAL",
+          ({ rig, device1: device }) => ({ hwpt_id: rig.pageTable(device).need("out_hwpt_id") }),
+        ],
+      };
+      for (const [name, [errno, values]] of Object.entries(refused)) {
+        it(`refuses_${name}`, () => {
+          withRig((virtual) => {
+            expect(virtual.allocate(values(virtual)).outcome).toBe(errno);
+          });
+        });
+      }
+    });
+
+    describe("device", () => {
+      it("has_one_virtual_number", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const other = virtual.rig.device();
+          const first = virtual.device(viommu, virtual.device1, VIRTUAL_ID);
+          expect(first.outcome).toBe(0);
+          expect(virtual.device(viommu, virtual.device1, VIRTUAL_ID + 1).outcome).toBe("EEXIST");
+          expect(virtual.device(viommu, other, VIRTUAL_ID).outcome).toBe("EEXIST");
+          expect(virtual.device(viommu, other, VIRTUAL_ID + 1).outcome).toBe(0);
+          expect(virtual.rig.raw.destroy(first.need("out_vdevice_id"))).toBe(0);
+          expect(virtual.device(viommu, virtual.device1, VIRTUAL_ID).outcome).toBe(0);
+        });
+      });
+
+      it("holds_its_viommu_until_it_goes", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const id = virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
+          expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
+          expect(virtual.rig.raw.destroy(id)).toBe(0);
+          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
+        });
+      });
+
+      it("goes_with_the_real_one", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const other = virtual.rig.device();
+          const id = virtual.device(viommu, other, VIRTUAL_ID).need("out_vdevice_id");
+          expect(virtual.rig.raw.destroy(other.test)).toBe(0);
+          // A tombstone stays in its place (iommufd_device_remove_vdev).
+          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
+          expect(["ENOENT", 0]).toContain(virtual.rig.raw.destroy(id));
+        });
+      });
+
+      it("malformed_is_refused", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          expect(virtual.device(UNKNOWN, virtual.device1, 1).outcome).toBe("ENOENT");
+          expect(virtual.device(virtual.rig.ioas, virtual.device1, 1).outcome).toBe("ENOENT");
+          expect(virtual.device(viommu, { ...virtual.device1, id: UNKNOWN }, 1).outcome).toBe("ENOENT");
+          expect(virtual.device(viommu, { ...virtual.device1, id: viommu }, 1).outcome).toBe("ENOENT");
+          // None of them left anything.
+          expect(virtual.device(viommu, virtual.device1, 1).outcome).toBe(0);
+        });
+      });
+
+      it("invalidation_reaches_its_cache", () => {
+        withRig((virtual) => {
+          const { rig } = virtual;
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const other = rig.device();
+          virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
+          virtual.device(viommu, other, VIRTUAL_ID + 1).need("out_vdevice_id");
+          const cached = (device: MockIds) =>
+            Array.from({ length: MOCK_CACHES }, (_, cache) => {
+              const values = { id: device.id, cache_id: cache, value: IOMMU_TEST_DEV_CACHE_DEFAULT };
+              return rig.test(IOMMU_TEST_OP_DEV_CHECK_CACHE, check_cache, values).outcome === 0;
+            });
+          const invalidate = (...entries: readonly number[][]) => {
+            const { outcome: result, get } = rig.raw.call(
+              { IOMMU_HWPT_INVALIDATE },
+              iommu_hwpt_invalidate,
+              {
+                hwpt_id: viommu,
+                data_type: IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
+                entry_len: 12,
+                entry_num: entries.length,
+              },
+              { data_uptr: words(...entries.flat()) },
+            );
+            return [result, get("entry_num")];
+          };
+          expect(cached(virtual.device1)).toEqual([true, true, true, true]);
+          expect(invalidate([0, VIRTUAL_ID, 2])).toEqual([0, 1]);
+          expect([cached(virtual.device1), cached(other)]).toEqual([
+            [true, true, false, true],
+            [true, true, true, true],
+          ]);
+          expect(invalidate([0, VIRTUAL_ID + 1, 0], [0, VIRTUAL_ID + 7, 0])).toEqual(["EINVAL", 1]);
+          expect(cached(other)).toEqual([false, true, true, true]);
+          expect(invalidate([IOMMU_TEST_INVALIDATE_FLAG_ALL, VIRTUAL_ID, 0])).toEqual([0, 1]);
+          expect(cached(virtual.device1)).toEqual([false, false, false, false]);
+        });
+      });
+    });
+
+    describe("event_queue", () => {
+      it("gives_events_in_order", () => {
+        withRig((virtual) => {
+          const queue = virtual.eventRig(8);
+          expect(queue.poll()).toBe(0);
+          for (let number = 0; number < 3; number++) expect(queue.trigger()).toBe(0);
+          expect(queue.poll() & (POLLIN | POLLOUT)).toBe(POLLIN);
+          expect(queue.read(2 * EVENT)).toEqual([event(0), event(1)]);
+          expect(queue.read(100)).toEqual([event(2)]);
+          expect([queue.poll(), queue.read(100)]).toEqual([0, []]);
+          expect(queue.trigger()).toBe(0);
+          expect(queue.read(100)).toEqual([event(3)]);
+        });
+      });
+
+      it("tells_when_events_were_lost", () => {
+        withRig((virtual) => {
+          const queue = virtual.eventRig(2);
+          for (let number = 0; number < 5; number++) expect(queue.trigger()).toBe(0);
+          // Two events, then a header for the three that found no room (iommufd_viommu_report_event).
+          const [first, second, lost] = queue.read(100);
+          expect([first, second, lost?.lost]).toEqual([event(0), event(1), true]);
+          expect(queue.read(100)).toEqual([]);
+          expect(queue.trigger()).toBe(0);
+          expect(queue.read(100)).toEqual([event((lost?.sequence ?? 0) + 1)]);
+        });
+      });
+
+      it("gives_whole_events_only", () => {
+        withRig((virtual) => {
+          const queue = virtual.eventRig(4);
+          expect(queue.tryRead(HEADER - 1)).toBe("EINVAL");
+          expect(queue.tryRead(HEADER)).toBe(0);
+          expect(queue.trigger()).toBe(0);
+          expect(queue.tryRead(HEADER)).toBe("EINVAL");
+          expect(queue.tryRead(EVENT - 1)).toBe("EINVAL");
+          // Nothing was lost by these.
+          expect(queue.read(EVENT)).toEqual([event(0)]);
+        });
+      });
+
+      it("takes_no_events_without_its_parts", () => {
+        withRig((virtual) => {
+          const { rig } = virtual;
+          const trigger = () =>
+            rig.test(IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent, { dev_id: virtual.device1.id }).outcome;
+          const viommu = virtual.allocate().need("out_viommu_id");
+          virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
+          // The device goes by no nested page table of the vIOMMU yet.
+          expect(trigger()).toBe("ENOENT");
+          virtual.attachNested(viommu);
+          expect(trigger()).toBe("EOPNOTSUPP");
+          virtual.eventQueue(viommu).need("out_veventq_id");
+          expect(trigger()).toBe(0);
+        });
+      });
+
+      it("is_one_of_its_type", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const first = virtual.eventQueue(viommu).need("out_veventq_id");
+          expect(virtual.eventQueue(viommu).outcome).toBe("EEXIST");
+          // Its open file holds it, and it holds the vIOMMU.
+          expect([virtual.rig.raw.destroy(first), virtual.rig.raw.destroy(viommu)]).toEqual(["EBUSY", "EBUSY"]);
+          virtual.closeFiles();
+          expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
+          expect(virtual.rig.raw.destroy(first)).toBe(0);
+          expect(virtual.eventQueue(viommu).outcome).toBe(0);
+        });
+      });
+
+      const refused: Readonly<Record<string, readonly [string, object]>> = {
+        flags: ["EOPNOTSUPP", { flags: 1 }],
+        reserved: ["EOPNOTSUPP", { __reserved: 1 }],
+        default_type: ["EOPNOTSUPP", { type: 0 }],
+        no_depth: ["EINVAL", { veventq_depth: 0 }],
+        too_much_depth: ["EINVAL", { veventq_depth: MOST_EVENTS + 1 }],
+        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
+      };
+      for (const [name, [errno, values]] of Object.entries(refused)) {
+        it(`refuses_${name}`, () => {
+          withRig((virtual) => {
+            const viommu = virtual.allocate().need("out_viommu_id");
+            expect(virtual.eventQueue(viommu, values).outcome).toBe(errno);
+          });
+        });
+      }
+
+      it("takes_the_greatest_depth", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          expect(virtual.eventQueue(viommu, { veventq_depth: MOST_EVENTS }).outcome).toBe(0);
+        });
+      });
+    });
+
+    describe("hardware_queue", () => {
+      it("pins_its_memory", () => {
+        withRig((virtual) => {
+          const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const id = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
+          expect(() => region.unmap()).toThrow(expect.objectContaining({ code: "EBUSY" }) as Error);
+          expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
+          expect(virtual.rig.raw.destroy(id)).toBe(0);
+          expect(region.unmap()).toBe(BigInt(virtual.rig.memory.length));
+          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
+        });
+      });
+
+      it("may_depend_on_another", () => {
+        withRig((virtual) => {
+          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
+          const viommu = virtual.allocate().need("out_viommu_id");
+          // The mock's second queue needs the first, and it holds it.
+          expect(virtual.hardwareQueue(viommu, { index: 1 }).outcome).toBe("EIO");
+          const first = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
+          expect(virtual.hardwareQueue(viommu).outcome).toBe("EEXIST");
+          const second = virtual.hardwareQueue(viommu, { index: 1 }).need("out_hw_queue_id");
+          expect(virtual.rig.raw.destroy(first)).toBe("EBUSY");
+          expect(virtual.rig.raw.destroy(second)).toBe(0);
+          expect(virtual.rig.raw.destroy(first)).toBe(0);
+        });
+      });
+
+      it("begins_anywhere_in_a_page", () => {
+        withRig((virtual) => {
+          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
+          const viommu = virtual.allocate().need("out_viommu_id");
+          // The mock compares the physical address with its own look-up (mock_hw_queue_init_phys).
+          expect(virtual.hardwareQueue(viommu, { nesting_parent_iova: QUEUE_IOVA + 0x140n, length: 256 }).outcome).toBe(
+            0,
+          );
+        });
+      });
+
+      const refused: Readonly<Record<string, readonly [string, object]>> = {
+        flags: ["EOPNOTSUPP", { flags: 1 }],
+        default_type: ["EOPNOTSUPP", { type: 0 }],
+        unknown_type: ["EOPNOTSUPP", { type: 77 }],
+        no_length: ["EINVAL", { length: 0 }],
+        overflow: ["EOVERFLOW", { nesting_parent_iova: 2n ** 64n - 256n, length: 512 }],
+        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
+        index_beyond: ["EINVAL", { index: 2 }],
+        unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],
+      };
+      for (const [name, [errno, values]] of Object.entries(refused)) {
+        it(`refuses_${name}`, () => {
+          withRig((virtual) => {
+            const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
+            const viommu = virtual.allocate().need("out_viommu_id");
+            expect(virtual.hardwareQueue(viommu, values).outcome).toBe(errno);
+            // Nothing stays pinned, nothing holds the vIOMMU.
+            expect(region.unmap()).toBe(BigInt(virtual.rig.memory.length));
+            expect(virtual.rig.raw.destroy(viommu)).toBe(0);
+          });
+        });
+      }
+    });
+  });
+}
+
+const event = (sequence: number): VirtualEvent => ({ sequence, lost: false, virtualId: VIRTUAL_ID });

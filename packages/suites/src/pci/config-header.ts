@@ -1,0 +1,332 @@
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { pciDevice, type PciResource } from "@vfio-selftests/core/sysfs";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
+import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
+import { openForBlock } from "../rigs/open-device";
+import { standardCapabilities } from "../rigs/physical-capabilities";
+import { PhysicalConfig } from "../rigs/physical-config";
+import { RawDevice } from "../rigs/raw-device";
+import type { SuiteTarget } from "../suite-target";
+
+const CONFIG = VFIO_PCI_CONFIG_REGION_INDEX;
+const COMMAND = 0x04;
+const MEMORY = 1 << 1;
+const BUS_MASTER = 1 << 2;
+const INTX_DISABLE = 1 << 10;
+const SYSTEM_ERROR = 1 << 8;
+const BAR_0 = 0x10;
+const ROM_BAR = 0x30;
+const HEADER = 0x40;
+const ONES = 0xffff_ffff;
+
+/** Flags of sysfs's `resource` (include/linux/ioport.h), and the bits of a base address register that show them. */
+const FLAGS = [
+  { resource: 0x100n, register: 1 << 0 },
+  { resource: 0x2000n, register: 1 << 3 },
+  { resource: 0x10_0000n, register: 2 << 1 },
+] as const;
+const IORESOURCE_MEM_64 = 0x10_0000n;
+
+/** Registers of the header that nobody can write (init_pci_cap_basic_perm). */
+const READ_ONLY = [
+  { name: "vendor_id", offset: 0x00, width: 2 },
+  { name: "device_id", offset: 0x02, width: 2 },
+  { name: "status", offset: 0x06, width: 2 },
+  { name: "revision", offset: 0x08, width: 1 },
+  { name: "programming_interface", offset: 0x09, width: 1 },
+  { name: "sub_class", offset: 0x0a, width: 1 },
+  { name: "base_class", offset: 0x0b, width: 1 },
+  { name: "header_type", offset: 0x0e, width: 1 },
+  { name: "cardbus_pointer", offset: 0x28, width: 4 },
+  { name: "subsystem_vendor", offset: 0x2c, width: 2 },
+  { name: "subsystem", offset: 0x2e, width: 2 },
+  { name: "capability_pointer", offset: 0x34, width: 1 },
+  { name: "interrupt_pin", offset: 0x3d, width: 1 },
+  { name: "minimum_grant", offset: 0x3e, width: 1 },
+  { name: "maximum_latency", offset: 0x3f, width: 1 },
+] as const;
+
+/** The header of configuration space: what vfio-pci keeps to itself, what it lets through, what it makes up. */
+export function configHeaderSuite(target: SuiteTarget): void {
+  const mode = defaultMode(target);
+
+  fixture("vfio_pci_config_header", target, (address) => {
+    const device = openForBlock(mode, address);
+
+    const withPhysical = (use: (physical: PhysicalConfig) => void): void => {
+      using physical = new PhysicalConfig(address);
+      use(physical);
+    };
+    const seen = (offset: number, width: number) => new RawDevice(device()).read(CONFIG, offset, width).bytes;
+    const write = (offset: number, bytes: Uint8Array) => new RawDevice(device()).write(CONFIG, offset, bytes);
+
+    it("identity_is_the_devices", () => {
+      withPhysical((physical) => {
+        for (const { name, offset, width } of READ_ONLY.filter((register) => register.name !== "status")) {
+          expect([name, seen(offset, width)]).toEqual([name, physical.bytes(offset, width)]);
+        }
+      });
+    });
+
+    for (const { name, offset, width } of READ_ONLY) {
+      it(`${name}_takes_no_write`, () => {
+        withPhysical((physical) => {
+          const before = [seen(offset, width), physical.bytes(offset, width)];
+          const inverse = Uint8Array.from(seen(offset, width), (byte) => byte ^ 0xff);
+          expect(write(offset, inverse)).toBe(width);
+          expect([seen(offset, width), physical.bytes(offset, width)]).toEqual(before);
+        });
+      });
+    }
+
+    it("cache_line_size_is_the_devices", () => {
+      withPhysical((physical) => {
+        const before = physical.read8(0x0c);
+        try {
+          expect(write(0x0c, Uint8Array.of(0x40))).toBe(1);
+          expect([physical.read8(0x0c), seen(0x0c, 1)[0]]).toEqual([0x40, 0x40]);
+        } finally {
+          write(0x0c, Uint8Array.of(before));
+        }
+        expect(physical.read8(0x0c)).toBe(before);
+      });
+    });
+
+    it("interrupt_line_is_the_users", () => {
+      withPhysical((physical) => {
+        const [before, real] = [device().config.read8(0x3c), physical.read8(0x3c)];
+        expect(write(0x3c, Uint8Array.of(0x5a))).toBe(1);
+        expect([seen(0x3c, 1)[0], physical.read8(0x3c)]).toEqual([0x5a, real]);
+        expect(write(0x3c, Uint8Array.of(before))).toBe(1);
+        expect(seen(0x3c, 1)[0]).toBe(before);
+      });
+    });
+
+    describe("command", () => {
+      for (const [name, bit] of [
+        ["memory", MEMORY],
+        ["bus_master", BUS_MASTER],
+        ["system_error", SYSTEM_ERROR],
+      ] as const) {
+        it(`${name}_goes_to_the_device`, () => {
+          withPhysical((physical) => {
+            const { config } = device();
+            const before = config.command;
+            try {
+              for (const on of [true, false, true]) {
+                const wanted = on ? before | bit : before & ~bit;
+                config.command = wanted;
+                expect([config.command, physical.read16(COMMAND)]).toEqual([wanted, wanted]);
+              }
+            } finally {
+              config.command = before;
+            }
+            expect(physical.read16(COMMAND)).toBe(before);
+          });
+        });
+      }
+
+      it("intx_disable_without_intx_goes_to_the_device_too", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          for (const on of [true, false]) {
+            config.interruptDisable = on;
+            // vfio_pci_intx_mask and _unmask: the device's bit follows the user's where the device has one (PCI 2.3).
+            expect([on, config.interruptDisable, (physical.read16(COMMAND) & INTX_DISABLE) !== 0]).toEqual([
+              on,
+              on,
+              on,
+            ]);
+          }
+        });
+      });
+
+      it("written_with_status_as_one_dword", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          const before = config.command;
+          const status = config.status;
+          try {
+            expect(write(COMMAND, bytesOf32(before | BUS_MASTER))).toBe(4);
+            expect([config.command, physical.read16(COMMAND)]).toEqual([before | BUS_MASTER, before | BUS_MASTER]);
+            expect(config.status).toBe(status);
+          } finally {
+            config.command = before;
+          }
+        });
+      });
+
+      it("restores_bars_that_were_lost_behind_vfio", () => {
+        if (target.kind !== "lab") {
+          skip({ reason: "the test takes the device's BARs away", remedy: "run it in the lab: pnpm vfio lab run" });
+        }
+        withPhysical((physical) => {
+          const { config } = device();
+          const command = config.command;
+          const bars = [0, 1, 2, 3, 4, 5].map((bar) => physical.read32(BAR_0 + 4 * bar));
+          // As after a reset that nobody told the kernel of: no addresses, and no memory space.
+          bars.forEach((_, bar) => {
+            physical.write32(BAR_0 + 4 * bar, 0);
+          });
+          physical.write16(COMMAND, 0);
+          config.command = command | MEMORY;
+          expect(bars.map((_, bar) => physical.read32(BAR_0 + 4 * bar))).toEqual(bars);
+          expect(physical.read16(COMMAND) & MEMORY).toBe(MEMORY);
+          config.command = command;
+        });
+      });
+    });
+
+    describe("base_address", () => {
+      const resource = (index: number): PciResource | undefined =>
+        pciDevice(address).resources.find((each) => each.index === index);
+
+      for (const bar of [0, 1, 2, 3, 4, 5]) {
+        it(`bar_${bar}_is_sized_by_writing_ones`, () => {
+          withPhysical((physical) => {
+            const { config } = device();
+            const offset = BAR_0 + 4 * bar;
+            const [before, real] = [config.read32(offset), physical.read32(offset)];
+            const below = bar === 0 ? undefined : resource(bar - 1);
+            const upper = below !== undefined && (below.flags & IORESOURCE_MEM_64) !== 0n;
+            const { size, flags } = resource(bar) ?? { size: 0n, flags: 0n };
+            // vfio_bar_fixup: the size's mask, with the type in the low bits; nothing where the host has nothing.
+            const mask = BigInt.asUintN(64, ~((upper ? below.size : size) - 1n));
+            const low =
+              Number(mask & 0xffff_ffffn) |
+              FLAGS.reduce((all, { resource: flag, register }) => all | ((flags & flag) === 0n ? 0 : register), 0);
+            const expected = upper ? Number(mask >> 32n) : size === 0n ? 0 : low >>> 0;
+            config.write32(offset, ONES);
+            expect(config.read32(offset)).toBe(expected);
+            // The device's own register stays.
+            expect(physical.read32(offset)).toBe(real);
+            config.write32(offset, before);
+            expect([config.read32(offset), physical.read32(offset)]).toEqual([before, real]);
+          });
+        });
+      }
+
+      it("shows_the_devices_addresses_at_first", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          const bars = [0, 1, 2, 3, 4, 5].map((bar) => BAR_0 + 4 * bar);
+          expect(bars.map((offset) => config.read32(offset))).toEqual(bars.map((offset) => physical.read32(offset)));
+        });
+      });
+
+      it("is_written_by_bytes_and_words", () => {
+        const bar = device().bars.find(({ kind }) => kind === "memory");
+        if (bar === undefined) skip({ reason: "the device has no memory BAR", remedy: "use another device" });
+        const { config } = device();
+        const offset = BAR_0 + 4 * bar.index;
+        const before = config.read32(offset);
+        try {
+          config.write32(offset, 0);
+          const type = config.read32(offset);
+          config.write8(offset + 3, 0xe5);
+          expect(config.read32(offset)).toBe((0xe500_0000 | type) >>> 0);
+          config.write16(offset + 2, 0xd480);
+          expect(config.read32(offset) >>> 24).toBe(0xd4);
+          expect(config.read8(offset + 3)).toBe(0xd4);
+          expect(config.read16(offset)).toBe(type);
+        } finally {
+          config.write32(offset, before);
+        }
+      });
+
+      it("rom_is_sized_by_writing_ones", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          const real = physical.read32(ROM_BAR);
+          const before = config.read32(ROM_BAR);
+          const size = Number(resource(6)?.size ?? 0n);
+          config.write32(ROM_BAR, ONES);
+          // The enable bit stays writable (vfio_bar_fixup).
+          expect(config.read32(ROM_BAR)).toBe(size === 0 ? 0 : (~(size - 1) | 1) >>> 0);
+          expect(physical.read32(ROM_BAR)).toBe(real);
+          config.write32(ROM_BAR, before);
+        });
+      });
+    });
+
+    describe("access", () => {
+      it("every_width_shows_the_same", () => {
+        const size = device().config.size;
+        const all = seen(0, size);
+        for (const width of [1, 2, 4]) {
+          const parts = Array.from({ length: size / width }, (_, part) => seen(part * width, width));
+          expect({ width, same: Buffer.concat(parts).equals(all) }).toEqual({ width, same: true });
+        }
+      });
+
+      it("any_alignment_and_length_shows_the_same", () => {
+        const all = seen(0, 256);
+        for (let offset = 0; offset < 128; offset++) {
+          for (const length of [2, 3, 4, 5, 8, 13]) {
+            const part = seen(offset, length);
+            expect([offset, length, part]).toEqual([offset, length, all.subarray(offset, offset + length)]);
+          }
+        }
+      });
+
+      it("unaligned_write_reaches_each_register", () => {
+        const { config } = device();
+        const before = seen(BAR_0, 24);
+        try {
+          config.write32(BAR_0, 0);
+          // The last byte of BAR 0, and what follows it; vfio_pci_config_rw_single cuts it into aligned pieces.
+          expect(write(BAR_0 + 3, Uint8Array.of(0xc3, before[4] ?? 0, before[5] ?? 0, before[6] ?? 0))).toBe(4);
+          expect(config.read8(BAR_0 + 3)).toBe(0xc3);
+          expect(seen(BAR_0 + 4, 20)).toEqual(before.subarray(4));
+        } finally {
+          write(BAR_0, before);
+        }
+        expect(seen(BAR_0, 24)).toEqual(before);
+      });
+
+      it("ends_with_configuration_space", () => {
+        const { size } = device().config;
+        const raw = new RawDevice(device());
+        expect(raw.read(CONFIG, size - 1, 1).result).toBe(1);
+        for (const [offset, length] of [
+          [size, 1],
+          [size, 4],
+          [size - 2, 4],
+          [size + 4096, 4],
+        ] as const) {
+          expect([offset, length, raw.read(CONFIG, offset, length).result]).toEqual([offset, length, "EFAULT"]);
+          expect([offset, length, raw.write(CONFIG, offset, Buffer.alloc(length))]).toEqual([offset, length, "EFAULT"]);
+        }
+      });
+
+      it("what_belongs_to_no_capability_is_the_devices", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          // Behind the header, before any capability: raw registers (unassigned_perms).
+          const owned = new Set<number>();
+          for (const { offset } of config.capabilities().capabilities) {
+            for (let at = offset; at < offset + 0x40; at++) owned.add(at);
+          }
+          const free = Array.from({ length: 256 - HEADER }, (_, at) => HEADER + at).filter((at) => !owned.has(at));
+          expect(free.map((at) => config.read8(at))).toEqual(free.map((at) => physical.read8(at)));
+        });
+      });
+
+      it("capabilities_are_those_of_the_device", () => {
+        withPhysical((physical) => {
+          const ids = device()
+            .config.capabilities()
+            .capabilities.map(({ id, offset }) => ({ id, offset }));
+          expect(ids).toEqual(standardCapabilities(physical));
+          expect(ids.map(({ id }) => id)).toContain(PciCapabilityId.powerManagement);
+        });
+      });
+    });
+  });
+}
+
+function bytesOf32(value: number): Buffer {
+  const bytes = Buffer.alloc(4);
+  bytes.writeUInt32LE(value >>> 0);
+  return bytes;
+}

@@ -1,0 +1,211 @@
+import { readFileSync } from "node:fs";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { pollUntil } from "@vfio-selftests/core/driver";
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { readAttribute, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { VFIO_GROUP_GET_DEVICE_FD } from "@vfio-selftests/core/uapi";
+import { eachMode, fixture, GuardedValue, skip } from "@vfio-selftests/harness";
+import { iommufdOf, KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
+import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
+import { native } from "@vfio-selftests/native";
+import { scratchRegistersOf } from "../devices/scratch-registers";
+import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
+import { PhysicalConfig } from "../rigs/physical-config";
+import { outcome } from "../rigs/raw-device";
+import type { SuiteTarget } from "../suite-target";
+
+const COMMAND = 4;
+const MEMORY = 1 << 1;
+const BUS_MASTER = 1 << 2;
+const INTX_DISABLE = 1 << 10;
+const CACHE_LINE = 0x0c;
+const UUID = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
+const TRIES = 4;
+const QUIET_TRIES = 100;
+const SLEEP_MS = 5000;
+
+/** What opening, resetting and closing do to the device, in each mode. */
+export function deviceLifecycleSuite(target: SuiteTarget): void {
+  fixture("vfio_pci_lifecycle", target, (address) => {
+    eachMode(target, (mode) => {
+      const withDevice = (use: (device: PciDevice, iommu: Iommu) => void): void => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, address);
+        use(device, iommu);
+      };
+
+      it("open_finds_a_quiet_device", () => {
+        using physical = new PhysicalConfig(address);
+        if (target.kind === "lab") physical.write16(COMMAND, physical.read16(COMMAND) | BUS_MASTER | INTX_DISABLE);
+        withDevice(({ config }) => {
+          // vfio_pci_core_enable clears both, and enables the device.
+          expect(physical.read16(COMMAND) & (BUS_MASTER | INTX_DISABLE | MEMORY)).toBe(MEMORY);
+          expect(config.command & (BUS_MASTER | INTX_DISABLE | MEMORY)).toBe(MEMORY);
+        });
+      });
+
+      it("close_gives_the_device_back", () => {
+        using physical = new PhysicalConfig(address);
+        withDevice(() => undefined);
+        const before = physical.bytes(0, 256);
+        withDevice(({ config, interrupts }) => {
+          config.command = config.command | BUS_MASTER;
+          config.write8(CACHE_LINE, 0x40);
+          config.write32(0x10, 0);
+          const express = config.findCapability(PciCapabilityId.pciExpress);
+          if (express !== undefined) config.write16(express.offset + 8, 0);
+          const kind = interrupts.msix.count > 0 ? interrupts.msix : interrupts.msi;
+          if (kind.count > 0) {
+            kind.enable(0, 1);
+            expect(messageIrqs(address)).toHaveLength(1);
+          }
+          expect(physical.bytes(0, 256)).not.toEqual(before);
+        });
+        expect(physical.bytes(0, 256)).toEqual(before);
+        expect([messageIrqs(address), vfioInterrupts(address)]).toEqual([[], []]);
+      });
+
+      it("close_resets_the_registers", () => {
+        const control = systemPaths.pciDevice(address, "power", "control");
+        if (target.kind !== "lab") {
+          skip({ reason: "the test reaches the device past vfio-pci", remedy: "run it in the lab: pnpm vfio lab run" });
+        }
+        let scratch = { bar: 0, offset: 0 };
+        withDevice((device) => {
+          if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
+          scratch = scratchRegistersOf(device);
+          device.bar(scratch.bar).write32(scratch.offset, 0x0bad_5eed);
+          expect(device.bar(scratch.bar).read32(scratch.offset)).toBe(0x0bad_5eed);
+        });
+        // Awake, and with memory space, its registers show by the file of sysfs.
+        using awake = new GuardedValue(control);
+        awake.set("on");
+        using physical = new PhysicalConfig(address);
+        const command = physical.read16(COMMAND);
+        physical.write16(COMMAND, command | MEMORY);
+        const file = KernelFile.open(realKernel, systemPaths.pciDevice(address, `resource${scratch.bar}`));
+        try {
+          const page = scratch.offset & ~0xfff;
+          const registers = native.mapIo({ fd: file.descriptor("mmap"), length: 4096, flags: 1, offset: BigInt(page) });
+          if (typeof registers === "number") throw new Error(`resource${scratch.bar}: ${outcome(registers)}`);
+          expect(registers.read32(scratch.offset - page)).toBe(0);
+          registers.unmap();
+        } finally {
+          file.close();
+          physical.write16(COMMAND, command);
+        }
+      });
+
+      it("sleeps_while_nobody_has_it_open", () => {
+        const state = () => readAttribute(systemPaths.pciDevice(address, "power", "runtime_status"))?.trim();
+        if (readAttribute(systemPaths.pciDevice(address, "power", "control"))?.trim() !== "auto") {
+          skip({ reason: "the device may not sleep", remedy: "load vfio-pci without disable_idle_d3" });
+        }
+        withDevice(() => {
+          expect(state()).toBe("active");
+        });
+        // pm_runtime_put lets a worker do it.
+        pollUntil(() => state() === "suspended", {
+          timeoutMs: SLEEP_MS,
+          what: "the device to sleep",
+          subject: address,
+        });
+        expect(readAttribute(systemPaths.pciDevice(address, "power_state"))?.trim()).not.toBe("D0");
+      });
+
+      it("reset_clears_registers_and_keeps_configuration", () => {
+        withDevice((device) => {
+          if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
+          const { bar, offset } = scratchRegistersOf(device);
+          using physical = new PhysicalConfig(address);
+          device.config.busMaster = true;
+          device.config.write8(CACHE_LINE, 0x20);
+          const [seen, real] = [device.config.bytes(0, 256), physical.bytes(0, 64)];
+          device.bar(bar).write32(offset, 0x5eed);
+          expect(device.bar(bar).read32(offset)).toBe(0x5eed);
+          device.reset();
+          expect(device.bar(bar).read32(offset)).toBe(0);
+          expect([device.config.bytes(0, 256), physical.bytes(0, 64)]).toEqual([seen, real]);
+        });
+      });
+
+      it("reset_takes_the_pages_of_mappings_away", () => {
+        withDevice((device) => {
+          if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
+          const bar = device.bars.find(({ mappable }) => mappable);
+          if (bar === undefined) skip({ reason: "no BAR can be mapped", remedy: "use a device with one" });
+          // Looking at the count makes page faults, too; the fewest of several tries are compared.
+          const faults = (tries: number, before: () => void) =>
+            Math.min(
+              ...Array.from({ length: tries }, () => {
+                before();
+                const count = pageFaults();
+                bar.read32(0);
+                return pageFaults() - count;
+              }),
+            );
+          bar.read32(0);
+          const quiet = faults(QUIET_TRIES, () => undefined);
+          // vfio_pci_zap_and_down_write_memory_lock: nobody reaches the device while it is reset.
+          expect(faults(TRIES, () => device.reset())).toBeGreaterThan(quiet);
+        });
+      });
+
+      if (mode.traits.api === "iommufd") {
+        it("second_file_cannot_be_bound", () => {
+          withDevice((_, iommu) => {
+            using file = KernelFile.open(realKernel, vfioCdevPath(address));
+            const descriptor = iommufdOf(iommu).file.descriptor("bind");
+            expect(outcome(file.attempt(encodeIoctl(requests.bindIommufd, descriptor, undefined)))).toBe("EINVAL");
+          });
+        });
+      } else {
+        it("group_opens_no_device_of_another_name", () => {
+          withDevice((device) => {
+            const group = groupFileOf(device);
+            const ask = (name: string) =>
+              outcome(
+                group.attempt({
+                  name: "VFIO_GROUP_GET_DEVICE_FD",
+                  request: VFIO_GROUP_GET_DEVICE_FD,
+                  argument: Buffer.from(`${name}\0`),
+                }),
+              );
+            // vfio_pci_core_match: the name, then nothing or one token.
+            for (const [name, errno] of [
+              ["", "ENODEV"],
+              ["0000:00:00.0", "ENODEV"],
+              [address.slice(0, -1), "ENODEV"],
+              [address.slice(5), "ENODEV"],
+              [`${address}0`, "ENODEV"],
+              [`${address}\t`, "ENODEV"],
+              [`${address} x`, "EINVAL"],
+              [`${address} vf_token=`, "EINVAL"],
+              [`${address} vf_token=${UUID.slice(1)}`, "EINVAL"],
+              [`${address} vf_token=${UUID.replace("5", "g")}`, "EINVAL"],
+              [`${address} vf_token=${UUID} vf_token=${UUID}`, "EINVAL"],
+              [`${address} token=${UUID}`, "EINVAL"],
+            ] as const) {
+              expect([name, ask(name)]).toEqual([name, errno]);
+            }
+            // Again and again: a refusal leaves nothing behind.
+            for (let round = 0; round < 200; round++) expect(ask(`${address}-${round}`)).toBe("ENODEV");
+          });
+        });
+      }
+    });
+  });
+}
+
+/** The group's file, by which the device was opened. */
+function groupFileOf({ vfio }: PciDevice): KernelFile {
+  if (vfio instanceof KernelDevice && vfio.group !== undefined) return vfio.group;
+  throw new Error(`${vfio.address} was not opened by its group`);
+}
+
+/** Page faults of this thread so far that read nothing from a disk (proc(5), field minflt). */
+function pageFaults(): number {
+  const stat = readFileSync(systemPaths.proc("thread-self", "stat"), "latin1");
+  // The program's name, in parentheses, may hold spaces; then follow the fields from the third on.
+  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[7]);
+}

@@ -1,0 +1,202 @@
+import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { pollUntil } from "@vfio-selftests/core/driver";
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { existsPath, pciDevice, readAttribute, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import {
+  defaultMode,
+  eachMode,
+  errorWithCode,
+  fixture,
+  GuardedValue,
+  requireMode,
+  skip,
+} from "@vfio-selftests/harness";
+import { enableOneVf } from "../rigs/one-virtual-function";
+import type { SuiteTarget } from "../suite-target";
+
+const TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
+const OTHER = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";
+const BAR_0 = 0x10;
+const ONES = 0xffff_ffff;
+const PMCSR = 4;
+const PM_STATE = 3;
+const MEM_64_PREFETCH = 0xc;
+const SLEEP_MS = 5000;
+
+/** A virtual function in user space: what it has of its own, what vfio-pci makes up for it, and the token between it and its PF. */
+export function virtualFunctionSuite(target: SuiteTarget): void {
+  const mode = defaultMode(target);
+
+  fixture("vfio_pci_virtual_function", target, (pf) => {
+    const powerState = () => readAttribute(systemPaths.pciDevice(pf, "power_state"))?.trim();
+
+    describe("itself", () => {
+      requireMode(mode);
+      const vf = enableOneVf(pf);
+
+      const withVf = (use: (device: PciDevice) => void): void => {
+        using iommu = new Iommu(mode.open());
+        iommu.openDevice(pf, { vfToken: TOKEN });
+        using device = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
+        use(device);
+      };
+
+      it("is_kept_for_the_driver_of_its_pf", () => {
+        // vfio_pci_bus_notifier sets the override before a driver can take the function.
+        expect(readAttribute(systemPaths.pciDevice(vf(), "driver_override"))?.trim()).toBe("vfio-pci");
+      });
+
+      it("has_the_identity_that_the_host_gave_it", () => {
+        withVf(({ config }) => {
+          // The registers themselves may read as ones (SR-IOV 1.1, section 3.4.1).
+          expect([config.vendorId, config.deviceId]).toEqual([
+            readNumber(systemPaths.pciDevice(vf(), "vendor")),
+            readNumber(systemPaths.pciDevice(vf(), "device")),
+          ]);
+        });
+      });
+
+      it("has_no_intx", () => {
+        withVf(({ config, interrupts }) => {
+          expect([config.interruptPin, interrupts.intx.count]).toEqual([0, 0]);
+        });
+      });
+
+      it("memory_enable_bit_is_the_users", () => {
+        withVf((device) => {
+          const { config } = device;
+          expect(config.memoryEnable).toBe(true);
+          const bar = device.bars.find(({ mappable }) => mappable);
+          if (bar === undefined) skip({ reason: "no BAR of the VF can be mapped", remedy: "use QEMU's igb" });
+          const value = bar.read32(0);
+          // The bit is the user's own; a VF answers as its PF's SR-IOV capability says (__vfio_pci_memory_enabled).
+          config.memoryEnable = false;
+          expect([config.memoryEnable, bar.read32(0)]).toEqual([false, value]);
+          config.memoryEnable = true;
+          expect([config.memoryEnable, bar.read32(0)]).toEqual([true, value]);
+        });
+      });
+
+      it("bars_are_sized_by_writing_ones", () => {
+        withVf(({ config }) => {
+          const { resources } = pciDevice(vf());
+          for (const { index, size } of resources.filter((each) => each.index < 6 && each.size > 0n)) {
+            const offset = BAR_0 + 4 * index;
+            config.write32(offset, ONES);
+            expect([index, config.read32(offset)]).toEqual([
+              index,
+              (Number(BigInt.asUintN(32, ~(size - 1n))) | MEM_64_PREFETCH) >>> 0,
+            ]);
+            config.write32(offset + 4, ONES);
+            expect(config.read32(offset + 4)).toBe(ONES);
+          }
+        });
+      });
+
+      it("interrupts_reach_their_eventfds", () => {
+        withVf(({ interrupts }) => {
+          const { msix } = interrupts;
+          if (msix.count === 0) skip({ reason: "the VF has no MSI-X", remedy: "use QEMU's igb" });
+          msix.enable(0, msix.count);
+          msix.trigger(msix.count - 1);
+          expect(msix.enabledVectors.map((vector) => vector.tryRead() ?? 0n)).toEqual(
+            msix.enabledVectors.map((_, vector) => (vector === msix.count - 1 ? 1n : 0n)),
+          );
+        });
+      });
+
+      it("reset_keeps_its_configuration", () => {
+        withVf((device) => {
+          if (!device.info.resettable) skip({ reason: "the VF has no reset", remedy: "use QEMU's igb" });
+          device.config.busMaster = true;
+          const before = device.config.bytes(0, 64);
+          device.reset();
+          expect(device.config.bytes(0, 64)).toEqual(before);
+        });
+      });
+
+      it("pf_stays_awake", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, pf, { vfToken: TOKEN });
+        const pm = device.config.findCapability(PciCapabilityId.powerManagement);
+        if (pm === undefined) skip({ reason: "the PF has no power management", remedy: "use QEMU's igb" });
+        // vfio_pci_set_power_state: EBUSY inside, which the write does not tell.
+        device.config.write16(pm.offset + PMCSR, 3);
+        expect([powerState(), device.config.read16(pm.offset + PMCSR) & PM_STATE]).toEqual(["D0", 0]);
+        device.close();
+        expect(readAttribute(systemPaths.pciDevice(pf, "power", "runtime_status"))?.trim()).toBe("active");
+      });
+    });
+
+    describe("token", () => {
+      const vf = enableOneVf(pf);
+
+      eachMode(target, (each) => {
+        const opens = (address: string, token?: string) => codeOf(each, address, token);
+
+        it("pf_needs_the_token_while_the_vf_is_open", () => {
+          expect(opens(pf, TOKEN)).toBe("open");
+          {
+            using iommu = new Iommu(each.open());
+            using _vf = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
+            expect([opens(pf), opens(pf, OTHER), opens(pf, TOKEN)]).toEqual(["EACCES", "EACCES", "open"]);
+          }
+          // With nobody there the PF's token is the next one.
+          expect([opens(pf), opens(vf(), TOKEN)]).toEqual(["open", "open"]);
+          expect(opens(pf, OTHER)).toBe("open");
+          expect([opens(vf(), TOKEN), opens(vf(), OTHER), opens(vf())]).toEqual(["EACCES", "open", "EACCES"]);
+        });
+      });
+    });
+
+    describe("count", () => {
+      requireMode(mode);
+
+      it("goes_up_and_down", () => {
+        const file = systemPaths.pciDevice(pf, "sriov_numvfs");
+        if ((readNumber(systemPaths.pciDevice(pf, "sriov_totalvfs")) ?? 0) < 2) {
+          skip({ reason: "the device has no two virtual functions", remedy: "use QEMU's igb" });
+        }
+        if (readAttribute(systemPaths.sys("module", "vfio_pci", "parameters", "enable_sriov"))?.trim() !== "Y") {
+          skip({
+            reason: "vfio-pci does not let the device enable virtual functions",
+            remedy: "vfio_pci.enable_sriov=1",
+          });
+        }
+        using count = new GuardedValue(file);
+        const links = () => [0, 1, 2].map((number) => existsPath(systemPaths.pciDevice(pf, `virtfn${number}`)));
+        for (let round = 0; round < 2; round++) {
+          count.set(2);
+          expect([readNumber(file), links()]).toEqual([2, [true, true, false]]);
+          count.set(0);
+          expect([readNumber(file), links()]).toEqual([0, [false, false, false]]);
+        }
+        // The PF may sleep again, by itself and by its register (vfio_pci_core_sriov_configure).
+        const asleep = () =>
+          readAttribute(systemPaths.pciDevice(pf, "power", "runtime_status"))?.trim() === "suspended";
+        if (readAttribute(systemPaths.pciDevice(pf, "power", "control"))?.trim() === "auto") {
+          pollUntil(asleep, { timeoutMs: SLEEP_MS, what: "the PF to sleep", subject: pf });
+        }
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, pf);
+        const pm = device.config.findCapability(PciCapabilityId.powerManagement);
+        if (pm === undefined) skip({ reason: "the PF has no power management", remedy: "use QEMU's igb" });
+        device.config.write16(pm.offset + PMCSR, 3);
+        expect(powerState()).toBe("D3hot");
+        device.config.write16(pm.offset + PMCSR, 0);
+        expect(powerState()).toBe("D0");
+      });
+    });
+  });
+}
+
+/** `open`, or why the device cannot be opened; it is closed again. */
+function codeOf(mode: IommuMode, address: string, vfToken?: string): string {
+  using iommu = new Iommu(mode.open());
+  try {
+    iommu.openDevice(address, vfToken === undefined ? {} : { vfToken });
+    return "open";
+  } catch (error) {
+    return (error as { code?: string }).code ?? String(error);
+  }
+}
