@@ -8,6 +8,7 @@ import { hugePageRaceSuite } from "./dma/huge-page-race";
 import { driverContractSuite } from "./driver/driver-contract";
 import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
+import { failNthSuite } from "./faults/fail-nth";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
@@ -55,6 +56,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
+  { suite: failNthSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },
 ];
 
