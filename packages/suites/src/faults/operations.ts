@@ -43,7 +43,7 @@ export const OPERATIONS: readonly Operation[] = [
       const region = iommu.map(memory);
       const { iova } = region;
       return {
-        act: () => void region.unmap(),
+        act: leaving(() => region.unmap()),
         // The IOVA is free again for the kernel, not only in the books.
         verify: () => void iommu.map(memory, { iova }).unmap(),
         [Symbol.dispose]: () => memory.close(),
@@ -66,7 +66,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "writing_configuration_space",
     prepare: onDevice((_iommu, { config }) => ({
-      act: () => void (config.busMaster = true),
+      act: leaving(() => void (config.busMaster = true)),
       verify: () => expect(config.busMaster).toBe(true),
       [Symbol.dispose]: () => undefined,
     })),
@@ -95,6 +95,14 @@ export const OPERATIONS: readonly Operation[] = [
     prepare: onDevice((iommu) => ({ act: () => iommufdOf(iommu).newIoas(), [Symbol.dispose]: () => undefined })),
   },
 ];
+
+/** An operation that leaves nothing to undo. */
+function leaving(act: () => unknown): Prepared["act"] {
+  return () => {
+    act();
+    return undefined;
+  };
+}
 
 /** What needs a device in an address space. */
 function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Operation["prepare"] {
