@@ -58,7 +58,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "reset",
     prepare: onDevice((_iommu, device) => ({
-      act: () => device.reset(),
+      act: leaving(() => device.reset()),
       verify: () => expect(device.config.vendorId).not.toBe(0xffff),
       [Symbol.dispose]: () => undefined,
     })),
@@ -66,7 +66,7 @@ export const OPERATIONS: readonly Operation[] = [
   {
     name: "writing_configuration_space",
     prepare: onDevice((_iommu, { config }) => ({
-      act: leaving(() => void (config.busMaster = true)),
+      act: leaving(() => (config.busMaster = true)),
       verify: () => expect(config.busMaster).toBe(true),
       [Symbol.dispose]: () => undefined,
     })),
@@ -75,7 +75,7 @@ export const OPERATIONS: readonly Operation[] = [
     name: "closing_a_device_with_interrupts",
     prepare: onDevice((_iommu, device) => {
       device.interrupts.msix.enable(0, 1);
-      return { act: () => device.close(), [Symbol.dispose]: () => undefined };
+      return { act: leaving(() => device.close()), [Symbol.dispose]: () => undefined };
     }),
   },
   {
@@ -86,7 +86,7 @@ export const OPERATIONS: readonly Operation[] = [
       const memory = DmaMemory.allocate(16 * PAGE_SIZE);
       iommu.map(memory);
       device.close();
-      return { act: () => iommu.close(), [Symbol.dispose]: () => memory.close() };
+      return { act: leaving(() => iommu.close()), [Symbol.dispose]: () => memory.close() };
     },
   },
   {
