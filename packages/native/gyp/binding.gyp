@@ -9,6 +9,7 @@
         "src/calls/bound_ioctl.cc",
         "src/calls/cpu_features.cc",
         "src/calls/descriptors.cc",
+        "src/calls/fail_nth.cc",
         "src/calls/ioctl.cc",
         "src/calls/single_threaded.cc",
         "src/calls/threads.cc",

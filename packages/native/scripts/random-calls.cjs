@@ -245,6 +245,7 @@ const actions = {
     socket.fds.subarray(2, 2 + socket.fds[0]).forEach((received) => keepFd(received));
   },
   gettid: () => native.gettid(wrong()),
+  failNth: () => native.failNth(number(4), often(() => native.gettid, wrong), wrong()),
   getAffinity: () => native.getAffinity(often(() => 0, () => one([2 ** 30, -1, {}]))),
   setAffinity: () => native.setAffinity(one([2 ** 30, -1, {}, 1.5]), array(() => number(20000), 20)),
   interruptThread: () => native.interruptThread(often(() => native.gettid(), () => one([2 ** 30, 0, -1, {}]))),

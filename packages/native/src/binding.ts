@@ -250,4 +250,16 @@ export interface NativeBinding {
   /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */
   readonly getResourceLimit: (resource: number) => [number, number] | number;
   readonly setResourceLimit: (resource: number, soft: number, hard: number) => number;
+  /**
+   * Calls `call(...args)` while the kernel fails the n-th place of this thread's system calls that can fail: allocations,
+   * copies from and to user memory (fault injection, Documentation/fault-injection/fault-injection.rst). Pass a function
+   * of the addon: the engine's own system calls would use the count up. Gives the call's result and the places that were
+   * left, 0 when one failed; or `-errno`, when nothing was called: `-ENOENT` on a kernel without
+   * CONFIG_FAULT_INJECTION. `n` is 1 to 2^20; at most 16 arguments.
+   */
+  readonly failNth: <Arguments extends readonly unknown[], Result>(
+    n: number,
+    call: (...args: Arguments) => Result,
+    ...args: Arguments
+  ) => [result: Result, left: number] | number;
 }

@@ -18,6 +18,7 @@ import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { deviceEventsSuite } from "./interrupts/device-events";
 import { intxLineSuite } from "./interrupts/intx-line";
+import { failNthSuite } from "./faults/fail-nth";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { kvmEventfdsSuite } from "./interrupts/kvm-eventfds";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
@@ -119,6 +120,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmEventfdsSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
+  { suite: failNthSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },
 ];
 

@@ -14,6 +14,7 @@ Napi::Object addAll(Napi::Env env, Napi::Object exports) {
   addPoller(env, exports);
   addSockets(env, exports);
   addThreads(env, exports);
+  addFailNth(env, exports);
   return exports;
 }
 

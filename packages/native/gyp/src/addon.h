@@ -11,6 +11,7 @@ void addBoundIoctl(Napi::Env env, Napi::Object exports);
 void addBoundSocket(Napi::Env env, Napi::Object exports);
 void addCpu(Napi::Env env, Napi::Object exports);
 void addDescriptors(Napi::Env env, Napi::Object exports);
+void addFailNth(Napi::Env env, Napi::Object exports);
 void addIoctl(Napi::Env env, Napi::Object exports);
 void addMappedIo(Napi::Env env, Napi::Object exports);
 void addMappedMemory(Napi::Env env, Napi::Object exports);

@@ -1,0 +1,165 @@
+import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { skip } from "@vfio-selftests/harness";
+import { iommufdOf } from "@vfio-selftests/iommu-modes";
+import { PAGE_SIZE } from "../rigs/page-size";
+
+const MIB = 1024 ** 2;
+
+/** An operation with what it needs opened, before the kernel fails in it. */
+export interface Prepared extends Disposable {
+  /** The operation. It gives what undoes it, or nothing. */
+  act(): Disposable | undefined;
+  /** Shows that the operation had its effect; for after `act`. */
+  verify?(): void;
+}
+
+export interface Operation {
+  readonly name: string;
+  /** The modes it exists in; default all. */
+  readonly only?: (mode: IommuMode) => boolean;
+  readonly prepare: (mode: IommuMode, address: string) => Prepared;
+}
+
+/** The operations that a device makes of VFIO and iommufd. */
+export const OPERATIONS: readonly Operation[] = [
+  {
+    name: "opening_an_address_space",
+    prepare: (mode) => ({ act: () => new Iommu(mode.open()), [Symbol.dispose]: () => undefined }),
+  },
+  {
+    name: "opening_a_device",
+    prepare: (mode, address) => {
+      const iommu = new Iommu(mode.open());
+      return { act: () => PciDevice.open(iommu, address), [Symbol.dispose]: () => iommu.close() };
+    },
+  },
+  { name: "mapping_a_page", prepare: mapping(() => DmaMemory.allocate(PAGE_SIZE)) },
+  { name: "mapping_2_mib_of_small_pages", prepare: mapping(() => DmaMemory.allocate(2 * MIB)) },
+  { name: "mapping_a_memfd", prepare: mapping(() => DmaMemory.allocate(16 * PAGE_SIZE, { backing: "memfd" })) },
+  {
+    name: "unmapping",
+    prepare: onDevice((iommu) => {
+      const memory = DmaMemory.allocate(16 * PAGE_SIZE);
+      const region = iommu.map(memory);
+      const { iova } = region;
+      return {
+        act: leaving(() => region.unmap()),
+        // The IOVA is free again for the kernel, not only in the books.
+        verify: () => void iommu.map(memory, { iova }).unmap(),
+        [Symbol.dispose]: () => memory.close(),
+      };
+    }),
+  },
+  { name: "enabling_msix", prepare: enabling(({ interrupts }) => interrupts.msix) },
+  { name: "enabling_msi", prepare: enabling(({ interrupts }) => interrupts.msi) },
+  { name: "enabling_intx", prepare: enabling(({ interrupts }) => interrupts.intx) },
+  { name: "enabling_err", prepare: enabling(({ interrupts }) => interrupts.err) },
+  { name: "enabling_req", prepare: enabling(({ interrupts }) => interrupts.req) },
+  {
+    name: "reset",
+    prepare: onDevice((_iommu, device) => ({
+      act: leaving(() => device.reset()),
+      verify: () => expect(device.config.vendorId).not.toBe(0xffff),
+      [Symbol.dispose]: () => undefined,
+    })),
+  },
+  {
+    name: "writing_configuration_space",
+    prepare: onDevice((_iommu, { config }) => ({
+      act: leaving(() => (config.busMaster = true)),
+      verify: () => expect(config.busMaster).toBe(true),
+      [Symbol.dispose]: () => undefined,
+    })),
+  },
+  {
+    name: "closing_a_device_with_interrupts",
+    prepare: onDevice((_iommu, device) => {
+      device.interrupts.msix.enable(0, 1);
+      return { act: leaving(() => device.close()), [Symbol.dispose]: () => undefined };
+    }),
+  },
+  {
+    name: "closing_an_address_space_with_mappings",
+    prepare: (mode, address) => {
+      const iommu = new Iommu(mode.open());
+      const device = PciDevice.open(iommu, address);
+      const memory = DmaMemory.allocate(16 * PAGE_SIZE);
+      iommu.map(memory);
+      device.close();
+      return { act: leaving(() => iommu.close()), [Symbol.dispose]: () => memory.close() };
+    },
+  },
+  {
+    name: "allocating_a_second_ioas",
+    only: ({ traits }) => traits.api === "iommufd",
+    prepare: onDevice((iommu) => ({ act: () => iommufdOf(iommu).newIoas(), [Symbol.dispose]: () => undefined })),
+  },
+];
+
+/** An operation that leaves nothing to undo. */
+function leaving(act: () => unknown): Prepared["act"] {
+  return () => {
+    act();
+    return undefined;
+  };
+}
+
+/** What needs a device in an address space. */
+function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Operation["prepare"] {
+  return (mode, address) => {
+    const iommu = new Iommu(mode.open());
+    const device = PciDevice.open(iommu, address);
+    const prepared = prepare(iommu, device);
+    return {
+      ...prepared,
+      [Symbol.dispose]: () => {
+        prepared[Symbol.dispose]();
+        device.close();
+        iommu.close();
+      },
+    };
+  };
+}
+
+function mapping(allocate: () => DmaMemory): Operation["prepare"] {
+  return onDevice((iommu) => {
+    const memory = allocate();
+    let iova: bigint;
+    return {
+      act: () => {
+        const region = iommu.map(memory);
+        ({ iova } = region);
+        return region;
+      },
+      // The kernel counts what it takes away: all of it was mapped.
+      verify: () => {
+        expect(iommu.unmapRange(iova, BigInt(memory.length))).toBe(BigInt(memory.length));
+        iommu.map(memory, { iova });
+      },
+      [Symbol.dispose]: () => {
+        iommu.unmapAll();
+        memory.close();
+      },
+    };
+  });
+}
+
+function enabling(indexOf: (device: PciDevice) => PciDevice["interrupts"]["msix"]): Operation["prepare"] {
+  return onDevice((_iommu, device) => {
+    const index = indexOf(device);
+    if (index.count === 0) {
+      skip({ reason: `the device has no ${index.name}`, remedy: "name a device that has it: -d ADDRESS" });
+    }
+    return {
+      act: () => {
+        index.enable();
+        return { [Symbol.dispose]: () => index.disable() };
+      },
+      verify: () => {
+        index.trigger(0);
+        expect(index.vector(0).waitSync()).toBe(1n);
+      },
+      [Symbol.dispose]: () => undefined,
+    };
+  });
+}
