@@ -7,6 +7,11 @@ import { MockDevice } from "./mock-device";
 import { type RawAnswer, RawIommufd } from "./raw-iommufd";
 import { IOMMU_TEST_CMD, IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain } from "./test-command";
 
+/** Objects of a test at most; iommufd counts their ids from 1 on. */
+const MOST_OBJECTS = 24;
+/** Objects that stand on each other: device, nested page table, virtual device, vIOMMU, parent, address space. */
+const LONGEST_CHAIN = 6;
+
 type Fields = StructLayout["fields"];
 
 /** A mock device that belongs to the rig: iommufd's id of it, the test's, and that of the page table it came to. */
@@ -81,9 +86,16 @@ export class MockRig implements Disposable {
     );
   }
 
+  /** What the test made goes before the address space that it stands on, users before what they use. */
   [Symbol.dispose](): void {
-    this.iommu.close();
-    this.memory.close();
+    try {
+      for (let pass = 0; pass < LONGEST_CHAIN; pass++) {
+        for (let id = MOST_OBJECTS; id > 0; id--) if (id !== this.ioas) this.raw.destroy(id);
+      }
+      this.iommu.close();
+    } finally {
+      this.memory.close();
+    }
   }
 }
 
