@@ -1,4 +1,4 @@
-import type { NOTES} from "../outcome/note";
+import type { NOTES } from "../outcome/note";
 import { notChecked } from "../outcome/note";
 
 /** Global of a test's realm that collects the running test's patterns; the environment puts it there. @internal */

@@ -1,6 +1,6 @@
 import { systemPaths } from "@vfio-selftests/core/sysfs";
 import { isIommuFault } from "./iommu-faults";
-import { kernelLines,KernelLog } from "./kernel-log";
+import { kernelLines, KernelLog } from "./kernel-log";
 import { END_MARK, writeMark } from "./marks";
 import { findReports, type SplatReport } from "./splat-reports";
 
