@@ -48,9 +48,10 @@ export function failNthSuite(target: SuiteTarget): void {
     });
 
     beforeEach(() => {
-      if (existsSync(FAIL_NTH)) return;
+      // Without faults in page allocations a sweep would pass over most places, and say nothing of it.
+      if (existsSync(FAIL_NTH) && existsSync(`${DEBUGFS}/fail_page_alloc`)) return;
       skip({
-        reason: "this kernel cannot be made to fail (CONFIG_FAULT_INJECTION)",
+        reason: "this kernel cannot be made to fail (CONFIG_FAULT_INJECTION, CONFIG_FAIL_PAGE_ALLOC)",
         remedy: "pnpm vfio lab setup --with fault-injection, and lab run --with fault-injection",
       });
     });
