@@ -12,7 +12,7 @@ export type { HarnessEnvironmentOptions } from "./jest/jest-environment";
 export type { HarnessReporterOptions } from "./jest/reporter";
 export type { RunEvent } from "./jest/run-channel";
 export type { TestStart } from "./jest/run-state";
-export { expectKernelLog } from "./kernel-log/expect-kernel-log";
+export { expectKernelLog, knownKernelDefect } from "./kernel-log/expect-kernel-log";
 export { describeReport, judge, lostNotes, type KernelVerdict } from "./kernel-log/judge";
 export { KernelLog } from "./kernel-log/kernel-log";
 export { KernelWatch, type KernelFindings, type KernelWatchOptions } from "./kernel-log/kernel-watch";

@@ -1,5 +1,5 @@
 import { TestEnvironment } from "jest-environment-node";
-import { EXPECTED } from "../kernel-log/expect-kernel-log";
+import { EXPECTED, type ExpectedMessage } from "../kernel-log/expect-kernel-log";
 import { describeReport, judge, lostNotes } from "../kernel-log/judge";
 import { KernelWatch, type KernelWatchOptions } from "../kernel-log/kernel-watch";
 import { BEGIN_MARK, END_MARK, failureMark, testMark } from "../kernel-log/marks";
@@ -129,7 +129,7 @@ export default class HarnessEnvironment extends TestEnvironment {
     if (tookMs > limitMs && !test.errors.some(isCircusTimeout)) addFailure(test, overran(tookMs, limitMs));
     // What was closed is closed at the end of a turn of the event loop, and the kernel may have something to say to it.
     await settle();
-    const global = this.global as { [NOTES]?: string[]; [EXPECTED]?: RegExp[] };
+    const global = this.global as { [NOTES]?: string[]; [EXPECTED]?: ExpectedMessage[] };
     const notes = global[NOTES] ?? [];
     if (this.#kernel !== undefined) {
       const verdict = judge(this.#kernel.take(), {

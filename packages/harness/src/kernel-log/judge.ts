@@ -1,3 +1,4 @@
+import type { ExpectedMessage } from "./expect-kernel-log";
 import type { KernelFindings } from "./kernel-watch";
 import type { SplatReport } from "./splat-reports";
 
@@ -13,7 +14,7 @@ const MOST_FAULTS = 10;
 
 /** What a test says of the kernel's messages. */
 export interface KernelExpectation {
-  readonly expected?: readonly RegExp[] | undefined;
+  readonly expected?: readonly ExpectedMessage[] | undefined;
   /** It did not come to where it provokes them. */
   readonly skipped?: boolean;
 }
@@ -24,16 +25,24 @@ export function judge(
 ): KernelVerdict {
   const { reports, lines, lost } = findings;
   // Neither is a pattern's `lastIndex` ours, nor may it carry over to the next line.
-  const patterns = expected.map(({ source, flags }) => new RegExp(source, flags.replace(/[gy]/g, "")));
+  const messages = expected.map(({ pattern: { source, flags }, finding }) => ({
+    pattern: new RegExp(source, flags.replace(/[gy]/g, "")),
+    finding,
+  }));
   const texts = [...lines, ...reports.map(textOf)];
-  const missing = skipped ? [] : patterns.filter((pattern) => !texts.some((text) => pattern.test(text)));
-  const surprising = reports.filter((report) => !patterns.some((pattern) => pattern.test(textOf(report))));
+  const come = messages.filter(({ pattern }) => texts.some((text) => pattern.test(text)));
+  const missing = skipped ? [] : messages.filter((message) => message.finding === undefined && !come.includes(message));
+  const surprising = reports.filter((report) => !messages.some(({ pattern }) => pattern.test(textOf(report))));
   return {
     failures: [
       ...surprising.map((report) => `the kernel reported ${describeReport(report)}`),
-      ...missing.map((pattern) => `the kernel did not say what this test provokes: ${String(pattern)}`),
+      ...missing.map(({ pattern }) => `the kernel did not say what this test provokes: ${String(pattern)}`),
     ],
-    notes: [...faultNotes(findings.faults), ...lostNotes(lost)],
+    notes: [
+      ...come.flatMap(({ finding }) => (finding === undefined ? [] : [`this kernel has the defect of ${finding}`])),
+      ...faultNotes(findings.faults),
+      ...lostNotes(lost),
+    ],
   };
 }
 

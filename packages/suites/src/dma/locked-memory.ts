@@ -21,31 +21,31 @@ export function lockedMemorySuite(target: SuiteTarget): void {
         {
           using iommu = new Iommu(mode.open());
           using _device = PciDevice.open(iommu, address);
-          watch.expect(0);
+          watch.expectPages(0);
           const first = iommu.map(memory, { iova: BASE, length: 5 * PAGE_SIZE });
-          watch.expect(5);
+          watch.expectPages(5);
           // The same pages once more count once more.
           const second = iommu.map(memory, { iova: BASE + 0x10_0000n, length: 2 * PAGE_SIZE, access: "read" });
-          watch.expect(7);
+          watch.expectPages(7);
           expect(() => iommu.map(memory, { iova: BASE })).toThrow(errorWithCode("EEXIST"));
-          watch.expect(7);
+          watch.expectPages(7);
           first.unmap();
-          watch.expect(2);
+          watch.expectPages(2);
           const large = iommu.map(huge);
-          watch.expect(2 + (2 * MIB) / PAGE_SIZE);
+          watch.expectPages(2 + (2 * MIB) / PAGE_SIZE);
           large.unmap();
           second.unmap();
-          watch.expect(0);
+          watch.expectPages(0);
           iommu.map(memory, { iova: BASE, access: "write" });
           iommu.map(memory, { iova: BASE + 0x10_0000n, length: PAGE_SIZE });
-          watch.expect(9);
+          watch.expectPages(9);
           iommu.unmapAll();
-          watch.expect(0);
+          watch.expectPages(0);
           iommu.map(memory, { iova: BASE });
-          watch.expect(8);
+          watch.expectPages(8);
         }
         // What was still mapped ends with the address space.
-        watch.expect(0);
+        watch.expectPages(0);
       });
 
       it("of_a_map_that_fails_late_is_given_back", () => {
@@ -56,10 +56,10 @@ export function lockedMemorySuite(target: SuiteTarget): void {
         const { last } = iommu.iovaRanges().at(-1) ?? { last: 0n };
         // Past the last IOVA, and over a mapping.
         expect(() => iommu.map(memory, { iova: last + 1n - BigInt(PAGE_SIZE) })).toThrow(/E(INVAL|OVERFLOW)/);
-        watch.expect(0);
+        watch.expectPages(0);
         iommu.map(memory, { iova: BASE + BigInt(4 * PAGE_SIZE), length: PAGE_SIZE });
         expect(() => iommu.map(memory, { iova: BASE })).toThrow(errorWithCode("EEXIST"));
-        watch.expect(1);
+        watch.expectPages(1);
       });
 
       it("does_not_grow_over_many_maps", () => {
@@ -70,10 +70,10 @@ export function lockedMemorySuite(target: SuiteTarget): void {
         for (let round = 0; round < ROUNDS; round++) {
           const pages = 1 + (round % 16);
           const region = iommu.map(memory, { iova: BASE + BigInt(round * 16 * PAGE_SIZE), length: pages * PAGE_SIZE });
-          if (round % 10 === 0) watch.expect(pages);
+          if (round % 10 === 0) watch.expectPages(pages);
           region.unmap();
         }
-        watch.expect(0);
+        watch.expectPages(0);
       });
 
       it("of_an_ordinary_user_ends_at_the_limit", () => {
@@ -113,7 +113,7 @@ class PageWatch implements Disposable {
     this.#isType1 = mode.traits.api === "container" && mode.traits.mapsRegisters;
   }
 
-  expect(pages: number): void {
+  expectPages(pages: number): void {
     const now = lockedMemory();
     const counted = { locked: now.locked - this.#counted.locked, pinned: now.pinned - this.#counted.pinned };
     // Type 1 counts as mlock does; iommufd counts pinned pages, and root's against no limit (iopt_pages_update_pinned).
@@ -122,6 +122,6 @@ class PageWatch implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.expect(0);
+    this.expectPages(0);
   }
 }

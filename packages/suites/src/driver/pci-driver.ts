@@ -29,6 +29,8 @@ export function pciDriverSuite(target: SuiteTarget): void {
           rig.session.remove();
           rig.session.create();
         }
+        // Upstream ends here; a device that is still whole copies.
+        copyAndCompare(rig);
       });
 
       it(

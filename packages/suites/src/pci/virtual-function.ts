@@ -5,7 +5,6 @@ import { existsPath, pciDevice, readAttribute, readNumber, systemPaths } from "@
 import {
   defaultMode,
   eachMode,
-  errorWithCode,
   fixture,
   GuardedValue,
   requireMode,
