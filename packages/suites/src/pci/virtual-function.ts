@@ -2,14 +2,7 @@ import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { existsPath, pciDevice, readAttribute, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
-import {
-  defaultMode,
-  eachMode,
-  fixture,
-  GuardedValue,
-  requireMode,
-  skip,
-} from "@vfio-selftests/harness";
+import { defaultMode, eachMode, fixture, GuardedValue, requireMode, skip } from "@vfio-selftests/harness";
 import { enableOneVf } from "../rigs/one-virtual-function";
 import type { SuiteTarget } from "../suite-target";
 
