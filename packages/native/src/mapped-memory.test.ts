@@ -203,11 +203,11 @@ describe("garbage", () => {
     expect(counts).toBe("20 0");
   });
 
-  it("is not what the unmap function, the buffer or an accessor still reaches", () => {
+  it("is not what the unmap function, the buffer or a mapping of registers still reaches", () => {
     const counts = run(`
       const unmap = (() => memory().unmap)();
       const view = (() => new Uint8Array(memory().buffer))();
-      const read8 = (() => io().read8)();
+      const read8 = (() => { const registers = io(); return (offset) => registers.read8(offset); })();
       await settle();
       view[3] = 9;
       console.log(maps(), read8(3), unmap(), maps());`);
