@@ -43,7 +43,8 @@ describe("the lab checks what it is asked for before it prepares or boots anythi
   // Without a lab, any step further than the check would fail otherwise.
   const environment = process.env;
   beforeAll(() => {
-    process.env = { ...environment, XDG_CACHE_HOME: "/nowhere", PATH: "/nowhere" };
+    // What nobody can make, not even root.
+    process.env = { ...environment, XDG_CACHE_HOME: "/dev/null/cache", PATH: "/dev/null" };
   });
   afterAll(() => {
     process.env = environment;

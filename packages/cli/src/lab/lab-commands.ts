@@ -118,7 +118,7 @@ async function runMachine(command: readonly string[], options: LabRunOptions): P
   if (options.list === true) return runInOne(options, folder);
   const durations = new KeptDurations(labCache(thisHost()), options);
   const jobs = await jobsFor(options, durations);
-  return jobs === 1 ? runInOne(options, folder) : runInSeveral(options, jobs, durations);
+  return jobs === 1 ? runInOne(options, folder) : runInSeveral(options, jobs, durations, folder);
 }
 
 async function runCommand(command: readonly string[], options: LabRunOptions): Promise<number> {
@@ -133,17 +133,14 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
 }
 
 /** The suites in one VM, whose `run` writes the report into the folder. */
-function runInOne(options: LabRunOptions, outputFolder: string | undefined): Promise<number> {
-  const { writable = [] } = options;
-  const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
-  const withOutput = outputFolder === undefined ? machine : { ...machine, writable: [...writable, outputFolder] };
+function runInOne(options: LabRunOptions, folder: string | undefined): Promise<number> {
   const command = [
     process.execPath,
     RUN_PROGRAM,
     "run",
     ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options)),
   ];
-  return inLab(withOutput, async (lab) => {
+  return inLab(machineOf(options, folder), async (lab) => {
     const result = await runInLab({ ...lab, ...limitOf(options), command });
     const console = readConsole(result.consoleLog);
     if (console === undefined) return result.exitCode;
@@ -152,10 +149,21 @@ function runInOne(options: LabRunOptions, outputFolder: string | undefined): Pro
   });
 }
 
-/** The suites in several VMs that are alike; this process writes the report. */
-async function runInSeveral(options: LabRunOptions, jobs: number, durations: KeptDurations): Promise<number> {
-  const { runDealt } = await import("./jobs/dealt-run.js");
+/** The VM, which may write to the report's folder; the same folders are refused, however many VMs there are. */
+function machineOf(options: LabRunOptions, folder: string | undefined): MachineOptions {
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
+  return folder === undefined ? machine : { ...machine, writable: [...(options.writable ?? []), folder] };
+}
+
+/** The suites in several VMs that are alike; this process writes the report. */
+async function runInSeveral(
+  options: LabRunOptions,
+  jobs: number,
+  durations: KeptDurations,
+  folder: string | undefined,
+): Promise<number> {
+  const { runDealt } = await import("./jobs/dealt-run.js");
+  const machine = machineOf(options, folder);
   const { output, timeoutMs } = options;
   await prepareLab(machine);
   if (output !== undefined) requireWritable(output, "lab run");

@@ -77,7 +77,12 @@ function machineOf(options: MutateOptions): LabMachineOptions {
 /** Our tests, or the kernel's own compiled ones. */
 async function chooseSuite(options: MutateOptions): Promise<Pick<MeasureOptions, "command" | "recording">> {
   const program = [process.execPath, join(__dirname, "..", "main.js")];
-  const { list: _list, ...suites } = optionsOf<SuiteOptions>(SUITE_OPTIONS, { ...options, reporter: "tap" });
+  // The seed is the sample's.
+  const {
+    list: _list,
+    seed: _seed,
+    ...suites
+  } = optionsOf<SuiteOptions>(SUITE_OPTIONS, { ...options, reporter: "tap" });
   const words = asArguments(SUITE_OPTIONS, suites);
   const { cSuite } = options;
   if (cSuite === undefined) {

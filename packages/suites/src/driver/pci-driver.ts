@@ -29,8 +29,8 @@ export function pciDriverSuite(target: SuiteTarget): void {
           rig.session.remove();
           rig.session.create();
         }
-        // Upstream ends here; a device that is still whole copies.
-        copyAndCompare(rig);
+        // Upstream ends here: it asks that nothing failed.
+        rig.expectNoMsi();
       });
 
       it(

@@ -124,8 +124,9 @@ export class IrqTable {
 
   #act(index: number, action: number, start: number, count: number, chosen: Uint8Array | undefined): number {
     const perform = this.#actionOf(index, action);
-    if (perform === undefined) return EINVAL;
-    const vectors = this.#of(index);
+    const vectors = this.#vectors.get(index);
+    // Without a vector enabled there is none to act on, as vfio_pci_set_msi_trigger and its kin say.
+    if (perform === undefined || vectors === undefined) return EINVAL;
     for (const [i, vector] of vectors.slice(start, start + count).entries()) {
       if (chosen === undefined || chosen[i] !== 0) perform(vector, start + i);
     }
