@@ -14,7 +14,7 @@ import {
   vfio_iommu_type1_dma_map,
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture } from "@vfio-selftests/harness";
+import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
@@ -37,11 +37,25 @@ interface DirtyRequest {
   readonly bitmapBytes?: bigint;
 }
 
+/** With CONFIG_IOMMUFD_VFIO_CONTAINER VFIO's container is iommufd's. */
+function requireType1(mode: IommuMode): void {
+  beforeEach(() => {
+    if (mode.traits.mapsRegisters) return;
+    skip({
+      reason: "this kernel's VFIO container is not the type 1 driver's",
+      remedy: "use a kernel with CONFIG_VFIO_IOMMU_TYPE1, loaded, and without CONFIG_IOMMUFD_VFIO_CONTAINER",
+    });
+  });
+}
+
 /** What type 1 offers for moving a program to another machine or to a new version of itself; iommufd has other ways. */
 export function type1MigrationSuite(target: SuiteTarget): void {
-  const modes = target.modes.filter(({ traits }) => traits.api === "container" && traits.mapsRegisters);
+  // The container of VFIO's own file. iommufd's has neither.
+  const modes = target.modes.filter(({ traits }) => traits.container?.path[0] === "vfio");
+  if (modes.length === 0) return;
   fixture("vfio_type1_migration", target, (address) => {
     eachMode({ modes: modes.filter(({ traits }) => traits.container?.type === 2) }, (mode) => {
+      requireType1(mode);
       it("dirty_pages_are_those_that_a_device_may_have_written", () => {
         using space = new Type1Space(mode, address);
         const bitmap = new Uint8Array(BITMAP_BYTES);
@@ -121,6 +135,7 @@ export function type1MigrationSuite(target: SuiteTarget): void {
     });
 
     eachMode({ modes }, (mode) => {
+      requireType1(mode);
       it("memory_gets_a_new_address_and_stays_where_it_is", () => {
         using space = new Type1Space(mode, address);
         const whole = { iova: BASE, size: 4n * PAGE };
