@@ -8,12 +8,14 @@ process.stdout.on("error", ({ code = "unknown" }: NodeJS.ErrnoException) => {
   process.exit(ExitCode.failed);
 });
 
-void runCommandLine(process.argv.slice(2)).then((code) => {
-  // Not `process.exitCode`, because a device's open handle must not keep a finished command alive.
-  // Node writes to files, pipes and terminals at once. Bytes that are left could not be written (a full disk).
+void runCommandLine(process.argv.slice(2)).then(async (code) => {
+  // Node writes to files and terminals at once. A full pipe takes the rest when its reader has made room.
+  await new Promise((resolve) => process.stdout.write("", resolve));
+  // Bytes that are left could not be written (a full disk).
   const { writableLength, errored } = process.stdout;
   const lost = writableLength > 0 || errored !== null;
   if (lost) tellLostOutput("a part is lost");
+  // Not `process.exitCode`, because a device's open handle must not keep a finished command alive.
   process.exit(lost ? ExitCode.failed : code);
 });
 

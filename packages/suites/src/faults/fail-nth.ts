@@ -13,14 +13,18 @@ const KMEMLEAK = `${DEBUGFS}/kmemleak`;
 /** More places than any operation has: the sweep ends long before. */
 const MOST_PLACES = 4000;
 
-/** A failed allocation is ENOMEM, a failed copy from or to the caller's memory EFAULT. */
-const SENSIBLE = ["ENOMEM", "EFAULT"];
+/**
+ * A failed allocation is ENOMEM, a failed copy from or to the caller's memory EFAULT. iommufd has a place of its own,
+ * `fail_iommufd`: an object that iommufd_get_object does not find is ENOENT (drivers/iommu/iommufd/selftest.c).
+ */
+const SENSIBLE = ["ENOMEM", "EFAULT", "ENOENT"];
 
 /** Kinds of faults: below debugfs, with what makes them count every allocation, and print nothing. */
 const KINDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   failslab: { "ignore-gfp-wait": "N", verbose: "0" },
   fail_page_alloc: { "ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0", verbose: "0" },
   fail_usercopy: { verbose: "0" },
+  fail_iommufd: { verbose: "0" },
 };
 
 /** kmemleak reports what is unreferenced and older than this (mm/kmemleak.c, MSECS_MIN_AGE). */

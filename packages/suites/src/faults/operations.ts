@@ -1,4 +1,5 @@
 import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { closeAll } from "@vfio-selftests/core/backend";
 import { skip } from "@vfio-selftests/harness";
 import { iommufdOf } from "@vfio-selftests/iommu-modes";
 import { PAGE_SIZE } from "../rigs/page-size";
@@ -46,7 +47,7 @@ export const OPERATIONS: readonly Operation[] = [
         act: leaving(() => region.unmap()),
         // The IOVA is free again for the kernel, not only in the books.
         verify: () => void iommu.map(memory, { iova }).unmap(),
-        [Symbol.dispose]: () => memory.close(),
+        [Symbol.dispose]: () => closeAll("the memory", [() => void iommu.unmapAll(), () => memory.close()]),
       };
     }),
   },
@@ -112,11 +113,8 @@ function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Opera
     const prepared = prepare(iommu, device);
     return {
       ...prepared,
-      [Symbol.dispose]: () => {
-        prepared[Symbol.dispose]();
-        device.close();
-        iommu.close();
-      },
+      [Symbol.dispose]: () =>
+        closeAll("the operation", [() => prepared[Symbol.dispose](), () => device.close(), () => iommu.close()]),
     };
   };
 }

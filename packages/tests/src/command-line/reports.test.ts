@@ -1,8 +1,9 @@
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { notInLab } from "../not-in-lab";
-import { runCommand } from "./run-command";
+import { PROGRAM, runCommand } from "./run-command";
 
 /** Two tests on each of two models: quick, and everywhere the same. */
 const QUICK = ["run", "-t", "vfio_pci_device_test[.](reset|validate_bars)"];
@@ -16,6 +17,22 @@ describe("reports", () => {
     expect(out).toContain("the kernel's VFIO and IOMMU are not");
     expect(out).toContain("vfio-selftests lab run");
     expect(out.trimEnd().split("\n").at(-1)).toBe("4 passed, 0 failed, 0 skipped");
+  });
+
+  it("reader_that_is_late_gets_all", () => {
+    const folder = mkdtempSync(join(tmpdir(), "late-reader-"));
+    try {
+      // A pipe that holds one page (F_SETPIPE_SZ): less than the list.
+      const smallPipe = join(folder, "small-pipe.cjs");
+      const native = JSON.stringify(require.resolve("@vfio-selftests/native"));
+      writeFileSync(smallPipe, `require(${native}).native.fcntl(1, 1031, 4096);`);
+      const command = `"${process.execPath}" --require "${smallPipe}" "${PROGRAM}" run --list; echo "exit $?"`;
+      const listed = execFileSync("sh", ["-c", `{ ${command}; } | { sleep 2; cat; }`], { encoding: "utf8" });
+      expect(listed.length).toBeGreaterThan(4096);
+      expect(listed).toBe(`${runCommand(["run", "--list"]).out}exit 0\n`);
+    } finally {
+      rmSync(folder, { recursive: true });
+    }
   });
 
   it("tap_is_alone_on_standard_output", () => {
