@@ -7,7 +7,7 @@ import { NOTES } from "../outcome/note";
 import { SKIP, type SkipReason, skipText } from "../outcome/skip";
 import { selectTests, takePart, type TestFilter, type TestPart } from "../outcome/test-filter";
 import { identify } from "../outcome/test-identity";
-import { TARGET, type TargetOptions } from "../target/target-options";
+import { environmentOptions, TARGET, type TargetOptions } from "../target/target-options";
 import {
   addFailure,
   type CircusEvent,
@@ -41,6 +41,8 @@ export interface HarnessEnvironmentOptions {
 
 /** Milliseconds of a test where the project's configuration says nothing else: upstream's (TEST_TIMEOUT_DEFAULT). */
 const TEST_TIMEOUT_MS = 30_000;
+/** The lab's processor is often an emulated one: there a test may take so many times its limit. */
+const LAB_FACTOR = 4;
 /** jest's own default, with which it cannot be told from a configuration that says nothing. */
 const JEST_TEST_TIMEOUT_MS = 5000;
 /** Modes in which jest-circus runs nothing. */
@@ -56,8 +58,8 @@ const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
  * - the lines given to `note` reach the reporter;
  * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
- * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise. Also one
- *   that blocks the event loop all the time fails after that, which jest-circus does not look at.
+ * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise; in the
+ *   lab four times that. Also one that blocks the event loop all the time fails after that, which jest-circus does not look at.
  */
 export default class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
@@ -161,8 +163,10 @@ export default class HarnessEnvironment extends TestEnvironment {
   }
 
   /** Takes the tests that are not wanted out of the run, repeats the others, and tells the reporters how many there are. */
-  #select({ rootDescribeBlock: root }: CircusState): void {
+  #select(state: CircusState): void {
+    const { rootDescribeBlock: root } = state;
     const { filter = {}, part, repeat = 1, from = 0, testTimeoutMs } = this.#options;
+    const factor = (this.#options.target ?? environmentOptions()).lab ? LAB_FACTOR : 1;
     const identities = new Map([...testsUnder(root)].map((test) => [test, identify(titlesOf(test))]));
     const all = selectTests([...identities.values()], filter);
     const own = new Set(takePart(all, part));
@@ -177,7 +181,7 @@ export default class HarnessEnvironment extends TestEnvironment {
         continue;
       }
       if (test.mode === "skip") marked.add(testKey(path));
-      if (testTimeoutMs !== undefined) test.timeout = testTimeoutMs;
+      test.timeout = testTimeoutMs ?? limitOf(test, state) * factor;
       tests += 1;
       cases.add(testKey(path.slice(0, -1)));
       this.#indexes.set(test, 0);

@@ -4,12 +4,12 @@ import { DriverRig } from "../rigs/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 
 const STORM_TIMEOUT_MS = 60_000;
+/** Of the wait inside the storm, on the lab's emulated processor; the harness lengthens the test's own limit by itself. */
+const EMULATED_STORM_MS = 4 * STORM_TIMEOUT_MS;
 /** 90 s since Linux 7.4: with some devices every faulting copy ends in a reset. */
 const MIX_TIMEOUT_MS = 90_000;
 const GIB = 1024 ** 3;
 const REPEATS = 10;
-/** Upstream's limit is 30 s; two emulated processors with other work need most of it. */
-const EMULATED_GIB_TIMEOUT_MS = 90_000;
 /**
  * Upstream maps a GiB as one region for each of the tests, whatever the device copies, and keeps another one unmapped. An
  * emulated processor takes seconds to map and unmap it: in the lab `memcpy_success` alone does. Models have no IOMMU that
@@ -33,16 +33,12 @@ export function pciDriverSuite(target: SuiteTarget): void {
         rig.expectNoMsi();
       });
 
-      it(
-        "memcpy_success",
-        () => {
-          const regionBytes = target.kind === "models" ? 0 : GIB;
-          using rig = DriverRig.open(target, mode, address, { regionBytes });
-          copyAndCompare(rig);
-          rig.expectNoMsi();
-        },
-        target.kind === "lab" ? EMULATED_GIB_TIMEOUT_MS : undefined,
-      );
+      it("memcpy_success", () => {
+        const regionBytes = target.kind === "models" ? 0 : GIB;
+        using rig = DriverRig.open(target, mode, address, { regionBytes });
+        copyAndCompare(rig);
+        rig.expectNoMsi();
+      });
 
       it("memcpy_from_unmapped_iova", () => {
         using rig = open();
@@ -88,7 +84,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
           const count = Math.min(Math.floor((250 * GIB) / size), rig.session.limits.maxMemcpyCount);
           note(`${count} copies of ${size} bytes`);
           rig.session.memcpyStart(rig.source.iova, rig.destination.iova, size, count);
-          rig.session.memcpyWait({ timeoutMs: STORM_TIMEOUT_MS });
+          rig.session.memcpyWait({ timeoutMs: target.kind === "lab" ? EMULATED_STORM_MS : STORM_TIMEOUT_MS });
           rig.expectNoMsi();
         },
         STORM_TIMEOUT_MS,

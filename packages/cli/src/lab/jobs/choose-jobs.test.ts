@@ -19,6 +19,7 @@ test.each<[string, Partial<JobsQuestion>, number]>([
   ["by the tests that the filter wants", { filter: { pattern: "^f\\." }, durations: { "f.a": 59_000, "g.b": 9e9 } }, 2],
   ["by the tests of the modes that are named", { modes: ["iommufd"], cpus: 64, availableMiB: 1e6 }, 4],
   ["one where the tests are new", { filter: { pattern: "new" } }, 1],
+  ["one for two CPUs where models are served", { devices: ["model:dsa"], availableMiB: 1e6 }, 2],
   ["what was asked for", { jobs: 7, cpus: 1, availableMiB: 0 }, 7],
   ["one where a device has one client", { devices: ["igb", "vfio-user:/run/x.sock"] }, 1],
 ])("%s", (_name, change, jobs) => {

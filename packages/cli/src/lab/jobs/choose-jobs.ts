@@ -27,6 +27,9 @@ const MEMORY_SHARE = 0.8;
  */
 const WORTH_A_VM_MS = 30_000;
 
+/** CPUs that a VM and the models which this process serves to it keep busy. */
+const CPUS_WITH_MODELS = 2;
+
 /**
  * How many VMs share the tests. One for each CPU, since a test keeps little more than one busy, and as many as there is
  * memory for; but none that would boot for less than half a minute of work.
@@ -44,7 +47,8 @@ export function chooseJobs(question: JobsQuestion): number {
   const expected = expectedWork(question);
   const byWork = expected === undefined ? Infinity : Math.round(expected / WORTH_A_VM_MS);
   const byMemory = Math.floor((availableMiB * MEMORY_SHARE) / memoryMiB);
-  return Math.max(1, Math.min(cpus, byMemory, byWork, LAB_LIMITS.jobs.most));
+  const byCpus = Math.floor(cpus / (devices.some((device) => device.startsWith("model:")) ? CPUS_WITH_MODELS : 1));
+  return Math.max(1, Math.min(byCpus, byMemory, byWork, LAB_LIMITS.jobs.most));
 }
 
 /** Milliseconds that the tests took last time; undefined when no test has been run. */
