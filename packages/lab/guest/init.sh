@@ -13,13 +13,19 @@
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
+control_reader=
+
 power_off() {
   sync
   echo "$1" >&3
-  # The host says "off" once it has all of the output, and ends the VM when that does not.
-  sleep 600
+  # The host says "off" once it has all of the output, and ends the VM when that does not. The shell alone waits: a
+  # program would come by the host's file server, which may end before the VM does.
+  [ -z "$control_reader" ] || kill "$control_reader"
+  while read -r word <&3; do
+    [ "$word" != off ] || echo o >/proc/sysrq-trigger
+  done
   echo o >/proc/sysrq-trigger
-  sleep 600
+  while :; do :; done
 }
 
 fail() {
