@@ -1,5 +1,5 @@
-// Sums what .ci/run's steps report and prints the closing line. Fails when anything failed, or when a step that should
-// have run tests names none: a run that silently tests nothing must not pass.
+// Sums what .ci/run's steps report, repeats what failed, and prints the closing line. Fails when anything failed, or when
+// a step that should have run tests names none: a run that silently tests nothing must not pass.
 const { readFileSync } = require("node:fs");
 const { join } = require("node:path");
 
@@ -21,12 +21,34 @@ function countsOf(log) {
   return counts;
 }
 
+/** Lines with which jest, our reports and the compilers name a failure. */
+const FAILURE = /(^|\s)(FAIL|MISS)\s|● |^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
+/** So many failures of one step are quoted, with so many lines each: whoever sees only the end of the output sees why. */
+const QUOTED_FAILURES = 12;
+const LINES_OF_A_FAILURE = 8;
+
+/** The first failures that a step's log names, each with the lines behind it. */
+function quoteFailures(name, log) {
+  const lines = log.replace(/\u001b\[[0-9;]*m/g, "").split("\n");
+  const found = lines.flatMap((line, index) => (FAILURE.test(line) ? [index] : [])).slice(0, QUOTED_FAILURES);
+  const shown = new Set(
+    found.flatMap((index) => Array.from({ length: LINES_OF_A_FAILURE }, (_, next) => index + next)),
+  );
+  console.log(`--- ${name}: failed`);
+  for (const index of [...shown].sort((a, b) => a - b)) if (lines[index]?.trim()) console.log(`    ${lines[index]}`);
+  if (found.length === 0) for (const line of lines.slice(-20)) console.log(`    ${line}`);
+}
+
 for (const step of readFileSync(join(directory, "steps"), "utf8").trim().split("\n")) {
-  const [name, kind, status] = step.split(" ");
+  const [name, kind, status, seconds] = step.split(" ");
+  const log = readFileSync(join(directory, `${name}.log`), "utf8");
+  const { failed } = countsOf(log);
+  if (status !== "0" || failed > 0) quoteFailures(name, log);
+  console.log(`${name}: exit ${status} after ${seconds} s`);
   if (kind === "check") {
     total[status === "0" ? "passed" : "failed"] += 1;
   } else {
-    const counts = countsOf(readFileSync(join(directory, `${name}.log`), "utf8"));
+    const counts = countsOf(log);
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;

@@ -20,8 +20,10 @@ import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
-import { kvmEventfdsSuite } from "./interrupts/kvm-eventfds";
+import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
+import { kvmIrqfdSuite } from "./interrupts/kvm-irqfd";
+import { kvmVfioSuite } from "./interrupts/kvm-vfio";
 import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
 import { setIrqsRefusedSuite } from "./interrupts/set-irqs-refused";
@@ -118,7 +120,9 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
-  { suite: kvmEventfdsSuite, kernelOnly: true },
+  { suite: kvmIrqfdSuite, kernelOnly: true },
+  { suite: kvmIoeventfdSuite, kernelOnly: true },
+  { suite: kvmVfioSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
   { suite: failNthSuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },

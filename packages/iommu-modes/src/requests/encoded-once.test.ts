@@ -10,8 +10,8 @@ const REQUESTS = Object.entries(uapi).flatMap(([name, value]) =>
 );
 
 /** What makes requests field by field, so that a suite can say on purpose what no encoder here can say. */
-const RAW = /suites\/src\/rigs\/(raw\/|raw-device|mock-iommu\/)/;
-const RAW_IMPORT = /^import [^;]*? from "[./\w-]*(\/ask-kernel|\/raw-device|\/mock-iommu\/[\w-]+)";/m;
+const RAW = /suites\/src\/rigs\/(raw|mock-iommu)\//;
+const RAW_IMPORT = /^import [^;]*? from "[./\w-]*\/(raw|mock-iommu)\/[\w-]+";/m;
 
 /** Source files that may encode a request: all but tests, fakes and the header's own numbers. */
 function sources(): string[] {

@@ -10,7 +10,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, GuardedDriver, requireMode, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;

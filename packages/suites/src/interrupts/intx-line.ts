@@ -13,7 +13,7 @@ import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources
 import { vfioInterrupts } from "../rigs/kernel-interrupts";
 import { openForBlock } from "../rigs/open-device";
 import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;

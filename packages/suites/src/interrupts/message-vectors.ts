@@ -11,7 +11,7 @@ import { type InterruptSource, interruptSourcesOf } from "../devices/interrupt-s
 import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
 import { openForBlock } from "../rigs/open-device";
 import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const EVENTFD = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;

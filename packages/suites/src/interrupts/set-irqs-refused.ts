@@ -14,7 +14,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
-import { RawDevice, type RawIrqSet } from "../rigs/raw-device";
+import { RawDevice, type RawIrqSet } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;

@@ -12,7 +12,6 @@ import {
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
-import { RawIommufd } from "../rigs/mock-iommu/raw-iommufd";
 import {
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
@@ -26,6 +25,7 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
+import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";
 
 const UNKNOWN = 0x7fff_fff0;

@@ -23,7 +23,7 @@ import {
   pasid_table,
   trigger_iopf,
 } from "../rigs/mock-iommu/test-command";
-import { outcome } from "../rigs/raw-device";
+import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
 const REQUEST = iommu_hwpt_pgfault.size;

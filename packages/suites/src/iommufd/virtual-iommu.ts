@@ -14,7 +14,7 @@ import {
 } from "../rigs/mock-iommu/test-command";
 import { POLLIN, POLLOUT, QUEUE_IOVA, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
-import { outcome } from "../rigs/raw-device";
+import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
 const UNKNOWN = 0x7fff_fff0;

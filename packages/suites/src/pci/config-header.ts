@@ -4,7 +4,7 @@ import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
 import { standardCapabilities } from "../rigs/physical-capabilities";
 import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const CONFIG = VFIO_PCI_CONFIG_REGION_INDEX;

@@ -18,7 +18,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 /** Features of vfio-pci, and the one access that each has. */

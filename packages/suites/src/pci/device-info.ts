@@ -36,7 +36,7 @@ import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const READ_WRITE = VFIO_REGION_INFO_FLAG_READ | VFIO_REGION_INFO_FLAG_WRITE;

@@ -11,7 +11,7 @@ import { native } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
 import { PhysicalConfig } from "../rigs/physical-config";
-import { outcome } from "../rigs/raw-device";
+import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
 const COMMAND = 4;

@@ -14,7 +14,8 @@ import { iommufdOf } from "@vfio-selftests/iommu-modes";
 import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
-import { outcome, RawDevice } from "../rigs/raw-device";
+import { outcome } from "../rigs/raw/ask-kernel";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;

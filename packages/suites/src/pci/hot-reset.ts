@@ -11,7 +11,7 @@ import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { CopyRig } from "../rigs/copy-rig";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 /** A register of BAR 0 that a reset puts to its default, and bits of it that are harmless to change. */

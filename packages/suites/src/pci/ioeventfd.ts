@@ -11,7 +11,7 @@ import {
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { type ScratchRegisters, scratchRegistersOf } from "../devices/scratch-registers";
 import { openForBlock } from "../rigs/open-device";
-import { RawDevice, type RawIoeventfd } from "../rigs/raw-device";
+import { RawDevice, type RawIoeventfd } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const WIDTHS = [

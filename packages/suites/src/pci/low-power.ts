@@ -12,7 +12,7 @@ import {
 import { assertNoInterrupt, defaultMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { intxSourceOf } from "../devices/interrupt-sources";
 import { openForBlock } from "../rigs/open-device";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const ENTRY = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET;

@@ -3,7 +3,7 @@ import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { defaultMode, errorWithCode, fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 /** Fields of the MSI and MSI-X capabilities (PCI 3.0, sections 6.8.1.3 and 6.8.2.3). */

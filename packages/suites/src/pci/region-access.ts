@@ -14,7 +14,7 @@ import type { NativeIo } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { openForBlock } from "../rigs/open-device";
 import { PAGE_SIZE } from "../rigs/page-size";
-import { RawDevice } from "../rigs/raw-device";
+import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const WIDTHS = [1, 2, 4, 8] as const;

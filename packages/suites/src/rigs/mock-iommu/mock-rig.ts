@@ -3,8 +3,8 @@ import { IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, type StructLayout } from "@vfio-sel
 import { skip } from "@vfio-selftests/harness";
 import { type Iommufd, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { PAGE_SIZE } from "../page-size";
+import { type RawAnswer, RawIommufd } from "../raw/raw-iommufd";
 import { MockDevice } from "./mock-device";
-import { type RawAnswer, RawIommufd } from "./raw-iommufd";
 import { IOMMU_TEST_CMD, IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain } from "./test-command";
 
 /** Objects of a test at most; iommufd counts their ids from 1 on. */

@@ -14,7 +14,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../page-size";
-import { outcome } from "../raw-device";
+import { outcome } from "../raw/ask-kernel";
 import { type MockIds, type MockRig, words } from "./mock-rig";
 import {
   IOMMU_HW_QUEUE_TYPE_SELFTEST,

@@ -9,6 +9,8 @@ type Fields = Readonly<Record<string, Field>>;
 /** An address where no process has memory, for a request whose argument the kernel cannot read. */
 export const NO_ADDRESS = 8;
 
+const NOTHING = new Uint8Array(0);
+
 /** What the kernel said. */
 export interface Answer {
   /** `ok`, or the errno's name. */
@@ -20,7 +22,9 @@ export interface Answer {
 }
 
 export interface AskOptions {
-  /** Bytes that the structure is passed with. Default: its layout's. */
+  /** What stands behind the structure. */
+  readonly data?: ArrayBufferView;
+  /** Bytes that are passed. Default: the layout's and the data's. */
   readonly bytes?: number;
   /** What its first field (`argsz`, `size`) says. Default: as many as are passed. */
   readonly said?: number;
@@ -37,10 +41,11 @@ export function askKernel<const Known extends Fields>(
   named: NamedRequest,
   layout: StructLayout<Known>,
   values: Values<StructLayout<Known>>,
-  { bytes = layout.size, said = bytes, links = [] }: AskOptions = {},
+  { data = NOTHING, bytes = layout.size + data.byteLength, said = bytes, links = [] }: AskOptions = {},
 ): Answer {
   const view = new StructView(bytes);
   view.u32[0] = said;
+  view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
   for (const [name, value] of Object.entries(values) as [string, number | bigint][])
     setField(layout, view, name, value);
   const [entry = ["no request", 0]] = Object.entries(named);
@@ -68,6 +73,11 @@ export function resultOf(
   const [entry = ["no request", 0]] = Object.entries(named);
   const [name, request] = entry;
   return file.attempt(argument === undefined ? { name, request } : { name, request, argument, links });
+}
+
+/** A result for an `expect`: itself, or the errno's name. */
+export function outcome(result: number): number | string {
+  return result < 0 ? errnoName(-result) : result;
 }
 
 /** `ok` for a result that is no error, else the errno's name. */

@@ -1,6 +1,6 @@
-import { errnoName } from "@vfio-selftests/core/errors";
-import { IOMMU_DESTROY, iommu_destroy, type StructLayout, type StructView } from "@vfio-selftests/core/uapi";
+import { IOMMU_DESTROY, iommu_destroy, type StructLayout } from "@vfio-selftests/core/uapi";
 import type { KernelFileAccess } from "@vfio-selftests/iommu-modes";
+import { askKernel, outcome } from "./ask-kernel";
 
 type Fields = StructLayout["fields"];
 
@@ -27,22 +27,18 @@ export class RawIommufd {
     values: Readonly<Partial<Record<keyof F, number | bigint>>>,
     links?: Readonly<Partial<Record<keyof F, Uint8Array>>>,
   ): RawAnswer<F> {
-    const [name = "", request = 0] = Object.entries(named)[0] ?? [];
-    const view = layout.allocate();
-    view.u32[0] = layout.size;
-    for (const [field, value] of Object.entries(values)) setField(view, layout, field, value as number | bigint);
     const pairs = Object.entries(links ?? {}).flatMap(([field, bytes]) => {
       const at = layout.fields[field];
       return at === undefined ? [] : [at.offset, bytes as Uint8Array];
     });
-    const result = this.#file.attempt({ name, request, argument: view.bytes, links: pairs });
-    const outcome = result < 0 ? errnoName(-result) : result;
+    const { result, view } = askKernel(this.#file, named, layout, values, { links: pairs });
+    const given = outcome(result);
     const get = (field: keyof F): number => Number(layout.fields[field]?.get(view) ?? 0);
     return {
-      outcome,
+      outcome: given,
       get,
       need(field) {
-        if (outcome !== 0) throw new Error(`${name}: ${outcome}`);
+        if (given !== 0) throw new Error(`${Object.keys(named)[0]}: ${given}`);
         return get(field);
       },
     };
@@ -51,11 +47,4 @@ export class RawIommufd {
   destroy(id: number): number | string {
     return this.call({ IOMMU_DESTROY }, iommu_destroy, { id }).outcome;
   }
-}
-
-function setField(view: StructView, layout: StructLayout, name: string, value: number | bigint): void {
-  const field = layout.fields[name];
-  if (field === undefined) throw new RangeError(`no field ${name}`);
-  if (field.width === 8) field.set(view, BigInt(value));
-  else field.set(view, Number(value) >>> 0);
 }

@@ -4,6 +4,7 @@ import {
   MAP_SHARED,
   PROT_READ,
   PROT_WRITE,
+  type StructLayout,
   VFIO_DEVICE_FEATURE,
   vfio_device_feature,
   VFIO_DEVICE_IOEVENTFD,
@@ -13,6 +14,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { deviceFileOf, type KernelFileAccess } from "@vfio-selftests/iommu-modes";
 import { native, type NativeIo } from "@vfio-selftests/native";
+import { askKernel, outcome } from "./ask-kernel";
 
 /** VFIO_DEVICE_SET_IRQS, field by field. */
 export interface RawIrqSet {
@@ -38,11 +40,6 @@ export interface RawIoeventfd {
   readonly argsz?: number;
 }
 
-/** What a call gave, for an `expect`: the name of the errno, or the result itself. */
-export function outcome(result: number): number | string {
-  return result < 0 ? errnoName(-result) : result;
-}
-
 /**
  * A device's file without anything between a test and the kernel, so that requests can be made which the kernel must
  * refuse. Every method gives the kernel's outcome: a result, or the name of an errno.
@@ -56,37 +53,19 @@ export class RawDevice {
     this.#file = deviceFileOf(device.vfio);
   }
 
-  setIrqs({ flags, index, start = 0, count = 1, data = new Uint8Array(0), argsz }: RawIrqSet): number | string {
-    const { fields, size } = vfio_irq_set;
-    const view = vfio_irq_set.allocate(data.byteLength);
-    fields.argsz.set(view, argsz ?? size + data.byteLength);
-    fields.flags.set(view, flags);
-    fields.index.set(view, index);
-    fields.start.set(view, start);
-    fields.count.set(view, count);
-    view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), size);
-    return this.ioctl("VFIO_DEVICE_SET_IRQS", VFIO_DEVICE_SET_IRQS, view.bytes);
+  setIrqs({ flags, index, start = 0, count = 1, data, argsz }: RawIrqSet): number | string {
+    const values = { flags, index, start, count };
+    return this.#ask({ VFIO_DEVICE_SET_IRQS }, vfio_irq_set, values, data, argsz);
   }
 
-  ioeventfd({ flags, offset, data, fd, argsz = vfio_device_ioeventfd.size }: RawIoeventfd): number | string {
-    const { fields } = vfio_device_ioeventfd;
-    const view = vfio_device_ioeventfd.allocate();
-    fields.argsz.set(view, argsz);
-    fields.flags.set(view, flags);
-    fields.offset.set(view, offset);
-    fields.data.set(view, data);
-    fields.fd.set(view, fd);
-    return this.ioctl("VFIO_DEVICE_IOEVENTFD", VFIO_DEVICE_IOEVENTFD, view.bytes);
+  ioeventfd({ flags, offset, data, fd, argsz }: RawIoeventfd): number | string {
+    const values = { flags, offset, data, fd };
+    return this.#ask({ VFIO_DEVICE_IOEVENTFD }, vfio_device_ioeventfd, values, undefined, argsz);
   }
 
   /** VFIO_DEVICE_FEATURE; `argsz` as it should be by default. */
-  feature(flags: number, payload: Uint8Array = new Uint8Array(0), argsz?: number): number | string {
-    const { fields, size } = vfio_device_feature;
-    const view = vfio_device_feature.allocate(payload.length);
-    fields.argsz.set(view, argsz ?? size + payload.length);
-    fields.flags.set(view, flags >>> 0);
-    view.bytes.set(payload, size);
-    return this.ioctl("VFIO_DEVICE_FEATURE", VFIO_DEVICE_FEATURE, view.bytes);
+  feature(flags: number, payload?: Uint8Array, argsz?: number): number | string {
+    return this.#ask({ VFIO_DEVICE_FEATURE }, vfio_device_feature, { flags }, payload, argsz);
   }
 
   /** The kernel writes its answer into `argument`. */
@@ -123,5 +102,16 @@ export class RawDevice {
   /** The kernel places regions by their index (VFIO_PCI_INDEX_TO_OFFSET). */
   #regionStride(): bigint {
     return this.#device.vfio.regionInfo(1).offset;
+  }
+
+  #ask<const Known extends StructLayout["fields"]>(
+    named: Readonly<Record<string, number>>,
+    layout: StructLayout<Known>,
+    values: Parameters<typeof askKernel<Known>>[3],
+    data: ArrayBufferView | undefined,
+    said: number | undefined,
+  ): number | string {
+    const options = { ...(data !== undefined && { data }), ...(said !== undefined && { said }) };
+    return outcome(askKernel(this.#file, named, layout, values, options).result);
   }
 }
