@@ -106,7 +106,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         expect(files.setIommu()).toBe("ok");
         expect(refused()).toEqual({ info: "ok", map: "ok", unmap: "ok" });
         expect(files.unsetContainer()).toBe("ok");
-        // Without a group VFIO's container is as new; iommufd keeps its space (iommufd_vfio_compat_ioas_create).
+        // Without a group VFIO's container is as new. iommufd's keeps its IOAS (iommufd_vfio_compat_ioas_create).
         if (files.isType1) expect(refused()).toEqual({ info: code, map: code, unmap: code });
         else expect(refused()).toEqual({ info: "ok", map: "ok", unmap: "ok" });
       });

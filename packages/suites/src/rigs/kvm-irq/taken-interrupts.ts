@@ -21,7 +21,9 @@ export class TakenInterrupts {
     this.#nmis = new Int32Array(guest.vcpus.length);
   }
 
-  /** Waits until the vCPU has taken one more, else throws ETIMEDOUT. {@link check} finds out whether it was the right one. */
+  /**
+   * Waits until the vCPU has taken one more. Throws ETIMEDOUT. {@link check} finds out whether it was the right one.
+   */
   waitForOne(vcpu: number, delivery: Delivery, iteration: number): void {
     const kind = delivery === "nmi" ? this.#nmis : this.#irqs;
     kind[vcpu] = (kind[vcpu] ?? 0) + 1;
