@@ -59,7 +59,7 @@ const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
  * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
  * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise; in the
- *   lab four times that. A test that blocks the event loop for longer fails, too: jest-circus alone would not see it.
+ *   lab four times that. A test that blocks the event loop for longer fails, too: jest-circus would not see it.
  */
 export default class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
