@@ -1,6 +1,6 @@
 import type { CommandEntry } from "./options/command";
 
-/** Summaries of the groups of two-word commands, by the first word. */
+/** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",

@@ -14,16 +14,16 @@ export interface CoverageDatabase {
 
 export const EMPTY_DATABASE: CoverageDatabase = { format: 1, lines: {}, functions: {}, tests: {} };
 
-/** What ran before the first test and after the last one; they are no tests. */
+/** The ids of what ran before the first test and after the last one. They are no tests. */
 export const BOOT = "(boot)";
 export const AFTERWARDS = "(afterwards)";
 
-/** The id of a command that ran as a whole: no test, since what is in it is not known. */
+/** The id of a command that ran as a whole. It is no test, because nobody knows what is in it. */
 export function commandId(words: readonly string[]): string {
   return `$ ${words.join(" ")}`;
 }
 
-/** Whether an id of the database is a test's, which can be run again. */
+/** Whether an id of the database belongs to a test, which can run again. */
 export function isTest(id: string): boolean {
   return id !== BOOT && id !== AFTERWARDS && !id.startsWith("$ ");
 }
@@ -41,7 +41,7 @@ export function forgetFiles(database: CoverageDatabase, paths: readonly string[]
   };
 }
 
-/** The database with what was measured; a test that it had before is as it was now. */
+/** The database with new measurements, which replace a test's former ones. */
 export function addMeasurements(database: CoverageDatabase, measured: ReadonlyMap<string, Coverage>): CoverageDatabase {
   const lines: Record<string, Set<number>> = {};
   for (const [path, text] of Object.entries(database.lines)) lines[path] = new Set(decodeLines(text));
@@ -62,7 +62,7 @@ export function addMeasurements(database: CoverageDatabase, measured: ReadonlyMa
   return { format: 1, lines: Object.fromEntries(encoded), functions, tests };
 }
 
-/** Each line with the number of tests that reached it, boot and commands among them. */
+/** Each line with the number of ids that reached it: tests, commands and the boot. */
 export function databaseCoverage(database: CoverageDatabase): Coverage {
   const files = Object.keys(database.lines).map((path) => {
     const counts = [...testsByLine(database, path)].map(([line, ids]) => [line, ids.length] as const);

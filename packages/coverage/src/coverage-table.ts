@@ -1,6 +1,6 @@
 import type { Coverage, FileCoverage } from "./file-coverage";
 
-/** How much of something ran. */
+/** How many lines of something ran. */
 export interface Share {
   readonly name: string;
   readonly lines: number;
@@ -12,7 +12,7 @@ export function fileShares(coverage: Coverage): Share[] {
   return rows.sort((a, b) => a.name.localeCompare(b.name, "en"));
 }
 
-/** Sums over the files of each folder, that of the folder itself alone. */
+/** Sums over the files of each folder, without its subfolders. */
 export function folderShares(files: readonly Share[]): Share[] {
   const sums = new Map<string, Share>();
   for (const { name, lines, reached } of files) {
@@ -23,7 +23,7 @@ export function folderShares(files: readonly Share[]): Share[] {
   return [...sums.values()];
 }
 
-/** By function, in the file's order. Its lines are those between its first and its last. */
+/** By function, in the file's order. A function's lines are those from its first to its last. */
 export function functionShares({ lines, functions }: FileCoverage): Share[] {
   const inOrder = [...functions].sort(([, a], [, b]) => a.line - b.line);
   return inOrder.map(([name, { line: first, lastLine: last }]) => {
@@ -39,7 +39,7 @@ export function percent({ lines, reached }: Pick<Share, "lines" | "reached">): s
   return lines === 0 ? "–" : `${((reached / lines) * 100).toFixed(1)} %`;
 }
 
-/** Columns for a terminal: the numbers to the right. */
+/** Columns for a terminal, with the numbers to the right. */
 export function shareTable(shares: readonly Share[]): string {
   const rows = shares.map((share) => [share.name, String(share.reached), String(share.lines), percent(share)]);
   const all = [["", "reached", "lines", ""], ...rows];

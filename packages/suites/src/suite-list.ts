@@ -61,7 +61,7 @@ import type { Suite, SuiteTarget } from "./suite-target";
 
 export interface SuiteEntry {
   readonly suite: Suite;
-  /** It tests an interface that only a kernel has: it does not apply to models. */
+  /** Whether the suite tests an interface that only a kernel has, and so does not apply to models. */
   readonly kernelOnly: boolean;
 }
 

@@ -20,12 +20,12 @@ export class CoverageRun implements Disposable {
     this.folder = run.path;
   }
 
-  /** The command that keeps what another one makes the kernel run. */
+  /** The command that runs another one and keeps the coverage of the kernel meanwhile. */
   around(command: readonly string[]): string[] {
     return [process.execPath, join(__dirname, "record-around.js"), this.folder, ...command];
   }
 
-  /** Decodes what the VM wrote, adds it to what is known, and prints the table. */
+  /** Decodes what the VM wrote, adds it to the kept measurements, and prints the table. */
   async finish(print: (text: string) => void): Promise<void> {
     using progress = new TextProgress(process.stderr);
     progress.step("coverage");

@@ -13,7 +13,7 @@ import {
 } from "@vfio-selftests/coverage";
 import { type KeptBuild, labCache, thisHost } from "@vfio-selftests/lab";
 
-/** What is known of one kernel's coverage, kept in the cache. */
+/** The measured coverage of one kernel, kept in the cache. */
 export class CoverageStore {
   readonly #folder: string;
   readonly #kernel: KeptBuild;
@@ -40,10 +40,10 @@ export class CoverageStore {
     return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
   }
 
-  /** Adds a run to the database, and writes its reports. Returns what ran in all of its tests together. */
+  /** Adds a run to the database and writes the reports. Returns the coverage of all its tests together. */
   add(tests: ReadonlyMap<string, Coverage>): Coverage {
     const coverage = mergeCoverage(tests.values());
-    // A tree of the user's goes on: what was measured of another text has other lines.
+    // The user may have edited a source since: what was measured of the earlier text has other line numbers.
     const others = [...coverage.keys()].filter((path) => this.#hasChanged(path));
     const known = forgetFiles(this.#read() ?? EMPTY_DATABASE, others);
     this.#write("database.json", JSON.stringify(addMeasurements(known, tests)));
@@ -58,7 +58,7 @@ export class CoverageStore {
     return coverage;
   }
 
-  /** Which test reached what. Fails when nothing was measured. */
+  /** Which test reached what. Throws ERR_LAB_NO_COVERAGE when this kernel was never measured. */
   database(): CoverageDatabase {
     const database = this.#read();
     if (database !== undefined) return database;
@@ -70,7 +70,7 @@ export class CoverageStore {
     });
   }
 
-  /** The copy of a source file as it was measured: the tree may go on. */
+  /** The copy of a source file as it was measured: the user may edit the one in the tree. */
   source(path: string): string {
     return join(this.#folder, "sources", path);
   }

@@ -5,7 +5,7 @@ import { countingKernel } from "./counting-kernel";
 import { CoverageStore } from "./coverage-store";
 import { describePatch, patchLines } from "./patch-tests";
 
-/** `lab coverage`: what was measured, by file or function, or of a patch. */
+/** `lab coverage`: shows what was measured of each file or function, or of the lines of a patch. */
 export function labCoverage({ changed, functions, ...kernel }: CoverageOptions): Promise<number> {
   if (changed !== undefined) {
     const source = kernel.source ?? process.cwd();

@@ -20,7 +20,7 @@ const mutant: Mutants.Mutant = {
   diff: "-\treturn -EBUSY;\n+\treturn -EINVAL;",
 };
 
-// Building and trying are tested in the mutants' package; here it is what the command asks for and tells.
+// The mutants' own tests cover the build and the trials. These cover what the command asks for and prints.
 jest.mock("@vfio-selftests/mutants", () => ({
   ...jest.requireActual<typeof Mutants>("@vfio-selftests/mutants"),
   mutantKernel(options: Mutants.MutantKernelOptions) {

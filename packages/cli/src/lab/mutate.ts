@@ -77,7 +77,7 @@ function machineOf(options: MutateOptions): LabMachineOptions {
 /** Our tests, or the kernel's own compiled ones. */
 async function chooseSuite(options: MutateOptions): Promise<Pick<MeasureOptions, "command" | "recording">> {
   const program = [process.execPath, join(__dirname, "..", "main.js")];
-  // The seed is the sample's.
+  // `seed` is not the suites' option here, but the sample's.
   const {
     list: _list,
     seed: _seed,

@@ -13,7 +13,7 @@ import type { RunOptions } from "../run/run-options";
 import type { KernelOptions } from "./kernel-choice";
 
 export interface ConsentOptions {
-  /** Packages that are missing may be installed. */
+  /** Whether the set-up may install missing packages without a question. */
   readonly yes?: boolean;
 }
 
@@ -22,13 +22,13 @@ export interface SetupOptions extends ConsentOptions, KernelOptions {
   readonly force?: boolean;
 }
 
-/** The lab's own description of a VM, and what a command does around it. */
+/** The options that describe a VM, and those for what a command does around it. */
 export interface MachineOptions extends Omit<LabMachineOptions, "hugePages" | "kernel">, KernelOptions, ConsentOptions {
   readonly console?: boolean;
 }
 
 export interface GdbOptions extends MachineOptions {
-  /** The CPUs stand still until gdb lets them go. */
+  /** The CPUs do not run until gdb continues them. */
   readonly wait?: boolean;
 }
 
@@ -39,7 +39,7 @@ export type SuiteOptions = Omit<RunOptions, "device" | "timeoutMs">;
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly jobs?: number;
   readonly coverage?: boolean;
-  /** A commit: only the tests that its kernel tree's changes concern run. */
+  /** A commit. Only the tests run that reach the kernel tree's changes since then. */
   readonly changed?: string;
   readonly timeoutMs?: number;
 }

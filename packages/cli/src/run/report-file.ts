@@ -1,7 +1,7 @@
 import { closeSync, openSync } from "node:fs";
 import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 
-/** Before the first test: a report that cannot be written after the last one would be lost. */
+/** Checks before the first test that the report can be written: after the last test it would be lost. */
 export function requireWritable(path: string, operation: string): void {
   try {
     closeSync(openSync(path, "a"));

@@ -23,7 +23,7 @@ export const junitFormat: ReportFormatFactory = (sink, plan) => ({
   },
 });
 
-/** As test cases, because what reads JUnit XML fails a build for those alone. */
+/** Writes the errors as test cases, because only those make a reader of JUnit XML fail a build. */
 function outsideTests(errors: readonly string[]): string[] {
   const cases = errors.flatMap((error, index) => [
     `    <testcase classname="outside any test" name="${index + 1}" time="0.000">`,

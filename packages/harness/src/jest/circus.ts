@@ -10,7 +10,7 @@ export interface CircusTest {
   readonly type: "test";
   readonly name: string;
   readonly parent?: CircusBlock;
-  /** Milliseconds; undefined: the file's. */
+  /** Milliseconds; undefined: the file's limit. */
   timeout?: number | undefined;
   mode?: string | null;
   errors: unknown[];
@@ -42,7 +42,7 @@ export function titlesOf(test: CircusTest): string[] {
   return names;
 }
 
-/** The block once more, with tests of its own that have not run. Its hooks and functions are the original's. */
+/** A copy of the block, with tests of its own that have not run. It shares the original's hooks and functions. */
 export function cloneBlock(block: CircusBlock, parent: CircusBlock): CircusBlock {
   const clone: CircusBlock = { ...block, parent, children: [] };
   for (const child of block.children) clone.children.push(cloneChild(child, clone));
@@ -53,7 +53,7 @@ export function cloneChild(child: CircusBlock | CircusTest, parent: CircusBlock)
   return child.type === "test" ? { ...child, parent, errors: [] } : cloneBlock(child, parent);
 }
 
-/** Adds an error whose text is all there is to say: jest would show the stack of this place. */
+/** Adds an error that shows only its message. jest would otherwise show the stack of this place. */
 export function addFailure(test: CircusTest, message: string): void {
   test.errors.push([Object.assign(new Error(message), { stack: message }), undefined]);
 }

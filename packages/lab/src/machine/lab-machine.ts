@@ -32,7 +32,7 @@ export interface LabMachineOptions {
   readonly bootTimeoutMs?: number;
 }
 
-/** The VM described completely and checked: QEMU's command line and the guest's plan are made of it. */
+/** The complete, checked description of a VM, which makes QEMU's command line and the guest's plan. */
 export interface LabMachine {
   readonly devices: readonly PlacedDevice[];
   readonly iommu: LabIommu;
@@ -55,22 +55,22 @@ export const LAB_DEFAULTS = {
   bootTimeoutMs: 60_000,
 } as const satisfies LabMachineOptions;
 
-/** What the numbers may be. */
+/** The ranges of the numbers. */
 export const LAB_LIMITS = {
-  /** Less does not boot to a Node.js; more is no machine that this could run on. */
+  /** With less, no Node.js starts. The upper limit only catches mistakes. */
   memoryMiB: { least: 512, most: 2 ** 20 },
   /** `CONFIG_NR_CPUS` of the lab's kernel. */
   cpus: { least: 1, most: 64 },
-  /** VMs at once: the consoles of twenty are kept. */
+  /** VMs at once. The cache keeps the consoles of twenty. */
   jobs: { least: 1, most: 16 },
   bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
   hugePages: { least: 0, most: 2 ** 20 },
 } as const;
-/** Of the 2048 bytes that x86 takes (`COMMAND_LINE_SIZE`), what the lab's own parameters leave. */
+/** The bytes that the lab's own parameters leave of the 2048 that x86 takes (`COMMAND_LINE_SIZE`). */
 const PARAMETER_BYTES = 1200;
 
 /**
- * Checks all that can be checked before anything is prepared, started or served.
+ * Checks all that can be checked before anything is prepared or started.
  *
  * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`
  */

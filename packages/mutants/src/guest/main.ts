@@ -5,10 +5,10 @@ import { SplatLog } from "./splats";
 import { runSuites } from "./suite-run";
 import { tryMutants } from "./try-mutants";
 
-/** Milliseconds between signs of life, for a host that cannot see whether the VM stands still. */
+/** Milliseconds between signs of life, because the host cannot see whether the VM stands still. */
 const HEARTBEAT_MS = 5000;
 
-/** The program in the VM: tries the mutants of a plan (the file named as argument). */
+/** The program in the VM. It tries the mutants of a plan, whose file is its argument. */
 async function main(planFile: string): Promise<number> {
   const plan = JSON.parse(readFileSync(planFile, "utf8")) as TrialPlan;
   const kernel = new KernelSwitch(plan.key);

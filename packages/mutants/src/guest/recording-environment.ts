@@ -5,7 +5,7 @@ import type { TestReach } from "../campaign/test-reach";
 import { KernelSwitch, type Seen } from "./kernel-switch";
 import { split } from "./record-each";
 
-/** Where the environment finds the key of the kernel's mutants, their folder (for tests), and the file it writes to. */
+/** The variables with the key of the kernel's mutants, their folder (for our tests), and the file to write to. */
 export const RECORD_KEY = "VFIO_SELFTESTS_MUTANTS_KEY";
 const RECORD_FOLDER = "VFIO_SELFTESTS_MUTANTS_FOLDER";
 export const RECORD_FILE = "VFIO_SELFTESTS_MUTANTS_RECORD";
@@ -25,7 +25,7 @@ interface CircusBlock {
 type TestEvent = Parameters<HarnessEnvironment["handleTestEvent"]>[0];
 type TestState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
 
-/** The environment of the recording run: writes down after each test which mutants it passed. */
+/** The environment of the recording run. After each test it writes down which mutants the test reached. */
 export default class RecordingEnvironment extends HarnessEnvironment {
   readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "", process.env[RECORD_FOLDER]);
   readonly #file = process.env[RECORD_FILE] ?? "";
@@ -35,10 +35,10 @@ export default class RecordingEnvironment extends HarnessEnvironment {
 
   override async handleTestEvent(event: TestEvent, state: TestState): Promise<void> {
     const test = event.test as CircusTest | undefined;
-    // What the boot passed, and the look at the devices before the first test, is no test's.
+    // What the boot and the look at the devices before the first test reached belongs to no test.
     if (event.name === "run_start") this.#switch.take();
     if (event.name === "test_start" && test !== undefined) {
-      // Hooks around a block of tests run between two tests: what they pass counts for both.
+      // Hooks around a block of tests run between two tests, so what they reach counts for both.
       this.#before = this.#switch.take();
       this.#flush(this.#before);
       this.#startedAt = performance.now();

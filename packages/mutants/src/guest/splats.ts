@@ -1,10 +1,10 @@
 import { KernelLog } from "@vfio-selftests/harness";
 
-/** How the kernel begins to report a fault of its own. */
+/** The first lines of the kernel's reports about a fault of its own. */
 const SPLAT =
   /^(?:WARNING: |BUG: |Oops: |general protection fault|KASAN: |UBSAN: |kernel BUG at |Kernel panic|refcount_t: |list_(?:add|del) corruption|INFO: task .* blocked|watchdog: |unreferenced object|rcu: INFO)/;
 
-/** The kernel's log, for what it says of itself. */
+/** Reads such reports from the kernel's log. */
 export class SplatLog implements Disposable {
   readonly #log = new KernelLog();
 

@@ -8,21 +8,21 @@ export type FaultKind = "unmapped" | "read-only";
 interface SilentDevice {
   readonly vendor: number;
   readonly devices: readonly number[];
-  /** Subsystem vendor and device (configuration space 0x2c), where real parts have the same ids and other ones of these. */
+  /** Subsystem device and vendor (configuration space 0x2c), where only these tell the model from real parts. */
   readonly subsystem?: number;
   /** The faults that it hides. */
   readonly hides: readonly FaultKind[];
   readonly why: string;
 }
 
-/** What QEMU gives every device without a board of its own (hw/pci/pci.c, pci_set_default_subsystem_id). */
+/** The subsystem ids of every QEMU device that imitates no board (hw/pci/pci.c, pci_set_default_subsystem_id). */
 const QEMU_SUBSYSTEM = 0x1100_1af4;
 const SUBSYSTEM_OFFSET = 0x2c;
 
 /** Devices that finish a copy as if nothing had happened when their DMA was refused, so that no driver can tell. */
 const SILENT_DEVICES: readonly SilentDevice[] = [
   {
-    // Real parts do stop; the driver then runs into its time-out. They carry a board's number for the subsystem.
+    // Real parts do stop, and the driver runs into its time-out. Their subsystem ids name a board.
     vendor: 0x8086,
     devices: [0x10c9],
     subsystem: QEMU_SUBSYSTEM,
@@ -33,7 +33,7 @@ const SILENT_DEVICES: readonly SilentDevice[] = [
     vendor: EDU.vendor,
     devices: [EDU.device],
     hides: ["unmapped", "read-only"],
-    why: "QEMU's edu ignores the result of its DMA (hw/misc/edu.c), and has no register to tell it",
+    why: "QEMU's edu ignores the result of its DMA (hw/misc/edu.c), and has no register that reports it",
   },
   {
     vendor: 0x8086,
@@ -43,7 +43,7 @@ const SILENT_DEVICES: readonly SilentDevice[] = [
   },
 ];
 
-/** The driver must report the fault that `copy` runs into; a device that hides it gives an explicit "not checked". */
+/** The driver must report the fault that `copy` runs into. For a device that hides it, the test says "not checked". */
 export function expectFaultReport(device: PciDevice, kind: FaultKind, copy: () => void): void {
   const { vendorId, deviceId } = device.config;
   const subsystemId = device.config.read32(SUBSYSTEM_OFFSET);

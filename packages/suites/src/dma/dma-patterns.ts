@@ -7,7 +7,7 @@ import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGES = 64;
-/** Not at the start of the space: an address that no reserved range of a PC covers, and that each device reaches. */
+/** Not at the start of the space: an address that no reserved range of a PC covers, and that every device reaches. */
 const BASE = EDU_IOVA_LIMIT / 2n;
 const ROUNDS = 16;
 
@@ -28,8 +28,8 @@ const ORDERS: Readonly<Record<string, Order>> = {
 };
 
 /**
- * What is mapped, in which order, and unmapped, in which order. Huge pages are one piece of physical memory, of which the
- * IOMMU driver must be able to take single pages away again.
+ * Each memory, with the orders in which a test maps and unmaps its pages. A huge page is one piece of physical memory,
+ * of which the IOMMU driver must be able to unmap single pages.
  */
 const PATTERNS: readonly (readonly [backing: MemoryBacking, map: string, unmap: string])[] = [
   ["anonymous", "forward", "forward"],
@@ -42,7 +42,7 @@ const PATTERNS: readonly (readonly [backing: MemoryBacking, map: string, unmap: 
   ["hugetlb-2m", "backward", "forward"],
 ];
 
-/** Page by page in every order, as in Alex Williamson's correctness tests (github.com/awilliam/tests). */
+/** Maps and unmaps pages in several orders, as Alex Williamson's correctness tests do (github.com/awilliam/tests). */
 export function dmaPatternsSuite(target: SuiteTarget): void {
   fixture("vfio_dma_patterns", target, (address) => {
     eachMode(target, (mode) => {
@@ -56,7 +56,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
       }
 
       it("pages_between_holes_are_reached", () => {
-        // Closed after the address space, which unmaps what is left.
+        // This memory is closed after the address space, which unmaps what is left.
         using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
         using rig = new CopyRig(target, mode, [address]);
         const bytes = new Uint8Array(memory.buffer);
@@ -84,7 +84,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         const { session, destination, size } = rig.copier;
         const length = Math.min(size, PAGE_SIZE);
         for (let round = 1; round <= ROUNDS; round++) {
-          // New pages each time, at the same IOVA: what the IOMMU's caches hold is stale.
+          // New pages each time at the same IOVA: what the IOMMU's caches hold of it is stale.
           using memory = DmaMemory.allocate(PAGE_SIZE);
           new Uint8Array(memory.buffer).fill(round);
           using _region = rig.iommu.map(memory, { iova: BASE });
@@ -133,7 +133,7 @@ function mapAndUnmap(iommu: Iommu, memory: DmaMemory, mapOrder: Order, unmapOrde
   expect(whole.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
 }
 
-/** Maps single pages in this order; the regions by page number. */
+/** Maps single pages in this order. Returns the regions by page number. */
 function mapEach(iommu: Iommu, memory: DmaMemory, order: readonly number[]): DmaRegion[] {
   const regions: DmaRegion[] = [];
   for (const page of order) {
@@ -142,7 +142,7 @@ function mapEach(iommu: Iommu, memory: DmaMemory, order: readonly number[]): Dma
   return regions;
 }
 
-/** Bytes that an unmap where nothing is says it unmapped; iommufd itself says ENOENT instead. */
+/** Bytes that an unmap of an empty range reports. iommufd itself answers ENOENT, which counts as 0. */
 function unmapNothing(iommu: Iommu, iova: bigint): bigint {
   try {
     return iommu.unmapRange(iova, BigInt(PAGE_SIZE));

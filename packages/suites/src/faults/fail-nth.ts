@@ -15,11 +15,11 @@ const MOST_PLACES = 4000;
 
 /**
  * A failed allocation is ENOMEM, a failed copy from or to the caller's memory EFAULT. iommufd has a place of its own,
- * `fail_iommufd`: an object that iommufd_get_object does not find is ENOENT (drivers/iommu/iommufd/selftest.c).
+ * `fail_iommufd`: iommufd_get_object then finds no object, which is ENOENT (drivers/iommu/iommufd/selftest.c).
  */
 const SENSIBLE = ["ENOMEM", "EFAULT", "ENOENT"];
 
-/** Kinds of faults: below debugfs, with what makes them count every allocation, and print nothing. */
+/** Kinds of faults, by their folder in debugfs, and the settings that make each count every place and print nothing. */
 const KINDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   failslab: { "ignore-gfp-wait": "N", verbose: "0" },
   fail_page_alloc: { "ignore-gfp-wait": "N", "ignore-gfp-highmem": "N", "min-order": "0", verbose: "0" },
@@ -31,8 +31,8 @@ const KINDS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 const KMEMLEAK_AGE_MS = 5000;
 
 /**
- * Each operation with the kernel failing at its first place that can fail, its second, and so on until the operation has
- * none left (Documentation/fault-injection/fault-injection.rst, "Systematic faults").
+ * Runs each operation while the kernel fails at the first place that can fail, then at the second, and so on until the
+ * operation has none left (Documentation/fault-injection/fault-injection.rst, "Systematic faults").
  */
 export function failNthSuite(target: SuiteTarget): void {
   fixture("vfio_fail_nth", target, (address) => {
@@ -77,7 +77,7 @@ export function failNthSuite(target: SuiteTarget): void {
         skip({ reason: "this kernel has no kmemleak", remedy: "pnpm vfio lab run --with fault-injection,kmemleak" });
       }
       await new Promise((resolve) => setTimeout(resolve, KMEMLEAK_AGE_MS + 1000));
-      // Twice: an object whose pointer moved during the first scan is found in the second.
+      // Twice: a scan does not report objects that are new or changed since the scan before it (kmemleak_scan).
       for (let scan = 0; scan < 2; scan++) writeFileSync(KMEMLEAK, "scan");
       expect(readFileSync(KMEMLEAK, "latin1")).toBe("");
     }, 120_000);
@@ -90,7 +90,7 @@ function sweep(mode: IommuMode, address: string, operation: Operation): void {
   if (failing === undefined) {
     skip({ reason: `mode ${mode.name} is not one of the five on a kernel`, remedy: "use --mode iommufd" });
   }
-  // Once without a fault: what is opened or loaded at first use stays out of the counts.
+  // The first attempt has no fault, and keeps what is opened or loaded at first use out of the counts.
   attempt(calls, failing, address, operation, undefined);
   const before = held();
   const refused = new Map<string, number>();
@@ -107,7 +107,7 @@ function sweep(mode: IommuMode, address: string, operation: Operation): void {
   note(`${places} places: ${[...refused].map(([outcome, count]) => `${outcome} ${count}`).join(", ")}`);
 }
 
-/** Lets one place fail and shows that the operation works afterwards. Gives what came of it; undefined past the last place. */
+/** Lets one place fail and shows that the operation works afterwards. Returns the outcome; undefined: no such place. */
 function attempt(
   calls: FailingCalls,
   mode: IommuMode,
@@ -143,7 +143,7 @@ function attempt(
   return undefined;
 }
 
-/** What this process holds of the kernel: descriptors, and memory pinned and locked, in the kernel's own figures. */
+/** What this process holds in the kernel, in the kernel's own figures: descriptors, pinned and locked memory. */
 function held(): { descriptors: number; pinned: string; locked: string } {
   const status = readFileSync("/proc/self/status", "latin1");
   const field = (name: string): string => new RegExp(`^${name}:\\s*(.*)$`, "m").exec(status)?.[1] ?? "";

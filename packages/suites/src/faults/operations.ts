@@ -6,22 +6,22 @@ import { PAGE_SIZE } from "../rigs/page-size";
 
 const MIB = 1024 ** 2;
 
-/** An operation with what it needs opened, before the kernel fails in it. */
+/** An operation whose needs are opened already, before the kernel fails in it. */
 export interface Prepared extends Disposable {
-  /** The operation. It gives what undoes it, or nothing. */
+  /** Runs the operation. Returns what undoes it, if anything has to. */
   act(): Disposable | undefined;
-  /** Shows that the operation had its effect; for after `act`. */
+  /** Shows that the operation had its effect. Called after `act`. */
   verify?(): void;
 }
 
 export interface Operation {
   readonly name: string;
-  /** The modes it exists in; default all. */
+  /** Whether it exists in a mode; by default it exists in all. */
   readonly only?: (mode: IommuMode) => boolean;
   readonly prepare: (mode: IommuMode, address: string) => Prepared;
 }
 
-/** The operations that a device makes of VFIO and iommufd. */
+/** The operations of VFIO and iommufd that a user of a device needs. */
 export const OPERATIONS: readonly Operation[] = [
   {
     name: "opening_an_address_space",
@@ -105,7 +105,7 @@ function leaving(act: () => unknown): Prepared["act"] {
   };
 }
 
-/** What needs a device in an address space. */
+/** An operation that needs a device in an address space. */
 function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Operation["prepare"] {
   return (mode, address) => {
     const iommu = new Iommu(mode.open());
@@ -129,7 +129,7 @@ function mapping(allocate: () => DmaMemory): Operation["prepare"] {
         ({ iova } = region);
         return region;
       },
-      // The kernel counts what it takes away: all of it was mapped.
+      // The kernel counts the bytes that it unmaps, so all of them were mapped.
       verify: () => {
         expect(iommu.unmapRange(iova, BigInt(memory.length))).toBe(BigInt(memory.length));
         iommu.map(memory, { iova });

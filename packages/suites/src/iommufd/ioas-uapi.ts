@@ -69,7 +69,7 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       for (const named of [{ IOMMU_IOAS_ALLOC }, { IOMMU_IOAS_MAP }, { IOMMU_DESTROY }]) {
         expect({ ...named, code: askPlainly(iommufd.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
       }
-      // Nothing of the failed ones is left: ids go on from the first (_iommufd_object_alloc).
+      // The failed ones left nothing behind: the next id follows the first (_iommufd_object_alloc).
       const first = iommufd.newIoas();
       expect(askPlainly(iommufd.file, { IOMMU_IOAS_ALLOC }, NO_ADDRESS)).toBe("EFAULT");
       expect(iommufd.newIoas()).toBe(first + 1);
@@ -167,7 +167,7 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       }
       expect(iommufd.ranges(ioas, whole.count)).toEqual(whole);
       expect(iommufd.ranges(NO_SUCH_ID, 1).code).toBe("ENOENT");
-      // Without a device there is no limit, and bytes are as good as pages.
+      // Without a device there is no limit, and the alignment is one byte.
       expect(iommufd.ranges(iommufd.newIoas(), 1)).toEqual({
         code: "ok",
         count: 1,
@@ -214,7 +214,7 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       const chosen = [1, 2].map(() => iommufd.chosen({ ioas, vaddr, length: PAGE }));
       expect(chosen.sort()).toEqual([IOVA, IOVA + PAGE]);
       expect(iommufd.map({ ioas, vaddr, length: PAGE }).code).toBe("ENOSPC");
-      // A fixed map goes where it likes.
+      // The list does not bind a map at a fixed IOVA.
       expect(attached.map(IOVA + 8n * PAGE, 1)).toBe("ok");
       // iommufd_ioas_load_iovas
       const bad = {
@@ -225,7 +225,7 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       } as const;
       expectAnswers(bad, (ranges) => iommufd.allow(ioas, ranges));
       expect(iommufd.allow(NO_SUCH_ID, [allowed])).toBe("ENOENT");
-      // What was refused changed nothing; and then the list is replaced, and given up.
+      // The refused lists changed nothing. The next lists replace the first, and lift the limit.
       expect(iommufd.map({ ioas, vaddr, length: PAGE }).code).toBe("ENOSPC");
       expect(iommufd.allow(ioas, [allowed, { start: IOVA + 32n * PAGE, last: IOVA + 33n * PAGE - 1n }])).toBe("ok");
       expect(iommufd.chosen({ ioas, vaddr, length: PAGE })).toBe(IOVA + 32n * PAGE);

@@ -56,14 +56,14 @@ const LAST_KNOWN = 0x23;
 const BAR_0 = 0x10;
 const EFAULT = "EFAULT";
 
-/** Capabilities: which of their bits reach the device, which are vfio-pci's own, and which nobody can write. */
+/** Capabilities: which bits reach the device, which vfio-pci keeps to itself, and which nobody can write. */
 export function configCapabilitiesSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
   fixture("vfio_pci_config_capabilities", target, (address) => {
     const device = openForBlock(mode, address);
 
-    /** The capability's place; skips the test where the device has none. */
+    /** The capability's offset. Skips the test where the device has none. */
     const place = (id: number, extended = false): number => {
       const { config } = device();
       const capability = extended ? config.findExtendedCapability(id) : config.findCapability(id);
@@ -138,7 +138,7 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
           expect([state(), config.read16(pm + PMCSR) & PM_STATE]).toEqual(["D0", 0]);
           config.write16(pm + PMCSR, 3);
           expect([state(), config.read16(pm + PMCSR) & PM_STATE]).toEqual(["D3hot", 3]);
-          // __vfio_pci_memory_enabled: no register in D3hot, by file or by mapping.
+          // In D3hot no register can be reached, by file or by mapping (__vfio_pci_memory_enabled).
           expect(() => registers.read32(offset)).toThrow(expect.objectContaining({ code: EFAULT }) as Error);
           expect(() => {
             device().vfio.readRegion(bar, offset, new Uint8Array(4));
@@ -147,7 +147,7 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
           config.write16(pm + PMCSR, 0);
         }
         expect([state(), config.read16(pm + PMCSR) & PM_STATE]).toEqual(["D0", 0]);
-        // Saved before and restored after (vfio_pci_set_power_state).
+        // vfio_pci_set_power_state saves the registers before and restores them after.
         withPhysical((physical) => {
           expect([config.command, physical.read16(4)]).toEqual([command, command]);
           expect(bars.map((_, number) => physical.read32(BAR_0 + 4 * number))).toEqual(bars);
@@ -273,7 +273,7 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
         });
       };
 
-      /** Skips where the device itself does not keep these bits. */
+      /** Skips the test where the device itself does not keep these bits. */
       const requireKept = (physical: PhysicalConfig, control: number, bits: number): void => {
         const before = physical.read16(control);
         physical.write16(control, before ^ bits);

@@ -19,7 +19,7 @@ const MEMORY = 1 << 1;
 const BUS_MASTER = 1 << 2;
 const INTX_DISABLE = 1 << 10;
 const CACHE_LINE = 0x0c;
-/** In the capability of power management; its low two bits are the power state. */
+/** Offset in the power management capability. The low two bits are the power state. */
 const PMCSR = 4;
 const UUID = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const TRIES = 4;
@@ -50,7 +50,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
         using physical = new PhysicalConfig(address);
         withDevice(() => undefined);
         let powerState = 0;
-        // A device that nobody has open may sleep by now, or not yet (runtime PM).
+        // A device that nobody has open may sleep already, or not yet (runtime PM).
         const registers = (): number[] =>
           [...physical.bytes(0, 256)].map((byte, at) => (at === powerState ? byte & ~3 : byte));
         withDevice(({ config }) => {
@@ -86,7 +86,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           device.bar(scratch.bar).write32(scratch.offset, 0x0bad_5eed);
           expect(device.bar(scratch.bar).read32(scratch.offset)).toBe(0x0bad_5eed);
         });
-        // Awake, and with memory space, its registers show by the file of sysfs.
+        // The file in sysfs shows the registers while the device is awake and its memory space is on.
         using awake = new GuardedValue(control);
         awake.set("on");
         using physical = new PhysicalConfig(address);
@@ -116,7 +116,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           if (config.findCapability(PciCapabilityId.powerManagement) !== undefined) asleep = "D3hot";
           expect(state()).toBe("active");
         });
-        // pm_runtime_put lets a worker do it.
+        // After pm_runtime_put, a worker puts the device to sleep.
         pollUntil(() => state() === "suspended", {
           timeoutMs: SLEEP_MS,
           what: "the device to sleep",
@@ -181,7 +181,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
                   argument: Buffer.from(`${name}\0`),
                 }),
               );
-            // vfio_pci_core_match: the name, then nothing or one token.
+            // vfio_pci_core_match takes the name, then nothing or one token.
             for (const [name, errno] of [
               ["", "ENODEV"],
               ["0000:00:00.0", "ENODEV"],
@@ -198,7 +198,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
             ] as const) {
               expect([name, ask(name)]).toEqual([name, errno]);
             }
-            // Again and again: a refusal leaves nothing behind.
+            // A refusal leaves nothing behind, however often it comes.
             for (let round = 0; round < 200; round++) expect(ask(`${address}-${round}`)).toBe("ENODEV");
           });
         });

@@ -3,7 +3,7 @@ import { SUITE_OPTIONS } from "../../run/options";
 import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
-/** The VM, whose kernels are the bisection's. */
+/** The description of the VM. The bisection chooses its kernels. */
 export type BisectMachineOptions = Omit<MachineOptions, "kernel" | "source" | "with">;
 
 export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {

@@ -3,10 +3,13 @@ import { type Durations, fullId, type TestOutcome } from "@vfio-selftests/harnes
 import { LAB_DEFAULTS, type LabCache, readJson, writeJson } from "@vfio-selftests/lab";
 import type { MachineOptions } from "../options";
 
-/** What durations depend on, beside the test. */
+/** What durations depend on besides the test. */
 export type MachineKind = Pick<MachineOptions, "devices" | "iommu" | "with">;
 
-/** How long each test took last time, kept in the cache for each set of devices, IOMMU and kind of kernel; the mode is part of the id. */
+/**
+ * Keeps in the cache how long each test took last, for each set of devices, IOMMU and kind of kernel. The id has the
+ * mode.
+ */
 export class KeptDurations {
   readonly #path: string;
   readonly values: Durations;
@@ -17,14 +20,14 @@ export class KeptDurations {
     this.values = numbersOf(readJson(this.#path));
   }
 
-  /** Keeps what these tests took. What a test without a result took says nothing. */
+  /** Keeps the durations of these tests. That of a test without a result would say nothing. */
   keep(tests: readonly TestOutcome[]): void {
     const taken = tests.map((test) => [fullId(test), Math.round(test.durationMs)] as const);
     writeJson(this.#path, { ...numbersOf(readJson(this.#path)), ...Object.fromEntries(taken) });
   }
 }
 
-/** The file may be of another version, or damaged: what is no duration is left out. */
+/** Reads the file, which may be of another version or damaged. Values that are not durations are left out. */
 function numbersOf(content: unknown): Record<string, number> {
   if (typeof content !== "object" || content === null) return {};
   const entries = Object.entries(content).filter(([, value]) => typeof value === "number" && value >= 0);

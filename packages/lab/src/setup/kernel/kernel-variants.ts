@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 
-/** A way to build the kernel that finds a kind of bug. Several go together. */
+/** A way to build the kernel that finds a kind of bug. A kernel may combine several. */
 export interface KernelVariant {
   readonly name: string;
   /** The fragment's file in `kernel/with`, fit for the kernel's `merge_config.sh`. */
@@ -11,7 +11,7 @@ export interface KernelVariant {
   readonly option: `CONFIG_${string}`;
   readonly finds: string;
   readonly costs: string;
-  /** What the kernel needs on its command line for it. */
+  /** What the kernel needs on its command line for this variant. */
   readonly parameters?: readonly string[];
   /** What make needs on its command line, beside the options. */
   readonly makeVariables?: readonly string[];
@@ -19,12 +19,12 @@ export interface KernelVariant {
   readonly slowdown?: number;
 }
 
-/** Folders and files of the kernel's source that coverage is measured in. */
+/** The folders and files of the kernel's source whose coverage is measured. */
 export const COVERED_SOURCES = ["drivers/vfio", "drivers/iommu", "virt/kvm/eventfd.c"] as const;
 
 /**
- * Make expands `$@` where the kernel's scripts/Makefile.lib asks for `GCOV_PROFILE`, for each object: so a tree is compiled
- * for coverage in these folders without a change to its Makefiles. An object of virt/kvm is named from arch/x86/kvm.
+ * Make expands `$@` for each object where the kernel's scripts/Makefile.lib asks for `GCOV_PROFILE`. So make compiles
+ * these folders for coverage without a change to their Makefiles. An object of virt/kvm is named from arch/x86/kvm.
  */
 const GCOV_PROFILE = `GCOV_PROFILE=$(if $(filter ${COVERED_SOURCES.map(objectPattern).join(" ")},$@),y)`;
 
@@ -39,7 +39,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     option: "CONFIG_KASAN",
     finds: "use after free, out of bounds, double free",
     costs: "an eighth of the memory",
-    // One report is not the last one: each test is to be blamed for its own.
+    // KASAN goes on after its first report, so that each test gets the blame for its own.
     parameters: ["kasan_multi_shot"],
     slowdown: 3,
   },
@@ -122,7 +122,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
   },
 ];
 
-/** The variants of these names, each once, in the table's order: the order in which they are named makes no new kernel. */
+/** The variants of these names, each once, in the table's order, so that the order of the names makes no new kernel. */
 export function kernelVariants(names: readonly string[]): KernelVariant[] {
   for (const name of names) {
     if (KERNEL_VARIANTS.some((variant) => variant.name === name)) continue;
