@@ -101,18 +101,18 @@ export interface CoverageOptions extends Pick<KernelOptions, "with" | "source"> 
 export const COVERAGE_OPTIONS: OptionTable<CoverageOptions> = {
   changed: text(
     "--changed <commit>",
-    "the lines that the kernel tree has and this commit has not: which tests reach them",
+    "show which tests reach the lines that the kernel tree has and this commit does not have",
   ),
   functions: pattern("--functions <pattern>", "by function, in the files whose path matches this regular expression"),
-  with: list("--with <variant...>", "of the kernel that `lab setup --with` built of these (default: gcov)"),
-  source: text("--source <tree>", "of the kernel of this tree (default with --changed: the current folder)"),
+  with: list("--with <variant...>", "show the kernel that `lab setup --with` built of these (default: gcov)"),
+  source: text("--source <tree>", "show the kernel of this tree (default with --changed: the current folder)"),
 };
 
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   ...MACHINE_OPTIONS,
   jobs: count(
     "--jobs <number>",
-    "deal the tests to so many VMs at once (default: by CPUs, memory and how long the tests took last time)",
+    "deal the tests to this many VMs at once (default: by CPUs, memory and how long the tests took last time)",
     LAB_LIMITS.jobs,
   ),
   coverage: flag("--coverage", "measure which of the kernel's lines each test reaches, on a kernel of --with gcov"),
@@ -120,7 +120,7 @@ export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
     "--changed <commit>",
     "only the tests that reach what the kernel tree has changed since, and new ones (default kernel: --source . --with gcov)",
   ),
-  timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
+  timeoutMs: count("--timeout <seconds>", "end the command after this time", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };
 

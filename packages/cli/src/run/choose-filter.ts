@@ -40,7 +40,7 @@ function idsIn(path: string): string[] {
     throw systemError(result, "run", {
       message: `cannot read ${path}: ${errnoName(-result)}`,
       subject: path,
-      remedy: "give --except a file with ids of tests, a line each",
+      remedy: "give --except a file with ids of tests, one a line",
     });
   }
 }

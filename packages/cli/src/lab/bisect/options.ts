@@ -25,7 +25,7 @@ const { mode, driver, full } = SUITE_OPTIONS;
 export const BISECT_OPTIONS: OptionTable<BisectOptions> = {
   test: { ...pattern("-t, --test <pattern>", "the test: ids that match this regular expression"), required: true },
   source: text("--source <tree>", "the kernel tree, a git repository (default: the current folder)"),
-  with: { ...variants, summary: "build the kernels of these, as `lab setup --with` does" },
+  with: { ...variants, summary: "build the kernels with these, as `lab setup --with` does" },
   mode,
   driver,
   full,

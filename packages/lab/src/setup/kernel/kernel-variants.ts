@@ -47,7 +47,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     name: "ubsan",
     fragment: "ubsan.config",
     option: "CONFIG_UBSAN",
-    finds: "index out of bounds, shift too far, a bool or enum that is none",
+    finds: "index out of bounds, shift too far, a bool or enum out of range",
     costs: "little",
   },
   {
@@ -55,7 +55,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "lockdep.config",
     option: "CONFIG_PROVE_LOCKING",
     finds: "wrong lock order, RCU without its lock, sleep in atomic context",
-    costs: "each lock is looked at",
+    costs: "a check at each lock",
     slowdown: 2,
   },
   {
@@ -63,7 +63,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "kmemleak.config",
     option: "CONFIG_DEBUG_KMEMLEAK",
     finds: "memory that nothing points to any more",
-    costs: "each allocation is remembered",
+    costs: "a record of each allocation",
     slowdown: 2,
   },
   {
@@ -71,7 +71,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "debug-iommu.config",
     option: "CONFIG_IOMMU_DEBUG_PAGEALLOC",
     finds: "pages freed while an IOMMU maps them, misuse of the DMA API",
-    costs: "each page of each mapping is looked at",
+    costs: "a check of each mapped page",
     parameters: ["iommu.debug_pagealloc=1"],
     slowdown: 2,
   },
@@ -109,7 +109,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     name: "lkdtm",
     fragment: "lkdtm.config",
     option: "CONFIG_LKDTM",
-    finds: "nothing: it makes faults, for tests of what watches the kernel",
+    finds: "nothing: makes faults, to test what watches the kernel",
     costs: "little",
   },
   {
