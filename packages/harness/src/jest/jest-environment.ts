@@ -18,6 +18,7 @@ import {
   titlesOf,
 } from "./circus";
 import { runState, testKey } from "./run-state";
+import { showSuppressed } from "./suppressed-errors";
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
@@ -41,7 +42,7 @@ export interface HarnessEnvironmentOptions {
 
 /** Milliseconds of a test where the project's configuration says nothing else: upstream's (TEST_TIMEOUT_DEFAULT). */
 const TEST_TIMEOUT_MS = 30_000;
-/** The lab's processor is often an emulated one: there a test may take so many times its limit. */
+/** The lab's processor is often an emulated one: there a test may take so many times its limit, on a slow kernel more. */
 const LAB_FACTOR = 4;
 /** jest's own default, with which it cannot be told from a configuration that says nothing. */
 const JEST_TEST_TIMEOUT_MS = 5000;
@@ -59,7 +60,7 @@ const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
  * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
  * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise; in the
- *   lab four times that. Also one that blocks the event loop all the time fails after that, which jest-circus does not look at.
+ *   lab four times that, and again so many times as its kernel is slower. Also one that blocks the event loop all the time fails after that, which jest-circus does not look at.
  */
 export default class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
@@ -79,7 +80,8 @@ export default class HarnessEnvironment extends TestEnvironment {
   }
 
   async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
-    const { name, test } = event;
+    const { name, test, error } = event;
+    showSuppressed(error);
     if (name === "run_start") {
       this.#select(state);
       this.#watchKernel();
@@ -166,7 +168,8 @@ export default class HarnessEnvironment extends TestEnvironment {
   #select(state: CircusState): void {
     const { rootDescribeBlock: root } = state;
     const { filter = {}, part, repeat = 1, from = 0, testTimeoutMs } = this.#options;
-    const factor = (this.#options.target ?? environmentOptions()).lab ? LAB_FACTOR : 1;
+    const { lab, slowdown } = { ...environmentOptions(), ...this.#options.target };
+    const factor = lab ? LAB_FACTOR * slowdown : 1;
     const identities = new Map([...testsUnder(root)].map((test) => [test, identify(titlesOf(test))]));
     const all = selectTests([...identities.values()], filter);
     const own = new Set(takePart(all, part));

@@ -64,7 +64,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const endMark = `--${randomBytes(16).toString("hex")}--`;
 
   using folder = makeRunFolder(host);
-  const { mode, command, terminal, env: override = {} } = run;
+  const { mode, command, terminal } = run;
+  const override = { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown), ...run.env };
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);

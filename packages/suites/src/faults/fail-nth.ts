@@ -27,8 +27,8 @@ const FAIL_NTH = "/proc/thread-self/fail-nth";
 const DEBUGFS = "/sys/kernel/debug";
 const KMEMLEAK = `${DEBUGFS}/kmemleak`;
 
-/** Milliseconds of a sweep. */
-const LIMIT_MS = 600_000;
+/** Milliseconds of a sweep on hardware; the lab gives more. */
+const LIMIT_MS = 120_000;
 const TOKEN = "c3b1f7a0-5f0e-4f57-9a3a-2a4be5c6f0d1";
 
 /** More places than any operation has: the sweep ends long before. */
