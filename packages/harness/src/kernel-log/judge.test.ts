@@ -1,5 +1,5 @@
 import fc from "fast-check";
-import { EXPECTED, expectKernelLog, type ExpectedMessage, knownKernelDefect } from "./expect-kernel-log";
+import { EXPECTED, type ExpectedMessage, expectKernelLog, knownKernelDefect } from "./expect-kernel-log";
 import { judge } from "./judge";
 import type { KernelFindings } from "./kernel-watch";
 import { findReports } from "./splat-reports";
@@ -23,7 +23,7 @@ function collected(say: () => void): readonly ExpectedMessage[] {
   try {
     say();
   } finally {
-    delete realm[EXPECTED];
+    Reflect.deleteProperty(realm, EXPECTED);
   }
   return expected;
 }
