@@ -23,7 +23,8 @@ export interface SetupOptions extends ConsentOptions, KernelOptions {
 }
 
 /** The lab's own description of a VM, and what a command does around it. */
-export interface MachineOptions extends Omit<LabMachineOptions, "hugePages" | "kernel">, KernelOptions, ConsentOptions {
+export interface MachineOptions
+  extends Omit<LabMachineOptions, "hugePages" | "kernel" | "slowdown">, KernelOptions, ConsentOptions {
   readonly console?: boolean;
 }
 
