@@ -65,7 +65,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
 
   using folder = makeRunFolder(host);
   const { mode, command, terminal } = run;
-  const override = { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown), ...run.env };
+  const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
+  const override = { ...slowdown, ...run.env };
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);
