@@ -45,6 +45,7 @@ export function machineFor(build: KeptBuild, machine: LabMachineOptions): LabMac
     kernel: build.image,
     kernelParameters: [...build.parameters, ...(machine.kernelParameters ?? [])],
     bootTimeoutMs: machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs * build.slowdown,
+    slowdown: build.slowdown,
   };
 }
 

@@ -68,6 +68,7 @@ test("--with boots the kernel that was built so, with its parameters and more ti
       kernel: KASAN.image,
       kernelParameters: ["kasan_multi_shot", "debug"],
       bootTimeoutMs: 180_000,
+      slowdown: 3,
     },
   ]);
   await expect(labRun(["dmesg"], { reporter: "default", with: ["kasan"], kernel: "/bzImage" })).rejects.toThrow(

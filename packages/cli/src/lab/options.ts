@@ -23,7 +23,8 @@ export interface SetupOptions extends ConsentOptions, KernelOptions {
 }
 
 /** The options that describe a VM, and those for what a command does around it. */
-export interface MachineOptions extends Omit<LabMachineOptions, "hugePages" | "kernel">, KernelOptions, ConsentOptions {
+export interface MachineOptions
+  extends Omit<LabMachineOptions, "hugePages" | "kernel" | "slowdown">, KernelOptions, ConsentOptions {
   readonly console?: boolean;
 }
 

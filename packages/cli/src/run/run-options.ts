@@ -44,6 +44,7 @@ export function namedTarget(
     seed: seed ?? environment.seed,
     failingExample: environment.failingExample,
     lab: environment.lab,
+    slowdown: environment.slowdown,
     confined: environment.confined,
   };
 }

@@ -71,6 +71,7 @@ const TARGET = {
   seed: undefined,
   failingExample: false,
   lab: false,
+  slowdown: 1,
   confined: false,
 };
 

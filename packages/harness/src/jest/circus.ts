@@ -20,6 +20,8 @@ export interface CircusTest {
 export interface CircusEvent {
   readonly name: string;
   readonly test?: CircusTest;
+  /** What a test or hook threw. */
+  readonly error?: unknown;
 }
 
 export interface CircusState {

@@ -18,6 +18,7 @@ import {
   titlesOf,
 } from "./circus";
 import { runState, testKey } from "./run-state";
+import { showSuppressed } from "./suppressed-errors";
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
@@ -41,7 +42,7 @@ export interface HarnessEnvironmentOptions {
 
 /** A test's limit in milliseconds unless the project's configuration has one: upstream's (TEST_TIMEOUT_DEFAULT). */
 const TEST_TIMEOUT_MS = 30_000;
-/** How many times its limit a test may take in the lab, whose processor is often emulated. */
+/** How many times its limit a test may take in the lab, whose processor is often emulated. A slow kernel multiplies it. */
 const LAB_FACTOR = 4;
 /** jest's own default in milliseconds. A configuration that says the same looks like one that says nothing. */
 const JEST_TEST_TIMEOUT_MS = 5000;
@@ -59,7 +60,8 @@ const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
  * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
  * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise; in the
- *   lab four times that. A test that blocks the event loop for longer fails, too: jest-circus would not see it.
+ *   lab four times that, multiplied by how much slower the lab's kernel is. A test that blocks the event loop for longer
+ *   fails, too: jest-circus would not see it.
  */
 export default class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
@@ -79,7 +81,8 @@ export default class HarnessEnvironment extends TestEnvironment {
   }
 
   async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
-    const { name, test } = event;
+    const { name, test, error } = event;
+    showSuppressed(error);
     if (name === "run_start") {
       this.#select(state);
       this.#watchKernel();
@@ -169,7 +172,8 @@ export default class HarnessEnvironment extends TestEnvironment {
   #select(state: CircusState): void {
     const { rootDescribeBlock: root } = state;
     const { filter = {}, part, repeat = 1, from = 0, testTimeoutMs } = this.#options;
-    const factor = (this.#options.target ?? environmentOptions()).lab ? LAB_FACTOR : 1;
+    const { lab, slowdown } = { ...environmentOptions(), ...this.#options.target };
+    const factor = lab ? LAB_FACTOR * slowdown : 1;
     const identities = new Map([...testsUnder(root)].map((test) => [test, identify(titlesOf(test))]));
     const all = selectTests([...identities.values()], filter);
     const own = new Set(takePart(all, part));

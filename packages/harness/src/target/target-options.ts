@@ -21,6 +21,8 @@ export interface TargetOptions {
   readonly failingExample: boolean;
   /** Whether the process runs in the lab's VM. */
   readonly lab: boolean;
+  /** How many times longer the kernel takes than an ordinary one, as one with KASAN does: tests get more time. */
+  readonly slowdown: number;
   /** Whether an ordinary user owns the VM, whose root can change no file of anybody else. */
   readonly confined: boolean;
 }
@@ -35,9 +37,10 @@ export function environmentOptions(environment: Environment = process.env): Targ
     drivers: list(environment["VFIO_SELFTESTS_DRIVER"]),
     full: environment["VFIO_SELFTESTS_FULL"] !== undefined,
     kvmIrq: environment["VFIO_SELFTESTS_KVM_IRQ"],
-    seed: number(environment["VFIO_SELFTESTS_SEED"]),
+    seed: number(environment, "VFIO_SELFTESTS_SEED"),
     failingExample: environment["VFIO_SELFTESTS_FAILING_EXAMPLE"] !== undefined,
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
+    slowdown: number(environment, "VFIO_SELFTESTS_SLOWDOWN") ?? 1,
     confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
   };
 }
@@ -61,10 +64,11 @@ export function targetOptions(environment: Environment = process.env): TargetOpt
 }
 
 /** Throws for anything but a whole number, because a misspelt seed must not pass for none. */
-function number(text: string | undefined): number | undefined {
+function number(environment: Environment, name: string): number | undefined {
+  const text = environment[name];
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text)) return Number(text);
-  throw argumentError("environment", "VFIO_SELFTESTS_SEED", text, "a whole number");
+  throw argumentError("environment", name, text, "a whole number");
 }
 
 /** Parts separated by spaces or commas. */

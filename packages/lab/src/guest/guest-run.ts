@@ -64,7 +64,9 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const endMark = `--${randomBytes(16).toString("hex")}--`;
 
   using folder = makeRunFolder(host);
-  const { mode, command, terminal, env: override = {} } = run;
+  const { mode, command, terminal } = run;
+  const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
+  const override = { ...slowdown, ...run.env };
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);

@@ -30,6 +30,8 @@ export interface LabMachineOptions {
   readonly writable?: readonly string[];
   /** Milliseconds from power-on to the command's start. Default 60,000. */
   readonly bootTimeoutMs?: number;
+  /** How many times longer the kernel takes than the lab's own: tests get more time. Default 1. */
+  readonly slowdown?: number;
 }
 
 /** The complete, checked description of a VM, which makes QEMU's command line and the guest's plan. */
@@ -44,6 +46,7 @@ export interface LabMachine {
   readonly kernelParameters: readonly string[];
   readonly writable: readonly string[];
   readonly bootTimeoutMs: number;
+  readonly slowdown: number;
 }
 
 export const LAB_DEFAULTS = {
@@ -53,6 +56,7 @@ export const LAB_DEFAULTS = {
   cpus: 2,
   hugePages: { gib1: 1, mib2: 64 },
   bootTimeoutMs: 60_000,
+  slowdown: 1,
 } as const satisfies LabMachineOptions;
 
 /** The ranges of the numbers. */
@@ -64,6 +68,7 @@ export const LAB_LIMITS = {
   /** VMs at once. The cache keeps the consoles of twenty. */
   jobs: { least: 1, most: 16 },
   bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
+  slowdown: { least: 1, most: 1000 },
   hugePages: { least: 0, most: 2 ** 20 },
 } as const;
 /** The bytes that the lab's own parameters leave of the 2048 that x86 takes (`COMMAND_LINE_SIZE`). */
@@ -98,6 +103,7 @@ export function describeMachine(options: LabMachineOptions): LabMachine {
       options.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs,
       LAB_LIMITS.bootTimeoutMs,
     ),
+    slowdown: inRange("slowdown", options.slowdown ?? LAB_DEFAULTS.slowdown, LAB_LIMITS.slowdown),
   };
 }
 

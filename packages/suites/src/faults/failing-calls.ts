@@ -44,6 +44,11 @@ export class FailingCalls {
     }
   }
 
+  /** For a call that no mode or device makes. The engine's own system calls within it count, too: it should do little else. */
+  around<Result>(name: string, call: () => Result): Result {
+    return this.#failing(name, call)();
+  }
+
   #outcome(): FailedOperation {
     return this.#met === undefined ? {} : { call: this.#met };
   }
