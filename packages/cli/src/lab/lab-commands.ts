@@ -1,7 +1,7 @@
-import { accessSync, constants, lstatSync, mkdtempSync, readlinkSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
-import { argumentError, Errno, errnoName, systemError } from "@vfio-selftests/core/errors";
+import { join } from "node:path";
+import { argumentError } from "@vfio-selftests/core/errors";
 import { describeReport } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
@@ -114,7 +114,8 @@ async function runCovered(
 
 async function runMachine(command: readonly string[], options: LabRunOptions): Promise<number> {
   if (command.length > 0) return runCommand(command, options);
-  const folder = options.output === undefined ? undefined : outputFolder(options.output);
+  // The VM writes the report there: a folder of its own memory would lose it.
+  const folder = options.output === undefined ? undefined : requireWritable(options.output, "lab run");
   if (options.list === true) return runInOne(options, folder);
   const durations = new KeptDurations(labCache(thisHost()), options);
   const jobs = await jobsFor(options, durations);
@@ -164,9 +165,8 @@ async function runInSeveral(
 ): Promise<number> {
   const { runDealt } = await import("./jobs/dealt-run.js");
   const machine = machineOf(options, folder);
-  const { output, timeoutMs } = options;
+  const { timeoutMs } = options;
   await prepareLab(machine);
-  if (output !== undefined) requireWritable(output, "lab run");
   tellPerson(`${jobs} VMs boot and share the tests (--jobs 1: one VM)`);
   const started = performance.now();
   return runDealt({
@@ -289,39 +289,4 @@ async function checkSuites(options: LabRunOptions): Promise<void> {
   for (const name of modes) findMode(name);
   findDrivers(drivers);
   if (kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(kvmIrq);
-}
-
-/** Checks the folder into which the VM writes the report. A folder in the VM's memory would lose it. */
-function outputFolder(output: string): string {
-  const path = linkedFile(resolve(output));
-  const folder = dirname(path);
-  const result = obstacleTo(path, folder);
-  if (result === 0) return folder;
-  throw systemError(result, "lab run", {
-    message: `cannot write the report to ${output}: ${errnoName(-result)}`,
-    subject: output,
-    remedy: "give --output a file in a folder that exists and that you may write to",
-  });
-}
-
-/** Links in a chain of symbolic links. The kernel follows 40 and takes a longer chain for a circle (MAXSYMLINKS). */
-const MOST_LINKS = 40;
-
-/** The file that a path stands for. Its last part may be a symbolic link, even to a file that does not exist yet. */
-function linkedFile(path: string, links = 0): string {
-  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-  if (!isLink || links === MOST_LINKS) return path;
-  return linkedFile(resolve(dirname(path), readlinkSync(path)), links + 1);
-}
-
-/** `-errno`, or 0. */
-function obstacleTo(path: string, folder: string): number {
-  try {
-    const file = statSync(path, { throwIfNoEntry: false });
-    if (file?.isDirectory() === true) return -Errno.EISDIR;
-    accessSync(file === undefined ? folder : path, constants.W_OK);
-    return 0;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).errno ?? -Errno.EIO;
-  }
 }

@@ -82,8 +82,11 @@ test.each([
   ["--seconds=", /whole number/],
   ["--choice=c", /Allowed choices are a, b/],
   ["--pattern=(", /regular expression/],
-])("%s is refused", async (argument, message) => {
-  await expect(parse(EVERYTHING, [argument])).rejects.toThrow(message);
+  ["--pattern=a -p b", /takes one value, and was given "a" already/],
+  ["--seconds=1 --seconds=1", /takes one value/],
+  ["--choice=b --choice=a", /takes one value/],
+])("%s is refused", async (args, message) => {
+  await expect(parse(EVERYTHING, args.split(" "))).rejects.toThrow(message);
 });
 
 test("every option of run but the device and the run's time, which the VM has too, is passed on to the run in the VM", () => {

@@ -11,6 +11,8 @@ export interface OptionSpec<T> {
   readonly default?: T;
   readonly required?: boolean;
   readonly choices?: readonly string[];
+  /** Whether it may be given several times. One that may not is refused, because which of its values would count? */
+  readonly repeatable?: boolean;
   /** Parses one value from the command line, given the values before it. Undefined for a flag, which takes no value. */
   readonly parse?: (text: string, previous: T | undefined) => T;
   /** The value as words for a command line, one word for each occurrence. */
@@ -68,7 +70,13 @@ export function list(flags: string, summary: string): OptionSpec<readonly string
 
 /** Several values that may hold commas. */
 export function words(flags: string, summary: string): OptionSpec<readonly string[]> {
-  return { flags, summary, parse: (value, previous = []) => [...previous, value], write: (values) => values };
+  return {
+    flags,
+    summary,
+    repeatable: true,
+    parse: (value, previous = []) => [...previous, value],
+    write: (values) => values,
+  };
 }
 
 export interface NumberRange {

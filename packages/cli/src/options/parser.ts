@@ -1,4 +1,4 @@
-import { Argument, type Command, Option } from "commander";
+import { Argument, type Command, InvalidArgumentError, Option } from "commander";
 import type { AnyCommand, CommandEntry } from "./command";
 import type { AnyOption, AnyOptionTable } from "./option";
 
@@ -40,9 +40,22 @@ function commanderArgument({ usage, summary, choices }: NonNullable<AnyCommand["
 function commanderOption(spec: AnyOption): Option {
   const option = new Option(spec.flags, spec.summary);
   if (spec.choices !== undefined) option.choices(spec.choices);
-  if (spec.parse !== undefined) option.argParser(spec.parse as (text: string, previous: unknown) => unknown);
+  if (spec.parse !== undefined) option.argParser(oncePerOption(spec.parse, spec.repeatable ?? false));
   if (spec.default !== undefined) option.default(spec.default);
   return option.makeOptionMandatory(spec.required ?? false);
+}
+
+type Parse = (text: string, previous: unknown) => unknown;
+
+function oncePerOption(parse: (text: string, previous: never) => unknown, repeatable: boolean): Parse {
+  let before: string | undefined;
+  return (text, previous) => {
+    if (before !== undefined && !repeatable) {
+      throw new InvalidArgumentError(`It takes one value, and was given ${JSON.stringify(before)} already.`);
+    }
+    before = text;
+    return (parse as Parse)(text, previous);
+  };
 }
 
 /** The values under the table's names. commander names them after the flags. */

@@ -11,7 +11,7 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     "--driver <name...>",
     "drivers to choose from: a name, a package or a path (default: built in and found)",
   ),
-  test: pattern("-t, --test <pattern>", "run the tests whose id matches this regular expression"),
+  test: pattern("-t, --test <pattern>", "run the tests whose id matches this regular expression: a|b for several"),
   run: words("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r"),
   upstream: flag("--upstream", "run only the tests that the kernel's C suite has"),
   shard: shard("--shard <i/n>", "run one of n equal parts of these tests; the same list always has the same parts"),

@@ -1,16 +1,41 @@
-import { closeSync, openSync } from "node:fs";
-import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
+import { accessSync, constants, lstatSync, readlinkSync, statSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+import { Errno, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 
-/** Checks before the first test that the report can be written: after the last test it would be lost. */
-export function requireWritable(path: string, operation: string): void {
+/**
+ * Checks before the first test that the report can be written: after the last test it would be lost. The check writes
+ * nothing, because a run that ends without a report must leave no empty one. Returns the folder in which the file lies.
+ */
+export function requireWritable(output: string, operation: string): string {
+  const path = linkedFile(resolve(output));
+  const folder = dirname(path);
+  const result = obstacleTo(path, folder);
+  if (result === 0) return folder;
+  throw systemError(result, operation, {
+    message: `cannot write the report to ${output}: ${errnoName(-result)}`,
+    subject: output,
+    remedy: "give --output a file in a folder that exists and that you may write to",
+  });
+}
+
+/** Links in a chain of symbolic links. The kernel follows 40 and takes a longer chain for a circle (MAXSYMLINKS). */
+const MOST_LINKS = 40;
+
+/** The file that a path stands for. Its last part may be a symbolic link, even to a file that does not exist yet. */
+function linkedFile(path: string, links = 0): string {
+  const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
+  if (!isLink || links === MOST_LINKS) return path;
+  return linkedFile(resolve(dirname(path), readlinkSync(path)), links + 1);
+}
+
+/** `-errno`, or 0. */
+function obstacleTo(path: string, folder: string): number {
   try {
-    closeSync(openSync(path, "a"));
+    const file = statSync(path, { throwIfNoEntry: false });
+    if (file?.isDirectory() === true) return -Errno.EISDIR;
+    accessSync(file === undefined ? folder : path, constants.W_OK);
+    return 0;
   } catch (error) {
-    const result = systemResult(error);
-    throw systemError(result, operation, {
-      message: `cannot write the report to ${path}: ${errnoName(-result)}`,
-      subject: path,
-      remedy: "give --output a file in a folder that exists and that you may write to",
-    });
+    return systemResult(error);
   }
 }

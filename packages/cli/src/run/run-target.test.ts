@@ -47,3 +47,8 @@ test("a model that is named twice is tested once", async () => {
   const { options } = await chooseTarget({ ...NOTHING_NAMED, devices: ["model:ioat", "model:ioat"] });
   expect(options.devices).toEqual(["model:ioat"]);
 });
+
+test("KVM's interrupt test is not left out in silence where there is no device of the kernel", async () => {
+  const named = { ...NOTHING_NAMED, kvmIrq: "-a" };
+  await expect(chooseTarget(named)).rejects.toThrow("--kvm-irq needs a device of the kernel, and ioat, dsa is none");
+});

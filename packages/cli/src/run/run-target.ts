@@ -49,6 +49,13 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
       remedy: "name one with -d 0000:6a:01.0, or run in a VM: vfio-selftests lab run",
     });
   }
+  if (named.kvmIrq !== undefined) {
+    throw new VfioError(`--kvm-irq needs a device of the kernel, and ${describe(devices)} is none`, {
+      code: "ERR_INVALID_ARGUMENT",
+      operation: "run",
+      remedy: "name one with -d 0000:6a:01.0, run in a VM: vfio-selftests lab run, or unset VFIO_SELFTESTS_KVM_IRQ",
+    });
+  }
   if (devices.length > 0) {
     // Loaded only here: a run on the kernel's devices does not need it.
     const { connectModel } = await import("@vfio-selftests/device-models");

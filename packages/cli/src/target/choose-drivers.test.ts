@@ -58,6 +58,13 @@ describe("chooseDrivers", () => {
     expect(choose("./mine.cjs", "igb")).toEqual(["mine", "igb"]);
     expect(told).toEqual([]);
   });
+
+  it("takes a driver of the project by its own name", () => {
+    addDriver("lib.cjs");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./lib.cjs"] }');
+    expect(choose("mine")).toEqual(["mine"]);
+    expect(() => choose("yours")).toThrow(/driver yours was not found/);
+  });
 });
 
 describe("findDrivers", () => {
@@ -69,5 +76,12 @@ describe("findDrivers", () => {
     writeFileSync(join(project, "broken.cjs"), "throw new Error('loaded');");
     findDrivers(["./broken.cjs"], project);
     expect(() => findDrivers(["./gone.cjs"], project)).toThrow(/gone\.cjs was not found/);
+    expect(() => findDrivers(["mine"], project)).toThrow(/driver mine was not found/);
+  });
+
+  it("knows the project's drivers by their own names", () => {
+    addDriver("lib.cjs");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./lib.cjs"] }');
+    expect(() => findDrivers(["mine"], project)).not.toThrow();
   });
 });

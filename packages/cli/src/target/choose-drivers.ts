@@ -22,9 +22,10 @@ export function chooseDrivers(
   tell: (line: string) => void = (line) => void process.stderr.write(`${line}\n`),
 ): DriverRegistry {
   const registry = new DriverRegistry();
+  const owner = { ...codeOwner(), confined: lab && confined };
   if (names.length === 0) {
     for (const driver of Object.values(BUILT_IN_DRIVERS)) registry.register(driver);
-    const { drivers, refused } = discoverDrivers(directory, { ...codeOwner(), confined: lab && confined });
+    const { drivers, refused } = discoverDrivers(directory, owner);
     for (const { driver, origin } of drivers) {
       // A project may depend on a driver of the toolkit.
       if (registry.drivers.includes(driver)) continue;
@@ -38,7 +39,7 @@ export function chooseDrivers(
     if (builtIn !== undefined) {
       registry.register(builtIn);
     } else {
-      const { driver, origin } = loadDriver(name, directory);
+      const { driver, origin } = loadDriver(name, directory, owner);
       registry.register(driver, origin);
     }
   }

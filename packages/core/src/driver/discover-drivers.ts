@@ -48,11 +48,25 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
 }
 
 /**
- * Loads one driver by the name of a package or by path (absolute, or relative to the project if it begins with a dot).
- * Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`.
+ * Loads one driver: by path (absolute, or relative to the project if it begins with a dot), by the name of a package, or by
+ * its own name when it is one that {@link discoverDrivers} finds. Throws `ERR_DRIVER_NOT_FOUND`, `ERR_DRIVER_NOT_LOADED` or
+ * `ERR_INVALID_DRIVER`.
  */
-export function loadDriver(nameOrPath: string, projectDirectory: string): RegisteredDriver {
-  return load(resolveDriver(nameOrPath, projectDirectory));
+export function loadDriver(nameOrPath: string, projectDirectory: string, owner?: CodeOwner): RegisteredDriver {
+  let found: FoundDriver;
+  try {
+    found = resolveDriver(nameOrPath, projectDirectory);
+  } catch (error) {
+    const discovered = isPath(nameOrPath) ? undefined : discoveredDriver(nameOrPath, projectDirectory, owner);
+    if (discovered === undefined) throw error;
+    return discovered;
+  }
+  return load(found);
+}
+
+/** A driver's own name can be told only by loading it. */
+function discoveredDriver(name: string, projectDirectory: string, owner?: CodeOwner): RegisteredDriver | undefined {
+  return discoverDrivers(projectDirectory, owner).drivers.find(({ driver }) => driver.name === name);
 }
 
 /** A driver's module, found but not loaded. */
@@ -63,10 +77,10 @@ export interface FoundDriver {
   readonly requireFromProject: NodeJS.Require;
 }
 
-/** Finds a driver like {@link loadDriver}, but does not load it. Throws `ERR_DRIVER_NOT_FOUND`. */
+/** Finds a driver by its path or its package's name, without loading it. Throws `ERR_DRIVER_NOT_FOUND`. */
 export function resolveDriver(nameOrPath: string, projectDirectory: string): FoundDriver {
-  const isPath = isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
-  const origin = isPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
+  const byPath = isPath(nameOrPath);
+  const origin = byPath ? resolve(projectDirectory, nameOrPath) : nameOrPath;
   const requireFromProject = createRequire(join(resolve(projectDirectory), "package.json"));
   try {
     return { origin, file: requireFromProject.resolve(origin), requireFromProject };
@@ -76,12 +90,16 @@ export function resolveDriver(nameOrPath: string, projectDirectory: string): Fou
       code: "ERR_DRIVER_NOT_FOUND",
       operation: "load driver",
       subject: origin,
-      remedy: isPath
+      remedy: byPath
         ? "check the path; a package must be built"
         : `install it (npm install --save-dev ${nameOrPath}) and build it where it is a workspace package; a path begins with ./`,
       cause: error,
     });
   }
+}
+
+function isPath(nameOrPath: string): boolean {
+  return isAbsolute(nameOrPath) || nameOrPath.startsWith("./") || nameOrPath.startsWith("../");
 }
 
 function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriver {

@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import { Errno, errnoName } from "./errno";
 import { remedyFor } from "./remedies";
+import type * as errors from "./vfio-error";
 import { argumentError, checkInteger, closedError, systemError, VfioError } from "./vfio-error";
 
 describe("errno names", () => {
@@ -19,6 +20,17 @@ describe("errno names", () => {
 });
 
 describe("VfioError", () => {
+  it("is an instance of the class in every copy of core", () => {
+    let theirs: typeof errors | undefined;
+    jest.isolateModules(() => (theirs = jest.requireActual<typeof errors>("./vfio-error")));
+    expect(theirs?.VfioError).not.toBe(VfioError);
+    expect(theirs?.closedError("map", "Iommu")).toBeInstanceOf(VfioError);
+    class Own extends VfioError {}
+    expect(theirs?.closedError("map", "Iommu")).not.toBeInstanceOf(Own);
+    expect(new Own("mine", { code: "EIO", operation: "mine" })).toBeInstanceOf(Own);
+    for (const other of [new Error("EIO"), { code: "EIO" }, null, "EIO"]) expect(other).not.toBeInstanceOf(VfioError);
+  });
+
   it("tells what failed on what, with the code and the errno", () => {
     const error = systemError(-75, "VFIO_IOMMU_MAP_DMA", { subject: "IOVA 0x1000 + 4096" });
     expect(error).toBeInstanceOf(VfioError);

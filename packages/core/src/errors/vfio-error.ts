@@ -16,8 +16,20 @@ export interface VfioErrorOptions {
   cause?: unknown;
 }
 
-/** The one error class of the toolkit. It says what failed, on what, why, and what to do about it. */
+/** Every copy of this class marks its errors with it: an install may hold several versions of `core`, and jest loads it anew. */
+const BRAND = Symbol.for("@vfio-selftests/core.VfioError");
+
+/**
+ * The one error class of the toolkit. It says what failed, on what, why, and what to do about it. `instanceof VfioError`
+ * knows the errors of every copy of `core` that is loaded.
+ */
 export class VfioError extends Error {
+  static override [Symbol.hasInstance](value: unknown): value is VfioError {
+    // A subclass is known by its prototype, as always.
+    if (this !== VfioError) return Function.prototype[Symbol.hasInstance].call(this, value);
+    return typeof value === "object" && value !== null && BRAND in value;
+  }
+
   override readonly name = "VfioError";
   readonly code: VfioErrorCode;
   readonly errno: number | undefined;
@@ -35,6 +47,7 @@ export class VfioError extends Error {
     this.operation = options.operation;
     this.subject = options.subject;
     this.remedy = options.remedy;
+    Object.defineProperty(this, BRAND, { value: true });
   }
 }
 

@@ -210,6 +210,11 @@ describe("Iommu", () => {
     expect(() => iommu.map(memory, { offset: PAGE, length: 8 * PAGE })).toThrow("inside the memory's 32768 bytes");
     expect(() => iommu.map(memory, { offset: -1, length: PAGE })).toThrow("inside the memory's");
     expect(() => iommu.map(memory, { iova: -1n })).toThrow("0 to 2^64 - 1");
+    // What a caller without types may pass.
+    const badly = (options: object) => () => iommu.map(memory, options);
+    expect(badly({ iova: 5 })).toThrow("map: iova is 5; allowed: a bigint from 0 to 2^64 - 1");
+    expect(badly({ offset: 8n })).toThrow("map: offset is 0x8; allowed: an integer, of type number");
+    expect(badly({ length: 8n })).toThrow("map: length is 0x8; allowed: an integer, of type number");
     expect(() => iommu.map(memory, { iova: 1n << 64n })).toThrow("0 to 2^64 - 1");
     expect(() => iommu.unmapRange(0n, 1n << 64n)).toThrow("0 to 2^64 - 1");
   });

@@ -93,11 +93,10 @@ export class Iommu implements Disposable {
     if (this.#closed) throw closedError("map", `Iommu ${this.mode}`);
     if (memory.closed) throw closedError("map", "the memory");
     const offset = options.offset ?? 0;
+    if (!Number.isInteger(offset)) throw argumentError("map", "offset", offset, "an integer, of type number");
     const length = options.length ?? memory.length - offset;
-    if (
-      !(Number.isInteger(offset) && Number.isInteger(length) && offset >= 0 && length >= 0) ||
-      offset + length > memory.length
-    ) {
+    if (!Number.isInteger(length)) throw argumentError("map", "length", length, "an integer, of type number");
+    if (offset < 0 || length < 0 || offset + length > memory.length) {
       throw argumentError("map", "area", `${offset} + ${length}`, `inside the memory's ${memory.length} bytes`);
     }
     const access = options.access ?? "read-write";

@@ -1,4 +1,5 @@
 import { native } from "@vfio-selftests/native";
+import { thrownBy } from "../testing/thrown-by";
 import { MAP_SHARED } from "../uapi/mman";
 import { IoMapping } from "./io-mapping";
 
@@ -72,11 +73,29 @@ describe("IoMapping", () => {
     native.close(fd);
   });
 
-  it("names a value of the wrong type", () => {
+  it("refuses a value of the wrong type or width, names it and what is allowed", () => {
     const { fd, mapping } = registers();
-    expect(() => {
-      mapping.write64(0, 5 as unknown as bigint);
-    }).toThrow("write64: value is 5; allowed: a bigint");
+    const untyped = mapping as unknown as Record<string, (offset: number, value: unknown) => void>;
+    const refused = (write: string, value: unknown) => thrownBy(() => untyped[write]?.call(mapping, 0, value));
+    for (const bits of [8, 16, 32]) {
+      for (const value of [5n, "5", undefined, 1.5, 2 ** bits, -(2 ** (bits - 1)) - 1]) {
+        expect(refused(`write${bits}`, value)).toMatchObject({
+          code: "ERR_INVALID_ARGUMENT",
+          message: expect.stringContaining(`allowed: an integer from -2^${bits - 1} to 2^${bits} - 1`) as string,
+        });
+      }
+    }
+    for (const value of [5, "5", undefined, 2n ** 64n, -(2n ** 63n) - 1n]) {
+      expect(refused("write64", value).message).toContain("allowed: a bigint from -2^63 to 2^64 - 1");
+    }
+    expect(refused("write64", 5)).toMatchObject({
+      code: "ERR_INVALID_ARGUMENT",
+      message: "write64: value is 5; allowed: a bigint from -2^63 to 2^64 - 1",
+    });
+    for (const source of [new Uint8Array(63), Array(64)]) {
+      expect(refused("store64Bytes", source).message).toContain("allowed: a Uint8Array with 64 bytes");
+    }
+    expect([...Array(8).keys()].map((offset) => mapping.read8(offset))).toEqual(Array(8).fill(0));
     mapping.close();
     native.close(fd);
   });

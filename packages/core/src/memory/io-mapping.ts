@@ -4,6 +4,7 @@ import type { DmaMapping } from "../contracts/memory";
 import { Errno } from "../errors/errno";
 import { argumentError, closedError, systemError, type VfioError } from "../errors/vfio-error";
 import { MappingRecord } from "./mapping-record";
+import { checkRegisterValue, checkWideRegisterValue } from "./register-value";
 
 /**
  * Device registers mapped into the process. Every access has exactly its width, happens once, in program order, and
@@ -61,22 +62,25 @@ export class IoMapping implements MappedRegisters {
   }
 
   write8(offset: number, value: number): void {
+    checkRegisterValue("write8", value, 8);
     const result = this.#io.write8(offset, value);
     if (result < 0) throw this.#failure(result, "write8", offset);
   }
 
   write16(offset: number, value: number): void {
+    checkRegisterValue("write16", value, 16);
     const result = this.#io.write16(offset, value);
     if (result < 0) throw this.#failure(result, "write16", offset);
   }
 
   write32(offset: number, value: number): void {
+    checkRegisterValue("write32", value, 32);
     const result = this.#io.write32(offset, value);
     if (result < 0) throw this.#failure(result, "write32", offset);
   }
 
   write64(offset: number, value: bigint): void {
-    if (typeof (value as unknown) !== "bigint") throw argumentError("write64", "value", value, "a bigint");
+    checkWideRegisterValue("write64", value);
     const result = this.#io.write64(offset, value);
     if (result < 0) throw this.#failure(result, "write64", offset);
   }
@@ -86,6 +90,10 @@ export class IoMapping implements MappedRegisters {
    * stores in ascending order.
    */
   store64Bytes(offset: number, source: Uint8Array, sourceOffset = 0): void {
+    if (!(ArrayBuffer.isView(source) && sourceOffset >= 0 && sourceOffset + 64 <= source.byteLength)) {
+      const given = ArrayBuffer.isView(source) ? `${source.byteLength} bytes from ${sourceOffset} on` : source;
+      throw argumentError("store64Bytes", "source", given, "a Uint8Array with 64 bytes from sourceOffset on");
+    }
     const result = this.#io.store64Bytes(offset, source, sourceOffset);
     if (result < 0) throw this.#failure(result, "store64Bytes", offset);
   }

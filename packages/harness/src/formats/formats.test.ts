@@ -155,10 +155,10 @@ describe("json", () => {
 describe("junit", () => {
   it("escapes, and tells skips, failures and notes", () => {
     const text = report("junit");
-    expect(text).toContain('<testsuite name="0000:01:00.0 vfio_cdev" tests="1" failures="1" errors="0" skipped="0"');
-    expect(text).toContain('<failure message="Error: &lt;EBUSY&gt; &amp; so on">');
+    expect(text).toContain('name="0000:01:00.0 vfio_cdev" tests="1" failures="1" errors="0" skipped="0"');
+    expect(text).toContain('<failure type="Error" message="Error: &lt;EBUSY&gt; &amp; so on">');
     expect(text).toContain('<skipped message="no free 1 GiB huge page (remedy: reserve one)"/>');
-    expect(text).toContain("<system-out>not checked: page size: x</system-out>");
+    expect(text).toContain("<system-out>dma_map_unmap: not checked: page size: x</system-out>");
   });
 });
 
@@ -182,9 +182,9 @@ describe("what belongs to no test is in every format", () => {
     [
       "junit",
       [
-        '<property name="repetition" value="2"/>',
+        'name="bind #2"',
         '<testcase classname="outside any test" name="1"',
-        '<error message="the kernel reported between a and b: WARNING:">',
+        '<error type="error" message="the kernel reported between a and b: WARNING:">',
         "&lt;line 2&gt;</error>",
         "<!-- 3 of 4 tests did not run -->",
       ],

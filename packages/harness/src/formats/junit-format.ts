@@ -1,8 +1,13 @@
-import { totalsOf } from "../outcome/run-outcome";
+import { hostname } from "node:os";
+import { type RunOutcome, totalsOf } from "../outcome/run-outcome";
 import type { TestOutcome } from "../outcome/test-outcome";
 import type { ReportFormatFactory, RunPlan } from "./report-format";
 
-/** JUnit XML as CI systems read it: one <testsuite> per fixture and device. */
+/**
+ * JUnit XML as CI systems read it: one <testsuite> per fixture and device. It keeps to what the strictest readers take at once:
+ * the schema of Ant's junitreport task, and that of Jenkins (xunit-plugin). Ant wants every attribute of a suite, and its three
+ * elements beside the test cases; a test case has at most one child, and Jenkins allows no properties in it.
+ */
 export const junitFormat: ReportFormatFactory = (sink, plan) => ({
   end(run) {
     const suites = new Map<string, TestOutcome[]>();
@@ -10,56 +15,92 @@ export const junitFormat: ReportFormatFactory = (sink, plan) => ({
       const name = [test.device ?? plan.device, test.fixture].filter((part) => part !== undefined).join(" ");
       suites.set(name, [...(suites.get(name) ?? []), test]);
     }
-    const lines = ['<?xml version="1.0" encoding="UTF-8"?>', `<testsuites ${counts(run.tests, run.errors.length)}>`];
-    for (const [name, tests] of suites) {
-      lines.push(`  <testsuite name="${escape(name)}" ${counts(tests, 0)}>`);
-      for (const test of tests) lines.push(...testCase(test, plan));
-      lines.push("  </testsuite>");
+    const started = new Date(Date.now() - run.durationMs).toISOString().slice(0, "2026-01-31T23:59:59".length);
+    const where = `timestamp="${started}" hostname="${escape(hostname() || "localhost")}"`;
+    const all = [...[...suites].map(([name, tests]) => suiteOf(name, tests, plan)), ...outsideTests(run)];
+    const lines = ['<?xml version="1.0" encoding="UTF-8"?>', "<testsuites>"];
+    for (const [id, { attributes, inner }] of all.entries()) {
+      lines.push(`  <testsuite id="${id}" package="vfio-selftests" ${attributes} ${where}>`);
+      lines.push(...inner.map((line) => `    ${line}`), "  </testsuite>");
     }
-    if (run.errors.length > 0) lines.push(...outsideTests(run.errors));
-    for (const note of run.notes ?? []) lines.push(`  <!-- ${escape(note).replaceAll("--", "- -")} -->`);
+    for (const note of run.notes ?? []) lines.push(`  <!-- ${escape(note).replace(/-(?=-)/g, "- ")} -->`);
     lines.push("</testsuites>");
     sink.write(`${lines.join("\n")}\n`);
   },
 });
 
-/** Writes the errors as test cases, because only those make a reader of JUnit XML fail a build. */
-function outsideTests(errors: readonly string[]): string[] {
-  const cases = errors.flatMap((error, index) => [
-    `    <testcase classname="outside any test" name="${index + 1}" time="0.000">`,
-    `      <error message="${escape(firstLine(error))}">${escape(error)}</error>`,
-    "    </testcase>",
-  ]);
-  const open = `  <testsuite name="outside any test" tests="${errors.length}" failures="0" errors="${errors.length}" skipped="0">`;
-  return [open, ...cases, "  </testsuite>"];
+interface Suite {
+  readonly attributes: string;
+  readonly inner: readonly string[];
 }
 
-function firstLine(text: string): string {
-  return text.split("\n", 1)[0] ?? "";
-}
-
-function testCase(test: TestOutcome, plan: RunPlan): string[] {
-  const className = [test.fixture, test.variant].filter((part) => part !== undefined).join(".");
-  const open = `    <testcase classname="${escape(className)}" name="${escape(test.test)}" time="${seconds(test.durationMs)}"`;
-  const inner: string[] = [];
-  const mode = test.mode ?? plan.defaultMode;
-  const properties = [`  <property name="mode" value="${escape(mode)}"/>`];
-  if (test.repetition !== undefined) properties.push(`  <property name="repetition" value="${test.repetition}"/>`);
-  inner.push("<properties>", ...properties, "</properties>");
-  if (test.skip !== undefined) {
-    inner.push(`<skipped message="${escape(`${test.skip.reason} (remedy: ${test.skip.remedy})`)}"/>`);
-  }
-  for (const failure of test.failures) {
-    inner.push(`<failure message="${escape(firstLine(failure))}">${escape(failure)}</failure>`);
-  }
-  if (test.notes.length > 0) inner.push(`<system-out>${escape(test.notes.join("\n"))}</system-out>`);
-  return [`${open}>`, ...inner.map((line) => `      ${line}`), "    </testcase>"];
-}
-
-function counts(tests: readonly TestOutcome[], errors: number): string {
+function suiteOf(name: string, tests: readonly TestOutcome[], plan: RunPlan): Suite {
   const { failed, skipped } = totalsOf(tests);
   const time = tests.reduce((sum, test) => sum + test.durationMs, 0);
-  return `tests="${tests.length}" failures="${failed}" errors="${errors}" skipped="${skipped}" time="${seconds(time)}"`;
+  const notes = tests.flatMap((test) => test.notes.map((note) => `${nameOf(test)}: ${note}`));
+  return {
+    attributes: suiteAttributes(name, { tests: tests.length, failed, errors: 0, skipped, time }),
+    inner: [
+      // The class of a test has its mode, where the id names one.
+      `<properties><property name="mode of tests without one" value="${escape(plan.defaultMode)}"/></properties>`,
+      ...tests.flatMap(testCase),
+      `<system-out>${escape(notes.join("\n"))}</system-out>`,
+      "<system-err></system-err>",
+    ],
+  };
+}
+
+/** As test cases, because what reads JUnit XML fails a build for those alone. */
+function outsideTests({ errors }: RunOutcome): Suite[] {
+  if (errors.length === 0) return [];
+  const cases = errors.flatMap((error, index) => [
+    `<testcase classname="outside any test" name="${index + 1}" time="0.000">`,
+    problem("error", error),
+    "</testcase>",
+  ]);
+  const counts = { tests: errors.length, failed: 0, errors: errors.length, skipped: 0, time: 0 };
+  return [
+    {
+      attributes: suiteAttributes("outside any test", counts),
+      inner: ["<properties/>", ...cases, "<system-out></system-out>", "<system-err></system-err>"],
+    },
+  ];
+}
+
+interface Counts {
+  readonly tests: number;
+  readonly failed: number;
+  readonly errors: number;
+  readonly skipped: number;
+  readonly time: number;
+}
+
+function suiteAttributes(name: string, { tests, failed, errors, skipped, time }: Counts): string {
+  const counts = `tests="${tests}" failures="${failed}" errors="${errors}" skipped="${skipped}"`;
+  return `name="${escape(name)}" ${counts} time="${seconds(time)}"`;
+}
+
+function testCase(test: TestOutcome): string[] {
+  const className = [test.fixture, test.variant].filter((part) => part !== undefined).join(".");
+  const open = `<testcase classname="${escape(className)}" name="${escape(nameOf(test))}" time="${seconds(test.durationMs)}">`;
+  return [open, ...outcomeOf(test), "</testcase>"];
+}
+
+function outcomeOf({ status, failures, skip }: TestOutcome): string[] {
+  if (status === "failed") return [problem("failure", failures.join("\n\n"))];
+  if (skip !== undefined) return [`<skipped message="${escape(`${skip.reason} (remedy: ${skip.remedy})`)}"/>`];
+  return status === "skipped" ? ["<skipped/>"] : [];
+}
+
+function nameOf({ test, repetition }: TestOutcome): string {
+  return repetition === undefined ? test : `${test} #${repetition}`;
+}
+
+/** Its type is the class of the error, where the text begins with one. */
+function problem(element: "failure" | "error", text: string): string {
+  const type = /^(\w*Error)\b/.exec(text)?.[1] ?? element;
+  const [firstLine = ""] = text.split("\n", 1);
+  return `<${element} type="${type}" message="${escape(firstLine)}">${escape(text)}</${element}>`;
 }
 
 function seconds(milliseconds: number): string {
@@ -72,5 +113,5 @@ function escape(text: string): string {
   // XML 1.0 has no way to write the other control characters (colours of an assertion's message, say).
   return text
     .replace(/[&<>"]/g, (character) => ENTITIES[character] ?? "")
-    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f]/g, "");
+    .replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g, "");
 }

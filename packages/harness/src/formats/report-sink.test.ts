@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { fileSink } from "./report-sink";
+import { fileSink, standardOutput } from "./report-sink";
 
 describe("fileSink", () => {
   it("empties the file, and adds to it", () => {
@@ -21,5 +21,20 @@ describe("fileSink", () => {
     expect(() => sink.write("a")).toThrow("cannot write the report to /dev/full: ENOSPC");
     sink.close();
     expect(() => fileSink("/nowhere/report")).toThrow("cannot write the report to /nowhere/report: ENOENT");
+  });
+});
+
+describe("standardOutput", () => {
+  const { columns } = process.stdout;
+  afterEach(() => (process.stdout.columns = columns));
+
+  it("has the terminal's width of the moment, and none where the terminal does not know it", () => {
+    const sink = standardOutput();
+    process.stdout.columns = 80;
+    expect(sink.columns).toBe(80);
+    process.stdout.columns = 40;
+    expect(sink.columns).toBe(40);
+    process.stdout.columns = 0;
+    expect(sink.columns).toBeUndefined();
   });
 });

@@ -18,7 +18,10 @@ export function standardOutput(): ReportSink {
   return {
     write: (text) => void stdout.write(text),
     interactive: stdout.isTTY && process.env["CI"] === undefined,
-    columns: stdout.columns,
+    // A terminal may change its width, and one that does not know it says 0.
+    get columns() {
+      return stdout.columns > 0 ? stdout.columns : undefined;
+    },
   };
 }
 

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { LabHost } from "../host/host";
@@ -21,13 +21,15 @@ export interface LabCache {
   readonly sources: string;
   /** Unfinished work that a later set-up goes on with. */
   readonly work: string;
+  /** What runs leave for later ones: here, or in a folder of this user's own where the cache is another user's. */
+  readonly runs: string;
   /** The guests' consoles of the last runs, a file each. */
   readonly consoles: string;
 }
 
 export function labCache(host: LabHost): LabCache {
-  const base = host.env["XDG_CACHE_HOME"] ?? "";
-  const folder = join(base === "" ? join(host.env["HOME"] ?? homedir(), ".cache") : base, "vfio-selftests");
+  const folder = ownFolder(host, "XDG_CACHE_HOME", ".cache");
+  const runs = mayWrite(folder) ? folder : join(ownFolder(host, "XDG_STATE_HOME", ".local/state"), "lab");
   return {
     folder,
     lock: join(folder, "lock"),
@@ -37,8 +39,24 @@ export function labCache(host: LabHost): LabCache {
     builds: join(folder, "builds"),
     sources: join(folder, "sources"),
     work: join(folder, "work"),
-    consoles: join(folder, "consoles"),
+    runs,
+    consoles: join(runs, "consoles"),
   };
+}
+
+function ownFolder({ env }: LabHost, variable: string, usual: string): string {
+  const base = env[variable] ?? "";
+  return join(base === "" ? join(env["HOME"] ?? homedir(), usual) : base, "vfio-selftests");
+}
+
+/** Whether the folder takes files. The lab makes a missing folder at need, and reports then if it cannot. */
+function mayWrite(folder: string): boolean {
+  try {
+    accessSync(folder, constants.W_OK);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "ENOENT";
+  }
 }
 
 /** Writes a JSON file. A reader sees the old content or the new, never a part. */

@@ -30,7 +30,7 @@ export async function chooseAccelerator(
   const { mtimeMs, size } = statSync(kernel);
   const boot = bootId(host);
   const question = [qemu.version.join("."), kernel, mtimeMs, size].join(" ");
-  const path = join(cache.folder, "accelerator.json");
+  const path = join(cache.runs, "accelerator.json");
   const kept = readJson(path) as Partial<KvmAnswers> | undefined;
   const answers = kept?.boot === boot ? (kept.works ?? {}) : {};
   const works = answers[question] ?? (await kernelStartsUnderKvm(host, qemu, kernel));

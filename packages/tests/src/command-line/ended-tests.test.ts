@@ -1,8 +1,10 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { notInLab } from "../not-in-lab";
-import { type CommandResult, runCommand } from "./run-command";
+import { type CommandResult, PROGRAM, runCommand } from "./run-command";
 
 const FIXTURE = "vfio_pci_driver_test.vfio-user";
 const TESTS = ["init_remove", "memcpy_success", "memcpy_from_unmapped_iova"];
@@ -21,6 +23,10 @@ describe("ended_tests", () => {
 
   /** Runs three of upstream's driver tests with a driver that executes this code for each copy. */
   function runWith(copy: string, ...options: string[]): CommandResult {
+    return runCommand([...argumentsWith(copy), ...options], { XDG_STATE_HOME: project });
+  }
+
+  function argumentsWith(copy: string): string[] {
     const driver = join(project, "driver.cjs");
     writeFileSync(
       driver,
@@ -33,8 +39,7 @@ describe("ended_tests", () => {
       };`,
     );
     const ids = TESTS.map((test) => `${FIXTURE}.${test}`);
-    const environment = { XDG_STATE_HOME: project };
-    return runCommand(["run", "-d", "model:ioat", "--driver", driver, "-r", ...ids, ...options], environment);
+    return ["run", "-d", "model:ioat", "--driver", driver, "-r", ...ids];
   }
 
   function results({ out }: CommandResult): string[] {
@@ -77,6 +82,29 @@ describe("ended_tests", () => {
     expect(results(result)).toEqual([`ok   ${FIXTURE}.init_remove`, `FAIL ${FIXTURE}.memcpy_success`]);
     expect(result.out).toContain("the run's time of 8 s was over");
     expect(result.out).toContain("1 of 3 tests did not run");
+  });
+
+  it("ctrl_c_ends_with_the_totals_and_a_whole_report", async () => {
+    const output = join(project, "report.json");
+    const args = [...argumentsWith(`console.error("copies"); for (;;);`), "--reporter", "json", "--output", output];
+    const environment = { ...process.env, XDG_STATE_HOME: project };
+    // A group of its own, because a terminal sends SIGINT to the whole group.
+    const run = spawn(process.execPath, [PROGRAM, ...args], { detached: true, env: environment });
+    let out = "";
+    run.stdout.setEncoding("utf8").on("data", (text: string) => {
+      out += text;
+      if (out.includes("init_remove (") && run.pid !== undefined) process.kill(-run.pid, "SIGINT");
+    });
+    expect((await once(run, "close")) as unknown[]).toEqual([null, "SIGINT"]);
+    expect(out).toMatch(/interrupted by SIGINT[^]*\n1 passed, 1 failed, 0 skipped\n$/);
+    const report = JSON.parse(readFileSync(output, "utf8")) as JsonReport;
+    expect(report.tests.map(({ status }) => status)).toEqual(["passed", "failed"]);
+  });
+
+  it("a_run_that_comes_to_no_test_leaves_no_empty_report", () => {
+    const output = join(project, "report.json");
+    expect(runCommand(["run", "-d", "0000:ff:1f.7", "--output", output]).code).toBe(1);
+    expect(existsSync(output)).toBe(false);
   });
 
   it("bail_repeat_and_last_failed", () => {

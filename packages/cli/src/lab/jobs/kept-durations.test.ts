@@ -4,12 +4,12 @@ import { join } from "node:path";
 import { identify, type TestOutcome } from "@vfio-selftests/harness";
 import { KeptDurations } from "./kept-durations";
 
-const cache = { folder: "" };
+const cache = { runs: "" };
 beforeEach(() => {
-  cache.folder = mkdtempSync(join(tmpdir(), "durations-"));
+  cache.runs = mkdtempSync(join(tmpdir(), "durations-"));
 });
 afterEach(() => {
-  rmSync(cache.folder, { recursive: true });
+  rmSync(cache.runs, { recursive: true });
 });
 
 function took(id: string, durationMs: number): TestOutcome {
@@ -27,7 +27,7 @@ test("the last durations are kept for each set of devices and IOMMU", () => {
 test("a damaged file is one without durations", () => {
   const kept = new KeptDurations(cache, {});
   kept.keep([]);
-  const path = join(cache.folder, "durations", "igb+intel.json");
+  const path = join(cache.runs, "durations", "igb+intel.json");
   for (const content of ["{", "[]", "null", '{"f.a": "long", "f.b": -1}']) {
     writeFileSync(path, content);
     expect(new KeptDurations(cache, {}).values).toEqual({});

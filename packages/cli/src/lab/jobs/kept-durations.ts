@@ -14,9 +14,9 @@ export class KeptDurations {
   readonly #path: string;
   readonly values: Durations;
 
-  constructor(cache: Pick<LabCache, "folder">, { devices, iommu, with: variants = [] }: MachineKind) {
+  constructor(cache: Pick<LabCache, "runs">, { devices, iommu, with: variants = [] }: MachineKind) {
     const machine = [...(devices ?? LAB_DEFAULTS.devices), iommu ?? LAB_DEFAULTS.iommu, ...variants].join("+");
-    this.#path = join(cache.folder, "durations", `${machine.replace(/[^\w.+-]/g, "_")}.json`);
+    this.#path = join(cache.runs, "durations", `${machine.replace(/[^\w.+-]/g, "_")}.json`);
     this.values = numbersOf(readJson(this.#path));
   }
 

@@ -1,6 +1,7 @@
 import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionInfo, VfioDevice } from "../../contracts/vfio-device";
 import { argumentError, systemError } from "../../errors/vfio-error";
+import { checkRegisterValue, checkWideRegisterValue } from "../../memory/register-value";
 
 const EACCES = 13;
 
@@ -48,27 +49,25 @@ export class RegionAccess implements RegisterAccess {
   }
 
   write8(offset: number, value: number): void {
-    checkValue("write8", value, 8);
+    checkRegisterValue("write8", value, 8);
     this.#view.setUint8(0, value);
     this.#write(offset, 1);
   }
 
   write16(offset: number, value: number): void {
-    checkValue("write16", value, 16);
+    checkRegisterValue("write16", value, 16);
     this.#view.setUint16(0, value, true);
     this.#write(offset, 2);
   }
 
   write32(offset: number, value: number): void {
-    checkValue("write32", value, 32);
+    checkRegisterValue("write32", value, 32);
     this.#view.setUint32(0, value, true);
     this.#write(offset, 4);
   }
 
   write64(offset: number, value: bigint): void {
-    if (!isRegisterValue(value)) {
-      throw argumentError("write64", "value", value, "a bigint from -2^63 to 2^64 - 1");
-    }
+    checkWideRegisterValue("write64", value);
     this.#view.setBigUint64(0, value, true);
     this.#write(offset, 8);
   }
@@ -101,16 +100,5 @@ export class RegionAccess implements RegisterAccess {
     if (!Number.isInteger(offset) || offset < 0 || offset % width !== 0 || offset > last) {
       throw argumentError(where, "offset", offset, `multiples of ${width} from 0 to ${last}`);
     }
-  }
-}
-
-function isRegisterValue(value: unknown): boolean {
-  return typeof value === "bigint" && (BigInt.asUintN(64, value) === value || BigInt.asIntN(64, value) === value);
-}
-
-/** Negative values stand for their two's complement, as in a mapping's accessors. */
-function checkValue(operation: string, value: number, bits: number): void {
-  if (!Number.isInteger(value) || value < -(2 ** (bits - 1)) || value >= 2 ** bits) {
-    throw argumentError(operation, "value", value, `an integer from -2^${bits - 1} to 2^${bits} - 1`);
   }
 }
