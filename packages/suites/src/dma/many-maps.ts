@@ -1,6 +1,6 @@
-import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
-import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
-import { eachMode, errorWithCode, fixture, GuardedValue, note } from "@vfio-selftests/harness";
+import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
+import { eachMode, errorWithCode, fixture, note } from "@vfio-selftests/harness";
+import { entryLimit } from "../rigs/entry-limit";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
@@ -51,13 +51,4 @@ export function manyMapsSuite(target: SuiteTarget): void {
 
 function iovaOf(map: number): bigint {
   return BASE + BigInt(map * PAGE_SIZE);
-}
-
-/** Type 1 lets a container have 65,535 mappings unless it is told otherwise. */
-function entryLimit(mode: IommuMode, maps: number): Disposable {
-  const path = systemPaths.sys("module", "vfio_iommu_type1", "parameters", "dma_entry_limit");
-  if (mode.traits.api !== "container" || !existsPath(path)) return { [Symbol.dispose]: () => undefined };
-  const limit = new GuardedValue(path);
-  if (Number(limit.original) < maps) limit.set(maps);
-  return limit;
 }
