@@ -22,7 +22,7 @@ function countsOf(log) {
 }
 
 /** Lines with which jest, our reports and the compilers name a failure. */
-const FAILURE = /(^|\s)(FAIL|MISS)\s|● |^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
+const FAILURE = /(^|\s)(FAIL|MISS)\s|● (?!Console)|^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
 /** So many failures of one step are quoted, with so many lines each: whoever sees only the end of the output sees why. */
 const QUOTED_FAILURES = 12;
 const LINES_OF_A_FAILURE = 8;

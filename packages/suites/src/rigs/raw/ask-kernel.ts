@@ -45,7 +45,10 @@ export function askKernel<const Known extends Fields>(
 ): Answer {
   const view = new StructView(bytes);
   view.u32[0] = said;
-  view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
+  // Fewer bytes than the layout's have no room behind the structure, not even for nothing.
+  if (data.byteLength > 0) {
+    view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
+  }
   for (const [name, value] of Object.entries(values) as [string, number | bigint][])
     setField(layout, view, name, value);
   const [entry = ["no request", 0]] = Object.entries(named);
