@@ -1,8 +1,8 @@
 import { type Bar, Iommu, PciDevice } from "@vfio-selftests/core";
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
-import { defaultMode, fixture, note, notChecked, requireMode, skip } from "@vfio-selftests/harness";
-import { pageFaults } from "../rigs/page-faults";
+import { defaultMode, fixture, notChecked, note, requireMode, skip } from "@vfio-selftests/harness";
+import { PageFaults } from "../rigs/page-faults";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { FaultRacer } from "../rigs/race/fault-racer";
 import type { SuiteTarget } from "../suite-target";
@@ -38,6 +38,7 @@ export function barFaultRaceSuite(target: SuiteTarget): void {
           const bar = barOf(device, size);
           const expected = contents(target, device, bar, size);
           await using racer = FaultRacer.start();
+          using faults = new PageFaults();
           let mostFaults = 0;
           for (let round = 0; round < ROUNDS[target.kind]; round++) {
             using mapping = mapHuge(device, bar, size);
@@ -50,7 +51,12 @@ export function barFaultRaceSuite(target: SuiteTarget): void {
             // vfio_pci_mmap_huge_fault: whoever comes second finds the page there, and fails no more than the first.
             expect([round, answer]).toEqual([round, 0]);
             if (expected !== undefined) expect([first, mapping.read32(size - PAGE_SIZE)]).toEqual(expected);
-            if (round % LOOK_EVERY === 0) mostFaults = Math.max(mostFaults, faultsOfOtherPages(mapping, size));
+            if (round % LOOK_EVERY === 0) {
+              mostFaults = Math.max(
+                mostFaults,
+                faults.during(() => lookAround(mapping, size)),
+              );
+            }
           }
           note(
             `BAR ${bar.index}: ${ROUNDS[target.kind]} races; then at most ${mostFaults} faults on ${LOOKS} other pages`,
@@ -80,13 +86,10 @@ function contents({ kind }: SuiteTarget, device: PciDevice, bar: Bar, size: numb
   return [mapping.read32(ends[0]), mapping.read32(ends[1])];
 }
 
-/** Page faults of a look at pages between the two that were raced for. Reading the count may cause some itself. */
-function faultsOfOtherPages(mapping: MappedRegisters, size: number): number {
-  pageFaults();
-  const before = pageFaults();
-  for (let look = 1; look <= LOOKS; look++)
-    mapping.read32(look * Math.floor(size / (LOOKS + 2) / PAGE_SIZE) * PAGE_SIZE);
-  return pageFaults() - before;
+/** Reads pages between the two that were raced for. */
+function lookAround(mapping: MappedRegisters, size: number): void {
+  const step = Math.floor(size / (LOOKS + 2) / PAGE_SIZE) * PAGE_SIZE;
+  for (let look = 1; look <= LOOKS; look++) mapping.read32(look * step);
 }
 
 /** One entry of the processor's page table holds the whole page: the rest of it faults no more. */

@@ -1,5 +1,5 @@
 import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
-import { eachMode, fixture, note, notChecked } from "@vfio-selftests/harness";
+import { eachMode, fixture, notChecked,note } from "@vfio-selftests/harness";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";

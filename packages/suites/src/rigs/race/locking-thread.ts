@@ -17,7 +17,7 @@ export class LockingThread {
 
   /** Returns when the thread is at it. */
   constructor() {
-    const workerData: LockingRequest = { memory: this.#words.buffer as SharedArrayBuffer };
+    const workerData: LockingRequest = { memory: this.#words.buffer };
     this.#worker = new Worker(join(__dirname, "locking-worker.js"), { workerData });
     if (Atomics.wait(this.#words, LOCKING_WORDS.rounds, 0, START_TIMEOUT_MS) === "timed-out") {
       throw new Error(`the locking thread did not lock a page in ${START_TIMEOUT_MS} ms`);
