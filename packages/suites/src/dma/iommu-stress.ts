@@ -82,10 +82,11 @@ export function iommuStressSuite(target: SuiteTarget): void {
 
 /** Two GiBs of each three, as far as the IOMMU reaches; the third would have the PC's interrupt addresses (0xfee00000). */
 function placesBelow(iommu: Iommu, gibs: number): number[] {
-  const last = iommu.iovaRanges().at(-1)?.last ?? 0n;
-  return Array.from({ length: gibs }, (_, place) => place).filter(
-    (place) => place % 3 !== 0 && BigInt(place + 1) * BigInt(GIB) - 1n <= last,
-  );
+  const ranges = iommu.iovaRanges();
+  return Array.from({ length: gibs }, (_, place) => place).filter((place) => {
+    const first = BigInt(place) * BigInt(GIB);
+    return place % 3 !== 0 && ranges.some(({ start, last }) => start <= first && first + BigInt(GIB) - 1n <= last);
+  });
 }
 
 /** Every other piece: those of the lower half upwards, then those of the upper half from the last one downwards. */
