@@ -1,14 +1,19 @@
 import { containerUapiSuite } from "./containers/container-uapi";
 import { groupUapiSuite } from "./containers/group-uapi";
+import { modeInitSuite } from "./containers/mode-init";
 import { type1MigrationSuite } from "./containers/type1-migration";
+import { accountingRaceSuite } from "./dma/accounting-race";
 import { addressSpaceSuite } from "./dma/address-space";
+import { barFaultRaceSuite } from "./dma/bar-fault-race";
 import { barMappingSuite } from "./dma/bar-mapping";
 import { deviceReachSuite } from "./dma/device-reach";
 import { dmaLoadSuite } from "./dma/dma-load";
 import { dmaMappingSuite } from "./dma/dma-mapping";
 import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
+import { hugeGuestSuite } from "./dma/huge-guest";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { iommuStressSuite } from "./dma/iommu-stress";
 import { iovaEdgesSuite } from "./dma/iova-edges";
 import { lockedMemorySuite } from "./dma/locked-memory";
 import { manyMapsSuite } from "./dma/many-maps";
@@ -102,10 +107,15 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdUapiSuite, kernelOnly: true },
   { suite: containerUapiSuite, kernelOnly: true },
   { suite: groupUapiSuite, kernelOnly: true },
+  { suite: modeInitSuite, kernelOnly: true },
   { suite: type1MigrationSuite, kernelOnly: true },
   { suite: lockedMemorySuite, kernelOnly: true },
   { suite: manyMapsSuite, kernelOnly: true },
+  { suite: accountingRaceSuite, kernelOnly: true },
+  { suite: iommuStressSuite, kernelOnly: true },
+  { suite: hugeGuestSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
+  { suite: barFaultRaceSuite, kernelOnly: true },
   { suite: hugePageRaceSuite, kernelOnly: true },
   { suite: intxRaceSuite, kernelOnly: true },
   { suite: noiommuSuite, kernelOnly: true },

@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
@@ -10,6 +9,7 @@ import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/req
 import { native } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
+import { PageFaults } from "../rigs/page-faults";
 import { PhysicalConfig } from "../rigs/physical-config";
 import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
@@ -211,31 +211,4 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
 function groupFileOf({ vfio }: PciDevice): KernelFile {
   if (vfio instanceof KernelDevice && vfio.group !== undefined) return vfio.group;
   throw new Error(`${vfio.address} was not opened by its group`);
-}
-
-/**
- * Counts this thread's page faults that read nothing from a disk (proc(5), field minflt). Whatever allocates between the
- * two looks would fault, too: both go into buffers made before, and are decoded afterwards.
- */
-class PageFaults implements Disposable {
-  readonly #file = openSync(systemPaths.proc("thread-self", "stat"), "r");
-  readonly #before = Buffer.alloc(1024);
-  readonly #after = Buffer.alloc(1024);
-
-  during(action: () => void): number {
-    readSync(this.#file, this.#before, 0, this.#before.length, 0);
-    action();
-    readSync(this.#file, this.#after, 0, this.#after.length, 0);
-    return minorFaults(this.#after) - minorFaults(this.#before);
-  }
-
-  [Symbol.dispose](): void {
-    closeSync(this.#file);
-  }
-}
-
-function minorFaults(stat: Buffer): number {
-  const text = stat.toString("latin1");
-  // The program's name, in parentheses, may hold spaces; then follow the fields from the third on.
-  return Number(text.slice(text.lastIndexOf(")") + 2).split(" ")[7]);
 }
