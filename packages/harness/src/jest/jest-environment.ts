@@ -19,6 +19,9 @@ import {
 } from "./circus";
 import { runState, testKey } from "./run-state";
 
+/** What an environment on top of this one needs of jest-circus. */
+export { type CircusEvent, type CircusState, titlesOf } from "./circus";
+
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
 /** jest's `testEnvironmentOptions`: plain data. */

@@ -1,7 +1,7 @@
 import { appendFileSync, readFileSync } from "node:fs";
+import { KernelWatch } from "@vfio-selftests/harness";
 import { NEW_VM_STATUS, type TrialPlan } from "../campaign/trial";
 import { KernelSwitch } from "./kernel-switch";
-import { SplatLog } from "./splats";
 import { runSuites } from "./suite-run";
 import { tryMutants } from "./try-mutants";
 
@@ -12,14 +12,14 @@ const HEARTBEAT_MS = 5000;
 async function main(planFile: string): Promise<number> {
   const plan = JSON.parse(readFileSync(planFile, "utf8")) as TrialPlan;
   const kernel = new KernelSwitch(plan.key);
-  using log = new SplatLog();
+  using watch = new KernelWatch();
   setInterval(() => process.stdout.write("\n"), HEARTBEAT_MS).unref();
   const fit = await tryMutants(
     {
       activate: (number) => kernel.activate(number),
       deactivate: () => kernel.deactivate(),
       run: async (tests) => runSuites(plan, tests),
-      splats: () => log.take(),
+      splats: () => watch.take().reports.map(({ lines: [first = ""] }) => first),
       tell: (line) => {
         appendFileSync(plan.lines, `${JSON.stringify(line)}\n`);
         // The host follows the output.
