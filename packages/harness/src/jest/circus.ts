@@ -4,6 +4,7 @@ export interface CircusBlock {
   readonly name: string;
   readonly parent?: CircusBlock;
   readonly children: (CircusBlock | CircusTest)[];
+  mode?: string | null;
 }
 
 export interface CircusTest {
@@ -20,6 +21,8 @@ export interface CircusTest {
 export interface CircusEvent {
   readonly name: string;
   readonly test?: CircusTest;
+  /** Of `run_describe_start` and `run_describe_finish`. */
+  readonly describeBlock?: CircusBlock;
 }
 
 export interface CircusState {

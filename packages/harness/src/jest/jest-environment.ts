@@ -20,7 +20,7 @@ import {
 import { runState, testKey } from "./run-state";
 
 /** What an environment on top of this one needs of jest-circus. */
-export { type CircusEvent, type CircusState, titlesOf } from "./circus";
+export { type CircusBlock, type CircusEvent, type CircusState, type CircusTest, testsUnder, titlesOf } from "./circus";
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 

@@ -73,12 +73,13 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const left = sample.filter(({ number }) => !results.has(number));
   const trials = planTrials(left, sample, results, reach, options.mostTests);
   onStep(`${sample.length} mutants drawn, ${trials.length} of them to be tried in the VM`);
+  const { environmentVariable = undefined } = "tests" in options.recording ? {} : options.recording;
   const byNumber = new Map(sample.map((mutant) => [mutant.number, mutant]));
   let done = 0;
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, folder, lines, longestMs: reach.longestMs }, queue),
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: reach.longestMs }, queue),
       onResult(result) {
         results.set(result.number, result);
         done += 1;
