@@ -19,9 +19,7 @@ export interface Attempt {
 }
 
 export type AttemptEnd =
-  | { readonly kind: "passed" }
-  | { readonly kind: "skipped" }
-  | { readonly kind: "failed"; readonly failure: string };
+  { readonly kind: "passed" } | { readonly kind: "skipped" } | { readonly kind: "failed"; readonly failure: string };
 
 /** All attempts that trials may come to, in their order. */
 export function attemptsOf(trials: readonly Trial[]): Attempt[] {
