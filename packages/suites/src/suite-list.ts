@@ -44,6 +44,7 @@ import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
@@ -88,6 +89,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: configCapabilitiesSuite, kernelOnly: true },
   { suite: ioeventfdSuite, kernelOnly: true },
   { suite: deviceFeaturesSuite, kernelOnly: true },
+  { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },

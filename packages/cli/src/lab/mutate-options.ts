@@ -18,6 +18,9 @@ export interface MutateOptions extends Machine, Suites {
   readonly mostTests?: number;
   readonly again?: boolean;
   readonly rebuild?: boolean;
+  readonly built?: boolean;
+  readonly known?: string;
+  readonly keepKnown?: string;
   readonly cSuite?: string;
   readonly list?: boolean;
 }
@@ -68,6 +71,9 @@ export const MUTATE_OPTIONS: OptionTable<MutateOptions> = {
   list: flag("--list", "list the sample with its results so far, instead of trying it"),
   files: words("--files <path...>", `folders and files of the kernel to mutate (default: ${DEFAULT_PATHS.join(" ")})`),
   rebuild: flag("--rebuild", "build the kernel also when there is one"),
+  built: flag("--built", "fail when there is no kernel with these mutants, instead of building it"),
+  keepKnown: text("--keep-known <file>", "write the mutants that a test killed, with the test, to this file"),
+  known: text("--known <file>", "instead of a sample the mutants of such a file: each must be noticed by its test"),
   cSuite: text("--c-suite <path>", "try them on the kernel's own compiled selftests in this folder or kernel tree"),
   devices,
   iommu,

@@ -4,6 +4,7 @@ export interface CircusBlock {
   readonly name: string;
   readonly parent?: CircusBlock;
   readonly children: (CircusBlock | CircusTest)[];
+  mode?: string | null;
 }
 
 export interface CircusTest {
@@ -22,6 +23,8 @@ export interface CircusEvent {
   readonly test?: CircusTest;
   /** What a test or hook threw. */
   readonly error?: unknown;
+  /** Of `run_describe_start` and `run_describe_finish`. */
+  readonly describeBlock?: CircusBlock;
 }
 
 export interface CircusState {

@@ -20,6 +20,9 @@ import {
 import { runState, testKey } from "./run-state";
 import { showSuppressed } from "./suppressed-errors";
 
+/** What an environment on top of this one needs of jest-circus. */
+export { type CircusBlock, type CircusEvent, type CircusState, type CircusTest, testsUnder, titlesOf } from "./circus";
+
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
 /** jest's `testEnvironmentOptions`: plain data. */

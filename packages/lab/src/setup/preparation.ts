@@ -196,7 +196,7 @@ export class Preparation {
       log: join(work, "kernel-build.log"),
       lock: join(work, "build.lock"),
     };
-    const recipe = { name, tree: source.folder, fragment, makeVariables: [] };
+    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true };
     await buildKernel(this.#host, recipe, places, this.#following());
     const built = describeBuilt(name, places.kernel, fragment);
     this.#progress.done(describeKernel(built));

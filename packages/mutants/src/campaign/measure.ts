@@ -7,6 +7,7 @@ import { RECORD_FILE, RECORD_KEY } from "../guest/recording-environment";
 import { type MutantKernel, mutantsFolder } from "../kernel/mutant-kernel";
 import type { Mutant } from "../source/mutant";
 import { readResults, tryAll } from "./campaign";
+import { findKills, type KnownKill } from "./known-kills";
 import { parseReach, planTrial, ReachTable } from "./reach";
 import type { TriedMutant } from "./report";
 import type { MutantResult } from "./result";
@@ -73,12 +74,13 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const left = sample.filter(({ number }) => !results.has(number));
   const trials = planTrials(left, sample, results, reach, options.mostTests);
   onStep(`${sample.length} mutants drawn, ${trials.length} of them to be tried in the VM`);
+  const environmentVariable = variableOf(options.recording);
   const byNumber = new Map(sample.map((mutant) => [mutant.number, mutant]));
   let done = 0;
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, folder, lines, longestMs: reach.longestMs }, queue),
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: reach.longestMs }, queue),
       onResult(result) {
         results.set(result.number, result);
         done += 1;
@@ -95,6 +97,35 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   return { tried, noticers: (number) => reach.noticers(number), complete, folder };
 }
 
+/** Tries mutants that a test has killed before, each on that test alone: nothing is recorded, nothing is kept. */
+export async function tryKnownKills(
+  options: MeasureOptions,
+  kills: readonly KnownKill[],
+): Promise<Pick<Measurement, "tried" | "complete"> & { readonly unknown: readonly KnownKill[] }> {
+  const { kernel, recording } = options;
+  const folder = join(mutantsFolder(), kernel.key, `${machineName(options)}-known`);
+  mkdirSync(folder, { recursive: true });
+  const lines = join(folder, "results.jsonl");
+  rmSync(lines, { force: true });
+  const { trials, unknown } = findKills(kills, kernel.mutants);
+  const environmentVariable = variableOf(recording);
+  const tried: TriedMutant[] = [];
+  const complete = await tryAll(
+    {
+      lines,
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: 0 }, queue),
+      onResult(result) {
+        const mutant = kernel.mutants.find(({ number }) => number === result.number);
+        if (mutant === undefined) return;
+        tried.push({ mutant, result });
+        options.onResult?.({ mutant, result }, tried.length, trials.length);
+      },
+    },
+    trials,
+  );
+  return { tried, complete, unknown };
+}
+
 /** The sample for a developer, with the results so far. It needs no VM. */
 export function listSample(options: MeasureOptions): string[] {
   const folder = join(mutantsFolder(), options.kernel.key, machineName(options));
@@ -105,6 +136,11 @@ export function listSample(options: MeasureOptions): string[] {
     `${path}:${line} ${name}: ${operator} (mutant ${number}), ${results.get(number)?.status ?? "not tried"}`,
     ...diff.split("\n").map((text) => `  ${text}`),
   ]);
+}
+
+/** Undefined where the command runs no jest. */
+function variableOf(recording: Recording): string | undefined {
+  return "tests" in recording ? undefined : recording.environmentVariable;
 }
 
 /** The folder's name: another machine and other tests have results of their own. */

@@ -30,7 +30,14 @@ export interface TrialPlan extends RunPlan {
   readonly trials: readonly Trial[];
   /** The file that gets `CampaignLine`s. */
   readonly lines: string;
+  /** Where the command runs jest: the variable that names another environment, which then tries many mutants in one process. */
+  readonly environmentVariable?: string;
+  /** For tests: the folder of the switch, with a log of the kernel. */
+  readonly folder?: string;
 }
+
+/** The variable that names the file with the plan of an environment that tries mutants. */
+export const TRIAL_PLAN = "VFIO_SELFTESTS_MUTANTS_PLAN";
 
 /** The exit status of the program in the VM that asks for another VM. */
 export const NEW_VM_STATUS = 75;

@@ -73,10 +73,15 @@ function requireEnd(exitCode: number): void {
 
 /** Tries mutants in a VM until it goes down or there are no more. */
 export async function tryInVm(
-  options: VmOptions & { readonly folder: string; readonly lines: string; readonly longestMs: number },
+  options: VmOptions & {
+    readonly folder: string;
+    readonly lines: string;
+    readonly longestMs: number;
+    readonly environmentVariable?: string | undefined;
+  },
   trials: readonly Trial[],
 ): Promise<VmEnd> {
-  const { kernel, folder, lines, longestMs } = options;
+  const { kernel, folder, lines, longestMs, environmentVariable } = options;
   const planFile = join(folder, "plan.json");
   const plan: TrialPlan = {
     key: kernel.key,
@@ -84,6 +89,7 @@ export async function tryInVm(
     silenceMs: Math.max(SILENCE_MS * kernel.slowdown, PATIENCE * longestMs),
     trials,
     lines,
+    ...(environmentVariable !== undefined && { environmentVariable }),
   };
   writeFileSync(planFile, JSON.stringify(plan));
   const machine = machineFor(options, folder);

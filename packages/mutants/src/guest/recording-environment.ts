@@ -1,6 +1,10 @@
 import { appendFileSync } from "node:fs";
 import { identify } from "@vfio-selftests/harness";
-import HarnessEnvironment from "@vfio-selftests/harness/jest-environment";
+import HarnessEnvironment, {
+  type CircusEvent,
+  type CircusState,
+  titlesOf,
+} from "@vfio-selftests/harness/jest-environment";
 import type { TestReach } from "../campaign/test-reach";
 import { KernelSwitch, type Seen } from "./kernel-switch";
 import { split } from "./record-each";
@@ -10,21 +14,6 @@ export const RECORD_KEY = "VFIO_SELFTESTS_MUTANTS_KEY";
 const RECORD_FOLDER = "VFIO_SELFTESTS_MUTANTS_FOLDER";
 export const RECORD_FILE = "VFIO_SELFTESTS_MUTANTS_RECORD";
 
-interface CircusTest {
-  readonly name: string;
-  readonly parent?: CircusBlock;
-  readonly status?: string | null;
-  readonly errors: readonly unknown[];
-}
-
-interface CircusBlock {
-  readonly name: string;
-  readonly parent?: CircusBlock;
-}
-
-type TestEvent = Parameters<HarnessEnvironment["handleTestEvent"]>[0];
-type TestState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
-
 /** The environment of the recording run. After each test it writes down which mutants the test reached. */
 export default class RecordingEnvironment extends HarnessEnvironment {
   readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "", process.env[RECORD_FOLDER]);
@@ -33,8 +22,8 @@ export default class RecordingEnvironment extends HarnessEnvironment {
   #waiting: (Omit<TestReach, "reached" | "differs"> & { readonly seen: readonly Seen[] }) | undefined;
   #startedAt = 0;
 
-  override async handleTestEvent(event: TestEvent, state: TestState): Promise<void> {
-    const test = event.test as CircusTest | undefined;
+  override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
+    const { test } = event;
     // What the boot and the look at the devices before the first test reached belongs to no test.
     if (event.name === "run_start") this.#switch.take();
     if (event.name === "test_start" && test !== undefined) {
@@ -46,7 +35,7 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     await super.handleTestEvent(event, state);
     if (event.name === "test_done" && test !== undefined) {
       this.#waiting = {
-        test: identify(titles(test)).id,
+        test: identify(titlesOf(test)).id,
         status: test.status === "skip" ? "skipped" : test.errors.length > 0 ? "failed" : "passed",
         durationMs: Math.round(performance.now() - this.#startedAt),
         seen: [...this.#before, ...this.#switch.take()],
@@ -62,10 +51,4 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     const record: TestReach = { ...line, ...split([...seen, ...after]) };
     appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
   }
-}
-
-function titles(test: CircusTest): string[] {
-  const names = [test.name];
-  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
-  return names;
 }

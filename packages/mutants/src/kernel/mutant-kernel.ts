@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
 import { buildLabKernel, labCache, type LabHost, type Progress, thisHost } from "@vfio-selftests/lab";
 import { OPERATORS } from "../operators/table";
 import { cParser } from "../source/c-parser";
@@ -30,6 +31,8 @@ export interface MutantKernelOptions {
   readonly paths?: readonly string[];
   /** Builds even when there is a kernel already. */
   readonly rebuild?: boolean;
+  /** Fail when there is none, instead of building it. */
+  readonly onlyBuilt?: boolean;
   readonly mayInstall?: Parameters<typeof buildLabKernel>[0]["mayInstall"];
   readonly host?: LabHost;
 }
@@ -42,6 +45,8 @@ export async function mutantKernel(options: MutantKernelOptions, progress: Progr
   const record = join(mutantsFolder(host), "kernels", `${[...variants].sort().join("-") || "plain"}.json`);
   const kept = options.rebuild === true ? undefined : readRecord(record);
   if (kept !== undefined && kept.paths.join() === paths.join() && existsSync(kept.image)) return kept;
+
+  if (options.onlyBuilt === true) throw notBuilt();
 
   const parser = await cParser();
   let set: MutantSet | undefined;
@@ -87,6 +92,14 @@ export function describe(set: MutantSet, build: string): Pick<MutantKernel, "key
     !path.endsWith(".c") || existsSync(join(build, path.replace(/\.c$/, ".o")));
   const mutants = set.mutants().filter(({ file }) => isBuilt(file));
   return { key: set.key(), mutants, notBuilt: set.size - mutants.length };
+}
+
+function notBuilt(): VfioError {
+  return new VfioError("no kernel with these mutants was built yet", {
+    code: "ERR_LAB_KERNEL_NOT_BUILT",
+    operation: "lab mutate",
+    remedy: "run `vfio-selftests lab mutate` without --built: some ten minutes on two CPUs, once",
+  });
 }
 
 function readRecord(path: string): (MutantKernel & { readonly paths: readonly string[] }) | undefined {

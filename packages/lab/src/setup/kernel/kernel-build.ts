@@ -7,6 +7,7 @@ import type { LabHost } from "../../host/host";
 import { type LostOption, lostOptions } from "./kernel-config";
 import { fragmentText, type KernelFragment } from "./kernel-fragment";
 import type { KernelRecipe } from "./kernel-recipe";
+import { linkedTree } from "./linked-tree";
 
 /** Bytes of disk space for the source tree and the build, without debug information. */
 export const KERNEL_BUILD_BYTES = 3 * 1024 * 1024 * 1024;
@@ -35,35 +36,37 @@ export async function buildKernel(
   places: BuildPlaces,
   options: BuildOptions = {},
 ): Promise<LostOption[]> {
-  const { tree, fragment } = recipe;
-  mkdirSync(places.build, { recursive: true });
+  const { fragment } = recipe;
+  const tree = recipe.isShared === true ? linkedTree(recipe.tree, places.build) : recipe.tree;
+  const build = recipe.isShared === true ? join(tree, "build") : places.build;
+  mkdirSync(build, { recursive: true });
   const flock = findProgram(host, "flock");
   const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", places.lock];
   const compiler = findProgram(host, "ccache") === undefined ? [] : ["CC=ccache gcc"];
   const make = async (...args: string[]): Promise<unknown> =>
     execute(
       host,
-      [...alone, "make", "-C", tree, `O=${places.build}`, "--no-print-directory", ...compiler, ...args],
+      [...alone, "make", "-C", tree, `O=${build}`, "--no-print-directory", ...compiler, ...args],
       // A time stamp would make each kernel a different one, for ccache, too.
       { ...options, logFile: places.log, env: { KBUILD_BUILD_TIMESTAMP: "1970-01-01" } },
     ).catch((error: unknown) => {
-      throw describeFailure(error, tree);
+      throw describeFailure(error, recipe.tree);
     });
-  const config = join(places.build, ".config");
-  const configured = join(places.build, "configured");
+  const config = join(build, ".config");
+  const configured = join(build, "configured");
   if (!existsSync(configured) || readFileSync(configured, "utf8") !== fragment.key) {
     await make("tinyconfig");
     writeFileSync(config, `${readFileSync(config, "utf8")}\n${fragmentText(fragment)}`);
   }
   // A kept configuration needs this, too, because the tree may have new options.
   await make("olddefconfig");
-  checkRequired(fragment, readFileSync(config, "utf8"), tree);
+  checkRequired(fragment, readFileSync(config, "utf8"), recipe.tree);
   writeFileSync(configured, fragment.key);
   await make(`-j${host.cpus}`, ...recipe.makeVariables, "bzImage");
   const unfinished = `${places.kernel}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
-  copyFileSync(join(places.build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
+  copyFileSync(join(build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
   copyFileSync(config, join(unfinished, "config"));
   rmSync(places.kernel, { recursive: true, force: true });
   renameSync(unfinished, places.kernel);

@@ -13,6 +13,8 @@ export interface KernelRecipe {
   readonly fragment: KernelFragment;
   /** Variables on make's command line. */
   readonly makeVariables: readonly string[];
+  /** It is compiled with the same commands as others of these options, so that ccache knows what they have in common. */
+  readonly isShared?: boolean;
 }
 
 /** The user's choice of a kernel other than the lab's own. */
@@ -40,5 +42,6 @@ export function chosenRecipe(choice: KernelChoice, source: { tree: string; versi
     tree: source.tree,
     fragment,
     makeVariables: kernelVariants(choice.variants).flatMap(({ makeVariables = [] }) => makeVariables),
+    isShared: choice.patch !== undefined,
   };
 }
