@@ -1,19 +1,15 @@
 import { join } from "node:path";
 import { type Durations, fullId, type TestOutcome } from "@vfio-selftests/harness";
-import { LAB_DEFAULTS, type LabCache, readJson, writeJson } from "@vfio-selftests/lab";
-import type { MachineOptions } from "../options";
-
-/** What durations depend on, beside the test. */
-export type MachineKind = Pick<MachineOptions, "devices" | "iommu" | "with">;
+import { type LabCache, readJson, writeJson } from "@vfio-selftests/lab";
+import { type MachineKind, machineName } from "../machine-name";
 
 /** How long each test took last time, kept in the cache for each set of devices, IOMMU and kind of kernel; the mode is part of the id. */
 export class KeptDurations {
   readonly #path: string;
   readonly values: Durations;
 
-  constructor(cache: Pick<LabCache, "folder">, { devices, iommu, with: variants = [] }: MachineKind) {
-    const machine = [...(devices ?? LAB_DEFAULTS.devices), iommu ?? LAB_DEFAULTS.iommu, ...variants].join("+");
-    this.#path = join(cache.folder, "durations", `${machine.replace(/[^\w.+-]/g, "_")}.json`);
+  constructor(cache: Pick<LabCache, "folder">, machine: MachineKind) {
+    this.#path = join(cache.folder, "durations", `${machineName(machine).replace(/[^\w.+-]/g, "_")}.json`);
     this.values = numbersOf(readJson(this.#path));
   }
 
