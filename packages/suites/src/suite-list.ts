@@ -44,6 +44,8 @@ import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { deviceMigrationSuite } from "./mediated/device-migration";
+import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
@@ -130,6 +132,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageTablesSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: mediatedDeviceSuite, kernelOnly: true },
+  { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },

@@ -40,13 +40,13 @@ export class CoverageStore {
     return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
   }
 
-  /** Adds a run to the database and writes the reports. Returns the coverage of all its tests together. */
-  add(tests: ReadonlyMap<string, Coverage>): Coverage {
+  /** Adds a run on a kind of machine to the database and writes the reports. Returns the coverage of all its tests together. */
+  add(machine: string, tests: ReadonlyMap<string, Coverage>): Coverage {
     const coverage = mergeCoverage(tests.values());
     // The user may have edited a source since: what was measured of the earlier text has other line numbers.
     const others = [...coverage.keys()].filter((path) => this.#hasChanged(path));
     const known = forgetFiles(this.#read() ?? EMPTY_DATABASE, others);
-    this.#write("database.json", JSON.stringify(addMeasurements(known, tests)));
+    this.#write("database.json", JSON.stringify(addMeasurements(known, machine, tests)));
     for (const path of coverage.keys()) this.#keepSource(path);
     this.#write("coverage.info", lcovTrace(coverage, this.#kernel.tree));
     const page = coveragePage(coverage, {
@@ -89,7 +89,10 @@ export class CoverageStore {
 
   #read(): CoverageDatabase | undefined {
     const text = readIfThere(join(this.#folder, "database.json"));
-    return text === undefined ? undefined : (JSON.parse(text) as CoverageDatabase);
+    if (text === undefined) return undefined;
+    const database = JSON.parse(text) as { readonly format: number };
+    // An older one, which did not tell machines apart, is measured anew.
+    return database.format === EMPTY_DATABASE.format ? (database as CoverageDatabase) : undefined;
   }
 
   #write(name: string, text: string): void {

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isTest, patchCoverage, type PatchLine, reachingTests } from "@vfio-selftests/coverage";
+import { isTest, measuredIds, patchCoverage, type PatchLine, reachingTests } from "@vfio-selftests/coverage";
 import type { KeptBuild } from "@vfio-selftests/lab";
 import { CoverageStore } from "./coverage-store";
 import { changesBetween, changesSince } from "./git";
@@ -25,7 +25,7 @@ export function unconcernedTests(
   ref: string,
 ): { reaching: string[]; others: string[] } {
   const reaching = reachingTests(patchLines(kernel, tree, ref));
-  const measured = Object.keys(new CoverageStore(kernel).database().tests).filter(isTest);
+  const measured = measuredIds(new CoverageStore(kernel).database()).filter(isTest);
   return { reaching, others: measured.filter((id) => !reaching.includes(id)) };
 }
 

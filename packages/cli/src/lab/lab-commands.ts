@@ -34,6 +34,7 @@ import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
 import { LineWriter } from "./jobs/line-writer";
 import { choosesBuild, chosenBuild, findVmlinux } from "./kernel-choice";
+import { machineName } from "./machine-name";
 import {
   type GdbOptions,
   type KernelConfigOptions,
@@ -101,7 +102,9 @@ async function runCovered(
 ): Promise<number> {
   const counting = withCounters(options);
   const { CoverageRun } = await import("../coverage/coverage-run.js");
-  using run = new CoverageRun(countingKernel(counting));
+  // The kernel's kind is the database's.
+  const { with: _variants, ...machine } = options;
+  using run = new CoverageRun(countingKernel(counting), machineName(machine));
   const writable = [...(options.writable ?? []), run.folder];
   const whole = command.length > 0 ? { command: run.around(command) } : { command, gcov: run.folder };
   try {

@@ -1,10 +1,7 @@
 import { join } from "node:path";
 import { type Durations, fullId, type TestOutcome } from "@vfio-selftests/harness";
-import { LAB_DEFAULTS, type LabCache, readJson, writeJson } from "@vfio-selftests/lab";
-import type { MachineOptions } from "../options";
-
-/** What durations depend on besides the test. */
-export type MachineKind = Pick<MachineOptions, "devices" | "iommu" | "with">;
+import { type LabCache, readJson, writeJson } from "@vfio-selftests/lab";
+import { type MachineKind, machineName } from "../machine-name";
 
 /**
  * Keeps in the cache how long each test took last, for each set of devices, IOMMU and kind of kernel. The id has the
@@ -14,9 +11,8 @@ export class KeptDurations {
   readonly #path: string;
   readonly values: Durations;
 
-  constructor(cache: Pick<LabCache, "runs">, { devices, iommu, with: variants = [] }: MachineKind) {
-    const machine = [...(devices ?? LAB_DEFAULTS.devices), iommu ?? LAB_DEFAULTS.iommu, ...variants].join("+");
-    this.#path = join(cache.runs, "durations", `${machine.replace(/[^\w.+-]/g, "_")}.json`);
+  constructor(cache: Pick<LabCache, "runs">, machine: MachineKind) {
+    this.#path = join(cache.runs, "durations", `${machineName(machine).replace(/[^\w.+-]/g, "_")}.json`);
     this.values = numbersOf(readJson(this.#path));
   }
 

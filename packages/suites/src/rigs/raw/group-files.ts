@@ -23,7 +23,8 @@ export class GroupFiles implements Disposable {
   /** The mode's type for VFIO_SET_IOMMU. */
   readonly type: number;
 
-  constructor(mode: IommuMode, address: string) {
+  /** `openGroup`: for a device that is no PCI device. */
+  constructor(mode: IommuMode, address: string, openGroup = () => GroupFiles.openGroup(address)) {
     const { container } = mode.traits;
     if (container === undefined) throw new RangeError(`mode ${mode.name} has no container`);
     this.address = address;
@@ -31,7 +32,7 @@ export class GroupFiles implements Disposable {
     this.type = container.type === 1 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
     this.container = KernelFile.open(realKernel, systemPaths.dev(...container.path));
     try {
-      this.group = GroupFiles.openGroup(address);
+      this.group = openGroup();
     } catch (error) {
       this.container.close();
       throw error;
