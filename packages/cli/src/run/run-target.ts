@@ -58,9 +58,9 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
   }
   if (devices.length > 0) {
     // Not needed, and not loaded, on the way to the kernel.
-    const { connectModel } = await import("@vfio-selftests/device-models");
+    const { connectNamedModel } = await import("../model/start-named-model.js");
     const { VfioUserMode } = await import("@vfio-selftests/vfio-user");
-    openOnce(devices, [new VfioUserMode({ connectModel })]);
+    openOnce(devices, [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })]);
   }
   return {
     entry: "models",
