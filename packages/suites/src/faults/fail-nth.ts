@@ -56,7 +56,7 @@ export function failNthSuite(target: SuiteTarget): void {
       if (existsSync(FAIL_NTH) && existsSync(`${DEBUGFS}/fail_page_alloc`)) return;
       skip({
         reason: "this kernel cannot be made to fail (CONFIG_FAULT_INJECTION, CONFIG_FAIL_PAGE_ALLOC)",
-        remedy: "pnpm vfio lab setup --with fault-injection, and lab run --with fault-injection",
+        remedy: "vfio-selftests lab setup --with fault-injection, and lab run --with fault-injection",
       });
     });
 
@@ -74,7 +74,10 @@ export function failNthSuite(target: SuiteTarget): void {
 
     it("leaks_nothing", async () => {
       if (!existsSync(KMEMLEAK)) {
-        skip({ reason: "this kernel has no kmemleak", remedy: "pnpm vfio lab run --with fault-injection,kmemleak" });
+        skip({
+          reason: "this kernel has no kmemleak",
+          remedy: "vfio-selftests lab run --with fault-injection,kmemleak",
+        });
       }
       await new Promise((resolve) => setTimeout(resolve, KMEMLEAK_AGE_MS + 1000));
       // Twice: an object whose pointer moved during the first scan is found in the second.

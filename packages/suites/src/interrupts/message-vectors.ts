@@ -252,7 +252,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         if (known.length > 0) return known;
         skip({
           reason: `no way is known to make ${address} raise MSI-X by its registers`,
-          remedy: "pnpm vfio lab run --device igb: it can be told to",
+          remedy: "vfio-selftests lab run --device igb: it can be told to",
         });
       };
 

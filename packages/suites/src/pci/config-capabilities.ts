@@ -70,7 +70,7 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
       if (capability !== undefined) return capability.offset;
       skip({
         reason: `the device has no capability 0x${id.toString(16)}`,
-        remedy: "use QEMU's igb: pnpm vfio lab run",
+        remedy: "use QEMU's igb: vfio-selftests lab run",
       });
     };
 
@@ -339,7 +339,10 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
           const { config } = device();
           const express = control - EXPRESS.deviceControl;
           if ((physical.read32(express + EXPRESS.deviceCapabilities) & EXPRESS.canReset) === 0) {
-            skip({ reason: "the device has no function-level reset", remedy: "use QEMU's igb: pnpm vfio lab run" });
+            skip({
+              reason: "the device has no function-level reset",
+              remedy: "use QEMU's igb: vfio-selftests lab run",
+            });
           }
           const { bar, offset } = scratchRegistersOf(device());
           const registers = device().bar(bar);
