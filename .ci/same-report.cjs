@@ -1,4 +1,4 @@
-// Fails unless two JSON reports tell the same of the same tests, in the same order; how long each took may differ.
+// Fails unless two JSON reports have the same tests with the same results in the same order. The durations may differ.
 const { readFileSync } = require("node:fs");
 
 const [one, other] = process.argv

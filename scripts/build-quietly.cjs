@@ -1,5 +1,6 @@
-// Builds what the named packages need and is not built yet, before a root script runs the result; silent unless something
-// fails. Under sudo the owner of the tree builds, so that no file of root's is left there. usage: build-quietly.cjs PACKAGE…
+// Builds what the named packages need and what is not built yet, before a root script runs it. Prints nothing unless
+// something fails. Under sudo the tree's owner builds, so that root leaves no files there. Usage: build-quietly.cjs
+// PACKAGE…
 const { spawnSync } = require("node:child_process");
 const { readFileSync, statSync } = require("node:fs");
 const { join } = require("node:path");
@@ -16,7 +17,7 @@ function builder() {
   return { uid, gid, name, home };
 }
 
-/** The environment without what names root's own folders. */
+/** The environment without the variables that name root's own folders. */
 function environmentOf({ name, home }) {
   const own = Object.entries(process.env).filter(([key]) => !/^(XDG_|SUDO_)/.test(key));
   return { ...Object.fromEntries(own), HOME: home, USER: name, LOGNAME: name };

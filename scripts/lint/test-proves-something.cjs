@@ -84,7 +84,7 @@ class Judge {
   #statements(statements, leaves) {
     let proven = false;
     for (const statement of statements) {
-      // What comes after the first proof can leave whenever it likes.
+      // After the first proof a `return` does no harm.
       if (this.#statement(statement, proven ? [] : leaves)) proven = true;
     }
     return proven;
@@ -133,7 +133,7 @@ class Judge {
   /** Whether evaluating the expression proves something. */
   #expression(node, leaves) {
     if (node === null || node === undefined || typeof node.type !== "string") return false;
-    // A function by itself is not called.
+    // A function expression alone proves nothing: nobody calls it.
     if (isFunction(node)) return false;
     if (node.type === "LogicalExpression") return this.#expression(node.left, leaves);
     if (node.type === "ConditionalExpression") {
@@ -156,7 +156,7 @@ class Judge {
       .filter(isFunction)
       .map((callback) => this.function(callback))
       .filter(({ proves }) => proves);
-    // A value that a callback gives back is no way out of the test.
+    // A callback's `return` does not leave the test.
     for (const verdict of proving) leaves.push(...verdict.leaves.filter(({ argument }) => argument === null));
     if (proving.length > 0) return true;
     const name = callee.type === "MemberExpression" ? callee.property.name : callee.name;

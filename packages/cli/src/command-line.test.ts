@@ -40,10 +40,10 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
 });
 
 describe("the lab checks what it is asked for before it prepares or boots anything", () => {
-  // Without a lab, any step further than the check would fail otherwise.
+  // There is no lab: a command that went on after the check would fail with another message.
   const environment = process.env;
   beforeAll(() => {
-    // What nobody can make, not even root.
+    // A folder that nobody can make, not even root.
     process.env = { ...environment, XDG_CACHE_HOME: "/dev/null/cache", PATH: "/dev/null" };
   });
   afterAll(() => {

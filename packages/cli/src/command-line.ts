@@ -7,7 +7,7 @@ import { addCommand } from "./options/parser";
 import { tellError } from "./report-error";
 import { usageStatus } from "./run/bisect-status";
 
-/** Runs the program with these arguments; gives the exit code. Never throws, never ends the process. */
+/** Runs the program with these arguments and returns the exit code. Never throws and never ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
   let code: Promise<number> = Promise.resolve(ExitCode.ok);
   try {
@@ -17,13 +17,13 @@ export async function runCommandLine(args: readonly string[]): Promise<number> {
     await program.parseAsync(args, { from: "user" });
     return await code;
   } catch (error) {
-    // Help and version are no errors; commander has printed its own ones.
+    // Commander throws for help and version, too, which are no errors. Its real errors it has printed already.
     if (error instanceof CommanderError) return error.exitCode === 0 ? ExitCode.ok : usageStatus(args);
     return tellError(error);
   }
 }
 
-/** Only the commands that the arguments name are loaded; of the others the help has a line. */
+/** Loads only the commands that the arguments name. The help has a line for each of the others. */
 async function createProgram(args: readonly string[], act: (code: Promise<number>) => void): Promise<Command> {
   const program = new Command("vfio-selftests")
     .description("Tests of Linux VFIO, IOMMUFD and the IOMMU drivers under them")

@@ -1,6 +1,6 @@
 import type { CommandEntry } from "./options/command";
 
-/** Summaries of the groups of two-word commands, by the first word. */
+/** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
@@ -40,12 +40,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "lab run",
-    summary: "run the suites in the VM; with `-- command` that command, as the VM's root, on the same files",
+    summary: "run the suites in the VM, or with `-- command` that command as the VM's root, on the same files",
     load: async () => (await import("./lab/commands.js")).labRunCommand,
   },
   {
     name: "lab shell",
-    summary: "a shell in the VM",
+    summary: "open a shell in the VM",
     load: async () => (await import("./lab/commands.js")).labShellCommand,
   },
   {
@@ -55,12 +55,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   },
   {
     name: "lab coverage",
-    summary: "tell which of the kernel's lines the tests reach, of a patch or of all",
+    summary: "show which of the kernel's lines the tests reach: all lines, or those of a patch",
     load: async () => (await import("./lab/commands.js")).labCoverageCommand,
   },
   {
     name: "lab gdb",
-    summary: "a VM that gdb can attach to, with the command for it",
+    summary: "start a VM that gdb can attach to, and print the command for that",
     load: async () => (await import("./lab/commands.js")).labGdbCommand,
   },
   {

@@ -1,10 +1,10 @@
-/** A command's exit codes, beside those of a run (`exitCodeOf` of the harness). Part of the interface. */
+/** A command's exit codes, besides those of a run (`exitCodeOf` of the harness). They are part of the interface. */
 export const ExitCode = {
   ok: 0,
   /** The command could not do its task. */
   failed: 1,
-  /** The command line makes no sense. */
+  /** The command line is wrong. */
   usage: 2,
-  /** There was nothing to do; the same number as a run's without a test that ran. */
+  /** There was nothing to do. A run in which no test ran has the same number. */
   nothingRan: 4,
 } as const;

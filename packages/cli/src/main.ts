@@ -2,14 +2,14 @@
 import { runCommandLine } from "./command-line";
 import { ExitCode } from "./exit-codes";
 
-// The reader, `| head` for example, has seen enough.
+// The reader, for example `| head`, has closed the pipe.
 process.stdout.on("error", ({ code = "unknown" }: NodeJS.ErrnoException) => {
   if (code !== "EPIPE") tellLostOutput(code);
   process.exit(ExitCode.failed);
 });
 
 void runCommandLine(process.argv.slice(2)).then(async (code) => {
-  // Node writes to files and terminals at once. A full pipe takes the rest when its reader has made room.
+  // Node writes to files and terminals at once. Into a full pipe it writes the rest when the reader has made room.
   await new Promise((resolve) => process.stdout.write("", resolve));
   // Bytes that are left could not be written (a full disk).
   const { writableLength, errored } = process.stdout;

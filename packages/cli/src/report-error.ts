@@ -1,7 +1,7 @@
 import { asCalled, VfioError } from "@vfio-selftests/core/errors";
 import { ExitCode } from "./exit-codes";
 
-/** Set to anything: errors come with their stack. */
+/** When this variable has any value, errors are printed with their stack. */
 const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
 
 const EXIT_CODE_OF_ERROR: Readonly<Record<string, number>> = {
@@ -9,7 +9,7 @@ const EXIT_CODE_OF_ERROR: Readonly<Record<string, number>> = {
   ERR_NOTHING_TO_RUN: ExitCode.nothingRan,
 };
 
-/** Tells a person what went wrong and what to do, without a stack; gives the exit code. */
+/** Writes for a person what went wrong and what to do, without a stack. Returns the exit code. */
 export function reportError(error: unknown, write: (text: string) => void): number {
   if (process.env[DEBUG_VARIABLE] !== undefined) {
     write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);

@@ -1,52 +1,72 @@
 import type { Coverage } from "./file-coverage";
 import { decodeLines, encodeLines } from "./line-ranges";
 
+/** The lines that each test reached, by the test's id and the file. */
+export type ReachedLines = Readonly<Record<string, Readonly<Record<string, string>>>>;
+
 /** Which test reached which lines of one kernel: plain data, kept as JSON. */
 export interface CoverageDatabase {
-  readonly format: 1;
+  readonly format: 2;
   /** All lines with code, by file. */
   readonly lines: Readonly<Record<string, string>>;
   /** Functions by file: name, first and last line. */
   readonly functions: Readonly<Record<string, readonly (readonly [name: string, first: number, last: number])[]>>;
-  /** The lines that each test reached, by the test's id and the file. */
-  readonly tests: Readonly<Record<string, Readonly<Record<string, string>>>>;
+  /** By the VM's devices and IOMMU (`igb+intel`), on which the lines of the same test depend. */
+  readonly machines: Readonly<Record<string, ReachedLines>>;
 }
 
-export const EMPTY_DATABASE: CoverageDatabase = { format: 1, lines: {}, functions: {}, tests: {} };
+export const EMPTY_DATABASE: CoverageDatabase = { format: 2, lines: {}, functions: {}, machines: {} };
 
-/** What ran before the first test and after the last one; they are no tests. */
+/** The ids of what ran before the first test and after the last one. They are no tests. */
 export const BOOT = "(boot)";
 export const AFTERWARDS = "(afterwards)";
 
-/** The id of a command that ran as a whole: no test, since what is in it is not known. */
+/** The id of a command that ran as a whole. It is no test, because nobody knows what is in it. */
 export function commandId(words: readonly string[]): string {
   return `$ ${words.join(" ")}`;
 }
 
-/** Whether an id of the database is a test's, which can be run again. */
+/** Whether an id of the database belongs to a test, which can run again. */
 export function isTest(id: string): boolean {
-  return id !== BOOT && id !== AFTERWARDS && !id.startsWith("$ ");
+  return id !== BOOT && id !== AFTERWARDS && !isCommand(id);
+}
+
+/** Whether an id of the database is a command's that ran as a whole, such as a program of the kernel's C suite. */
+export function isCommand(id: string): boolean {
+  return id.startsWith("$ ");
+}
+
+/** All ids of the database, each once. */
+export function measuredIds({ machines }: CoverageDatabase): string[] {
+  return [...new Set(Object.values(machines).flatMap((tests) => Object.keys(tests)))];
 }
 
 /** The database without what it knows of these files. */
 export function forgetFiles(database: CoverageDatabase, paths: readonly string[]): CoverageDatabase {
   const rest = <Value>(files: Readonly<Record<string, Value>>): Record<string, Value> =>
     Object.fromEntries(Object.entries(files).filter(([path]) => !paths.includes(path)));
-  const tests = Object.entries(database.tests).map(([id, files]) => [id, rest(files)] as const);
+  const machines = Object.entries(database.machines).map(([machine, ids]) => {
+    const tests = Object.entries(ids).map(([id, files]) => [id, rest(files)] as const);
+    return [machine, Object.fromEntries(tests)] as const;
+  });
   return {
-    format: 1,
+    format: 2,
     lines: rest(database.lines),
     functions: rest(database.functions),
-    tests: Object.fromEntries(tests),
+    machines: Object.fromEntries(machines),
   };
 }
 
-/** The database with what was measured; a test that it had before is as it was now. */
-export function addMeasurements(database: CoverageDatabase, measured: ReadonlyMap<string, Coverage>): CoverageDatabase {
+/** The database with new measurements of a machine, which replace a test's former ones there. */
+export function addMeasurements(
+  database: CoverageDatabase,
+  machine: string,
+  measured: ReadonlyMap<string, Coverage>,
+): CoverageDatabase {
   const lines: Record<string, Set<number>> = {};
   for (const [path, text] of Object.entries(database.lines)) lines[path] = new Set(decodeLines(text));
   const functions = { ...database.functions };
-  const tests = { ...database.tests };
+  const tests: Record<string, Readonly<Record<string, string>>> = { ...database.machines[machine] };
   for (const [id, coverage] of measured) {
     const reached: Record<string, string> = {};
     for (const [path, file] of coverage) {
@@ -59,13 +79,14 @@ export function addMeasurements(database: CoverageDatabase, measured: ReadonlyMa
     tests[id] = reached;
   }
   const encoded = Object.entries(lines).map(([path, all]) => [path, encodeLines(all)] as const);
-  return { format: 1, lines: Object.fromEntries(encoded), functions, tests };
+  const machines = { ...database.machines, [machine]: tests };
+  return { format: 2, lines: Object.fromEntries(encoded), functions, machines };
 }
 
-/** Each line with the number of tests that reached it, boot and commands among them. */
-export function databaseCoverage(database: CoverageDatabase): Coverage {
+/** Each line with the number of ids that reached it: tests, commands and the boot, or those that `isWanted` accepts. */
+export function databaseCoverage(database: CoverageDatabase, isWanted: (id: string) => boolean = () => true): Coverage {
   const files = Object.keys(database.lines).map((path) => {
-    const counts = [...testsByLine(database, path)].map(([line, ids]) => [line, ids.length] as const);
+    const counts = [...testsByLine(database, path)].map(([line, ids]) => [line, ids.filter(isWanted).length] as const);
     const lines = new Map(counts);
     const functions = (database.functions[path] ?? []).map(([name, line, lastLine]) => {
       return [name, { line, lastLine, count: lines.get(line) ?? 0 }] as const;
@@ -75,11 +96,13 @@ export function databaseCoverage(database: CoverageDatabase): Coverage {
   return new Map(files);
 }
 
-/** The tests that reached each line of a file, `(boot)` and `(afterwards)` included. */
+/** The tests that reached each line of a file, on any machine, `(boot)` and `(afterwards)` included. */
 export function testsByLine(database: CoverageDatabase, path: string): Map<number, string[]> {
-  const found = new Map<number, string[]>(decodeLines(database.lines[path] ?? "").map((line) => [line, []]));
-  for (const [id, files] of Object.entries(database.tests)) {
-    for (const line of decodeLines(files[path] ?? "")) found.get(line)?.push(id);
+  const found = new Map(decodeLines(database.lines[path] ?? "").map((line) => [line, new Set<string>()]));
+  for (const tests of Object.values(database.machines)) {
+    for (const [id, files] of Object.entries(tests)) {
+      for (const line of decodeLines(files[path] ?? "")) found.get(line)?.add(id);
+    }
   }
-  return found;
+  return new Map([...found].map(([line, ids]) => [line, [...ids]]));
 }

@@ -1,6 +1,6 @@
 import type { Coverage, FileCoverage } from "./file-coverage";
 
-/** How much of something ran. */
+/** How many lines of something ran. */
 export interface Share {
   readonly name: string;
   readonly lines: number;
@@ -12,7 +12,7 @@ export function fileShares(coverage: Coverage): Share[] {
   return rows.sort((a, b) => a.name.localeCompare(b.name, "en"));
 }
 
-/** Sums over the files of each folder, that of the folder itself alone. */
+/** Sums over the files of each folder, without its subfolders. */
 export function folderShares(files: readonly Share[]): Share[] {
   const sums = new Map<string, Share>();
   for (const { name, lines, reached } of files) {
@@ -23,7 +23,13 @@ export function folderShares(files: readonly Share[]): Share[] {
   return [...sums.values()];
 }
 
-/** By function, in the file's order. Its lines are those between its first and its last. */
+/** The files, then their folders. */
+export function treeShares(coverage: Coverage): Share[] {
+  const files = fileShares(coverage);
+  return [...files, ...folderShares(files).map((sum) => ({ ...sum, name: `${sum.name}/` }))];
+}
+
+/** By function, in the file's order. A function's lines are those from its first to its last. */
 export function functionShares({ lines, functions }: FileCoverage): Share[] {
   const inOrder = [...functions].sort(([, a], [, b]) => a.line - b.line);
   return inOrder.map(([name, { line: first, lastLine: last }]) => {
@@ -39,11 +45,23 @@ export function percent({ lines, reached }: Pick<Share, "lines" | "reached">): s
   return lines === 0 ? "–" : `${((reached / lines) * 100).toFixed(1)} %`;
 }
 
-/** Columns for a terminal: the numbers to the right. */
-export function shareTable(shares: readonly Share[]): string {
-  const rows = shares.map((share) => [share.name, String(share.reached), String(share.lines), percent(share)]);
-  const all = [["", "reached", "lines", ""], ...rows];
-  const widths = [0, 1, 2, 3].map((column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
+/** What one kind of run reached of the same files or functions. */
+export interface ShareColumn {
+  readonly title: string;
+  readonly shares: readonly Share[];
+}
+
+/** Columns for a terminal, with the numbers to the right. Several columns of shares have the same rows. */
+export function shareTable(...columns: readonly ShareColumn[]): string {
+  const rows = (columns[0]?.shares ?? []).map(({ name, lines }, row) => {
+    const cells = columns.flatMap(({ shares }) => {
+      const share = shares[row] ?? { lines, reached: 0 };
+      return [String(share.reached), percent(share)];
+    });
+    return [name, String(lines), ...cells];
+  });
+  const all = [["", "lines", ...columns.flatMap(({ title }) => [title, ""])], ...rows];
+  const widths = (all[0] ?? []).map((_, column) => Math.max(...all.map((row) => row[column]?.length ?? 0)));
   const cell = (text: string, column: number): string =>
     column === 0 ? text.padEnd(widths[column] ?? 0) : text.padStart(widths[column] ?? 0);
   return all.map((row) => `${row.map(cell).join("  ").trimEnd()}\n`).join("");

@@ -9,7 +9,7 @@ export interface FunctionCoverage {
 
 /** What ran of one source file. */
 export interface FileCoverage {
-  /** How often each line with code ran; one that never ran is there with 0. */
+  /** How often each line with code ran; 0 for one that never ran. */
   readonly lines: ReadonlyMap<number, number>;
   readonly functions: ReadonlyMap<string, FunctionCoverage>;
 }
@@ -17,7 +17,7 @@ export interface FileCoverage {
 /** What ran, by the source files' paths in the tree. */
 export type Coverage = ReadonlyMap<string, FileCoverage>;
 
-/** The sum. A header's lines, and an inline function's, are counted over all objects that they were compiled into. */
+/** The sum. It counts a header's and an inline function's lines over all objects that contain them. */
 export function mergeCoverage(parts: Iterable<Coverage>): Coverage {
   const merged = new Map<string, FileCoverage>();
   for (const part of parts) {
@@ -30,8 +30,8 @@ export function mergeCoverage(parts: Iterable<Coverage>): Coverage {
 }
 
 /**
- * What ran between two readings of counters that only grow. Files, lines and functions that the earlier reading lacks ran as
- * often as the later one says.
+ * What ran between two readings of counters that only grow. Files, lines and functions that the earlier reading lacks
+ * ran as often as the later one says.
  */
 export function coverageSince(earlier: Coverage, later: Coverage): Coverage {
   return new Map([...later].map(([path, file]) => [path, fileSince(earlier.get(path), file)]));

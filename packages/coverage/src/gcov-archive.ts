@@ -1,4 +1,4 @@
-/** One test's gcov data in one file: a line of JSON that says what follows, then the contents one after the other. */
+/** One test's gcov data in one file: a line of JSON that lists the files, then their contents one after the other. */
 export interface GcovArchive {
   /** The test's id. */
   readonly test: string;
@@ -10,7 +10,7 @@ export function encodeArchive({ test, files }: GcovArchive): Buffer {
   return Buffer.concat([Buffer.from(`${JSON.stringify({ test, files: index })}\n`), ...files.map(({ data }) => data)]);
 }
 
-/** Fails on a file that ends too soon: the guest went down while it wrote. */
+/** Throws a RangeError for a file that ends too soon, because the guest went down while it wrote. */
 export function decodeArchive(content: Buffer): GcovArchive {
   const end = content.indexOf("\n");
   if (end < 0) throw new RangeError("no index");

@@ -68,8 +68,8 @@ test("the table counts lines by file, folder and function", () => {
     { name: "never", lines: 1, reached: 0 },
     { name: "main", lines: 2, reached: 2 },
   ]);
-  expect(shareTable(files)).toBe(
-    "                  reached  lines\ndrivers/vfio/a.c        2      3   66.7 %\ndrivers/vfio/h.h        1      1  100.0 %\n",
+  expect(shareTable({ title: "reached", shares: files })).toBe(
+    "                  lines  reached\ndrivers/vfio/a.c      3        2   66.7 %\ndrivers/vfio/h.h      1        1  100.0 %\n",
   );
 });
 

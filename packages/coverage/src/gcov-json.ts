@@ -4,7 +4,7 @@ import { mergeCoverage } from "./file-coverage";
 
 /** What we use of a document of `gcov --json-format` (gcc's documentation, "Invoking gcov"). */
 export interface GcovDocument {
-  /** As it was named on gcov's command line. */
+  /** The data file's name on gcov's command line. */
   readonly data_file: string;
   readonly current_working_directory: string;
   readonly files: readonly {
@@ -20,7 +20,7 @@ export interface GcovDocument {
   }[];
 }
 
-/** The documents in gcov's standard output: one for each data file, a line each. */
+/** The documents in gcov's standard output: one line for each data file. */
 export function parseGcovOutput(text: string): GcovDocument[] {
   return text
     .split("\n")
@@ -28,7 +28,7 @@ export function parseGcovOutput(text: string): GcovDocument[] {
     .map((line) => JSON.parse(line) as GcovDocument);
 }
 
-/** What ran of the files below the tree that are wanted, by their paths in the tree. */
+/** What ran of the wanted files below the tree, by their paths in the tree. */
 export function gcovCoverage(document: GcovDocument, tree: string, isWanted: (path: string) => boolean): Coverage {
   const parts = document.files.map(({ file, lines, functions }): Coverage => {
     const path = relative(tree, resolve(document.current_working_directory, file));
@@ -39,7 +39,7 @@ export function gcovCoverage(document: GcovDocument, tree: string, isWanted: (pa
 
 type GcovFile = GcovDocument["files"][number];
 
-/** gcov tells a line once for each function that has it (inlined, or made by a macro): the counts are added. */
+/** gcov lists a line once for each function that has it (inlined, or made by a macro). This adds the counts. */
 function fileCoverage(lines: GcovFile["lines"], functions: GcovFile["functions"]): FileCoverage {
   const counts = new Map<number, number>();
   for (const { line_number: line, count } of lines) counts.set(line, (counts.get(line) ?? 0) + count);

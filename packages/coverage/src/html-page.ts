@@ -5,7 +5,7 @@ export interface PageOptions {
   readonly title: string;
   /** What was measured, a line each. */
   readonly facts: readonly string[];
-  /** A file's text; undefined when it is not there any more. */
+  /** A file's text; undefined when the file is gone. */
   readonly readSource: (path: string) => string | undefined;
 }
 
@@ -64,7 +64,7 @@ function sourceText(source: string, { lines }: FileCoverage): string {
     const gutter = `${String(index + 1).padStart(5)} ${shown.padStart(width)} `;
     return `<span${kind}><span class="count" style="display:inline">${gutter}</span>${escape(text)}</span>`;
   });
-  // Each line is a block of its own: a line break between them would be a second one.
+  // Each line is a block of its own, so a line break between them would show as an empty line.
   return `<pre>${rows.join("")}</pre>`;
 }
 

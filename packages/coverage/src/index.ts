@@ -7,10 +7,21 @@ export {
   EMPTY_DATABASE,
   databaseCoverage,
   forgetFiles,
+  isCommand,
   isTest,
+  measuredIds,
   testsByLine,
 } from "./coverage-database";
-export { fileShares, folderShares, functionShares, percent, type Share, shareTable } from "./coverage-table";
+export {
+  fileShares,
+  folderShares,
+  functionShares,
+  percent,
+  type Share,
+  shareTable,
+  type ShareColumn,
+  treeShares,
+} from "./coverage-table";
 export { type Coverage, coverageSince, type FileCoverage, type FunctionCoverage, mergeCoverage } from "./file-coverage";
 export { decodeArchive, encodeArchive, type GcovArchive } from "./gcov-archive";
 export { gcovCoverage, parseGcovOutput } from "./gcov-json";

@@ -1,4 +1,4 @@
-import { addMeasurements, BOOT, EMPTY_DATABASE, forgetFiles } from "./coverage-database";
+import { addMeasurements, BOOT, EMPTY_DATABASE, forgetFiles, measuredIds, testsByLine } from "./coverage-database";
 import type { FilePatch, Hunk } from "./patch";
 import { patchCoverage, reachingTests } from "./patch-coverage";
 
@@ -6,12 +6,13 @@ const file = (ran: readonly number[]) => ({
   lines: new Map([10, 11, 12, 20].map((line) => [line, ran.includes(line) ? 1 : 0])),
   functions: new Map([["f", { line: 9, lastLine: 13, count: 1 }]]),
 });
+const MACHINE = "igb+intel";
 const measured = new Map([
   [BOOT, new Map([["a.c", file([20])]])],
   ["dma.map", new Map([["a.c", file([10, 11])]])],
   ["dma.unmap", new Map([["a.c", file([11])]])],
 ]);
-const database = addMeasurements(EMPTY_DATABASE, measured);
+const database = addMeasurements(EMPTY_DATABASE, MACHINE, measured);
 const patch = (first: number, count: number): FilePatch[] => [
   { path: "a.c", hunks: [{ before: { first, count: 0 }, after: { first, count } }] },
 ];
@@ -52,13 +53,23 @@ test("files that were not measured have nothing to say", () => {
 test("a file whose text has changed is forgotten in every test", () => {
   expect(forgetFiles(database, ["a.c"])).toEqual({
     ...EMPTY_DATABASE,
-    tests: { [BOOT]: {}, "dma.map": {}, "dma.unmap": {} },
+    machines: { [MACHINE]: { [BOOT]: {}, "dma.map": {}, "dma.unmap": {} } },
   });
 });
 
 test("a test that is measured again is as it is now; the others stay", () => {
-  const again = addMeasurements(database, new Map([["dma.map", new Map([["a.c", file([12])]])]]));
-  expect(again.tests["dma.map"]).toEqual({ "a.c": "12" });
-  expect(again.tests["dma.unmap"]).toEqual({ "a.c": "11" });
+  const again = addMeasurements(database, MACHINE, new Map([["dma.map", new Map([["a.c", file([12])]])]]));
+  expect(again.machines[MACHINE]).toMatchObject({ "dma.map": { "a.c": "12" }, "dma.unmap": { "a.c": "11" } });
   expect(again.lines).toEqual({ "a.c": "10-12,20" });
+});
+
+test("what a test reached on one machine stays when another is measured", () => {
+  const both = addMeasurements(database, "edu+amd", new Map([["dma.map", new Map([["a.c", file([12])]])]]));
+  expect([...testsByLine(both, "a.c")]).toEqual([
+    [10, ["dma.map"]],
+    [11, ["dma.map", "dma.unmap"]],
+    [12, ["dma.map"]],
+    [20, [BOOT]],
+  ]);
+  expect(measuredIds(both)).toEqual([BOOT, "dma.map", "dma.unmap"]);
 });

@@ -6,17 +6,17 @@ export interface PatchLine {
   readonly path: string;
   readonly line: number;
   /**
-   * `reached` and `missed` of a line as it was measured; `new` of one that the measured kernel did not have: the tests are
-   * those that reach what it came in the place of.
+   * `reached` or `missed` for a line that the measured kernel had. `new` for one that it did not have: `tests` are then
+   * those that reach the lines in its place.
    */
   readonly state: "reached" | "missed" | "new";
   readonly tests: readonly string[];
 }
 
-/** How the measured file became the present one; empty for one that has not changed since. */
+/** How the measured file became the present one; empty where it has not changed since. */
 export type ChangesSince = (path: string) => readonly Hunk[];
 
-/** The lines of a patch that have code, in the files that were measured. */
+/** The lines of a patch that have code, in the measured files. */
 export function patchCoverage(
   patches: readonly FilePatch[],
   database: CoverageDatabase,

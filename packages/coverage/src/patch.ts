@@ -22,7 +22,7 @@ const HUNK = /^@@ -(\d+)(?:,(\d+))? \+(\d+)(?:,(\d+))? @@/;
 /** Reads a unified diff as git writes it with `-U0`: without context, each hunk is what has changed. */
 export function parsePatch(text: string): FilePatch[] {
   const patches: { path: string | undefined; hunks: Hunk[] }[] = [];
-  // Lines of a hunk that are still to come: one that looks like a header may be the file's own text.
+  // The lines of a hunk that are still to come. One that looks like a header may be the file's own text.
   let toSkip = 0;
   for (const line of text.split("\n")) {
     if (toSkip > 0 && /^[-+]/.test(line)) {
@@ -56,12 +56,14 @@ export function linesOf({ first, count }: LineSpan): number[] {
   return Array.from({ length: count }, (_, i) => first + i);
 }
 
-/** The lines of the new file that a patch writes. Of a removal, the two lines that came to lie side by side. */
+/** The lines of the new file that a patch writes. For a removal, the two lines that now lie side by side. */
 export function touchedLines({ hunks }: FilePatch): number[] {
   return hunks.flatMap(({ after }) => (after.count > 0 ? linesOf(after) : [after.first, after.first + 1]));
 }
 
-/** Where a line was before the changes. `exact`: the line itself; else the lines in whose place, or beside which, it came. */
+/**
+ * Where a line was before the changes. `exact`: the line itself. Else the lines that it replaced, or stands between.
+ */
 export interface FormerLines {
   readonly exact: boolean;
   readonly lines: readonly number[];

@@ -4,9 +4,9 @@
 # Everything here is POSIX shell and the userland of any distribution, because that is what the host offers.
 #
 # The tree is shared read-only. Init lays a file system of the guest's own over it, where the kernel has one (overlayfs),
-# and mounts the folders that the guest may write to on the host. It looks whether each mount is there before it goes on.
+# and mounts the host's folders that the guest may write to. It checks each mount before it goes on.
 #
-# The host speaks with it through virtio-serial ports, found by name:
+# The host and init talk through virtio-serial ports, which init finds by name:
 #   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
 #   lab.stdin    the command's standard input, when the plan asks for it
 #   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
@@ -18,8 +18,8 @@ control_reader=
 power_off() {
   sync
   echo "$1" >&3
-  # The host says "off" once it has all of the output, and ends the VM when that does not. The shell alone waits: a
-  # program would come by the host's file server, which may end before the VM does.
+  # The host says "off" once it has all of the output, and later ends the VM if need be. The shell waits by itself: a
+    # program would come from the host's file server, which may end before the VM does.
   [ -z "$control_reader" ] || kill "$control_reader"
   while read -r word <&3; do
     [ "$word" != off ] || echo o >/proc/sysrq-trigger
@@ -32,11 +32,11 @@ fail() {
   # Standard error is the kernel's console.
   echo "lab: $1" >&2
   [ -z "$control" ] || power_off "failed $1"
-  # Without a control port: the kernel panics when init ends, QEMU ends with it, and the host finds the line above.
+  # Without a control port init ends. Then the kernel panics, QEMU ends, and the host finds the line above.
   exit 1
 }
 
-# Mounts are made with -n: mount would also keep books in /run, and fail where it cannot.
+# Every mount uses -n. Without it, mount keeps books in /run, and fails where it cannot.
 
 # Whether the topmost mount at a folder is of this type. The kernel lists mounts in their order.
 is_mounted() {
@@ -47,14 +47,14 @@ is_mounted() {
   [ "$found" = "$1" ]
 }
 
-# mount_own TYPE OPTIONS FOLDER: a file system of the guest's own, without which nothing may go on.
+# mount_own TYPE OPTIONS FOLDER: mounts a file system of the guest's own, without which init must not go on.
 mount_own() {
   [ -d "$3" ] || mkdir -p "$3"
   mount -n -t "$1" -o "$2" "$1" "$3"
   is_mounted "$1" "$3" || fail "the guest has no $1 at $3: its kernel cannot mount it"
 }
 
-# The same for one that tests may find missing, inside a file system of the guest's own.
+# mount_optional does the same for one that tests may find missing, inside a file system of the guest's own.
 mount_optional() {
   [ -d "$3" ] || mkdir -p "$3" || return
   mount -n -t "$1" -o "$2" "$1" "$3"
@@ -67,19 +67,19 @@ mount_share() {
 
 control=""
 mount -n -t proc proc /proc
-# /proc/mounts can be asked from here on, if this is proc (PROC_SUPER_MAGIC) and not the host's.
+# From here on init can read /proc/mounts, if this is proc (PROC_SUPER_MAGIC) and not the host's folder.
 [ "$(stat -f -c %t /proc)" = 9fa0 ] || fail "the guest has no proc at /proc: its kernel cannot mount it"
 mount_own sysfs rw /sys
-# The kernel does it by itself, unless it was told not to (devtmpfs.mount=0).
+# The kernel mounts devtmpfs by itself, unless a parameter forbids it (devtmpfs.mount=0).
 is_mounted devtmpfs /dev || mount_own devtmpfs mode=755 /dev
 
-# /tmp or /run may hold this folder and is about to be covered.
+# /tmp or /run may hold the run's folder, and init is about to cover both.
 mkdir /dev/lab
 cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || fail "the guest cannot read $LAB_RUN"
 . /dev/lab/plan.sh
 
-# The host's tree below, memory of the guest above: what the command writes is there until the VM ends. Without it the
-# tree is read-only.
+# Lays the guest's memory over the host's tree. What the command writes stays until the VM ends. Without the overlay
+# the tree is read-only.
 overlay_root() {
   mount_own tmpfs mode=755 /tmp
   mkdir /tmp/upper /tmp/work /tmp/root
@@ -103,14 +103,14 @@ mount_optional hugetlbfs pagesize=2M /dev/hugepages
 mount_optional hugetlbfs pagesize=1G /dev/hugepages-1G
 for folder in $LAB_TMPFS; do mount_own tmpfs mode=1777 "$folder"; done
 mount_shares
-# Without an overlay, a /tmp around the command's folder is the host's, which cannot be written.
+# Without an overlay, a /tmp around the command's folder is the host's, and read-only.
 [ -w /tmp ] || export TMPDIR=/dev/shm
 [ -w /run ] && mkdir -p /run/lock
 ln -sf /proc/self/fd /dev/fd
 ln -sf /proc/self/fd/0 /dev/stdin
 ln -sf /proc/self/fd/1 /dev/stdout
 ln -sf /proc/self/fd/2 /dev/stderr
-# The kernel's own limit is 4096; a test that opens many devices and files has a distribution's.
+# The kernel's own limit is 4096. Tests that open many devices and files get a distribution's limit.
 ulimit -n 65536
 echo vfio-lab >/proc/sys/kernel/hostname
 ip link set lo up 2>/dev/null || ifconfig lo up
@@ -124,7 +124,7 @@ port() {
   done
 }
 
-# The ports appear one by one a moment after the virtio device; control is the last one on the command line.
+# The ports appear one by one, a moment after the virtio device. Control is the last one on the command line.
 tries=0
 while control=$(port lab.control) && [ -z "$control" ] && [ $tries -lt 100 ]; do
   tries=$((tries + 1))
@@ -136,7 +136,7 @@ exec 3<>"$control"
 devices=""
 for slot in $LAB_BIND; do
   found=""
-  # A slot is a path below the root bus; "*" stands for the bus number that the firmware chose.
+  # A slot is a path below the root bus. "*" stands for the bus number that the firmware chose.
   for device in /sys/devices/pci0000:00/$slot; do
     [ -e "$device/vendor" ] || continue
     found=yes
@@ -173,13 +173,13 @@ control_reader=$!
 
 echo "ready $(cut -d' ' -f1 /proc/uptime)" >&3
 
-# The command is started in the foreground: a shell makes background commands ignore SIGINT.
+# The command runs in the foreground, because a shell makes background commands ignore SIGINT.
 if [ "$LAB_MODE" = shell ]; then
   setsid -c sh /dev/lab/command.sh <>/dev/hvc0 >&0 2>&1
   power_off "exit $?"
 fi
 
-# Pipes in between, because a port can be opened only once, and commands do reopen /dev/stdout.
+# Pipes stand between, because a port can be opened only once, and commands do reopen /dev/stdout.
 mkfifo /dev/lab/out /dev/lab/err /dev/lab/in
 exec 5>"$(port lab.stdout)" 6>"$(port lab.stderr)"
 cat /dev/lab/out >&5 3<&- &
@@ -197,7 +197,7 @@ fi
 setsid sh /dev/lab/command.sh <$input >/dev/lab/out 2>/dev/lab/err 3<&- 5>&- 6>&-
 status=$?
 
-# What the command left running would hold the pipes open: end all but kernel threads and our own.
+# Processes that the command left behind would hold the pipes open. End all but kernel threads and our own.
 for process in /proc/[0-9]*; do
   pid=${process#/proc/}
   case " 1 $out_relay $err_relay $control_reader " in *" $pid "*) continue ;; esac

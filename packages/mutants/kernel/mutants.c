@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0 OR MIT
-/* The switch of the faults in include/linux/mutants.h, and what they have told: /sys/kernel/debug/mutants. */
+/* The switch of the faults in include/linux/mutants.h, and the record of those that ran: /sys/kernel/debug/mutants. */
 #include <linux/debugfs.h>
 #include <linux/export.h>
 #include <linux/init.h>
@@ -19,7 +19,7 @@ EXPORT_SYMBOL_GPL(mutants_seen);
 /* On the kernel command line: mutant=17 */
 core_param(mutant, mutant_active, uint, 0600);
 
-/* A line for each mutant that was passed: its number, and 1 when the fault would have made a difference, else 0. */
+/* A line for each mutant whose place ran: its number, and 1 when the fault would have made a difference, else 0. */
 static int seen_show(struct seq_file *file, void *data)
 {
 	unsigned int number;
@@ -38,7 +38,7 @@ static int seen_open(struct inode *inode, struct file *file)
 	return single_open_size(file, seen_show, NULL, MUTANTS * 12 + PAGE_SIZE);
 }
 
-/* Any write clears. */
+/* Any write clears the record. */
 static ssize_t seen_write(struct file *file, const char __user *buffer, size_t size, loff_t *position)
 {
 	unsigned int number;

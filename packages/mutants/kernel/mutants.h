@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 OR MIT */
 /*
- * Faults that `lab mutate` has put into the kernel. One at a time is active: the one whose number is in mutant_active.
- * Each tells that it was passed, and whether the fault would have made a difference there.
+ * Faults that `lab mutate` has put into the kernel. Only the one whose number is in mutant_active is active. Each records
+  * that its place ran, and whether the fault would have made a difference there.
  */
 #ifndef _LINUX_MUTANTS_H
 #define _LINUX_MUTANTS_H
@@ -20,7 +20,7 @@ static __always_inline bool mutant_if(unsigned int number, bool differs)
 	unsigned char seen = differs ? MUTANT_REACHED | MUTANT_DIFFERS : MUTANT_REACHED;
 	unsigned char before = READ_ONCE(mutants_seen[number]);
 
-	/* Most often it is there already: the cache line stays shared. */
+	/* Most often the record is there already. Without a write the cache line stays shared. */
 	if ((before & seen) != seen)
 		WRITE_ONCE(mutants_seen[number], before | seen);
 	return unlikely(READ_ONCE(mutant_active) == number);
@@ -31,7 +31,7 @@ static __always_inline bool mutant(unsigned int number)
 	return mutant_if(number, true);
 }
 
-/* A condition that is evaluated, and then taken for its opposite, for false, or for true. */
+/* The kernel evaluates the condition, and then takes it for its opposite, for false, or for true. */
 static __always_inline bool mutant_not(unsigned int number, bool condition)
 {
 	return mutant_if(number, true) ? !condition : condition;

@@ -1,4 +1,5 @@
-export { listSample, measure, type MeasureOptions, type Measurement } from "./campaign/measure";
+export { killsOf, type KnownKill } from "./campaign/known-kills";
+export { listSample, measure, type MeasureOptions, type Measurement, tryKnownKills } from "./campaign/measure";
 export { operatorLines, scoreOf, STATUS_TEXT, summaryLines, survivorLines, type TriedMutant } from "./campaign/report";
 export { isNoticed, type MutantResult, type MutantStatus } from "./campaign/result";
 export { mutantKernel, type MutantKernel, type MutantKernelOptions } from "./kernel/mutant-kernel";

@@ -4,7 +4,7 @@ import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { parseIrqTestOptions } from "./rigs/kvm-irq/irq-test-options";
 import type { SuiteTarget } from "./suite-target";
 
-/** The kernel's devices that the options name, with what the caller brings. Without a device every test is skipped. */
+/** The target of the devices that the options name, with what the caller brings. Without a device, every test skips. */
 export function kernelTargetWith(
   { lab, modes, devices, kvmIrq, failingExample }: TargetOptions,
   brought: Pick<SuiteTarget, "drivers" | "kvm">,

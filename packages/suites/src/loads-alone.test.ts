@@ -3,7 +3,7 @@ import { cpSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 
-/** What a vendor has who brings drivers of their own: no driver, model or KVM package of ours is among them. */
+/** What a vendor with drivers of their own installs: no driver, model or KVM package of ours. */
 const INSTALLED = ["native", "core", "iommu-modes", "harness", "suites"];
 const PACKAGES = join(__dirname, "../..");
 

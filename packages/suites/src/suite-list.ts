@@ -1,14 +1,19 @@
 import { containerUapiSuite } from "./containers/container-uapi";
 import { groupUapiSuite } from "./containers/group-uapi";
+import { modeInitSuite } from "./containers/mode-init";
 import { type1MigrationSuite } from "./containers/type1-migration";
+import { accountingRaceSuite } from "./dma/accounting-race";
 import { addressSpaceSuite } from "./dma/address-space";
+import { barFaultRaceSuite } from "./dma/bar-fault-race";
 import { barMappingSuite } from "./dma/bar-mapping";
 import { deviceReachSuite } from "./dma/device-reach";
 import { dmaLoadSuite } from "./dma/dma-load";
 import { dmaMappingSuite } from "./dma/dma-mapping";
 import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
+import { hugeGuestSuite } from "./dma/huge-guest";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { iommuStressSuite } from "./dma/iommu-stress";
 import { iovaEdgesSuite } from "./dma/iova-edges";
 import { lockedMemorySuite } from "./dma/locked-memory";
 import { manyMapsSuite } from "./dma/many-maps";
@@ -39,6 +44,9 @@ import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { deviceMigrationSuite } from "./mediated/device-migration";
+import { mediatedDeviceSuite } from "./mediated/mediated-device";
+import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
@@ -61,7 +69,7 @@ import type { Suite, SuiteTarget } from "./suite-target";
 
 export interface SuiteEntry {
   readonly suite: Suite;
-  /** It tests an interface that only a kernel has: it does not apply to models. */
+  /** Whether the suite tests an interface that only a kernel has, and so does not apply to models. */
   readonly kernelOnly: boolean;
 }
 
@@ -83,6 +91,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: configCapabilitiesSuite, kernelOnly: true },
   { suite: ioeventfdSuite, kernelOnly: true },
   { suite: deviceFeaturesSuite, kernelOnly: true },
+  { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
@@ -102,10 +111,15 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdUapiSuite, kernelOnly: true },
   { suite: containerUapiSuite, kernelOnly: true },
   { suite: groupUapiSuite, kernelOnly: true },
+  { suite: modeInitSuite, kernelOnly: true },
   { suite: type1MigrationSuite, kernelOnly: true },
   { suite: lockedMemorySuite, kernelOnly: true },
   { suite: manyMapsSuite, kernelOnly: true },
+  { suite: accountingRaceSuite, kernelOnly: true },
+  { suite: iommuStressSuite, kernelOnly: true },
+  { suite: hugeGuestSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
+  { suite: barFaultRaceSuite, kernelOnly: true },
   { suite: hugePageRaceSuite, kernelOnly: true },
   { suite: intxRaceSuite, kernelOnly: true },
   { suite: noiommuSuite, kernelOnly: true },
@@ -118,6 +132,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageTablesSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: mediatedDeviceSuite, kernelOnly: true },
+  { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },

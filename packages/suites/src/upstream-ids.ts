@@ -1,7 +1,7 @@
 import { KERNEL_MODE_NAMES } from "@vfio-selftests/core";
 
 interface UpstreamFixture {
-  /** The C file, and thus the program (tools/testing/selftests/vfio/). */
+  /** The C file without its ending, and so the program's name (tools/testing/selftests/vfio/). */
   readonly program: string;
   readonly fixture: string;
   /** Empty: the fixture has no variants. */

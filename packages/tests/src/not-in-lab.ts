@@ -1,6 +1,6 @@
 import { environmentOptions, skip } from "@vfio-selftests/harness";
 
-/** Skips the tests of the enclosing block, or file, in the lab's VM: they need no kernel of their own, and it is slow. */
+/** Skips the tests of the enclosing block or file in the lab's VM: they need no special kernel, and the VM is slow. */
 export function notInLab(): void {
   beforeEach(() => {
     if (!environmentOptions().lab) return;

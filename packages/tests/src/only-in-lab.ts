@@ -1,6 +1,6 @@
 import { environmentOptions, skip } from "@vfio-selftests/harness";
 
-/** Skips the tests of the enclosing block elsewhere than in the lab's VM, for a reason such as "the test ends processes". */
+/** Skips the tests of the enclosing block outside the lab's VM, for a reason such as "the test ends processes". */
 export function onlyInLab(reason: string): void {
   beforeEach(() => {
     if (environmentOptions().lab) return;

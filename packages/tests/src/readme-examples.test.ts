@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { transformSync } from "@swc/core";
 
-/** Examples in the packages' READMEs that run anywhere: each prints what its comments say. */
+/** Examples in the packages' READMEs that run on any machine. Each prints what its comments say. */
 const EXAMPLES: readonly { readonly package: string; readonly example: number; readonly prints: readonly string[] }[] =
   [
     { package: "core", example: 2, prints: ["254,202", "1"] },
@@ -25,7 +25,7 @@ function codeOf(name: string, example: number): string {
   return code;
 }
 
-/** The files of the harness's README, and the report that it shows, with times as `N`. */
+/** Runs the files of the harness's README. The report must be the one in there, apart from the times. */
 test("harness/README.md, the project", () => {
   const blocks = [...readme("harness").matchAll(/^```(js|)\n(.*?)^```/gms)].map(([, kind, text]) => ({ kind, text }));
   const project = mkdtempSync(join(tmpdir(), "harness-readme-"));

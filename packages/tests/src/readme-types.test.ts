@@ -4,10 +4,13 @@ import { dirname, join, relative } from "node:path";
 import { notInLab } from "./not-in-lab";
 
 const ROOT = join(__dirname, "../../..");
-/** Below node_modules, so that the examples find the packages as a user's project does, and git does not see them. */
+/**
+ * The folder is below node_modules: there the examples find the packages as a user's project does, and git ignores
+ * them.
+ */
 const WORKSHOP = join(__dirname, "../node_modules/.readme-examples");
 
-/** Names that the text around an example brings in. */
+/** Names that an example takes from the text around it. */
 const CONTEXT = `
 import type { DmaRegion, Iommu, PciDevice } from "@vfio-selftests/core";
 declare global {
@@ -30,7 +33,10 @@ function readExamples(): Map<string, string> {
   return examples;
 }
 
-/** In a function, so that an example may await; its imports stay outside. One that exports is a module already. */
+/**
+ * Puts an example into a function, so that it may await, but not its imports. An example that exports is a module
+ * already.
+ */
 function asModule(code: string): string {
   if (/^export /m.test(code)) return code;
   const imports = /^import [^;]*;.*$/gm;

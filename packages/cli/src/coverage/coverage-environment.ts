@@ -1,6 +1,11 @@
 import { AFTERWARDS, BOOT } from "@vfio-selftests/coverage";
 import { identify } from "@vfio-selftests/harness";
-import HarnessEnvironment, { type HarnessEnvironmentOptions } from "@vfio-selftests/harness/jest-environment";
+import HarnessEnvironment, {
+  type CircusEvent,
+  type CircusState,
+  type HarnessEnvironmentOptions,
+  titlesOf,
+} from "@vfio-selftests/harness/jest-environment";
 import { GcovRecorder } from "./gcov-recorder";
 
 export interface CoverageEnvironmentOptions extends HarnessEnvironmentOptions {
@@ -9,8 +14,6 @@ export interface CoverageEnvironmentOptions extends HarnessEnvironmentOptions {
 }
 
 type Circumstances = ConstructorParameters<typeof HarnessEnvironment>;
-type CircusEvent = Parameters<HarnessEnvironment["handleTestEvent"]>[0];
-type CircusState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
 
 /** The harness's environment, which also keeps what the kernel ran during each test, hooks before it included. */
 export default class CoverageEnvironment extends HarnessEnvironment {
@@ -26,13 +29,7 @@ export default class CoverageEnvironment extends HarnessEnvironment {
     await super.handleTestEvent(event, state);
     if (event.name === "run_start") this.#recorder.record(BOOT);
     if (event.name === "run_finish") this.#recorder.record(AFTERWARDS);
-    if (event.name === "test_done" && event.test !== undefined) this.#recorder.record(identify(titles(event.test)).id);
+    if (event.name === "test_done" && event.test !== undefined)
+      this.#recorder.record(identify(titlesOf(event.test)).id);
   }
-}
-
-/** From the outermost describe to the test; jest-circus' own root block has no parent. */
-function titles(test: NonNullable<CircusEvent["test"]>): string[] {
-  const names = [test.name];
-  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
-  return names;
 }

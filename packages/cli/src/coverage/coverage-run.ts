@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { fileShares, folderShares, shareTable } from "@vfio-selftests/coverage";
+import { shareTable, treeShares } from "@vfio-selftests/coverage";
 import { COVERED_SOURCES, type KeptBuild, TextProgress } from "@vfio-selftests/lab";
 import { CoverageStore } from "./coverage-store";
 import { decodeArchives } from "./decode-archives";
@@ -9,23 +9,26 @@ export class CoverageRun implements Disposable {
   /** Folder for the kernel's counters, which the VM writes. */
   readonly folder: string;
   readonly #kernel: KeptBuild;
+  readonly #machine: string;
   readonly #store: CoverageStore;
   readonly #run: Disposable;
 
-  constructor(kernel: KeptBuild) {
+  /** `machine`: of which kind, as `igb+intel`. */
+  constructor(kernel: KeptBuild, machine: string) {
     this.#kernel = kernel;
+    this.#machine = machine;
     this.#store = new CoverageStore(kernel);
     const run = this.#store.newRun();
     this.#run = run;
     this.folder = run.path;
   }
 
-  /** The command that keeps what another one makes the kernel run. */
+  /** The command that runs another one and keeps the coverage of the kernel meanwhile. */
   around(command: readonly string[]): string[] {
     return [process.execPath, join(__dirname, "record-around.js"), this.folder, ...command];
   }
 
-  /** Decodes what the VM wrote, adds it to what is known, and prints the table. */
+  /** Decodes what the VM wrote, adds it to the kept measurements, and prints the table. */
   async finish(print: (text: string) => void): Promise<void> {
     using progress = new TextProgress(process.stderr);
     progress.step("coverage");
@@ -38,10 +41,9 @@ export class CoverageRun implements Disposable {
       progress.done("nothing: no test ran");
       return;
     }
-    const coverage = this.#store.add(tests);
+    const coverage = this.#store.add(this.#machine, tests);
     progress.done(`${tests.size} tests`);
-    const files = fileShares(coverage);
-    print(`\n${shareTable([...files, ...folderShares(files).map((sum) => ({ ...sum, name: `${sum.name}/` }))])}\n`);
+    print(`\n${shareTable({ title: "reached", shares: treeShares(coverage) })}\n`);
     print(`By line: ${this.#store.page}\nFor lcov: ${this.#store.trace}\n`);
   }
 

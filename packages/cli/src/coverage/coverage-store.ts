@@ -13,7 +13,7 @@ import {
 } from "@vfio-selftests/coverage";
 import { type KeptBuild, labCache, thisHost } from "@vfio-selftests/lab";
 
-/** What is known of one kernel's coverage, kept in the cache. */
+/** The measured coverage of one kernel, kept in the cache. */
 export class CoverageStore {
   readonly #folder: string;
   readonly #kernel: KeptBuild;
@@ -40,13 +40,13 @@ export class CoverageStore {
     return { path, [Symbol.dispose]: () => rmSync(path, { recursive: true, force: true }) };
   }
 
-  /** Adds a run to the database, and writes its reports. Returns what ran in all of its tests together. */
-  add(tests: ReadonlyMap<string, Coverage>): Coverage {
+  /** Adds a run on a kind of machine to the database and writes the reports. Returns the coverage of all its tests together. */
+  add(machine: string, tests: ReadonlyMap<string, Coverage>): Coverage {
     const coverage = mergeCoverage(tests.values());
-    // A tree of the user's goes on: what was measured of another text has other lines.
+    // The user may have edited a source since: what was measured of the earlier text has other line numbers.
     const others = [...coverage.keys()].filter((path) => this.#hasChanged(path));
     const known = forgetFiles(this.#read() ?? EMPTY_DATABASE, others);
-    this.#write("database.json", JSON.stringify(addMeasurements(known, tests)));
+    this.#write("database.json", JSON.stringify(addMeasurements(known, machine, tests)));
     for (const path of coverage.keys()) this.#keepSource(path);
     this.#write("coverage.info", lcovTrace(coverage, this.#kernel.tree));
     const page = coveragePage(coverage, {
@@ -58,7 +58,7 @@ export class CoverageStore {
     return coverage;
   }
 
-  /** Which test reached what. Fails when nothing was measured. */
+  /** Which test reached what. Throws ERR_LAB_NO_COVERAGE when this kernel was never measured. */
   database(): CoverageDatabase {
     const database = this.#read();
     if (database !== undefined) return database;
@@ -70,7 +70,7 @@ export class CoverageStore {
     });
   }
 
-  /** The copy of a source file as it was measured: the tree may go on. */
+  /** The copy of a source file as it was measured: the user may edit the one in the tree. */
   source(path: string): string {
     return join(this.#folder, "sources", path);
   }
@@ -89,7 +89,10 @@ export class CoverageStore {
 
   #read(): CoverageDatabase | undefined {
     const text = readIfThere(join(this.#folder, "database.json"));
-    return text === undefined ? undefined : (JSON.parse(text) as CoverageDatabase);
+    if (text === undefined) return undefined;
+    const database = JSON.parse(text) as { readonly format: number };
+    // An older one, which did not tell machines apart, is measured anew.
+    return database.format === EMPTY_DATABASE.format ? (database as CoverageDatabase) : undefined;
   }
 
   #write(name: string, text: string): void {

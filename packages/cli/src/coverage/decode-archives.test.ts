@@ -19,7 +19,7 @@ int main(int argc, char **argv)
 }
 `;
 
-/** A program that the compiler of this machine counts in, its sources in a tree and its objects elsewhere. */
+/** A program that this machine's compiler builds with counters: its sources are in a tree, its objects elsewhere. */
 function build(folder: string): { tree: string; objects: string; run: (...args: string[]) => Buffer } {
   const [tree, objects] = [join(folder, "tree"), join(folder, "build")];
   for (const path of [tree, objects]) mkdirSync(join(path, "drivers/vfio"), { recursive: true });
@@ -31,7 +31,7 @@ function build(folder: string): { tree: string; objects: string; run: (...args: 
     try {
       execFileSync(join(objects, "program"), args);
     } catch {
-      // A status is an answer.
+      // The program counts its lines whatever its exit status.
     }
     return readFileSync(join(objects, "drivers/vfio/a.gcda"));
   };
@@ -58,11 +58,11 @@ test("each test has what ran between its archive and the one before", async () =
   archive(0, "(boot)", path, run());
   archive(1, "a.third", path, run("one", "two"));
   archive(2, "a.first", path, run());
-  // Another VM, whose counters begin anew.
+  // Another VM: its counters start at 0.
   rmSync(path);
   archive(0, "(boot)", path, run(), "boot-2");
   archive(1, "a.third", path, run("one", "two"), "boot-2");
-  // The VM went down meanwhile.
+  // The VM went down while it wrote this one.
   writeFileSync(join(folder, "archives/boot-1/3.gcov"), encodeArchive({ test: "a.lost", files: [] }).subarray(0, 4));
   const tests = await decodeArchives(join(folder, "archives"), { tree, isWanted: (file) => file.endsWith(".c") });
   const lines = (id: string): Record<string, number> =>

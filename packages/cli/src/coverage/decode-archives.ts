@@ -30,26 +30,29 @@ const OUTPUT_BYTES = 1024 * 1024 * 1024;
 export interface DecodeOptions {
   /** The kernel's source tree. */
   readonly tree: string;
-  /** Of which files, by their paths in the tree, something is wanted. */
+  /** Chooses the files whose coverage is kept, by their paths in the tree. */
   readonly isWanted: (path: string) => boolean;
   readonly onProgress?: (done: number, all: number) => void;
   /** Default: the one in `PATH`. */
   readonly gcov?: string;
 }
 
-/** What ran in each test of the archives in a folder. gcov decodes; the notes that it needs lie where the kernel was built. */
+/**
+ * What ran in each test of the archives in a folder. gcov decodes; the build folder has the notes (.gcno) that it
+ * needs.
+ */
 export async function decodeArchives(folder: string, options: DecodeOptions): Promise<Map<string, Coverage>> {
   const names = readdirSync(folder, { recursive: true, encoding: "utf8" })
     .filter((name) => name.endsWith(".gcov"))
     .sort();
   const work = mkdtempSync(join(tmpdir(), "vfio-lab-gcov-"));
   const tests = new Map<string, Coverage>();
-  // By boot and object: each VM has counters of its own.
+  // The key is boot and object: each VM has its own counters.
   const before = new Map<string, Coverage>();
   try {
     for (const [index, name] of names.entries()) {
       const archive = readArchive(join(folder, name));
-      // The guest went down while it wrote.
+      // The guest went down while it wrote this archive.
       if (archive === undefined) continue;
       const parts = [...(await objectsNow(archive, work, options))].map(([object, coverage]) => {
         const counter = `${dirname(name)}:${object}`;
@@ -79,7 +82,8 @@ function readArchive(path: string): GcovArchive | undefined {
 /** The counters of each object in an archive, as they stood when it was written. */
 async function objectsNow(archive: GcovArchive, work: string, options: DecodeOptions): Promise<Map<string, Coverage>> {
   const { tree, isWanted, gcov = "gcov" } = options;
-  // gcov looks for the notes beside the data. Names of our own: those of the objects repeat.
+  // gcov looks for the notes beside the data. We number the files, because objects of several folders have the same
+  // name.
   const objects = archive.files.map(({ path, data }, index) => {
     const notes = path.replace(/\.gcda$/, ".gcno");
     if (!existsSync(notes)) throw noNotes(notes);
@@ -109,7 +113,7 @@ async function objectsNow(archive: GcovArchive, work: string, options: DecodeOpt
 async function gcovOutput(gcov: string, files: readonly string[]): Promise<string> {
   try {
     const { stdout, stderr } = await run(gcov, ["--json-format", "--stdout", ...files], { maxBuffer: OUTPUT_BYTES });
-    // gcov goes on after a file that it cannot read.
+    // gcov only complains of a file that it cannot read, and goes on.
     const mismatch = /^.*(?:version|stamp mismatch).*$/m.exec(stderr)?.[0];
     if (mismatch === undefined) return stdout;
     throw gcovFailed(

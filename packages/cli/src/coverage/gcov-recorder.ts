@@ -3,17 +3,21 @@ import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core/errors";
 import { encodeArchive } from "@vfio-selftests/coverage";
 
-/** Where the kernel shows its counters (kernel/gcov/fs.c), each file below its object's path on the machine that built it. */
+/**
+ * Folder of the kernel's counters (kernel/gcov/fs.c). Each file has its object's path on the machine that built the
+ * kernel.
+ */
 const GCOV_FOLDER = "sys/kernel/debug/gcov";
-/** Tells one boot of a kernel, and so its counters, from another's (drivers/char/random.c). */
+/** The kernel makes a new id at each boot (drivers/char/random.c); its counters start at 0 then, too. */
 const BOOT_ID = "proc/sys/kernel/random/boot_id";
 
-/** Larger than any object's counters; the files tell a size of 0. */
+/** Larger than any object's counters. The files themselves say that their size is 0. */
 const BUFFER_BYTES = 4 * 1024 * 1024;
 
 /**
- * Keeps what ran between two calls. Counters only grow here, since a reset in between would lose what other CPUs do meanwhile: a
- * file that reads as before ran nothing, and what is kept of the others is their new content.
+ * Keeps what the kernel ran between two calls. It never resets the counters, since a reset would lose what other CPUs
+ * count meanwhile. An object whose file reads as before ran nothing; of each other one the archive gets the new
+ * content.
  */
 export class GcovRecorder {
   readonly #root: string;
@@ -23,13 +27,13 @@ export class GcovRecorder {
   readonly #buffer = Buffer.alloc(BUFFER_BYTES);
   #archives: number;
 
-  /** `folder` gets a folder for this boot, and that one file for each call that found something. */
+  /** `folder` gets a folder for this boot. In there each call that finds something writes one file. */
   constructor(folder: string, root = "/") {
     this.#root = join(root, GCOV_FOLDER);
     this.#paths = dataFiles(this.#root);
     this.#folder = join(folder, readFileSync(join(root, BOOT_ID), "utf8").trim());
     mkdirSync(this.#folder, { recursive: true });
-    // An earlier process of the same run has written there, too.
+    // An earlier process of the same run may have written there already.
     this.#archives = readdirSync(this.#folder).length;
   }
 
@@ -71,7 +75,7 @@ function dataFiles(root: string): string[] {
   } catch {
     // The error below says what is missing.
   }
-  throw new VfioError(`the kernel tells no coverage: there are no counters below ${root}`, {
+  throw new VfioError(`the kernel counts nothing: there are no counters below ${root}`, {
     code: "ERR_NOT_SUPPORTED",
     operation: "coverage",
     subject: root,

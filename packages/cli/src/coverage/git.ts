@@ -5,9 +5,9 @@ import { type FilePatch, type Hunk, parsePatch } from "@vfio-selftests/coverage"
 /** A patch may be a whole merge window. */
 const OUTPUT_BYTES = 1024 * 1024 * 1024;
 
-/** What has changed in a work tree since a commit, files that git does not know yet left out. */
+/** What has changed in a work tree since a commit. Files that git does not track yet are left out. */
 export function changesSince(tree: string, ref: string): FilePatch[] {
-  // An option would do something else.
+  // `--end-of-options`, since git would take a ref that begins with `-` as an option.
   const commit = git(tree, ["rev-parse", "--verify", "--quiet", "--end-of-options", `${ref}^{commit}`]).trim();
   if (commit === "") {
     throw new VfioError(`git knows no commit ${JSON.stringify(ref)} in ${tree}`, {
@@ -21,13 +21,13 @@ export function changesSince(tree: string, ref: string): FilePatch[] {
   return parsePatch(git(tree, ["-c", "core.quotePath=off", "diff", "-U0", ...plain, commit, "--"]));
 }
 
-/** How one file became the other. */
+/** The patch that turns one file into the other. */
 export function changesBetween(before: string, after: string): readonly Hunk[] {
   const plain = ["--no-index", "--no-ext-diff", "--no-textconv", "--no-color", "-U0"];
   return parsePatch(git("/", ["diff", ...plain, "--", before, after])).at(0)?.hunks ?? [];
 }
 
-/** git's standard output. A status of 1 is an answer: files differ, a name is none. */
+/** git's standard output. A status of 1 is an answer: the files differ, or no commit has the name. */
 function git(folder: string, args: readonly string[]): string {
   try {
     return execFileSync("git", ["-C", folder, ...args], {

@@ -1,26 +1,52 @@
-import { databaseCoverage, fileShares, folderShares, functionShares, shareTable } from "@vfio-selftests/coverage";
+import {
+  BOOT,
+  type Coverage,
+  type CoverageDatabase,
+  databaseCoverage,
+  type FileCoverage,
+  functionShares,
+  isCommand,
+  measuredIds,
+  type Share,
+  type ShareColumn,
+  shareTable,
+  treeShares,
+} from "@vfio-selftests/coverage";
 import { ExitCode } from "../exit-codes";
 import type { CoverageOptions } from "../lab/options";
 import { countingKernel } from "./counting-kernel";
 import { CoverageStore } from "./coverage-store";
 import { describePatch, patchLines } from "./patch-tests";
 
-/** `lab coverage`: what was measured, by file or function, or of a patch. */
+const NOTHING: FileCoverage = { lines: new Map(), functions: new Map() };
+
+/** `lab coverage`: shows what was measured of each file or function, or of the lines of a patch. */
 export function labCoverage({ changed, functions, ...kernel }: CoverageOptions): Promise<number> {
   if (changed !== undefined) {
     const source = kernel.source ?? process.cwd();
     process.stdout.write(describePatch(patchLines(countingKernel({ ...kernel, source }), source, changed)));
     return Promise.resolve(ExitCode.ok);
   }
-  const coverage = databaseCoverage(new CoverageStore(countingKernel(kernel)).database());
+  const database = new CoverageStore(countingKernel(kernel)).database();
   if (functions === undefined) {
-    const files = fileShares(coverage);
-    process.stdout.write(
-      shareTable([...files, ...folderShares(files).map((sum) => ({ ...sum, name: `${sum.name}/` }))]),
-    );
+    process.stdout.write(shareTable(...columnsOf(database, treeShares)));
     return Promise.resolve(ExitCode.ok);
   }
-  const wanted = [...coverage].filter(([path]) => new RegExp(functions).test(path));
-  for (const [path, file] of wanted) process.stdout.write(`${path}\n${shareTable(functionShares(file))}\n`);
+  const wanted = Object.keys(database.lines).filter((path) => new RegExp(functions).test(path));
+  for (const path of wanted) {
+    const shares = (coverage: Coverage): Share[] => functionShares(coverage.get(path) ?? NOTHING);
+    process.stdout.write(`${path}\n${shareTable(...columnsOf(database, shares))}\n`);
+  }
   return Promise.resolve(ExitCode.ok);
+}
+
+/** What the tests reached; beside it what commands did as a whole, such as the kernel's C programs, where some were measured. */
+function columnsOf(database: CoverageDatabase, shares: (coverage: Coverage) => Share[]): ShareColumn[] {
+  const tests = { title: "tests", shares: shares(databaseCoverage(database, (id) => !isCommand(id))) };
+  if (!measuredIds(database).some(isCommand)) return [tests];
+  const commands = {
+    title: "commands",
+    shares: shares(databaseCoverage(database, (id) => id === BOOT || isCommand(id))),
+  };
+  return [tests, commands];
 }

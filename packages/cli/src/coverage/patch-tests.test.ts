@@ -43,7 +43,7 @@ function measure(tests: Readonly<Record<string, readonly number[]>>): void {
     const lines = new Map([10, 11, 20].map((line) => [line, ran.includes(line) ? 1 : 0]));
     return [id, new Map([[FILE, { lines, functions: new Map() }]])];
   });
-  new CoverageStore(kernel).add(new Map(measured));
+  new CoverageStore(kernel).add("igb+intel", new Map(measured));
 }
 
 test("a patch that was measured says who reaches each line", () => {
@@ -70,7 +70,9 @@ test("what was measured of another text of the file does not count any more", ()
   measure({ "dma.map": [10] });
   write(replace(1, "a;", "b;"));
   measure({ "dma.unmap": [20] });
-  expect(new CoverageStore(kernel).database().tests).toEqual({ "dma.map": {}, "dma.unmap": { [FILE]: "20" } });
+  expect(new CoverageStore(kernel).database().machines).toEqual({
+    "igb+intel": { "dma.map": {}, "dma.unmap": { [FILE]: "20" } },
+  });
 });
 
 test("a commit that is none, a folder without git and a kernel without a measurement are told", () => {

@@ -1,11 +1,11 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { isTest, patchCoverage, type PatchLine, reachingTests } from "@vfio-selftests/coverage";
+import { isTest, measuredIds, patchCoverage, type PatchLine, reachingTests } from "@vfio-selftests/coverage";
 import type { KeptBuild } from "@vfio-selftests/lab";
 import { CoverageStore } from "./coverage-store";
 import { changesBetween, changesSince } from "./git";
 
-/** Who reaches the lines that a work tree has and a commit has not. */
+/** The tests that reach the lines which a work tree has and a commit does not have. */
 export function patchLines(kernel: KeptBuild, tree: string, ref: string): PatchLine[] {
   const store = new CoverageStore(kernel);
   const patches = changesSince(tree, ref);
@@ -15,18 +15,21 @@ export function patchLines(kernel: KeptBuild, tree: string, ref: string): PatchL
   });
 }
 
-/** The measured tests that a patch needs not: a run without them has those that reach it, and all that are new. */
+/**
+ * The measured tests that do not reach a patch. A run without them keeps those that do, and all that nobody has
+ * measured.
+ */
 export function unconcernedTests(
   kernel: KeptBuild,
   tree: string,
   ref: string,
 ): { reaching: string[]; others: string[] } {
   const reaching = reachingTests(patchLines(kernel, tree, ref));
-  const measured = Object.keys(new CoverageStore(kernel).database().tests).filter(isTest);
+  const measured = measuredIds(new CoverageStore(kernel).database()).filter(isTest);
   return { reaching, others: measured.filter((id) => !reaching.includes(id)) };
 }
 
-/** For people: each file's lines, as ranges of one state and the same tests. */
+/** Text for people. Neighbouring lines of one file with one state and the same tests are one range. */
 export function describePatch(lines: readonly PatchLine[], shown = 5): string {
   const counts = { reached: 0, missed: 0, new: 0 };
   for (const { state } of lines) counts[state] += 1;

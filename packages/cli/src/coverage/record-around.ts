@@ -3,11 +3,12 @@ import { constants } from "node:os";
 import { BOOT, commandId } from "@vfio-selftests/coverage";
 import { GcovRecorder } from "./gcov-recorder";
 
-// In the VM: runs a command and keeps what the kernel ran meanwhile. Arguments: the folder for it, the command.
+// Runs in the VM: runs a command and keeps what the kernel ran meanwhile. Arguments: the folder for that, then the
+// command.
 const [folder = "", program = "", ...args] = process.argv.slice(2);
 const recorder = new GcovRecorder(folder);
 recorder.record(BOOT);
-// The command gets the signals, too: it is in this session.
+// The VM's init sends signals to the whole session, so the command gets them, too. This process only waits for it.
 process.on("SIGINT", () => undefined).on("SIGTERM", () => undefined);
 const { status, signal, error } = spawnSync(program, args, { stdio: "inherit" });
 recorder.record(commandId([program, ...args]));

@@ -27,7 +27,7 @@ export const labSetupCommand = defineCommand<SetupOptions>({
   options: SETUP_OPTIONS,
   notes: [
     `What --with builds:\n\n${KERNEL_VARIANTS.map(({ name, finds, costs }) => `- ${name}: ${finds}. Costs: ${costs}`).join("\n")}`,
-    "A kernel of --with or --source is used where `lab run`, `lab shell` and `lab gdb` are given the same --with and --source.",
+    "`lab run`, `lab shell` and `lab gdb` use a kernel of --with or --source when they get the same --with and --source.",
   ],
   run: async (_args, options) => (await import("./lab-commands.js")).labSetup(options),
 });
@@ -59,8 +59,8 @@ export const labBisectCommand = defineCommand<BisectOptions>({
   usage: "[options] GOOD BAD",
   options: BISECT_OPTIONS,
   notes: [
-    "Each kernel is built, booted and tested in a work tree of the command's own: the tree, its index and a bisection of\n" +
-      "your own in it stay as they are. What does not build or boot is skipped. A test whose runs disagree is run again.",
+    "The command builds, boots and tests each kernel in its own work tree. Your tree, its index and a bisection of yours\n" +
+      "stay as they are. It skips commits that do not build or boot. A test whose runs disagree runs again.",
     "Ctrl-C ends it at any point; the same command goes on from there.",
   ],
   run: async (commits, options) => (await import("./bisect/lab-bisect.js")).labBisect(commits, options),
@@ -79,7 +79,7 @@ export const labGdbCommand = defineCommand<GdbOptions>({
   usage: "[options] [-- command...]",
   options: GDB_OPTIONS,
   notes: [
-    "Prints one command, to be typed in another terminal. Without --with and --source the kernel is that of --with debug-info.",
+    "Prints the command to type in another terminal. Without --with and --source the VM boots the kernel of --with debug-info.",
   ],
   run: async (command, options) => (await import("./lab-commands.js")).labGdb(command, options),
 });
@@ -87,13 +87,13 @@ export const labGdbCommand = defineCommand<GdbOptions>({
 export const labMutateCommand = defineCommand<MutateOptions>({
   options: MUTATE_OPTIONS,
   notes: [
-    "Builds a kernel that holds thousands of faults, one of which is active at a time (docs/mutants.md). The first time takes\nthe time of a kernel build. What was tried is kept: the same command goes on after an interrupt.",
+    "Builds a kernel that holds thousands of faults, one of which is active at a time (docs/mutants.md). The first run takes\nas long as a kernel build. The command keeps all results, and goes on from them after an interrupt.",
   ],
   run: async (_args, options) => (await import("./mutate.js")).labMutate(options),
 });
 
 export const labCoverageCommand = defineCommand<CoverageOptions>({
   options: COVERAGE_OPTIONS,
-  notes: ["Tells what `lab run --coverage` has measured, by all of its runs on the same kernel."],
+  notes: ["Shows what all runs of `lab run --coverage` on the same kernel have measured together."],
   run: async (_args, options) => (await import("../coverage/lab-coverage.js")).labCoverage(options),
 });

@@ -5,7 +5,10 @@ import type { ConsentOptions } from "./options";
 
 type MayInstall = NonNullable<LabSetupOptions["mayInstall"]>;
 
-/** Who decides whether root installs packages: `--yes`, else a person at the terminal, else nobody. */
+/**
+ * Asks whether root may install packages. `--yes` is a yes; else a person at the terminal decides; without one it is a
+ * no.
+ */
 export function installConsent(
   { yes }: ConsentOptions,
   input: NodeJS.ReadStream = process.stdin,
@@ -21,14 +24,14 @@ export function installConsent(
   };
 }
 
-/** The line that a person types; empty at the end of the input, and when the signal comes. */
+/** The line that a person types. It is empty at the end of the input, and when the signal comes. */
 async function ask(
   question: string,
   input: NodeJS.ReadableStream,
   output: NodeJS.WritableStream,
   signal: AbortSignal | undefined,
 ): Promise<string> {
-  // Not in readline's own terminal mode, in which Ctrl-C would be a key like any other.
+  // Without readline's own terminal mode, in which Ctrl-C would not send a signal.
   const lines = createInterface({ input, output, terminal: false });
   const ended = once(lines, "close").then(() => "");
   try {

@@ -1,6 +1,6 @@
 import { shellQuote } from "@vfio-selftests/lab";
 
-/** What a person types in another terminal: gdb with the kernel's symbols and its own scripts, on QEMU's stub. */
+/** The command to type in another terminal: it attaches gdb, with the kernel's symbols and scripts, to QEMU's stub. */
 export function gdbCommand(vmlinux: string, socket: string): string {
   const scripts = `add-auto-load-safe-path ${vmlinux.replace(/\/vmlinux$/, "")}`;
   const words = ["gdb", "-iex", scripts, vmlinux, "-ex", `target remote ${socket}`];

@@ -1,31 +1,31 @@
 import { existsSync, readFileSync } from "node:fs";
 import { BEGIN_MARK, END_MARK, findReports, type SplatReport, testOfMark } from "@vfio-selftests/harness";
 
-/** A report of the guest's kernel that no run in the guest has looked at. */
+/** A report of the guest's kernel that no run in the guest has read. */
 export interface ConsoleReport {
   /** `while X ran`, `after the last test, X`, … */
   readonly when: string;
   readonly report: SplatReport;
 }
 
-/** What the console of a guest tells of its runs. */
+/** What the console of a guest says about the runs in it. */
 export interface GuestConsole {
   readonly reports: readonly ConsoleReport[];
   /** Ids of the tests that failed. */
   readonly failed: readonly string[];
 }
 
-/** Time stamp, and with `CONFIG_PRINTK_CALLER` the caller. */
+/** The time stamp of a line, and with `CONFIG_PRINTK_CALLER` the caller. */
 const PREFIX = /^\[\s*\d+\.\d+\](?:\[\s*[TC]\d+\])? ?/;
 
-/** Undefined where later runs have taken the file's place: only the last ones are kept. */
+/** Reads a console's file. Undefined when the file is gone: the lab keeps those of the last runs only. */
 export function readConsole(path: string): GuestConsole | undefined {
   return existsSync(path) ? parseConsole(readFileSync(path, "utf8")) : undefined;
 }
 
 /**
- * The serial console has what the kernel says to its very end. What a run in the guest looked at, from the boot to its own
- * end, is that run's to tell, which knows what its tests expect.
+ * The serial console has all the kernel's reports, to its very end. The reports from the boot to the end of a run in
+ * the guest are left out: that run reads them itself, and it knows which of them its tests expect.
  */
 export function parseConsole(console: string): GuestConsole {
   const lines = console.split(/\r?\n/).map((line) => line.replace(PREFIX, ""));

@@ -12,7 +12,7 @@ import { choosesBuild, chosenBuild, machineFor } from "./kernel-choice";
 import type { MachineOptions } from "./options";
 import { serveModels } from "./served-models";
 
-/** Checks the description of the VM before anything is prepared. Models among the devices live as long as the VM. */
+/** Checks the description of the VM, then prepares the lab. Models among the devices run as long as the VM. */
 export function inLab<Result>(options: MachineOptions, run: (lab: LabOptions) => Promise<Result>): Promise<Result> {
   return withMachine(options, async (lab) => {
     await setUpWhenNeeded(options);
@@ -20,12 +20,12 @@ export function inLab<Result>(options: MachineOptions, run: (lab: LabOptions) =>
   });
 }
 
-/** Checks the description of VMs that `withMachine` then starts, and prepares what they need. */
+/** Checks the description of the VMs and prepares what they need. `withMachine` then starts them. */
 export function prepareLab(options: MachineOptions): Promise<void> {
   return inLab(options, () => Promise.resolve());
 }
 
-/** Gives the checked description of one VM, for which models among the devices are served meanwhile. */
+/** Calls its argument with the checked description of one VM. Serves the models among its devices meanwhile. */
 export async function withMachine<Result>(
   options: MachineOptions,
   run: (lab: LabOptions) => Promise<Result>,
@@ -44,8 +44,8 @@ export async function withMachine<Result>(
 }
 
 /**
- * The first run prepares what it needs, and one after a change of our kernel options builds a kernel with them; on
- * standard error, so that the run's own output stays clean.
+ * The first run prepares what it needs. The first run after a change of our kernel options builds a kernel with them.
+ * The progress goes to standard error, so that the run's own output stays clean.
  */
 async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
   const { kernel } = options;

@@ -10,7 +10,7 @@ import {
   thisHost,
 } from "@vfio-selftests/lab";
 
-/** Which kernel, in the words of the command line. */
+/** The kernel to use, as the command line names it. */
 export interface KernelOptions {
   readonly kernel?: string;
   /** Names of variants. */
@@ -19,12 +19,12 @@ export interface KernelOptions {
   readonly source?: string;
 }
 
-/** Whether a kernel is wanted that `lab setup --with` or `--source` builds. */
+/** Whether the options name a kernel that `lab setup --with` or `--source` builds. */
 export function choosesBuild({ with: variants, source }: KernelOptions): boolean {
   return variants !== undefined || source !== undefined;
 }
 
-/** The kernel of `--with` and `--source`, as it was built; undefined when neither is given. */
+/** The built kernel of `--with` and `--source`. Undefined when neither is given. */
 export function chosenBuild(options: KernelOptions): KeptBuild | undefined {
   if (!choosesBuild(options)) return undefined;
   if (options.kernel !== undefined) {
@@ -38,17 +38,21 @@ export function chosenBuild(options: KernelOptions): KeptBuild | undefined {
   return requireKeptBuild(labCache(thisHost()), { variants: options.with ?? [], tree: options.source });
 }
 
-/** The VM for a kept kernel: its image, what it needs on its command line, and the time that it takes. */
+/** The VM for a kept kernel: its image, the arguments it needs on its command line, and limits for its speed. */
 export function machineFor(build: KeptBuild, machine: LabMachineOptions): LabMachineOptions {
   return {
     ...machine,
     kernel: build.image,
     kernelParameters: [...build.parameters, ...(machine.kernelParameters ?? [])],
     bootTimeoutMs: machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs * build.slowdown,
+    slowdown: build.slowdown,
   };
 }
 
-/** The kernel's symbols: beside its build, or above an image that lies in a build folder (`arch/x86/boot/bzImage`). */
+/**
+ * The file with the kernel's symbols: beside a kept build's image, or at the top of a build folder with
+ * `arch/x86/boot/bzImage`.
+ */
 export function findVmlinux({ image, build }: { image: string; build?: string }): string {
   const folders = build === undefined ? ancestors(resolve(image)) : [build];
   const found = folders.map((folder) => join(folder, "vmlinux")).find((path) => existsSync(path));

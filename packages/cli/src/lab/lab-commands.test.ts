@@ -7,7 +7,7 @@ import { labRun } from "./lab-commands";
 const runs: Lab.LabRunOptions[] = [];
 const KASAN = { image: "/kasan/bzImage", build: "/kasan/build", parameters: ["kasan_multi_shot"], slowdown: 3 };
 
-// The VM itself is tested in the lab's package; here it is what the command asks of it.
+// The lab's own tests cover the VM. These cover what the commands ask of it.
 jest.mock("@vfio-selftests/lab", () => ({
   ...jest.requireActual<typeof Lab>("@vfio-selftests/lab"),
   readLabState: () => ({ kernel: "/bzImage" }),
@@ -68,6 +68,7 @@ test("--with boots the kernel that was built so, with its parameters and more ti
       kernel: KASAN.image,
       kernelParameters: ["kasan_multi_shot", "debug"],
       bootTimeoutMs: 180_000,
+      slowdown: 3,
     },
   ]);
   await expect(labRun(["dmesg"], { reporter: "default", with: ["kasan"], kernel: "/bzImage" })).rejects.toThrow(

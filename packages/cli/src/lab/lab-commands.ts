@@ -34,6 +34,7 @@ import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
 import { LineWriter } from "./jobs/line-writer";
 import { choosesBuild, chosenBuild, findVmlinux } from "./kernel-choice";
+import { machineName } from "./machine-name";
 import {
   type GdbOptions,
   type KernelConfigOptions,
@@ -60,7 +61,7 @@ export async function labSetup({ yes, with: variants, source, ...options }: Setu
   return ExitCode.ok;
 }
 
-/** `lab run`: without a command this program's `run`, on the VM's devices, with the options given. */
+/** `lab run`: runs the command, by default this program's `run` on the VM's devices with the same options. */
 export async function labRun(command: readonly string[], options: LabRunOptions): Promise<number> {
   if (command.length === 0) await checkSuites(options);
   if (options.changed !== undefined) return runChanged(command, options, options.changed);
@@ -68,7 +69,7 @@ export async function labRun(command: readonly string[], options: LabRunOptions)
   return runMachine(command, options);
 }
 
-/** The tests that concern what a kernel tree has changed, on that tree's kernel. */
+/** Chooses the tests that reach a kernel tree's changes, for a run on that tree's kernel. */
 async function runChanged(
   command: readonly string[],
   { changed: _changed, ...options }: LabRunOptions,
@@ -86,7 +87,7 @@ async function runChanged(
     const except = join(folder, "ids");
     writeFileSync(except, others.map((id) => `${id}\n`).join(""));
     const kernel = options.kernel === undefined && !choosesBuild(options) ? { source, with: ["gcov"] } : {};
-    // The VM has a /tmp of its own.
+    // The list is not in /tmp, because the VM has its own /tmp.
     const writable = [...(options.writable ?? []), folder];
     return await labRun(command, { ...options, ...kernel, except, writable });
   } finally {
@@ -94,20 +95,22 @@ async function runChanged(
   }
 }
 
-/** Keeps what the kernel runs in each test, or in the command. */
+/** Keeps the kernel's coverage in each test, or in the command. */
 async function runCovered(
   command: readonly string[],
   { coverage: _coverage, ...options }: LabRunOptions,
 ): Promise<number> {
   const counting = withCounters(options);
   const { CoverageRun } = await import("../coverage/coverage-run.js");
-  using run = new CoverageRun(countingKernel(counting));
+  // The kernel's kind is the database's.
+  const { with: _variants, ...machine } = options;
+  using run = new CoverageRun(countingKernel(counting), machineName(machine));
   const writable = [...(options.writable ?? []), run.folder];
   const whole = command.length > 0 ? { command: run.around(command) } : { command, gcov: run.folder };
   try {
     return await runMachine(whole.command, { ...counting, ...whole, writable });
   } finally {
-    // Also of a run that was interrupted, or whose VM went down: what was measured by then is kept.
+    // The measurements are also kept when the run was interrupted or its VM went down.
     await run.finish((text) => process.stdout.write(text));
   }
 }
@@ -133,7 +136,7 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
   });
 }
 
-/** The suites in one VM, whose `run` writes the report into the folder. */
+/** Runs the suites in one VM, where `run` writes the report into the folder. */
 function runInOne(options: LabRunOptions, folder: string | undefined): Promise<number> {
   const command = [
     process.execPath,
@@ -150,13 +153,13 @@ function runInOne(options: LabRunOptions, folder: string | undefined): Promise<n
   });
 }
 
-/** The VM, which may write to the report's folder; the same folders are refused, however many VMs there are. */
+/** The VM, which may write to the report's folder. The number of VMs does not change which folders are refused. */
 function machineOf(options: LabRunOptions, folder: string | undefined): MachineOptions {
   const machine = optionsOf<MachineOptions>(MACHINE_OPTIONS, options);
   return folder === undefined ? machine : { ...machine, writable: [...(options.writable ?? []), folder] };
 }
 
-/** The suites in several VMs that are alike; this process writes the report. */
+/** Runs the suites in several VMs that are alike. This process writes the report. */
 async function runInSeveral(
   options: LabRunOptions,
   jobs: number,
@@ -167,7 +170,7 @@ async function runInSeveral(
   const machine = machineOf(options, folder);
   const { timeoutMs } = options;
   await prepareLab(machine);
-  tellPerson(`${jobs} VMs boot, between which the tests are dealt (--jobs 1: one VM)`);
+  tellPerson(`${jobs} VMs boot and share the tests (--jobs 1: one VM)`);
   const started = performance.now();
   return runDealt({
     jobs,
@@ -184,12 +187,13 @@ async function runInSeveral(
           machine.console === true
             ? { console: new LineWriter((line) => tellPerson(`VM ${vm + 1} console: ${line}`)) }
             : {};
-        // One that takes the place of another has the rest of the time.
+        // A VM that replaces another one has the rest of the time.
         const limit =
           timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - (performance.now() - started)) };
         const command = [process.execPath, WORKER_PROGRAM];
         const result = await runInLab({ ...lab, ...limit, ...streams, ...console, command });
-        // The run in the VM ends by the signal in good order, and its status does not tell.
+        // At its time limit the run in the VM gets a signal and ends in good order. Its status does not say why it
+        // ended.
         const overran = timeoutMs !== undefined && performance.now() - started >= timeoutMs;
         const problems = (readConsole(result.consoleLog)?.reports ?? []).map(describeConsoleReport);
         return { ...result, ...(overran ? { ended: "timeout" } : {}), problems };
@@ -197,7 +201,7 @@ async function runInSeveral(
   });
 }
 
-/** A line beside the report, which may have a live line on the same terminal. */
+/** Writes a line to standard error, where the report may keep a live line on the same terminal. */
 function tellPerson(line: string): void {
   process.stderr.write(`${process.stderr.isTTY ? "\r\u001b[K" : ""}${line}\n`);
 }
@@ -212,7 +216,7 @@ function limitOf({ timeoutMs }: LabRunOptions): { timeoutMs?: number } {
 async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promise<number> {
   const { repeat, untilFail, bail, jobs } = options;
   if (repeat !== undefined || untilFail === true || bail === true) {
-    // One test after the other, and all of them again: that is the order of one VM.
+    // These options run one test after the other, and all of them again: several VMs have no such order.
     if (jobs !== undefined && jobs > 1) {
       throw argumentError("lab run", "jobs", jobs, "1 with --repeat, --until-fail and --bail");
     }
@@ -229,7 +233,7 @@ async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promis
   });
 }
 
-/** The guest does not see what the host keeps of the last run. */
+/** Replaces `--last-failed` by the ids of the tests: the guest does not see what the host keeps of the last run. */
 function forGuest(options: LabRunOptions): LabRunOptions {
   if (options.lastFailed !== true) return options;
   const { lastFailed: _lastFailed, ...others } = options;
@@ -244,7 +248,10 @@ function describeConsoleReport({ when, report }: ConsoleReport): string {
   return `the guest's kernel reported ${when}: ${describeReport(report)}`;
 }
 
-/** What the guest's kernel says of itself and no run in the guest has told fails the command, too. Gives the exit code. */
+/**
+ * The exit code, after the reports of the guest's kernel. One that no run in the guest has reported fails the command,
+ * too.
+ */
 function tellReports(reports: readonly ConsoleReport[], exitCode: number): number {
   for (const report of reports) process.stderr.write(`vfio-selftests: ${describeConsoleReport(report)}\n`);
   const isGood = exitCode === ExitCode.ok || exitCode === ExitCode.nothingRan;
@@ -262,13 +269,13 @@ export function labKernelConfig({ with: variants = [] }: KernelConfigOptions): P
   return Promise.resolve(ExitCode.ok);
 }
 
-/** `lab gdb`: a shell, or the command, in a VM that gdb can stop. */
+/** `lab gdb`: a shell or the command in a VM that gdb can stop. */
 export function labGdb(command: readonly string[], { wait, ...options }: GdbOptions): Promise<number> {
   const choice =
     options.kernel === undefined && !choosesBuild(options) ? { ...options, with: ["debug-info"] } : options;
   const build = chosenBuild(choice);
   const vmlinux = findVmlinux(build ?? { image: choice.kernel ?? "" });
-  // A stopped kernel is no hung one.
+  // The boot must not time out while gdb stops the kernel.
   const bootTimeoutMs = options.bootTimeoutMs ?? LAB_LIMITS.bootTimeoutMs.most;
   const kernelParameters = ["nokaslr", ...(options.kernelParameters ?? [])];
   return inLab({ ...choice, bootTimeoutMs, kernelParameters }, async (lab) => {
@@ -278,9 +285,9 @@ export function labGdb(command: readonly string[], { wait, ...options }: GdbOpti
   });
 }
 
-/** What the `run` in the VM would refuse after a boot. */
+/** Checks before the boot what the `run` in the VM would refuse after it. */
 async function checkSuites(options: LabRunOptions): Promise<void> {
-  // The VM has this process's environment, except the devices.
+  // The VM gets this process's environment, without the devices.
   const { modes, drivers, kvmIrq } = namedTarget(options);
   for (const name of modes) findMode(name);
   findDrivers(drivers);

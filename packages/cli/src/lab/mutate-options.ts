@@ -18,6 +18,9 @@ export interface MutateOptions extends Machine, Suites {
   readonly mostTests?: number;
   readonly again?: boolean;
   readonly rebuild?: boolean;
+  readonly built?: boolean;
+  readonly known?: string;
+  readonly keepKnown?: string;
   readonly cSuite?: string;
   readonly list?: boolean;
 }
@@ -38,24 +41,39 @@ const {
 const { mode, driver, test, run, upstream } = SUITE_OPTIONS;
 
 export const MUTATE_OPTIONS: OptionTable<MutateOptions> = {
-  sample: count("--sample <number>", `mutants in lines that tests reach (default: ${MUTATE_DEFAULTS.sample})`, {
-    least: 1,
-    most: 1_000_000,
-  }),
-  seed: count("--seed <number>", `which sample (default: ${MUTATE_DEFAULTS.seed}); the same one draws the same`, {
-    least: 0,
-    most: 2 ** 32 - 1,
-  }),
+  sample: count(
+    "--sample <number>",
+    `how many mutants to try, in lines that tests reach (default: ${MUTATE_DEFAULTS.sample})`,
+    {
+      least: 1,
+      most: 1_000_000,
+    },
+  ),
+  seed: count(
+    "--seed <number>",
+    `the seed of the sample (default: ${MUTATE_DEFAULTS.seed}): the same seed draws the same mutants`,
+    {
+      least: 0,
+      most: 2 ** 32 - 1,
+    },
+  ),
   operators: list("--operator <name...>", `only these kinds of fault: ${OPERATORS.map(({ name }) => name).join(", ")}`),
   mutants: list("--mutant <number...>", "exactly these mutants, instead of a sample"),
-  mostTests: count("--most-tests <number>", "for one mutant at most so many tests (default: all it matters in)", {
-    least: 1,
-    most: 1_000_000,
-  }),
-  again: flag("--again", "find out anew which tests reach what, and try again what they did not notice"),
-  list: flag("--list", "list the sample, and what became of it so far, instead of trying it"),
+  mostTests: count(
+    "--most-tests <number>",
+    "run at most this many tests for one mutant (default: all in which it matters)",
+    {
+      least: 1,
+      most: 1_000_000,
+    },
+  ),
+  again: flag("--again", "measure again which tests reach which mutant, and try the survivors again"),
+  list: flag("--list", "list the sample with its results so far, instead of trying it"),
   files: words("--files <path...>", `folders and files of the kernel to mutate (default: ${DEFAULT_PATHS.join(" ")})`),
   rebuild: flag("--rebuild", "build the kernel also when there is one"),
+  built: flag("--built", "fail when there is no kernel with these mutants, instead of building it"),
+  keepKnown: text("--keep-known <file>", "write the mutants that a test killed, with the test, to this file"),
+  known: text("--known <file>", "instead of a sample the mutants of such a file: each must be noticed by its test"),
   cSuite: text("--c-suite <path>", "try them on the kernel's own compiled selftests in this folder or kernel tree"),
   devices,
   iommu,

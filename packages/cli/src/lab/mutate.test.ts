@@ -8,6 +8,8 @@ const measured: Mutants.MeasureOptions[] = [];
 const built: Mutants.MutantKernelOptions[] = [];
 let folder = "";
 let complete = true;
+let status: Mutants.MutantStatus = "survived";
+const tried = (): Mutants.TriedMutant => ({ mutant, result: { number: 7, status, by: "fixture.test", ran: 1, of: 1 } });
 
 const mutant: Mutants.Mutant = {
   number: 7,
@@ -20,7 +22,7 @@ const mutant: Mutants.Mutant = {
   diff: "-\treturn -EBUSY;\n+\treturn -EINVAL;",
 };
 
-// Building and trying are tested in the mutants' package; here it is what the command asks for and tells.
+// The mutants' own tests cover the build and the trials. These cover what the command asks for and prints.
 jest.mock("@vfio-selftests/mutants", () => ({
   ...jest.requireActual<typeof Mutants>("@vfio-selftests/mutants"),
   mutantKernel(options: Mutants.MutantKernelOptions) {
@@ -36,8 +38,11 @@ jest.mock("@vfio-selftests/mutants", () => ({
   },
   measure(options: Mutants.MeasureOptions) {
     measured.push(options);
-    const result = { number: 7, status: "survived", ran: 1, of: 1 } as const;
-    return Promise.resolve({ tried: [{ mutant, result }], noticers: () => ["fixture.test"], complete, folder });
+    return Promise.resolve({ tried: [tried()], noticers: () => ["fixture.test"], complete, folder });
+  },
+  tryKnownKills(_options: Mutants.MeasureOptions, kills: readonly Mutants.KnownKill[]) {
+    expect(kills).toMatchObject([{ function: "vfio_group_open", by: "fixture.test" }]);
+    return Promise.resolve({ tried: [tried()], complete, unknown: [] });
   },
 }));
 
@@ -48,6 +53,7 @@ beforeEach(() => {
   built.length = 0;
   output = [];
   complete = true;
+  status = "survived";
   jest.spyOn(console, "log").mockImplementation((line: string) => void output.push(line));
   jest.spyOn(process.stderr, "write").mockReturnValue(true);
 });
@@ -96,6 +102,18 @@ test("the C suite stands where ours does, test by test", async () => {
   expect(measured[0]?.recording).toMatchObject({ tests: expect.arrayContaining(["vfio_cdev.bind"]) as string[] });
   await expect(labMutate({ cSuite: folder, mode: ["iommufd"] })).rejects.toThrow("no option of our suites");
   await expect(labMutate({ cSuite: join(folder, "none") })).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+test("mutants that a test killed are kept, and each must be noticed by its test the next time", async () => {
+  const file = join(folder, "known.json");
+  status = "killed";
+  expect(await labMutate({ keepKnown: file })).toBe(0);
+  expect(await labMutate({ known: file })).toBe(0);
+  expect(output.at(-1)).toBe("1 of 1 known mutants noticed");
+  status = "survived";
+  expect(await labMutate({ known: file })).toBe(1);
+  expect(output).toContain("no longer noticed: drivers/vfio/group.c:12 vfio_group_open: errno-exchanged");
+  await expect(labMutate({ known: join(folder, "none") })).rejects.toThrow("a file of --keep-known");
 });
 
 test("what makes no sense is refused before anything is built", async () => {

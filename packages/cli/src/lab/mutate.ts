@@ -1,8 +1,11 @@
-import { writeFileSync } from "node:fs";
+import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { describeMachine, type LabMachineOptions, TextProgress } from "@vfio-selftests/lab";
 import {
+  isNoticed,
+  killsOf,
+  type KnownKill,
   listSample,
   measure,
   type Measurement,
@@ -14,6 +17,7 @@ import {
   summaryLines,
   survivorLines,
   type TriedMutant,
+  tryKnownKills,
 } from "@vfio-selftests/mutants";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
@@ -26,16 +30,23 @@ import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./optio
 
 /** `lab mutate` */
 export async function labMutate(options: MutateOptions): Promise<number> {
-  const { with: variants = [], files, rebuild, sample, seed, operators, mostTests, again } = options;
+  const { with: variants = [], files, rebuild, built, sample, seed, operators, mostTests, again } = options;
   requireOperators(operators);
   const numbers = options.mutants?.map(requireNumber);
   const machine = machineOf(options);
   describeMachine(machine);
   const suite = await chooseSuite(options);
+  const kills = options.known === undefined ? undefined : readKills(options.known);
 
   const progress = new TextProgress(process.stderr);
   const kernel = await mutantKernel(
-    { variants, ...(files && { paths: files }), ...(rebuild && { rebuild }), ...installConsent(options) },
+    {
+      variants,
+      ...(files && { paths: files }),
+      ...(rebuild && { rebuild }),
+      ...(built && { onlyBuilt: built }),
+      ...installConsent(options),
+    },
     progress,
   ).finally(() => progress[Symbol.dispose]());
   process.stderr.write(`${kernel.mutants.length} mutants in kernel ${kernel.image}\n`);
@@ -55,12 +66,37 @@ export async function labMutate(options: MutateOptions): Promise<number> {
     for (const line of listSample(choice)) console.log(line);
     return ExitCode.ok;
   }
-  const measured = await measure({
+  const told = {
     ...choice,
-    onStep: (text) => process.stderr.write(`${text}\n`),
-    onResult: (tried, done, of) => console.log(resultLine(tried, done, of)),
-  });
+    onStep: (text: string) => process.stderr.write(`${text}\n`),
+    onResult: (tried: TriedMutant, done: number, of: number) => console.log(resultLine(tried, done, of)),
+  };
+  if (kills !== undefined) return reportKnown(kills.length, await tryKnownKills(told, kills));
+  const measured = await measure(told);
+  if (options.keepKnown !== undefined) {
+    writeFileSync(options.keepKnown, `${JSON.stringify(killsOf(measured.tried), undefined, 2)}\n`);
+  }
   return report(measured);
+}
+
+function readKills(path: string): readonly KnownKill[] {
+  try {
+    return JSON.parse(readFileSync(path, "utf8")) as KnownKill[];
+  } catch (error) {
+    throw argumentError("lab mutate", "known", path, `a file of --keep-known (${(error as Error).message})`);
+  }
+}
+
+function reportKnown(of: number, { tried, complete, unknown }: Awaited<ReturnType<typeof tryKnownKills>>): number {
+  const lost = tried.filter(({ result }) => !isNoticed(result.status));
+  for (const { mutant, result } of lost) {
+    console.log(`no longer noticed: ${mutant.file}:${mutant.line} ${mutant.function}: ${mutant.operator}`);
+    for (const line of [...mutant.diff.split("\n"), STATUS_TEXT[result.status]]) console.log(`  ${line}`);
+  }
+  if (unknown.length > 0) console.log(`${unknown.length} of ${of} known mutants are not in this kernel`);
+  if (!complete) console.log(`interrupted: ${of - unknown.length - tried.length} of ${of} were not tried`);
+  console.log(`${tried.length - lost.length} of ${tried.length} known mutants noticed`);
+  return complete && lost.length === 0 && tried.length > 0 ? ExitCode.ok : ExitCode.failed;
 }
 
 function machineOf(options: MutateOptions): LabMachineOptions {
@@ -77,7 +113,7 @@ function machineOf(options: MutateOptions): LabMachineOptions {
 /** Our tests, or the kernel's own compiled ones. */
 async function chooseSuite(options: MutateOptions): Promise<Pick<MeasureOptions, "command" | "recording">> {
   const program = [process.execPath, join(__dirname, "..", "main.js")];
-  // The seed is the sample's.
+  // `seed` is not the suites' option here, but the sample's.
   const {
     list: _list,
     seed: _seed,

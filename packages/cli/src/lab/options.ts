@@ -13,7 +13,7 @@ import type { RunOptions } from "../run/run-options";
 import type { KernelOptions } from "./kernel-choice";
 
 export interface ConsentOptions {
-  /** Packages that are missing may be installed. */
+  /** Whether the set-up may install missing packages without a question. */
   readonly yes?: boolean;
 }
 
@@ -22,13 +22,14 @@ export interface SetupOptions extends ConsentOptions, KernelOptions {
   readonly force?: boolean;
 }
 
-/** The lab's own description of a VM, and what a command does around it. */
-export interface MachineOptions extends Omit<LabMachineOptions, "hugePages" | "kernel">, KernelOptions, ConsentOptions {
+/** The options that describe a VM, and those for what a command does around it. */
+export interface MachineOptions
+  extends Omit<LabMachineOptions, "hugePages" | "kernel" | "slowdown">, KernelOptions, ConsentOptions {
   readonly console?: boolean;
 }
 
 export interface GdbOptions extends MachineOptions {
-  /** The CPUs stand still until gdb lets them go. */
+  /** The CPUs do not run until gdb continues them. */
   readonly wait?: boolean;
 }
 
@@ -39,7 +40,7 @@ export type SuiteOptions = Omit<RunOptions, "device" | "timeoutMs">;
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly jobs?: number;
   readonly coverage?: boolean;
-  /** A commit: only the tests that its kernel tree's changes concern run. */
+  /** A commit. Only the tests run that reach the kernel tree's changes since then. */
   readonly changed?: string;
   readonly timeoutMs?: number;
 }
@@ -101,18 +102,18 @@ export interface CoverageOptions extends Pick<KernelOptions, "with" | "source"> 
 export const COVERAGE_OPTIONS: OptionTable<CoverageOptions> = {
   changed: text(
     "--changed <commit>",
-    "the lines that the kernel tree has and this commit has not: which tests reach them",
+    "show which tests reach the lines that the kernel tree has and this commit does not have",
   ),
   functions: pattern("--functions <pattern>", "by function, in the files whose path matches this regular expression"),
-  with: list("--with <variant...>", "of the kernel that `lab setup --with` built of these (default: gcov)"),
-  source: text("--source <tree>", "of the kernel of this tree (default with --changed: the current folder)"),
+  with: list("--with <variant...>", "show the kernel that `lab setup --with` built of these (default: gcov)"),
+  source: text("--source <tree>", "show the kernel of this tree (default with --changed: the current folder)"),
 };
 
 export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   ...MACHINE_OPTIONS,
   jobs: count(
     "--jobs <number>",
-    "deal the tests to so many VMs at once (default: by CPUs, memory and how long the tests took last time)",
+    "deal the tests to this many VMs at once (default: by CPUs, memory and how long the tests took last time)",
     LAB_LIMITS.jobs,
   ),
   coverage: flag("--coverage", "measure which of the kernel's lines each test reaches, on a kernel of --with gcov"),
@@ -120,7 +121,7 @@ export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
     "--changed <commit>",
     "only the tests that reach what the kernel tree has changed since, and new ones (default kernel: --source . --with gcov)",
   ),
-  timeoutMs: count("--timeout <seconds>", "end the command after so long", { least: 1, most: WEEK_S, unit: 1000 }),
+  timeoutMs: count("--timeout <seconds>", "end the command after this time", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };
 

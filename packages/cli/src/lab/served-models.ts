@@ -6,13 +6,13 @@ import { argumentError } from "@vfio-selftests/core/errors";
 const MODEL = /^model:([^*]+)(?:\*(\d+))?$/;
 const MOST = 16;
 
-/** The devices of a VM in which models are sockets, and what ends the models. */
+/** The devices of a VM, with a socket for each model. Disposal ends the models. */
 export interface ServedModels {
   readonly devices: readonly string[];
   close(): Promise<void>;
 }
 
-/** Starts a model for each `model:NAME` (or `model:NAME*COUNT`) among the devices, for the VM to attach by vfio-user-pci. */
+/** Starts each `model:NAME` (or `model:NAME*COUNT`) among the devices. The VM attaches them with vfio-user-pci. */
 export async function serveModels(devices: readonly string[], directory = process.cwd()): Promise<ServedModels> {
   if (!devices.some((device) => MODEL.test(device))) return { devices, close: () => Promise.resolve() };
   const { requireModel, startNamedModel } = await import("../model/start-named-model.js");
@@ -40,7 +40,7 @@ export async function serveModels(devices: readonly string[], directory = proces
   }
 }
 
-/** The model's name, as often as it is wanted; undefined for another kind of device. */
+/** The model's name, once for each wanted device. Undefined for another kind of device. */
 function modelNames(device: string): string[] | undefined {
   const [, name, count = "1"] = MODEL.exec(device) ?? [];
   if (name === undefined) return undefined;

@@ -1,26 +1,29 @@
 import { VfioError } from "@vfio-selftests/core";
 import { ExitCode } from "../exit-codes";
 
-/** What `git bisect run` makes of an exit status: 0 good, 125 cannot be told, 128 and more end it, anything else bad. */
+/**
+ * How `git bisect run` reads an exit status: 0 is good, 125 skips the commit, 128 and more end the bisection, others
+ * are bad.
+ */
 export const BISECT = {
   bad: 1,
   skip: 125,
-  /** The command line makes no sense, at any commit. */
+  /** The command line is wrong, whatever the commit. */
   stop: 128,
 } as const;
 
-/** The status of a run, told to `git bisect run`. A test that failed, or the end of a VM under the tests, is bad. */
+/** The status for `git bisect run` after a run. A failed test is bad, and so is a VM that went down under the tests. */
 export function bisectStatus(code: number): number {
   return code === ExitCode.ok || code === ExitCode.failed || code >= BISECT.skip ? code : BISECT.skip;
 }
 
-/** The same for a command that could not do its work. */
+/** The status for `git bisect run` after an error. */
 export function bisectErrorStatus(error: unknown): number {
   const code = error instanceof VfioError ? error.code : undefined;
   return code === "ERR_LAB_GUEST_LOST" ? BISECT.bad : BISECT.skip;
 }
 
-/** Runs a command under `--bisect`, or without. */
+/** Runs a command. With `--bisect` its exit code is that of `git bisect run`. */
 export async function withBisectStatus(
   bisect: boolean | undefined,
   run: () => Promise<number>,

@@ -6,7 +6,7 @@ import type { RunOptions } from "./run-options";
 
 type FilterOptions = Pick<RunOptions, "test" | "run" | "upstream" | "lastFailed" | "shard" | "except">;
 
-/** Which tests the options want. Throws for a pattern that is no regular expression. */
+/** The tests that the options choose. Throws for a pattern that is not a regular expression. */
 export async function chooseFilter({
   test,
   run,
@@ -40,24 +40,24 @@ function idsIn(path: string): string[] {
     throw systemError(result, "run", {
       message: `cannot read ${path}: ${errnoName(-result)}`,
       subject: path,
-      remedy: "give --except a file with ids of tests, a line each",
+      remedy: "give --except a file with ids of tests, one a line",
     });
   }
 }
 
-/** Upstream's ids; of those named, the ones among them. */
+/** The ids of upstream's tests. Where tests are named, only the named ones among them. */
 async function upstreamIds(named: readonly string[] | undefined): Promise<readonly string[]> {
   const { UPSTREAM_IDS } = await import("@vfio-selftests/suites/upstream-ids");
   return named === undefined ? UPSTREAM_IDS : UPSTREAM_IDS.filter((id) => named.includes(id));
 }
 
-/** The ids that failed in the last run; of those named, the ones among them. */
+/** The ids that failed in the last run. Where tests are named, only the named ones among them. */
 export function failedAmong(named: readonly string[] | undefined): readonly string[] {
   const failed = lastFailed();
   return named === undefined ? failed : failed.filter((id) => named.includes(id));
 }
 
-/** Without a test that matches there is nothing to run or list, which is a mistake in the command line. */
+/** The error for a command line that no test matches: there is nothing to run or list. */
 export function noTestMatches({ test, run = [], upstream, lastFailed: onlyFailed }: FilterOptions): Error {
   const flags = [upstream === true ? "--upstream" : undefined, onlyFailed === true ? "--last-failed" : undefined];
   const given = [test, ...run, ...flags].filter((part) => part !== undefined);

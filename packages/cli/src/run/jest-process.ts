@@ -6,16 +6,16 @@ import type { CoverageEnvironmentOptions } from "../coverage/coverage-environmen
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";
 
-/** What a process that runs tests is started with, as JSON on its command line. */
+/** What a process that runs tests gets, as JSON on its command line. */
 export interface JestProcessOptions {
   readonly entry: SuiteEntry;
   readonly environment: HarnessEnvironmentOptions | CoverageEnvironmentOptions;
 }
 
-/** A variable that names another jest environment, one that extends the harness's: what measures tests looks between them. */
+/** Names a variable for another jest environment. It extends the harness's, to measure something between the tests. */
 export const JEST_ENVIRONMENT = "VFIO_SELFTESTS_JEST_ENVIRONMENT";
 
-/** The descriptor by which it tells how the run goes on. */
+/** The file descriptor on which the process reports the run's progress. */
 export const CHANNEL = 3;
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
@@ -26,7 +26,7 @@ async function runTests({ entry, environment }: JestProcessOptions): Promise<voi
     rootDir,
     roots: [rootDir],
     testMatch: ["**/*.js"],
-    // jest's default leaves out node_modules, which is where an installed command has its test files.
+    // By default jest ignores node_modules, but that is where the test files of an installed command are.
     testPathIgnorePatterns: [],
     testEnvironment: testEnvironment(environment),
     testEnvironmentOptions: environment,
@@ -46,7 +46,7 @@ async function runTests({ entry, environment }: JestProcessOptions): Promise<voi
       watchman: false,
       cache: false,
     },
-    // jest takes the options of a whole run only from the project that is the working directory.
+    // jest takes the options of a whole run only from the project in the working directory.
     [process.cwd()],
   );
 }

@@ -3,15 +3,16 @@ import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { KernelWatch, type KernelWatchOptions } from "@vfio-selftests/harness";
 import type { RunTarget } from "./run-target";
 
-/** Whether a run looks at the kernel's log, and what its report says to that. */
+/** Whether a run watches the kernel's log, and what its report says about that. */
 export interface WatchDecision {
   readonly kernelLog: KernelWatchOptions | undefined;
   readonly lines: readonly string[];
 }
 
 /**
- * The kernel under test is the one that runs. Models on a host test no kernel, and what the host's says is about something
- * else: nobody looks. In the lab's VM all is about the run, from the boot on.
+ * Chooses how a run watches the log of the kernel it runs on. On a host, a run on models does not watch it: models test
+ * no kernel, and what the host's kernel reports has other causes. In the lab's VM every report counts, from the boot
+ * on.
  */
 export function watchOf(
   { entry, options }: Pick<RunTarget, "entry"> & { readonly options: { readonly lab: boolean } },

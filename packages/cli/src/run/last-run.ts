@@ -4,13 +4,13 @@ import { dirname, join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import type { RunOutcome } from "@vfio-selftests/harness";
 
-/** What `--last-failed` runs. */
+/** What a run keeps for `--last-failed`. */
 interface LastRun {
-  /** Ids, without the devices. */
+  /** Ids of tests, without the devices. */
   readonly failed: readonly string[];
 }
 
-/** Kept from run to run where the XDG base directories have such a thing. */
+/** In `$XDG_STATE_HOME`, by the XDG Base Directory Specification; `~/.local/state` by default. */
 function lastRunFile(): string {
   const own = process.env["XDG_STATE_HOME"];
   const state = own === undefined || own === "" ? join(homedir(), ".local", "state") : own;
@@ -21,7 +21,7 @@ export function saveLastRun({ tests }: Pick<RunOutcome, "tests">): string | unde
   return saveFailed(tests.filter(({ status }) => status === "failed").map(({ id }) => id));
 }
 
-/** Keeps the ids of what failed. Gives why it could not. */
+/** Keeps the ids of the failed tests. Returns a sentence that says why it could not. */
 export function saveFailed(ids: readonly string[]): string | undefined {
   const failed = [...new Set(ids)];
   const path = lastRunFile();
@@ -34,7 +34,7 @@ export function saveFailed(ids: readonly string[]): string | undefined {
   }
 }
 
-/** The ids that failed in the last run. Throws when there was no run, or nothing failed. */
+/** The ids that failed in the last run. Throws when there was no run, or no test failed in it. */
 export function lastFailed(): readonly string[] {
   const path = lastRunFile();
   const failed = readFailed(path);

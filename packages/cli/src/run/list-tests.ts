@@ -2,7 +2,7 @@ import { collectTests, selectTests, type TestFilter, type TestIdentity } from "@
 import { defineSuites, type SuiteTarget } from "@vfio-selftests/suites";
 import type { RunTarget } from "./run-target";
 
-/** The tests that would run. */
+/** The tests that a run with these options would choose. */
 export async function listTests({ entry, options }: RunTarget, filter: TestFilter): Promise<readonly TestIdentity[]> {
   const target: SuiteTarget =
     entry === "kernel"

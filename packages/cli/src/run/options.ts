@@ -20,7 +20,7 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     "--kvm-irq <options>",
     "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'",
   ),
-  repeat: count("--repeat <times>", "run the chosen tests so often, all of them each time", { least: 1, most: 1e6 }),
+  repeat: count("--repeat <times>", "run all chosen tests this many times", { least: 1, most: 1e6 }),
   untilFail: flag("--until-fail", "repeat the chosen tests until one fails, at most --repeat times"),
   bail: flag("--bail", "stop after the first test that fails"),
   lastFailed: flag("--last-failed", "run only the tests that failed in the last run"),
@@ -29,20 +29,16 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     most: 24 * 3600,
     unit: 1000,
   }),
-  seed: count(
-    "--seed <number>",
-    "for the data and the order of what tests do at random (default: the same each time)",
-    {
-      least: 0,
-      most: 2 ** 32 - 1,
-    },
-  ),
+  seed: count("--seed <number>", "the seed of random data and order in tests (default: the same each time)", {
+    least: 0,
+    most: 2 ** 32 - 1,
+  }),
   bisect: flag(
     "--bisect",
-    "exit status for `git bisect run`: 0 good, 1 bad, 125 cannot be told (nothing ran, the VM did not boot, …)",
+    "exit status for `git bisect run`: 0 good, 1 bad, 125 no verdict (nothing ran, the VM did not boot, …)",
   ),
-  except: text("--except <file>", "leave out the tests whose ids are in this file, a line each"),
-  gcov: text("--gcov <folder>", "keep the kernel's gcov data of each test there, for `lab run --coverage`"),
+  except: text("--except <file>", "leave out the tests whose ids are in this file, one a line"),
+  gcov: text("--gcov <folder>", "write the kernel's gcov data of each test there, for `lab run --coverage`"),
   list: flag("--list", "list the ids instead of running"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),
@@ -53,7 +49,7 @@ export const RUN_OPTIONS: OptionTable<RunOptions> = {
     "-d, --device <address...>",
     "0000:6a:01.0, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated",
   ),
-  timeoutMs: count("--timeout <seconds>", "end the run after so long: the test that runs then fails", {
+  timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {
     least: 1,
     most: 7 * 24 * 3600,
     unit: 1000,

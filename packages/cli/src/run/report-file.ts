@@ -3,8 +3,8 @@ import { dirname, resolve } from "node:path";
 import { Errno, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 
 /**
- * Before the first test: a report that cannot be written after the last one would be lost. It writes nothing, because a run
- * that ends before it has a report must leave no empty one. Returns the folder in which the file lies.
+ * Checks before the first test that the report can be written: after the last test it would be lost. The check writes
+ * nothing, because a run that ends without a report must leave no empty one. Returns the folder in which the file lies.
  */
 export function requireWritable(output: string, operation: string): string {
   const path = linkedFile(resolve(output));
@@ -18,10 +18,10 @@ export function requireWritable(output: string, operation: string): string {
   });
 }
 
-/** Symbolic links that one follows another: more than the kernel follows is a circle. */
+/** Links in a chain of symbolic links. The kernel follows 40 and takes a longer chain for a circle (MAXSYMLINKS). */
 const MOST_LINKS = 40;
 
-/** What a path means whose last part may be a symbolic link, also to a file that is not there yet. */
+/** The file that a path stands for. Its last part may be a symbolic link, even to a file that does not exist yet. */
 function linkedFile(path: string, links = 0): string {
   const isLink = lstatSync(path, { throwIfNoEntry: false })?.isSymbolicLink() === true;
   if (!isLink || links === MOST_LINKS) return path;

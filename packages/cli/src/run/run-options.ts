@@ -15,22 +15,22 @@ export interface RunOptions {
   readonly untilFail?: boolean;
   readonly bail?: boolean;
   readonly lastFailed?: boolean;
-  /** Of each test. */
+  /** Limit of each test, in milliseconds. */
   readonly testTimeoutMs?: number;
-  /** Of the whole run. */
+  /** Limit of the whole run, in milliseconds. */
   readonly timeoutMs?: number;
   readonly seed?: number;
   readonly bisect?: boolean;
-  /** A file with ids of tests that do not run, a line each. */
+  /** A file with the ids of tests to leave out, one a line. */
   readonly except?: string;
-  /** A folder for the kernel's gcov data of each test. */
+  /** A folder for the kernel's gcov counters of each test. */
   readonly gcov?: string;
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;
 }
 
-/** What to test: as the command line says, else as the environment does. */
+/** What to test: what the command line names, else what the environment names. */
 export function namedTarget(
   { device, mode, driver, full, kvmIrq, seed }: RunOptions,
   environment = environmentOptions(),
@@ -44,6 +44,7 @@ export function namedTarget(
     seed: seed ?? environment.seed,
     failingExample: environment.failingExample,
     lab: environment.lab,
+    slowdown: environment.slowdown,
     confined: environment.confined,
   };
 }

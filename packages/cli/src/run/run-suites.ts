@@ -21,7 +21,7 @@ import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
 import type { JestOutcome } from "./test-run";
 
-/** The `run` command. Gives the exit code. */
+/** The `run` command. Resolves to the exit code. */
 export async function runSuites(options: RunOptions): Promise<number> {
   if (options.output !== undefined) requireWritable(options.output, "run");
   if (options.list === true) {
@@ -35,12 +35,12 @@ export async function runSuites(options: RunOptions): Promise<number> {
   if (run.tests.length === 0 && run.errors.length === 0) return noneOf(options);
   keepFailed(run, namedTarget(options).lab);
   tellTotals(options, run);
-  // For who waits for this process: it ends as one that does not catch the signal.
+  // The parent sees that the signal ended this process, as if it did not catch the signal.
   if (run.interrupted !== undefined) process.kill(process.pid, run.interrupted);
   return exitCodeOf(run);
 }
 
-/** Runs the tests of these options, or the part of them that is this process's. */
+/** Runs the tests of these options, or the share of them that this process was given. */
 export async function runPart(options: RunOptions, reports: readonly Report[], part?: TestPart): Promise<JestOutcome> {
   const { target, filter } = await prepare(options);
   const { runJest } = await import("./jest-run.js");
@@ -67,7 +67,10 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
   });
 }
 
-/** What the lab's VM writes to a folder of its user's is gone with it: there the host keeps it (see `labRun`). */
+/**
+ * Keeps the failed tests for `--last-failed`. In the lab's VM the folder would be lost: `labRun` keeps them on the
+ * host.
+ */
 function keepFailed(run: RunOutcome, lab: boolean): void {
   const problem = lab ? undefined : saveLastRun(run);
   if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
@@ -77,7 +80,7 @@ function seedLine(seed: number | undefined): string[] {
   return seed === undefined ? [] : [`Seed ${seed}.`];
 }
 
-/** Checks what the options name. A run also puts back what one before it left. */
+/** Checks what the options name. A run (not a list) also puts back what an earlier one left changed. */
 async function prepare(options: RunOptions): Promise<{ target: RunTarget; filter: TestFilter }> {
   const filter = await chooseFilter(options);
   const named = namedTarget(options);
@@ -87,13 +90,18 @@ async function prepare(options: RunOptions): Promise<{ target: RunTarget; filter
   return { target: await chooseTarget(named), filter };
 }
 
-/** The human report ends with the totals by itself; machines have standard output to themselves. */
+/**
+ * The human report ends with the totals anyway. With the others, standard output is for machines: the totals go to
+ * stderr.
+ */
 export function tellTotals({ reporter, output }: RunOptions, run: RunOutcome): void {
   if (reporter === "default" || output !== undefined) return;
   process.stderr.write(`${totalsLine(totalsOf(run.tests))}\n`);
 }
 
-/** A shard may be empty, where there are more shards than tests; a name or pattern that matches nothing is a mistake. */
+/**
+ * A shard may be empty, where there are more shards than tests. A name or pattern that matches no test is a mistake.
+ */
 export function noneOf(options: RunOptions): number {
   const { shard } = options;
   if (shard === undefined || shard.count === 1) throw noTestMatches(options);
@@ -101,13 +109,15 @@ export function noneOf(options: RunOptions): number {
   return EXIT_CODES.skipped;
 }
 
-/** The ids, a line each; with several devices the address before it. */
+/** The ids, one a line. With several devices the address stands before the id. */
 function print(tests: readonly TestIdentity[]): number {
   for (const test of tests) console.log(fullId(test));
   return ExitCode.ok;
 }
 
-/** A run before this one may have been killed together with its guardian. What fails now is for `restore` to tell. */
+/**
+ * An earlier run may have been killed together with its guardian. Failures are left to `restore`, which reports them.
+ */
 function restoreFirst(): void {
   for (const { path, value, error } of restoreLeftovers()) {
     if (error === undefined) process.stderr.write(`put back after a run that crashed: ${path} is ${value}\n`);

@@ -34,7 +34,7 @@ describe("a run on models", () => {
   });
 
   it("tells nothing of devices that have gone back, or when models are asked for by name", async () => {
-    // Taken by `bind` once, and given back by another way than `unbind`.
+    // `bind` took these once, and something other than `unbind` gave them back.
     bind("0000:03:00.0", "0000:04:00.0");
     expect((await chooseTarget(NOTHING_NAMED, system.paths)).headline).toHaveLength(2);
     bind("0000:02:00.0");

@@ -15,19 +15,19 @@ import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import type { SuiteEntry } from "./jest-process";
 
-/** What a run is about, checked as far as can be before the first test. */
+/** What a run tests, checked as far as possible before the first test. */
 export interface RunTarget {
   readonly entry: SuiteEntry;
-  /** For the test file: addresses in the kernel's spelling; for models possibly none, which means all. */
+  /** Addresses in the kernel's spelling, for the test file. An empty list means all models. */
   readonly options: TargetOptions;
   readonly headline: readonly string[];
-  /** The mode of tests whose id names none. */
+  /** The mode of tests whose ids do not name one. */
   readonly defaultMode: string;
 }
 
 const NOT_A_PCI_ADDRESS = /^(?:vfio-user|model):/;
 
-/** Checks the devices and modes that are named. Throws what stands in the way, with the remedy. */
+/** Checks the devices and modes that are named. Throws an error with a remedy when the run cannot use them. */
 export async function chooseTarget(named: TargetOptions, paths: SystemPaths = systemPaths): Promise<RunTarget> {
   const software = named.devices.filter((address) => NOT_A_PCI_ADDRESS.test(address));
   if (software.length === named.devices.length) return modelsTarget(named, paths);
@@ -41,7 +41,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
   const devices = [...new Set(named.devices)];
   const [other] = named.modes.filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
-    // A name that is none is told so first.
+    // Throws first for a name that is no mode's.
     findMode(other);
     throw new VfioError(`mode ${other} needs a device of the kernel, and ${describe(devices)} is none`, {
       code: "ERR_INVALID_ARGUMENT",
@@ -57,7 +57,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
     });
   }
   if (devices.length > 0) {
-    // Not needed, and not loaded, on the way to the kernel.
+    // Loaded only here: a run on the kernel's devices does not need it.
     const { connectNamedModel } = await import("../model/start-named-model.js");
     const { VfioUserMode } = await import("@vfio-selftests/vfio-user");
     openOnce(devices, [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })]);
@@ -80,7 +80,7 @@ function describe(devices: readonly string[]): string {
   return devices.length === 0 ? "ioat, dsa" : devices.join(", ");
 }
 
-/** Whoever has bound a device may think that a run without `-d` tests it. */
+/** A hint for users who have bound a device and may believe that a run without `-d` tests it. */
 function boundButNotNamed(paths: SystemPaths): string[] {
   const bound = new BindingStore(paths).addresses();
   const ready = bound.filter((address) => isVfioDriver(linkName(paths.pciDevice(address, "driver")))).sort();
@@ -92,7 +92,7 @@ function boundButNotNamed(paths: SystemPaths): string[] {
 function kernelTarget(named: TargetOptions): RunTarget {
   const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
   for (const device of devices) requireVfioDriver(device, "run");
-  // `auto` may be one that is named beside it.
+  // `auto` may stand for a mode that is also named.
   const modes =
     named.modes.length === 0 ? iommuModes : [...new Set(named.modes.map((name) => findMode(name).resolve()))];
   requireAvailable(modes, named.modes.length > 0);
@@ -108,7 +108,7 @@ function kernelTarget(named: TargetOptions): RunTarget {
   };
 }
 
-/** A mode that was asked for by name must be there; of the default, all modes, one. The others' tests say why they skip. */
+/** A named mode must be available. Without named modes one is enough: the tests of the others skip and say why. */
 function requireAvailable(modes: readonly IommuMode[], byName: boolean): void {
   const missing = modes.flatMap((mode) => {
     const availability = mode.availability();
@@ -124,7 +124,10 @@ function requireAvailable(modes: readonly IommuMode[], byName: boolean): void {
   );
 }
 
-/** Opens each device once: a device in use, a group that is not viable or a server that is gone would fail every test alike. */
+/**
+ * Opens each device once. A busy device, a group that is not viable or a server that is gone would fail every test
+ * alike.
+ */
 function openOnce(devices: readonly string[], modes: readonly IommuMode[]): void {
   const mode = modes.findLast((candidate) => candidate.availability().available);
   if (mode === undefined) return;
@@ -135,7 +138,10 @@ function openOnce(devices: readonly string[], modes: readonly IommuMode[]): void
   }
 }
 
-/** VFIO gives out a device without an IOMMU by a group file of another name; no mode opens it, but tests of that do. */
+/**
+ * VFIO offers a device without an IOMMU through a group file of another name. No mode opens it, only the tests of that
+ * do.
+ */
 function isWithoutIommu(address: string): boolean {
   const path = noiommuGroupPath(address);
   return path !== undefined && existsPath(path);

@@ -8,7 +8,7 @@ import type { JestOutcome, JestRun } from "./test-run";
 
 type Script = (process: FakeProcess) => void;
 
-/** Plays the processes, one script for each, and keeps what they were started with. */
+/** Stands in for the processes, with one script for each, and records what each was given. */
 const scripts: Script[] = [];
 const started: JestProcessOptions[] = [];
 
@@ -71,6 +71,7 @@ const TARGET = {
   seed: undefined,
   failingExample: false,
   lab: false,
+  slowdown: 1,
   confined: false,
 };
 

@@ -18,14 +18,17 @@ import {
 import { TestProcess } from "./test-process";
 import type { JestOutcome, JestRun } from "./test-run";
 
-/** Milliseconds beyond its limit after which a test is ended from outside: jest gives up before on one that does not block. */
+/**
+ * Milliseconds beyond a test's limit before the supervisor ends it. A test that does not block is ended earlier, by
+ * jest.
+ */
 const GRACE_MS = 5000;
-/** Milliseconds without any test: loading, hooks of a whole block. An emulated machine is slow. */
+/** Milliseconds that may pass without a test: modules load, hooks of a block run. An emulated machine is slow. */
 const IDLE_MS = 300_000;
-/** Repetitions that one process does: what jest keeps of each test must not grow without end. */
+/** Repetitions in one process. jest keeps something of each test, so the process's memory would grow without end. */
 const BATCH = 50;
 
-/** Why a process is ended. */
+/** Why the supervisor ends a process. */
 type Ending =
   | { readonly kind: "overran"; readonly limitMs: number }
   | { readonly kind: "idle" }
@@ -34,7 +37,7 @@ type Ending =
 
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
-/** Runs processes that run tests, one after the other, until all is done; ends what does not end by itself. */
+/** Runs processes that run tests, one after the other, until all tests are done. Ends a process that hangs. */
 export class Supervisor implements Disposable {
   readonly #run: Required<Pick<JestRun, "repeat" | "bail">> & JestRun;
   readonly #report: RunReport;
@@ -45,16 +48,16 @@ export class Supervisor implements Disposable {
   #ending: Ending | undefined;
   /** What the process was doing when it was ended. */
   #lastSeen: readonly string[] = [];
-  /** Tests of one repetition. */
+  /** Number of tests in one repetition. */
   #count = 0;
-  /** Repetitions that are done with. */
+  /** Number of finished repetitions. */
   #repetitions = 0;
-  /** The place of the next test behind those. */
+  /** Index of the next test, in the repetition that follows them. */
   #next = 0;
   #running: (TestStart & { readonly since: number }) | undefined;
   #previous: TestIdentity | undefined;
   #failed = false;
-  /** No process may follow: the last one did not come to a test. */
+  /** Whether the last process ended before any test started. No process may follow then. */
   #stuck = false;
 
   constructor(run: JestRun) {
@@ -92,7 +95,7 @@ export class Supervisor implements Disposable {
   get #isWanted(): boolean {
     const { repeat, bail } = this.#run;
     if (this.#stuck || this.#isEnded || (bail && this.#failed)) return false;
-    // Tests that are all skipped, or none at all, would be repeated without end.
+    // If every test is skipped, or there is none, the repetition would never end.
     const { tests } = this.#report;
     if (repeat === Infinity && this.#repetitions > 0 && tests.every(({ status }) => status === "skipped")) return false;
     return this.#repetitions < repeat;
@@ -102,7 +105,7 @@ export class Supervisor implements Disposable {
     return this.#ending?.kind === "interrupted" || this.#ending?.kind === "timeout";
   }
 
-  /** One process, as far as it comes. */
+  /** Runs one process, as far as it gets. */
   async #runProcess(): Promise<void> {
     const { entry, target, filter, part, gcov, bail, testTimeoutMs, kernelLog } = this.#run;
     const from = this.#next;
@@ -128,13 +131,13 @@ export class Supervisor implements Disposable {
     }
     this.#tellEnd(how ?? "ended in the middle of a test");
     await this.#putBack(pid);
-    // A process that does not come to its first test will not do so the next time.
+    // A process that did not get to its first test would not get there the next time, either.
     this.#stuck = this.#next === from;
     this.#repetitions += Math.floor(this.#next / Math.max(this.#count, 1));
     this.#next %= Math.max(this.#count, 1);
   }
 
-  /** A process has ended before its tests had: the test that ran has failed. */
+  /** Handles a process that ended before its tests did: the test that was running has failed. */
   #tellEnd(how: string): void {
     const why = [this.#reason(how), ...this.#lastSeen].join("\n");
     this.#lastSeen = [];
@@ -157,7 +160,7 @@ export class Supervisor implements Disposable {
 
   #reason(how: string): string {
     const ending = this.#ending;
-    // The one that was told to end and does not is worth a word.
+    // The message also says when a process did not end on the signal.
     const held = how.startsWith("was ended") ? "" : `; the process ${how}`;
     switch (ending?.kind) {
       case undefined:
@@ -173,7 +176,7 @@ export class Supervisor implements Disposable {
     }
   }
 
-  /** What the ended process changed on the machine goes back before other tests run. */
+  /** Puts back what the ended process changed on the machine, before other tests run. */
   async #putBack(pid: number): Promise<void> {
     if (await machineSettled(pid)) return;
     for (const { path, error } of restoreLeftovers()) {
@@ -231,7 +234,7 @@ export class Supervisor implements Disposable {
   }
 
   #end(ending: Ending): void {
-    // Who ends the run has the last word.
+    // Once something has ended the run, the reason stays.
     if (this.#isEnded) return;
     clearTimeout(this.#watchdog);
     this.#ending = ending;
@@ -240,7 +243,7 @@ export class Supervisor implements Disposable {
     else this.#process.kill(ending.kind === "interrupted" ? ending.signal : "SIGKILL");
   }
 
-  /** What the kernel said while no test ran fails the run. */
+  /** A kernel report while no test ran fails the run. */
   #lookOutside(when: string): void {
     if (this.#kernel === undefined) return;
     const { reports, lost } = this.#kernel.take();

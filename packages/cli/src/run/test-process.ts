@@ -7,14 +7,16 @@ import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
 import type { RunEvent } from "@vfio-selftests/harness";
 import { CHANNEL, type JestProcessOptions } from "./jest-process";
 
-/** Milliseconds for a process to be gone once it has got a signal. One that the kernel holds may never go. */
+/** Milliseconds that a process may take to end after a signal. One that the kernel holds may never end. */
 const END_MS = 10_000;
 
-/** A process that runs tests and tells how that goes on. It dies with this one, however this one ends. */
+/**
+ * A process that runs tests and reports its progress. The kernel ends it when this process dies, however that happens.
+ */
 export class TestProcess {
   /**
-   * Resolves when it has ended and its last event was delivered: with words for how, or undefined for a good end. Also
-   * when it was killed and does not go.
+   * Resolves when the process has ended and its last event was delivered: to words that say how, or undefined for a
+   * good end. Also resolves when it was killed and still does not end.
    */
   readonly ended: Promise<string | undefined>;
   readonly #child: ChildProcess;
@@ -36,7 +38,7 @@ export class TestProcess {
     const events = createInterface({ input: this.#child.stdio[CHANNEL] as Readable });
     events.on("line", (line) => onEvent(JSON.parse(line) as RunEvent));
     this.#child.once("error", (error) => this.#end(`could not be started: ${error.message}`));
-    // After the end of the pipe, unlike "exit".
+    // "close" comes after the end of the pipe; "exit" may come before it.
     this.#child.once("close", (code, signal) => {
       if (signal !== null) this.#end(`was ended by ${signal}`);
       else this.#end(code === 0 ? undefined : `ended with exit status ${code ?? 0}`);
@@ -47,7 +49,7 @@ export class TestProcess {
     return this.#child.pid ?? 0;
   }
 
-  /** Ends it, with SIGKILL when the signal does not do it. */
+  /** Ends the process, with SIGKILL when the signal does not. */
   kill(signal: NodeJS.Signals = "SIGKILL"): void {
     this.#child.kill(signal);
     clearTimeout(this.#killing);
@@ -56,7 +58,7 @@ export class TestProcess {
         this.kill();
         return;
       }
-      // Its pipe must not keep us.
+      // An open pipe must not keep this process alive.
       this.#child.stdio[CHANNEL]?.destroy();
       this.#child.unref();
       this.#end("does not end: the kernel holds it");
@@ -68,7 +70,7 @@ export class TestProcess {
     this.#resolve(how);
   }
 
-  /** What it is doing, as /proc tells: lines for a person who wants to know why it hangs. */
+  /** What the process is doing, from /proc: lines for a person who wants to know why it hangs. */
   describe(): string[] {
     const read = (name: string): string => {
       try {
@@ -87,7 +89,7 @@ export class TestProcess {
   }
 }
 
-/** By util-linux's `setpriv` the kernel ends the process when this one dies (`PR_SET_PDEATHSIG`). */
+/** With util-linux's `setpriv` the kernel ends the process when this one dies (`PR_SET_PDEATHSIG`). */
 function diesWithUs(command: readonly string[]): readonly string[] {
   const folders = (process.env["PATH"] ?? "").split(delimiter);
   const hasSetpriv = folders.some((folder) => folder !== "" && existsPath(join(folder, "setpriv")));

@@ -14,21 +14,21 @@ export interface JestRun {
   readonly entry: SuiteEntry;
   readonly target: TargetOptions;
   readonly filter: TestFilter;
-  /** Of the tests that the filter wants, those of this process. Default: all. */
+  /** This process's share of the tests that the filter chooses. Default: all of them. */
   readonly part?: TestPart | undefined;
-  /** Gets what the kernel ran in each test. */
+  /** A folder for the kernel's gcov counters of each test. */
   readonly gcov?: string | undefined;
   readonly plan: Partial<RunPlan>;
   readonly reports: readonly Report[];
-  /** How many times; `Infinity` together with `bail`. Default 1. */
+  /** How many times the tests run; `Infinity` together with `bail`. Default 1. */
   readonly repeat?: number;
   /** No test runs after one that failed. */
   readonly bail?: boolean;
-  /** Milliseconds of every test, whatever its own limit. */
+  /** Limit of every test in milliseconds, instead of its own. */
   readonly testTimeoutMs?: number | undefined;
-  /** Milliseconds of the whole run. Default: no limit. */
+  /** Limit of the whole run in milliseconds. Default: none. */
   readonly timeoutMs?: number | undefined;
-  /** What the kernel says fails tests. Default: nobody looks. */
+  /** How to watch the kernel's log, whose reports fail tests. Default: the run does not watch it. */
   readonly kernelLog?: KernelWatchOptions | undefined;
 }
 

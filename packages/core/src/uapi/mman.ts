@@ -9,6 +9,8 @@ export const PROT_WRITE = 2;
 export const MAP_SHARED = 0x01;
 export const MAP_PRIVATE = 0x02;
 export const MAP_ANONYMOUS = 0x20;
+/** The pages stay in memory, and count as mlock's do (asm-generic/mman.h). */
+export const MAP_LOCKED = 0x2000;
 export const MAP_POPULATE = 0x8000;
 export const MAP_HUGETLB = 0x4_0000;
 /** Logarithm of the huge page's size in bits 26 to 31; MFD_HUGE_… are the same. */

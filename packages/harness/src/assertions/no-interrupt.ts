@@ -1,6 +1,8 @@
 import { type Eventfd, VfioError } from "@vfio-selftests/core";
 
-/** Throws `ERR_UNEXPECTED_EVENT` when there is a count now, or within `withinMs` (default 0: only now). Takes it. */
+/**
+ * Throws `ERR_UNEXPECTED_EVENT` when there is a count now or within `withinMs` (default 0: only now). Takes the count.
+ */
 export function assertNoInterrupt(eventfd: Eventfd, { withinMs = 0 }: { readonly withinMs?: number } = {}): void {
   const count = countWithin(eventfd, withinMs);
   if (count === undefined) return;

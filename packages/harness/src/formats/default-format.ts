@@ -8,8 +8,8 @@ import { resultTables } from "./result-table";
 const WORDS = { passed: "ok  ", failed: "FAIL", skipped: "skip" } as const;
 
 /**
- * For people: one line per test (on a terminal one line for all, and further ones only for what did not pass), then
- * what failed, what was skipped and why, what was not checked, and the tables. The last line is only the totals.
+ * For people: one line per test (on a terminal, one line for all, and further lines only for what did not pass). Then
+ * come the failures, the skips with reasons, the notes and the tables. The last line holds only the totals.
  */
 export const defaultFormat: ReportFormatFactory = (sink, plan) => {
   const line = (text: string) => sink.write(`${text}\n`);
@@ -59,7 +59,7 @@ function failedSection(tests: readonly TestOutcome[]): string[] {
   return failed.length === 0 ? [] : ["Failed", ...failed.map((test) => `  ${fullId(test)}`)];
 }
 
-/** Skips of one reason and remedy are told once. */
+/** Reports skips of one reason and remedy once. */
 function skippedSection(tests: readonly TestOutcome[]): string[] {
   const groups = new Map<string, { skip: SkipReason; ids: string[] }>();
   for (const test of tests) {
@@ -79,7 +79,7 @@ function skippedSection(tests: readonly TestOutcome[]): string[] {
   return lines;
 }
 
-/** Equal notes of several tests are told once, with their number. */
+/** Reports equal notes of several tests once, with the number of tests. */
 function notesSection({ tests, notes = [] }: RunOutcome): string[] {
   const ids = new Map<string, string[]>();
   for (const test of tests) {

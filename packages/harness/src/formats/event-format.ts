@@ -9,13 +9,13 @@ export type ReportEvent =
   | { readonly kind: "started"; readonly test: TestIdentity }
   | { readonly kind: "finished"; readonly test: TestOutcome }
   | { readonly kind: "end"; readonly run: Omit<RunOutcome, "tests"> }
-  /** There is no run: why, and the exit code that says so. */
+  /** There is no run. `message` says why, and the process exits with `exitCode`. */
   | { readonly kind: "refused"; readonly message: string; readonly exitCode: number };
 
-/** Before each event, so that it is told from what a test prints (RFC 7464). */
+/** Stands before each event, which distinguishes it from what a test prints (RFC 7464). */
 const RECORD_SEPARATOR = "\u001e";
 
-/** One event a line. */
+/** Writes one event a line. */
 export const eventFormat: ReportFormatFactory = (sink, plan) => {
   const write = (event: ReportEvent): void => sink.write(eventLine(event));
   write({ kind: "plan", plan });
@@ -30,7 +30,7 @@ export function eventLine(event: ReportEvent): string {
   return `${RECORD_SEPARATOR}${JSON.stringify(event)}\n`;
 }
 
-/** The event of a line; undefined for a line that is none, or a part of one. */
+/** The event of a line; undefined for a line that holds none, or only part of one. */
 export function parseEvent(line: string): ReportEvent | undefined {
   const start = line.indexOf(RECORD_SEPARATOR);
   if (start < 0) return undefined;

@@ -3,10 +3,10 @@ import { REPORT_FORMATS } from "./formats";
 import type { ReportFormat, RunPlan } from "./report-format";
 import { fileSink, standardOutput } from "./report-sink";
 
-/** For people and programs, and for our own processes. */
+/** The formats for people and programs, and the one for our own processes. */
 const FORMATS = { ...REPORT_FORMATS, events: eventFormat };
 
-/** A format, and where it goes: the default is standard output. */
+/** A format and the file it goes to. Default: standard output. */
 export interface Report {
   readonly format: keyof typeof FORMATS;
   readonly file?: string;

@@ -27,15 +27,15 @@ export interface ReportSink {
   write(text: string): void;
   /** Whether a person watches: lines may be overwritten. */
   readonly interactive: boolean;
-  /** Of the terminal, when it is one. */
+  /** The terminal's columns, when it is one. */
   readonly columns?: number | undefined;
 }
 
-/** One way to tell a run, fed in the order of events. */
+/** One way to report a run. It receives the events in order. */
 export interface ReportFormat {
   started?(test: TestIdentity): void;
   finished?(test: TestOutcome): void;
-  /** What is being done, for a person who watches a run of several machines. */
+  /** Shows what is being done to a person who watches a run of several machines. */
   underWay?(text: string): void;
   end(run: RunOutcome): void;
 }

@@ -2,11 +2,11 @@ import { closeSync, openSync, writeFileSync } from "node:fs";
 import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import type { ReportSink } from "./report-format";
 
-/** A report's file, which is emptied first. What cannot be written throws: a report must not end in the middle unseen. */
+/** A report's file, which is emptied first. A failed write throws, so that no report ends in the middle unseen. */
 export function fileSink(path: string): ReportSink & { close(): void } {
   const fd = attempt(path, () => openSync(path, "w"));
   return {
-    // Not writeSync, which may write a part only where a disk gets full.
+    // Not writeSync, which may write only a part when the disk fills up.
     write: (text) => attempt(path, () => writeFileSync(fd, text)),
     interactive: false,
     close: () => closeSync(fd),
@@ -33,7 +33,7 @@ function attempt<T>(path: string, action: () => T): T {
     throw systemError(result, "report", {
       message: `cannot write the report to ${path}: ${errnoName(-result)}`,
       subject: path,
-      remedy: "give it a file in a folder that exists, with space, and that you may write to",
+      remedy: "name a file in a folder that exists, has space, and that you may write to",
     });
   }
 }

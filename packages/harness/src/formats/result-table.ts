@@ -30,7 +30,7 @@ function deviceTable(device: string, tests: readonly TestOutcome[], modes: reado
     const name = [test.fixture, test.flavour, test.test].filter((part) => part !== undefined && part !== "").join(".");
     const cells = rows.get(name) ?? modes.map(() => NOT_RUN);
     const column = modes.indexOf(modeOf(test, plan));
-    // Of a test that was repeated, one failure counts more than any pass.
+    // For a repeated test, one failure counts more than any pass.
     if (cells[column] !== CELLS.failed) cells[column] = CELLS[test.status];
     rows.set(name, cells);
   }

@@ -4,9 +4,9 @@ import type { TestOutcome } from "../outcome/test-outcome";
 import { openReports, type Report, type Reports } from "./open-reports";
 import type { ReportFormat, RunPlan } from "./report-format";
 
-/** Who is told how a run goes on. */
+/** Receives the events of a run. */
 export interface RunListener {
-  /** How much there is; undefined when nobody counted. Before the first test. */
+  /** How many tests there are; undefined when nobody counted. Comes before the first test. */
   counted(size: RunPlan["size"]): void;
   started(test: TestIdentity): void;
   finished(test: TestOutcome): void;
@@ -67,7 +67,7 @@ export class RunReport implements RunListener {
     this.#opened?.[Symbol.dispose]();
   }
 
-  /** The formats start with the first test: only then the tests have been counted. */
+  /** The formats start with the first test, because only then the tests have been counted. */
   #open(): readonly ReportFormat[] {
     const plan: RunPlan = {
       headline: [],

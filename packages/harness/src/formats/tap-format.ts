@@ -4,7 +4,7 @@ import type { ReportFormatFactory } from "./report-format";
 
 /**
  * TAP version 13, line-compatible with the kernel's C harness (tools/testing/selftests/kselftest_harness.h and
- * kselftest.h): what parses the C suite's output parses this. Ours are only further comment lines (`# …`).
+ * kselftest.h): what parses the C suite's output parses this. We only add comment lines (`# …`).
  */
 export const tapFormat: ReportFormatFactory = (sink, plan) => {
   const line = (text: string) => sink.write(`${text}\n`);

@@ -4,13 +4,14 @@ export interface CircusBlock {
   readonly name: string;
   readonly parent?: CircusBlock;
   readonly children: (CircusBlock | CircusTest)[];
+  mode?: string | null;
 }
 
 export interface CircusTest {
   readonly type: "test";
   readonly name: string;
   readonly parent?: CircusBlock;
-  /** Milliseconds; undefined: the file's. */
+  /** Milliseconds; undefined: the file's limit. */
   timeout?: number | undefined;
   mode?: string | null;
   errors: unknown[];
@@ -20,6 +21,10 @@ export interface CircusTest {
 export interface CircusEvent {
   readonly name: string;
   readonly test?: CircusTest;
+  /** What a test or hook threw. */
+  readonly error?: unknown;
+  /** Of `run_describe_start` and `run_describe_finish`. */
+  readonly describeBlock?: CircusBlock;
 }
 
 export interface CircusState {
@@ -42,7 +47,7 @@ export function titlesOf(test: CircusTest): string[] {
   return names;
 }
 
-/** The block once more, with tests of its own that have not run. Its hooks and functions are the original's. */
+/** A copy of the block, with tests of its own that have not run. It shares the original's hooks and functions. */
 export function cloneBlock(block: CircusBlock, parent: CircusBlock): CircusBlock {
   const clone: CircusBlock = { ...block, parent, children: [] };
   for (const child of block.children) clone.children.push(cloneChild(child, clone));
@@ -53,7 +58,7 @@ export function cloneChild(child: CircusBlock | CircusTest, parent: CircusBlock)
   return child.type === "test" ? { ...child, parent, errors: [] } : cloneBlock(child, parent);
 }
 
-/** Adds an error whose text is all there is to say: jest would show the stack of this place. */
+/** Adds an error that shows only its message. jest would otherwise show the stack of this place. */
 export function addFailure(test: CircusTest, message: string): void {
   test.errors.push([Object.assign(new Error(message), { stack: message }), undefined]);
 }

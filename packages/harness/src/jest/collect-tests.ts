@@ -3,8 +3,8 @@ import { identify, type TestIdentity } from "../outcome/test-identity";
 type Body = () => void;
 
 /**
- * The tests that `define` would register with jest, without jest and without running any: `describe` and `it` are
- * replaced while it works. Suites must therefore decide what tests there are without asking a device.
+ * The tests that `define` would register with jest, without jest and without running any. It replaces `describe` and
+ * `it` meanwhile. Suites must therefore decide what tests there are without asking a device.
  */
 export function collectTests(define: () => void): TestIdentity[] {
   const tests: TestIdentity[] = [];

@@ -145,6 +145,59 @@ describe("HarnessEnvironment", () => {
     expect(tests.get("has_it")).toMatchObject({ status: "passed", failureMessages: [] });
   });
 
+  it.each([
+    ["on a host", {}, 1],
+    ["in the lab", { lab: true }, 4],
+    ["in the lab, on a kernel three times slower", { lab: true, slowdown: 3 }, 12],
+    ["on a slow kernel of a host", { slowdown: 3 }, 1],
+  ])("gives a test so many times its limit %s", (_, target, factor) => {
+    const source = `
+      const symbol = Object.getOwnPropertySymbols(globalThis).find((key) => key.description === "JEST_STATE_SYMBOL");
+      const limit = () => globalThis[symbol].currentlyRunningTest.timeout;
+      it("of_its_own", () => expect(limit()).toBe(${2000 * factor}), 2000);
+      it("of_the_file", () => expect(limit()).toBe(${30_000 * factor}));`;
+    const { tests } = runJest(source, { ...ENVIRONMENT, testEnvironmentOptions: { target } });
+    expect([...tests.values()].map(({ status, failureMessages }) => [status, failureMessages])).toEqual([
+      ["passed", []],
+      ["passed", []],
+    ]);
+  });
+
+  it("tells both failures where the end of a resource fails behind a test's", () => {
+    // As TypeScript's `using` makes it where the engine has no SuppressedError.
+    const source = `
+      const suppressed = (error, first) => Object.assign(new Error("An error was suppressed during disposal."), {
+        name: "SuppressedError", error, suppressed: first,
+      });
+      const inner = () => suppressed(new Error("cannot be closed"), new Error("not as expected"));
+      it("fails", () => { throw suppressed(new Error("nor can this"), inner()); });
+      it("fails_within", () => { throw new AggregateError([new Error("b", { cause: inner() })], "several"); });
+      it("is_circular", () => { const error = suppressed(1, 2); throw Object.defineProperty(error, "suppressed", { value: error, enumerable: false }); });
+      it("is_frozen", () => { throw Object.freeze(inner()); });
+      describe("hook", () => { beforeAll(() => { throw inner(); }); it("test", () => undefined); });
+      describe("late", () => { afterAll(() => { throw inner(); }); it("passes", () => undefined); });`;
+    const { tests, tap } = runJest(source, ENVIRONMENT);
+    for (const id of ["fails", "fails_within", "hook.test"]) {
+      const text = tests.get(id)?.failureMessages.join("\n") ?? "";
+      expect({ id, text }).toEqual({
+        id,
+        text: expect.stringMatching(/not as expected[^]*cannot be closed/) as string,
+      });
+    }
+    expect(tests.get("fails")?.failureMessages[0]).toContain("nor can this");
+    expect(tests.get("is_circular")?.failureMessages[0]).toContain("An error was suppressed");
+    expect(tests.get("is_frozen")?.status).toBe("failed");
+    expect(tap).toMatch(/^# \[errors\]: Error: not as expected$/m);
+    expect(tap.slice(tap.indexOf("outside any test"))).toContain("cannot be closed");
+  });
+
+  it("gives a test the limit of the run and no more, in the lab, too", () => {
+    const source = `it("hangs", () => new Promise(() => undefined), 60_000);`;
+    const testEnvironmentOptions = { testTimeoutMs: 50, target: { lab: true, slowdown: 12 } };
+    const { tests } = runJest(source, { ...ENVIRONMENT, testEnvironmentOptions });
+    expect(tests.get("hangs")?.failureMessages).toEqual([expect.stringContaining("Exceeded timeout of 50 ms")]);
+  });
+
   describe("with the kernel's log", () => {
     const WARN = `["------------[ cut here ]------------", "WARNING: a.c:1 at f, CPU#0: node/1", "---[ end trace 0000000000000000 ]---"]`;
     const kernel = (path: string): string => `

@@ -18,48 +18,53 @@ import {
   titlesOf,
 } from "./circus";
 import { runState, testKey } from "./run-state";
+import { showSuppressed } from "./suppressed-errors";
+
+/** What an environment on top of this one needs of jest-circus. */
+export { type CircusBlock, type CircusEvent, type CircusState, type CircusTest, testsUnder, titlesOf } from "./circus";
 
 type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
 /** jest's `testEnvironmentOptions`: plain data. */
 export interface HarnessEnvironmentOptions {
   readonly filter?: TestFilter;
-  /** Of the tests that the filter wants, those that this process runs. Default: all. */
+  /** The part of the filtered tests that this process runs. Default: all. */
   readonly part?: TestPart;
   readonly target?: Partial<TargetOptions>;
-  /** What the kernel says is looked at, and fails tests. Default: it is not. */
+  /** Watches the kernel's log, whose reports fail tests. Default: nobody watches it. */
   readonly kernelLog?: KernelWatchOptions;
   /** How many times the chosen tests run, one time after the other. Default 1. */
   readonly repeat?: number;
-  /** So many of the chosen tests, repetitions counted on, have run already. Default 0. */
+  /** How many of the chosen tests, with repetitions, have run already. Default 0. */
   readonly from?: number;
-  /** No test runs after one that failed. */
+  /** Ends the run at the first test that fails. */
   readonly bail?: boolean;
-  /** Milliseconds of every test, whatever its own limit. */
+  /** The limit of every test in milliseconds, whatever its own. */
   readonly testTimeoutMs?: number;
 }
 
-/** Milliseconds of a test where the project's configuration says nothing else: upstream's (TEST_TIMEOUT_DEFAULT). */
+/** A test's limit in milliseconds unless the project's configuration has one: upstream's (TEST_TIMEOUT_DEFAULT). */
 const TEST_TIMEOUT_MS = 30_000;
-/** The lab's processor is often an emulated one: there a test may take so many times its limit. */
+/** How many times its limit a test may take in the lab, whose processor is often emulated. A slow kernel multiplies it. */
 const LAB_FACTOR = 4;
-/** jest's own default, with which it cannot be told from a configuration that says nothing. */
+/** jest's own default in milliseconds. A configuration that says the same looks like one that says nothing. */
 const JEST_TEST_TIMEOUT_MS = 5000;
 /** Modes in which jest-circus runs nothing. */
 const LEFT_OUT: ReadonlySet<string | null | undefined> = new Set(["skip", "todo"]);
 /** Where `jest.setTimeout` leaves the time-out of a file, and jest-circus finds it. */
 const TEST_TIMEOUT_SYMBOL = Symbol.for("TEST_TIMEOUT_SYMBOL");
-/** What jest-circus says of a test or hook that it gave up waiting for (`_makeTimeoutMessage`). */
+/** jest-circus' message about a test or hook that it gave up waiting for (`_makeTimeoutMessage`). */
 const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
 
 /**
- * jest's node environment, plus what tests of devices need of it:
+ * jest's node environment, plus what tests of devices need:
  * - a test that throws `SkipError`, also from a hook, becomes a skipped result whose message holds reason and remedy;
  * - the lines given to `note` reach the reporter;
  * - what the kernel reports of itself while a test runs fails that test;
  * - `testEnvironmentOptions: { filter, target }` chooses tests by their ids, and what they run against;
  * - a test may take 30 s, unless the project's `testTimeout`, `jest.setTimeout` or the test itself says otherwise; in the
- *   lab four times that. Also one that blocks the event loop all the time fails after that, which jest-circus does not look at.
+ *   lab four times that, multiplied by how much slower the lab's kernel is. A test that blocks the event loop for longer
+ *   fails, too: jest-circus would not see it.
  */
 export default class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
@@ -79,7 +84,8 @@ export default class HarnessEnvironment extends TestEnvironment {
   }
 
   async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
-    const { name, test } = event;
+    const { name, test, error } = event;
+    showSuppressed(error);
     if (name === "run_start") {
       this.#select(state);
       this.#watchKernel();
@@ -98,7 +104,10 @@ export default class HarnessEnvironment extends TestEnvironment {
     await super.teardown();
   }
 
-  /** Where the watch has a number to begin after, whoever gave it looks at what is before and behind. */
+  /**
+   * Whether this environment marks begin and end. A watch that begins after a number belongs to whoever gave that
+   * number.
+   */
   get #ownsWatch(): boolean {
     return typeof this.#options.kernelLog?.after !== "number";
   }
@@ -129,7 +138,7 @@ export default class HarnessEnvironment extends TestEnvironment {
     const tookMs = performance.now() - this.#startedAt;
     const limitMs = limitOf(test, state);
     if (tookMs > limitMs && !test.errors.some(isCircusTimeout)) addFailure(test, overran(tookMs, limitMs));
-    // What was closed is closed at the end of a turn of the event loop, and the kernel may have something to say to it.
+    // Closed handles end with the turn of the event loop, and the kernel may report something then.
     await settle();
     const global = this.global as { [NOTES]?: string[]; [EXPECTED]?: ExpectedMessage[] };
     const notes = global[NOTES] ?? [];
@@ -142,7 +151,7 @@ export default class HarnessEnvironment extends TestEnvironment {
       notes.push(...verdict.notes);
       for (const failure of verdict.failures) addFailure(test, failure);
     }
-    // Also when there are none: a test of another file may have had the same titles.
+    // Even when there are none, because a test of another file may have had the same titles.
     runState().notes.set(testKey(titlesOf(test)), notes);
     Reflect.deleteProperty(global, NOTES);
     Reflect.deleteProperty(global, EXPECTED);
@@ -152,7 +161,7 @@ export default class HarnessEnvironment extends TestEnvironment {
     if (this.#options.bail === true) this.#leaveOutRest();
   }
 
-  /** What the kernel said while no test ran fails the run; gives lines for the test that comes next. */
+  /** Fails the run for what the kernel reported while no test ran. Returns lines for the test that comes next. */
   #lookOutside(when: string): string[] {
     if (this.#kernel === undefined) return [];
     const { reports, lost } = this.#kernel.take();
@@ -162,11 +171,12 @@ export default class HarnessEnvironment extends TestEnvironment {
     return lostNotes(lost);
   }
 
-  /** Takes the tests that are not wanted out of the run, repeats the others, and tells the reporters how many there are. */
+  /** Takes the unwanted tests out of the run, repeats the others, and counts them for the reporters. */
   #select(state: CircusState): void {
     const { rootDescribeBlock: root } = state;
     const { filter = {}, part, repeat = 1, from = 0, testTimeoutMs } = this.#options;
-    const factor = (this.#options.target ?? environmentOptions()).lab ? LAB_FACTOR : 1;
+    const { lab, slowdown } = { ...environmentOptions(), ...this.#options.target };
+    const factor = lab ? LAB_FACTOR * slowdown : 1;
     const identities = new Map([...testsUnder(root)].map((test) => [test, identify(titlesOf(test))]));
     const all = selectTests([...identities.values()], filter);
     const own = new Set(takePart(all, part));
@@ -189,7 +199,7 @@ export default class HarnessEnvironment extends TestEnvironment {
     runState().size = { tests: tests * repeat, cases: cases.size, all };
     const once = [...root.children];
     for (let time = 1; time < repeat; time++) root.children.push(...once.map((child) => cloneChild(child, root)));
-    // The clones of a test that is not wanted are marked like it.
+    // The clones of an unwanted test are marked like it.
     let index = 0;
     for (const test of testsUnder(root)) {
       if (test.mode === "skip" && !marked.has(testKey(titlesOf(test)))) continue;
@@ -206,7 +216,7 @@ export default class HarnessEnvironment extends TestEnvironment {
   }
 }
 
-/** Two turns of the event loop: what closes at the end of one is closed, what was sent to a reporter has arrived. */
+/** Waits two turns of the event loop. By then deferred closes have ended, and the reporter has its messages. */
 async function settle(): Promise<void> {
   for (let turn = 0; turn < 2; turn++) await new Promise((resolve) => setImmediate(resolve));
 }
@@ -225,8 +235,8 @@ function isCircusTimeout(entry: unknown): boolean {
 }
 
 /**
- * jest-circus has called its own handler by now (status is "done") and reports the test after this one: the status is
- * ours to correct. Another error beside the skip (in an afterEach hook, say) leaves it failed, with that error.
+ * jest-circus has called its own handler by now (status is "done"), and reports the test after this handler, which may
+ * correct the status. Another error beside the skip (in an afterEach hook, say) leaves the test failed with that error.
  */
 function becomeSkipped(test: CircusTest): void {
   const failures = test.errors.filter((error) => skipReason(error) === undefined);
@@ -238,11 +248,11 @@ function becomeSkipped(test: CircusTest): void {
   }
   test.status = "skip";
   test.errors = [];
-  // jest takes `stack` for its text: without the stack of the throw, which tells a reader nothing here.
+  // jest shows `stack`, so it holds only the text: the stack of the throw tells a reader nothing here.
   addFailure(test, skipText(first));
 }
 
-/** jest-circus keeps an error alone or as [error, error with the registration's stack]. */
+/** The skip in an entry, which jest-circus keeps as an error or as [error, error with the registration's stack]. */
 function skipReason(entry: unknown): SkipReason | undefined {
   const error: unknown = Array.isArray(entry) ? entry[0] : entry;
   return typeof error === "object" && error !== null ? (error as { [SKIP]?: SkipReason })[SKIP] : undefined;

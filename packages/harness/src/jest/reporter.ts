@@ -9,10 +9,10 @@ import { runState, testKey } from "./run-state";
 import { type JestTestResult, outcomeOf } from "./test-result";
 
 export interface HarnessReporterOptions {
-  /** Which formats to write, and where; the default is the human one on standard output. */
+  /** The formats to write, and where. Default: the one for people, on standard output. */
   readonly reports?: readonly Report[];
   readonly plan?: Partial<RunPlan>;
-  /** Instead of reports: a descriptor to which each event goes, for a process that watches this one. */
+  /** A descriptor that gets each event instead of reports, for a process that watches this one. */
   readonly channel?: number;
 }
 
@@ -71,7 +71,7 @@ export default class HarnessReporter {
   onTestFileResult(_test: unknown, result: JestTestFileResult): void {
     const error = result.testExecError;
     if (error !== undefined && error !== null) this.#listener.failed(describeError(result.testFilePath, error));
-    // jest tells no reporter of a test that its source marks as skipped, and gives it the status of one that a filter left out.
+    // jest announces no test that its source marks as skipped, and gives it the status of one that a filter left out.
     const { marked } = runState();
     for (const test of result.testResults) {
       if (marked.delete(testKey([...test.ancestorTitles, test.title]))) this.onTestCaseResult(undefined, test);
@@ -90,7 +90,7 @@ export default class HarnessReporter {
     return outcome === undefined || exitCodeOf(outcome) !== EXIT_CODES.failed ? undefined : new Error("tests failed");
   }
 
-  /** What the environment has found out and no event of jest's carries. */
+  /** Passes on what the environment found out and no event of jest's carries. */
   #tellOutside(): void {
     const { size, outside } = runState();
     if (!this.#counted) this.#listener.counted(this.#files === 1 ? size : undefined);
@@ -99,7 +99,7 @@ export default class HarnessReporter {
   }
 }
 
-/** A VfioError says what is wrong and what to do, without the place in the source that another error needs. */
+/** Describes an error. A VfioError says what is wrong and what to do, and needs no place in the source. */
 function describeError(file: string, { message, stack }: ExecError): string {
   if (message !== undefined && stack?.startsWith("VfioError:") === true) return message;
   return `${file}: ${stack ?? message ?? "did not run"}`;

@@ -4,7 +4,9 @@ import type { RunListener } from "../formats/run-report";
 import type { TestOutcome } from "../outcome/test-outcome";
 import { runState, type TestStart } from "./run-state";
 
-/** What a process that runs tests tells the one that watches it. `kernelLog`: how far the kernel's log has been looked at. */
+/**
+ * An event for the process that watches this one. `kernelLog`: the sequence number up to which the log has been read.
+ */
 export type RunEvent = { readonly kernelLog?: number | undefined } & (
   | { readonly kind: "counted"; readonly size: RunPlan["size"] }
   | ({ readonly kind: "started" } & TestStart)
@@ -13,7 +15,7 @@ export type RunEvent = { readonly kernelLog?: number | undefined } & (
   | { readonly kind: "ended" }
 );
 
-/** Tells a run to the other end of a pipe, a line of JSON for each event. */
+/** Writes a run to the other end of a pipe, a line of JSON for each event. */
 export class RunChannel implements RunListener {
   readonly #fd: number;
 
@@ -25,13 +27,13 @@ export class RunChannel implements RunListener {
     this.#send({ kind: "counted", size });
   }
 
-  /** The environment's own word comes before the test's first line. */
+  /** The environment calls this before the test's first line runs. */
   starting(start: TestStart): void {
     this.#send({ kind: "started", ...start });
   }
 
   started(): void {
-    // See above.
+    // `starting` has said so already.
   }
 
   finished(test: TestOutcome): void {
@@ -46,7 +48,7 @@ export class RunChannel implements RunListener {
     this.#send({ kind: "ended" });
   }
 
-  /** Written at once, whatever the event loop does next. */
+  /** Writes at once, whatever the event loop does next. */
   #send(event: RunEvent): void {
     writeFileSync(this.#fd, `${JSON.stringify({ kernelLog: runState().kernelLog, ...event })}\n`);
   }

@@ -27,10 +27,10 @@ export function outcomeOf(result: JestTestResult): TestOutcome {
   };
 }
 
-/** A test that jest itself skipped (`it.skip`, `it.todo`). */
+/** The reason of a test that jest itself skipped (`it.skip`, `it.todo`). */
 const UNEXPLAINED: SkipReason = { reason: "marked as skipped in the source", remedy: "run it without the mark" };
 
-/** Drops colours, and the stack frames of jest and Node: they say nothing about the failure. */
+/** Drops colours, and the stack frames of jest and Node, which say nothing about the failure. */
 function plainFailure(message: string): string {
   return stripVTControlCharacters(message)
     .split("\n")

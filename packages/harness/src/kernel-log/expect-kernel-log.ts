@@ -1,19 +1,19 @@
 import { notChecked } from "../outcome/note";
 
-/** Global of a test's realm that collects what the running test expects; the environment puts it there. @internal */
+/** Global of a test's realm that collects what the running test expects. The environment sets it. @internal */
 export const EXPECTED = Symbol.for("vfio-selftests.expected-kernel-log");
 
 /** @internal */
 export interface ExpectedMessage {
   readonly pattern: RegExp;
-  /** Of a defect of kernels: the page that describes it. A kernel without the defect does not print the message. */
+  /** The page that describes a kernel defect. A kernel without the defect does not print the message. */
   readonly finding?: string;
 }
 
 /**
- * Says that the running test makes the kernel print this. A report that matches does not fail the test; a test whose
- * message does not come fails. The pattern is looked for in each line of the kernel's, and in a report as a whole. Where
- * nobody watches the kernel's log, the test's notes say that it was not checked.
+ * Says that the running test makes the kernel print this. A report that matches does not fail the test. Without a match
+ * the test fails. The pattern may match one line of the kernel's log or a whole report. Where nobody watches the log,
+ * the test's notes say that the message was not checked.
  */
 export function expectKernelLog(pattern: RegExp): void {
   if (!expectMessage({ pattern })) notChecked(`the kernel's message ${String(pattern)}`, "nobody watches its log");

@@ -1,4 +1,4 @@
-/** A line by which an IOMMU driver tells that it refused a device's access. Part of many tests: a note, not a failure. */
+/** A line in which an IOMMU driver reports a refused access. Many tests provoke one, so it is a note, no failure. */
 interface IommuFault {
   readonly pattern: RegExp;
   readonly source: string;

@@ -9,13 +9,13 @@ export interface KernelVerdict {
   readonly notes: readonly string[];
 }
 
-/** IOMMU faults that a test's notes quote. */
+/** The most IOMMU faults that a test's notes quote. */
 const MOST_FAULTS = 10;
 
-/** What a test says of the kernel's messages. */
+/** What a test expects of the kernel's messages. */
 export interface KernelExpectation {
   readonly expected?: readonly ExpectedMessage[] | undefined;
-  /** It did not come to where it provokes them. */
+  /** Whether the test ended before it provoked them. */
   readonly skipped?: boolean;
 }
 
@@ -24,7 +24,7 @@ export function judge(
   { expected = [], skipped = false }: KernelExpectation = {},
 ): KernelVerdict {
   const { reports, lines, lost } = findings;
-  // Neither is a pattern's `lastIndex` ours, nor may it carry over to the next line.
+  // A copy without the flags g and y: `lastIndex` must not carry over to the next line.
   const messages = expected.map(({ pattern: { source, flags }, finding }) => ({
     pattern: new RegExp(source, flags.replace(/[gy]/g, "")),
     finding,
@@ -46,7 +46,7 @@ export function judge(
   };
 }
 
-/** The kind, what prints it, and the whole report. */
+/** Gives the kind, what prints it, and the whole report. */
 export function describeReport(report: SplatReport): string {
   const { name, source, open } = report;
   const by = source === undefined ? "" : ` (${source})`;

@@ -5,20 +5,20 @@ import { type KernelRecord, parseRecords } from "./record";
 /** One record of /dev/kmsg is at most this long (PRINTK_MESSAGE_MAX of the kernel), and one read gives one record. */
 const RECORD_BYTES = 8192;
 
-/** What a read of the log gives. */
+/** The result of one read of the log. */
 export interface NewRecords {
   readonly records: readonly KernelRecord[];
   /** Messages that were overwritten before they could be read. */
   readonly lost: number;
 }
 
-/** The kernel's log; needs root, CAP_SYSLOG, or `kernel.dmesg_restrict=0`. */
+/** The kernel's log. Reading it needs root, CAP_SYSLOG, or `kernel.dmesg_restrict=0`. */
 export class KernelLog implements Disposable {
   readonly #fd: number;
   readonly #buffer = Buffer.allocUnsafe(RECORD_BYTES);
   #position: number;
 
-  /** From now on, or from the message after the one with this sequence number; -1: all that the kernel still has. */
+  /** Reads from now on, or after the message with this sequence number; -1: all that the kernel still has. */
   constructor(path = systemPaths.dev("kmsg"), after?: number) {
     this.#fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     this.#position = after ?? -1;
@@ -30,7 +30,7 @@ export class KernelLog implements Disposable {
     return this.#position;
   }
 
-  /** Leaves out the messages up to this one, which somebody else has looked at. */
+  /** Leaves out the messages up to this one, which somebody else has read. */
   skipTo(position: number): void {
     this.#position = Math.max(this.#position, position);
   }
@@ -68,14 +68,14 @@ export class KernelLog implements Disposable {
       } catch (error) {
         const { code } = error as NodeJS.ErrnoException;
         if (code === "EAGAIN") return undefined;
-        // Messages were overwritten before they could be read: the next one's number tells how many.
+        // The kernel overwrote messages before anybody read them. The next message's number shows how many.
         if (code !== "EPIPE") throw error;
       }
     }
   }
 }
 
-/** What the kernel itself said; a message of several lines is several. */
+/** The lines of the kernel itself. A message of several lines gives several. */
 export function kernelLines(records: readonly KernelRecord[]): string[] {
   return records.filter(({ facility }) => facility === 0).flatMap(({ text }) => text.split("\n"));
 }

@@ -9,16 +9,16 @@ export interface KernelWatchOptions {
   /** Default: /dev/kmsg. */
   readonly path?: string;
   /**
-   * Sequence number of the last message that somebody else has looked at. `boot`: the end of the last run in the log, or
-   * its beginning. Default: now.
+   * Sequence number of the last message that somebody else has read. `boot`: the end of the last run in the log, or the
+   * log's beginning. Default: now.
    */
   readonly after?: number | "boot";
 }
 
-/** What the kernel said since the last look. */
+/** What the kernel printed since the last look. */
 export interface KernelFindings {
   readonly reports: readonly SplatReport[];
-  /** Lines of IOMMU drivers that refused an access. */
+  /** Lines in which IOMMU drivers report a refused access. */
   readonly faults: readonly string[];
   /** All of the kernel's lines. */
   readonly lines: readonly string[];
@@ -26,15 +26,15 @@ export interface KernelFindings {
   readonly lost: number;
 }
 
-/** How long a CPU may take to print a report to its end, and how often one looks. */
+/** Milliseconds that a CPU may take to print a report to its end, and between two looks. */
 const PRINT_MS = 500;
 const LOOK_MS = 5;
 
-/** Looks at all that the kernel says. Every look is synchronous, so that what it finds belongs to who looks. */
+/** Watches all that the kernel prints. Every look is synchronous, so that its findings belong to the caller's test. */
 export class KernelWatch implements Disposable {
   readonly #log: KernelLog;
   readonly #path: string;
-  /** Lines since boot that are still to be told. */
+  /** Lines since boot that the first `take` gives. */
   #held: { lines: string[]; lost: number } = { lines: [], lost: 0 };
 
   /** Throws as `open` does where the log may not be read. */
@@ -44,17 +44,17 @@ export class KernelWatch implements Disposable {
     if (after === "boot") this.#held = this.#sinceLastRun();
   }
 
-  /** Sequence number of the last message that was looked at. */
+  /** Sequence number of the last message that this watch has read. */
   get position(): number {
     return this.#log.position;
   }
 
-  /** Leaves out the messages up to this one, which somebody else has looked at. */
+  /** Leaves out the messages up to this one, which somebody else has read. */
   skipTo(position: number): void {
     this.#log.skipTo(position);
   }
 
-  /** What came since the last look. A report that is still being printed is waited for. */
+  /** What came since the last look. Waits for the end of a report that the kernel is still printing. */
   take(): KernelFindings {
     const { lines, lost: earlier } = this.#held;
     this.#held = { lines: [], lost: 0 };
@@ -69,7 +69,7 @@ export class KernelWatch implements Disposable {
     return { reports, faults: lines.filter(isIommuFault), lines, lost };
   }
 
-  /** Writes a line of ours, where we may. */
+  /** Writes a line of ours into the log, where we may. */
   mark(text: string): void {
     writeMark(this.#path, text);
   }

@@ -1,33 +1,33 @@
 import { closeSync, constants, openSync, writeSync } from "node:fs";
 
 /**
- * What a run writes into the kernel's log, as blktests and xfstests do: a reader of the log sees which test ran, also
- * where the kernel died under it. Level 4, so that a console shows it that shows warnings.
+ * What a run writes into the kernel's log, as blktests and xfstests do: a reader of the log sees which test ran, even
+ * when the kernel died under it. Level 4 makes consoles that show warnings show these lines, too.
  */
 const PREFIX = "vfio-selftests: ";
 const LEVEL = "<4>";
 
-/** The log is a run's from here to {@link END_MARK}. What lies outside is for whoever looks at the whole log. */
+/** A run's part of the log lasts from here to {@link END_MARK}. The rest is for whoever reads the whole log. */
 export const BEGIN_MARK = `${PREFIX}run begins`;
 export const END_MARK = `${PREFIX}run ends`;
 
-/** The test that runs from here on, until the next mark. */
+/** Names the test that runs from here on, until the next mark. */
 export function testMark(id: string): string {
   return `${PREFIX}test ${id}`;
 }
 
-/** The test that has just failed. */
+/** Names the test that has just failed. */
 export function failureMark(id: string): string {
   return `${PREFIX}failed ${id}`;
 }
 
-/** The test that a line of the log begins, or says to have failed. */
+/** The test whose start or failure a line of the log marks. */
 export function testOfMark(line: string): { readonly kind: "test" | "failed"; readonly id: string } | undefined {
   const [, kind, id] = /^vfio-selftests: (test|failed) (.+)$/.exec(line) ?? [];
   return id === undefined ? undefined : { kind: kind === "test" ? "test" : "failed", id };
 }
 
-/** Writes a line; gives whether the kernel took it: it takes root's alone. */
+/** Writes a line. Returns whether the kernel took it: it takes only root's. */
 export function writeMark(path: string, text: string): boolean {
   try {
     // A file of its own for each: the kernel takes ten lines in five seconds from one (`devkmsg_write`).

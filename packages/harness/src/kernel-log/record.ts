@@ -13,7 +13,7 @@ const RECORD = /^(\d+),(\d+),\d+,[^;]*;(.*)$/;
 /** Bits of the priority below the facility: the level (LOG_FACILITY of syslog). */
 const LEVEL_BITS = 3;
 
-/** The records in what was read. The dictionaries (which device a message is about) are left out. */
+/** The records in a text that was read, without their dictionaries (which name the device of a message). */
 export function parseRecords(read: string): KernelRecord[] {
   return read.split("\n").flatMap((line) => {
     const [, priority, sequence, text] = RECORD.exec(line) ?? [];

@@ -6,13 +6,13 @@ export interface SplatReport {
   /** What in the kernel prints it; undefined for a report of a kind that the table does not have. */
   readonly source: string | undefined;
   readonly lines: readonly string[];
-  /** Its end was not seen: the kernel may still be printing. */
+  /** Whether its end is missing: the kernel may still be printing. */
   readonly open: boolean;
 }
 
-/** A report whose end does not come is over after so many lines. */
+/** The most lines of a report whose end does not come. */
 const MOST_LINES = 400;
-/** A frame is a report's only when the next lines say so. */
+/** A frame begins a report only if one of this many lines says so. */
 const FRAME_LINES = 3;
 
 interface Growing {
@@ -21,7 +21,7 @@ interface Growing {
   readonly framed: boolean;
 }
 
-/** The reports among the kernel's lines, in order. Reports of several CPUs that mix come out as one. */
+/** The reports among the kernel's lines, in order. Mixed reports of several CPUs come out as one. */
 export function findReports(lines: readonly string[]): SplatReport[] {
   const reports: SplatReport[] = [];
   let growing: Growing | undefined;

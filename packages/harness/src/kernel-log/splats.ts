@@ -1,11 +1,11 @@
-/** A kind of report by which the kernel says that something is wrong with itself. */
+/** A kind of report in which the kernel says that something is wrong with itself. */
 export interface Splat {
   readonly name: string;
-  /** The line that tells it, without time stamp. */
+  /** The line that identifies the kind, without its time stamp. */
   readonly pattern: RegExp;
   /** What prints that line. */
   readonly source: string;
-  /** The report's last line; `only` where the line is all. */
+  /** The report's last line; `only` where the report is one line. */
   readonly end: RegExp | "only";
 }
 
@@ -20,9 +20,9 @@ export const FRAME = /^={20,}$/;
 export const CUT_HERE = /^-+\[ cut here \]-+$/;
 
 /**
- * What fails a test, the narrower before the wider. The kernel's fault injection (`FAULT_INJECTION: forcing a failure`,
- * lib/fault-inject.c) is not among them: it prints what it was asked for. Nor is `unchecked MSR access error`: hypervisors that
- * lack a register provoke it at every boot.
+ * The kinds that fail a test, narrower ones before wider ones. The kernel's fault injection (`FAULT_INJECTION: forcing
+ * a failure`, lib/fault-inject.c) is not among them, because somebody asked for it. Nor is `unchecked MSR access
+ * error`, which hypervisors that lack a register provoke at every boot.
  */
 export const SPLATS: readonly Splat[] = [
   {
@@ -139,7 +139,7 @@ export const SPLATS: readonly Splat[] = [
     end: END_TRACE,
   },
   {
-    // Who asks for more than there is says so by __GFP_NOWARN.
+    // A caller that may ask for more than there is passes __GFP_NOWARN.
     name: "page allocation failure",
     pattern: /^\S.*: page allocation failure: order:/,
     source: "mm/page_alloc.c warn_alloc",

@@ -6,18 +6,18 @@ import { MachineChanges } from "./machine-changes";
 const NO_OVERRIDE = "(null)";
 
 /**
- * The driver of a PCI function and its `driver_override`, which go back to what they were: at disposal, and also when the
- * process is killed before. (Documentation/ABI/testing/sysfs-bus-pci)
+ * The driver of a PCI function and its `driver_override`. Both go back to what they were at disposal, and also when the
+ * process is killed first (Documentation/ABI/testing/sysfs-bus-pci).
  */
 export class GuardedDriver implements Disposable {
   readonly address: string;
-  /** The driver it had and will have again; undefined when it had none. */
+  /** The driver that the function had and will have again; undefined when it had none. */
   readonly original: string | undefined;
   readonly #paths: SystemPaths;
   readonly #override: string;
   readonly #restore: () => void;
 
-  /** Nothing changes yet. */
+  /** Records the state. Nothing changes yet. */
   constructor(address: string, paths: SystemPaths = systemPaths) {
     this.address = address;
     this.#paths = paths;
@@ -37,13 +37,13 @@ export class GuardedDriver implements Disposable {
     return linkName(this.#paths.pciDevice(this.address, "driver"));
   }
 
-  /** Blocks until the driver has let go, with vfio-pci until all who use the device have closed it. */
+  /** Blocks until the driver has let go. vfio-pci lets go when all users of the device have closed it. */
   unbind(): void {
     const unbind = this.#paths.pciDevice(this.address, "driver", "unbind");
     if (existsSync(unbind)) writeFileSync(unbind, this.address);
   }
 
-  /** Unbinds, and lets this driver take the function. */
+  /** Unbinds the function, and lets this driver take it. */
   bind(driver: string): void {
     this.unbind();
     writeFileSync(this.#override, `${driver}\n`);

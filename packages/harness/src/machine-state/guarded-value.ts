@@ -3,16 +3,16 @@ import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { MachineChanges } from "./machine-changes";
 
 /**
- * A value in a file of the machine (`sriov_numvfs`, `nr_hugepages`, `smp_affinity_list`, a module's parameter) that goes
- * back to what it was: at disposal, and also when the process is killed before.
+ * A value in a file of the machine (`sriov_numvfs`, `nr_hugepages`, `smp_affinity_list`, a module's parameter). It goes
+ * back to what it was at disposal, and also when the process is killed first.
  */
 export class GuardedValue implements Disposable {
   readonly path: string;
-  /** What it was and will be again. */
+  /** The value that was there and will be there again. */
   readonly original: string;
   readonly #restore: () => void;
 
-  /** Reads the value; nothing changes yet. `paths` says where the journal is. */
+  /** Reads the value. Nothing changes yet. `paths` says where the journal is. */
   constructor(path: string, paths: SystemPaths = systemPaths) {
     this.path = path;
     this.original = readFileSync(path, "utf8").trim();

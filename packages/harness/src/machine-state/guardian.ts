@@ -2,10 +2,11 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { VfioError } from "@vfio-selftests/core";
 
 /**
- * Waits for the end of its input, which is the end of the guarded process, however that went; then takes the steps in the
- * journal ($1) and deletes it. What fails is tried again for five seconds, because the kernel may still be closing the
- * process's devices; after that the journal stays for `restoreLeftovers`. No journal: nothing is left to be done.
- * It is a shell because that needs nothing of us: no build, no module, little memory.
+ * Waits for the end of its input, which comes with the end of the guarded process, however that ended. Then it takes
+ * the steps in the journal ($1) and deletes the journal. It tries a failed step again for five seconds, because the
+ * kernel may still be closing the process's devices. After that the journal stays for `restoreLeftovers`. Without a
+ * journal it has nothing to do. It is a shell script because that needs nothing of us: no build, no module, little
+ * memory.
  */
 const SCRIPT = `
 trap "" INT TERM HUP QUIT
@@ -31,13 +32,13 @@ export class Guardian {
   readonly #process: ChildProcess;
 
   constructor(journal: string) {
-    // In a session of its own, so that Ctrl-C and the end of a terminal do not reach it.
+    // It gets a session of its own, so that Ctrl-C and the end of a terminal do not reach it.
     this.#process = spawn("sh", ["-c", SCRIPT, "vfio-selftests-guardian", journal], {
       cwd: "/",
       detached: true,
       stdio: ["pipe", "ignore", "ignore"],
     });
-    // Without a process id it did not start; the error's event would otherwise end this process.
+    // A guardian without a process id did not start (see below). An unhandled error event would end this process.
     this.#process.on("error", () => undefined);
     this.#process.stdin?.on("error", () => undefined);
     this.#process.unref();
@@ -50,7 +51,7 @@ export class Guardian {
     }
   }
 
-  /** Ends it; the journal must be gone. */
+  /** Ends the guardian. The journal must be gone. */
   dismiss(): void {
     this.#process.stdin?.end();
   }

@@ -11,8 +11,8 @@ import { applyUndo, undoLine, type UndoWrite } from "./undo-write";
 export const JOURNALS = "changes";
 
 /**
- * What this process has changed on the machine and must put back. While there is such a change, a journal says how, and a
- * guardian process puts it back should this process die.
+ * What this process has changed on the machine and must put back. While there is such a change, a journal says how to
+ * undo it, and a guardian process does so should this process die.
  */
 export class MachineChanges {
   static readonly #byPaths = new WeakMap<SystemPaths, MachineChanges>();
@@ -22,7 +22,7 @@ export class MachineChanges {
   readonly #changes: (readonly UndoWrite[])[] = [];
   #guardian: Guardian | undefined;
 
-  /** One for each tree of paths: there is one order in which changes are put back. */
+  /** The one instance for a tree of paths, so that there is one order in which changes go back. */
   static on(paths: SystemPaths = systemPaths): MachineChanges {
     const existing = this.#byPaths.get(paths);
     if (existing !== undefined) return existing;
@@ -36,7 +36,7 @@ export class MachineChanges {
     this.#journal = this.#newJournal();
   }
 
-  /** Call before the change; gives what puts it back, in the order of the steps. */
+  /** Call this before the change. Returns a function that puts it back, in the order of the steps. */
   record(undo: readonly UndoWrite[]): () => void {
     this.#changes.push(undo);
     try {
@@ -48,7 +48,8 @@ export class MachineChanges {
     }
     return () => {
       if (!this.#changes.includes(undo)) return;
-      // Forgotten only when done: should a step fail or the process die here, the guardian takes over.
+      // A change is forgotten only when it is undone: should a step fail or the process die here, the guardian takes
+      // over.
       for (const step of undo) applyUndo(step);
       this.#forget(undo);
     };
@@ -63,7 +64,7 @@ export class MachineChanges {
     rmSync(this.#journal, { force: true });
     this.#guardian?.dismiss();
     this.#guardian = undefined;
-    // The guardian may be slow to look for its journal: it must not find the next guardian's.
+    // A slow guardian must not find the next guardian's journal in the place of its own.
     this.#journal = this.#newJournal();
   }
 
@@ -79,7 +80,7 @@ export class MachineChanges {
       mkdirSync(directory, { recursive: true, mode: 0o700 });
     } catch (cause) {
       throw systemError(systemResult(cause), "record a change", {
-        message: `cannot make ${directory}, which tells what to put back after a crash`,
+        message: `cannot make ${directory}, which says what to put back after a crash`,
         subject: directory,
         remedy: "run as root, or let XDG_RUNTIME_DIR name a folder of yours",
         cause,
@@ -87,7 +88,7 @@ export class MachineChanges {
     }
   }
 
-  /** Whole or not at all; in the order of the steps back: the newest change first. */
+  /** Writes the journal whole or not at all, with the newest change first: the order of the steps back. */
   #save(): void {
     this.#makeDirectory();
     const lines = this.#changes.toReversed().flatMap((undo) => undo.map(undoLine));

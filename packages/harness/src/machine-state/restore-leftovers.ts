@@ -5,15 +5,15 @@ import { JOURNALS } from "./machine-changes";
 import { processIdentity } from "./process-identity";
 import { applyUndo, parseUndoLine } from "./undo-write";
 
-/** A step that was taken late: the process that made the change died, and its guardian, too. */
+/** A step that was taken late, because the process that made the change died, and its guardian, too. */
 export interface RestoredValue {
   readonly path: string;
   readonly value: string;
-  /** Why it could not be put back; the journal then stays. */
+  /** Why the value could not be put back. The journal then stays. */
   readonly error?: string;
 }
 
-/** Puts back what processes that are gone have left changed. Those that live are not touched. */
+/** Puts back what ended processes have left changed. It does not touch the changes of living processes. */
 export function restoreLeftovers(paths: SystemPaths = systemPaths): RestoredValue[] {
   const directory = paths.runtime(JOURNALS);
   return listDirectory(directory)
@@ -35,7 +35,7 @@ function restore(journal: string): RestoredValue[] {
   return restored;
 }
 
-/** Empty when the guardian has just done its work. */
+/** Reads a journal; empty when the guardian has just done its work. */
 function readJournal(journal: string): string {
   try {
     return readFileSync(journal, "utf8");

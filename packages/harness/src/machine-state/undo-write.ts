@@ -2,8 +2,8 @@ import { existsSync, writeFileSync } from "node:fs";
 import { argumentError } from "@vfio-selftests/core/errors";
 
 /**
- * One step back: a value written to a file of the kernel. All that tests change on a machine is put back by such writes.
- * Where the file is gone (an interrupt that was freed, a device without a driver) there is nothing to do.
+ * One step back: a value to write to a file of the kernel. Such writes put back all that tests change on a machine.
+ * Where the file is gone (a freed interrupt, a device without a driver) there is nothing to do.
  */
 export interface UndoWrite {
   readonly path: string;
@@ -31,7 +31,9 @@ export function parseUndoLine(line: string): UndoWrite | undefined {
   return { path, value, ...(unless === undefined || unless === "" ? {} : { unless }) };
 }
 
-/** Throws as `writeFileSync` does. The line end lets an empty value through, and the kernel ignores it. */
+/**
+ * Takes the step. Throws as `writeFileSync` does. The line end lets an empty value through, and the kernel ignores it.
+ */
 export function applyUndo({ path, value, unless }: UndoWrite): void {
   if (!existsSync(path) || (unless !== undefined && existsSync(unless))) return;
   writeFileSync(path, `${value}\n`);

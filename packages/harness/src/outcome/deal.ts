@@ -12,8 +12,8 @@ export interface Share {
 }
 
 /**
- * Deals tests into parts that take about equally long, each in the order of the list. Whoever deals the same list with
- * the same durations gets the same parts. The longest test goes first, always to the part that has the least to do.
+ * Deals tests into parts that take about equally long, each in the order of the list. The same list with the same
+ * durations always gives the same parts. The longest test goes first, and each test to the part with the least to do.
  */
 export function dealTests<Test extends TestIdentity>(
   tests: readonly Test[],
@@ -23,7 +23,7 @@ export function dealTests<Test extends TestIdentity>(
   const expected = expectedDurations(tests, durations);
   const parts = Array.from({ length: count }, () => ({ tests: new Set<Test>(), milliseconds: 0 }));
   const longestFirst = [...tests].sort(
-    // Those that take equally long, as far as is known, are variants of one test side by side: each part gets some.
+    // Tests of equal expected time are sorted by test, so that each part gets some variants of it.
     (a, b) => (expected.get(b) ?? 0) - (expected.get(a) ?? 0) || compare(withoutMode(a), withoutMode(b)),
   );
   for (const test of longestFirst) {
@@ -34,12 +34,14 @@ export function dealTests<Test extends TestIdentity>(
   return parts.map((part) => tests.filter((test) => part.tests.has(test)));
 }
 
-/** A test's own share of the time between tests, so that many short ones are not thought to be free. */
+/** Milliseconds around each test, so that many short tests do not count as free. */
 const OVERHEAD_MS = 30;
-/** Where nothing at all is known. */
+/** Milliseconds of a test of which nothing is known. */
 const GUESS_MS = 1000;
 
-/** Milliseconds that each test is expected to take: as last time; else as in other modes; else as its fixture's others. */
+/**
+ * Milliseconds expected of each test: its last time, else the mean of its other modes, of its fixture, of all tests.
+ */
 export function expectedDurations<Test extends TestIdentity>(
   tests: readonly Test[],
   durations: Durations,

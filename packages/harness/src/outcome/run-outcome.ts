@@ -18,16 +18,16 @@ export function totalsOf(tests: readonly TestOutcome[]): Totals {
   return totals;
 }
 
-/** The line every human report ends with; for machines that only count. */
+/** The last line of the report for people, which is easy to parse, too. */
 export function totalsLine({ passed, failed, skipped }: Totals): string {
   return `${passed} passed, ${failed} failed, ${skipped} skipped`;
 }
 
-/** What a run's process says to its caller; numbers as the kernel's selftests use them. */
+/** The exit codes of a run's process, as the kernel's selftests use them. */
 export const EXIT_CODES = {
   passed: 0,
   failed: 1,
-  /** Nothing ran: no device, or every test was skipped (KSFT_SKIP). */
+  /** Nothing ran: there was no device, or every test skipped (KSFT_SKIP). */
   skipped: 4,
 } as const;
 

@@ -9,9 +9,9 @@ export interface Shard {
 }
 
 /**
- * The tests of one shard, in their order. Each test is in exactly one, and the parts differ by one test at most. Tests
- * are put in the order of a hash of their ids before the list is cut: a shard has tests of all kinds, the order of the
- * list does not matter, and a new test moves few others.
+ * The tests of one shard, in their order. Each test is in exactly one shard, and shards differ by one test at most. The
+ * function sorts the tests by a hash of their ids before it cuts the list. So a shard has tests of all kinds, the order
+ * of the list does not matter, and a new test moves few others.
  */
 export function shardTests<Test extends TestIdentity>(
   tests: readonly Test[],

@@ -7,14 +7,15 @@ export interface SkipReason {
 }
 
 /**
- * Marks the error across realms: jest runs tests in a context of their own, where `instanceof` does not reach.
+ * Marks the error across realms. jest runs tests in a context of their own, where `instanceof` does not reach.
  * @internal
  */
 export const SKIP = Symbol.for("vfio-selftests.skip");
 
 /**
- * Thrown by {@link skip}; the package's jest environment turns it into a skipped result. Without that environment jest
- * knows only pass and fail, so the message says what to configure: a check that did not run must never count as a pass.
+ * {@link skip} throws this, and the package's jest environment turns it into a skipped result. Without that environment
+ * jest knows only pass and fail. The message then says what to configure, because a check that did not run must never
+ * count as a pass.
  */
 export class SkipError extends Error {
   override readonly name = "SkipError";
@@ -35,7 +36,7 @@ export function skip({ reason, remedy }: SkipReason): never {
   throw new SkipError({ reason, remedy: asCalled(remedy) });
 }
 
-/** The two lines a person reads, and that {@link parseSkipText} takes apart again. */
+/** The two lines that a person reads, and {@link parseSkipText} takes apart again. */
 export function skipText({ reason, remedy }: SkipReason): string {
   return `skipped: ${reason}\nremedy: ${remedy}`;
 }

@@ -6,15 +6,15 @@ import { fullId, type TestIdentity } from "./test-identity";
 export interface TestFilter {
   /** Exact ids. */
   readonly ids?: readonly string[];
-  /** A regular expression found anywhere in the id, letter case ignored. */
+  /** A regular expression that matches anywhere in the id, in either case. */
   readonly pattern?: string;
   /** Exact ids of tests that do not run. */
   readonly except?: readonly string[];
-  /** A part of the tests that the fields above leave. */
+  /** The part to take of the tests that the fields above leave. */
   readonly shard?: Shard;
 }
 
-/** What one process takes of a run's tests, where several share them: its share, or those named by their full ids. */
+/** What one process takes of a run's tests when several share them: its share, or the tests with these full ids. */
 export type TestPart = { readonly share: Share } | { readonly only: readonly string[] };
 
 /** The tests of a run, in their order. */
@@ -26,7 +26,7 @@ export function selectTests<Test extends TestIdentity>(tests: readonly Test[], f
   return filter.shard === undefined ? wanted : shardTests(wanted, filter.shard);
 }
 
-/** Of a run's tests those that this process runs. */
+/** The tests of a run that this process runs. */
 export function takePart<Test extends TestIdentity>(tests: readonly Test[], part?: TestPart): readonly Test[] {
   if (part === undefined) return tests;
   if ("share" in part) return dealTests(tests, part.share.count, part.share.durations)[part.share.index] ?? [];

@@ -1,6 +1,6 @@
 import { KERNEL_MODE_NAMES, USER_MODE_NAME } from "@vfio-selftests/core";
 
-/** Longest first, so that a prefix match finds the right one. */
+/** The longest first, so that a prefix match finds the right one. */
 const MODE_NAMES = [...KERNEL_MODE_NAMES, USER_MODE_NAME].sort((a, b) => b.length - a.length);
 
 /** PCI address, vfio-user socket or model, the forms of an address in `core`; or a path, for other devices. */
@@ -44,7 +44,9 @@ export function identify(titles: readonly string[]): TestIdentity {
   };
 }
 
-/** The id, with several devices the device's address before it: what tells a test of a run from all others. */
+/**
+ * The id that distinguishes a test of a run from all others. With several devices it begins with the device's address.
+ */
 export function fullId({
   device,
   id,

@@ -6,7 +6,7 @@ export type TestStatus = "passed" | "failed" | "skipped";
 export interface TestOutcome extends TestIdentity {
   readonly status: TestStatus;
   readonly durationMs: number;
-  /** In a run that repeats its tests: the how manieth time this is, from 1. */
+  /** The number of this repetition, from 1, in a run that repeats its tests. */
   readonly repetition?: number;
   /** With status `skipped`. */
   readonly skip: SkipReason | undefined;

@@ -10,8 +10,8 @@ const NO_DEVICE: SkipReason = {
 };
 
 /**
- * A fixture, once per device. Its title is the first part of the ids; with several devices the device's address is a
- * title above it, so that the ids stay the same. Without a device its tests are skipped.
+ * Defines a fixture, once per device. Its title is the first part of the ids. With several devices, the device's
+ * address is a title above it, so that the ids stay the same. Without a device its tests skip.
  */
 export function fixture(name: string, target: Pick<Target, "devices">, define: (address: string) => void): void {
   const [first, ...others] = target.devices;
@@ -27,7 +27,7 @@ export function fixture(name: string, target: Pick<Target, "devices">, define: (
   }
 }
 
-/** A variant per mode, named `MODE` or `MODE_SUFFIX`. */
+/** Defines a variant per mode, named `MODE` or `MODE_SUFFIX`. */
 export function eachMode(target: Pick<Target, "modes">, define: (mode: IommuMode) => void, suffix = ""): void {
   for (const mode of target.modes) {
     describe(suffix === "" ? mode.name : `${mode.name}_${suffix}`, () => {

@@ -9,6 +9,7 @@ const NOTHING = {
   seed: undefined,
   failingExample: false,
   lab: false,
+  slowdown: 1,
   confined: false,
 };
 
@@ -27,6 +28,7 @@ describe("environmentOptions", () => {
       VFIO_SELFTESTS_SEED: "77",
       VFIO_SELFTESTS_FAILING_EXAMPLE: "1",
       VFIO_SELFTESTS_LAB: "1",
+      VFIO_SELFTESTS_SLOWDOWN: "12",
       VFIO_SELFTESTS_CONFINED: "1",
     };
     expect(environmentOptions(environment)).toEqual({
@@ -38,9 +40,14 @@ describe("environmentOptions", () => {
       seed: 77,
       failingExample: true,
       lab: true,
+      slowdown: 12,
       confined: true,
     });
   });
+});
+
+it.each(["VFIO_SELFTESTS_SEED", "VFIO_SELFTESTS_SLOWDOWN"])("%s that is no number is an error", (name) => {
+  expect(() => environmentOptions({ [name]: "1x" })).toThrow(new RegExp(`${name}.*a whole number`));
 });
 
 describe("targetOptions", () => {

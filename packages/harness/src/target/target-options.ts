@@ -1,8 +1,8 @@
 import { argumentError } from "@vfio-selftests/core/errors";
 
 /**
- * What a run tests, as plain data: whoever starts jest gives it as `testEnvironmentOptions: { target }`, and the test file
- * makes its target from it. Drivers and modes are names here, because a test file loads modules of its own.
+ * What a run tests, as plain data. Whoever starts jest gives it as `testEnvironmentOptions: { target }`, and the test
+ * file makes its target of it. Drivers and modes are names here, because a test file loads its own modules.
  */
 export interface TargetOptions {
   /** `0000:6a:01.0`, `vfio-user:PATH` or `model:NAME`. */
@@ -11,23 +11,25 @@ export interface TargetOptions {
   readonly modes: readonly string[];
   /** Names, packages or paths of drivers, which then are the only ones. Empty: those that come with the toolkit or the project. */
   readonly drivers: readonly string[];
-  /** Copies as large as upstream's, on models, too. */
+  /** Makes copies as large as upstream's on models, too. */
   readonly full: boolean;
   /** One run of the KVM interrupt test by upstream's options, `-e -i 5000 -v 4`, instead of its variants. */
   readonly kvmIrq: string | undefined;
-  /** What tests do at random follows from it. Undefined: each has its own, the same in every run. */
+  /** The seed of all that tests do at random. Undefined: each test has its own, the same in every run. */
   readonly seed: number | undefined;
-  /** The example that fails on purpose is part of the run (docs/failing-example.md). */
+  /** Whether the example that fails on purpose is part of the run (docs/failing-example.md). */
   readonly failingExample: boolean;
-  /** The process runs in the lab's VM. */
+  /** Whether the process runs in the lab's VM. */
   readonly lab: boolean;
-  /** The VM is an ordinary user's: its root can change no file of anybody else. */
+  /** How many times longer the kernel takes than an ordinary one, as one with KASAN does: tests get more time. */
+  readonly slowdown: number;
+  /** Whether an ordinary user owns the VM, whose root can change no file of anybody else. */
   readonly confined: boolean;
 }
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** The environment variables by which a run without options of its own is told what to test. Nothing else reads them. */
+/** The environment variables say what to test where a run has no options of its own. Nothing else reads them. */
 export function environmentOptions(environment: Environment = process.env): TargetOptions {
   return {
     devices: list(environment["VFIO_SELFTESTS_BDF"]),
@@ -35,17 +37,21 @@ export function environmentOptions(environment: Environment = process.env): Targ
     drivers: list(environment["VFIO_SELFTESTS_DRIVER"]),
     full: environment["VFIO_SELFTESTS_FULL"] !== undefined,
     kvmIrq: environment["VFIO_SELFTESTS_KVM_IRQ"],
-    seed: number(environment["VFIO_SELFTESTS_SEED"]),
+    seed: number(environment, "VFIO_SELFTESTS_SEED"),
     failingExample: environment["VFIO_SELFTESTS_FAILING_EXAMPLE"] !== undefined,
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
+    slowdown: number(environment, "VFIO_SELFTESTS_SLOWDOWN") ?? 1,
     confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
   };
 }
 
-/** Global of a test's realm with `testEnvironmentOptions.target`; the jest environment puts it there. @internal */
+/** Global of a test's realm with `testEnvironmentOptions.target`. The jest environment sets it. @internal */
 export const TARGET = Symbol.for("vfio-selftests.target");
 
-/** What this test file runs against: the options given to jest; what they leave out is the environment's. */
+/**
+ * What this test file runs against: the options given to jest, filled up from the environment. Throws for unknown
+ * names.
+ */
 export function targetOptions(environment: Environment = process.env): TargetOptions {
   const fromEnvironment = environmentOptions(environment);
   const given = (globalThis as { [TARGET]?: Partial<TargetOptions> })[TARGET] ?? {};
@@ -57,11 +63,12 @@ export function targetOptions(environment: Environment = process.env): TargetOpt
   return { ...fromEnvironment, ...given };
 }
 
-/** Throws for what is no whole number: a misspelt seed must not pass for none. */
-function number(text: string | undefined): number | undefined {
+/** Throws for anything but a whole number, because a misspelt seed must not pass for none. */
+function number(environment: Environment, name: string): number | undefined {
+  const text = environment[name];
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text)) return Number(text);
-  throw argumentError("environment", "VFIO_SELFTESTS_SEED", text, "a whole number");
+  throw argumentError("environment", name, text, "a whole number");
 }
 
 /** Parts separated by spaces or commas. */

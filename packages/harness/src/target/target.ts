@@ -5,14 +5,14 @@ import type { DriverRegistry } from "@vfio-selftests/core/driver";
 export interface Target {
   /** `models`: no kernel answers, so tests of kernel interfaces do not apply. */
   readonly kind: "models" | "lab" | "hardware";
-  /** In the order of the report. Tests of a mode that is not available here are skipped with its reason. */
+  /** In the order of the report. Tests of an unavailable mode skip with the mode's reason. */
   readonly modes: readonly IommuMode[];
-  /** Addresses. Empty: every test is skipped and says how to get a device. */
+  /** Addresses. Empty: every test skips and says how to get a device. */
   readonly devices: readonly string[];
   readonly drivers: DriverRegistry;
 }
 
-/** The mode of tests that are not repeated over the modes: upstream's default where the target has it. */
+/** The mode of tests that do not repeat over the modes: upstream's default, where the target has it. */
 export function defaultMode({ modes }: Pick<Target, "modes">): IommuMode {
   const mode = modes.find(({ name }) => name === DEFAULT_MODE) ?? modes[0];
   if (mode === undefined) throw new TypeError("a target needs at least one mode");

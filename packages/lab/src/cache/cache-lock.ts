@@ -6,16 +6,18 @@ import type { LabHost } from "../host/host";
 
 export interface CacheLockOptions {
   readonly signal: AbortSignal;
-  /** Called once when another process holds the lock, with what that one wrote about itself. */
+  /** Called once when another process holds the lock, with what that process wrote about itself. */
   onWait(holder: string): void;
 }
 
 export interface CacheLock extends Disposable {
-  /** Whether another process had it first, which may have changed the cache. */
+  /** Whether another process had the lock first. It may have changed the cache. */
   readonly waited: boolean;
 }
 
-/** Takes the lock of the cache, after the process that has it. It goes with the returned handle, and with this process. */
+/**
+ * Takes the lock of the cache, after the process that has it. The lock ends with the returned handle, or this process.
+ */
 export async function takeCacheLock(host: LabHost, path: string, options: CacheLockOptions): Promise<CacheLock> {
   mkdirSync(dirname(path), { recursive: true });
   const descriptor = openSync(path, "a+", 0o600);
@@ -26,7 +28,7 @@ export async function takeCacheLock(host: LabHost, path: string, options: CacheL
       options.onWait(readFileSync(path, "utf8").trim());
       await waitForLock(host, descriptor, options.signal);
     }
-    // For people: the lock itself is the kernel's. The file stays, because one who waits has it open.
+    // The text is for people; the kernel keeps the lock. The file stays, because a waiting process has it open.
     ftruncateSync(descriptor);
     writeSync(descriptor, `process ${process.pid} on ${hostname()}\n`);
   } catch (error) {

@@ -4,20 +4,20 @@ import { homedir } from "node:os";
 import { dirname, join } from "node:path";
 import type { LabHost } from "../host/host";
 
-/** Where the lab keeps what it prepared. Every entry appears by a rename, so what is there is complete. */
+/** Where the lab keeps what it prepared. Every entry appears by a rename, so it is complete when it is there. */
 export interface LabCache {
   readonly folder: string;
   /** Held while a set-up runs. */
   readonly lock: string;
   /** The chosen QEMU and kernel, and whether they booted: `LabState`. */
   readonly state: string;
-  /** Debian root that QEMU runs from where the system's own does not serve. */
+  /** The Debian root that QEMU runs from where the system's own QEMU does not serve. */
   readonly qemuRoot: string;
   /** Built kernels, one folder each. */
   readonly kernels: string;
   /** Kernels with `--with` or of a tree of the user's, with their build folders, one folder each. */
   readonly builds: string;
-  /** Unpacked sources that these were made from. */
+  /** The unpacked sources of these builds. */
   readonly sources: string;
   /** Unfinished work that a later set-up goes on with. */
   readonly work: string;
@@ -49,7 +49,7 @@ function ownFolder({ env }: LabHost, variable: string, usual: string): string {
   return join(base === "" ? join(env["HOME"] ?? homedir(), usual) : base, "vfio-selftests");
 }
 
-/** What is not there yet is made when it is needed, or tells then why not. */
+/** Whether the folder takes files. The lab makes a missing folder at need, and reports then if it cannot. */
 function mayWrite(folder: string): boolean {
   try {
     accessSync(folder, constants.W_OK);
@@ -59,7 +59,7 @@ function mayWrite(folder: string): boolean {
   }
 }
 
-/** Writes a JSON file so that a reader sees the old content or the new, never a part. */
+/** Writes a JSON file. A reader sees the old content or the new, never a part. */
 export function writeJson(path: string, value: unknown): void {
   mkdirSync(dirname(path), { recursive: true });
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;

@@ -3,10 +3,10 @@ import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { LabCache } from "./cache";
 
-/** Console logs that are kept. */
+/** How many console logs the cache keeps. */
 const KEPT = 20;
 
-/** Makes the file for the console of one run, which is its own however many run at once; the oldest ones go. */
+/** Makes the file for the console of one run. Each run has its own, even at the same time. Removes the oldest ones. */
 export function newConsoleLog({ consoles }: LabCache): string {
   mkdirSync(consoles, { recursive: true });
   const older = readdirSync(consoles).sort();

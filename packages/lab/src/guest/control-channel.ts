@@ -1,7 +1,7 @@
 import type { Socket } from "node:net";
 import { createInterface } from "node:readline";
 
-/** What the guest's init tells. */
+/** A message of the guest's init. */
 export type GuestMessage =
   { kind: "ready"; uptimeSeconds: number } | { kind: "failed"; reason: string } | { kind: "exit"; status: number };
 
@@ -25,7 +25,7 @@ export class ControlChannel {
     });
   }
 
-  /** Sends a signal to the command's process group; `name` is as in `SIGINT`. */
+  /** Sends a signal to the command's process group. `name` is as in `SIGINT`. */
   signal(name: NodeJS.Signals): void {
     this.#socket.write(`signal ${name.slice("SIG".length)}\n`);
   }

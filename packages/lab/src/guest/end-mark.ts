@@ -1,8 +1,8 @@
 import { Transform, type TransformCallback } from "node:stream";
 
 /**
- * Passes bytes on as they come, up to a mark that ends the stream, and drops what follows. Only bytes that may be the
- * beginning of the mark are held back.
+ * Passes bytes on as they come, up to a mark that ends the stream, and drops what follows. It holds back only bytes
+ * that may be the beginning of the mark.
  */
 export class EndMarkStream extends Transform {
   readonly #mark: Buffer;
@@ -39,7 +39,7 @@ export class EndMarkStream extends Transform {
     callback();
   }
 
-  /** The stream was cut off before its mark: what was held back belongs to it. */
+  /** Called when the stream was cut off before its mark. The bytes held back then belong to it. */
   override _flush(callback: TransformCallback): void {
     if (!this.#ended && this.#held.length > 0) this.push(this.#held);
     callback();

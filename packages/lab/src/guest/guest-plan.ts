@@ -13,7 +13,7 @@ export interface GuestPlan {
   readonly stdin: boolean;
   readonly devices: readonly PlacedDevice[];
   readonly endMark: string;
-  /** Where the command starts: the guest sees what is around it as the host has it. */
+  /** The folder in which the command starts. Around it the guest sees the host's files, even below /tmp or /run. */
   readonly cwd: string;
   readonly shares: readonly Share[];
 }
@@ -21,7 +21,7 @@ export interface GuestPlan {
 /** Folders over which the guest mounts file systems of its own. */
 const OWN_FOLDERS = ["/tmp", "/run"];
 
-/** `plan.sh`: what the guest's init does before and after the command. */
+/** `plan.sh`, which tells the guest's init what to do before and after the command. */
 export function guestPlan(plan: GuestPlan): string {
   const functions = plan.devices.flatMap(({ device, slot }) => device.functions(slot));
   const covered = OWN_FOLDERS.filter((folder) => !contains(folder, plan.cwd));
@@ -43,12 +43,12 @@ export interface GuestCommand {
   readonly command: readonly string[];
   readonly cwd: string;
   readonly env: Readonly<Record<string, string>>;
-  /** Environment that the guest sets unless `override` does. */
+  /** Variables that win over the caller's environment and those that the guest sets. */
   readonly override: Readonly<Record<string, string>>;
   readonly terminal?: { rows: number; columns: number } | undefined;
 }
 
-/** `command.sh`: becomes the command, with the caller's folder and environment. */
+/** `command.sh`, which becomes the command, with the caller's folder and environment. */
 export function guestCommand({ command, cwd, env, override, terminal }: GuestCommand): string {
   const assignments = (variables: Readonly<Record<string, string>>): string[] =>
     Object.entries(variables).map(([name, value]) => `${shellQuote(`${name}=${value}`)} \\`);
@@ -61,19 +61,19 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
     ...assignments(env),
     'VFIO_SELFTESTS_BDF="$LAB_DEVICES" VFIO_SELFTESTS_LAB=1 ${TMPDIR:+"TMPDIR=$TMPDIR"} \\',
     ...assignments(override),
-    // Through a shell, because env takes a command with "=" in its name for a variable.
+    // A shell runs the command, because env takes a command with "=" in its name for a variable.
     `sh -c 'exec "$@"' lab ${command.map(shellQuote).join(" ")}`,
     "",
   ].join("\n");
 }
 
-/** Variables of the host's session that mean nothing in the guest, or name the host's own devices. */
+/** Variables that mean nothing in the guest, or name the host's own devices. */
 const NOT_PASSED_ON =
   /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
 
 /**
- * The caller's environment as the guest's command gets it. The guest's root writes to the caller's folders as the caller:
- * one who is no root can harm nobody else by it, which the command is told.
+ * The caller's environment as the guest's command gets it. The guest's root writes to the caller's folders as the
+ * caller. So an ordinary user can harm nobody else, and VFIO_SELFTESTS_CONFINED tells the command so.
  */
 export function passedOnEnvironment({ env, uid }: Pick<LabHost, "env" | "uid">): Record<string, string> {
   const passed: Record<string, string> = {};

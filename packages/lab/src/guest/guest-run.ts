@@ -27,16 +27,16 @@ const GUEST_INIT = join(__dirname, "../../guest/init.sh");
 
 /** The VM, and what a caller brings for it. */
 export interface LabOptions extends LabMachineOptions {
-  /** Receives the kernel's console live. It is kept in the cache in any case. */
+  /** Receives the kernel's console live. The cache keeps it in any case. */
   readonly console?: Writable;
   /** QEMU and kernel to use instead of those in the cache. */
   readonly lab?: LabState;
-  /** gdb may attach to the VM, at the socket that `onSocket` is told before the boot. */
+  /** Lets gdb attach to the VM, at the socket that `onSocket` gets before the boot. */
   readonly debugger?: { readonly waits: boolean; onSocket(path: string): void };
   readonly host?: LabHost;
 }
 
-/** What both a command and a shell in the guest are. */
+/** What a command and a shell in the guest have in common. */
 export interface GuestRun extends LabOptions {
   readonly mode: GuestMode;
   readonly command: readonly string[];
@@ -44,14 +44,14 @@ export interface GuestRun extends LabOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly terminal?: { readonly rows: number; readonly columns: number } | undefined;
   readonly hasStdin: boolean;
-  /** Milliseconds for the command. Default: no limit. */
+  /** The command's limit in milliseconds. Default: no limit. */
   readonly timeoutMs?: number;
-  /** Takes a stream of the guest, which ends with the mark: see `SessionOptions.onStream`. */
+  /** Takes a stream of the guest, which ends with the mark (see `SessionOptions.onStream`). */
   onStream(name: RunFile, socket: Socket, endMark: string): Promise<void>;
   onReady?(control: ControlChannel): void;
 }
 
-/** Boots the VM, runs the command to its end and takes the VM away again, whatever happens. */
+/** Boots the VM, runs the command to its end, and ends the VM, whatever happens. */
 export async function runGuest(run: GuestRun): Promise<LabResult> {
   const host = run.host ?? thisHost();
   const cache = labCache(host);
@@ -64,7 +64,9 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const endMark = `--${randomBytes(16).toString("hex")}--`;
 
   using folder = makeRunFolder(host);
-  const { mode, command, terminal, env: override = {} } = run;
+  const { mode, command, terminal } = run;
+  const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
+  const override = { ...slowdown, ...run.env };
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);

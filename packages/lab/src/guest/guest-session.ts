@@ -15,21 +15,21 @@ export type Outcome =
 
 export interface SessionOptions {
   readonly bootTimeoutMs: number;
-  /** For the command. Undefined: no limit. */
+  /** The command's limit in milliseconds. Undefined: no limit. */
   readonly timeoutMs: number | undefined;
   /** Receives the kernel's console live. */
   readonly console: Writable | undefined;
-  /** Takes a stream of the guest; the promise resolves when all of its data has been passed on, rejects when it cannot. */
+  /** Takes a stream of the guest. Resolves when it has passed all data on. Rejects when it cannot. */
   onStream(name: RunFile, socket: Socket): Promise<void>;
   onReady?(control: ControlChannel): void;
 }
 
-/** Milliseconds between asking a command that overran its time to end, and ending the VM. */
+/** Milliseconds between the request to end, which a command gets that overran its time, and the end of the VM. */
 const GRACE_MS = 5_000;
 
 /**
- * What happens between power-on and the end of one guest: it boots, it runs the command, it has ended. Messages of its
- * init, connections, interrupts and time limits come in; the first that ends it is the outcome.
+ * What happens between power-on and the end of one guest: it boots, it runs the command, it ends. Messages of its init,
+ * connections, interrupts and time limits come in. The first that ends the guest is the outcome.
  */
 export class GuestSession implements Disposable {
   /** Resolves when the guest has ended, for whatever reason. */
@@ -62,7 +62,7 @@ export class GuestSession implements Disposable {
     return this.#bootMs;
   }
 
-  /** QEMU has connected one of the guest's ports. */
+  /** Called when QEMU has connected one of the guest's ports. */
   connected(name: RunFile, socket: Socket): void {
     if (name === "control") this.#control = new ControlChannel(socket, (message) => this.#receive(message));
     else if (name === "serial") passConsole(socket, this.#options.console);
@@ -73,17 +73,17 @@ export class GuestSession implements Disposable {
     }
   }
 
-  /** QEMU has ended. That is no end of the command: init tells that one. */
+  /** Called when QEMU has ended. Only init can say that the command ended. */
   machineEnded(description: string): void {
     this.#end({ kind: this.#state === "running" ? "lost" : "no boot", reason: `the VM ended: ${description}` });
   }
 
-  /** Waits until all that the guest wrote has been passed on. */
+  /** Waits until the streams have passed on all that the guest wrote. */
   async drained(): Promise<void> {
     await Promise.allSettled(this.#streams);
   }
 
-  /** The guest's kernel may have something to say to its end, which the console keeps. */
+  /** Lets the guest's kernel power off by itself. The console keeps what it prints meanwhile. */
   powerOff(): void {
     this.#control?.powerOff();
   }
@@ -113,7 +113,7 @@ export class GuestSession implements Disposable {
     });
   }
 
-  /** The first one goes to the command; during the boot there is none, and a second one ends the VM. */
+  /** The first interrupt goes to the command. A second one ends the VM, as does one during the boot. */
   #interrupt(signal: InterruptSignal): void {
     if (this.#state === "running" && !this.#interrupted) this.#control?.signal(signal);
     else this.#end({ kind: "interrupt", signal });

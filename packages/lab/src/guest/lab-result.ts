@@ -7,8 +7,8 @@ export interface LabResult {
   /** The command's exit status; 128 + n when signal n ended it; 124 after the time-out. */
   readonly exitCode: number;
   /**
-   * How the run ended: by the command's exit; by a second interrupt, one during boot or output that nobody reads any
-   * more; or by the time-out.
+   * How the run ended: by the command's exit, by an interrupt (a second one, one during the boot, or output that nobody
+   * reads any more), or by the time-out.
    */
   readonly ended: "exit" | "interrupt" | "timeout";
   /** Milliseconds from power-on to the command's start. */
@@ -17,29 +17,29 @@ export interface LabResult {
   readonly consoleLog: string;
 }
 
-/** What is known of a run beside its outcome. */
+/** What a run knows beside its outcome. */
 export interface RunFacts {
   readonly kernel: string;
   readonly bootMs: number;
   readonly consoleLog: string;
-  /** What QEMU and virtiofsd said. */
+  /** What QEMU and virtiofsd printed. */
   readonly messages: string;
 }
 
-/** The exit status of a shell for a program whose output nobody reads. */
+/** The exit status that a shell gives a program whose output nobody reads. */
 const SIGPIPE_STATUS = 141;
 const TIMEOUT_STATUS = 124;
 /** Lines of the guest's console that an error repeats. */
 const CONSOLE_TAIL_LINES = 25;
-/** A network card that leads nowhere is what we want. */
+/** Warnings about a network card that leads nowhere, as we want it. */
 const HARMLESS_MESSAGES = /^.*warning: nic \S+ has no peer\n/gm;
-/** What init says on the console before it gives up. */
+/** What init prints on the console before it gives up. */
 const INIT_SAYS = /^lab: (.*?)\r?$/m;
 
 /** What a run in the guest writes into the kernel's log before each test (`kernel-log/marks.ts` of the harness). */
 const TEST_MARK = /vfio-selftests: test (.*?)\r?$/gm;
 
-/** What a run gives to its caller. Throws when the guest did not boot, or went down under the command. */
+/** The result for a run's caller. Throws when the guest did not boot, or went down under the command. */
 export function resultOf(outcome: Outcome, facts: RunFacts): LabResult {
   const { bootMs, consoleLog } = facts;
   switch (outcome.kind) {

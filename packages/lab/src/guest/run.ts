@@ -8,11 +8,11 @@ import type { LabResult } from "./lab-result";
 export interface LabRunOptions extends LabOptions {
   /** Program and arguments. */
   command: readonly string[];
-  /** Folder the command starts in. Default: this process's. */
+  /** The folder in which the command starts. Default: this process's. */
   cwd?: string;
   /** Variables on top of the caller's environment and of those that the guest sets. */
   env?: Readonly<Record<string, string>>;
-  /** Milliseconds after which the command is asked to end, and 5 s later the VM. Default: no limit. */
+  /** Milliseconds after which the command gets SIGTERM. The VM ends 5 s later. Default: no limit. */
   timeoutMs?: number;
   /** The command's input. Default: none. */
   stdin?: Readable;
@@ -23,8 +23,8 @@ export interface LabRunOptions extends LabOptions {
 }
 
 /**
- * Runs a command in the lab's VM, as root, in the same file tree. Its output comes live; SIGINT, SIGTERM and SIGHUP
- * are passed to it, and a second one ends the VM.
+ * Runs a command in the lab's VM, as root, in the same file tree. Its output comes live. SIGINT, SIGTERM and SIGHUP go
+ * to the command, and a second one ends the VM.
  *
  * @throws VfioError `ERR_LAB_NOT_SET_UP`, `ERR_LAB_NO_IMAGE`, `ERR_LAB_BOOT`, `ERR_LAB_GUEST_LOST`, `ERR_LAB_QEMU_TOO_OLD`,
  * `ERR_INVALID_ARGUMENT`
@@ -43,10 +43,10 @@ export async function runInLab(options: LabRunOptions): Promise<LabResult> {
   }
 }
 
-/** Passes a stream on up to its end mark. Fails when nobody reads any more (`lab run … | head`). */
+/** Passes a stream on up to its end mark. Rejects when nobody reads any more (`lab run … | head`). */
 async function passOutput(socket: Socket, destination: Writable, endMark: string): Promise<void> {
   const passed = new EndMarkStream(endMark);
-  // A socket that is cut off ends the stream too.
+  // A socket that is cut off ends the stream, too.
   socket.once("close", () => {
     if (!passed.complete) passed.end();
   });

@@ -16,8 +16,8 @@ export interface LabShellOptions extends LabOptions {
 }
 
 /**
- * A shell in the lab's VM at the caller's terminal, which is in raw mode meanwhile: Ctrl-C goes to the guest. Without
- * a terminal the shell reads commands from standard input.
+ * Runs a shell in the lab's VM at the caller's terminal, which is in raw mode meanwhile, so that Ctrl-C goes to the
+ * guest. Without a terminal the shell reads commands from standard input.
  */
 export async function shellInLab(options: LabShellOptions = {}): Promise<LabResult> {
   const { shell, stdin = process.stdin, stdout = process.stdout, ...machine } = options;

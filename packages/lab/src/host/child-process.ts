@@ -6,13 +6,16 @@ export interface ChildOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
   stdio: StdioOptions;
-  /** What it gets when this process dies. TERM lets make end its own children; KILL lets nothing linger. */
+  /**
+   * The signal that the child gets when this process dies. TERM lets make end its own children. KILL lets nothing
+   * linger.
+   */
   deathSignal: "TERM" | "KILL";
 }
 
 /**
- * Starts a program in a session of its own, so that Ctrl-C at the terminal reaches us and not it, and asks the kernel
- * to signal it when this process dies, however it dies (`PR_SET_PDEATHSIG`, by util-linux's `setpriv`).
+ * Starts a program in a session of its own, so that Ctrl-C at the terminal reaches only us. It asks the kernel to
+ * signal the program when this process dies, however it dies (`PR_SET_PDEATHSIG`, by util-linux's `setpriv`).
  */
 export function startChild(host: LabHost, command: readonly string[], options: ChildOptions): ChildProcess {
   const setpriv = findProgram(host, "setpriv");
@@ -26,7 +29,7 @@ export function startChild(host: LabHost, command: readonly string[], options: C
   });
 }
 
-/** Ends the child and what it started. */
+/** Ends the child and everything that it started. */
 export function killChild(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL"): void {
   if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
   try {
@@ -36,7 +39,7 @@ export function killChild(child: ChildProcess, signal: NodeJS.Signals = "SIGKILL
   }
 }
 
-/** Resolves when the child has ended, with what a person would call its status. */
+/** Resolves when the child has ended, with its status and a description for people. */
 export async function childExit(child: ChildProcess): Promise<{ code: number; description: string }> {
   return new Promise((resolve) => {
     child.once("error", (error) => {

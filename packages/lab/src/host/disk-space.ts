@@ -5,7 +5,9 @@ import type { LabHost } from "./host";
 
 const MIB = 1024 * 1024;
 
-/** Fails when the file system that holds (or will hold) `folder` has less than `bytes` free. Creates nothing. */
+/**
+ * Throws ENOSPC when the file system that holds (or will hold) `folder` has less than `bytes` free. Creates nothing.
+ */
 export function requireDiskSpace(host: LabHost, folder: string, bytes: number, purpose: string): void {
   let existing = folder;
   while (!existsSync(existing) && dirname(existing) !== existing) existing = dirname(existing);

@@ -4,7 +4,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { childExit, killChild, startChild } from "./child-process";
 import type { LabHost } from "./host";
 
-/** Lines of a failed program's output that its error message repeats. */
+/** The most lines of a failed program's output that its error message repeats. */
 const QUOTED_LINES = 20;
 
 export interface ExecuteOptions {
@@ -13,14 +13,14 @@ export interface ExecuteOptions {
   signal?: AbortSignal | undefined;
   /** Called with each line of output, standard error included. */
   onLine?: (line: string) => void;
-  /** The whole output goes here too. */
+  /** The whole output goes to this file, too. */
   logFile?: string;
-  /** Milliseconds; the program is ended after that. Default: no limit. */
+  /** Milliseconds after which the program is killed. Default: no limit. */
   timeoutMs?: number;
   remedy?: string;
 }
 
-/** Runs a program to its end and returns its standard output. Fails with its last lines of output. */
+/** Runs a program to its end. Resolves with its standard output. Rejects with its last lines of output. */
 export async function execute(
   host: LabHost,
   command: readonly string[],
@@ -77,7 +77,7 @@ export async function execute(
   } finally {
     clearTimeout(timer);
     options.signal?.removeEventListener("abort", end);
-    // Whoever looks into it after a failure finds all of it.
+    // After a failure, the reader of the log finds all of it.
     if (log !== undefined) await new Promise<void>((resolve) => log.end(resolve));
   }
 }

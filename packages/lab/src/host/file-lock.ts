@@ -6,16 +6,16 @@ import { findProgram } from "./find-program";
 import type { LabHost } from "./host";
 
 /**
- * Locks by flock(2): they belong to the open file, so the kernel drops one when its holder closes the file or dies,
- * whatever PID namespace or machine start that was in. Node has no flock; util-linux's program locks the descriptor that
- * it is given, and the lock stays when the program has ended, because the open file is ours.
+ * Locks by flock(2), which belong to the open file. The kernel drops one when its holder closes the file or dies,
+ * whatever PID namespace or machine start that was in. Node has no flock. util-linux's program locks the descriptor
+ * that it gets, and the lock stays when the program ends, because the open file is ours.
  */
 const LOCKED = 3;
 
-/** The status by which flock(1) says that somebody else holds the lock. */
+/** The status with which flock(1) says that somebody else holds the lock. */
 const HELD = 1;
 
-/** Takes the lock on an open file or folder; false when somebody else holds it. */
+/** Takes the lock on an open file or folder. Returns false when somebody else holds it. */
 export function tryLock(host: LabHost, descriptor: number): boolean {
   const { status, error } = spawnSync(flockProgram(host), ["-x", "-n", String(LOCKED)], {
     stdio: ["ignore", "ignore", "ignore", descriptor],
@@ -25,7 +25,7 @@ export function tryLock(host: LabHost, descriptor: number): boolean {
   throw lockError(error?.message ?? `exit status ${status ?? "unknown"}`);
 }
 
-/** Waits for the lock on an open file. The signal's reason is thrown when it comes first. */
+/** Waits for the lock on an open file. Rejects with the signal's reason when that comes first. */
 export async function waitForLock(host: LabHost, descriptor: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const child = startChild(host, [flockProgram(host), "-x", String(LOCKED)], {

@@ -5,7 +5,7 @@ import { type LabHost, systemPath } from "./host";
 /** Where administrators' programs are on systems whose ordinary users do not have them in `PATH`. */
 const ADMINISTRATORS_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
-/** The path of an executable: `name` itself when absolute, else looked up in `PATH`. */
+/** The path of an executable: `name` itself when absolute, else the first in `PATH` and the administrators' folders. */
 export function findProgram(host: LabHost, name: string): string | undefined {
   if (isAbsolute(name)) return [systemPath(host, name)].find(isExecutable);
   const folders = (host.env["PATH"] ?? "").split(":").filter((folder) => folder !== "");

@@ -10,7 +10,9 @@ export interface LabHost {
   readonly cpus: number;
   /** As `process.arch` has it. */
   readonly architecture: string;
-  /** In front of every system path that is read (`/etc/apt`, `/dev/kvm`, `/proc`): empty, or a folder of a test. */
+  /**
+   * Stands before every system path that the lab reads (`/etc/apt`, `/dev/kvm`, `/proc`): empty, or a test's folder.
+   */
   readonly root: string;
   /** Bytes free for this user in the file system that holds `path`, which exists. */
   freeBytes(path: string): number;

@@ -1,10 +1,10 @@
-/** How a set-up tells what it is doing. */
+/** How a set-up reports what it is doing. */
 export interface Progress {
   /** A step begins; the one before has ended. */
   step(title: string): void;
-  /** What the step is at, such as the file being compiled. Frequent. */
+  /** What the step is working on, such as the file that it compiles. Called often. */
   detail(text: string): void;
-  /** The step has ended; `summary` says with what. */
+  /** The step has ended. `summary` says with what. */
   done(summary: string): void;
 }
 
@@ -20,10 +20,10 @@ interface TextOutput {
   write(text: string): unknown;
 }
 
-/** Redraw period of the live line, milliseconds: the elapsed seconds tick. */
+/** Milliseconds between two redraws of the live line, which shows the elapsed seconds. */
 const TICK_MS = 500;
 
-/** Writes progress to a terminal as one live line a step with the elapsed seconds, elsewhere (CI, a file) as plain lines. */
+/** Writes progress to a terminal as one live line per step, with the elapsed seconds; elsewhere as plain lines. */
 export class TextProgress implements Progress, Disposable {
   readonly #output: TextOutput;
   readonly #live: boolean;

@@ -1,4 +1,4 @@
-/** Major and minor of a program, as in `10.1`. */
+/** A program's major and minor version, as in `10.1`. */
 export type Version = readonly [major: number, minor: number];
 
 /** Finds the first `major.minor` after `marker` in a program's `--version` output. */

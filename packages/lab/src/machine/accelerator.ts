@@ -7,12 +7,13 @@ import { type LabHost, systemPath } from "../host/host";
 import type { Qemu } from "./qemu";
 import type { Accelerator } from "./qemu-arguments";
 
-/** Milliseconds in which a kernel without a root file system gets to its panic under a working KVM: about one second. */
+/** Milliseconds for a kernel without a root file system to reach its panic. A working KVM takes about one second. */
 const PROBE_MS = 10_000;
 
 /**
- * KVM where it really runs a kernel, else software emulation. A virtual machine may offer a `/dev/kvm` whose guests
- * start and then hang, so the first run since the machine's boot lets the kernel start and waits for its first words.
+ * Chooses KVM where it really runs a kernel, else software emulation. A virtual machine may offer a `/dev/kvm` whose
+ * guests start and then hang. So the first run since the machine's boot starts the kernel and waits for its first
+ * words.
  */
 export async function chooseAccelerator(
   host: LabHost,
@@ -37,7 +38,7 @@ export async function chooseAccelerator(
   return works ? "kvm" : "tcg";
 }
 
-/** What was found since the machine was booted. */
+/** The answers found since the machine's boot. */
 interface KvmAnswers {
   boot: string;
   works: Record<string, boolean>;
@@ -63,7 +64,7 @@ async function kernelStartsUnderKvm(host: LabHost, qemu: Qemu, kernel: string): 
     let text = "";
     child.stdout?.setEncoding("latin1").on("data", (chunk: string) => {
       text += chunk;
-      // It has started its drivers, so long mode, interrupts and timers work.
+      // The kernel has started its drivers, so long mode, interrupts and timers work.
       if (text.includes("Kernel panic") || text.includes("VFS:")) resolve(true);
     });
   });

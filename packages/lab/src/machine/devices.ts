@@ -4,7 +4,7 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import { atLeast, type Version, versionText } from "../host/version";
 import { AMD_SOUTHBRIDGE_ADDRESS, type LabIommu } from "./iommus";
 
-/** Where a device of the VM sits: its slot on the root bus, and a number for names that QEMU wants unique. */
+/** The place of a device of the VM: its slot on the root bus, and a number for names that QEMU wants unique. */
 interface Slot {
   readonly number: number;
   /** PCI device number on the root bus, two hexadecimal digits. */
@@ -21,11 +21,11 @@ export interface LabDevice {
   /** Arguments of `-device`. */
   devices(slot: Slot, argument: string): string[];
   /**
-   * The PCI functions to bind to vfio-pci, as paths below the root bus in sysfs; `*` stands for a bus number that the
+   * The PCI functions to bind to vfio-pci, as paths below the root bus in sysfs. `*` stands for a bus number that the
    * firmware chooses.
    */
   readonly functions: (slot: Slot) => string[];
-  /** What follows the colon in `name:argument`, for devices that take one. */
+  /** A name for what follows the colon in `name:argument`, for devices that take an argument. */
   readonly argument?: string;
 }
 
@@ -43,8 +43,8 @@ function simple(model: string, summary: string, properties = "", since: Version 
 }
 
 /**
- * At 2.5 GT/s: a faster port says that it reports its link, but QEMU does not report it again after a reset of the bus,
- * and Linux gives the hot reset up (ENOTTY).
+ * A root port of 2.5 GT/s. A faster port says that it reports its link, but QEMU does not report the link again after a
+ * reset of the bus, and Linux gives up the hot reset (ENOTTY).
  */
 function rootPort(slot: Slot): string {
   const { number, address } = slot;
@@ -94,12 +94,12 @@ export const LAB_DEVICES: readonly LabDevice[] = [
   },
 ];
 
-/** Slots 0x10 to 0x1e of the root bus are ours but one; QEMU gives the rest to the lab's own devices and the chipset. */
+/** Slots 0x10 to 0x1e of the root bus, except one. QEMU gives the rest to the lab's own devices and the chipset. */
 const ADDRESSES = Array.from({ length: 15 }, (_, index) => 0x10 + index).filter(
   (address) => address !== AMD_SOUTHBRIDGE_ADDRESS,
 );
 
-/** A device as asked for, placed. */
+/** A device that the caller asked for, with its place. */
 export interface PlacedDevice {
   readonly device: LabDevice;
   readonly slot: Slot;
@@ -136,7 +136,7 @@ export function deviceUsage(device: LabDevice): string {
   return device.argument === undefined ? device.name : `${device.name}:<${device.argument}>`;
 }
 
-/** Fails where a device cannot work behind the IOMMU, or the process that is to serve it does not. */
+/** Throws when a device cannot work behind the IOMMU, or no process serves it. */
 export function requireDevicesWork(placed: readonly PlacedDevice[], iommu: LabIommu): void {
   for (const { device, argument } of placed) {
     if (device.model !== VFIO_USER) continue;
@@ -154,7 +154,7 @@ export function requireDevicesWork(placed: readonly PlacedDevice[], iommu: LabIo
   }
 }
 
-/** Fails where a device is newer than QEMU. */
+/** Throws ERR_LAB_QEMU_TOO_OLD when a device is newer than QEMU. */
 export function requireDevicesServed(placed: readonly PlacedDevice[], qemu: { readonly version: Version }): void {
   for (const { device } of placed) {
     if (atLeast(qemu.version, device.since)) continue;

@@ -4,20 +4,20 @@ import { argumentError } from "@vfio-selftests/core/errors";
 export interface LabIommu {
   readonly name: string;
   readonly summary: string;
-  /** Arguments of `-device`; they come before every other device. */
+  /** Arguments of `-device`, which come before every other device. */
   readonly devices: readonly string[];
   /** Arguments of `-blockdev` that the devices need. */
   readonly blockDevices?: readonly string[];
   /** Added to the kernel command line. */
   readonly kernel: readonly string[];
   /**
-   * Whether QEMU learns of every mapping, as it must to tell a vfio-user device of it. Linux announces new first-stage
-   * mappings to no one (`cache_tag_flush_range_np` in drivers/iommu/intel/cache.c), so their DMA would fail.
+   * Whether QEMU learns of every mapping, which it must pass on to a vfio-user device. Linux announces new first-stage
+   * mappings to nobody (`cache_tag_flush_range_np` in drivers/iommu/intel/cache.c), so DMA to them would fail.
    */
   readonly announcesMappings: boolean;
 }
 
-/** Device number on the root bus that QEMU's ACPI table (IVRS) gives the I/O APIC; no other device may be there. */
+/** The device number on the root bus that QEMU's ACPI table (IVRS) gives the I/O APIC. No other device may be there. */
 export const AMD_SOUTHBRIDGE_ADDRESS = 0x14;
 
 export const LAB_IOMMUS: readonly LabIommu[] = [
@@ -41,7 +41,7 @@ export const LAB_IOMMUS: readonly LabIommu[] = [
     summary: "AMD-Vi with interrupt remapping",
     // Linux 7.3 remaps interrupts only where it finds an SMBus controller or an ISA bridge at the address that the ACPI
     // table gives the I/O APIC (`check_sb_ioapic` in drivers/iommu/amd/init.c). QEMU has nothing there, and no such
-    // device that can be added; a disk can be given another class.
+    // device to add, but a disk can get another class.
     devices: [
       "amd-iommu,intremap=on,dma-remap=on",
       `virtio-blk-pci,drive=southbridge,class=0x0c05,addr=0x${AMD_SOUTHBRIDGE_ADDRESS.toString(16)}`,

@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
 
-/** Fails unless the file can be a kernel, so that a wrong path is told at once and not by a VM that stays silent. */
+/** Throws ERR_LAB_NO_IMAGE unless the file can be a kernel. Otherwise a wrong path would show as a silent VM. */
 export function requireKernelImage(path: string): void {
   const stat = statSync(path, { throwIfNoEntry: false });
   let what: string | undefined;
@@ -19,7 +19,7 @@ export function requireKernelImage(path: string): void {
 
 /** Where a bzImage has its signature (Documentation/arch/x86/boot.rst, "header"). */
 const BZIMAGE_SIGNATURE = { offset: 0x202, text: "HdrS" };
-/** Where an ELF file such as vmlinux has its own. */
+/** Where an ELF file such as vmlinux has its signature. */
 const ELF_SIGNATURE = { offset: 0, text: "\x7fELF" };
 
 function looksLikeKernel(path: string): boolean {

@@ -12,6 +12,7 @@ test("every part has a default", () => {
     kernelParameters: [],
     writable: [],
     bootTimeoutMs: 60_000,
+    slowdown: 1,
   });
 });
 
@@ -24,6 +25,7 @@ test.each<[LabMachineOptions, RegExp]>([
   [{ cpus: 65 }, /1 to 64/],
   [{ bootTimeoutMs: 0 }, /boot time-out/],
   [{ bootTimeoutMs: 2 ** 31 }, /boot time-out/],
+  [{ slowdown: 0.5 }, /slowdown/],
   [{ hugePages: { gib1: -1, mib2: 0 } }, /huge pages of 1 GiB/],
   [{ hugePages: { gib1: 0, mib2: Number.NaN } }, /huge pages of 2 MiB/],
   [{ kernelParameters: ["quiet -- sh"] }, /without a -- of their own/],

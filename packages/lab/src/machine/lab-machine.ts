@@ -30,9 +30,11 @@ export interface LabMachineOptions {
   readonly writable?: readonly string[];
   /** Milliseconds from power-on to the command's start. Default 60,000. */
   readonly bootTimeoutMs?: number;
+  /** How many times longer the kernel takes than the lab's own: tests get more time. Default 1. */
+  readonly slowdown?: number;
 }
 
-/** The VM described completely and checked: QEMU's command line and the guest's plan are made of it. */
+/** The complete, checked description of a VM, which makes QEMU's command line and the guest's plan. */
 export interface LabMachine {
   readonly devices: readonly PlacedDevice[];
   readonly iommu: LabIommu;
@@ -44,6 +46,7 @@ export interface LabMachine {
   readonly kernelParameters: readonly string[];
   readonly writable: readonly string[];
   readonly bootTimeoutMs: number;
+  readonly slowdown: number;
 }
 
 export const LAB_DEFAULTS = {
@@ -53,24 +56,26 @@ export const LAB_DEFAULTS = {
   cpus: 2,
   hugePages: { gib1: 1, mib2: 64 },
   bootTimeoutMs: 60_000,
+  slowdown: 1,
 } as const satisfies LabMachineOptions;
 
-/** What the numbers may be. */
+/** The ranges of the numbers. */
 export const LAB_LIMITS = {
-  /** Less does not boot to a Node.js; more is no machine that this could run on. */
+  /** With less, no Node.js starts. The upper limit only catches mistakes. */
   memoryMiB: { least: 512, most: 2 ** 20 },
   /** `CONFIG_NR_CPUS` of the lab's kernel. */
   cpus: { least: 1, most: 64 },
-  /** VMs at once: the consoles of twenty are kept. */
+  /** VMs at once. The cache keeps the consoles of twenty. */
   jobs: { least: 1, most: 16 },
   bootTimeoutMs: { least: 1, most: 24 * 3600 * 1000 },
+  slowdown: { least: 1, most: 1000 },
   hugePages: { least: 0, most: 2 ** 20 },
 } as const;
-/** Of the 2048 bytes that x86 takes (`COMMAND_LINE_SIZE`), what the lab's own parameters leave. */
+/** The bytes that the lab's own parameters leave of the 2048 that x86 takes (`COMMAND_LINE_SIZE`). */
 const PARAMETER_BYTES = 1200;
 
 /**
- * Checks all that can be checked before anything is prepared, started or served.
+ * Checks all that can be checked before anything is prepared or started.
  *
  * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`
  */
@@ -98,6 +103,7 @@ export function describeMachine(options: LabMachineOptions): LabMachine {
       options.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs,
       LAB_LIMITS.bootTimeoutMs,
     ),
+    slowdown: inRange("slowdown", options.slowdown ?? LAB_DEFAULTS.slowdown, LAB_LIMITS.slowdown),
   };
 }
 

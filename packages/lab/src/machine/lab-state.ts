@@ -9,11 +9,11 @@ export interface LabState {
   readonly qemu: Qemu;
   /** Path of the kernel image. */
   readonly kernel: string;
-  /** Key of the option fragment it was built from; absent for an image that the user gave. */
+  /** The key of the kernel's option fragment. Absent for an image that the user gave. */
   readonly fragment?: string;
 }
 
-/** The state in the cache, when there is one and what it names is still there. */
+/** The state in the cache, if there is one and its programs are still there. */
 export function readLabState(cache: LabCache): LabState | undefined {
   const state = readJson(cache.state);
   if (!isLabState(state)) return undefined;
@@ -32,7 +32,7 @@ function isLabState(value: unknown): value is LabState {
   );
 }
 
-/** QEMU and the kernel for a run. Fails when there was no set-up or the image is missing. */
+/** QEMU and the kernel for a run. Throws when there was no set-up (ERR_LAB_NOT_SET_UP) or the image is missing. */
 export function requireLabState(cache: LabCache, kernel?: string): LabState {
   const state = readLabState(cache);
   if (state === undefined) {

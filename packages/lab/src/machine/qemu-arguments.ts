@@ -4,7 +4,7 @@ import type { Share } from "./shares";
 
 export type Accelerator = "kvm" | "tcg";
 
-/** `run`: the command's streams go over ports of their own; `shell`: they are one terminal. */
+/** `run`: the command's streams have ports of their own. `shell`: they are one terminal. */
 export type GuestMode = "run" | "shell";
 
 /** What one boot adds to the description of the VM. */
@@ -13,20 +13,21 @@ export interface Boot {
   readonly kernel: string;
   readonly accelerator: Accelerator;
   readonly mode: GuestMode;
-  /** The first one is the guest's root. */
+  /** The first share is the guest's root. */
   readonly shares: readonly Share[];
   readonly folder: RunFolder;
   /** Where QEMU keeps the kernel's console. */
   readonly consoleLog: string;
-  /** gdb may attach; with `waits` the CPUs stand still until it says so. */
+  /** Lets gdb attach. With `waits` the CPUs stand still until gdb starts them. */
   readonly debugged?: { readonly waits: boolean } | undefined;
 }
 
 /**
- * QEMU's TCG keeps the code that it translated from a page until a CPU or QEMU itself writes there. virtiofsd, another
- * process, does not count: a program that it reads into a page that held code before runs that old code at some addresses
- * and crashes, each time until the page is given away again. The guest's kernel clearing each page that it takes is such a
- * write. (Without it, up to 20 of 26 programs crashed after one that had left code in 32 MiB.)
+ * QEMU's TCG keeps the code that it translated from a page until a CPU or QEMU itself writes there. A write of
+ * virtiofsd, another process, does not count. So a program that virtiofsd reads into a page that held code before runs
+ * that old code at some addresses, and crashes each time, until the kernel takes the page for something else. This
+ * parameter makes the guest's kernel clear each page that it takes, which is a CPU's write. (Without it, up to 20 of 26
+ * programs crashed after one that had left code in 32 MiB.)
  */
 const CLEAR_NEW_PAGES = "init_on_alloc=1";
 
@@ -36,10 +37,10 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
   const memory = `${machine.memoryMiB}M`;
   return [
     ...["-nodefaults", "-no-user-config", "-display", "none"],
-    // A kernel that panics reboots (panic=-1): then QEMU ends.
+    // A kernel that panics reboots (panic=-1), and QEMU ends then.
     "-no-reboot",
     ...["-machine", "q35,kernel-irqchip=split", "-accel", boot.accelerator, "-cpu", "max"],
-    // In a folder that only this user may enter: a debugger is the guest's master.
+    // The socket lies in a folder that only this user may enter, because a debugger is the guest's master.
     ...(boot.debugged === undefined ? [] : ["-gdb", `unix:${escapeComma(folder.file("gdb"))},server=on,wait=off`]),
     ...(boot.debugged?.waits === true ? ["-S"] : []),
     ...["-smp", String(machine.cpus), "-m", memory],
@@ -83,17 +84,17 @@ function kernelCommandLine(machine: LabMachine, boot: Boot): string {
   const { hugePages } = machine;
   const [root] = boot.shares;
   return [
-    // Warnings, too, are on the console: after the command's end only the host sees what the kernel says.
+    // The console shows warnings, too, because after the command's end only the host sees what the kernel prints.
     ...["console=ttyS0", "loglevel=5", "panic=-1"],
     ...[`root=${root?.name ?? ""}`, "rootfstype=virtiofs", "ro"],
     ...machine.iommu.kernel,
-    // The check that the timer works counts ticks; on a busy machine an emulated CPU sees too few, and the kernel panics.
+    // The kernel checks its timer by counting ticks. On a busy machine an emulated CPU sees too few, and it panics.
     "no_timer_check",
     ...(boot.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
-    // Shared anonymous memory in 2 MiB pages where it can be: a vfio-user device is told each page in a message.
+    // Shared anonymous memory takes 2 MiB pages where it can, because each page is a message to a vfio-user device.
     "transparent_hugepage_shmem=always",
     "vfio_pci.enable_sriov=1",
-    // vfio-pci refuses Intel DSA (8086:0b25) otherwise, because of an erratum that a model does not have.
+    // Otherwise vfio-pci refuses Intel DSA (8086:0b25) because of an erratum, which a model does not have.
     "vfio_pci.disable_denylist=1",
     ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
     ...machine.kernelParameters,
@@ -107,7 +108,7 @@ function device(...devices: readonly string[]): string[] {
   return devices.flatMap((properties) => ["-device", properties]);
 }
 
-/** A character device that connects to our socket. QEMU wants commas in values doubled. */
+/** Properties of a character device that connects to our socket. QEMU wants commas in values doubled. */
 function socket(id: string, path: string, logFile?: string): string {
   const log = logFile === undefined ? "" : `,logfile=${escapeComma(logFile)}`;
   return `socket,id=${id},path=${escapeComma(path)}${log}`;

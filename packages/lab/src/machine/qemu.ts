@@ -6,7 +6,7 @@ import { findProgram } from "../host/find-program";
 import type { LabHost } from "../host/host";
 import { atLeast, parseVersion, type Version, versionText } from "../host/version";
 
-/** QEMU and virtiofsd as commands that can be run where they are. */
+/** QEMU and virtiofsd, as commands that run them where they are. */
 export interface Qemu {
   readonly origin: "system" | "debian-root";
   readonly qemu: readonly string[];
@@ -14,9 +14,9 @@ export interface Qemu {
   readonly version: Version;
 }
 
-/** `igb` is there since 8.0; less than that serves no device set of ours. */
+/** QEMU has `igb` since 8.0. An older one serves no device set of ours. */
 export const OLDEST_QEMU: Version = [8, 0];
-/** With `vfio-user-pci`: every device of the table. */
+/** QEMU has `vfio-user-pci` since 10.1, which the `auto` choice wants. */
 export const COMPLETE_QEMU: Version = [10, 1];
 /** `--translate-uid`, by which an ordinary user is root in the guest, came with virtiofsd 1.13. */
 const OLDEST_VIRTIOFSD_UNPRIVILEGED: Version = [1, 13];
@@ -25,13 +25,13 @@ const OLDEST_VIRTIOFSD: Version = [1, 5];
 /** Where distributions put virtiofsd, which is not in `PATH`. */
 const VIRTIOFSD_PLACES = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"];
 
-/** The host's tree is not the guest's to write to. */
+/** Options that keep the guest from writing to the host's tree. */
 const NEEDED_VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
-/** The devices that the lab's VM cannot do without, whatever is tested in it. */
+/** The devices that the lab's VM needs in any case. */
 const NEEDED_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
 
-/** What the system's own QEMU is like, or why it does not serve. */
+/** Describes the system's own QEMU. Rejects with the reason when it does not serve. */
 export async function systemQemu(host: LabHost, least: Version): Promise<Qemu> {
   const qemu = findProgram(host, "qemu-system-x86_64");
   if (qemu === undefined) throw notServing("qemu-system-x86_64 is not installed", "ERR_LAB_NO_QEMU");
@@ -49,8 +49,8 @@ export async function systemQemu(host: LabHost, least: Version): Promise<Qemu> {
 }
 
 /**
- * QEMU of a Debian root. It is run by the root's own dynamic loader with the root's libraries, from the system's own
- * file tree: no chroot, so no root rights, no mounts, and every path means what it means outside.
+ * QEMU of a Debian root. The root's own dynamic loader runs it with the root's libraries, in the system's own file
+ * tree. Without a chroot it needs no root rights and no mounts, and every path means what it means outside.
  */
 export async function debianRootQemu(host: LabHost, root: string): Promise<Qemu> {
   const libraries = join(root, "usr/lib/x86_64-linux-gnu");
@@ -79,7 +79,7 @@ async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Ver
     ask([...found.qemu, "-device", "help"]),
   ]);
   const version = parseVersion(qemuText, "QEMU emulator version");
-  if (version === undefined) throw notServing(`${found.qemu[0] ?? ""} does not tell its version`, "ERR_LAB_NO_QEMU");
+  if (version === undefined) throw notServing(`${found.qemu[0] ?? ""} does not print its version`, "ERR_LAB_NO_QEMU");
   if (!atLeast(version, least)) {
     throw notServing(
       `QEMU ${versionText(version)} is too old: ${versionText(least)} or newer is needed`,

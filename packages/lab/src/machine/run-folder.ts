@@ -7,16 +7,16 @@ import type { Share } from "./shares";
 
 const PREFIX = "vfio-lab-run-";
 
-/** A Unix socket's path has 107 bytes; ours have names of up to 10. */
+/** A Unix socket's path has 107 bytes at most. Our names take up to 10 of them. */
 const LONGEST_BASE = 60;
 
-/** Milliseconds after which a folder without a lock is one of a run that died, not one just made. */
+/** Milliseconds after which a folder without a lock belongs to a run that died, and is not one just made. */
 const UNLOCKED_MS = 60_000;
 
-/** Anybody may make such a name in the temporary folder: a FIFO would block who opens it, a link leads elsewhere. */
+/** Anybody may make such a name in the temporary folder. A FIFO would block the open, and a link leads elsewhere. */
 const OPEN_FOLDER = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 
-/** The sockets in a run's folder, and the files the guest reads from it. */
+/** A run's folder, with its sockets and the files that the guest reads. */
 export interface RunFolder extends Disposable {
   readonly path: string;
   file(name: RunFile): string;
@@ -47,7 +47,7 @@ export function makeRunFolder(host: LabHost): RunFolder {
   if (!tryLock(host, descriptor)) throw new Error(`somebody else has locked ${path}`);
   chmodSync(path, 0o700);
   const remove = (): void => rmSync(path, { recursive: true, force: true });
-  // `lab run | head` exits as soon as nobody reads any more.
+  // `lab run | head` makes this process exit as soon as nobody reads any more.
   process.on("exit", remove);
   return {
     path,
@@ -70,7 +70,7 @@ function removeAbandoned(host: LabHost, base: string): void {
       descriptor = openSync(path, OPEN_FOLDER);
       if (tryLock(host, descriptor)) rmSync(path, { recursive: true, force: true });
     } catch {
-      // Another user's, or gone meanwhile
+      // The folder is another user's, or gone meanwhile.
     } finally {
       if (descriptor !== undefined) closeSync(descriptor);
     }

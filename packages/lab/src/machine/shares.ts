@@ -2,21 +2,21 @@ import { existsSync, realpathSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 
-/** A folder of the host in the guest; each has a virtiofsd of its own, which decides what may be written. */
+/** A folder of the host in the guest. Each has a virtiofsd of its own, which decides whether the guest may write. */
 export interface Share {
-  /** The name by which the guest mounts it, and that of its socket in the run's folder. */
+  /** The name under which the guest mounts it, and the name of its socket in the run's folder. */
   readonly name: "root" | `share${number}`;
   readonly folder: string;
   readonly writable: boolean;
 }
 
-/** Each writable folder is a PCI device on the root bus. */
+/** The most writable folders. Each is a PCI device on the root bus. */
 const MOST_WRITABLE = 8;
 
-/** Where the guest has file systems of its own. */
+/** Folders in which the guest has file systems of its own. */
 const KERNEL_FOLDERS = /^\/(?:proc|sys|dev(?!\/shm\/.))(?:\/|$)/;
 
-/** Real paths of folders that the guest may write to. One inside another goes with it. */
+/** Real paths of folders that the guest may write to. A folder inside another one is part of that one. */
 export function writableFolders(folders: readonly string[]): string[] {
   const real = [...new Set(folders.map(realFolder))];
   const outermost = real.filter((folder) => !real.some((other) => other !== folder && contains(other, folder)));
@@ -27,8 +27,8 @@ export function writableFolders(folders: readonly string[]): string[] {
 }
 
 /**
- * The whole tree read-only, and what the guest may write to: the folder that the command starts in, unless that is the
- * root or belongs to the kernel, and those named.
+ * Shares the whole tree read-only, and the folders that the guest may write to: the named ones, and the folder in which
+ * the command starts, unless that is the root or belongs to the kernel.
  */
 export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
   const folders = writableFolders([...writable, ...startFolder(cwd)]);
@@ -38,13 +38,13 @@ export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
   ];
 }
 
-/** The command's own folder, if it is there and may be shared. Where it is not there, the command does not start. */
+/** The command's own folder, if it exists and may be shared. If it does not exist, the command does not start. */
 function startFolder(cwd: string): string[] {
   const real = existsSync(cwd) ? realpathSync(cwd) : "/";
   return isShareable(real) ? [real] : [];
 }
 
-/** Whether a path lies in the folder, or is it. */
+/** Whether a path lies in the folder, or is the folder. */
 export function contains(folder: string, path: string): boolean {
   return `${path}/`.startsWith(folder === "/" ? folder : `${folder}/`);
 }

@@ -13,12 +13,12 @@ import type { Share } from "./shares";
 
 /** Milliseconds for virtiofsd to open its socket. */
 const VIRTIOFSD_START_MS = 10_000;
-/** Milliseconds for QEMU and virtiofsd to end once killed. */
+/** Milliseconds for QEMU and virtiofsd to end after a kill. */
 const END_MS = 5_000;
 
 /**
- * QEMU and virtiofsd of one run. Both die with this process; disposal ends them and waits for it. Connections that
- * QEMU makes to our sockets are given to the handlers.
+ * QEMU and virtiofsd of one run. Both die with this process. Disposal ends them and waits for their end. The handlers
+ * get the connections that QEMU makes to our sockets.
  */
 export class VirtualMachine implements AsyncDisposable {
   readonly #children: ChildProcess[] = [];
@@ -32,7 +32,7 @@ export class VirtualMachine implements AsyncDisposable {
     this.#host = host;
   }
 
-  /** What QEMU and virtiofsd said on standard error. */
+  /** What QEMU and virtiofsd printed. */
   get messages(): string {
     return this.#messages;
   }
@@ -92,7 +92,7 @@ export class VirtualMachine implements AsyncDisposable {
   async #listen(path: string, onConnection: (socket: Socket) => void): Promise<void> {
     const server = createServer((socket) => {
       this.#sockets.add(socket);
-      // QEMU's end of the connection goes with QEMU; whoever waits on the stream sees it end.
+      // QEMU's end of the connection closes with QEMU. Whoever waits on the stream sees it end.
       socket.on("error", () => socket.destroy());
       onConnection(socket);
     });
@@ -105,8 +105,8 @@ export class VirtualMachine implements AsyncDisposable {
 }
 
 /**
- * An ordinary user's files are the guest's root's files. The whole tree is shared read-only: whatever the guest mounts or
- * fails to mount, nothing that it writes there reaches the host.
+ * An ordinary user's files belong to the guest's root. virtiofsd shares the whole tree read-only: whatever the guest
+ * mounts or fails to mount, nothing that it writes there reaches the host.
  */
 export function virtiofsdArguments(host: LabHost, share: Share, socketPath: string): string[] {
   const owner = host.uid === 0 ? [] : [`--translate-uid=map:0:${host.uid}:1`, `--translate-gid=map:0:${host.gid}:1`];
@@ -115,7 +115,7 @@ export function virtiofsdArguments(host: LabHost, share: Share, socketPath: stri
     `--socket-path=${socketPath}`,
     // An overlay in the guest cannot go below a mount of the host's that virtiofsd announces as one (EREMOTE).
     ...(share.writable ? [] : ["--readonly", "--no-announce-submounts"]),
-    // No namespace or chroot: they need rights that an ordinary user does not have, and the tree is shared as a whole.
+    // Namespaces and a chroot need rights that an ordinary user lacks, and would not help: the whole tree is shared.
     "--sandbox=none",
     "--cache=always",
     "--log-level=error",

@@ -32,9 +32,9 @@ import {
 
 export type QemuChoice = "auto" | "system" | "root";
 
-/** Kernels of 5 MB each. */
+/** How many kernels the cache keeps, of 5 MB each. */
 const KERNELS_KEPT = 4;
-/** Kernels with their build folders, of 300 MB each, or some GB with debug information. */
+/** How many kernels with build folders it keeps, of 300 MB each, or some GB with debug information. */
 const BUILDS_KEPT = 6;
 
 export interface PreparationOptions {
@@ -43,7 +43,7 @@ export interface PreparationOptions {
   readonly suites?: DebianSuites;
 }
 
-/** The steps of a set-up, for one that holds the lock of the cache. */
+/** The steps of a set-up. The caller holds the lock of the cache. */
 export class Preparation {
   readonly #host: LabHost;
   readonly #cache: LabCache;
@@ -64,7 +64,7 @@ export class Preparation {
     this.#mayInstall = options.mayInstall;
   }
 
-  /** Makes what is not there. All that can be checked is, before anything is fetched. */
+  /** Makes what is missing. It checks all that it can before it fetches anything. */
   async prepare(choice: QemuChoice, image: string | undefined): Promise<LabState> {
     const foundQemu = await this.#findQemu(choice);
     const fragment = labKernelFragment();
@@ -77,7 +77,7 @@ export class Preparation {
     return { qemu, kernel: kernel.image, fragment: fragment.key };
   }
 
-  /** QEMU, made when it is not there. */
+  /** QEMU, which it makes when there is none. */
   async prepareQemu(choice: QemuChoice): Promise<Qemu> {
     const found = await this.#findQemu(choice);
     if (found !== undefined) return found;
@@ -93,14 +93,14 @@ export class Preparation {
     await this.#requireMeans(false, true, tree === undefined && kept === undefined);
     const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
     this.#progress.step(`kernel build in ${recipe.tree}`);
-    // Before the build: nobody may take the sources for unused meanwhile, also after an interrupt.
+    // The record comes before the build, so that nobody takes the sources for unused, even after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
     const lost = await this.#buildWith(recipe, patch);
     this.#progress.done(describeKernel({ name: recipe.name, lost }));
     return requireKeptBuild(this.#cache, choice);
   }
 
-  /** Builds, and again as long as a patch knows what to do about a failure. */
+  /** Builds, and repeats that as long as the patch can mend a failure. */
   async #buildWith(recipe: KernelRecipe, patch: SourcePatch | undefined): Promise<LostOption[]> {
     const places = placesOf(this.#cache, recipe);
     const keepGoing = patch?.afterFailure === undefined ? [] : ["--keep-going"];
@@ -143,7 +143,7 @@ export class Preparation {
         this.#progress.done(`${versionText(kept.version)}, there already`);
         return kept;
       } catch {
-        // Damaged: made anew
+        // It is damaged, and will be made anew.
       }
     }
     this.#progress.done("in a Debian root, which is to be made");
@@ -157,7 +157,7 @@ export class Preparation {
     return kept;
   }
 
-  /** What the set-up takes of the machine: mirrors, disk space, programs. */
+  /** Checks what the set-up needs of the machine: mirrors, disk space, programs. */
   async #requireMeans(makesQemu: boolean, buildsKernel: boolean, fetches = true): Promise<void> {
     const wanted = [
       ...(makesQemu ? [{ what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS }] : []),
@@ -184,7 +184,7 @@ export class Preparation {
     return made;
   }
 
-  /** The lab's own kernel. Neither its source nor its build folder is kept. */
+  /** Makes the lab's own kernel. It keeps neither the source nor the build folder. */
   async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
     const { work, kernels } = this.#cache;
     const source = await this.#fetchSource(work);
@@ -196,7 +196,7 @@ export class Preparation {
       log: join(work, "kernel-build.log"),
       lock: join(work, "build.lock"),
     };
-    const recipe = { name, tree: source.folder, fragment, makeVariables: [] };
+    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true };
     await buildKernel(this.#host, recipe, places, this.#following());
     const built = describeBuilt(name, places.kernel, fragment);
     this.#progress.done(describeKernel(built));
@@ -212,7 +212,7 @@ export class Preparation {
     return source;
   }
 
-  /** A set-up is done when the VM has booted, bound a device to vfio-pci and run a command. */
+  /** Proves the set-up: the VM boots, binds a device to vfio-pci and runs a command. */
   async bootOnce(lab: LabState, built?: Pick<KeptBuild, "parameters" | "slowdown">): Promise<void> {
     this.#progress.step("first boot");
     let output = "";
@@ -244,14 +244,14 @@ export class Preparation {
     this.#progress.done(`Linux ${output.trim()}, up in ${(result.bootMs / 1000).toFixed(1)} s`);
   }
 
-  /** Removes unfinished work, and the kernels that no set-up has used for long: two checkouts may want one each. */
+  /** Removes unfinished work, and the kernels that no set-up has used for long. Two checkouts may want one each. */
   prune(lab: LabState): void {
     rmSync(this.#cache.work, { recursive: true, force: true });
     if (lab.fragment === undefined) return;
     keepNewest(this.#cache.kernels, basename(dirname(lab.kernel)), KERNELS_KEPT);
   }
 
-  /** Removes the kernels that were not built for longest, with their build folders, and sources that none needs. */
+  /** Removes the kernels with build folders whose last build is longest ago, and the sources that none needs. */
   pruneBuilds({ name }: KeptBuild): void {
     keepNewest(this.#cache.builds, name, BUILDS_KEPT);
     removeUnusedSources(this.#cache);
@@ -278,7 +278,7 @@ export class Preparation {
   }
 }
 
-/** What a kept kernel asks of the VM that boots it. */
+/** What a kept kernel demands of the VM that boots it. */
 function machineOf(built: Pick<KeptBuild, "parameters" | "slowdown"> | undefined): Partial<LabMachineOptions> {
   if (built === undefined) return {};
   return { kernelParameters: built.parameters, bootTimeoutMs: LAB_DEFAULTS.bootTimeoutMs * built.slowdown };

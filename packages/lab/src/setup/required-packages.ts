@@ -29,7 +29,7 @@ export const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
   { program: "bison", package: "bison" },
   { program: "bc", package: "bc" },
   { program: "perl", package: "perl" },
-  // objtool, which every x86_64 kernel build runs over its objects
+  // objtool needs it, which every x86_64 kernel build runs over its objects.
   { header: "/usr/include/gelf.h", package: "libelf-dev" },
 ];
 
@@ -42,7 +42,7 @@ export function missingPackages(host: LabHost, requirements: readonly Requiremen
   return [...new Set(missing.map((requirement) => requirement.package))];
 }
 
-/** Decides whether the packages may be installed by this command, which is run as root. The signal ends a question. */
+/** Decides whether this command, run as root, may install the packages. The signal ends a question. */
 export type MayInstall = (
   packages: readonly string[],
   command: string,
@@ -52,11 +52,13 @@ export type MayInstall = (
 export interface InstallOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onLine?: (line: string) => void;
-  /** Default: nothing is installed. */
+  /** Default: installs nothing. */
   readonly mayInstall?: MayInstall | undefined;
 }
 
-/** Installs what is missing when we are root on a system with apt and may; asks for it otherwise. */
+/**
+ * Installs missing packages as root, where there is apt and `mayInstall` allows it. Else throws ERR_LAB_TOOLS_MISSING.
+ */
 export async function requirePackages(
   host: LabHost,
   requirements: readonly Requirement[],

@@ -20,18 +20,17 @@ import { Preparation, type QemuChoice } from "./preparation";
 import type { MayInstall } from "./required-packages";
 
 export interface LabSetupOptions {
-  /** Prepare everything anew, with the newest packages, whatever the cache holds. */
+  /** Prepares everything anew, with the newest packages, whatever the cache holds. */
   force?: boolean;
   /**
-   * `system`: the system's own QEMU; `root`: one in a Debian root of ours; `auto` (default): the system's when it has
-   * every device (10.1 or newer), else a Debian root.
+   * `system`: the system's own QEMU. `root`: one in a Debian root of ours. `auto` (default): the system's when it is
+   * 10.1 or newer, else a Debian root.
    */
   qemu?: QemuChoice;
-  /** Use this kernel image instead of building one. */
+  /** A kernel image to use instead of building one. */
   kernel?: string;
   /**
-   * Asked before packages that are missing are installed, which takes root. Default: they are not, and the error has the
-   * command to type.
+   * Decides whether to install missing packages, which takes root. Default: no, and the error has the command to type.
    */
   mayInstall?: MayInstall;
   /** Debian suites that QEMU and the kernel source come from. */
@@ -40,12 +39,12 @@ export interface LabSetupOptions {
 }
 
 export interface LabSetupResult extends LabState {
-  /** False when the cache had it all. */
+  /** False when the cache had everything. */
   readonly changed: boolean;
 }
 
 /**
- * Prepares QEMU and a kernel in the cache and boots them once. What is there already is kept, an interrupted set-up
+ * Prepares QEMU and a kernel in the cache and boots them once. It keeps what is there already. An interrupted set-up
  * goes on where it stopped, and a failed one leaves the lab that was there before.
  *
  * @throws VfioError `ENOSPC`, `ERR_LAB_TOOLS_MISSING`, `ERR_LAB_NO_MIRROR`, `ERR_LAB_NO_QEMU`,
@@ -66,7 +65,7 @@ export async function setupLab(
   if (ready !== undefined) return { ...ready, changed: false };
 
   return exclusively(host, cache, progress, async (signal, waited) => {
-    // The one that we waited for may have made what we want.
+    // The set-up that we waited for may have made what we want.
     const made = waited ? readyLab(cache, choice, kernel) : undefined;
     if (made !== undefined) return { ...made, changed: false };
     const preparation = new Preparation(host, cache, progress, signal, options);
@@ -79,13 +78,14 @@ export async function setupLab(
 }
 
 export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel">, KernelChoice {
-  /** A change of the source, made before each build. */
+  /** A change of the source, which each build makes first. */
   patch?: SourcePatch;
 }
 
 /**
- * Builds a kernel of the user's choice beside the lab's own one, and boots it once. Its build folder is kept, so that the next
- * time builds only what has changed. `lab run` uses it where it is asked for; the lab's own kernel stays what it is.
+ * Builds a kernel of the user's choice beside the lab's own one, and boots it once. It keeps the build folder, so that
+ * the next build compiles only what has changed. `lab run` uses this kernel on request. The lab's own kernel does not
+ * change.
  *
  * @throws VfioError as `setupLab`, and `ERR_INVALID_ARGUMENT`, `ERR_LAB_KERNEL_TREE`
  */
@@ -108,14 +108,15 @@ export async function buildLabKernel(
     const built = await preparation.buildChosen(options);
     const lab = { qemu, kernel: built.image, fragment: built.key };
     await preparation.bootOnce(lab, built);
-    // QEMU is found by the state. The key is not that of the lab's own kernel, which a run without a choice will build.
+    // Later runs find QEMU by the state. The key is not the lab's own kernel's, which a run without a choice will
+    // build.
     if (state === undefined) writeJson(cache.state, lab);
     preparation.pruneBuilds(built);
     return built;
   });
 }
 
-/** Does this while no other set-up is at work on the cache. An interrupt ends it. */
+/** Works while no other set-up changes the cache. An interrupt ends the work. */
 async function exclusively<Result>(
   host: LabHost,
   cache: LabCache,
@@ -140,7 +141,7 @@ async function exclusively<Result>(
   return await work(abort.signal, lock.waited);
 }
 
-/** The lab of the last set-up, when it is what these options ask for. */
+/** The lab of the last set-up, if it is what these options ask for. */
 function readyLab(cache: LabCache, choice: QemuChoice, kernel: string | undefined): LabState | undefined {
   const state = readLabState(cache);
   if (state === undefined || !existsSync(state.kernel)) return undefined;

@@ -8,8 +8,8 @@ export interface FakeQemu {
   virtiofsdOptions?: readonly string[];
   models?: readonly string[];
   /**
-   * JavaScript that plays the guest, and ends when the host says "off"; `guest` has `send(line)` and `onLine(handler)` for the control port,
-   * `stdout(text)`, `stderr(text)`, `endStreams()`, `console(text)` and `stdin` (a socket).
+   * JavaScript that plays the guest, and ends when the host says "off". `guest` has `send(line)` and `onLine(handler)`
+   * for the control port, `stdout(text)`, `stderr(text)`, `endStreams()`, `console(text)` and `stdin` (a socket).
    */
   guest?: string;
 }
@@ -18,7 +18,7 @@ const VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
 export const ALL_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
 
-/** Puts a QEMU and a virtiofsd into the host that answer as the real ones, and a guest that a test writes. */
+/** Gives the host a QEMU and a virtiofsd that answer as the real ones do, and a guest that a test writes. */
 export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {
   const models = (fake.models ?? ALL_MODELS).map((model) => `name "${model}", bus PCI`).join("\n");
   const script = join(host.folder, "guest.cjs");

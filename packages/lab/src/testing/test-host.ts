@@ -3,16 +3,16 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import type { LabHost } from "../host/host";
 
-/** A machine of a test's making: its own cache, `/etc`, programs and disk. */
+/** A machine that a test makes, with its own cache, `/etc`, programs and disk. */
 export interface TestHost extends LabHost, Disposable {
   readonly folder: string;
   /** Writes a system file, such as `/etc/apt/sources.list`. */
   addFile(path: string, content: string): void;
-  /** Puts an executable script at the head of `PATH`; returns its path. */
+  /** Puts an executable script at the head of `PATH`. Returns its path. */
   addProgram(name: string, script: string): string;
 }
 
-/** Enough of a bzImage to be taken for one. */
+/** The start of a bzImage, which is enough to pass for one. */
 export const KERNEL_IMAGE = `${"\0".repeat(0x202)}HdrS`;
 
 const GIB = 1024 ** 3;

@@ -5,35 +5,35 @@ import type { Trial } from "./trial";
 
 /** How a VM ended. */
 export type VmEnd =
-  /** All trials were made, or the VM is not fit for more. */
+  /** The VM made all trials, or is not fit for more. */
   | { readonly kind: "done" }
   /** The kernel went down. */
   | { readonly kind: "lost"; readonly why: string }
-  /** Nothing was heard of the VM. */
+  /** The VM gave no sign of life. */
   | { readonly kind: "silent" }
   /** Somebody wants the campaign to end. */
   | { readonly kind: "interrupted" };
 
 export interface CampaignRig {
-  /** Makes the trials in a new VM, which appends to the file `lines` what became of them. */
+  /** Makes the trials in a new VM, which appends their results to the file `lines`. */
   runVm(trials: readonly Trial[]): Promise<VmEnd>;
-  /** The file that keeps what was measured. */
+  /** The file that keeps the results. */
   readonly lines: string;
   onResult?(result: MutantResult): void;
 }
 
-/** VMs one after the other that end without having tried anything. */
+/** How many VMs in a row may end without having tried anything. */
 const MOST_IDLE_VMS = 3;
 
-/** The results so far, by mutant. A later line is the better one. */
+/** The results so far, by mutant. A later line replaces an earlier one. */
 export function readResults(file: string): Map<number, MutantResult> {
   const lines = existsSync(file) ? parseCampaignLines(readFileSync(file, "utf8")) : [];
   return new Map(lines.flatMap((line) => (line.kind === "result" ? [[line.result.number, line.result]] : [])));
 }
 
 /**
- * Tries mutants in as few VMs as they allow. A mutant that takes the VM down is tried again as the first of a new one: it
- * may be paying for those before it. Gives whether all were tried.
+ * Tries mutants in as few VMs as they allow. A mutant that takes the VM down is tried again as the first of a new one,
+ * because those before it may be to blame. Resolves with whether all were tried.
  */
 export async function tryAll(rig: CampaignRig, trials: readonly Trial[]): Promise<boolean> {
   let queue: readonly Trial[] = trials;
@@ -51,7 +51,7 @@ export async function tryAll(rig: CampaignRig, trials: readonly Trial[]): Promis
   return true;
 }
 
-/** Notes the results of a VM. Gives what is left to try. */
+/** Records the results of a VM. Returns what is left to try. */
 function settle(
   rig: CampaignRig,
   queue: readonly Trial[],

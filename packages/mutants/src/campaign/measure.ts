@@ -7,6 +7,7 @@ import { RECORD_FILE, RECORD_KEY } from "../guest/recording-environment";
 import { type MutantKernel, mutantsFolder } from "../kernel/mutant-kernel";
 import type { Mutant } from "../source/mutant";
 import { readResults, tryAll } from "./campaign";
+import { findKills, type KnownKill } from "./known-kills";
 import { parseReach, planTrial, ReachTable } from "./reach";
 import type { TriedMutant } from "./report";
 import type { MutantResult } from "./result";
@@ -18,9 +19,9 @@ import { recordEachInVm, recordInVm, tryInVm } from "./vm";
 export interface MeasureOptions {
   readonly kernel: MutantKernel;
   readonly machine: LabMachineOptions;
-  /** Program and arguments that run the suites in the VM and tell their results as TAP. */
+  /** Program and arguments that run the suites in the VM and print their results as TAP. */
   readonly command: readonly string[];
-  /** How one finds out which mutants a test reaches. */
+  /** How to find out which mutants a test reaches. */
   readonly recording: Recording;
   /** How many mutants in lines that the tests reach. */
   readonly sample: number;
@@ -28,31 +29,31 @@ export interface MeasureOptions {
   /** Only these operators, or only these mutants. */
   readonly operators?: readonly string[] | undefined;
   readonly numbers?: readonly number[] | undefined;
-  /** At most so many tests for a mutant. Default: all in which it makes a difference. */
+  /** The most tests for a mutant. Default: all in which it makes a difference. */
   readonly mostTests?: number | undefined;
-  /** Find out anew which test reaches what, and try those again that no test noticed. */
+  /** Records anew which test reaches what, and tries those mutants again that no test noticed. */
   readonly again?: boolean | undefined;
   readonly onStep?: (text: string) => void;
   readonly onResult?: (tried: TriedMutant, done: number, of: number) => void;
 }
 
 export type Recording =
-  /** One run of all tests, in jest: this variable names another environment to the program. */
+  /** One run of all tests in jest. This variable gives the program another jest environment. */
   | { readonly environmentVariable: string }
-  /** A run of each of these tests, whatever they are written in. */
+  /** A run of each of these tests, in whatever language they are. */
   | { readonly tests: readonly string[] };
 
 export interface Measurement {
   readonly tried: readonly TriedMutant[];
   /** The tests in which a mutant makes a difference. */
   readonly noticers: (number: number) => readonly string[];
-  /** False when it was interrupted: the next time goes on. */
+  /** False after an interruption. The next measurement goes on. */
   readonly complete: boolean;
   /** Where the results are. */
   readonly folder: string;
 }
 
-/** Tries a sample of mutants on a machine. What was tried before is not tried again. */
+/** Tries a sample of mutants on a machine. It does not repeat earlier trials. */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
   const { kernel, onStep = () => undefined } = options;
   const folder = join(mutantsFolder(), kernel.key, machineName(options));
@@ -73,12 +74,13 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   const left = sample.filter(({ number }) => !results.has(number));
   const trials = planTrials(left, sample, results, reach, options.mostTests);
   onStep(`${sample.length} mutants drawn, ${trials.length} of them to be tried in the VM`);
+  const environmentVariable = variableOf(options.recording);
   const byNumber = new Map(sample.map((mutant) => [mutant.number, mutant]));
   let done = 0;
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, folder, lines, longestMs: reach.longestMs }, queue),
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: reach.longestMs }, queue),
       onResult(result) {
         results.set(result.number, result);
         done += 1;
@@ -95,7 +97,36 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   return { tried, noticers: (number) => reach.noticers(number), complete, folder };
 }
 
-/** The sample as a developer reads it, and what is known of it, without a VM. */
+/** Tries mutants that a test has killed before, each on that test alone: nothing is recorded, nothing is kept. */
+export async function tryKnownKills(
+  options: MeasureOptions,
+  kills: readonly KnownKill[],
+): Promise<Pick<Measurement, "tried" | "complete"> & { readonly unknown: readonly KnownKill[] }> {
+  const { kernel, recording } = options;
+  const folder = join(mutantsFolder(), kernel.key, `${machineName(options)}-known`);
+  mkdirSync(folder, { recursive: true });
+  const lines = join(folder, "results.jsonl");
+  rmSync(lines, { force: true });
+  const { trials, unknown } = findKills(kills, kernel.mutants);
+  const environmentVariable = variableOf(recording);
+  const tried: TriedMutant[] = [];
+  const complete = await tryAll(
+    {
+      lines,
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: 0 }, queue),
+      onResult(result) {
+        const mutant = kernel.mutants.find(({ number }) => number === result.number);
+        if (mutant === undefined) return;
+        tried.push({ mutant, result });
+        options.onResult?.({ mutant, result }, tried.length, trials.length);
+      },
+    },
+    trials,
+  );
+  return { tried, complete, unknown };
+}
+
+/** The sample for a developer, with the results so far. It needs no VM. */
 export function listSample(options: MeasureOptions): string[] {
   const folder = join(mutantsFolder(), options.kernel.key, machineName(options));
   const file = join(folder, "reach.jsonl");
@@ -107,7 +138,12 @@ export function listSample(options: MeasureOptions): string[] {
   ]);
 }
 
-/** Results of another machine or of other tests are other results. */
+/** Undefined where the command runs no jest. */
+function variableOf(recording: Recording): string | undefined {
+  return "tests" in recording ? undefined : recording.environmentVariable;
+}
+
+/** The folder's name: another machine and other tests have results of their own. */
 function machineName({ machine, command }: MeasureOptions): string {
   const { devices = [], iommu = "", cpus = 0, kernelParameters = [] } = machine;
   // The program's own path says nothing about the tests.
@@ -128,10 +164,10 @@ async function recordedReach(
     writeFileSync(unfinished, "");
     const { recording, kernel } = options;
     if ("tests" in recording) {
-      onStep(`a run of each of ${recording.tests.length} tests tells which mutants it reaches`);
+      onStep(`a run of each of ${recording.tests.length} tests finds out which mutants it reaches`);
       await recordEachInVm({ ...options, folder }, recording.tests, unfinished);
     } else {
-      onStep("one run of all tests tells which of them reach which mutants");
+      onStep("one run of all tests finds out which of them reach which mutants");
       await recordInVm(options, folder, {
         [recording.environmentVariable]: require.resolve("../guest/recording-environment.js"),
         [RECORD_KEY]: kernel.key,
@@ -150,7 +186,7 @@ async function recordedReach(
   return parseReach(readFileSync(file, "utf8"));
 }
 
-/** The mutants of the sample, and those that were drawn on the way and that no test reaches. */
+/** The mutants of the sample, and those drawn on the way that no test reaches. */
 function chooseSample(options: MeasureOptions, reach: ReachTable | undefined): Mutant[] {
   const { kernel, numbers, operators, sample: size, seed } = options;
   if (numbers !== undefined) return kernel.mutants.filter(({ number }) => numbers.includes(number));

@@ -1,14 +1,14 @@
 import type { TestReach } from "./test-reach";
 import type { Trial } from "./trial";
 
-/** What the recording run tells of all tests. */
+/** What the recording run found out about all tests. */
 export class ReachTable {
   readonly #reached = new Set<number>();
   readonly #noticers = new Map<number, string[]>();
-  /** Milliseconds of the test that took longest. */
+  /** Milliseconds of the longest test. */
   readonly longestMs: number;
 
-  /** Tests that do not pass without a mutant cannot notice one. */
+  /** Leaves out tests that do not pass without a mutant, because they cannot notice one. */
   constructor(records: readonly TestReach[]) {
     this.longestMs = Math.max(0, ...records.map(({ durationMs }) => durationMs));
     const fastFirst = [...records].sort((a, b) => a.durationMs - b.durationMs);
@@ -34,7 +34,7 @@ export class ReachTable {
   }
 }
 
-/** The trial of a mutant. Tests that noticed others of its function come first: they look where it is. */
+/** The trial of a mutant. Tests that noticed others nearby (`killersNearby`) come first, because they look there. */
 export function planTrial(
   number: number,
   noticers: readonly string[],
@@ -47,7 +47,7 @@ export function planTrial(
   return { number, tests: tests.length > most ? spread(tests, most) : tests, of: tests.length };
 }
 
-/** Some of many, over the whole length: the fastest tests alone would be of one suite. */
+/** Some of many, spread over the whole list. The fastest tests alone would belong to one suite. */
 function spread<T>(items: readonly T[], count: number): T[] {
   return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)] as T);
 }

@@ -19,7 +19,7 @@ const ORDER: readonly MutantStatus[] = [
 
 export const STATUS_TEXT: Readonly<Record<MutantStatus, string>> = {
   killed: "killed by a test",
-  splat: "told by the kernel itself (WARNING, BUG, …)",
+  splat: "reported by the kernel itself (WARNING, BUG, …)",
   crashed: "crashed the kernel",
   "timed-out": "timed out",
   survived: "survived",
@@ -27,7 +27,7 @@ export const STATUS_TEXT: Readonly<Record<MutantStatus, string>> = {
   "not-reached": "not reached",
 };
 
-/** The score: noticed of those in lines that the tests reach. */
+/** The score: how many mutants were noticed, of those in lines that the tests reach. */
 export function scoreOf(tried: readonly TriedMutant[]): { noticed: number; reached: number } {
   const reached = tried.filter(({ result }) => result.status !== "not-reached");
   return { noticed: reached.filter(({ result }) => isNoticed(result.status)).length, reached: reached.length };
@@ -54,7 +54,7 @@ export function operatorLines(tried: readonly TriedMutant[]): string[] {
   });
 }
 
-/** What a developer reads: each mutant that no test noticed, with the tests that passed it by. */
+/** Each mutant that no test noticed, for a developer, with the tests that missed it. */
 export function survivorLines(
   tried: readonly TriedMutant[],
   noticers: (number: number) => readonly string[],

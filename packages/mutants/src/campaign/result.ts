@@ -6,11 +6,11 @@ export type MutantStatus =
   | "splat"
   /** The kernel panicked. */
   | "crashed"
-  /** Tests, or the VM, did not go on. */
+  /** A test or the VM hung. */
   | "timed-out"
   /** Every test in which it makes a difference passed. */
   | "survived"
-  /** Tests pass its place, but in none would it have made a difference: no test can notice it. */
+  /** Tests run its place, but it would have made a difference in none, so no test can notice it. */
   | "no-difference"
   | "not-reached";
 
@@ -19,28 +19,28 @@ export interface MutantResult {
   readonly status: MutantStatus;
   /** The test that failed, or at which the kernel crashed. */
   readonly by?: string;
-  /** The first lines of the failure, or what the kernel said. */
+  /** The first lines of the failure, or of the kernel's report. */
   readonly why?: string;
-  /** Tests that were skipped with it and run without it. */
+  /** Tests that skip with it and run without it. */
   readonly skipped?: readonly string[];
   /** How many tests ran with it, of how many in which it makes a difference. */
   readonly ran?: number;
   readonly of?: number;
 }
 
-/** The mutant is noticed. */
+/** Whether somebody noticed the mutant: a test, the kernel, or a watchdog. */
 export function isNoticed(status: MutantStatus): boolean {
   return status === "killed" || status === "splat" || status === "crashed" || status === "timed-out";
 }
 
-/** What the program in the VM writes, a line each, so that nothing is lost when the VM goes down. */
+/** What the program in the VM writes, one line at a time, so that nothing is lost when the VM goes down. */
 export type CampaignLine =
   | { readonly kind: "start"; readonly number: number; readonly tests: number }
   | { readonly kind: "result"; readonly result: MutantResult }
-  /** The test also fails without the mutant: the VM has seen too much, the mutant is to be tried in a new one. */
+  /** The test also fails without the mutant. Earlier mutants have broken this VM, so a new one must try this mutant. */
   | { readonly kind: "stale"; readonly number: number; readonly test: string };
 
-/** The lines of a file, without one that was being written when the VM went down. */
+/** The lines of a file. It leaves out a line that the VM could not finish. */
 export function parseCampaignLines(text: string): CampaignLine[] {
   return text.split("\n").flatMap((line) => {
     try {

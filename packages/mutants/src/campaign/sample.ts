@@ -1,4 +1,4 @@
-/** Numbers from 0 to below `bound`, the same for the same seed on every machine. */
+/** Gives whole numbers from 0 to below `bound`, the same for the same seed on every machine. */
 export type Random = (bound: number) => number;
 
 /** splitmix32 (Guy L. Steele Jr. et al., "Fast splittable pseudorandom number generators", 2014, with a 32-bit state). */
@@ -16,8 +16,8 @@ export function seededRandom(seed: number): Random {
 }
 
 /**
- * Draws up to `size` of the mutants, with the same share for each operator as long as it has some: conditions would
- * otherwise be two of three. A larger sample of the same seed begins with the smaller one.
+ * Draws up to `size` of the mutants, with the same share for each operator as long as it has some. Without shares, two
+ * of three would be conditions. A larger sample of the same seed begins with the smaller one.
  */
 export function drawSample<M extends { readonly operator: string }>(
   mutants: readonly M[],

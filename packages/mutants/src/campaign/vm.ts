@@ -7,18 +7,20 @@ import type { MutantKernel } from "../kernel/mutant-kernel";
 import type { VmEnd } from "./campaign";
 import type { RecordPlan, Trial, TrialPlan } from "./trial";
 
-/** What both kinds of VM are made of. */
+/** What both kinds of VM need. */
 export interface VmOptions {
   readonly kernel: MutantKernel;
   readonly machine: LabMachineOptions;
   readonly command: readonly string[];
 }
 
-/** Milliseconds without a word of a test after which it hangs: upstream's longest tests say nothing for a minute. */
+/**
+ * Milliseconds without output after which a test counts as hung. Upstream's longest tests print nothing for a minute.
+ */
 const SILENCE_MS = 120_000;
-/** Or so many times what the longest test took without mutants: this machine may be slow. */
+/** How many times the longest test's time without mutants a silence may last, because this machine may be slow. */
 const PATIENCE = 4;
-/** Milliseconds without a sign of life of the VM: the program inside gives one each 5 s. */
+/** Milliseconds without a sign of life from the VM. The program inside gives one every 5 s. */
 const VM_SILENCE_MS = 150_000;
 /** Statuses of a command that SIGINT, SIGTERM or SIGHUP ended. */
 const INTERRUPTED = new Set([129, 130, 143]);
@@ -36,7 +38,7 @@ function machineFor({ kernel, machine }: VmOptions, folder: string): LabMachineO
   };
 }
 
-/** Runs the command with these variables in a VM; it goes to the terminal. */
+/** Runs the command with these variables in a VM. Its output goes to the terminal. */
 export async function recordInVm(
   options: VmOptions,
   folder: string,
@@ -46,7 +48,7 @@ export async function recordInVm(
   requireEnd(exitCode);
 }
 
-/** Runs each test alone in a VM; `file` gets a record for each. */
+/** Runs each test alone in a VM. `file` gets a record for each. */
 export async function recordEachInVm(
   options: VmOptions & { readonly folder: string },
   tests: readonly string[],
@@ -71,10 +73,15 @@ function requireEnd(exitCode: number): void {
 
 /** Tries mutants in a VM until it goes down or there are no more. */
 export async function tryInVm(
-  options: VmOptions & { readonly folder: string; readonly lines: string; readonly longestMs: number },
+  options: VmOptions & {
+    readonly folder: string;
+    readonly lines: string;
+    readonly longestMs: number;
+    readonly environmentVariable?: string | undefined;
+  },
   trials: readonly Trial[],
 ): Promise<VmEnd> {
-  const { kernel, folder, lines, longestMs } = options;
+  const { kernel, folder, lines, longestMs, environmentVariable } = options;
   const planFile = join(folder, "plan.json");
   const plan: TrialPlan = {
     key: kernel.key,
@@ -82,6 +89,7 @@ export async function tryInVm(
     silenceMs: Math.max(SILENCE_MS * kernel.slowdown, PATIENCE * longestMs),
     trials,
     lines,
+    ...(environmentVariable !== undefined && { environmentVariable }),
   };
   writeFileSync(planFile, JSON.stringify(plan));
   const machine = machineFor(options, folder);
@@ -107,7 +115,7 @@ function panicLine(message: string): string {
   return PANIC.exec(message)?.[0] ?? message.split("\n", 1)[0] ?? "";
 }
 
-/** Takes the VM's output, and fails when none comes: a reader that is gone ends the VM. */
+/** Takes the VM's output, and fails when none comes, because the VM ends when its reader is gone. */
 class SilenceWatch extends Writable {
   #timer: NodeJS.Timeout;
   silent = false;
@@ -119,7 +127,7 @@ class SilenceWatch extends Writable {
     super();
     this.#ms = ms;
     this.#timer = this.#start(ms + bootMs);
-    // The lab listens while it passes output on; an error before or after that is nobody's.
+    // The lab listens while it passes output on. An error before or after that concerns nobody.
     this.on("error", () => undefined);
   }
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 
-/** What the kernel has seen of its mutants since the last clear. */
+/** A mutant whose place the kernel has run since the last clear. */
 export interface Seen {
   readonly number: number;
   /** Whether the fault would have made a difference. */
@@ -13,7 +13,7 @@ export interface Seen {
 export class KernelSwitch {
   readonly #folder: string;
 
-  /** Fails when the kernel has no mutants, or others than those with the key. */
+  /** Throws ERR_MUTANTS_KERNEL when the kernel has no mutants, or others than those with the key. */
   constructor(key: string, folder = "/sys/kernel/debug/mutants") {
     this.#folder = folder;
     const file = join(folder, "key");
@@ -40,7 +40,7 @@ export class KernelSwitch {
     this.activate(0);
   }
 
-  /** What was seen since the last call. */
+  /** The mutants whose places ran since the last call. */
   take(): Seen[] {
     const file = join(this.#folder, "seen");
     const seen = parseSeen(readFileSync(file, "utf8"));

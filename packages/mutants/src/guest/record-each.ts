@@ -9,7 +9,7 @@ export interface RecordRig {
   tell(record: TestReach): void;
 }
 
-/** Runs each test alone and tells which mutants it passed: for suites that nothing of ours is inside of. */
+/** Runs each test alone and reports which mutants it reached, for suites that contain nothing of ours. */
 export async function recordEach(rig: RecordRig, tests: readonly string[]): Promise<void> {
   for (const test of tests) {
     rig.take();
@@ -29,7 +29,7 @@ function statusOf(verdict: SuiteVerdict): TestReach["status"] {
   return verdict.skipped.length > 0 ? "skipped" : "passed";
 }
 
-/** Those that would have made a difference, and those that were only passed. */
+/** Separates the mutants that would have made a difference from those that were only reached. */
 export function split(seen: readonly Seen[]): Pick<TestReach, "reached" | "differs"> {
   const differs = new Set(seen.filter((one) => one.differs).map(({ number }) => number));
   const reached = new Set(seen.map(({ number }) => number).filter((number) => !differs.has(number)));

@@ -4,7 +4,7 @@ import { KernelSwitch } from "./kernel-switch";
 import { recordEach } from "./record-each";
 import { runSuites } from "./suite-run";
 
-/** The program in the VM that records tests one by one (the plan's file is its argument). */
+/** The program in the VM that records tests one by one. The plan's file is its argument. */
 async function main(planFile: string): Promise<void> {
   const plan = JSON.parse(readFileSync(planFile, "utf8")) as RecordPlan;
   const kernel = new KernelSwitch(plan.key);

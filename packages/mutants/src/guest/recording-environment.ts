@@ -1,31 +1,20 @@
 import { appendFileSync } from "node:fs";
 import { identify } from "@vfio-selftests/harness";
-import HarnessEnvironment from "@vfio-selftests/harness/jest-environment";
+import HarnessEnvironment, {
+  type CircusEvent,
+  type CircusState,
+  titlesOf,
+} from "@vfio-selftests/harness/jest-environment";
 import type { TestReach } from "../campaign/test-reach";
 import { KernelSwitch, type Seen } from "./kernel-switch";
 import { split } from "./record-each";
 
-/** Where the environment finds the key of the kernel's mutants, their folder (for tests), and the file it writes to. */
+/** The variables with the key of the kernel's mutants, their folder (for our tests), and the file to write to. */
 export const RECORD_KEY = "VFIO_SELFTESTS_MUTANTS_KEY";
 const RECORD_FOLDER = "VFIO_SELFTESTS_MUTANTS_FOLDER";
 export const RECORD_FILE = "VFIO_SELFTESTS_MUTANTS_RECORD";
 
-interface CircusTest {
-  readonly name: string;
-  readonly parent?: CircusBlock;
-  readonly status?: string | null;
-  readonly errors: readonly unknown[];
-}
-
-interface CircusBlock {
-  readonly name: string;
-  readonly parent?: CircusBlock;
-}
-
-type TestEvent = Parameters<HarnessEnvironment["handleTestEvent"]>[0];
-type TestState = Parameters<HarnessEnvironment["handleTestEvent"]>[1];
-
-/** The environment of the recording run: writes down after each test which mutants it passed. */
+/** The environment of the recording run. After each test it writes down which mutants the test reached. */
 export default class RecordingEnvironment extends HarnessEnvironment {
   readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "", process.env[RECORD_FOLDER]);
   readonly #file = process.env[RECORD_FILE] ?? "";
@@ -33,12 +22,12 @@ export default class RecordingEnvironment extends HarnessEnvironment {
   #waiting: (Omit<TestReach, "reached" | "differs"> & { readonly seen: readonly Seen[] }) | undefined;
   #startedAt = 0;
 
-  override async handleTestEvent(event: TestEvent, state: TestState): Promise<void> {
-    const test = event.test as CircusTest | undefined;
-    // What the boot passed, and the look at the devices before the first test, is no test's.
+  override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
+    const { test } = event;
+    // What the boot and the look at the devices before the first test reached belongs to no test.
     if (event.name === "run_start") this.#switch.take();
     if (event.name === "test_start" && test !== undefined) {
-      // Hooks around a block of tests run between two tests: what they pass counts for both.
+      // Hooks around a block of tests run between two tests, so what they reach counts for both.
       this.#before = this.#switch.take();
       this.#flush(this.#before);
       this.#startedAt = performance.now();
@@ -46,7 +35,7 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     await super.handleTestEvent(event, state);
     if (event.name === "test_done" && test !== undefined) {
       this.#waiting = {
-        test: identify(titles(test)).id,
+        test: identify(titlesOf(test)).id,
         status: test.status === "skip" ? "skipped" : test.errors.length > 0 ? "failed" : "passed",
         durationMs: Math.round(performance.now() - this.#startedAt),
         seen: [...this.#before, ...this.#switch.take()],
@@ -62,10 +51,4 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     const record: TestReach = { ...line, ...split([...seen, ...after]) };
     appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
   }
-}
-
-function titles(test: CircusTest): string[] {
-  const names = [test.name];
-  for (let at = test.parent; at?.parent !== undefined; at = at.parent) names.unshift(at.name);
-  return names;
 }

@@ -3,20 +3,20 @@ import { once } from "node:events";
 import { createInterface } from "node:readline";
 import type { RunPlan } from "../campaign/trial";
 
-/** How a run of the suites under a mutant went, as far as it had to go. */
+/** How a run of the suites under a mutant went, up to its first failure. */
 export type SuiteVerdict =
-  /** No test failed. Those that were skipped, though they run without the mutant. */
+  /** No test failed. `skipped`: the tests that skipped, though they run without the mutant. */
   | { readonly kind: "passed"; readonly skipped: readonly string[] }
-  /** A test failed, or the run gave up before the first one: `test` is then empty. */
+  /** A test failed. `test` is empty where the run gave up before the first test. */
   | { readonly kind: "failed"; readonly test: string; readonly failure: string }
-  /** Nothing was heard for too long. */
+  /** The run printed nothing for too long. */
   | { readonly kind: "hung"; readonly test: string };
 
-/** Milliseconds that a killed process may take to be gone. One that stays is stuck in the kernel. */
+/** Milliseconds that a killed process may take to end. One that stays is stuck in the kernel. */
 const KILL_MS = 10_000;
 const FAILURE_LINES = 12;
 
-/** Runs these tests up to the first that fails. The command tells their results as TAP. */
+/** Runs these tests up to the first that fails. The command prints their results as TAP. */
 export async function runSuites(
   { command, silenceMs }: Pick<RunPlan, "command" | "silenceMs">,
   tests: readonly string[],
@@ -28,7 +28,7 @@ export async function runSuites(
     try {
       if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
     } catch {
-      // Gone already.
+      // The process has ended already.
     }
   };
   let running = "";
@@ -59,7 +59,7 @@ export async function runSuites(
       return { kind: "hung", test: running };
     }
     if (!Array.isArray(first)) {
-      // It may clean up by itself, a moment.
+      // The run gets a moment to clean up by itself.
       child.kill("SIGTERM");
       await Promise.race([exited, delay(KILL_MS)]);
       return first;

@@ -13,7 +13,7 @@ export interface TrialRig {
   tell(line: CampaignLine): void;
 }
 
-/** Tries one mutant after the other. Gives whether the VM is fit for more. */
+/** Tries one mutant after the other. Resolves with whether the VM is fit for more. */
 export async function tryMutants(rig: TrialRig, { trials }: Pick<TrialPlan, "trials">): Promise<boolean> {
   for (const trial of trials) {
     if (!(await tryMutant(rig, trial))) return false;

@@ -1,6 +1,6 @@
-/** What the compiler or the linker did not take, as far as it says where. */
+/** The place of an error of the compiler or the linker, as far as it says where. */
 export interface BuildError {
-  /** Path as the compiler prints it. The linker tells none. */
+  /** The path as the compiler prints it. The linker prints none. */
   readonly path?: string;
   /** Absent where only the function is known. */
   readonly line?: number;
@@ -12,8 +12,8 @@ const IN_FUNCTION = /^(\S+?\.[ch]): In function [‘'`](\w+)/;
 const LINKED_FUNCTION = /: in function [‘'`](\w+)/;
 
 /**
- * The places of errors in the output of a build (gcc, GNU ld). An error in a header's macro is told with the places where
- * the macro was used: all of them count.
+ * The places of errors in the output of a build (gcc, GNU ld). For an error in a header's macro, gcc also names the
+ * places that use the macro: all of them count.
  */
 export function parseBuildErrors(output: string): BuildError[] {
   const errors: BuildError[] = [];

@@ -1,7 +1,7 @@
 import type { FoundCandidate } from "../source/find-candidates";
 import type { Mutant } from "../source/mutant";
 
-/** Offsets of a text as lines, from 1. */
+/** Converts offsets of a text to lines, from 1. */
 export class TextLines {
   readonly text: string;
   readonly #starts: readonly number[];
@@ -30,7 +30,7 @@ export class TextLines {
   }
 }
 
-/** A candidate as a developer reads it. */
+/** Describes a candidate for a developer. */
 export function describeMutant(
   file: string,
   lines: TextLines,

@@ -1,9 +1,9 @@
 import { parseBuildErrors } from "./build-errors";
 import type { MutantSet } from "./mutant-set";
 
-/** Drops the mutants that a failed build complains of. Gives how many that were. */
+/** Drops the mutants that a failed build complains of. Returns how many it dropped. */
 export function dropFailing(set: MutantSet, output: string): number {
-  // The compiler prints paths from where it stands; the linker knows none.
+  // The compiler prints paths relative to its folder. The linker knows none.
   const places = parseBuildErrors(output).flatMap((error) =>
     set.paths
       .filter((path) => error.path === undefined || error.path === path || error.path.endsWith(`/${path}`))

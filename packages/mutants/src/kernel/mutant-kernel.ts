@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { VfioError } from "@vfio-selftests/core";
 import { buildLabKernel, labCache, type LabHost, type Progress, thisHost } from "@vfio-selftests/lab";
 import { OPERATORS } from "../operators/table";
 import { cParser } from "../source/c-parser";
@@ -11,7 +12,7 @@ import { DEFAULT_PATHS, readSourceFiles } from "./source-files";
 
 /** A kernel that holds mutants, and what is known of them. */
 export interface MutantKernel {
-  /** Which mutants: the running kernel tells the same. */
+  /** Identifies the set of mutants. The running kernel shows the same key. */
   readonly key: string;
   readonly image: string;
   /** What the kernel needs on its command line. */
@@ -19,7 +20,7 @@ export interface MutantKernel {
   /** How many times longer a boot and a test may take. */
   readonly slowdown: number;
   readonly mutants: readonly Mutant[];
-  /** How many candidates did not compile, or are in files that this kernel does not have. */
+  /** How many candidates did not compile, or are in files that this kernel leaves out. */
   readonly notBuilt: number;
 }
 
@@ -28,20 +29,24 @@ export interface MutantKernelOptions {
   readonly variants?: readonly string[];
   /** Folders and files of the kernel tree. */
   readonly paths?: readonly string[];
-  /** Build also when there is one. */
+  /** Builds even when there is a kernel already. */
   readonly rebuild?: boolean;
+  /** Fail when there is none, instead of building it. */
+  readonly onlyBuilt?: boolean;
   readonly mayInstall?: Parameters<typeof buildLabKernel>[0]["mayInstall"];
   readonly host?: LabHost;
 }
 
 const MOST_BUILDS = 25;
 
-/** The kernel of the last time with these options, or a new one. */
+/** The last kernel with these options, or a new one. */
 export async function mutantKernel(options: MutantKernelOptions, progress: Progress): Promise<MutantKernel> {
   const { variants = [], paths = DEFAULT_PATHS, host = thisHost() } = options;
   const record = join(mutantsFolder(host), "kernels", `${[...variants].sort().join("-") || "plain"}.json`);
   const kept = options.rebuild === true ? undefined : readRecord(record);
   if (kept !== undefined && kept.paths.join() === paths.join() && existsSync(kept.image)) return kept;
+
+  if (options.onlyBuilt === true) throw notBuilt();
 
   const parser = await cParser();
   let set: MutantSet | undefined;
@@ -76,17 +81,25 @@ export async function mutantKernel(options: MutantKernelOptions, progress: Progr
   return complete;
 }
 
-/** Where mutant kernels are noted and results are kept. */
+/** The folder with the records of mutant kernels, and with results. */
 export function mutantsFolder(host: LabHost = thisHost()): string {
   return join(labCache(host).folder, "mutants");
 }
 
-/** The mutants that are in the kernel: a file that was not compiled has no object in the build folder. */
+/** The mutants in the kernel. A file that was not compiled has no object in the build folder. */
 export function describe(set: MutantSet, build: string): Pick<MutantKernel, "key" | "mutants" | "notBuilt"> {
   const isBuilt = (path: string): boolean =>
     !path.endsWith(".c") || existsSync(join(build, path.replace(/\.c$/, ".o")));
   const mutants = set.mutants().filter(({ file }) => isBuilt(file));
   return { key: set.key(), mutants, notBuilt: set.size - mutants.length };
+}
+
+function notBuilt(): VfioError {
+  return new VfioError("no kernel with these mutants was built yet", {
+    code: "ERR_LAB_KERNEL_NOT_BUILT",
+    operation: "lab mutate",
+    remedy: "run `vfio-selftests lab mutate` without --built: some ten minutes on two CPUs, once",
+  });
 }
 
 function readRecord(path: string): (MutantKernel & { readonly paths: readonly string[] }) | undefined {

@@ -22,10 +22,10 @@ interface MutatedFile extends SourceFile {
   readonly candidates: readonly NumberedCandidate[];
 }
 
-/** Two lines that leave the numbers of those below them as they were. */
+/** Two lines that do not change the line numbers below them. */
 const PREFIX = "#include <linux/mutants.h>\n#line 1\n";
 
-/** All mutants of some files. A mutant keeps its number also when others are dropped. */
+/** All mutants of some files. A mutant keeps its number when others are dropped. */
 export class MutantSet {
   readonly #files: readonly MutatedFile[];
   readonly #dropped = new Set<number>();
@@ -50,14 +50,14 @@ export class MutantSet {
     return this.#dropped;
   }
 
-  /** The mutants that are left, for readers. */
+  /** The mutants that are left, described for readers. */
   mutants(): Mutant[] {
     return this.#files.flatMap(({ path, lines, candidates }) =>
       this.#left(candidates).map((candidate) => describeMutant(path, lines, candidate)),
     );
   }
 
-  /** The files with the mutants that are left; a file without any is as it was. */
+  /** The files with the mutants that are left. A file without any keeps its text. */
   texts(): SourceFile[] {
     return this.#files.map(({ path, text, candidates }) => {
       const left = this.#left(candidates);
@@ -67,14 +67,14 @@ export class MutantSet {
     });
   }
 
-  /** Which mutants these are, whatever the kernel around them. */
+  /** A key for these mutants, which does not depend on the kernel around them. */
   key(): string {
     const hash = createHash("sha256");
     for (const { path, text } of this.texts()) hash.update(`${path}\n${text}`);
     return hash.digest("hex").slice(0, 12);
   }
 
-  /** Drops the mutants that touch a line. Gives how many that were. */
+  /** Drops the mutants that touch a line. Returns how many it dropped. */
   dropLine(path: string, line: number): number {
     return this.#drop(path, ({ wrappers }, lines) =>
       wrappers.some(({ start, end }) => lines.lineOf(start) <= line && line <= lines.lineOf(end)),

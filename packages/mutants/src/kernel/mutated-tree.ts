@@ -4,10 +4,10 @@ import type { MutantSet } from "./mutant-set";
 
 const OWN_FILES = join(__dirname, "../../kernel");
 
-/** Folders of the kernel tree in which files are added: the switch itself, and its declaration. */
+/** Folders of the kernel tree that get new files: the switch's declaration, and the switch itself. */
 export const SWITCH_FOLDERS = ["include/linux", "lib"] as const;
 
-/** Writes the mutated files and the switch into a tree of ours. A file that is so already stays, with its time. */
+/** Writes the mutated files and the switch into a tree of ours. An unchanged file keeps its time. */
 export function writeMutants(tree: string, set: MutantSet): void {
   for (const { path, text } of set.texts()) writeChanged(join(tree, path), text);
   writeChanged(join(tree, "include/linux/mutants.h"), readFileSync(join(OWN_FILES, "mutants.h"), "utf8"));

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 import type { SourceFile } from "./mutant-set";
 
-/** What is mutated unless somebody says otherwise: folders and files of the kernel tree. */
+/** The folders and files of the kernel tree that get mutants by default. */
 export const DEFAULT_PATHS = [
   "drivers/vfio",
   "drivers/iommu/iommufd",
@@ -11,10 +11,10 @@ export const DEFAULT_PATHS = [
   "virt/kvm/eventfd.c",
 ] as const;
 
-/** Tests of the kernel's own, not what is tested; and tables that trace points are made of. */
+/** The kernel's own tests, which are not what is tested, and the tables of trace points. */
 const LEFT_OUT = /(?:^|\/)(?:selftest\.c|iommufd_test\.h|trace\.h)$/;
 
-/** The files of C among paths of a kernel tree, in one order on every machine. */
+/** The C files below paths of a kernel tree, in the same order on every machine. */
 export function readSourceFiles(tree: string, paths: readonly string[] = DEFAULT_PATHS): SourceFile[] {
   const files = new Set(paths.flatMap((path) => filesBelow(tree, path)));
   return [...files].sort().map((path) => ({ path, text: readFileSync(join(tree, path), "utf8") }));

@@ -2,14 +2,14 @@ import type { Node } from "web-tree-sitter";
 import { calledName, isRunTime, type MutableNode } from "../source/mutable-nodes";
 import { type ConditionFault, type Operator, wrapCondition } from "./operator";
 
-/** What the fault makes of a condition, for a reader. */
+/** How a reader sees the faulty condition. */
 const READS: Readonly<Record<ConditionFault, (text: string) => string>> = {
   mutant_not: (text) => `!(${text})`,
   mutant_never: (text) => `(${text}, false)`,
   mutant_always: (text) => `(${text}, true)`,
 };
 
-/** Statements that decide on a condition, and which faults leave them a decision: a loop that never ends is none. */
+/** Statements that depend on a condition, and the faults that make sense there. None makes a loop endless. */
 const DECIDERS: Readonly<Record<string, readonly ConditionFault[]>> = {
   if_statement: ["mutant_not", "mutant_never", "mutant_always"],
   conditional_expression: ["mutant_not"],
@@ -38,13 +38,13 @@ function operator(name: string, summary: string, fault: ConditionFault): Operato
 function faultsAt(node: Node): readonly ConditionFault[] {
   const { parent } = node;
   if (parent === null) return [];
-  // An operand of `&&` or `||` is dropped by the value that lets the other one decide.
+  // To drop an operand of `&&` or `||`, the fault gives it the value that lets the other operand decide.
   if (parent.type === "binary_expression") {
     const connective = parent.childForFieldName("operator")?.type;
     if (connective === "&&") return ["mutant_always"];
     return connective === "||" ? ["mutant_never"] : [];
   }
-  // The parentheses around a condition are part of the statement.
+  // The grammar counts the parentheses around a condition as part of the statement.
   const inner = parent.type === "parenthesized_expression" ? parent : node;
   const decider = inner.parent;
   if (decider === null || decider.childForFieldName("condition")?.id !== inner.id) return [];
@@ -53,7 +53,7 @@ function faultsAt(node: Node): readonly ConditionFault[] {
   return DECIDERS[decider.type] ?? [];
 }
 
-/** `if (WARN_ON(x))`: true only in a kernel with another fault. */
+/** Whether this is a condition like `WARN_ON(x)`, which is true only in a kernel with another fault. */
 function isAssert(node: Node): boolean {
   return /^(?:WARN|BUG)/.test(calledName(node) ?? "");
 }

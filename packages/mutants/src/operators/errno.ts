@@ -1,6 +1,6 @@
 import { type Operator, wrapValue } from "./operator";
 
-/** What a user would take for another reason. */
+/** For each errno another one, which a user would take for another reason. */
 const OTHER: Readonly<Record<string, string>> = {
   EINVAL: "EPERM",
   EPERM: "EINVAL",

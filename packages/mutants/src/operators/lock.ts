@@ -24,7 +24,7 @@ export const LOCK_DROPPED: Operator = {
       .filter(({ call }) => call?.lock === lock);
     const taken = calls.filter(({ call }) => call?.name !== release && RELEASE_OF[call?.name ?? ""] !== undefined);
     const released = calls.filter(({ call }) => call?.name === release);
-    // A lock that is taken twice, or released elsewhere, is no pair that can go as a whole.
+    // A lock that a function takes twice, or another function releases, is no pair that can be dropped as a whole.
     if (taken.length !== 1 || released.length === 0) return [];
     const pieces = [node, ...released.map(({ statement }) => statement)].map((statement) => ({
       start: statement.startIndex,
@@ -34,7 +34,7 @@ export const LOCK_DROPPED: Operator = {
   },
 };
 
-/** The name and the argument of a call that is a statement. */
+/** The name and the arguments of a call that is a statement. */
 function statementCall(statement: Node): { name: string; lock: string } | undefined {
   if (statement.type !== "expression_statement" || !isWhole(statement) || !statement.text.endsWith(";"))
     return undefined;

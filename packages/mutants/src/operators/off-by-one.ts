@@ -4,7 +4,7 @@ import { type Operator, wrapValue } from "./operator";
 
 const INCLUSIVE: Readonly<Record<string, string>> = { "<": "<=", "<=": "<", ">": ">=", ">=": ">" };
 
-/** Nodes without a side effect, which may be evaluated twice. */
+/** Nodes without a side effect, which the kernel may evaluate twice. */
 const PURE = new Set([
   "binary_expression",
   "cast_expression",

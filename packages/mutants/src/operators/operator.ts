@@ -4,9 +4,9 @@ import type { Candidate, Wrapper } from "../source/mutant";
 /** A kind of fault. */
 export interface Operator {
   readonly name: string;
-  /** What the fault is, for help and documentation. */
+  /** Describes the fault, for help and documentation. */
   readonly summary: string;
-  /** The faults of this kind at a place: none for most places. `text` is the file's. */
+  /** The faults of this kind at a place; most places have none. `text`: the whole file. */
   find(place: MutableNode, text: string): readonly Omit<Candidate, "operator">[];
 }
 
@@ -15,14 +15,14 @@ type Piece = Pick<Wrapper, "start" | "end">;
 /** The three functions of `mutants.h` that take a condition. */
 export type ConditionFault = "mutant_not" | "mutant_never" | "mutant_always";
 
-/** A condition, still evaluated, that is then taken for something else. */
+/** Wraps a condition. The kernel still evaluates it, and then takes it for something else. */
 export function wrapCondition(piece: Piece, fault: ConditionFault): Wrapper {
   return { ...pieceOf(piece), before: (number) => `${fault}(${number}, `, after: ")" };
 }
 
 /**
- * An expression in whose place stands another. `differs` is a condition without side effects: when the two have not the
- * same value.
+ * Wraps an expression that another one replaces. `differs` is a condition without side effects, which is true when the
+ * two have different values.
  */
 export function wrapValue(piece: Piece, faulty: string, differs?: string): Wrapper {
   const chosen = (number: number): string =>
@@ -30,12 +30,12 @@ export function wrapValue(piece: Piece, faulty: string, differs?: string): Wrapp
   return { ...pieceOf(piece), before: (number) => `(${chosen(number)} ? (${oneLine(faulty)}) : (`, after: "))" };
 }
 
-/** A statement that is left out. */
+/** Wraps a statement, which the fault leaves out. */
 export function wrapStatement(piece: Piece): Wrapper {
   return { ...pieceOf(piece), before: (number) => `{ if (!mutant(${number})) `, after: " }" };
 }
 
-/** What is put in adds no line, so that the compiler's messages and `__LINE__` stay those of the original. */
+/** Inserted text must add no line, so that the compiler's messages and `__LINE__` stay those of the original. */
 function oneLine(text: string): string {
   return text.replace(/\/\/[^\n]*/g, "").replace(/\s*\\?\n\s*/g, " ");
 }

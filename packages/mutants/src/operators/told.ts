@@ -1,7 +1,9 @@
 import { isRunTime } from "../source/mutable-nodes";
 import { type Operator, wrapValue } from "./operator";
 
-/** Fields that hold bytes or addresses, which are wrong by a page; and those that count, which are wrong by one. */
+/**
+ * Fields with bytes or addresses, which the fault changes by a page, and fields with counts, which it changes by one.
+ */
 const BYTES = /(?:size|offset|length|len|iova|start|last|end|addr|pos)$/;
 const COUNTS = /(?:^|_)(?:count|num|nr|index|npages|argsz|pgsizes|bitmap|max)(?:_|$)|^n(?:r_|um_|pages)/;
 

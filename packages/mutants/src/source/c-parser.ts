@@ -2,9 +2,9 @@ import { readFileSync } from "node:fs";
 import { Language, Parser, type Tree } from "web-tree-sitter";
 import { parseView } from "./parse-view";
 
-/** Reads C as it stands in the file, without a preprocessor. */
+/** Parses C as it stands in the file, without a preprocessor. */
 export interface CParser {
-  /** Offsets of the tree are those of the text. */
+  /** The tree's offsets are those of the text. */
   parse(text: string): Tree;
 }
 
@@ -19,7 +19,7 @@ export async function cParser(): Promise<CParser> {
 async function load(): Promise<CParser> {
   await Parser.init();
   const parser = new Parser();
-  // Given as bytes, because the library would read the file by an import that jest does not allow.
+  // The grammar goes in as bytes, because the library would read the file by an import that jest does not allow.
   const grammar = new Uint8Array(readFileSync(require.resolve("tree-sitter-c/tree-sitter-c.wasm")));
   parser.setLanguage(await Language.load(grammar));
   return {

@@ -3,12 +3,12 @@ import type { CParser } from "./c-parser";
 import { mutableNodes } from "./mutable-nodes";
 import type { Candidate } from "./mutant";
 
-/** A candidate and the function that it is in. */
+/** A candidate, and the function that contains it. */
 export interface FoundCandidate extends Candidate {
   readonly function: string;
 }
 
-/** The faults that the operators can make in a file of C, in the order of its text. */
+/** The faults that the operators can make in a C file, in the order of its text. */
 export function findCandidates(parser: CParser, text: string, operators: readonly Operator[]): FoundCandidate[] {
   const tree = parser.parse(text);
   try {

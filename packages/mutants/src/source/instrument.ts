@@ -5,13 +5,13 @@ export interface NumberedWrapper extends Wrapper {
   readonly number: number;
 }
 
-/** What is put into a text, and where in the original. */
+/** A text to insert, and where in the original. */
 interface Insertion {
   readonly at: number;
   readonly text: string;
 }
 
-/** Where the wrappers' pieces are in the text that has them. */
+/** Where a wrapped piece lies in the new text. */
 export interface WrappedSpan {
   readonly number: number;
   readonly start: number;
@@ -24,11 +24,11 @@ export interface InstrumentedText {
 }
 
 /**
- * Puts wrappers around pieces of a text. Pieces are apart, nested, or the same; nothing of the text is changed, no line is
- * added. Throws where two pieces overlap otherwise.
+ * Puts wrappers around pieces of a text. Pieces are apart, nested, or the same. It changes nothing of the text and adds
+ * no line. Throws when two pieces overlap in another way.
  */
 export function instrument(text: string, wrappers: readonly NumberedWrapper[]): InstrumentedText {
-  // Outer before inner; of several around the same piece the first is the outermost.
+  // Outer wrappers come before inner ones. Of several around the same piece, the first is the outermost.
   const order = [...wrappers].sort((a, b) => a.start - b.start || b.end - a.end);
   const insertions: (Insertion & { readonly number: number; readonly opens: boolean })[] = [];
   const open: NumberedWrapper[] = [];

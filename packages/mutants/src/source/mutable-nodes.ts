@@ -9,11 +9,11 @@ export interface MutableNode {
 export interface CFunction {
   readonly name: string;
   readonly definition: Node;
-  /** Whether it returns a number of a signed type: 0 or more for success, `-errno`. */
+  /** Whether the function returns a signed number: 0 or more for success, else `-errno`. */
   readonly returnsErrno: boolean;
 }
 
-/** What the compiler must know while it compiles, or what is no code. */
+/** Nodes that the compiler must know while it compiles, or that are no code. */
 const CONSTANT_NODES = new Set([
   "ERROR",
   "alignof_expression",
@@ -37,13 +37,13 @@ const CONSTANT_NODES = new Set([
 ]);
 
 /**
- * Macros whose arguments are types, names or constants; and those that only watch: asserts and messages, a fault in which
- * would be one of the checking, not of what is checked.
+ * Macros whose arguments are types, names or constants, and macros that only watch: a fault in an assert or a message
+ * would break the check, not what it checks.
  */
 const CLOSED_CALLS =
   /^(?:BUILD_BUG\w*|static_assert|IS_ENABLED|IS_BUILTIN|IS_REACHABLE|IS_MODULE|ARRAY_SIZE|container_of(?:_const)?|list_(?:first|last|next|prev)_\w*entry\w*|rb_entry\w*|hlist_entry\w*|offsetof(?:end)?|sizeof_field|struct_size_t|typeof|__typeof__|FIELD_\w+|GENMASK\w*|BIT|BIT_ULL|__stringify|[A-Z_]*STRINGIFY|D(?:EFINE|ECLARE)_\w+|MODULE_\w+|CLASS|guard|scoped_\w+|ACQUIRE\w*|__builtin_\w+|WARN\w*|BUG\w*|VM_\w*BUG\w*|lockdep_\w+|might_\w+|trace_\w+|(?:pr|dev|pci|netdev|vfio)_(?:dbg|info|notice|warn|err|crit|alert|emerg|debug)\w*|printk\w*|_?printk|dynamic_\w+|pr_\w+)$/;
 
-/** Conditions that depend on the configuration: the code behind them may not be there to be linked. */
+/** Conditions that depend on the configuration. The code behind them may be missing when the linker looks for it. */
 const CONFIGURED = /\bIS_(?:ENABLED|BUILTIN|REACHABLE|MODULE)\b|\bCONFIG_\w+|\bBITS_PER_LONG\b/;
 
 /** All places in the bodies of a file's functions, outermost first. */
@@ -52,7 +52,7 @@ export function* mutableNodes(root: Node, text: string): Generator<MutableNode> 
     const body = definition.childForFieldName("body");
     const name = functionName(definition);
     if (body === null || name === undefined) continue;
-    // What runs while the kernel boots is over before a mutant can be chosen.
+    // Code that runs while the kernel boots is over before anybody can choose a mutant.
     if (/\b__(?:init|exit)\b/.test(text.slice(definition.startIndex, body.startIndex))) continue;
     const enclosing = { name, definition, returnsErrno: returnsErrno(definition) };
     for (const node of openNodes(body)) yield { node, function: enclosing };
@@ -91,7 +91,7 @@ function isOpen(node: Node, parent: Node): boolean {
   if (CONSTANT_NODES.has(node.type)) return false;
   if (isClosedCall(node)) return false;
   if (node.type === "declaration" && /^(?:static|const|extern|typedef)\b/.test(node.text)) return false;
-  // A macro that is a loop: its arguments are names.
+  // A statement without a semicolon may be a macro that is a loop, whose arguments are names.
   if (node.type === "expression_statement") {
     const only = node.namedChild(0);
     if (node.hasError || !node.text.endsWith(";") || (only !== null && isClosedCall(only))) return false;
@@ -105,21 +105,21 @@ function isOpen(node: Node, parent: Node): boolean {
 function isClosedCall(node: Node): boolean {
   if (node.type !== "call_expression") return false;
   const callee = node.childForFieldName("function");
-  // `guard(mutex)(&lock)` declares a variable whose end is the scope's.
+  // `guard(mutex)(&lock)` declares a variable that lives until the end of its scope.
   return callee === null || callee.type === "call_expression" || CLOSED_CALLS.test(callee.text);
 }
 
-/** Whether a condition can be decided at run time: whole, and not a matter of the configuration. */
+/** Whether the kernel decides a condition at run time: it is whole, and does not depend on the configuration. */
 export function isRunTime(node: Node): boolean {
   return !node.hasError && !CONFIGURED.test(node.text) && !node.text.includes("#");
 }
 
-/** `#ifdef` inside a piece would become part of a macro's argument or be repeated in the faulty copy. */
+/** Whether no `#ifdef` is inside. It would become part of a macro's argument, or come twice in the faulty copy. */
 export function isWhole(node: Node): boolean {
   return !node.hasError && !/^\s*#/m.test(node.text);
 }
 
-/** The name that is called, where it is a name: not a pointer, not a macro that makes a function. */
+/** The called function's name, if the call has one: no pointer, no macro that makes a function. */
 export function calledName(call: Node): string | undefined {
   const callee = call.type === "call_expression" ? call.childForFieldName("function") : null;
   return callee?.type === "identifier" ? callee.text : undefined;

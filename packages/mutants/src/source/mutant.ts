@@ -1,4 +1,4 @@
-/** A wrapper around a piece of the source: what stands before it and what stands after it. */
+/** A wrapper around a piece of the source: the text before the piece and the text after it. */
 export interface Wrapper {
   /** Offsets of the piece in the original text. */
   readonly start: number;
@@ -11,15 +11,15 @@ export interface Wrapper {
 /** A fault that an operator can make at one place. */
 export interface Candidate {
   readonly operator: string;
-  /** Several where one fault takes several places: a lock that is not taken must not be released either. */
+  /** Several where one fault needs several places: a lock that is not taken must not be released either. */
   readonly wrappers: readonly Wrapper[];
-  /** The piece that the fault replaces, and what it then is, for a reader. */
+  /** The piece that the fault replaces, and for a reader the text that replaces it. */
   readonly start: number;
   readonly end: number;
   readonly faulty: string;
 }
 
-/** A candidate of a file, with its number in the kernel and what a reader wants to see of it. */
+/** A candidate of a file, with its number in the kernel and a description for readers. */
 export interface Mutant {
   /** From 1, unique in the set. */
   readonly number: number;

@@ -1,4 +1,6 @@
-/** Annotations of the kernel's (include/linux/compiler_types.h, init.h) that are no C to a parser without a preprocessor. */
+/**
+ * The kernel's annotations (include/linux/compiler_types.h, init.h), which are no C to a parser without preprocessor.
+ */
 const ANNOTATION =
   /\b__(?:user|iomem|rcu|kernel|percpu|init|exit|weak|must_check|maybe_unused|always_unused|printf\(\d+, \d+\)|free\(\w+\)|(?:acquires|releases|must_hold|counted_by)\(\w*\))(?!\w)/g;
 
@@ -6,8 +8,7 @@ const ANNOTATION =
 const TYPE_ARGUMENT = /(?<=[(,]\s*)(?:struct|union|enum|unsigned|long|const)(?:\s+\w+)+(?:\s*\*+)?(?=\s*[,])/g;
 
 /**
- * The text with what the C grammar trips over replaced by as many other characters: what is found at an offset of the one
- * is at the same offset of the other.
+ * The text, with everything that the C grammar trips over replaced by as many other characters. Offsets stay the same.
  */
 export function parseView(text: string): string {
   return text

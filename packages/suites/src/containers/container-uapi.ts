@@ -50,7 +50,7 @@ const EXTENSIONS = 32;
 const ROOM = 4096;
 const INFO = vfio_iommu_type1_info.fields;
 
-/** The ioctls of a container's file, in every state of it (drivers/vfio/container.c, vfio_iommu_type1.c, vfio_compat.c). */
+/** The ioctls of a container's file in each state (drivers/vfio/container.c, vfio_iommu_type1.c, vfio_compat.c). */
 export function containerUapiSuite(target: SuiteTarget): void {
   const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
   fixture("vfio_container_uapi", target, (address) => {
@@ -73,7 +73,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
 
       it("takes_an_iommu_once_and_only_with_a_group", () => {
         using files = new GroupFiles(mode, address);
-        // vfio_ioctl_set_iommu; iommufd has no address space before (get_compat_ioas).
+        // vfio_ioctl_set_iommu; iommufd has no address space before a group is set (get_compat_ioas).
         const withoutGroup = files.isType1 ? "EINVAL" : "ENODEV";
         for (const type of [VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU]) expect(files.setIommu(type)).toBe(withoutGroup);
         expect(files.setContainer()).toBe("ok");
@@ -81,7 +81,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         for (const type of [0, 2, VFIO_DMA_CC_IOMMU, 5, VFIO_NOIOMMU_IOMMU, 31]) {
           expect({ type, code: files.setIommu(type) }).toEqual({ type, code: unknownType });
         }
-        // An extension that is no type of IOMMU: the driver says that it has it, and cannot open it.
+        // This extension is no type of IOMMU: the driver reports that it has it, and cannot open it.
         expect(files.setIommu(VFIO_UNMAP_ALL)).toBe("EINVAL");
         expect(files.setIommu()).toBe("ok");
         if (files.isType1) {
@@ -106,7 +106,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         expect(files.setIommu()).toBe("ok");
         expect(refused()).toEqual({ info: "ok", map: "ok", unmap: "ok" });
         expect(files.unsetContainer()).toBe("ok");
-        // Without a group VFIO's container is as new; iommufd's address space stays (iommufd_vfio_compat_ioas_create).
+        // Without a group VFIO's container is as new. iommufd's keeps its IOAS (iommufd_vfio_compat_ioas_create).
         if (files.isType1) expect(refused()).toEqual({ info: code, map: code, unmap: code });
         else expect(refused()).toEqual({ info: "ok", map: "ok", unmap: "ok" });
       });
@@ -133,7 +133,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         const dirty = askKernel(files.container, { VFIO_IOMMU_DIRTY_PAGES }, vfio_iommu_type1_dirty_bitmap, {
           flags: 1,
         });
-        // Version 1 has no dirty tracking (vfio_iommu_type1_dirty_pages), iommufd another one.
+        // Version 1 has no dirty tracking (vfio_iommu_type1_dirty_pages). iommufd has other ioctls for it.
         if (!files.isType1) expect(dirty.code).toBe("ENOTTY");
         else expect(dirty.code).toBe(files.type === VFIO_TYPE1_IOMMU ? "EACCES" : "ok");
       });
@@ -166,7 +166,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         for (const said of [16, 24, needed - 1]) {
           const { view } = info(files, ROOM, said);
           expect({ said, needed: INFO.argsz.get(view) }).toEqual({ said, needed });
-          // Nothing may point to what is not there; what lies behind the caller's bytes is the caller's.
+          // No offset may point past the caller's bytes, and the kernel leaves alone what lies there.
           expect({ said, offset: INFO.cap_offset.get(view) }).toEqual({ said, offset: 0 });
           if (files.isType1 || said <= 24) {
             expect(view.bytes.subarray(Math.max(said, 24)).every((byte) => byte === 0)).toBe(true);
@@ -204,7 +204,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         using memory = DmaMemory.allocate(PAGE_SIZE);
         const left = () => mappingsLeft(files);
         if (!files.isType1) {
-          // iommufd_fill_cap_dma_avail: no limit of its own.
+          // iommufd has no limit of its own (iommufd_fill_cap_dma_avail).
           expect(left()).toBe(0xffff_ffff);
           expect(map(files, memory, BASE).code).toBe("ok");
           expect(left()).toBe(0xffff_ffff);
@@ -216,7 +216,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
           expect(map(files, memory, BASE + BigInt(count) * PAGE).code).toBe("ok");
           expect(left()).toBe(limit - count);
         }
-        // A map that fails, early or late, uses none up.
+        // A failed map uses none up, whether it fails early or late.
         expect(map(files, memory, BASE + PAGE).code).toBe("EEXIST");
         expect(map(files, memory, BASE + 16n * PAGE, 0n).code).toBe("EFAULT");
         expect(left()).toBe(limit - 3);
@@ -239,7 +239,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         hugePages.set("Y");
         const small = pageSize();
         if (large === undefined) return;
-        // vfio_pin_pages_remote, page by page; iommufd's version 1 never has large ones (iommufd_vfio_set_iommu).
+        // vfio_pin_pages_remote pins page by page. iommufd's version 1 never has large pages (iommufd_vfio_set_iommu).
         if (mode.traits.mapsRegisters) expect([large, small]).toEqual([2 * MIB, PAGE_SIZE]);
         else if (mode.traits.splitsMappings) expect([large, small]).toEqual([PAGE_SIZE, PAGE_SIZE]);
         else expect([large, small]).toEqual([2 * MIB, 2 * MIB]);
@@ -251,7 +251,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
         using files = ready(mode, address);
         using memory = DmaMemory.allocate(PAGE_SIZE);
         const maps = [1n, 2n, 3n].map((page) => map(files, memory, BASE + page * PAGE).code);
-        // vfio_dma_do_map; the limit is type 1's, not iommufd's.
+        // Type 1 has this limit (vfio_dma_do_map), iommufd does not.
         expect(maps).toEqual(["ok", "ok", files.isType1 ? "ENOSPC" : "ok"]);
         if (!files.isType1) return;
         expect(mappingsLeft(files)).toBe(0);
@@ -268,7 +268,7 @@ function parameter(name: string): string {
   return systemPaths.sys("module", "vfio_iommu_type1", "parameters", name);
 }
 
-/** With the group in it, and its IOMMU. */
+/** A container whose group and IOMMU are set. */
 function ready(mode: IommuMode, address: string): GroupFiles {
   const files = new GroupFiles(mode, address);
   expect([files.setContainer(), files.setIommu()]).toEqual(["ok", "ok"]);
@@ -280,7 +280,7 @@ function ready(mode: IommuMode, address: string): GroupFiles {
   return files;
 }
 
-/** The answer for each number of an extension. */
+/** The answer to each extension's number. */
 function extensions({ container }: GroupFiles): Record<number, number | string> {
   return Object.fromEntries(
     Array.from({ length: EXTENSIONS }, (_, number) => {
@@ -299,7 +299,7 @@ function expectedExtensions({ isType1 }: GroupFiles, state: ContainerState): Rec
   for (const type of [VFIO_TYPE1_IOMMU, VFIO_TYPE1v2_IOMMU, VFIO_UNMAP_ALL]) expected[type] = 1;
   if (isType1) {
     expected[VFIO_UPDATE_VADDR] = state === "device" ? 1 : 0;
-    // A group with an IOMMU rules the other kind out, as does the IOMMU.
+    // Without a no-IOMMU group, the container asks no no-IOMMU driver (vfio_iommu_driver_allowed).
     expected[VFIO_NOIOMMU_IOMMU] = 0;
     expected[VFIO_DMA_CC_IOMMU] = state === "device" ? enforcesCoherency() : 0;
   } else {
@@ -309,7 +309,7 @@ function expectedExtensions({ isType1 }: GroupFiles, state: ContainerState): Rec
   return expected;
 }
 
-/** 1 where every IOMMU can make devices snoop (intel_iommu_enforce_cache_coherency_ss); other vendors' always can. */
+/** 1 where every IOMMU can enforce snooping (intel_iommu_enforce_cache_coherency_ss); other vendors' always can. */
 function enforcesCoherency(): number {
   return intelExtendedCapabilities().every((capabilities) => (capabilities & ECAP.snoopControl) !== 0n) ? 1 : 0;
 }
@@ -336,7 +336,7 @@ function unmapAll({ container }: GroupFiles): Answer {
 
 function mappingsLeft(files: GroupFiles): number {
   const capability = chainOf(info(files, ROOM)).capabilities[VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL];
-  if (capability === undefined) throw new Error("the kernel does not tell how many mappings can be made");
+  if (capability === undefined) throw new Error("the kernel does not report how many mappings can still be made");
   return vfio_iommu_type1_info_dma_avail.fields.avail.get(vfio_iommu_type1_info_dma_avail.copyOf(capability.bytes));
 }
 
@@ -369,7 +369,7 @@ function chainOf({ code, view }: Answer): Chain {
   };
 }
 
-/** In the order that the kernel tells them. */
+/** In the kernel's order. */
 function rangesOf(capabilities: Chain["capabilities"]): { start: bigint; last: bigint }[] {
   const bytes = capabilities[VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE]?.bytes ?? new Uint8Array();
   const head = vfio_iommu_type1_info_cap_iova_range;

@@ -31,7 +31,7 @@ import type { SuiteTarget } from "../suite-target";
 
 const IOVA = 0x4000_0000n;
 
-/** The ioctls of a group's file, in every state of it (drivers/vfio/group.c). */
+/** The ioctls of a group's file, in each state (drivers/vfio/group.c). */
 export function groupUapiSuite(target: SuiteTarget): void {
   const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
   fixture("vfio_group_uapi", target, (address) => {
@@ -201,7 +201,7 @@ export function groupUapiSuite(target: SuiteTarget): void {
         using device = files.openDevice();
         const values = { flags: VFIO_DMA_MAP_FLAG_READ, vaddr: memory.address, iova: IOVA, size: PAGE_SIZE };
         expect(askKernel(files.container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code).toBe("ok");
-        // Whichever is closed first, the device may be at work (vfio_container_put, iommufd_ctx_put).
+        // The device may still be at work after either of them is closed (vfio_container_put, iommufd_ctx_put).
         for (const close of [() => files.container.close(), () => files.group.close()]) {
           close();
           expect(pinnedPages() - before).toBe(1);
@@ -229,7 +229,7 @@ export function groupUapiSuite(target: SuiteTarget): void {
   });
 }
 
-/** A group that comes later finds the mappings there; the one that goes takes none along. */
+/** A group that joins later finds the mappings. A group that leaves takes none with it. */
 function mapThroughTwoGroups(mode: IommuMode, address: string, other: string): void {
   using iommu = new Iommu(mode.open());
   using memory = DmaMemory.allocate(native.pageSize());

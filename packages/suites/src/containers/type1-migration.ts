@@ -37,7 +37,7 @@ interface DirtyRequest {
   readonly bitmapBytes?: bigint;
 }
 
-/** With CONFIG_IOMMUFD_VFIO_CONTAINER VFIO's container is iommufd's. */
+/** With CONFIG_IOMMUFD_VFIO_CONTAINER, iommufd serves VFIO's container file. */
 function requireType1(mode: IommuMode): void {
   beforeEach(() => {
     if (mode.traits.mapsRegisters) return;
@@ -50,7 +50,7 @@ function requireType1(mode: IommuMode): void {
 
 /** What type 1 offers for moving a program to another machine or to a new version of itself; iommufd has other ways. */
 export function type1MigrationSuite(target: SuiteTarget): void {
-  // The container of VFIO's own file. iommufd's has neither.
+  // Only VFIO's own container file: iommufd's has neither dirty bitmaps nor new addresses.
   const modes = target.modes.filter(({ traits }) => traits.container?.path[0] === "vfio");
   if (modes.length === 0) return;
   fixture("vfio_type1_migration", target, (address) => {
@@ -83,8 +83,9 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         const bitmap = new Uint8Array(BITMAP_BYTES);
         expect(space.map(BASE, PAGES)).toBe("ok");
         expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
-        // The mapping's bits are moved; those before it are the caller's. Not asked twice: the kernel keeps moved bits, and
-        // tells pages behind the mapping the next time (docs/kernel-findings/type1-dirty-bitmap.md).
+        // The kernel shifts the mapping's bits and leaves the caller's bits before them. The test asks once: the kernel
+        // keeps the shifted bits, and next time reports pages behind the mapping
+        // (docs/kernel-findings/type1-dirty-bitmap.md).
         bitmap[0] = 0b10;
         expect(space.dirty({ flags: GET, iova: BASE - 3n * PAGE, size: 73n * PAGE }, bitmap)).toBe("ok");
         expect(bits(bitmap)).toEqual([1, ...range(3, PAGES)]);
@@ -140,7 +141,7 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         using space = new Type1Space(mode, address);
         const whole = { iova: BASE, size: 4n * PAGE };
         expect(space.map(BASE, 4)).toBe("ok");
-        // vfio_dma_do_map: only an address that was given up is replaced, and by as many bytes.
+        // vfio_dma_do_map replaces only an address that was invalidated, and only the whole mapping's.
         expect(space.setAddress(whole)).toBe("EINVAL");
         expect(space.unmap({ flags: INVALIDATE, ...whole })).toEqual({ code: "ok", bytes: 4n * PAGE });
         expect(space.map(BASE, 4)).toBe("EEXIST");
@@ -159,7 +160,7 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect([space.map(BASE, 1), space.map(BASE + PAGE, 1)]).toEqual(["ok", "ok"]);
         expect(space.unmap({ flags: INVALIDATE | ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 2n * PAGE });
         expect(space.unmap({ flags: ALL, iova: 0n, size: 0n })).toEqual({ code: "ok", bytes: 2n * PAGE });
-        // Nothing is left over of it: a group can leave and come back (vfio_iommu_type1_attach_group).
+        // No trace of it is left: a group can leave and come back (vfio_iommu_type1_attach_group).
         expect(space.map(BASE, 1)).toBe("ok");
         expect([space.files.unsetContainer(), space.files.setContainer(), space.files.setIommu()]).toEqual([
           "ok",
@@ -212,7 +213,7 @@ class Type1Space implements Disposable {
     return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
   }
 
-  /** With the bitmap of what the device may have written. */
+  /** Unmaps, and asks for the bitmap of the pages that the device may have written. */
   unmapDirty(iova: bigint, size: bigint, bitmap: Uint8Array, pageSize: bigint): { code: string; bytes: bigint } {
     const argument = words([(BigInt(GET_DIRTY) << 32n) | 48n, iova, size, pageSize, BigInt(bitmap.length), 0n]);
     const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument, [BITMAP_POINTER, bitmap]);

@@ -1,7 +1,7 @@
 import { linkName, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 import { skip } from "@vfio-selftests/harness";
 
-/** Devices of the run that share an IOMMU group, at least two; else the test is skipped. */
+/** At least two devices of the run that share an IOMMU group. It skips the test when there are none. */
 export function devicesOfOneGroup(devices: readonly string[]): string[] {
   for (const address of devices) {
     const members = listDirectory(systemPaths.pciDevice(address, "iommu_group", "devices"));

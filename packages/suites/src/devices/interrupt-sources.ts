@@ -8,7 +8,7 @@ export interface InterruptSource {
   /** Makes the device ready, after the vector is enabled and after a reset. */
   prepare(): void;
   raise(): void;
-  /** Takes the cause away, so that the next `raise` is a new interrupt. */
+  /** Clears the cause, so that the next `raise` is a new interrupt. */
   acknowledge(): void;
 }
 
@@ -55,7 +55,7 @@ function intelSource(device: PciDevice, kind: InterruptKind): InterruptSource {
     prepare: () => {
       device.config.busMaster = true;
       registers.write32(intel.imc, 0xffffffff);
-      // Reading clears it.
+      // A read clears the register.
       registers.read32(intel.icr);
       registers.write32(intel.ims, intel.cause);
     },

@@ -4,7 +4,7 @@ import { skip } from "@vfio-selftests/harness";
 /** Registers of 32 bits that keep what software writes, do nothing meanwhile, and that a reset clears. */
 export interface ScratchRegisters {
   readonly bar: number;
-  /** Of the first one; they follow each other. */
+  /** Offset of the first register in the BAR, in bytes; the others follow it. */
   readonly offset: number;
   readonly count: number;
 }
@@ -14,7 +14,7 @@ const KNOWN = [
   { vendor: 0x8086, device: 0x10c9, registers: { bar: 0, offset: 0x5200, count: 128 } },
 ] as const;
 
-/** The device's scratch registers; the test is skipped where none are known. */
+/** The device's scratch registers. It skips the test when none are known. */
 export function scratchRegistersOf(device: PciDevice): ScratchRegisters {
   const known = KNOWN.find(({ vendor, device: id }) => device.matches(vendor, id));
   if (known !== undefined) return known.registers;

@@ -99,8 +99,8 @@ export function addressSpaceSuite(target: SuiteTarget): void {
           // The type 1 driver says EINVAL; iommufd's compatibility passes its own ENOENT on.
           expect(unmapPart).toThrow(VfioError);
         } else {
-          // Version 1 takes the whole mapping whose start lies in the range, or what the IOMMU's pages let it; the books
-          // know what is left.
+          // Type 1's version 1 takes the whole mapping that starts in the range; iommufd's cuts it (iopt_cut_iova). The
+          // books know what is left.
           const unmapped = unmapPart();
           expect(unmapped).toBeGreaterThanOrEqual(BigInt(PAGE_SIZE));
           const rest = iommu.regions.map((left) => left.unmap());
@@ -173,7 +173,7 @@ export function addressSpaceSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using other = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
-        // EBUSY for a group's file, EINVAL for a second bind of a device's file: the remedy says who holds it.
+        // A group's file gives EBUSY, a second bind of a device's file EINVAL. The remedy says who holds it.
         const held = expect.stringMatching(/other use/) as string;
         expect(() => PciDevice.open(other, address)).toThrow(expect.objectContaining({ remedy: held }) as Error);
       });
@@ -206,7 +206,7 @@ export function addressSpaceSuite(target: SuiteTarget): void {
   severalDevicesSuite(target);
 }
 
-/** What upstream's library cannot: several devices in one address space, of one IOMMU group, too. */
+/** Several devices in one address space. Upstream's library cannot open two of one IOMMU group in container modes. */
 function severalDevicesSuite(target: SuiteTarget): void {
   describe("vfio_shared_address_space", () => {
     eachMode(target, (mode) => {
@@ -219,7 +219,7 @@ function severalDevicesSuite(target: SuiteTarget): void {
         using one = PciDevice.open(iommu, first);
         using memory = DmaMemory.allocate(PAGE_SIZE);
         using region = iommu.map(memory);
-        // A device that comes later finds what is mapped already; one that goes takes nothing along.
+        // A device that is opened later finds the mappings. A device that is closed takes none with it.
         const two = PciDevice.open(iommu, second);
         expect([one.config.vendorId, two.config.vendorId]).not.toContain(0xffff);
         two.close();

@@ -9,14 +9,14 @@ import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024 ** 2;
-/** On a 2 MiB boundary, where each device reaches, apart from where the rig maps its own memory. */
+/** On a 2 MiB boundary that every device reaches, away from the rig's own mappings. */
 const BASE = EDU_IOVA_LIMIT / 2n;
 const ELSEWHERE = BASE + 0x200_0000n;
 
-/** Pages of a mapping that goes: powers of two and others, since the IOMMU's caches are flushed in powers of two. */
+/** Pages of the mappings that a test unmaps. Not all are powers of two, in which the IOMMU's caches are flushed. */
 const SIZES = [1, 2, 3, 5, 8, 17, 64] as const;
 
-/** The device proves what a map and an unmap did: what the kernel answers, and what its books say, are no proof. */
+/** The device's own accesses prove what a map or an unmap did. The kernel's answers and its books are no proof. */
 export function deviceReachSuite(target: SuiteTarget): void {
   fixture("vfio_device_reach", target, (address) => {
     eachMode(target, (mode) => {
@@ -33,7 +33,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
             rig.reach.expectRead(BASE + BigInt(offset), memory.bytes, offset);
           }
         }
-        // Over the boundary of two pages, which lie apart in physical memory.
+        // Over the boundary of two pages, which may lie apart in physical memory.
         rig.reach.expectWrite(BASE + PAGE - 32n, memory.bytes, PAGE_SIZE - 32);
         rig.reach.expectRead(BASE + 4n * PAGE - 32n, memory.bytes, 4 * PAGE_SIZE - 32);
       });
@@ -76,7 +76,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         rig.map(both, { iova: BASE + PAGE });
         rig.reach.expectWrite(BASE + PAGE, both.bytes);
         rig.reach.expectNoWrite(BASE, readable.bytes, both.bytes);
-        // The same IOVA with other rights, after the IOMMU has seen the first ones.
+        // The same IOVA with other access, after the IOMMU has seen the first.
         rig.unmap(BASE);
         rig.map(readable, { iova: BASE });
         rig.reach.expectWrite(BASE, readable.bytes);
@@ -139,7 +139,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         using memory = new TestMemory(4);
         using rig = open();
         const { traits } = mode;
-        // iommufd in a container's place cuts in version 1; type 1 answers that it took nothing; the others refuse.
+        // In version 1, iommufd's container cuts the mapping, and type 1 reports that it took nothing. Others refuse.
         const cuts = traits.splitsMappings && !traits.mapsRegisters;
         rig.map(memory, { iova: BASE });
         const touch = (page: number) =>
@@ -152,7 +152,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         if (cuts) rig.reach.expectNoWrite(BASE + PAGE, memory.bytes);
         else touch(1);
         if (!traits.splitsMappings) return;
-        // The first page: all of the mapping in type 1, that page in iommufd.
+        // An unmap of the first page takes the whole mapping in type 1, and that page alone in iommufd.
         expect(rig.rig.iommu.unmapRange(BASE, PAGE)).toBe(cuts ? PAGE : 4n * PAGE);
         rig.reach.expectNoWrite(BASE, memory.bytes);
         if (cuts) touch(3);
@@ -168,7 +168,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         rig.reach.expectWrite(BASE, memory.bytes);
         rig.reach.expectWrite(ELSEWHERE, memory.bytes, PAGE_SIZE);
         iommu.unmapAll();
-        // The driver's own memory went, too: the device begins anew, in the same address space.
+        // That unmapped the driver's memory, too. The device starts anew in the same address space.
         copier.close();
         const again = new DeviceCopier(target, iommu, address, 1);
         try {
@@ -211,7 +211,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
       it("mappings_that_were_there_before_it", () => {
         using memory = new TestMemory(3);
         const iommu = new Iommu(mode.open());
-        // A container has its address space from the first device on, and keeps it.
+        // A container gets its address space with the first device, and keeps it.
         if (mode.traits.api === "container") iommu.openDevice(address).close();
         iommu.map(memory.memory, { iova: BASE, length: 2 * PAGE_SIZE });
         iommu.map(memory.memory, { iova: ELSEWHERE, offset: 2 * PAGE_SIZE, length: PAGE_SIZE, access: "read" });
@@ -244,7 +244,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         for (const { start, last } of ranges) {
           for (const iova of [start, last + 1n - PAGE]) {
             rig.map(memory, { iova });
-            // A receive descriptor of address 0 is an empty one to a NIC: its first bytes can only be read.
+            // A NIC takes a receive descriptor of address 0 for an empty one, so the device writes only behind it.
             rig.reach.expectRead(iova, memory.bytes);
             rig.reach.expectWrite(iova + 64n, memory.bytes, 64);
             rig.reach.expectWrite(iova + PAGE - 64n, memory.bytes, PAGE_SIZE - 64);
@@ -257,7 +257,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
   });
 }
 
-/** Memory of the test's own, which lives longer than the address space. */
+/** The test's own memory, which outlives the address space. */
 class TestMemory implements Disposable {
   readonly memory: DmaMemory;
   readonly bytes: Uint8Array;
@@ -273,7 +273,7 @@ class TestMemory implements Disposable {
   }
 }
 
-/** A device that copies, and mappings by their IOVAs; closed before the memories that the test made earlier. */
+/** A device that copies, and its mappings by IOVA. A test makes its memories first, so that they outlive the rig. */
 class ReachRig implements Disposable {
   readonly reach: Reach;
   readonly #regions = new Map<bigint, DmaRegion>();

@@ -5,7 +5,7 @@ import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const LOAD_MS = 1000;
-/** Makes a copy last while the address space changes, where the driver can repeat it. */
+/** Where the driver can repeat a copy, this makes it last while the address space changes. */
 const REPEATS = 256;
 /** Other memory that comes and goes while the devices copy. */
 const CHURN_PAGES = 32;
@@ -65,7 +65,7 @@ function several(devices: readonly string[]): readonly string[] {
   });
 }
 
-/** Repeats for {@link LOAD_MS}, twice at least; gives how often. */
+/** Repeats `round` for {@link LOAD_MS}, at least twice. Returns the number of rounds. */
 function load(round: () => void): number {
   const end = performance.now() + LOAD_MS;
   let rounds = 0;

@@ -56,8 +56,8 @@ function largestBar(device: PciDevice): { bar: Bar; mapping: MappedRegisters } {
 }
 
 /**
- * Modes on the type 1 driver must map registers; the others must refuse, and leave nothing: iommufd pins pages, and
- * registers have none. Upstream expects so by the mode's name.
+ * Modes on the type 1 driver must map registers. The others must refuse and leave nothing mapped, because iommufd pins
+ * pages and registers have none. Upstream decides by the mode's name.
  */
 function expectMapping(mode: IommuMode, iommu: Iommu, mapping: MappedRegisters, length: number): void {
   if (mode.traits.mapsRegisters) {

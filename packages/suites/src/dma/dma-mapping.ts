@@ -6,7 +6,7 @@ import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
 
-/** What is mapped: upstream's name of the variant, the memory, and the page size that it allows the IOMMU. */
+/** Upstream's name of each variant, its memory, and the page size in bytes that this memory allows the IOMMU. */
 const BACKINGS = [
   { name: "anonymous", backing: "anonymous", size: PAGE_SIZE },
   { name: "anonymous_hugetlb_2mb", backing: "hugetlb-2m", size: 2 * MIB },

@@ -1,4 +1,13 @@
-import { DmaMemory, type DmaRegion, Iommu, type MemoryBacking, PciDevice, VfioError } from "@vfio-selftests/core";
+import {
+  DmaMemory,
+  type DmaMemoryOptions,
+  type DmaRegion,
+  Iommu,
+  type IommuMode,
+  type MemoryBacking,
+  PciDevice,
+  VfioError,
+} from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";
@@ -6,7 +15,11 @@ import { CopyRig } from "../rigs/copy-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
-const PAGES = 64;
+/** As many as a 2 MiB page has. */
+const PAGES = 512;
+/** Of those between holes, where each copy is looked at. */
+const HOLED_PAGES = 64;
+const MIB = 1024 ** 2;
 /** Not at the start of the space: an address that no reserved range of a PC covers, and that each device reaches. */
 const BASE = EDU_IOVA_LIMIT / 2n;
 const ROUNDS = 16;
@@ -28,8 +41,8 @@ const ORDERS: Readonly<Record<string, Order>> = {
 };
 
 /**
- * What is mapped, in which order, and unmapped, in which order. Huge pages are one piece of physical memory, of which the
- * IOMMU driver must be able to take single pages away again.
+ * Each memory, with the orders in which a test maps and unmaps its pages. A huge page is one piece of physical memory,
+ * of which the IOMMU driver must be able to unmap single pages.
  */
 const PATTERNS: readonly (readonly [backing: MemoryBacking, map: string, unmap: string])[] = [
   ["anonymous", "forward", "forward"],
@@ -41,6 +54,13 @@ const PATTERNS: readonly (readonly [backing: MemoryBacking, map: string, unmap: 
   ["hugetlb-2m", "forward", "checkerboard"],
   ["hugetlb-2m", "backward", "forward"],
 ];
+
+/** What is mapped in one piece of 2 MiB. `thp`: shared anonymous memory, which the kernel backs with a huge page where told to. */
+const WHOLES = {
+  anonymous: { backing: "anonymous" },
+  hugetlb_2m: { backing: "hugetlb-2m" },
+  thp: { backing: "shared", alignment: 2 * MIB },
+} as const;
 
 /** Page by page in every order, as in Alex Williamson's correctness tests (github.com/awilliam/tests). */
 export function dmaPatternsSuite(target: SuiteTarget): void {
@@ -55,17 +75,28 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         });
       }
 
+      for (const [name, options] of Object.entries(WHOLES)) {
+        for (const order of ["forward", "backward"]) {
+          it(`${name}_mapped_whole_unmapped_by_pages_${order}`, () => {
+            using memory = allocate(options.backing, options);
+            using iommu = new Iommu(mode.open());
+            using _device = PciDevice.open(iommu, address);
+            unmapByPages(mode, iommu, memory, (ORDERS[order] ?? backward)(pageNumbers()));
+          });
+        }
+      }
+
       it("pages_between_holes_are_reached", () => {
-        // Closed after the address space, which unmaps what is left.
-        using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
+        // This memory is closed after the address space, which unmaps what is left.
+        using memory = DmaMemory.allocate(HOLED_PAGES * PAGE_SIZE);
         using rig = new CopyRig(target, mode, [address]);
         const bytes = new Uint8Array(memory.buffer);
-        const regions = mapEach(rig.iommu, memory, pageNumbers());
-        for (const page of pageNumbers()) if (page % 2 === 0) regions[page]?.unmap();
+        const regions = mapEach(rig.iommu, memory, pageNumbers(HOLED_PAGES));
+        for (const page of pageNumbers(HOLED_PAGES)) if (page % 2 === 0) regions[page]?.unmap();
 
         const { session, size } = rig.copier;
         const length = Math.min(size, PAGE_SIZE);
-        for (let page = 1; page + 2 < PAGES; page += 8) {
+        for (let page = 1; page + 2 < HOLED_PAGES; page += 8) {
           bytes.fill(page, page * PAGE_SIZE, (page + 1) * PAGE_SIZE);
           bytes.fill(0xee, (page + 1) * PAGE_SIZE, (page + 3) * PAGE_SIZE);
           session.memcpySync(iovaOf(page), iovaOf(page + 2), length);
@@ -75,7 +106,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         }
         // A write to a hole changes nothing.
         bytes.fill(0xee);
-        expectFaultReport(rig.copier.device, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
+        expectFaultReport(session, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
         expect(bytes.every((byte) => byte === 0xee)).toBe(true);
       });
 
@@ -84,7 +115,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         const { session, destination, size } = rig.copier;
         const length = Math.min(size, PAGE_SIZE);
         for (let round = 1; round <= ROUNDS; round++) {
-          // New pages each time, at the same IOVA: what the IOMMU's caches hold is stale.
+          // New pages each time at the same IOVA: what the IOMMU's caches hold of it is stale.
           using memory = DmaMemory.allocate(PAGE_SIZE);
           new Uint8Array(memory.buffer).fill(round);
           using _region = rig.iommu.map(memory, { iova: BASE });
@@ -133,7 +164,43 @@ function mapAndUnmap(iommu: Iommu, memory: DmaMemory, mapOrder: Order, unmapOrde
   expect(whole.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
 }
 
-/** Maps single pages in this order; the regions by page number. */
+/** One mapping that is unmapped page by page: what each unmap takes is the mode's to say, and the kernel's to keep to. */
+function unmapByPages(mode: IommuMode, iommu: Iommu, memory: DmaMemory, order: readonly number[]): void {
+  const { backend } = iommu;
+  const whole = BigInt(PAGES * PAGE_SIZE);
+  const mapWhole = (): bigint => backend.map(memory, 0, Number(whole), BASE, "read-write");
+  mapWhole();
+  expect(mapWhole).toThrow(errorWithCode("EEXIST"));
+  expect(backend.unmap(BASE, whole)).toBe(whole);
+  mapWhole();
+  const taken = order.map((page) => outcomeOf(() => backend.unmap(iovaOf(page), BigInt(PAGE_SIZE))));
+  expect(taken).toEqual(order.map((page) => answerToPage(mode, page)));
+  const bytes = taken.reduce<bigint>((sum, each) => (typeof each === "bigint" ? sum + each : sum), 0n);
+  // The rest, which modes that refuse parts still have.
+  expect(backend.unmapAll()).toBe(whole - bytes);
+  expect(mapWhole()).toBe(BASE);
+  expect(backend.unmap(BASE, whole)).toBe(whole);
+}
+
+/** Bytes that an unmap of one page of a mapping of {@link PAGES} takes, or the errno (vfio_dma_do_unmap, iopt_cut_iova). */
+function answerToPage({ traits }: IommuMode, page: number): bigint | string {
+  const isType1 = traits.api === "container" && traits.mapsRegisters;
+  if (!traits.splitsMappings) return isType1 ? "EINVAL" : "ENOENT";
+  // Type 1 takes the whole mapping with its first page, and nothing with any other; iommufd cuts.
+  if (isType1) return page === 0 ? BigInt(PAGES * PAGE_SIZE) : 0n;
+  return BigInt(PAGE_SIZE);
+}
+
+function outcomeOf(unmap: () => bigint): bigint | string {
+  try {
+    return unmap();
+  } catch (error) {
+    if (error instanceof VfioError) return error.code;
+    throw error;
+  }
+}
+
+/** Maps single pages in this order. Returns the regions by page number. */
 function mapEach(iommu: Iommu, memory: DmaMemory, order: readonly number[]): DmaRegion[] {
   const regions: DmaRegion[] = [];
   for (const page of order) {
@@ -142,7 +209,7 @@ function mapEach(iommu: Iommu, memory: DmaMemory, order: readonly number[]): Dma
   return regions;
 }
 
-/** Bytes that an unmap where nothing is says it unmapped; iommufd itself says ENOENT instead. */
+/** Bytes that an unmap of an empty range reports. iommufd itself answers ENOENT, which counts as 0. */
 function unmapNothing(iommu: Iommu, iova: bigint): bigint {
   try {
     return iommu.unmapRange(iova, BigInt(PAGE_SIZE));
@@ -152,19 +219,19 @@ function unmapNothing(iommu: Iommu, iova: bigint): bigint {
   }
 }
 
-function pageNumbers(): number[] {
-  return Array.from({ length: PAGES }, (_, page) => page);
+function pageNumbers(length = PAGES): number[] {
+  return Array.from({ length }, (_, page) => page);
 }
 
 function iovaOf(page: number): bigint {
   return BASE + BigInt(page * PAGE_SIZE);
 }
 
-function allocate(backing: MemoryBacking): DmaMemory {
+function allocate(backing: MemoryBacking, options: DmaMemoryOptions = { backing }): DmaMemory {
   try {
-    return DmaMemory.allocate(PAGES * PAGE_SIZE, { backing });
+    return DmaMemory.allocate(PAGES * PAGE_SIZE, options);
   } catch (error) {
-    if (backing === "anonymous" || !(error instanceof VfioError) || error.code !== "ENOMEM") throw error;
+    if (!backing.startsWith("hugetlb") || !(error instanceof VfioError) || error.code !== "ENOMEM") throw error;
     skip({ reason: error.message.split("\n")[0] ?? error.message, remedy: error.remedy ?? "reserve huge pages" });
   }
 }

@@ -9,18 +9,18 @@ import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
 const LENGTH = 8 * MIB;
-/** On 2 MiB boundaries, and where each device reaches. */
+/** On 2 MiB boundaries that every device reaches. */
 const OURS = EDU_IOVA_LIMIT / 4n;
 const THEIRS = EDU_IOVA_LIMIT / 2n;
 const ROUNDS = 10;
 const CHURN = 200;
-/** iommufd has nothing to unmap, or is about to map it. Type 1 says neither, and counts no bytes. */
+/** iommufd's answers when there is nothing to unmap, or a map is under way. Type 1 reports 0 bytes instead. */
 const NOT_UNMAPPED = ["ENOENT", "EBUSY"];
 
-/** `thp`: shared anonymous memory on 2 MiB boundaries, which the kernel backs with huge pages where it is told to. */
+/** `thp`: shared anonymous memory on 2 MiB boundaries, which the kernel backs with huge pages if it is set to. */
 const BACKINGS: Readonly<Record<string, MemoryBacking>> = { hugetlb_2mb: "hugetlb-2m", thp: "shared" };
 
-/** Two threads at the same huge pages at once, which nobody has touched before. */
+/** Two threads use the same huge pages at once, which nobody has touched before. */
 export function hugePageRaceSuite(target: SuiteTarget): void {
   fixture("vfio_huge_page_race", target, (address) => {
     eachMode(target, (mode) => {
@@ -38,7 +38,7 @@ export function hugePageRaceSuite(target: SuiteTarget): void {
             racer.race(1, () => (ours = iommu.map(memory, { iova: OURS })));
             try {
               expect(racer.result(0)).toMatchObject({ succeeded: round, failed: 0 });
-              // Both lead to the same pages, the last one as well.
+              // Both mappings lead to the same pages, up to the last one.
               const bytes = new Uint8Array(memory.buffer);
               for (const offset of [0, LENGTH - PAGE_SIZE]) {
                 const length = Math.min(copier.size, PAGE_SIZE);
@@ -83,18 +83,18 @@ export function hugePageRaceSuite(target: SuiteTarget): void {
           let mapped = 0;
           racer.race(CHURN, () => {
             while (racer.running) {
-              // Each thread may find the other one's mapping there, or gone.
+              // Each thread may find the other's mapping, or find it gone.
               mapped += attempt(["EEXIST"], () => iommu.backend.map(memory, 0, LENGTH, THEIRS, "read-write")) ? 1 : 0;
               attempt(NOT_UNMAPPED, () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
             }
           });
           const [theirMaps, theirUnmaps] = [racer.result(0), racer.result(1)];
           expect(theirMaps.succeeded + theirMaps.failed).toBe(CHURN);
-          // Of all failures, not of the last one.
+          // Every failure counts, not only the last.
           expect(theirMaps.errors.filter((code) => code !== "EEXIST")).toEqual([]);
           expect(theirUnmaps.errors.filter((code) => !NOT_UNMAPPED.includes(code))).toEqual([]);
           note(`maps that found the place free: ${mapped} here, ${theirMaps.succeeded} there`);
-          // Whatever is left goes, and the space is whole.
+          // After an unmap of whatever is left, the space is whole.
           attempt(["ENOENT"], () => iommu.backend.unmap(THEIRS, BigInt(LENGTH)));
           using whole = iommu.map(memory, { iova: THEIRS });
           expect(whole.unmap()).toBe(BigInt(LENGTH));
@@ -104,7 +104,7 @@ export function hugePageRaceSuite(target: SuiteTarget): void {
   });
 }
 
-/** Memory without pages yet; skips where there are not enough huge pages. */
+/** Memory without pages yet. It skips the test when there are too few huge pages. */
 function untouched(backing: MemoryBacking): DmaMemory {
   try {
     return DmaMemory.allocate(LENGTH, { backing, alignment: 2 * MIB });

@@ -7,7 +7,7 @@ import type { SuiteTarget } from "../suite-target";
 const PAGE = BigInt(PAGE_SIZE);
 const SPACE_END = 1n << 64n;
 
-/** What the kernel tells of the IOVAs that can be used, against what it does with maps there. */
+/** The usable IOVAs that the kernel reports, compared with what it does with maps there. */
 export function iovaEdgesSuite(target: SuiteTarget): void {
   fixture("vfio_iova_edges", target, (address) => {
     eachMode(target, (mode) => {
@@ -17,7 +17,7 @@ export function iovaEdgesSuite(target: SuiteTarget): void {
         const ranges = iommu.iovaRanges();
         expect(ranges[0]?.start).toBe(usableIovas(address, SPACE_END - 1n)[0]?.start);
         expect(ranges).toEqual(usableIovas(address, lastOf(ranges)));
-        // A range that ends at 2^n is what an IOMMU can have (iommu_domain_geometry).
+        // An IOMMU's address space ends at a power of two (iommu_domain_geometry).
         expect((lastOf(ranges) + 1n) & lastOf(ranges)).toBe(0n);
       });
 
@@ -28,7 +28,7 @@ export function iovaEdgesSuite(target: SuiteTarget): void {
         const map = (iova: bigint, pages = 1) => iommu.map(memory, { iova, length: pages * PAGE_SIZE });
         for (const { start, last } of iommu.iovaRanges()) {
           for (const iova of [start, last + 1n - PAGE]) expect(map(iova).unmap()).toBe(PAGE);
-          // Two pages, one of them beyond: half a map would be as bad as a whole one.
+          // Also two pages, one of them beyond: half a map would be as bad as a whole one.
           const beyond = [
             { iova: start - PAGE, pages: 1 },
             { iova: start - PAGE, pages: 2 },

@@ -10,7 +10,7 @@ const MIB = 1024 ** 2;
 const BASE = 0x4000_0000n;
 const ROUNDS = 100;
 
-/** What mapped memory counts as, for whom, and that all of it is given back (awilliam/tests accounting-stress, too). */
+/** How the kernel counts mapped memory, for whom, and that it gives all back (as awilliam/tests accounting-stress). */
 export function lockedMemorySuite(target: SuiteTarget): void {
   fixture("vfio_locked_memory", target, (address) => {
     eachMode(target, (mode) => {
@@ -44,7 +44,7 @@ export function lockedMemorySuite(target: SuiteTarget): void {
           iommu.map(memory, { iova: BASE });
           watch.expectPages(8);
         }
-        // What was still mapped ends with the address space.
+        // Closing the address space ended what was still mapped.
         watch.expectPages(0);
       });
 
@@ -54,7 +54,7 @@ export function lockedMemorySuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using _device = PciDevice.open(iommu, address);
         const { last } = iommu.iovaRanges().at(-1) ?? { last: 0n };
-        // Past the last IOVA, and over a mapping.
+        // One map goes past the last IOVA, the other over a mapping.
         expect(() => iommu.map(memory, { iova: last + 1n - BigInt(PAGE_SIZE) })).toThrow(/E(INVAL|OVERFLOW)/);
         watch.expectPages(0);
         iommu.map(memory, { iova: BASE + BigInt(4 * PAGE_SIZE), length: PAGE_SIZE });
@@ -103,7 +103,7 @@ export function lockedMemorySuite(target: SuiteTarget): void {
   });
 }
 
-/** Pages that are counted of this process and pinned in the machine, beyond those at the start. */
+/** Pages that the kernel counts for this process, and pages pinned in the machine, beyond those at the start. */
 class PageWatch implements Disposable {
   readonly #isType1: boolean;
   readonly #counted = lockedMemory();
@@ -116,7 +116,7 @@ class PageWatch implements Disposable {
   expectPages(pages: number): void {
     const now = lockedMemory();
     const counted = { locked: now.locked - this.#counted.locked, pinned: now.pinned - this.#counted.pinned };
-    // Type 1 counts as mlock does; iommufd counts pinned pages, and root's against no limit (iopt_pages_update_pinned).
+    // Type 1 counts as mlock does. iommufd counts pinned pages, for root without a limit (iopt_pages_update_pinned).
     const expected = this.#isType1 ? { locked: pages, pinned: 0 } : { locked: 0, pinned: pages };
     expect({ ...counted, inMachine: pinnedPages() - this.#pinned }).toEqual({ ...expected, inMachine: pages });
   }

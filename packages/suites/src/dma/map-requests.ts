@@ -32,7 +32,7 @@ const PAGES = 8;
 const UNKNOWN_FLAG = 1 << 3;
 const BOTH = READ | WRITE;
 
-/** A map of the test's memory at `BASE`, but for what is told. */
+/** A map of one page of the test's memory at `BASE`, except where a field says otherwise; `said` is argsz. */
 interface MapRequest {
   readonly flags?: number;
   readonly vaddr?: bigint;
@@ -49,7 +49,7 @@ interface UnmapRequest {
 }
 
 /**
- * VFIO_IOMMU_MAP_DMA and VFIO_IOMMU_UNMAP_DMA beyond what a well-behaved program says. Two pieces of the kernel answer:
+ * VFIO_IOMMU_MAP_DMA and VFIO_IOMMU_UNMAP_DMA beyond what a well-behaved program asks. Two pieces of the kernel answer:
  * vfio_iommu_type1.c and iommufd's vfio_compat.c; their errnos differ in places.
  */
 export function mapRequestsSuite(target: SuiteTarget): void {
@@ -145,7 +145,7 @@ export function mapRequestsSuite(target: SuiteTarget): void {
 
       it("unmap_of_the_first_page_at_iova_0_follows_the_version", () => {
         using space = new ContainerSpace(mode, address);
-        // There is nothing before it to be cut off (iommufd_vfio_unmap_dma).
+        // iommufd has nothing to cut off before this page (iommufd_vfio_unmap_dma).
         expect(space.map({ iova: 0n, size: 4n * PAGE }).code).toBe("ok");
         const { code, bytes } = space.unmap({ iova: 0n, size: PAGE });
         expect(code === "ok" ? bytes / PAGE : code).toBe(space.answerToPart(0n, 1n));
@@ -161,7 +161,7 @@ export function mapRequestsSuite(target: SuiteTarget): void {
         expect(space.unmap({ iova: BASE + PAGE, size: PAGE }).bytes).toBe(0n);
         expect(space.unmap({ iova: BASE + PAGE, size: 4n * PAGE }).bytes).toBe(2n * PAGE);
         expect(space.unmap({ iova: 0n, size: BASE }).bytes).toBe(0n);
-        // From the first byte to the last but one page: everything that is left.
+        // From the first page to the last but one: everything that is left.
         expect(space.unmap({ iova: 0n, size: SPACE_END - PAGE }).bytes).toBe(2n * PAGE);
       });
 
@@ -195,7 +195,7 @@ function badMaps({ memory, isType1 }: ContainerSpace): AnswerTable<MapRequest> {
     size_of_structure_too_small: [{ said: vfio_iommu_type1_dma_map.size - 1 }, "EINVAL"],
     unknown_flag: [{ flags: BOTH | UNKNOWN_FLAG }, "EINVAL"],
     last_flag: [{ flags: BOTH | (1 << 31) }, "EINVAL"],
-    // vfio_dma_do_map; iommufd's page table refuses it
+    // vfio_dma_do_map refuses it; of iommufd, the page table does
     no_access: [{ flags: 0 }, "EINVAL"],
     new_address_of_nothing: [{ flags: VADDR }, isType1 ? "ENOENT" : "EINVAL"],
     new_address_and_access: [{ flags: VADDR | READ }, "EINVAL"],
@@ -215,7 +215,7 @@ function badMaps({ memory, isType1 }: ContainerSpace): AnswerTable<MapRequest> {
 }
 
 function badUnmaps({ isType1 }: ContainerSpace): AnswerTable<UnmapRequest> {
-  // Without alignment of its own iommufd finds that the area cuts the mapping.
+  // iommufd checks no alignment here: it refuses because the area cuts the mapping.
   const unaligned = isType1 ? "EINVAL" : "ENOENT";
   return {
     // vfio_iommu_type1_unmap_dma, iommufd_vfio_unmap_dma
@@ -240,7 +240,7 @@ function badUnmaps({ isType1 }: ContainerSpace): AnswerTable<UnmapRequest> {
   };
 }
 
-/** A container with a device, and memory of eight pages; requests are made past all checks of ours. */
+/** A container with a device, and memory of eight pages. Its requests bypass all checks of ours. */
 class ContainerSpace implements Disposable {
   readonly iommu: Iommu;
   readonly memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
@@ -273,7 +273,7 @@ class ContainerSpace implements Disposable {
     );
   }
 
-  /** `bytes`: what the kernel says it unmapped. */
+  /** `bytes`: what the kernel reports that it unmapped. */
   unmap({ flags = 0, iova = BASE, size = 4n * PAGE, said }: UnmapRequest): { code: string; bytes: bigint } {
     const options = said === undefined ? {} : { said };
     const { code, view } = askKernel(

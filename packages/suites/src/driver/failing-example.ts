@@ -7,7 +7,7 @@ import type { SuiteTarget } from "../suite-target";
 const SEED = 0xbad;
 const SIZE = 64;
 
-/** Where a byte of the expected data is wrong; undefined: nowhere. */
+/** The offset at which each test makes a byte of the expected data wrong; undefined: nowhere. */
 const CASES: Readonly<Record<string, number | undefined>> = { data_is_intact: undefined, wrong_on_purpose: 17 };
 
 /** One copy that passes and one that fails on purpose, to show what a failure looks like (docs/failing-example.md). */

@@ -4,7 +4,7 @@ import { DriverRig } from "../rigs/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 
 const STORM_TIMEOUT_MS = 60_000;
-/** Of the wait inside the storm, on the lab's emulated processor; the harness lengthens the test's own limit by itself. */
+/** Limit of the wait inside the storm on the lab's emulated processor. The harness lengthens the test's own limit. */
 const EMULATED_STORM_MS = 4 * STORM_TIMEOUT_MS;
 /** 90 s since Linux 7.4: with some devices every faulting copy ends in a reset. */
 const MIX_TIMEOUT_MS = 90_000;
@@ -29,7 +29,7 @@ export function pciDriverSuite(target: SuiteTarget): void {
           rig.session.remove();
           rig.session.create();
         }
-        // Upstream ends here: it asks that nothing failed.
+        // Upstream's test ends here, and asserts only that nothing failed.
         rig.expectNoMsi();
       });
 
@@ -106,11 +106,11 @@ function sendMsiOnce({ session }: DriverRig): void {
   assertNoInterrupt(session.msi);
 }
 
-/** What a copy itself can end with: a transfer that failed, a fault that the device tells, a device that hangs. */
+/** How a copy itself may end: a failed transfer, a fault that the device reports, a device that hangs. */
 const COPY_ERRORS: readonly string[] = ["EIO", "EFAULT", "ETIMEDOUT"];
 
 /**
- * Not every device reports a faulting copy: upstream asserts nothing of its result (our own suite does,
+ * Not every device reports a faulting copy, so upstream asserts nothing about its result (our own suite does:
  * driver-contract.ts). Nothing else may fail, and the device must have recovered: the next copy arrives.
  */
 function copyInVain(rig: DriverRig, from: bigint, to: bigint): void {

@@ -14,8 +14,8 @@ export interface FailedOperation {
 const FAILING = ["open", "close", "dup", "ioctl", "read", "write", "pread", "pwrite"] as const;
 
 /**
- * The kernel, with one place in the system calls of an operation made to fail. Only the calls of modes, devices and
- * iommufd's objects count: the engine's own use nothing up.
+ * The kernel, which fails at one place in the system calls of an operation. Only the calls of modes, devices and
+ * iommufd's objects count. Those of the JavaScript engine do not.
  */
 export class FailingCalls {
   readonly kernel: KernelEnvironment;
@@ -29,7 +29,7 @@ export class FailingCalls {
     this.kernel = { ...realKernel, calls };
   }
 
-  /** Runs an operation whose n-th place fails. Throws what is no VfioError: that is not the kernel's answer. */
+  /** Runs an operation whose n-th place fails. Throws any error that is no VfioError: the kernel did not answer so. */
   during(n: number, operation: () => void): FailedOperation {
     this.#left = n;
     this.#met = undefined;
@@ -42,6 +42,11 @@ export class FailingCalls {
     } finally {
       this.#left = 0;
     }
+  }
+
+  /** For a call that no mode or device makes. The engine's own system calls within it count, too: it should do little else. */
+  around<Result>(name: string, call: () => Result): Result {
+    return this.#failing(name, call)();
   }
 
   #outcome(): FailedOperation {

@@ -1,31 +1,16 @@
-import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { skip } from "@vfio-selftests/harness";
-import { iommufdOf } from "@vfio-selftests/iommu-modes";
 import { PAGE_SIZE } from "../rigs/page-size";
+import { leaving, nothingToClose, onDevice, type Operation, type Prepare } from "./operation";
 
 const MIB = 1024 ** 2;
-
-/** An operation with what it needs opened, before the kernel fails in it. */
-export interface Prepared extends Disposable {
-  /** The operation. It gives what undoes it, or nothing. */
-  act(): Disposable | undefined;
-  /** Shows that the operation had its effect; for after `act`. */
-  verify?(): void;
-}
-
-export interface Operation {
-  readonly name: string;
-  /** The modes it exists in; default all. */
-  readonly only?: (mode: IommuMode) => boolean;
-  readonly prepare: (mode: IommuMode, address: string) => Prepared;
-}
 
 /** The operations that a device makes of VFIO and iommufd. */
 export const OPERATIONS: readonly Operation[] = [
   {
     name: "opening_an_address_space",
-    prepare: (mode) => ({ act: () => new Iommu(mode.open()), [Symbol.dispose]: () => undefined }),
+    prepare: (mode) => ({ act: () => new Iommu(mode.open()), [Symbol.dispose]: nothingToClose }),
   },
   {
     name: "opening_a_device",
@@ -61,7 +46,7 @@ export const OPERATIONS: readonly Operation[] = [
     prepare: onDevice((_iommu, device) => ({
       act: leaving(() => device.reset()),
       verify: () => expect(device.config.vendorId).not.toBe(0xffff),
-      [Symbol.dispose]: () => undefined,
+      [Symbol.dispose]: nothingToClose,
     })),
   },
   {
@@ -69,14 +54,14 @@ export const OPERATIONS: readonly Operation[] = [
     prepare: onDevice((_iommu, { config }) => ({
       act: leaving(() => (config.busMaster = true)),
       verify: () => expect(config.busMaster).toBe(true),
-      [Symbol.dispose]: () => undefined,
+      [Symbol.dispose]: nothingToClose,
     })),
   },
   {
     name: "closing_a_device_with_interrupts",
     prepare: onDevice((_iommu, device) => {
       device.interrupts.msix.enable(0, 1);
-      return { act: leaving(() => device.close()), [Symbol.dispose]: () => undefined };
+      return { act: leaving(() => device.close()), [Symbol.dispose]: nothingToClose };
     }),
   },
   {
@@ -90,36 +75,10 @@ export const OPERATIONS: readonly Operation[] = [
       return { act: leaving(() => iommu.close()), [Symbol.dispose]: () => memory.close() };
     },
   },
-  {
-    name: "allocating_a_second_ioas",
-    only: ({ traits }) => traits.api === "iommufd",
-    prepare: onDevice((iommu) => ({ act: () => iommufdOf(iommu).newIoas(), [Symbol.dispose]: () => undefined })),
-  },
 ];
 
-/** An operation that leaves nothing to undo. */
-function leaving(act: () => unknown): Prepared["act"] {
-  return () => {
-    act();
-    return undefined;
-  };
-}
-
-/** What needs a device in an address space. */
-function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Operation["prepare"] {
-  return (mode, address) => {
-    const iommu = new Iommu(mode.open());
-    const device = PciDevice.open(iommu, address);
-    const prepared = prepare(iommu, device);
-    return {
-      ...prepared,
-      [Symbol.dispose]: () =>
-        closeAll("the operation", [() => prepared[Symbol.dispose](), () => device.close(), () => iommu.close()]),
-    };
-  };
-}
-
-function mapping(allocate: () => DmaMemory): Operation["prepare"] {
+/** The mapping of memory: it is all there, and the IOVA is free again. */
+export function mapping(allocate: () => DmaMemory): Prepare {
   return onDevice((iommu) => {
     const memory = allocate();
     let iova: bigint;
@@ -129,7 +88,7 @@ function mapping(allocate: () => DmaMemory): Operation["prepare"] {
         ({ iova } = region);
         return region;
       },
-      // The kernel counts what it takes away: all of it was mapped.
+      // The kernel counts the bytes that it unmaps, so all of them were mapped.
       verify: () => {
         expect(iommu.unmapRange(iova, BigInt(memory.length))).toBe(BigInt(memory.length));
         iommu.map(memory, { iova });
@@ -142,7 +101,7 @@ function mapping(allocate: () => DmaMemory): Operation["prepare"] {
   });
 }
 
-function enabling(indexOf: (device: PciDevice) => PciDevice["interrupts"]["msix"]): Operation["prepare"] {
+function enabling(indexOf: (device: PciDevice) => PciDevice["interrupts"]["msix"]): Prepare {
   return onDevice((_iommu, device) => {
     const index = indexOf(device);
     if (index.count === 0) {
@@ -157,7 +116,7 @@ function enabling(indexOf: (device: PciDevice) => PciDevice["interrupts"]["msix"
         index.trigger(0);
         expect(index.vector(0).waitSync()).toBe(1n);
       },
-      [Symbol.dispose]: () => undefined,
+      [Symbol.dispose]: nothingToClose,
     };
   });
 }

@@ -41,7 +41,7 @@ export function deviceEventsSuite(target: SuiteTarget): void {
           try {
             use(eventfd, set);
           } finally {
-            // EINVAL where the test took it already.
+            // EINVAL where the test took the eventfd away already.
             set(NONE, { count: 0 });
           }
         };
@@ -92,7 +92,7 @@ export function deviceEventsSuite(target: SuiteTarget): void {
             const { index, count } = device.interrupts[kind];
             if (count === 0) skip({ reason: `the device has no ${kind}`, remedy: "use a device with PCI Express" });
             const raw = new RawDevice(device);
-            // The eventfd of the user before is gone: there is nothing to trigger.
+            // The last user's eventfd is gone: there is nothing to trigger.
             expect(raw.setIrqs({ flags: NONE, index })).toBe("EINVAL");
             expect(raw.setIrqs({ flags: EVENTFD, index, data: Int32Array.of(eventfd.fd) })).toBe(0);
           }
@@ -118,7 +118,7 @@ export function deviceEventsSuite(target: SuiteTarget): void {
         using device = PciDevice.open(iommu, address);
         device.interrupts.req.enable();
         const asked = device.interrupts.req.vector(0).wait({ timeoutMs: REQUEST_MS });
-        // In a process of its own: the write returns only when the device is closed.
+        // A process of its own writes, because the write returns only when the device is closed.
         const command = `echo ${address} > /sys/bus/pci/drivers/${driver}/unbind`;
         const unbind = spawn("sh", ["-c", command], { stdio: "ignore" });
         const ended = once(unbind, "exit");

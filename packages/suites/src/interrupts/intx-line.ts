@@ -23,19 +23,19 @@ const MASK = VFIO_IRQ_SET_ACTION_MASK;
 const UNMASK = VFIO_IRQ_SET_ACTION_UNMASK;
 const TRIGGER = VFIO_IRQ_SET_ACTION_TRIGGER;
 
-/** Long enough for an interrupt that should not come to come. */
+/** Long enough to see an interrupt that must not come. */
 const QUIET_MS = 50;
 const COMMAND = 4;
 const INTX_DISABLE = 1 << 10;
 
-/** INTx while the device asserts and releases it: each way to mask and unmask the line, and what software alone does. */
+/** INTx that the device asserts and releases: each way to mask and unmask the line, and software triggers. */
 export function intxLineSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
   fixture("vfio_pci_intx_line", target, (address) => {
     const device = openForBlock(mode, address);
 
-    /** INTx enabled with one eventfd, the device ready to raise it; disabled and quiet afterwards. */
+    /** Runs `use` with INTx enabled on one eventfd and the device ready to raise it. Puts both back afterwards. */
     const withLine = (use: (line: IntxLine) => void): void => {
       using line = new IntxLine(device());
       use(line);
@@ -92,7 +92,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           for (let round = 0; round < 3; round++) {
             expect(line.set(flags | UNMASK, { data })).toBe(0);
             expect(line.eventfd.tryRead()).toBe(1n);
-            // It was sent again at once, and the line stays masked.
+            // The kernel sent it again at once, and the line stays masked.
             expect(line.masked).toBe(true);
           }
           line.source.acknowledge();
@@ -130,7 +130,7 @@ export function intxLineSuite(target: SuiteTarget): void {
         expect(line.set(NONE | TRIGGER, { count: 0 })).toBe(0);
         expect(line.set(EVENTFD | TRIGGER, { data: Int32Array.of(-1) })).toBe(0);
         expect(vfioInterrupts(address).map(({ name }) => name)).toEqual(["vfio-intx"]);
-        // The interrupt is taken, and nobody is told.
+        // The kernel takes the interrupt and signals nobody.
         line.source.raise();
         assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
         expect(line.masked).toBe(true);
@@ -267,7 +267,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(line.set(NONE | MASK)).toBe(0);
           unmask.signal();
           expect(line.masked).toBe(true);
-          // Nobody took the count; and another eventfd can follow.
+          // Nobody took the count, and another eventfd can follow.
           expect(unmask.tryRead()).toBe(1n);
           expect(unmaskBy(line, unmask.fd)).toBe(0);
           unmask.signal();
@@ -321,14 +321,14 @@ class IntxLine implements Disposable {
   readonly #raw: RawDevice;
   readonly #physical: PhysicalConfig;
 
-  /** Enables INTx; skips the test where the device has none, or nobody knows how to make it raise it. */
+  /** Enables INTx. Skips the test where the device has none, or no way is known to make it raise one. */
   constructor(device: PciDevice) {
     const source = intxSourceOf(device);
     if (device.interrupts.intx.count === 0 || source === undefined) {
       this.eventfd.close();
       skip({
         reason: `no way is known to make ${device.address} assert INTx`,
-        remedy: "use a device that can be told to: vfio-selftests lab run --device igb",
+        remedy: "use a device with a known way: vfio-selftests lab run --device igb",
       });
     }
     this.source = source;
@@ -340,7 +340,7 @@ class IntxLine implements Disposable {
     source.prepare();
   }
 
-  /** VFIO_DEVICE_SET_IRQS on the line; the kernel's outcome. */
+  /** VFIO_DEVICE_SET_IRQS on the line. Returns the kernel's result or the name of the errno. */
   set(
     flags: number,
     { count = 1, data }: { count?: number; data?: Int32Array | Uint8Array | undefined } = {},
@@ -353,7 +353,7 @@ class IntxLine implements Disposable {
     });
   }
 
-  /** The device itself may not assert its line (the bit in its own command register, not in the user's). */
+  /** Whether the device itself may not assert its line: the bit in its own command register, not in the user's copy. */
   get masked(): boolean {
     return (this.#physical.read16(COMMAND) & INTX_DISABLE) !== 0;
   }

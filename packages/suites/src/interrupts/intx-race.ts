@@ -9,7 +9,7 @@ import type { SuiteTarget } from "../suite-target";
 
 /** Rounds of the other thread's calls. */
 const REPEATS = 2000;
-/** Of those that enable and disable the line, each of which waits until no handler runs. */
+/** Rounds of calls that enable and disable the line; each of these waits until no handler runs. */
 const SLOW_REPEATS = 400;
 const QUIET_MS = 50;
 

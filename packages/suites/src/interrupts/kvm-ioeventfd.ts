@@ -48,7 +48,7 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
         expect(eventfd.tryRead()).toBe(1n);
         vm.execute([...storeDword(MMIO, 1), ...storeDword(MMIO, 2)]);
         expect(eventfd.tryRead()).toBe(2n);
-        // Taken away, the guest's write comes out to whoever runs it.
+        // Without the eventfd, the guest's write exits to whoever runs the guest.
         expect(ioeventfd(vm, eventfd.fd, { flags: IOEVENTFD.deassign })).toBe(0);
         expect(() => {
           vm.execute(storeDword(MMIO, 1));
@@ -118,7 +118,7 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
         using other = new Eventfd("other");
         expect(ioeventfd(vm, eventfd.fd)).toBe(0);
         expect(ioeventfd(vm, other.fd)).toBe("EEXIST");
-        // A value beside the wildcard, and no width beside one, are the same place, too (ioeventfd_check_collision).
+        // A value beside any value, and any width beside one, are the same place, too (ioeventfd_check_collision).
         expect(ioeventfd(vm, other.fd, { flags: IOEVENTFD.datamatch, match: 7 })).toBe("EEXIST");
         expect(ioeventfd(vm, other.fd, { length: 0 })).toBe("EEXIST");
         // Another width, another address and the ports are not.

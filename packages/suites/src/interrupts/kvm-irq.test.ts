@@ -7,7 +7,7 @@ import { kvmIrqSuite } from "./kvm-irq";
 const TARGET: SuiteTarget = { kind: "hardware", modes: [], devices: [], drivers: new DriverRegistry() };
 const absent = { available: false, reason: "no /dev/kvm", remedy: "load kvm_intel" } as const;
 
-/** What the hooks that stand before the suite's tests on an eventfd throw. */
+/** What the hook before the suite's eventfd tests throws. */
 function thrownBeforeTests(target: SuiteTarget): unknown {
   const hooks: (() => void)[] = [];
   const originals = { describe, it, beforeEach };

@@ -18,7 +18,7 @@ interface Variant {
   readonly options: Partial<IrqTestOptions>;
 }
 
-/** Every pattern of the iteration's number comes many times, on each of three vCPUs. */
+/** Iterations. Each option that depends on the iteration's number takes effect many times, on each of three vCPUs. */
 const FEW = 256;
 
 /** The default, each of upstream's options alone, then together. */
@@ -43,7 +43,7 @@ const VARIANTS: readonly Variant[] = [
 
 /**
  * tools/testing/selftests/kvm/irq_test.c: interrupts reach exactly the vCPU of a KVM guest that they are routed to, from
- * an eventfd and from a device through VFIO. With options of its own (`target.kvmIrq`) one run with those.
+ * an eventfd and from a device through VFIO. A target with options of its own (`kvmIrq`) gets one variant with those.
  */
 export function kvmIrqSuite(target: SuiteTarget): void {
   const variants =
@@ -52,7 +52,7 @@ export function kvmIrqSuite(target: SuiteTarget): void {
   describe(FIXTURE, () => {
     describe("eventfd", () => {
       const kvm = requireKvm(target);
-      // An eventfd is no interrupt of the host; asked for by name it is skipped with that reason.
+      // An eventfd is no interrupt of the host. Where the user asked to move one, the test skips with that reason.
       const own = variants.filter(({ options }) => target.kvmIrq !== undefined || options.hostAffinity !== true);
       for (const variant of own) defineTest(variant, kvm, eventfdSource);
     });
@@ -64,7 +64,7 @@ export function kvmIrqSuite(target: SuiteTarget): void {
       describe(each.name, () => {
         const kvm = requireKvm(target);
         requireMode(each);
-        // How the interrupt gets from host to guest does not depend on the mode: one test shows that each has it.
+        // The way from host to guest does not depend on the mode. One test per mode shows that interrupts arrive.
         for (const variant of each === mode ? variants : variants.slice(0, 1)) {
           defineTest(variant, kvm, () => deviceSource(target, each, address));
         }
@@ -73,7 +73,7 @@ export function kvmIrqSuite(target: SuiteTarget): void {
   });
 }
 
-/** Skips the tests of the enclosing block where KVM cannot be used; gives it to those that run. */
+/** Skips the tests of the enclosing block where KVM cannot be used. Returns a function that gives KVM to the others. */
 function requireKvm({ kvm }: SuiteTarget): () => Kvm {
   const given = () =>
     kvm ??
@@ -121,7 +121,7 @@ function describeReport(
   return `${vcpus} vCPU(s), ${apic}, idle ${idle}, GSI ${gsi}, vector ${vector}: ${times}`;
 }
 
-/** With posted interrupts the device reaches the guest past the host's CPUs. */
+/** How often each CPU took the host interrupt. With posted interrupts the device reaches the guest past the CPUs. */
 function describeHostIrq(irq: number, before: readonly number[]): string {
   const counts = hostIrqCounts(irq).map((count, cpu) => `CPU ${cpu} ${count - (before[cpu] ?? 0)} times`);
   return `host interrupt ${irq}: ${counts.join(", ")}`;

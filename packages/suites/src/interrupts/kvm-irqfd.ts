@@ -52,7 +52,7 @@ export function kvmIrqfdSuite(target: SuiteTarget): void {
         using eventfd = new Eventfd("irqfd");
         const pic = new FirstPic(vm);
         expect(irqfd(vm, eventfd.fd)).toBe(0);
-        // Of another line: it stays.
+        // A deassignment of another line leaves this one.
         expect(irqfd(vm, eventfd.fd, { flags: IRQFD.deassign, gsi: LINE + 1 })).toBe(0);
         eventfd.signal();
         pic.waitForRequest(LINE);
@@ -61,7 +61,7 @@ export function kvmIrqfdSuite(target: SuiteTarget): void {
         eventfd.signal();
         assertQuiet(pic);
         expect(eventfd.tryRead()).toBe(1n);
-        // It is free for another line.
+        // The eventfd is free for another line.
         expect(irqfd(vm, eventfd.fd, { gsi: LINE + 1 })).toBe(0);
         eventfd.signal();
         pic.waitForRequest(LINE + 1);
@@ -137,10 +137,10 @@ export function kvmIrqfdSuite(target: SuiteTarget): void {
         // As if the CPU had taken it; the guest then ends it: mov al, 0x20; out 0x20, al.
         pic.serve(LINE);
         vm.execute([0xb0, 0x20, 0xe6, 0x20]);
-        // irqfd_resampler_ack: the line falls, and everybody on it is told.
+        // irqfd_resampler_ack lowers the line and tells everybody on it.
         expect([resampled.tryRead(), otherResampled.tryRead()]).toEqual([1n, 1n]);
         expect(pic.requested).toBe(0);
-        // One is taken away: the other is told alone.
+        // After one is taken away, KVM tells the other alone.
         expect(irqfd(vm, eventfd.fd, { flags: IRQFD.deassign })).toBe(0);
         other.signal();
         pic.waitForRequest(LINE);

@@ -20,7 +20,7 @@ export function kvmVfioSuite(target: SuiteTarget): void {
           using device = PciDevice.open(iommu, address);
           using bridge = new VfioBridge(vm);
           const { vfio } = device;
-          // In modes on containers the bridge takes the group's file, else the device's.
+          // In container modes the bridge takes the group's file, otherwise the device's.
           const group = vfio instanceof KernelDevice ? vfio.group : undefined;
           use(bridge, (group ?? deviceFileOf(vfio)).descriptor("KVM_DEV_VFIO_FILE_ADD"), device);
         });

@@ -18,19 +18,19 @@ const EVENTFD = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
 const BOOL = VFIO_IRQ_SET_DATA_BOOL | VFIO_IRQ_SET_ACTION_TRIGGER;
 const NONE = VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER;
 
-/** Long enough for an interrupt that should not come to come. */
+/** Long enough to see an interrupt that must not come. */
 const QUIET_MS = 50;
 /** Vectors of the tests: enough for a pattern. */
 const FEW = 5;
 
-/** MSI and MSI-X control word, from the capability on; its bits (PCI 3.0, sections 6.8.1.3 and 6.8.2.3). */
+/** Offset of the MSI and MSI-X control word in the capability, and its enable bits (PCI 3.0, 6.8.1.3 and 6.8.2.3). */
 const CONTROL = 2;
 const ENABLED = { msi: 1 << 0, msix: 1 << 15 } as const;
-/** An entry of the MSI-X table: address, upper address, data, control. */
+/** Bytes of an entry of the MSI-X table: address, upper address, data, control. */
 const TABLE_ENTRY = 16;
 const ENTRY_MASKED = 1;
 
-/** MSI and MSI-X: which eventfd gets which interrupt, of the device and of software, and what disabling leaves behind. */
+/** MSI and MSI-X: which eventfd gets which interrupt of device and software, and what disabling leaves behind. */
 export function messageVectorsSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -43,7 +43,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
       skip({ reason: `the device has ${index.count} MSI-X vectors`, remedy: `use a device with ${count}` });
     };
 
-    /** Eventfds for vectors from 0 on, which the kernel holds while `use` runs. */
+    /** Gives the kernel eventfds for the first vectors while `use` runs. */
     const withVectors = (count: number, use: (eventfds: readonly Eventfd[], raw: RawDevice) => void): void => {
       const { index } = msix(count);
       const raw = new RawDevice(device());
@@ -145,7 +145,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         expect(raw.setIrqs({ flags: EVENTFD, index, start: 1, data: Int32Array.of(-1) })).toBe(0);
         expect(raw.setIrqs({ flags: NONE, index, count: 3 })).toBe(0);
         expect(counts(eventfds)).toEqual([1n, 0n, 1n]);
-        // And is there again when it gets one.
+        // It is back when it gets an eventfd.
         expect(raw.setIrqs({ flags: EVENTFD, index, start: 1, data: Int32Array.of(eventfds[1]?.fd ?? -1) })).toBe(0);
         expect(raw.setIrqs({ flags: NONE, index, count: 3 })).toBe(0);
         expect(counts(eventfds)).toEqual([1n, 1n, 1n]);
@@ -167,7 +167,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
       using eventfd = new Eventfd("first");
       const raw = new RawDevice(device());
       const { index } = msix();
-      // vfio_pci_set_msi_trigger takes back what vfio_msi_set_block had done.
+      // vfio_pci_set_msi_trigger undoes what vfio_msi_set_block had done.
       expect(raw.setIrqs({ flags: EVENTFD, index, count: 2, data: Int32Array.of(eventfd.fd, 0) })).toBe("EINVAL");
       expect(messageIrqs(address)).toEqual([]);
       expect(raw.setIrqs({ flags: NONE, index })).toBe("EINVAL");
@@ -238,7 +238,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         withVectors(2, (eventfds, raw) => {
           const before = table.entry(1);
           table.writeAddress(1, 0);
-          // A device that was reset behind the kernel's back lost it; vfio_msi_set_vector_signal refreshes the message.
+          // A device that was reset behind the kernel's back has lost it. vfio_msi_set_vector_signal writes it again.
           const data = Int32Array.of(eventfds[1]?.fd ?? -1);
           expect(raw.setIrqs({ flags: EVENTFD, index: msix().index, start: 1, data })).toBe(0);
           expect(table.entry(1)).toEqual(before);
@@ -252,7 +252,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         if (known.length > 0) return known;
         skip({
           reason: `no way is known to make ${address} raise MSI-X by its registers`,
-          remedy: "vfio-selftests lab run --device igb: it can be told to",
+          remedy: "use a device with such registers: vfio-selftests lab run --device igb",
         });
       };
 

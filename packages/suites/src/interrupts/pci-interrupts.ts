@@ -11,7 +11,7 @@ import {
 import { intxSourceOf } from "../devices/interrupt-sources";
 import type { SuiteTarget } from "../suite-target";
 
-/** Long enough for an interrupt that should not come to come. */
+/** Long enough to see an interrupt that must not come. */
 const QUIET_MS = 50;
 
 /** Interrupts beyond upstream's enable, trigger and disable of MSI and MSI-X. */
@@ -82,7 +82,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       source.acknowledge();
       intx.unmask();
       assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });
-      // Masked while the device raises: nothing until it is unmasked.
+      // While the line is masked, the device raises it in vain. Unmasking brings the interrupt.
       intx.mask();
       source.raise();
       assertNoInterrupt(intx.vector(0), { withinMs: QUIET_MS });

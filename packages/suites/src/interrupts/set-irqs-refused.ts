@@ -43,7 +43,7 @@ interface RefusedRequest {
   readonly errno: string;
 }
 
-/** vfio_set_irqs_validate_and_prepare: what is wrong whatever the device is doing. */
+/** Requests that are wrong whatever the device is doing (vfio_set_irqs_validate_and_prepare). */
 const MALFORMED: readonly RefusedRequest[] = [
   { name: "structure_too_short", request: { flags: NONE | TRIGGER, index: REQ, argsz: 19 }, errno: "EINVAL" },
   { name: "index_beyond", request: { flags: NONE | TRIGGER, index: VFIO_PCI_NUM_IRQS }, errno: "EINVAL" },
@@ -76,7 +76,7 @@ const MALFORMED: readonly RefusedRequest[] = [
   { name: "req_has_one_count", request: { flags: NONE | TRIGGER, index: REQ, count: 2 }, errno: "EINVAL" },
 ];
 
-/** vfio_pci_set_irqs_ioctl and what it calls, while nothing is enabled. */
+/** Requests that vfio_pci_set_irqs_ioctl and its helpers refuse while nothing is enabled. */
 const NOTHING_ENABLED: readonly RefusedRequest[] = [
   ...[INTX, MSI, MSIX, ERR, REQ].flatMap((index) => [
     { name: `no_action_index_${index}`, request: { flags: NONE, index }, errno: "ENOTTY" },
@@ -170,7 +170,7 @@ const ONE_ENABLED = {
   ],
 } as const satisfies Readonly<Record<string, readonly RefusedRequest[]>>;
 
-/** What VFIO_DEVICE_SET_IRQS must refuse, and by which errno. After each refusal what was enabled still works. */
+/** What VFIO_DEVICE_SET_IRQS must refuse, with which errno. After each refusal, what was enabled still works. */
 export function setIrqsRefusedSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -201,7 +201,7 @@ export function setIrqsRefusedSuite(target: SuiteTarget): void {
           expect(raw.setIrqs({ flags: NONE | TRIGGER, index, start: count, count: 0 })).toBe("EINVAL");
           const data = new Int32Array(count + 1).fill(-1);
           expect(raw.setIrqs({ flags: EVENTFD | TRIGGER, index, count: count + 1, data })).toBe("EINVAL");
-          // One vector from the last on is the most.
+          // From the last vector on there is room for one.
           expect(raw.setIrqs({ flags: EVENTFD | TRIGGER, index, start: count - 1, count: 2, data })).toBe("EINVAL");
         });
       }

@@ -103,10 +103,10 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       using other = new IommufdFile();
       const { code, id } = first.bind(iommufd);
       expect(code).toBe("ok");
-      // vfio_df_open: not the same device through a second file, with whichever iommufd.
+      // vfio_df_open opens no device through a second file, whichever the iommufd.
       expect(second.bind(iommufd).code).toBe("EINVAL");
       expect(second.bind(other).code).toBe("EINVAL");
-      // The first one's id is there, and goes with it.
+      // The first file's id exists, and ends with that file.
       expect(iommufd.destroy(id)).toBe("EBUSY");
       first.file.close();
       expect(iommufd.destroy(id)).toBe("ENOENT");
@@ -121,13 +121,13 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       const attached = device.attach(ioas);
       expect(attached.code).toBe("ok");
       expect([ioas, deviceId, 0]).not.toContain(attached.id);
-      // Nothing that is in use can be destroyed (iommufd_object_remove).
+      // The kernel destroys nothing that is in use (iommufd_object_remove).
       expect([attached.id, ioas, deviceId].map((id) => iommufd.destroy(id))).toEqual(["EBUSY", "EBUSY", "EBUSY"]);
       // The same page table for the same address space, as often as asked for.
       expect(device.attach(ioas)).toEqual(attached);
       expect(device.attach(attached.id)).toEqual(attached);
       expect(device.detach()).toBe("ok");
-      // The kernel's own page table goes with its last device.
+      // The kernel's own page table ends with its last device.
       expect(iommufd.destroy(attached.id)).toBe("ENOENT");
       expect(device.detach()).toBe("ok");
       expect(iommufd.destroy(ioas)).toBe("ok");
@@ -159,7 +159,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
             { said },
           ).code,
       );
-      // An attachment that failed leaves the one before.
+      // A failed attachment leaves the one before.
       expect(device.attach(NO_SUCH_ID).code).toBe("ENOENT");
       expect(iommufd.destroy(ioas)).toBe("EBUSY");
       expectAnswers(
@@ -308,7 +308,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       const request = { ioas: again, vaddr: memory.address, length: PAGE_SIZE, iova: IOVA };
       expect(iommufd.map(request).code).toBe("ok");
       expect(device.detach()).toBe("ok");
-      // One of the user's stays until the user destroys it, and mappings outlive it.
+      // The user's page table stays until the user destroys it, and mappings outlive it.
       expect(iommufd.destroy(table.id)).toBe("ok");
       expect(iommufd.destroy(table.id)).toBe("ENOENT");
       expect(iommufd.unmap(again, IOVA, BigInt(PAGE_SIZE))).toEqual({ code: "ok", length: BigInt(PAGE_SIZE) });

@@ -36,7 +36,7 @@ const FAILING_PASID = 1024;
 const INFO = [0, IOMMU_HW_INFO_SELFTEST_REGVAL] as const;
 const FILL = 0xa5;
 
-/** Devices in an iommufd: what they go by, with and without PASID, and what is told of their IOMMU. */
+/** Devices in an iommufd: their page tables, with and without PASID, and the information about their IOMMU. */
 export function deviceAttachSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -62,7 +62,7 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         expect(goesBy(rig, device, 0, device.pageTable)).toBe(true);
         expect(move(rig, device, table).need("pt_id")).toBe(table);
         expect([goesBy(rig, device, 0, table), goesBy(rig, device, 0, device.pageTable)]).toEqual([true, false]);
-        // To the one that it goes by: nothing changes, and nothing is lost (iommufd_device_do_replace).
+        // A move to the device's present table changes nothing and loses nothing (iommufd_device_do_replace).
         expect(move(rig, device, table).outcome).toBe(0);
         expect(rig.raw.destroy(table)).toBe("EBUSY");
         const back = move(rig, device, rig.ioas).need("pt_id");
@@ -163,7 +163,7 @@ export function deviceAttachSuite(target: SuiteTarget): void {
           expect(move(rig, device, plain).outcome).toBe("EINVAL");
           expect(pasid(rig, detach, device, PASID)).toBe(0);
           expect(move(rig, device, plain).outcome).toBe(0);
-          // And the other way round (iommufd_hwpt_pasid_compat).
+          // The other way round, too (iommufd_hwpt_pasid_compat).
           expect(pasid(rig, attach, device, PASID, first)).toBe("EINVAL");
         });
       });

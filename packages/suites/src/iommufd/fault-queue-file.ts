@@ -33,7 +33,7 @@ const POLLOUT = 4;
 const IOVA = 0x0200_0000n;
 const PASID = 7;
 
-/** The file of a fault queue, read and written by hand. iommufd_fault_queue tests what goes by it. */
+/** The file of a fault queue, read and written by hand. Fixture iommufd_fault_queue tests the faults themselves. */
 export function faultQueueFileSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -63,7 +63,7 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
         expect(outcome(native.read(fd, new Uint8Array(REQUEST - 1)))).toBe("ESPIPE");
         expect(native.read(fd, new Uint8Array(REQUEST))).toBe(0);
         expect(outcome(native.write(fd, new Uint8Array(ANSWER + 1)))).toBe("ESPIPE");
-        // No position in it.
+        // The file has no position.
         expect(outcome(native.pread(fd, new Uint8Array(REQUEST), REQUEST))).toBe("ESPIPE");
       });
     });
@@ -76,7 +76,7 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
 
     it("takes_no_answer_that_it_does_not_know", () => {
       withQueue((fd) => {
-        // No cookie is open; and there are two answers (iommufd_fault_fops_write).
+        // No cookie is open, and only codes 0 and 1 are answers (iommufd_fault_fops_write).
         expect(outcome(native.write(fd, words(1, 0)))).toBe("EINVAL");
         expect(outcome(native.write(fd, words(1, 2)))).toBe("EINVAL");
       });
@@ -94,7 +94,7 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
         const first = readRequest(fd);
         const second = readRequest(fd);
         expect([first.group, second.group]).toEqual([1, 2]);
-        // iommufd_compose_fault_message: the last of its group, no PASID, nothing of its length.
+        // iommufd_compose_fault_message says: the last of its group, no PASID, and no length.
         expect(first).toMatchObject({
           flags: LAST_PAGE,
           device: device.id,
@@ -102,7 +102,7 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
           address: IOVA,
           length: 0,
         });
-        // Two answers in one write; the second of them is wrong, and the request stays open.
+        // Two answers in one write: the second is wrong, and its request stays open.
         expect(outcome(native.write(fd, words(first.cookie, 0, second.cookie, 7)))).toBe(ANSWER);
         expect(outcome(native.write(fd, words(first.cookie, 0)))).toBe("EINVAL");
         expect(outcome(native.write(fd, words(second.cookie, 1)))).toBe(ANSWER);
@@ -152,7 +152,7 @@ interface Request {
   readonly cookie: number;
 }
 
-/** The next request; a read with room for one. */
+/** Reads the next request, with room for one. */
 function readRequest(fd: number): Request {
   const bytes = new Uint8Array(REQUEST);
   const count = native.read(fd, bytes);

@@ -66,7 +66,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
       }
     });
 
-    // QEMU's choice, as its iommufd object is named, is not, or is left to the machine.
+    // QEMU's three choices: its iommufd object is named, is not, or is left to the machine.
     const backends = {
       backend_on: () => required(iommufd),
       backend_off: () => createAutoMode(requireContainers(containers)),
@@ -153,7 +153,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
       const copy = (sourceIova: bigint, length: number) => () =>
         elsewhere.copyMapping(door.ioas, { sourceIova, length, iova: DESTINATION_IOVA });
       expect(copy(DESTINATION_IOVA, AREA)).toThrow(errorWithCode("ENOENT"));
-      // Nor an area that reaches beyond the mapping.
+      // Neither can an area that reaches beyond the mapping.
       expect(copy(region.iova, 2 * AREA)).toThrow(errorWithCode("ENOENT"));
       copy(region.iova, AREA)();
       expect(copy(region.iova, AREA)).toThrow(errorWithCode("EEXIST"));
@@ -162,7 +162,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
   });
 }
 
-/** What a device's copies leave in memory that is mapped at fixed IOVAs: the digest of all of it. */
+/** The digest of all memory after a device's copies in it, which is mapped at fixed IOVAs. */
 function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): string {
   using rig = new CopyRig(target, mode, [address]);
   using memory = DmaMemory.allocate(2 * AREA);
@@ -181,7 +181,7 @@ function dmaDigest(target: SuiteTarget, mode: IommuMode, address: string): strin
   return createHash("sha256").update(new Uint8Array(memory.buffer)).digest("hex");
 }
 
-/** A further address space of the iommufd with every mapping of the first one. */
+/** A second address space of the iommufd, with every mapping of the first. */
 function copyOfSpace(iommu: Iommu): IoAddressSpace {
   const door = iommufdOf(iommu);
   const elsewhere = door.newIoas();
@@ -191,7 +191,7 @@ function copyOfSpace(iommu: Iommu): IoAddressSpace {
   return elsewhere;
 }
 
-/** The available modes, containers and iommufd among them; else the test is skipped. */
+/** The available modes. It skips the test unless iommufd and another mode are among them. */
 function modesOfBothBackends(modes: readonly IommuMode[]): readonly IommuMode[] {
   const available = modes.filter(isAvailable);
   if (available.length > 1 && available.some(({ traits }) => traits.api === "iommufd")) return available;

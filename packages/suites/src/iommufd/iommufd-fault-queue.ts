@@ -24,8 +24,8 @@ const PERMISSIONS = {
 } as const;
 
 /**
- * I/O page faults: a device asks for a page, user space maps it and answers, and the access completes. On the kernel's
- * mock device, because no IOMMU and device that QEMU has make page requests.
+ * I/O page faults: a device asks for a page, user space maps it and answers, and the access completes. The device is
+ * the kernel's mock, because no device and IOMMU of QEMU make page requests.
  */
 export function iommufdFaultQueueSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
@@ -165,7 +165,7 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
 
     it("queue_in_use_is_not_destroyed", () => {
       using rig = new FaultRig(mode);
-      // Again and again, until nothing uses it (rig's disposal does that).
+      // It refuses each time, until nothing uses the queue (after the rig's disposal).
       for (let attempt = 0; attempt < 2; attempt++) {
         expect(() => rig.queue.close()).toThrow(errorWithCode("EBUSY"));
       }
@@ -196,7 +196,7 @@ class FaultRig implements Disposable {
   readonly pageTable: HardwarePageTable;
   readonly memory = DmaMemory.allocate(PAGE_SIZE);
   readonly bytes = new Uint8Array(this.memory.buffer);
-  /** Free for the page. */
+  /** A free IOVA for the page. */
   readonly iova: bigint;
 
   constructor(mode: IommuMode) {
@@ -214,7 +214,7 @@ class FaultRig implements Disposable {
     return request.cookie;
   }
 
-  /** In the order that the kernel asks for: device, page table, queue, address space. */
+  /** Closes in the order that the kernel demands: device, page table, queue, address space. */
   [Symbol.dispose](): void {
     this.device.close();
     this.pageTable.close();

@@ -18,7 +18,7 @@ import type { SuiteTarget } from "../suite-target";
 const PAGE = BigInt(PAGE_SIZE);
 const BASE = EDU_IOVA_LIMIT / 2n;
 
-/** The device proves what attaching, copying and page tables do: which memory its IOVAs lead to. */
+/** The device's own accesses prove what attaching, copying and page tables do: which memory its IOVAs lead to. */
 export function iommufdReachSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -33,7 +33,7 @@ export function iommufdReachSuite(target: SuiteTarget): void {
       rig.iommu.map(memory, { iova: BASE });
       rig.reach.expectWrite(BASE, bytes);
       rig.tie.detach();
-      // Its rings are as far away as the memory.
+      // The device cannot reach its rings either.
       rig.reach.expectNoWrite(BASE, bytes);
       rig.tie.attach(rig.door.ioas);
       rig.startAgain();
@@ -70,7 +70,7 @@ export function iommufdReachSuite(target: SuiteTarget): void {
       const source = rig.iommu.map(memory, { iova: BASE });
       const { ioas } = rig.door;
       const readOnly = BASE + 16n * PAGE;
-      // The third page, to be read only; in the same space, so that the device sees both.
+      // A read-only copy of the third page, in the same space, so that the device sees both.
       const part = { sourceIova: BASE + 2n * PAGE, length: PAGE_SIZE };
       ioas.copyMapping(ioas, { ...part, iova: readOnly, access: "read" });
       rig.reach.expectRead(readOnly, bytes, 2 * PAGE_SIZE);
@@ -122,13 +122,13 @@ export function iommufdReachSuite(target: SuiteTarget): void {
       const [inBefore, inAfter] = [new Uint8Array(before.buffer), new Uint8Array(after.buffer)];
       const first = rig.iommu.map(before, { iova: BASE });
       const table = rig.door.newPageTable({ device: rig.tie, ioas: rig.door.ioas });
-      // Made while the device goes by the other table: both have it.
+      // A map that is made while the device uses the other table is in both.
       rig.iommu.map(after, { iova: BASE + PAGE });
       rig.reach.expectWrite(BASE, inBefore);
       rig.tie.attach(table);
       rig.reach.expectWrite(BASE, inBefore);
       rig.reach.expectWrite(BASE + PAGE, inAfter);
-      // And what goes, goes from both.
+      // An unmap takes it out of both.
       first.unmap();
       rig.reach.expectNoWrite(BASE, inBefore, inAfter);
       rig.tie.attach(rig.door.ioas);
@@ -140,7 +140,7 @@ export function iommufdReachSuite(target: SuiteTarget): void {
   });
 }
 
-/** A device at work, and its tie to the iommufd. */
+/** A device at work, and its binding (`tie`) to the iommufd. */
 class AttachedRig implements Disposable {
   readonly reach: Reach;
   readonly #rig: CopyRig;
@@ -162,14 +162,14 @@ class AttachedRig implements Disposable {
     return iommufdDeviceOf(this.#rig.copier.device.vfio);
   }
 
-  /** The device has lost its rings for a while. */
+  /** Sets the device up anew, after a time without its rings. */
   startAgain(): void {
     const { session } = this.#rig.copier;
     session.remove();
     session.create();
   }
 
-  /** A further address space with every mapping of the first but the one at `iova`. */
+  /** A second address space, with every mapping of the first except the one at this IOVA. */
   copyOfSpace(except: bigint): IoAddressSpace {
     const elsewhere = this.door.newIoas();
     for (const { iova, length } of this.iommu.regions) {

@@ -6,7 +6,7 @@ import type { SuiteTarget } from "../suite-target";
 
 /** tools/testing/selftests/vfio/vfio_iommufd_setup_test.c: the ioctls of a device file by themselves. */
 export function iommufdSetupSuite(target: SuiteTarget): void {
-  // A device opened by its file knows no other mode.
+  // Only mode iommufd opens a device by its own file.
   if (defaultMode(target).traits.api !== "iommufd") return;
 
   fixture("vfio_cdev", target, (address) => {
@@ -50,7 +50,7 @@ export function iommufdSetupSuite(target: SuiteTarget): void {
   });
 }
 
-/** A device's file and an iommufd, with nothing done to them yet. Every method gives the ioctl's result or -errno. */
+/** A device's file and an iommufd, just opened. Every method but one returns the ioctl's result or -errno. */
 class CdevIoctls implements Disposable {
   readonly #device: KernelFile;
   readonly #iommufd: KernelFile;
@@ -73,7 +73,7 @@ class CdevIoctls implements Disposable {
     return this.#device.attempt(encodeIoctl(requests.getInfo));
   }
 
-  /** Gives the new IOAS's id; throws when the kernel refuses. */
+  /** Returns the new IOAS's id. Throws when the kernel refuses. */
   allocateIoas(): number {
     return this.#iommufd.ask(iommufd.ioasAlloc, this.#iommufd.name);
   }

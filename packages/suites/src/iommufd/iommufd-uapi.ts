@@ -78,13 +78,13 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
         },
         (values) => iommufd.copy(values).code,
       );
-      // Pinned once, however often mapped; and until the last of them goes.
+      // The kernel pins the pages once, however often they are mapped, until the last mapping goes.
       expect(pinnedPages()).toBe(before + 4);
       expect(iommufd.unmap(ioas, IOVA, 4n * PAGE).length).toBe(4n * PAGE);
       expect(pinnedPages()).toBe(before + 4);
       expect(iommufd.unmap(ioas, IOVA + 8n * PAGE, 4n * PAGE).length).toBe(4n * PAGE);
       expect(pinnedPages()).toBe(before);
-      // The other one has no device: its pages need no pin, and are found all the same.
+      // The other space has no device. Its pages need no pin, and the kernel finds them all the same.
       expect(iommufd.copy({ ...copy, src_ioas_id: other, dst_ioas_id: ioas }).code).toBe("ok");
       expect(pinnedPages()).toBe(before + 4);
       expect(memory.closed).toBe(false);
@@ -163,7 +163,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
 
     it("options_are_known_or_refused", () => {
       using iommufd = new IommufdFile();
-      // Before the first object: the limit that pages count against (iommufd_option_rlimit_mode).
+      // Only before the first object may this option say whose limit pages count against (iommufd_option_rlimit_mode).
       const limit = IOMMU_OPTION_RLIMIT_MODE;
       expect(iommufd.option(limit, 0)).toEqual({ code: "ok", value: 0n });
       expect(iommufd.setOption(limit, 0, 2)).toBe("EINVAL");
@@ -203,7 +203,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
       expect([ask(IOMMU_VFIO_IOAS_SET, second), ask(IOMMU_VFIO_IOAS_GET)]).toEqual(["ok", second]);
       expect(ask(3)).toBe("EOPNOTSUPP");
       expect([ask(IOMMU_VFIO_IOAS_CLEAR), ask(IOMMU_VFIO_IOAS_GET)]).toEqual(["ok", "ENODEV"]);
-      // One that is destroyed stands for nothing any more.
+      // A destroyed one stands for the container no more.
       expect(ask(IOMMU_VFIO_IOAS_SET, first)).toBe("ok");
       expect(iommufd.destroy(first)).toBe("ok");
       expect(ask(IOMMU_VFIO_IOAS_GET)).toBe("ENODEV");
@@ -221,7 +221,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
       expect(change(1)).toBe("EOPNOTSUPP");
       expect(change()).toBe("ok");
       expect(pinnedPages() - before).toBe(2);
-      // Memory by its address is this process's (iommufd_ioas_change_process).
+      // Memory mapped by its address belongs to this process (iommufd_ioas_change_process).
       expect(attached.map(IOVA + 8n * PAGE, 1)).toBe("ok");
       expect(change()).toBe("EINVAL");
       expect(iommufd.unmap(ioas, 0n, SPACE_END - 1n).length).toBe(3n * PAGE);
@@ -239,7 +239,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
       const plain = iommufd.newPageTable(deviceId, ioas);
       const set = (values: { hwpt_id: number; flags?: number }) =>
         askKernel(iommufd.file, { IOMMU_HWPT_SET_DIRTY_TRACKING }, iommu_hwpt_set_dirty_tracking, values).code;
-      // iommufd_hwpt_set_dirty_tracking: the flag first, then the table, then what it can.
+      // iommufd_hwpt_set_dirty_tracking checks the flag first, then the table, then the table's abilities.
       expectAnswers(
         {
           unknown_flag: [{ hwpt_id: plain.id, flags: 2 }, "EOPNOTSUPP"],
@@ -295,7 +295,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
         nothing.length === 0 ? part.into.subarray(0, 4) : whole.into.subarray(0, 4),
       );
       expect(part.into.subarray(4).every((byte) => byte === 0xa5)).toBe(true);
-      // What there is room for beyond is cleared.
+      // The kernel clears the room beyond the data.
       const more = ask(64);
       expect(more.into.subarray(0, nothing.length)).toEqual(whole.into.subarray(0, nothing.length));
       expect(more.into.subarray(nothing.length).every((byte) => byte === 0)).toBe(true);

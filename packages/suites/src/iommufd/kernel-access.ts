@@ -25,7 +25,7 @@ import type { SuiteTarget } from "../suite-target";
 const IOVA = 0x0200_0000n;
 const UNKNOWN = 0x7fff_fff0;
 
-/** The kernel's own access to an IOAS, as mediated devices have it: reads, writes, pinned pages. By the mock's access object. */
+/** The kernel's own access to an IOAS (reads, writes, pinned pages), as mediated devices have it, by the mock's. */
 export function kernelAccessSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -133,7 +133,7 @@ export function kernelAccessSuite(target: SuiteTarget): void {
           rig.bytes.fill(1);
           rig.iommu.map(rig.memory, { iova: IOVA });
           expect(access.pinsOf(0)).toBe(true);
-          // The kernel compares each page with that of the process (EBADE otherwise).
+          // The kernel compares each page with the process's, and answers EBADE where they differ.
           const whole = access.pin(IOVA, 4 * PAGE_SIZE);
           expect(whole.outcome).toBe(0);
           expect(access.pinsOf(1)).toBe(true);
@@ -255,7 +255,7 @@ class KernelAccess implements Disposable {
       .outcome;
   }
 
-  /** Whether this page of the memory is pinned so often. */
+  /** Whether this page of the memory is pinned exactly `pins` times. */
   pinsOf(pins: number, page = 0): boolean {
     const uptr = this.#rig.memory.address + BigInt(page * PAGE_SIZE);
     return (

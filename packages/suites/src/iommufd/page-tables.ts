@@ -36,11 +36,11 @@ import type { SuiteTarget } from "../suite-target";
 const IOVA = 0x0200_0000n;
 const PAGES = 4;
 const LENGTH = PAGES * PAGE_SIZE;
-/** What a nested page table's cache holds at first: of the caller's choice. */
+/** What a nested page table's cache holds at first, which the caller chooses. */
 const CACHED = 0x600d_cace;
 const UNKNOWN = 0x7fff_fff0;
 
-/** HWPTs as objects: what they hold, who may use them, nested ones and their caches, dirty tracking. On the kernel's mock IOMMU. */
+/** HWPTs of the kernel's mock IOMMU: what they hold, who may use them, nested ones, their caches, dirty tracking. */
 export function pageTablesSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -78,7 +78,7 @@ export function pageTablesSuite(target: SuiteTarget): void {
         expect(second.pageTable).toBe(device.pageTable);
         const third = rig.device({ attachTo: rig.door.newIoas().id });
         expect(third.pageTable).not.toBe(device.pageTable);
-        // One that was made by hand is never taken.
+        // The kernel never takes one that the user made.
         const space = rig.door.newIoas();
         const table = rig.pageTable(device, { pt_id: space.id }).need("out_hwpt_id");
         expect(rig.device({ attachTo: space.id }).pageTable).not.toBe(table);
@@ -317,7 +317,7 @@ export function pageTablesSuite(target: SuiteTarget): void {
         ).outcome;
       const withTable = (use: (rig: MockRig, table: number, device: MockIds) => void): void => {
         withRig((rig, device) => {
-          // Page by page, so that no entry of the table stands for several.
+          // One mapping for each page, so that no entry of the table stands for several.
           for (let page = 0; page < PAGES; page++) {
             const place = { iova: IOVA + BigInt(page * PAGE_SIZE), offset: page * PAGE_SIZE, length: PAGE_SIZE };
             rig.iommu.map(rig.memory, place);

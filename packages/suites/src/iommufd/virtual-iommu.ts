@@ -23,7 +23,7 @@ const HEADER = 8;
 const EVENT = HEADER + 4;
 const MOST_EVENTS = 1 << 19;
 
-/** vIOMMUs and what belongs to them: virtual devices, event queues, hardware queues, shared pages. On the kernel's mock IOMMU. */
+/** vIOMMUs of the kernel's mock IOMMU, with virtual devices, event queues, hardware queues and shared pages. */
 export function virtualIommuSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -50,7 +50,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
             view.getBigUint64(16, true),
           ];
           expect([echo, Number(length)]).toEqual([GREETING, 2 * PAGE_SIZE]);
-          // _iommufd_alloc_mmap: never offset 0, and only the whole of it, shared, can be mapped.
+          // The offset is never 0 (_iommufd_alloc_mmap), and only a shared map of the whole works.
           expect(offset).toBeGreaterThan(0n);
           const fd = virtual.rig.door.file.descriptor("mmap");
           const map = (at: bigint, size: number, flags = MAP_SHARED) =>
@@ -242,7 +242,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           expect(queue.trigger()).toBe(0);
           expect(queue.tryRead(HEADER)).toBe("EINVAL");
           expect(queue.tryRead(EVENT - 1)).toBe("EINVAL");
-          // Nothing was lost by these.
+          // These reads lost nothing.
           expect(queue.read(EVENT)).toEqual([event(0)]);
         });
       });
@@ -254,7 +254,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
             rig.test(IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent, { dev_id: virtual.device1.id }).outcome;
           const viommu = virtual.allocate().need("out_viommu_id");
           virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
-          // The device goes by no nested page table of the vIOMMU yet.
+          // The device uses no nested page table of the vIOMMU yet.
           expect(trigger()).toBe("ENOENT");
           virtual.attachNested(viommu);
           expect(trigger()).toBe("EOPNOTSUPP");
@@ -268,7 +268,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           const viommu = virtual.allocate().need("out_viommu_id");
           const first = virtual.eventQueue(viommu).need("out_veventq_id");
           expect(virtual.eventQueue(viommu).outcome).toBe("EEXIST");
-          // Its open file holds it, and it holds the vIOMMU.
+          // The open file holds the queue, and the queue holds the vIOMMU.
           expect([virtual.rig.raw.destroy(first), virtual.rig.raw.destroy(viommu)]).toEqual(["EBUSY", "EBUSY"]);
           virtual.closeFiles();
           expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
@@ -320,7 +320,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         withRig((virtual) => {
           virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
           const viommu = virtual.allocate().need("out_viommu_id");
-          // The mock's second queue needs the first, and it holds it.
+          // The mock's second queue needs the first, and holds it.
           expect(virtual.hardwareQueue(viommu, { index: 1 }).outcome).toBe("EIO");
           const first = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
           expect(virtual.hardwareQueue(viommu).outcome).toBe("EEXIST");

@@ -13,6 +13,8 @@ const MEMORY = 1 << 1;
 const BUS_MASTER = 1 << 2;
 const INTX_DISABLE = 1 << 10;
 const SYSTEM_ERROR = 1 << 8;
+const STATUS = 0x06;
+const CAPABILITY_LIST = 1 << 4;
 const BAR_0 = 0x10;
 const ROM_BAR = 0x30;
 const HEADER = 0x40;
@@ -45,7 +47,7 @@ const READ_ONLY = [
   { name: "maximum_latency", offset: 0x3f, width: 1 },
 ] as const;
 
-/** The header of configuration space: what vfio-pci keeps to itself, what it lets through, what it makes up. */
+/** The header of configuration space: what vfio-pci keeps to itself, lets through to the device, or emulates. */
 export function configHeaderSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -130,7 +132,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
           const { config } = device();
           for (const on of [true, false]) {
             config.interruptDisable = on;
-            // vfio_pci_intx_mask and _unmask: the device's bit follows the user's where the device has one (PCI 2.3).
+            // vfio_pci_intx_mask and _unmask: the device's bit follows the user's, where the device has it (PCI 2.3).
             expect([on, config.interruptDisable, (physical.read16(COMMAND) & INTX_DISABLE) !== 0]).toEqual([
               on,
               on,
@@ -166,7 +168,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
           const { config } = device();
           const command = config.command;
           const bars = [0, 1, 2, 3, 4, 5].map((bar) => physical.read32(BAR_0 + 4 * bar));
-          // As after a reset that nobody told the kernel of: no addresses, and no memory space.
+          // This is the state after a reset that the kernel does not know of: no addresses, and no memory space.
           bars.forEach((_, bar) => {
             physical.write32(BAR_0 + 4 * bar, 0);
           });
@@ -192,7 +194,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
             const below = bar === 0 ? undefined : resource(bar - 1);
             const upper = below !== undefined && (below.flags & IORESOURCE_MEM_64) !== 0n;
             const { size, flags } = resource(bar) ?? { size: 0n, flags: 0n };
-            // vfio_bar_fixup: the size's mask, with the type in the low bits; nothing where the host has nothing.
+            // vfio_bar_fixup gives the size's mask with the type in the low bits, or 0 where the host has no resource.
             const mask = BigInt.asUintN(64, ~((upper ? below.size : size) - 1n));
             const low =
               Number(mask & 0xffff_ffffn) |
@@ -200,7 +202,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
             const expected = upper ? Number(mask >> 32n) : size === 0n ? 0 : low >>> 0;
             config.write32(offset, ONES);
             expect(config.read32(offset)).toBe(expected);
-            // The device's own register stays.
+            // The device's own register does not change.
             expect(physical.read32(offset)).toBe(real);
             config.write32(offset, before);
             expect([config.read32(offset), physical.read32(offset)]).toEqual([before, real]);
@@ -276,7 +278,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
         const before = seen(BAR_0, 24);
         try {
           config.write32(BAR_0, 0);
-          // The last byte of BAR 0, and what follows it; vfio_pci_config_rw_single cuts it into aligned pieces.
+          // The last byte of BAR 0, and what follows it: vfio_pci_config_rw_single cuts the write into aligned pieces.
           expect(write(BAR_0 + 3, Uint8Array.of(0xc3, before[4] ?? 0, before[5] ?? 0, before[6] ?? 0))).toBe(4);
           expect(config.read8(BAR_0 + 3)).toBe(0xc3);
           expect(seen(BAR_0 + 4, 20)).toEqual(before.subarray(4));
@@ -304,7 +306,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
       it("what_belongs_to_no_capability_is_the_devices", () => {
         withPhysical((physical) => {
           const { config } = device();
-          // Behind the header, before any capability: raw registers (unassigned_perms).
+          // Behind the header, what no capability covers reaches the device unchanged (unassigned_perms).
           const owned = new Set<number>();
           for (const { offset } of config.capabilities().capabilities) {
             for (let at = offset; at < offset + 0x40; at++) owned.add(at);
@@ -320,6 +322,8 @@ export function configHeaderSuite(target: SuiteTarget): void {
             .config.capabilities()
             .capabilities.map(({ id, offset }) => ({ id, offset }));
           expect(ids).toEqual(standardCapabilities(physical));
+          // Two empty lists are equal, too: the device itself says whether it has capabilities.
+          expect(ids.length > 0).toBe((physical.read16(STATUS) & CAPABILITY_LIST) !== 0);
         });
       });
     });

@@ -21,7 +21,7 @@ import { openForBlock } from "../rigs/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
-/** Features of vfio-pci, and the one access that each has. */
+/** Features of vfio-pci, the one access that each has, and the bytes of its payload. */
 const OFFERED = [
   { name: "low_power_entry", feature: VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY, access: SET, size: 0 },
   { name: "low_power_wakeup", feature: VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP, access: SET, size: 8 },
@@ -42,7 +42,7 @@ const NOT_OFFERED = {
   unknown: 0x7fff,
 } as const;
 
-/** VFIO_DEVICE_FEATURE: what is offered, and every form of request that must be refused (vfio_check_feature). */
+/** VFIO_DEVICE_FEATURE: what vfio-pci offers, and each form of request that it must refuse (vfio_check_feature). */
 export function deviceFeaturesSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 

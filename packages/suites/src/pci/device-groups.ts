@@ -54,7 +54,7 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
           elsewhere.copyMapping(door.ioas, { sourceIova: iova, length, iova });
         }
         iommufdDeviceOf(rig.copier.device.vfio).attach(elsewhere);
-        // Every member now goes by the other address space: the first one's mappings are not needed any more.
+        // Every member now uses the other address space, and needs the first one's mappings no more.
         for (const copier of rig.copiers) copier.source.unmap();
         for (const copier of rig.copiers) copier.copy();
         for (const copier of rig.copiers) copier.close();

@@ -52,13 +52,13 @@ const MSIX_TABLE = 4;
 const DEVICE_CAPABILITIES_2 = 0x24;
 const ATOMIC_COMPLETER = 7 << 7;
 
-/** What the kernel tells of device, regions and interrupts, beside what the machine shows of the same device. */
+/** Compares what the kernel reports of device, regions and interrupts with what the machine shows of them. */
 export function deviceInfoSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
   fixture("vfio_pci_info", target, (address) => {
     const device = openForBlock(mode, address);
-    /** An ioctl that fills in a structure, which is longer than it says; gives the outcome and the bytes. */
+    /** Makes an ioctl that fills in a structure, in a buffer longer than `argsz`. Returns the outcome and the bytes. */
     const ask = (request: number, argsz: number, fields: Readonly<Record<number, number>> = {}) => {
       const bytes = new Uint8Array(256).fill(FILL);
       const view = new DataView(bytes.buffer);
@@ -89,7 +89,7 @@ export function deviceInfoSuite(target: SuiteTarget): void {
         const { outcome, bytes, view } = ask(VFIO_DEVICE_GET_INFO, short);
         expect(outcome).toBe(0);
         expect(view.getUint32(vfio_device_info.fields.num_irqs.offset, true)).toBe(VFIO_PCI_NUM_IRQS);
-        // Nothing is written behind what the caller has.
+        // The kernel writes nothing behind the caller's structure.
         expect(bytes.subarray(short).every((byte) => byte === FILL)).toBe(true);
       });
 
@@ -135,7 +135,7 @@ export function deviceInfoSuite(target: SuiteTarget): void {
           expect(flags & ~VFIO_REGION_INFO_FLAG_CAPS).toBe(
             size === 0 ? 0 : READ_WRITE | (mappable ? VFIO_REGION_INFO_FLAG_MMAP : 0),
           );
-          // The MSI-X table's BAR alone says that the table may be mapped with it (msix_mmappable_cap).
+          // Only the MSI-X table's BAR has the capability that allows mapping the table (msix_mappable_cap).
           const hasTable = mappable && bar === msixTableBar();
           expect((flags & VFIO_REGION_INFO_FLAG_CAPS) !== 0).toBe(hasTable);
           expect(infoOf(bar).chain).toEqual(hasTable ? [{ id: VFIO_REGION_INFO_CAP_MSIX_MAPPABLE, version: 1 }] : []);
@@ -154,7 +154,7 @@ export function deviceInfoSuite(target: SuiteTarget): void {
         if (rom === undefined || rom.size === 0n) {
           expect([flags, size]).toEqual([0, 0]);
         } else {
-          // A BAR without a valid image behind it is not offered.
+          // The kernel does not offer a ROM without a valid image.
           expect([0, VFIO_REGION_INFO_FLAG_READ]).toContain(flags);
           expect(size).toBe(flags === 0 ? 0 : Number(rom.size));
         }
@@ -245,7 +245,7 @@ export function deviceInfoSuite(target: SuiteTarget): void {
         const count = vectorsOf(PciCapabilityId.msix, (control) => (control & 0x7ff) + 1, MSIX_CONTROL);
         const { outcome, flags, count: told } = infoOf(VFIO_PCI_MSIX_IRQ_INDEX);
         expect([outcome, told]).toEqual([0, count]);
-        // Whether vectors can come later depends on the platform (pci_msix_can_alloc_dyn); vfio_pci_message_vectors tries.
+        // The platform decides whether vectors can come later (pci_msix_can_alloc_dyn); message-vectors.ts tests that.
         expect(flags & ~VFIO_IRQ_INFO_NORESIZE).toBe(VFIO_IRQ_INFO_EVENTFD);
       });
 

@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
@@ -10,6 +9,7 @@ import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/req
 import { native } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
+import { PageFaults } from "../rigs/page-faults";
 import { PhysicalConfig } from "../rigs/physical-config";
 import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
@@ -19,7 +19,7 @@ const MEMORY = 1 << 1;
 const BUS_MASTER = 1 << 2;
 const INTX_DISABLE = 1 << 10;
 const CACHE_LINE = 0x0c;
-/** In the capability of power management; its low two bits are the power state. */
+/** Offset in the power management capability. The low two bits are the power state. */
 const PMCSR = 4;
 const UUID = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const TRIES = 4;
@@ -50,7 +50,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
         using physical = new PhysicalConfig(address);
         withDevice(() => undefined);
         let powerState = 0;
-        // A device that nobody has open may sleep by now, or not yet (runtime PM).
+        // A device that nobody has open may sleep already, or not yet (runtime PM).
         const registers = (): number[] =>
           [...physical.bytes(0, 256)].map((byte, at) => (at === powerState ? byte & ~3 : byte));
         withDevice(({ config }) => {
@@ -89,7 +89,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           device.bar(scratch.bar).write32(scratch.offset, 0x0bad_5eed);
           expect(device.bar(scratch.bar).read32(scratch.offset)).toBe(0x0bad_5eed);
         });
-        // Awake, and with memory space, its registers show by the file of sysfs.
+        // The file in sysfs shows the registers while the device is awake and its memory space is on.
         using awake = new GuardedValue(control);
         awake.set("on");
         using physical = new PhysicalConfig(address);
@@ -119,7 +119,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           if (config.findCapability(PciCapabilityId.powerManagement) !== undefined) asleep = "D3hot";
           expect(state()).toBe("active");
         });
-        // pm_runtime_put lets a worker do it.
+        // After pm_runtime_put, a worker puts the device to sleep.
         pollUntil(() => state() === "suspended", {
           timeoutMs: SLEEP_MS,
           what: "the device to sleep",
@@ -149,20 +149,18 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
           const bar = device.bars.find(({ mappable }) => mappable);
           if (bar === undefined) skip({ reason: "no BAR can be mapped", remedy: "use a device with one" });
-          // Looking at the count makes page faults, too; the fewest of several tries are compared.
-          const faults = (tries: number, before: () => void) =>
+          using faults = new PageFaults();
+          const fewest = (tries: number, before: () => void) =>
             Math.min(
               ...Array.from({ length: tries }, () => {
                 before();
-                const count = pageFaults();
-                bar.read32(0);
-                return pageFaults() - count;
+                return faults.during(() => bar.read32(0));
               }),
             );
           bar.read32(0);
-          const quiet = faults(QUIET_TRIES, () => undefined);
+          const quiet = fewest(QUIET_TRIES, () => undefined);
           // vfio_pci_zap_and_down_write_memory_lock: nobody reaches the device while it is reset.
-          expect(faults(TRIES, () => device.reset())).toBeGreaterThan(quiet);
+          expect(fewest(TRIES, () => device.reset())).toBeGreaterThan(quiet);
         });
       });
 
@@ -186,7 +184,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
                   argument: Buffer.from(`${name}\0`),
                 }),
               );
-            // vfio_pci_core_match: the name, then nothing or one token.
+            // vfio_pci_core_match takes the name, then nothing or one token.
             for (const [name, errno] of [
               ["", "ENODEV"],
               ["0000:00:00.0", "ENODEV"],
@@ -203,7 +201,7 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
             ] as const) {
               expect([name, ask(name)]).toEqual([name, errno]);
             }
-            // Again and again: a refusal leaves nothing behind.
+            // A refusal leaves nothing behind, however often it comes.
             for (let round = 0; round < 200; round++) expect(ask(`${address}-${round}`)).toBe("ENODEV");
           });
         });
@@ -216,11 +214,4 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
 function groupFileOf({ vfio }: PciDevice): KernelFile {
   if (vfio instanceof KernelDevice && vfio.group !== undefined) return vfio.group;
   throw new Error(`${vfio.address} was not opened by its group`);
-}
-
-/** Page faults of this thread so far that read nothing from a disk (proc(5), field minflt). */
-function pageFaults(): number {
-  const stat = readFileSync(systemPaths.proc("thread-self", "stat"), "latin1");
-  // The program's name, in parentheses, may hold spaces; then follow the fields from the third on.
-  return Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[7]);
 }

@@ -32,11 +32,11 @@ interface ExportRequest {
   readonly region: number;
   readonly ranges: readonly Range[];
   readonly flags?: number;
-  /** What the structure says; default: as many as are there. */
+  /** The number that the structure gives. Default: the number of `ranges`. */
   readonly rangeCount?: number;
 }
 
-/** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the device takes it back. */
+/** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the kernel revokes it. */
 export function dmaBufSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -224,7 +224,7 @@ class DmaBufRig implements Disposable {
     this.#raw = new RawDevice(device);
   }
 
-  /** A descriptor, or the name of an errno. */
+  /** Returns a descriptor, or the name of an errno. */
   tryExport({ region, ranges, flags = 0, rangeCount = ranges.length }: ExportRequest): number | string {
     const { fields, size } = vfio_device_feature_dma_buf;
     const view = vfio_device_feature_dma_buf.allocate(ranges.length * vfio_region_dma_range.size);
@@ -258,7 +258,7 @@ class DmaBufRig implements Disposable {
     return iommufdOf(this.#iommu).ioas.unmap(IOVA, BigInt(PAGES * PAGE_SIZE));
   }
 
-  /** Where the IOMMU leads each page; the test is skipped where the kernel does not show it. */
+  /** The physical address to which the IOMMU leads each page. Skips the test where the kernel does not show it. */
   pages(): (bigint | undefined)[] {
     return Array.from({ length: PAGES }, (_, page) => {
       const entry = ioPageTableEntry(this.device.address, IOVA + BigInt(page * PAGE_SIZE));

@@ -4,18 +4,18 @@ import { eachMode, fixture, note } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
-/** Repetitions in all; each mode takes its share. */
+/** Repetitions over all modes; each mode takes its share. */
 const DEVICE_OPENS = 200;
 const ADDRESS_SPACES = 2000;
 const MAP_UNMAP_PAIRS = 50_000;
 
-/** The heap settles in the first part; only growth after it counts. */
+/** The share of the repetitions in which the heap settles. Only growth after it counts. */
 const WARM_UP = 0.3;
-/** JavaScript's collector works in steps of some megabytes; a page lost per repetition would show as far more. */
+/** Bytes. JavaScript's collector works in steps of some megabytes, and this leaves room for one. */
 const RSS_SLACK = 12 * 1024 ** 2;
 const TIMEOUT_MS = 120_000;
 
-/** Nothing leaks: descriptors do not grow, and memory is flat after a warm-up. */
+/** Nothing leaks: the number of descriptors does not grow, nor does memory after a warm-up. */
 export function enduranceSuite(target: SuiteTarget): void {
   fixture("vfio_endurance", target, (address) => {
     const share = (total: number) => Math.ceil(total / target.modes.length);

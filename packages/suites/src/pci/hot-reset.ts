@@ -14,13 +14,13 @@ import { CopyRig } from "../rigs/copy-rig";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
-/** A register of BAR 0 that a reset puts to its default, and bits of it that are harmless to change. */
+/** A register of BAR 0 that a reset sets to its default, and bits of it that are harmless to change. */
 const WITNESSES = [
   // 82576 datasheet, 8.2.9: LED control; bits 0 to 3 are LED 0's mode.
   { vendor: 0x8086, device: 0x10c9, offset: 0xe00, bits: 1 << 0 },
 ] as const;
 
-/** Reset of a slot or bus: with the groups' descriptors as the proof of ownership, or with devices opened by their files. */
+/** Reset of a slot or bus. The groups' descriptors prove ownership, or the iommufd of devices opened by their files. */
 export function hotResetSuite(target: SuiteTarget): void {
   fixture("vfio_hot_reset", target, (address) => {
     eachMode(target, (mode) => {
@@ -33,7 +33,7 @@ export function hotResetSuite(target: SuiteTarget): void {
         const itself = devices.find((entry) => entry.address === address);
         if (mode.traits.api === "iommufd") {
           expect(itself).toMatchObject({ deviceId: iommufdDeviceOf(device.vfio).id });
-          // vfio_pci_fill_devs: 0 for another device of an owned group, -1 for a stranger, and one stranger spoils it.
+          // vfio_pci_fill_devs: 0 for another device of an owned group, -1 for a stranger. One stranger ends ownership.
           const own = iommuGroupOf(address);
           for (const { address: other, deviceId } of devices.filter((entry) => entry !== itself)) {
             expect([other, deviceId]).toEqual([other, iommuGroupOf(other) === own ? 0 : -1]);
@@ -62,7 +62,7 @@ export function hotResetSuite(target: SuiteTarget): void {
           return { result, flags: words[1], count: words[2] };
         };
         expect(info(11).result).toBe("EINVAL");
-        // Without room for the devices their number is told.
+        // Without room for the devices, the kernel reports their number.
         expect(info(12)).toMatchObject({ result: "ENOSPC", count: devices.length });
         expect(info(12 + 8 * devices.length)).toMatchObject({ result: 0, count: devices.length });
         const byId = mode.traits.api === "iommufd" ? VFIO_PCI_HOT_RESET_FLAG_DEV_ID : 0;
@@ -75,7 +75,7 @@ export function hotResetSuite(target: SuiteTarget): void {
           );
         const opened = mode.traits.api === "iommufd" ? 0 : 1;
         expect([reset(11, 0, opened, -1), reset(16, 1, opened, -1)]).toEqual(["EINVAL", "EINVAL"]);
-        // A proof by groups is for devices of groups only, and there must be no more than devices.
+        // Only devices opened by their group take proof by groups, and no more groups than there are devices.
         expect(reset(16, 0, 1 - opened, -1)).toBe("EINVAL");
         if (opened === 0) return;
         const many = new Array<number>(devices.length + 1).fill(-1);
@@ -90,7 +90,7 @@ export function hotResetSuite(target: SuiteTarget): void {
         const owned = openAffected(target, iommu, device);
         const { vendorId, deviceId } = device.config;
         const witness = WITNESSES.find(({ vendor, device: id }) => vendor === vendorId && id === deviceId);
-        // A reset before the test, too, so that the register is at its default.
+        // The first reset puts the register at its default.
         if (device.info.resettable) device.reset();
         const before = witness === undefined ? 0 : device.bar(0).read32(witness.offset);
         if (witness !== undefined) {
@@ -124,7 +124,7 @@ export function hotResetSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
         openAffected(target, iommu, device);
-        // A device of a group needs descriptors of groups, one opened by its file takes none.
+        // A device opened by its group needs groups' descriptors. One opened by its file takes none.
         const wrong = mode.traits.api === "iommufd" ? [rawSpaceOf(iommu).file.descriptor("hot reset")] : [];
         expect(resetWith(device, wrong)).toBe(-Errno.EINVAL);
         expect(resetWith(device, [deviceFileOf(device.vfio).descriptor("hot reset")])).toBeLessThan(0);
@@ -161,7 +161,7 @@ function functionsOfBus(address: string): string[] {
   return listDirectory(systemPaths.sys("bus", "pci", "devices")).filter((other) => other.startsWith(bus));
 }
 
-/** The run's devices that a reset needs open in this address space, opened; skips where it affects devices of others. */
+/** Opens the run's devices that a reset affects. Skips the test where the reset affects devices of others. */
 function openAffected(target: SuiteTarget, iommu: Iommu, device: PciDevice): PciDevice[] {
   const groups = new Set(infoOf(device).devices.map((entry) => entry.group ?? iommuGroupOf(entry.address)));
   const opened = [device];
@@ -184,7 +184,7 @@ function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
     device.hotReset(owned);
   } catch (error) {
     if (!(error instanceof VfioError) || error.code !== "ENOTTY") throw error;
-    // QEMU's root port does not set "Data Link Layer Link Active" again, so Linux gives up (pcie_wait_for_link).
+    // QEMU's root port does not set "Data Link Layer Link Active" again, and Linux gives up (pcie_wait_for_link).
     skip({
       reason: `the kernel reset the bus of ${device.address} but did not see the link come up again`,
       remedy: "use a device behind a conventional bridge: vfio-selftests lab run --device edu-group",
@@ -192,7 +192,7 @@ function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
   }
 }
 
-/** VFIO_DEVICE_PCI_HOT_RESET with any descriptors; the ioctl's result or -errno. */
+/** VFIO_DEVICE_PCI_HOT_RESET with any descriptors. Returns the ioctl's result or -errno. */
 function resetWith(device: PciDevice, fds: readonly number[]): number {
   return deviceFileOf(device.vfio).attempt(encodeIoctl(requests.hotReset, fds));
 }

@@ -26,7 +26,7 @@ const MOST = 1000;
 const NO_DESCRIPTOR = 0x7fff_fff0;
 const MSIX_TABLE = 4;
 
-/** VFIO_DEVICE_IOEVENTFD: the signal of an eventfd makes the kernel write to a register. */
+/** VFIO_DEVICE_IOEVENTFD: an eventfd's signal makes the kernel write to a register. */
 export function ioeventfdSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -126,7 +126,7 @@ export function ioeventfdSuite(target: SuiteTarget): void {
           expect([registers.read32(offset), registers.read32(offset + 4)]).toEqual([2, 0]);
           eventfds[2]?.signal();
           expect([registers.read32(offset), registers.read32(offset + 4)]).toEqual([2, 1]);
-          // One is taken away, the others stay.
+          // Taking one away leaves the others.
           expect(set({ ...requests[0], fd: -1 })).toBe(0);
           eventfds[0]?.signal();
           expect(registers.read32(offset)).toBe(2);
@@ -185,7 +185,7 @@ export function ioeventfdSuite(target: SuiteTarget): void {
           while (made < MOST && set({ data: BigInt(made), fd: eventfd.fd }) === 0) made++;
           expect(made).toBe(MOST);
           expect(set({ data: BigInt(MOST), fd: eventfd.fd })).toBe("ENOSPC");
-          // What goes makes room again.
+          // A removed one makes room again.
           expect(set({ data: 0n, fd: -1 })).toBe(0);
           expect(set({ data: BigInt(MOST), fd: eventfd.fd })).toBe(0);
           expect(set({ data: BigInt(MOST), fd: -1 })).toBe(0);
@@ -238,7 +238,7 @@ export function ioeventfdSuite(target: SuiteTarget): void {
       it("no_such_descriptor", () => {
         withScratch((_, set) => {
           expect(set({ fd: NO_DESCRIPTOR })).toBe("EBADF");
-          // It left nothing: the same request is still possible.
+          // It left nothing behind: the same request is still possible.
           using eventfd = new Eventfd("ioeventfd");
           expect(set({ fd: eventfd.fd })).toBe(0);
           expect(set({ fd: -1 })).toBe(0);

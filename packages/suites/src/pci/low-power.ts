@@ -24,7 +24,7 @@ const QUIET_MS = 50;
 /** No process has this many descriptors open. */
 const NO_DESCRIPTOR = 0x7fff_fff0;
 
-/** Low power by VFIO's features: the device sleeps, an access wakes it, and registers cannot be reached by their mapping. */
+/** Low power by VFIO's features: the device sleeps, an access by file wakes it, mapped registers are out of reach. */
 export function lowPowerSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -91,7 +91,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
         expect(feature(EXIT)).toBe(0);
         expect(feature(EXIT)).toBe(0);
         expect([status(), opened.config.vendorId]).toEqual(["active", expect.any(Number)]);
-        // The count of the kernel's users still balances: the device can sleep.
+        // The kernel's usage count still balances: the device can sleep.
         expect(feature(ENTRY)).toBe(0);
         waitForSuspend();
       });
@@ -117,7 +117,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
         if (bar === undefined) skip({ reason: "no BAR can be mapped", remedy: "use a device with one" });
         const before = bar.read32(0);
         expect(feature(ENTRY)).toBe(0);
-        // Also the page that was touched before, and also while the device is awake for a moment.
+        // This holds for a page that was touched before, too, and while the device is awake for a moment.
         expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));
         waitForSuspend();
         expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));

@@ -18,7 +18,7 @@ const CONTAINERS = [
   { name: "iommufd_container", path: ["iommu"] },
 ] as const;
 
-/** Devices without an IOMMU, which VFIO gives to root when it is told to: registers and interrupts, but no mappings. */
+/** Devices without an IOMMU, which VFIO gives to root if it is set to: registers and interrupts, but no mappings. */
 export function noiommuSuite(target: SuiteTarget): void {
   fixture("vfio_noiommu", target, (address) => {
     for (const { name, path } of CONTAINERS) {
@@ -71,8 +71,8 @@ export function noiommuSuite(target: SuiteTarget): void {
           using group = new NoiommuGroup(address, path);
           using _device = group.openDevice();
           using memory = DmaMemory.allocate(PAGE_SIZE);
-          // Nothing is wrong with the request but that there is no IOMMU: vfio_noiommu_ioctl knows none, and iommufd has no
-          // address space (get_compat_ioas).
+          // The requests are valid, but there is no IOMMU: vfio_noiommu_ioctl knows neither, and iommufd has no address
+          // space (get_compat_ioas).
           const map = encodeIoctl(requests.mapDma, "read-write", memory.address, 0x1_0000n, PAGE_SIZE);
           const unmap = encodeIoctl(requests.unmapDma, 0x1_0000n, BigInt(PAGE_SIZE), false);
           const refused = -(name === "vfio_container" ? Errno.ENOTTY : Errno.ENODEV);
@@ -95,7 +95,7 @@ class NoiommuGroup implements Disposable {
   readonly #address: string;
   readonly #group: KernelFile;
 
-  /** Skips the test where the device has an IOMMU, or VFIO was not told to do without. */
+  /** Skips the test where the device has an IOMMU, or VFIO is not set to do without. */
   constructor(address: string, containerPath: readonly string[], type = VFIO_NOIOMMU_IOMMU) {
     this.#address = address;
     const path = noiommuGroupPath(address);
@@ -103,7 +103,7 @@ class NoiommuGroup implements Disposable {
       skip({
         reason:
           path === undefined
-            ? "VFIO has not been told to do without an IOMMU, and the device has none"
+            ? "VFIO is not set to do without an IOMMU, and the device has none"
             : `the device has an IOMMU: there is no ${path}`,
         remedy:
           "vfio-selftests lab run --iommu none; elsewhere echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode " +

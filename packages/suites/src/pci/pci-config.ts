@@ -89,7 +89,7 @@ export function pciConfigSuite(target: SuiteTarget): void {
         const table = msixTable(device);
         const offset = bar.index === table?.bar && table.start < 4 ? table.end : 0;
         if (offset + 4 > bar.size) continue;
-        // The first register of a device seldom changes by itself; two equal reads around make sure.
+        // A device's first register seldom changes by itself. Two equal reads around this one make sure.
         const before = bar.read32(offset);
         device.vfio.readRegion(bar.index, offset, bytes);
         const after = bar.read32(offset);
@@ -142,7 +142,7 @@ export function pciConfigSuite(target: SuiteTarget): void {
       device.close();
       for (const bar of bars) expect(() => bar.read32(0)).toThrow(errorWithCode("ERR_CLOSED"));
       expect(() => device.reset()).toThrow(errorWithCode("ERR_CLOSED"));
-      // It is closed for the kernel, too: it can be opened again.
+      // The device is closed for the kernel, too: it can be opened again.
       using again = PciDevice.open(iommu, address);
       expect(again.config.vendorId).not.toBe(0xffff);
     });

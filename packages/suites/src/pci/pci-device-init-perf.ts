@@ -6,9 +6,9 @@ import type { InitTiming } from "../rigs/parallel-init/init-request";
 import { InitThreads } from "../rigs/parallel-init/parallel-init";
 import type { SuiteTarget } from "../suite-target";
 
-/** tools/testing/selftests/vfio/vfio_pci_device_init_perf_test.c: all devices at the same time, timed; no threshold. */
+/** tools/testing/selftests/vfio/vfio_pci_device_init_perf_test.c: opens all devices at once; no limit. */
 export function pciDeviceInitPerfSuite(target: SuiteTarget): void {
-  // One run with all devices: no repetition per device.
+  // Each test opens all devices, so nothing repeats per device.
   const together = { ...target, devices: target.devices.slice(0, 1) };
   fixture("vfio_pci_device_init_perf_test", together, () => {
     let threads: InitThreads | undefined;

@@ -47,7 +47,7 @@ export function pciDeviceSuite(target: SuiteTarget): void {
           expect(mappings).toHaveLength(0);
           continue;
         }
-        // What upstream asserts when it opens a device: every size is a power of two.
+        // Upstream asserts this when it opens a device: every size is a power of two.
         expect(size & (size - 1)).toBe(0);
         expect(size).toBeGreaterThan(0);
         expect(mappings).toHaveLength(region.mappableAreas.length);
@@ -86,7 +86,7 @@ export function pciDeviceSuite(target: SuiteTarget): void {
           for (const vector of interrupts.enabledVectors) {
             assertNoInterrupt(vector);
             vector.trigger();
-            // At once, as upstream's read of an eventfd that does not block.
+            // The count is there at once: upstream, too, reads the eventfd without blocking.
             expect(vector.tryRead()).toBe(1n);
           }
           expect(interrupts.enabledVectors).toHaveLength(count);

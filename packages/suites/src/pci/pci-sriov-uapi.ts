@@ -9,7 +9,7 @@ import type { SuiteTarget } from "../suite-target";
 const PF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const OTHER_TOKEN = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";
 
-/** What the VF is opened with, while the PF was opened with `PF_TOKEN`. */
+/** The tokens that open the VF; `PF_TOKEN` opened the PF. */
 const TOKENS = [
   { name: "same_uuid", token: PF_TOKEN },
   { name: "diff_uuid", token: OTHER_TOKEN },
@@ -27,7 +27,7 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
       eachMode(
         target,
         (mode) => {
-          // One address space for both, as upstream has it.
+          // Both share one address space, as upstream has it.
           it("init_token_match", () => {
             using iommu = new Iommu(mode.open());
             iommu.openDevice(pf, { vfToken: PF_TOKEN });
@@ -53,7 +53,7 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
   });
 
   const mode = defaultMode(target);
-  // It needs device files, which, unlike a group, let a second open get as far as the token.
+  // The next test needs device files, which, unlike a group, let a second open get as far as the token.
   if (mode.traits.api !== "iommufd") return;
   // Queued for Linux 7.4 as a test without a fixture: the C harness calls that one `global`.
   fixture("global", target, (pf) => {
@@ -74,13 +74,13 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
   });
 }
 
-/** The second open is refused before it can set the token. */
+/** Whether the kernel refuses the second open before it sets the token (since Linux 7.4). */
 function hasTokenFix(): boolean {
   const [major = 0, minor = 0] = release().split(".").map(Number);
   return major > 7 || (major === 7 && minor >= 4);
 }
 
-/** Kernels before 7.4 set the PF's token before they refuse the second open: what the test was written to show. */
+/** Kernels before 7.4 set the PF's token before they refuse the second open: the bug that the test shows. */
 function skipWithTokenBug(openVf: () => void): void {
   try {
     openVf();
@@ -88,7 +88,7 @@ function skipWithTokenBug(openVf: () => void): void {
     if (hasTokenFix() || !(error instanceof VfioError) || error.code !== "EACCES") throw error;
     skip({
       reason: `Linux ${release()} has the bug that this test is for: a refused second open replaces the PF's token`,
-      remedy: "use Linux 7.4 or newer, where it is a failure",
+      remedy: "use Linux 7.4 or newer, where the bug would be a failure",
     });
   }
 }

@@ -24,7 +24,7 @@ const MSIX_PENDING = 8;
 const ONES_4 = Buffer.alloc(4, 0xff);
 const MEMORY_ENABLE = 1 << 1;
 
-/** Registers by the device's file: every width and alignment, the hidden MSI-X table, the ends; and what cannot be mapped. */
+/** Registers by the device's file (widths, alignments, the hidden MSI-X table, the ends), and what cannot be mapped. */
 export function regionAccessSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -190,7 +190,7 @@ export function regionAccessSuite(target: SuiteTarget): void {
 
       it("reads_as_ones", () => {
         const { bar, start, end } = table();
-        // Through its mapping it is something else.
+        // The mapping shows other values.
         expect(device().bar(bar).read32(start)).not.toBe(0xffff_ffff);
         expect(raw().read(bar, start, end - start)).toEqual({
           result: end - start,
@@ -305,7 +305,7 @@ export function regionAccessSuite(target: SuiteTarget): void {
           try {
             for (let round = 0; round < 2; round++) {
               expect(mapped.read32(offset)).toBe(PATTERN[0]);
-              // The pages that were touched before, too (vfio_pci_zap_bars).
+              // Even pages that were touched before are out of reach (vfio_pci_zap_bars).
               config.memoryEnable = false;
               expectBusError(mapped, offset);
               config.memoryEnable = true;

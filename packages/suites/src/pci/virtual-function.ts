@@ -15,7 +15,7 @@ const PM_STATE = 3;
 const MEM_64_PREFETCH = 0xc;
 const SLEEP_MS = 5000;
 
-/** A virtual function in user space: what it has of its own, what vfio-pci makes up for it, and the token between it and its PF. */
+/** A virtual function in user space: its own state, what vfio-pci emulates for it, and the token of its PF. */
 export function virtualFunctionSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
 
@@ -61,7 +61,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
           const bar = device.bars.find(({ mappable }) => mappable);
           if (bar === undefined) skip({ reason: "no BAR of the VF can be mapped", remedy: "use QEMU's igb" });
           const value = bar.read32(0);
-          // The bit is the user's own; a VF answers as its PF's SR-IOV capability says (__vfio_pci_memory_enabled).
+          // The bit is the user's own. A VF answers as its PF's SR-IOV capability says (__vfio_pci_memory_enabled).
           config.memoryEnable = false;
           expect([config.memoryEnable, bar.read32(0)]).toEqual([false, value]);
           config.memoryEnable = true;
@@ -112,7 +112,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
         using device = PciDevice.open(iommu, pf, { vfToken: TOKEN });
         const pm = device.config.findCapability(PciCapabilityId.powerManagement);
         if (pm === undefined) skip({ reason: "the PF has no power management", remedy: "use QEMU's igb" });
-        // vfio_pci_set_power_state: EBUSY inside, which the write does not tell.
+        // vfio_pci_set_power_state returns EBUSY, which the write does not report.
         device.config.write16(pm.offset + PMCSR, 3);
         expect([powerState(), device.config.read16(pm.offset + PMCSR) & PM_STATE]).toEqual(["D0", 0]);
         device.close();
@@ -133,7 +133,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
             using _vf = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
             expect([opens(pf), opens(pf, OTHER), opens(pf, TOKEN)]).toEqual(["EACCES", "EACCES", "open"]);
           }
-          // With nobody there the PF's token is the next one.
+          // While nobody has either open, the next token that opens the PF is the PF's.
           expect([opens(pf), opens(vf(), TOKEN)]).toEqual(["open", "open"]);
           expect(opens(pf, OTHER)).toBe("open");
           expect([opens(vf(), TOKEN), opens(vf(), OTHER), opens(vf())]).toEqual(["EACCES", "open", "EACCES"]);
@@ -182,7 +182,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
   });
 }
 
-/** `open`, or why the device cannot be opened; it is closed again. */
+/** Opens and closes the device. Returns `open`, or the code of the error. */
 function codeOf(mode: IommuMode, address: string, vfToken?: string): string {
   using iommu = new Iommu(mode.open());
   try {

@@ -6,14 +6,14 @@ import { findCopyDriver } from "./find-driver";
 import { PseudoRandom } from "./pseudo-random";
 
 const GUARD_BYTE = 0xa5;
-/** Bytes of a copy at most: enough to see every page boundary, little enough to compare each time. */
+/** The most bytes of a copy: enough to cross page boundaries, few enough to compare each time. */
 const LARGEST_COPY = 64 * 1024;
 
-/** One or several devices in one address space, each with memory of its own to copy between; IOVAs that every device reaches. */
+/** Devices in one address space, each with its own memory to copy between, at IOVAs that every device reaches. */
 export class CopyRig implements Disposable {
   readonly copiers: readonly DeviceCopier[];
 
-  /** Opens the devices; skips the test when one of them has no driver. */
+  /** Opens the devices. Skips the test when one of them has no driver. */
   constructor(
     target: SuiteTarget,
     mode: IommuMode,
@@ -32,7 +32,7 @@ export class CopyRig implements Disposable {
     this.copiers = copiers;
   }
 
-  /** The first device's. */
+  /** The first device's copier. */
   get copier(): DeviceCopier {
     const [first] = this.copiers;
     if (first === undefined) throw new RangeError("the rig has no device");
@@ -71,7 +71,7 @@ export class DeviceCopier {
     this.#random = new PseudoRandom(seed + 1);
   }
 
-  /** New data in the source, guard bytes in the destination; then the device starts, and repeats the copy if asked to. */
+  /** Fills the source with new data and the destination with guard bytes, then starts the copy, `repeats` times. */
   start(repeats = 1): void {
     this.#random.fill(this.source.bytes.subarray(0, this.size));
     this.destination.bytes.fill(GUARD_BYTE);
@@ -79,7 +79,7 @@ export class DeviceCopier {
     this.session.memcpyStart(this.source.iova, this.destination.iova, this.size, count);
   }
 
-  /** Waits, and expects the data, and nothing behind it. */
+  /** Waits for the copy, and expects the data with only guard bytes behind it. */
   finish(): void {
     this.session.memcpyWait();
     const expected = Buffer.alloc(this.destination.length, GUARD_BYTE);
@@ -90,13 +90,13 @@ export class DeviceCopier {
     });
   }
 
-  /** One copy, checked. */
+  /** Makes one copy and checks it. */
   copy(): void {
     this.start();
     this.finish();
   }
 
-  /** Closes the device and frees its memory; the address space and other devices stay. */
+  /** Closes the device and frees its memory. The address space and other devices stay. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

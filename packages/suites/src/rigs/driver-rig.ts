@@ -9,13 +9,13 @@ const MIB = 1024 ** 2;
 const UPSTREAMS_LARGEST_COPY = 512 * MIB;
 
 export interface DriverRigOptions {
-  /** Bytes of each area at most; default: the target's, else upstream's. */
+  /** The most bytes of each area. Default: the target's, else upstream's. */
   readonly largestCopy?: number;
-  /** Bytes of the region that holds the areas, and of the one that is not mapped; more where the areas need it. Default 0. */
+  /** The least bytes of the region that holds the areas, and of the unmapped one. Default 0: what the areas need. */
   readonly regionBytes?: number;
 }
 
-/** A part of the region that copies go between. */
+/** One of the two parts of the region between which copies go. */
 interface DriverArea {
   readonly iova: bigint;
   readonly bytes: Uint8Array;
@@ -25,13 +25,13 @@ interface DriverArea {
 
 /** A device with its driver at work, two mapped areas to copy between, and one that is not mapped. */
 export class DriverRig implements Disposable {
-  /** Bytes of each area, whole pages: four of the driver's largest copies, so that copies go in chunks, if that is not too much. */
+  /** Bytes of each area, whole pages. Four of the driver's largest copies, or the limit: copies then go in chunks. */
   readonly size: number;
-  /** Bytes of the largest copy that is possible in one piece here. */
+  /** Bytes of the largest copy that the driver makes in one piece here. */
   readonly oneCopy: number;
   readonly source: DriverArea;
   readonly destination: DriverArea;
-  /** Start of as many bytes of IOVA as the region has, which stay unmapped. */
+  /** The start of a range of IOVAs, as long as the region, that stays unmapped. */
   readonly unmapped: bigint;
   readonly #memory: DmaMemory;
   readonly #region: DmaRegion;
@@ -65,8 +65,8 @@ export class DriverRig implements Disposable {
     this.size = Math.ceil(Math.min(4 * maxMemcpySize, largestCopy) / PAGE_SIZE) * PAGE_SIZE;
     this.oneCopy = Math.min(maxMemcpySize, this.size);
     const length = Math.max(regionBytes, 2 * this.size);
-    // A memfd, so that a device model in another process can map it; on 2 MiB boundaries, so that the kernel can back it
-    // with huge pages and the IOMMU has few entries.
+    // It is a memfd, so that a device model in another process can map it. It lies on 2 MiB boundaries, so that the
+    // kernel can back it with huge pages and the IOMMU needs few entries.
     this.#memory = DmaMemory.allocate(length, { backing: "memfd", alignment: 2 * MIB });
     try {
       this.#region = iommu.map(this.#memory);
@@ -79,17 +79,17 @@ export class DriverRig implements Disposable {
     }
   }
 
-  /** Another device in the same address space; the caller closes it. */
+  /** Opens another device in the same address space. The caller closes it. */
   openSecond(address: string): PciDevice {
     return PciDevice.open(this.iommu, address);
   }
 
-  /** No interrupt came, of any vector that the driver has enabled. */
+  /** Expects that no interrupt came, on any vector that the driver has enabled. */
   expectNoMsi(): void {
     for (const vector of this.device.interrupts.exclusiveInUse()?.enabledVectors ?? []) assertNoInterrupt(vector);
   }
 
-  /** In upstream's order: the driver, the region, which is unmapped to its last byte, the device, the address space. */
+  /** Ends in upstream's order: the driver, the region, the device, the address space. Expects a whole unmap. */
   [Symbol.dispose](): void {
     try {
       this.session.close();

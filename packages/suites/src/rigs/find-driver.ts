@@ -3,7 +3,7 @@ import type { Driver } from "@vfio-selftests/core/driver";
 import { skip, type Target } from "@vfio-selftests/harness";
 import { eduDriver } from "../devices/edu/edu-driver";
 
-/** The driver that serves the device; none skips the test, several are an error. */
+/** The driver that serves the device. Skips the test when there is none. Throws when there are several. */
 export function findDriver(target: Target, device: PciDevice): Driver {
   try {
     return target.drivers.find(device);
@@ -15,7 +15,7 @@ export function findDriver(target: Target, device: PciDevice): Driver {
   }
 }
 
-/** The target's driver for the device, or the suites' own for QEMU's edu. Without one the test is skipped. */
+/** The target's driver for the device, or the suites' own for QEMU's edu. Skips the test when there is none. */
 export function findCopyDriver(target: Target, device: PciDevice): Driver {
   const isEdu = eduDriver.ids?.some(({ vendor, device: id }) => device.matches(vendor, id)) ?? false;
   if (!isEdu) return findDriver(target, device);

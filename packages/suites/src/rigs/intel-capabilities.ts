@@ -3,13 +3,13 @@ import { listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 
 /** Bits of VT-d's extended capability register (drivers/iommu/intel/iommu.h, ecap_*). */
 export const ECAP = {
-  /** Accesses without snooping can be forbidden. */
+  /** The IOMMU can forbid accesses without snooping. */
   snoopControl: 1n << 7n,
   scalableMode: 1n << 43n,
   firstStage: 1n << 47n,
 } as const;
 
-/** The register of each of the machine's Intel IOMMUs; none where there is no such IOMMU. */
+/** The register's value for each of the machine's Intel IOMMUs; empty where there is none. */
 export function intelExtendedCapabilities(): bigint[] {
   const directory = systemPaths.sys("class", "iommu");
   return listDirectory(directory)
@@ -20,7 +20,7 @@ export function intelExtendedCapabilities(): bigint[] {
     });
 }
 
-/** Whether the Intel driver takes first-stage page tables for its domains (intel/iommu.c). */
+/** Whether the Intel driver uses first-stage page tables for its domains (intel/iommu.c). */
 export function usesFirstStage(): boolean {
   const needed = ECAP.scalableMode | ECAP.firstStage;
   return intelExtendedCapabilities().some((capabilities) => (capabilities & needed) === needed);

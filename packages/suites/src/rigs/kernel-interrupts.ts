@@ -4,7 +4,7 @@ import { listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 /** A line of /proc/interrupts. */
 export interface KernelInterrupt {
   readonly irq: number;
-  /** How often it came, on all CPUs. */
+  /** How often the interrupt came, over all CPUs. */
   readonly count: number;
   /** As vfio-pci names it: `vfio-msix[3]`. */
   readonly name: string;

@@ -3,7 +3,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedValue, skip } from "@vfio-selftests/harness";
 
-/** One VF for the tests of the enclosing block; gives its address. `sriov_numvfs` goes back to 0 whatever happens. */
+/** Enables one VF for the tests of the enclosing block. Gives its address. `sriov_numvfs` goes back to 0 at any end. */
 export function enableOneVf(pf: string): () => string {
   let count: GuardedValue | undefined;
   beforeAll(() => {

@@ -12,7 +12,7 @@ type AddressSpace = typeof AddressSpaceModule;
 type DmaMapping = typeof DmaMappingModule;
 type DmaPatterns = typeof DmaPatternsModule;
 
-/** As on an arm64 machine whose kernel has large pages. */
+/** The page size of an arm64 kernel with large pages, in bytes. */
 const PAGE_SIZE = 64 * 1024;
 const EINVAL = -22;
 
@@ -25,7 +25,7 @@ interface Request {
 let running = "";
 let requests: Request[] = [];
 
-/** Refuses what does not begin and end on a page's boundary, as such a kernel does. */
+/** Refuses a map that does not begin and end on a page's boundary, as such a kernel does. */
 class LargePageBackend extends FakeIommuBackend {
   override map(...[memory, offset, length, iova = 0n, access]: Parameters<FakeIommuBackend["map"]>): bigint {
     requests.push({ test: running, iova, length });
@@ -47,7 +47,7 @@ const mode: IommuMode = {
   open: () => new LargePageBackend(() => new FakeVfioDevice()),
 };
 
-/** Runs each test of a suite, whatever comes of it: what a fake lacks is not the question. */
+/** Runs each test of a suite and ignores its outcome, because a fake lacks much that the tests need. */
 async function runTests(suite: Suite): Promise<void> {
   const tests: [string, () => unknown][] = [];
   const stubs = {
@@ -72,7 +72,7 @@ beforeEach(() => {
   jest.spyOn(native, "pageSize").mockReturnValue(PAGE_SIZE);
 });
 
-// The suites are loaded after the page size is another one.
+// The suites load after the page size has changed.
 const SUITES: readonly [string, () => Suite][] = [
   ["address-space", () => jest.requireActual<AddressSpace>("../dma/address-space").addressSpaceSuite],
   ["dma-mapping", () => jest.requireActual<DmaMapping>("../dma/dma-mapping").dmaMappingSuite],

@@ -16,7 +16,7 @@ export function standardCapabilities(physical: PhysicalConfig): PhysicalCapabili
   return found;
 }
 
-/** The device's own extended capabilities, in the order of the list; `size` bytes of configuration space. */
+/** The device's own extended capabilities, in the order of the list. `size`: bytes of configuration space. */
 export function extendedCapabilities(
   physical: PhysicalConfig,
   size: number,

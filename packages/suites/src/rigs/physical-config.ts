@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync, writeSync } from "node:fs";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
 
-/** A device's configuration space past vfio-pci: the registers themselves, which the kernel shows to root in sysfs. */
+/** A device's own configuration registers, without vfio-pci between. The kernel shows them to root in sysfs. */
 export class PhysicalConfig implements Disposable {
   readonly #fd: number;
 

@@ -4,8 +4,8 @@ import { skip } from "@vfio-selftests/harness";
 
 /**
  * Pages of the whole machine that are pinned for devices now (nr_foll_pin_acquired less nr_foll_pin_released of
- * /proc/vmstat), whoever counts them against which limit: what the kernel forgets to unpin shows here alone. Skips the
- * test where only root may make the counters exact.
+ * /proc/vmstat), whoever they count against. Only here does a page show that the kernel forgot to unpin. Skips the test
+ * where the user may not make the counters exact.
  */
 export function pinnedPages(): number {
   try {

@@ -1,9 +1,9 @@
 import { targetOptions } from "@vfio-selftests/harness";
 
-/** Spreads the bits of a run's seed (2^32 divided by the golden ratio), so that it does not undo a test's own. */
+/** Spreads the bits of the run's seed (2^32 divided by the golden ratio), so that it does not undo a test's seed. */
 const SPREAD = 0x9e3779b1;
 
-/** Reproducible random numbers (xorshift32, Marsaglia 2003): a failing copy can be repeated from its seed and the run's. */
+/** Reproducible random numbers (xorshift32, Marsaglia 2003). The test's seed and the run's repeat a failing copy. */
 export class PseudoRandom {
   #state: number;
 

@@ -1,13 +1,13 @@
 import { VfioError } from "@vfio-selftests/core";
 import type { DeviceCopier } from "./copy-rig";
 
-/** Bytes that a check of what the device reaches moves. */
+/** Bytes that one check moves. */
 const PROBE_BYTES = 64;
 let stamps = 0;
 
 /**
- * What a device does at an IOVA, and what memory shows of it. Each check moves a pattern of its own, so that one that
- * was there before cannot be taken for it.
+ * What a device does at an IOVA, and what memory shows of it. Each check moves a pattern of its own, so that it cannot
+ * take an older one for its own.
  */
 export class Reach {
   readonly #copier: DeviceCopier;
@@ -16,7 +16,7 @@ export class Reach {
     this.#copier = copier;
   }
 
-  /** The device's write to `iova` arrives in `bytes` at `offset`, and the bytes around it stay. */
+  /** Expects the device's write to `iova` in `bytes` at `offset`, and the bytes around it unchanged. */
   expectWrite(iova: bigint, bytes: Uint8Array, offset = 0, length = PROBE_BYTES): void {
     const pattern = this.#pattern(length);
     const expected = Buffer.from(bytes);
@@ -27,7 +27,7 @@ export class Reach {
     expect({ write: hex(iova), arrived: expected.equals(bytes) }).toEqual({ write: hex(iova), arrived: true });
   }
 
-  /** The device's read at `iova` brings what lies in `bytes` at `offset`. */
+  /** Expects that the device's read at `iova` brings what lies in `bytes` at `offset`. */
   expectRead(iova: bigint, bytes: Uint8Array, offset = 0, length = PROBE_BYTES): void {
     bytes.set(this.#pattern(length), offset);
     const { session, destination } = this.#copier;
@@ -39,9 +39,9 @@ export class Reach {
   }
 
   /**
-   * The device writes to `iova`, and none of these memories changes: they must be alive still, since a page that was
-   * freed may come back as the new one and hide a translation that was left behind. Whether the device reports the fault
-   * is the driver tests' business.
+   * Expects that the device's write to `iova` changes none of these memories. They must still be alive, because a freed
+   * page may come back as the new one and hide a stale translation. The driver tests check whether the device reports
+   * the fault.
    */
   expectNoWrite(iova: bigint, ...memories: readonly Uint8Array[]): void {
     const before = memories.map((bytes) => Buffer.from(bytes));
@@ -52,7 +52,7 @@ export class Reach {
     expect({ write: hex(iova), unchanged }).toEqual({ write: hex(iova), unchanged: memories.map(() => true) });
   }
 
-  /** The device reads at `iova`, and what lies in `bytes` does not come with it. */
+  /** Expects that the device's read at `iova` does not bring what lies in `bytes`. */
   expectNoRead(iova: bigint, bytes: Uint8Array): void {
     const secret = this.#pattern(PROBE_BYTES);
     bytes.set(secret);

@@ -7,7 +7,7 @@ export interface ReservedRegion extends IovaRange {
   readonly type: string;
 }
 
-/** What the IOMMU driver keeps from the device's group, as sysfs tells it: another way out of the kernel than VFIO's. */
+/** The IOVAs that the IOMMU driver reserves for the device's group. sysfs shows them, independently of VFIO. */
 export function reservedRegions(address: string): ReservedRegion[] {
   const group = String(iommuGroupOf(address));
   const lines = readFileSync(systemPaths.sys("kernel", "iommu_groups", group, "reserved_regions"), "utf8").split("\n");

@@ -4,7 +4,7 @@ import { PciCapabilityId } from "@vfio-selftests/core/pci";
 const BAR_0 = 0x10;
 const ROM_BAR = 0x30;
 
-/** Parts of capabilities that vfio-pci keeps apart from the device's: from the capability on, in bytes. */
+/** Parts of capabilities that vfio-pci keeps apart from the device's; offsets from the capability, in bytes. */
 const PARTS: Readonly<Record<number, { readonly offset: number; readonly length: number }>> = {
   [PciCapabilityId.powerManagement]: { offset: 2, length: 6 },
   [PciCapabilityId.vpd]: { offset: 2, length: 6 },
@@ -13,7 +13,7 @@ const PARTS: Readonly<Record<number, { readonly offset: number; readonly length:
   [PciCapabilityId.pciExpress]: { offset: 8, length: 2 },
 };
 
-/** Offsets in configuration space where the user may see something else than the device has. */
+/** Offsets in configuration space where the user may see other bytes than the device has. */
 export function virtualisedBytes({ config }: PciDevice): Set<number> {
   const own = new Set<number>();
   const add = (from: number, count: number) => {
@@ -25,7 +25,7 @@ export function virtualisedBytes({ config }: PciDevice): Set<number> {
   add(ROM_BAR, 4);
   add(0x3c, 2);
   for (const { id, offset } of config.capabilities().capabilities) {
-    // The pointer to the next one.
+    // The pointer to the next capability.
     add(offset + 1, 1);
     const part = PARTS[id];
     if (part !== undefined) add(offset + part.offset, part.length);

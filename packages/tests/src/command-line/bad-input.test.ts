@@ -8,7 +8,7 @@ import { type CommandResult, PROGRAM, runCommand } from "./run-command";
 
 const DEVICES = "/sys/bus/pci/devices";
 
-/** A clear error: a message, a remedy, nothing of the program's inside, and nothing on standard output. */
+/** Expects a clear error: a message and a remedy, no stack trace, and nothing on standard output. */
 function expectClearError(result: CommandResult, code: number, message: RegExp): void {
   expect(result.err).toMatch(message);
   expect(result.err).not.toMatch(/\n\s+at .*:\d+:\d+/);
@@ -23,7 +23,7 @@ describe("bad_input", () => {
     for (const folder of folders) rmSync(folder, { recursive: true });
   });
 
-  /** A folder with something that looks like one of the C suite's programs. */
+  /** A folder with a file that looks like a program of the C suite. */
   const programs = (): string => {
     const folder = mkdtempSync(join(tmpdir(), "programs-"));
     folders.push(folder);

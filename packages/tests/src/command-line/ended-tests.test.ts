@@ -21,7 +21,7 @@ describe("ended_tests", () => {
   afterEach(() => rmSync(project, { recursive: true }));
   notInLab();
 
-  /** Runs upstream's driver tests with a driver whose copies do this. */
+  /** Runs three of upstream's driver tests with a driver that executes this code for each copy. */
   function runWith(copy: string, ...options: string[]): CommandResult {
     return runCommand([...argumentsWith(copy), ...options], { XDG_STATE_HOME: project });
   }
@@ -60,7 +60,7 @@ describe("ended_tests", () => {
     const report = JSON.parse(readFileSync(output, "utf8")) as JsonReport;
     expect(report.tests.map(({ id }) => id)).toEqual(TESTS.map((test) => `${FIXTURE}.${test}`));
     expect(report.tests[1]).toMatchObject({ status: "failed" });
-    // The hang was in the second; the third ran in a new process.
+    // The second test hung. The third ran in a new process.
     expect(report.tests[0]).toMatchObject({ status: "passed" });
     expect(report.tests[2]?.failures?.[0] ?? "").not.toContain("did not end");
   });

@@ -9,7 +9,7 @@ const CLI = dirname(require.resolve("@vfio-selftests/cli/package.json"));
 describe("installed", () => {
   notInLab();
 
-  // jest looks for no test below node_modules unless it is told to, and there the command's test files are.
+  // By default jest ignores node_modules, but that is where the test files of an installed command are.
   it("runs_its_tests_from_node_modules", () => {
     const project = mkdtempSync(join(tmpdir(), "installed-"));
     try {

@@ -74,7 +74,7 @@ fixture("command_on_a_kernel", kernelTarget(), (address) => {
   );
 });
 
-/** The user that owns nothing. */
+/** The user id of `nobody`, who owns nothing. */
 const NOBODY = 65_534;
 
 function expectError({ code, out, err }: CommandResult, message: RegExp): void {
@@ -91,7 +91,7 @@ function driverOf(address: string): string | undefined {
   }
 }
 
-/** Another member of the group could be in use by somebody. */
+/** Skips when the group has other members: somebody could be using one of them. */
 function skipUnlessAlone(address: string): void {
   const members = iommuGroupMembers(iommuGroupOf(address));
   if (members.length > 1) {

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { notInLab } from "../not-in-lab";
 import { PROGRAM, runCommand } from "./run-command";
 
-/** Two tests on each of two models: quick, and everywhere the same. */
+/** Two tests on each of two models. They are quick and give the same result on every machine. */
 const QUICK = ["run", "-t", "vfio_pci_device_test[.](reset|validate_bars)"];
 
 describe("reports", () => {

@@ -5,7 +5,7 @@ import { dirname, join } from "node:path";
 export const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
 const TIMEOUT_MS = 60_000;
 
-// A test runs several, each of which takes seconds on a machine with nothing else to do.
+// A test runs several commands, and each takes seconds even on an idle machine.
 jest.setTimeout(4 * TIMEOUT_MS);
 
 export interface CommandResult {
@@ -14,7 +14,7 @@ export interface CommandResult {
   readonly err: string;
 }
 
-/** Runs `vfio-selftests` as a user does: a process of its own, without this run's devices. */
+/** Runs `vfio-selftests` as a user does: in its own process, without this run's devices. */
 export function runCommand(
   ...[args, environment, user]: [
     args: readonly string[],
@@ -25,7 +25,7 @@ export function runCommand(
   return runProgram(PROGRAM, args, environment, user);
 }
 
-/** Runs another copy of it. */
+/** Runs another copy of the command. */
 export function runProgram(
   program: string,
   args: readonly string[],

@@ -17,7 +17,10 @@ const SCRIPT = join(__dirname, "../../../../scripts/build-quietly.cjs");
 const OWNER = 65534;
 const CALLERS_HOME = "/home-of-the-caller";
 
-/** A tree of some user with the build script, and a turbo that tells who calls it. */
+/**
+ * Runs the build script in another user's tree, with a stand-in for turbo that records who called it. Returns that
+ * record.
+ */
 function build(environment: Readonly<Record<string, string>>): string {
   const tree = mkdtempSync(join(tmpdir(), "sudo-build-"));
   try {

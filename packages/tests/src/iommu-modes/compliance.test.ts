@@ -4,7 +4,7 @@ import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 
 const target = kernelTarget();
 
-/** The same blocks of tests that run on vfio-user and on the fakes, here on the kernel. */
+/** Runs on the kernel the same blocks of tests that run on vfio-user and on the fakes. */
 fixture("iommu_modes_compliance", target, (address) => {
   eachMode(target, (mode) => {
     iommuBackendCompliance(() => ({

@@ -5,7 +5,7 @@ import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness"
 
 const target = kernelTarget();
 
-/** What a user does wrong with a device, and what the error then says. */
+/** Mistakes of a user with a device, and what the errors say. */
 fixture("iommu_modes_device_errors", target, (address) => {
   eachMode(target, (mode) => {
     it("unknown_device", () => {
@@ -33,7 +33,7 @@ fixture("iommu_modes_device_errors", target, (address) => {
         using iommu = new Iommu(other.open());
         expect(() => iommu.openDevice(address)).toThrow(`held by this process (${process.pid})`);
       }
-      // The failed attempts took nothing from the holder.
+      // The failed attempts did not affect the holder.
       const id = new Uint8Array(2);
       device.readRegion(7, 0, id);
       expect(new DataView(id.buffer).getUint16(0, true)).toBe(pciDevice(address).vendor);
@@ -52,7 +52,7 @@ fixture("iommu_modes_device_errors", target, (address) => {
       device.config.memoryEnable = true;
       const before = bar.read32(0);
       device.config.memoryEnable = false;
-      // The kernel answers with a bus error; the process lives on.
+      // The kernel answers with a bus error, which the process survives.
       expect(() => bar.read32(0)).toThrow("enable memory space");
       device.config.memoryEnable = true;
       expect(bar.read32(0)).toBe(before);

@@ -7,7 +7,7 @@ import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 const NOBODY = 65534;
 const target = kernelTarget();
 
-/** Root may lock what it likes: the limit shows only to an ordinary user, who is given the device's files here. */
+/** Root has no limit on locked memory. The tests therefore lend the device's files to an ordinary user. */
 fixture("iommu_modes_locked_memory", target, (address) => {
   eachMode(target, (mode) => {
     it("tells_the_limit_when_a_map_is_over_it", () => {
@@ -24,7 +24,7 @@ fixture("iommu_modes_locked_memory", target, (address) => {
   });
 });
 
-/** Gives the files to nobody while `use` runs. */
+/** Makes the user `nobody` the owner of the files while `use` runs. */
 function lend<Result>(files: readonly string[], use: () => Result): Result {
   const owners = files.map((file) => ({ file, owner: statSync(file) }));
   try {
@@ -35,7 +35,7 @@ function lend<Result>(files: readonly string[], use: () => Result): Result {
   }
 }
 
-/** Maps 1 MiB under a limit of 64 KiB in a process of nobody; gives the error's code and message. */
+/** Maps 1 MiB under a limit of 64 KiB in a process of the user `nobody`. Returns the error's code and message. */
 function asNobody(mode: string, address: string): { code?: string; message: string } {
   const program = `
     const { DmaMemory } = require(${JSON.stringify(require.resolve("@vfio-selftests/core"))});

@@ -7,7 +7,7 @@ const PAGE = 4096;
 const TOP_PAGE = (1n << 64n) - BigInt(PAGE);
 const target = kernelTarget();
 
-/** Address spaces of the kernel in ways that the suites, which every target runs, do not try. */
+/** Uses address spaces of the kernel in ways that the suites do not try, because those run on every target. */
 fixture("iommu_modes_mappings", target, (address) => {
   eachMode(target, (mode) => {
     it("outlive_the_last_device", () => {
@@ -107,7 +107,7 @@ fixture("iommu_modes_mappings", target, (address) => {
       try {
         region = iommu.map(bar, { length: PAGE });
       } catch (error) {
-        // Native iommufd and its compatibility do not map registers; the error says so.
+        // iommufd does not map registers, neither natively nor in its compatibility modes. The error says so.
         expect(error).toEqual(errorWithCode("EFAULT"));
         expect((error as Error).message).toContain(
           "registers (BARs) can be mapped for DMA in the modes vfio_type1_iommu",
@@ -136,7 +136,7 @@ fixture("iommu_modes_mappings", target, (address) => {
         iommu.map(memory, { iova: "kernel", offset: page * PAGE, length: PAGE }),
       );
       expect(new Set(chosen.map(({ iova }) => iova)).size).toBe(16);
-      // Automatic ones go round those that the kernel chose.
+      // Automatic IOVAs avoid those that the kernel chose.
       const own = iommu.map(memory);
       for (const { iova } of chosen) expect(iova < own.iova || iova >= own.iova + BigInt(own.length)).toBe(true);
       expect(iommu.unmapAll()).toBe(BigInt(32 * PAGE));

@@ -9,7 +9,7 @@ function mount(...args: string[]): void {
   if (status !== 0) throw new Error(`mount ${args.join(" ")}: ${stderr}`);
 }
 
-/** The type of the file system mounted last at a folder. */
+/** The type of the file system that was mounted last at a folder. */
 function mountedAt(folder: string): string | undefined {
   const mounts = readFileSync("/proc/self/mounts", "utf8").split("\n");
   return mounts.map((line) => line.split(" ")).findLast(([, where]) => where === folder)?.[2];

@@ -4,7 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onlyInLab } from "../only-in-lab";
 
-/** Leaves 32 MiB of memory behind in which each 64th byte was run as the start of a function. */
+/**
+ * A program that fills 32 MiB with code and calls a function at every 64th byte. At its end the memory is free again.
+ */
 const LEAVE_CODE = `
 #include <string.h>
 #include <sys/mman.h>
@@ -18,10 +20,10 @@ int main(void) {
   for (size_t at = 0; at < size; at += 64) ((void (*)(void))(code + at))();
   return 0;
 }`;
-/** x86: ret. */
+/** The x86 instruction `ret`. */
 const RETURN = 0xc3;
 
-/** The first finds much memory that was never used. */
+/** In the first round the kernel still has much memory that it never used. */
 const ROUNDS = 2;
 
 const PROGRAMS = [
@@ -49,7 +51,7 @@ describe("the lab's guest", () => {
     const leaveCode = compile(LEAVE_CODE);
     for (let round = 0; round < ROUNDS; round++) {
       expect(run(leaveCode)).toBe(0);
-      // So that the programs are read again, into memory that is free now.
+      // Then the kernel reads the programs again, into memory that is free now.
       writeFileSync("/proc/sys/vm/drop_caches", "3");
       const ends = PROGRAMS.map((program) => [program, run(program, "--version")]);
       expect(ends).toEqual(PROGRAMS.map((program) => [program, 0]));
@@ -57,7 +59,7 @@ describe("the lab's guest", () => {
   }, 120_000);
 });
 
-/** The program, in the guest's own memory file system, which ends with the VM. */
+/** Compiles a program into the guest's memory file system, which is gone at the VM's end. Returns its path. */
 function compile(text: string): string {
   const program = join(mkdtempSync(join(tmpdir(), "reused-memory-")), "program");
   writeFileSync(`${program}.c`, text);
@@ -65,7 +67,7 @@ function compile(text: string): string {
   return program;
 }
 
-/** The exit code, or the signal. */
+/** Runs a program. Returns its exit code, or the signal that ended it. */
 function run(command: string, ...args: string[]): number | string | null {
   const { status, signal, error } = spawnSync(command, args, { stdio: "ignore" });
   if (error !== undefined) throw error;

@@ -26,16 +26,16 @@ tester.run("test-proves-something", rule, {
     test("for (const bar of bars) expect(bar.read()).toBe(1);"),
     test("try { expect(a).toBe(1); } finally { close(); }"),
     test("try { use(); } finally { expect(a).toBe(1); }"),
-    // What comes after the first proof may leave.
+    // A `return` after the first proof is fine.
     test("expect(a).toBe(1); if (last) return; expect(b).toBe(1);"),
     test("check();", "function check() { expect(a).toBe(1); }"),
     test("check();", "const check = () => { expect(a).toBe(1); };"),
-    // A book beside the kernel's answer.
+    // The value of our own books, together with a value from the kernel.
     test("expect(index.enabled).toBe(true); expect(device.read()).toBe(1);"),
     test("expect(() => device.open()).toThrow(errorWithCode('EBUSY'));"),
-    // Values of callbacks are no ways out.
+    // A callback's `return` does not leave the test.
     test("const odd = list.filter((each) => { return each % 2; }); expect(odd).toEqual(device.list());"),
-    // No test at all.
+    // There is no test.
     "describe('suite', () => { define(); });",
   ].map((code) => ({ code, options })),
   invalid: [

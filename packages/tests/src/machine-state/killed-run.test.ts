@@ -34,7 +34,7 @@ fixture("machine_state_after_a_kill", target, (address) => {
   onlyInLab("the test kills runs that change the machine");
   afterEach(() => child?.kill("SIGKILL"));
 
-  /** What tests change, and nothing that changes by itself. */
+  /** The machine state that tests change. Leaves out what changes by itself. */
   function machine(): Record<string, unknown> {
     return {
       driver: linkName(attribute("driver")),
@@ -66,7 +66,7 @@ fixture("machine_state_after_a_kill", target, (address) => {
     child = run;
     const ended = once(run, "exit");
     await until(() => existsPath(attribute("virtfn0")) || run.exitCode !== null, START_TIMEOUT_MS);
-    // Some way into the tests, which open both functions.
+    // By then the tests run, which open both functions.
     await sleep(500);
     expect(machine()).toMatchObject({ numVfs: "1", virtualFunction: true });
     run.kill(signal);

@@ -3,7 +3,7 @@ import { InterruptVector } from "@vfio-selftests/core";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import { HALF, type ModelRigs, NOWHERE, pendingInterrupts } from "./model-rig";
 
-/** What every driver on its model must do, whatever the device's registers are. */
+/** Tests of what every driver must do on its model, whatever registers the device has. */
 export function copyEngineTests(rigs: ModelRigs): void {
   it("copies right what it copies, nothing around it, and leaves the source alone", () => {
     const { session, region, bytes } = rigs.setUp();
@@ -44,7 +44,8 @@ export function copyEngineTests(rigs: ModelRigs): void {
       expect(bytes.subarray(HALF + size).every((byte) => byte === 0)).toBe(true);
       expect(pendingInterrupts(session)).toBe(0n);
     }
-    // The interrupt ended each: where it does not come, the wait for it rejects with ETIMEDOUT, and a look ends the copy.
+    // The interrupt ended each wait. Without it the wait rejects with ETIMEDOUT, and the driver reads the device to end
+    // the copy.
     const waits = jest.spyOn(InterruptVector.prototype, "wait");
     for (let i = 0; i < 1000; i++) await session.memcpy(region.iova, region.iova + BigInt(HALF), 64);
     const outcomes = await Promise.allSettled(waits.mock.results.map(({ value }) => value as Promise<bigint>));

@@ -4,7 +4,7 @@ import { dsaDriver } from "@vfio-selftests/driver-dsa";
 import { copyEngineTests } from "./copy-engine-tests";
 import { HALF, ModelRigs, NOWHERE, pendingInterrupts } from "./model-rig";
 
-/** Enough repeats of a 4 MiB copy to take a while. */
+/** So many repeats of a 4 MiB copy take a while. */
 const MANY = 32 * 1024;
 
 const rigs = new ModelRigs("dsa", dsaDriver);

@@ -3,12 +3,12 @@ import { type Driver, DriverSession } from "@vfio-selftests/core/driver";
 import { connectModel } from "@vfio-selftests/device-models";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
 
-/** A mapped region has two halves of this many bytes: from one into the other is copied. */
+/** Bytes in each half of a mapped region. The tests copy from one half into the other. */
 export const HALF = 4 << 20;
 /** An IOVA at which nothing is mapped. */
 export const NOWHERE = 0x7f_0000_0000n;
 
-/** A real driver on a real model, over a socket, in two threads, with memory mapped. */
+/** A real driver on a real model, each in its own thread, with a socket between them and mapped memory. */
 export interface ModelRig {
   readonly iommu: Iommu;
   readonly device: PciDevice;
@@ -17,7 +17,7 @@ export interface ModelRig {
   readonly bytes: Uint8Array;
 }
 
-/** Makes rigs of one model; what is opened is closed after each test. */
+/** Makes rigs of one model, and closes after each test what it opened. */
 export class ModelRigs {
   readonly #model: string;
   readonly #driver: Driver;
@@ -39,7 +39,7 @@ export class ModelRigs {
     return { iommu, ...this.open(iommu), region, bytes: region.bytes };
   }
 
-  /** One more device of the model in this address space. */
+  /** Opens one more device of the model in this address space. */
   open(iommu: Iommu): { device: PciDevice; session: DriverSession } {
     const device = PciDevice.open(iommu, `model:${this.#model}`);
     this.#cleanup.push(() => device.close());
@@ -58,7 +58,7 @@ export class ModelRigs {
   }
 }
 
-/** Interrupts that came and were not waited for, of every vector that the driver has enabled. */
+/** Takes and counts the interrupts for which nobody waited, of all vectors that the driver has enabled. */
 export function pendingInterrupts({ device }: DriverSession): bigint {
   const vectors = device.interrupts.exclusiveInUse()?.enabledVectors ?? [];
   return vectors.reduce((sum, vector) => sum + (vector.tryRead() ?? 0n), 0n);

@@ -15,7 +15,7 @@ const list = ({ capabilities }: CapabilityWalk): string[] =>
 const IORESOURCE_PREFETCH = 0x2000n;
 const IORESOURCE_MEM_64 = 0x100000n;
 
-/** Configuration space as the kernel shows it to root, read by the same walk. */
+/** Configuration space as the kernel shows it to root in sysfs, read by the same walk as the device's. */
 function readSysfsConfig(address: string): { bytes: Buffer } & Parameters<typeof walkCapabilities>[0] {
   const bytes = readFileSync(systemPaths.pciDevice(address, "config"));
   return {
@@ -53,7 +53,7 @@ fixture("vfio_pci_config_and_sysfs", target, (address) => {
     const sysfs = readSysfsConfig(address);
     expect(config.size).toBe(sysfs.size);
     expect([...config.bytes(0, 4)]).toEqual([...sysfs.bytes.subarray(0, 4)]);
-    // From the revision to the class code, and the subsystem.
+    // These are the revision and the class code, then the subsystem's ids.
     expect([...config.bytes(8, 4)]).toEqual([...sysfs.bytes.subarray(8, 12)]);
     expect([...config.bytes(0x2c, 4)]).toEqual([...sysfs.bytes.subarray(0x2c, 0x30)]);
   });

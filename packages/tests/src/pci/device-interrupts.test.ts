@@ -7,7 +7,7 @@ import { type InterruptSource, interruptSourcesOf } from "@vfio-selftests/suites
 const target = kernelTarget();
 const mode = defaultMode(target);
 
-/** Long enough for an interrupt that should not come to come. */
+/** Milliseconds in which a wrong interrupt would arrive. */
 const QUIET_MS = 50;
 
 function sourcesOf(device: PciDevice, ...kinds: InterruptKind[]): InterruptSource[] {
@@ -77,7 +77,7 @@ fixture("vfio_pci_interrupts_by_the_device", target, (address) => {
         index.enable(source.vector, 1);
         source.prepare();
         const vector = index.vector(source.vector);
-        // Whether a message raised meanwhile is kept for later is the device's choice (igb does, edu does not).
+        // The device may keep a message that it raised meanwhile and send it later: igb does, edu does not.
         sleepSync(QUIET_MS);
         vector.tryRead();
         source.acknowledge();

@@ -5,7 +5,9 @@ import { defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness
 const target = kernelTarget();
 const mode = defaultMode(target);
 
-/** Intel network cards show their registers through two ports: the address, then the data (82576, section 8.1.1.5). */
+/**
+ * These Intel network cards show their registers through two ports, an address and the data (82576, section 8.1.1.5).
+ */
 const INTEL_WINDOW_DEVICES = [0x10c9, 0x10d3];
 const IOADDR = 0;
 const IODATA = 4;

@@ -10,13 +10,13 @@ export type RunOnKernel = () => Promise<RunResult>;
 /** What a bisection does with each commit. */
 export interface Laboratory {
   /**
-   * Builds the kernel of the work tree and boots it. Gives what runs the test on it.
+   * Builds the kernel of the work tree and boots it. Resolves to an object that runs the test on it.
    * @throws VfioError with a code of `UNTESTABLE` where this tree does not build or boot
    */
   prepare(commit: Commit): Promise<RunOnKernel>;
 }
 
-/** By these a commit says nothing of the test: the tree is broken, not the bisection. */
+/** After these errors a commit has no verdict: the tree is broken, not the bisection. */
 const UNTESTABLE: readonly string[] = [
   "ERR_LAB_PROGRAM_FAILED",
   "ERR_LAB_KERNEL_CONFIG",
@@ -38,15 +38,21 @@ export interface Bisection {
 
 export interface BisectResult {
   readonly position: Exclude<Position, { kind: "at" }>;
-  /** What the test says on the first bad commit; on the bad commit that was named, where only a range was found. */
+  /**
+   * The test's failure on the first bad commit. Where only a range was found, its failure on the BAD that the user
+   * gave.
+   */
   readonly failure: string;
-  /** Commits on which the test now passes and now fails. */
+  /** Commits on which the test sometimes passes and sometimes fails. */
   readonly flaky: readonly Commit[];
   readonly tested: number;
   readonly skipped: number;
 }
 
-/** Finds the first commit on which the test fails. Each end is tested first: a wrong one would cost the whole search. */
+/**
+ * Finds the first commit on which the test fails. Tests both ends first: with a wrong one the whole search would be in
+ * vain.
+ */
 export async function bisect(bisection: Bisection): Promise<BisectResult> {
   const { git, good, bad, tell } = bisection;
   const flaky: Commit[] = [];
@@ -80,7 +86,7 @@ async function judgeCommit({ laboratory, verdicts, checkInterrupt }: Bisection, 
   const known = verdicts.get(commit);
   if (known !== undefined) return known;
   const verdict = await testCommit(laboratory, commit, checkInterrupt);
-  // What an interrupt ended says nothing of the commit.
+  // A run that an interrupt ended says nothing about the commit.
   checkInterrupt();
   verdicts.keep(commit, verdict);
   return verdict;

@@ -16,24 +16,24 @@ export interface Commit {
 export type Position =
   | { readonly kind: "at"; readonly commit: Commit; readonly left: string }
   | { readonly kind: "found"; readonly commit: Commit }
-  /** Only commits without a verdict are left: one of these, or of those between them. */
+  /** Only commits without a verdict are left: the first bad one is one of these, or lies between them. */
   | { readonly kind: "narrowed"; readonly commits: readonly Commit[] };
 
 export interface BisectionOptions {
   readonly host: LabHost;
-  /** The user's tree, which stays as it is. */
+  /** The user's tree, which the bisection does not change. */
   readonly source: string;
-  /** The real path of a folder of ours for the work tree. */
+  /** Where to make the work tree: a real path, without symbolic links. */
   readonly workTree: string;
   readonly signal: AbortSignal;
 }
 
-/** The words of git for our verdicts. */
+/** git's words for our verdicts. */
 const TERMS = { good: "good", bad: "bad", skip: "skip" } as const;
 
 /**
- * `git bisect` in a work tree of its own: git keeps the state of a bisection for each work tree, so that the user's files,
- * index, HEAD and own bisection are not touched. Disposal removes it.
+ * `git bisect` in a work tree of its own. git keeps the state of a bisection for each work tree, so the user's files,
+ * index, HEAD and own bisection stay as they are. Disposal removes the work tree.
  */
 export class GitBisection implements AsyncDisposable {
   readonly #options: BisectionOptions;
@@ -42,7 +42,7 @@ export class GitBisection implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Makes the work tree at a commit. One that a killed bisection left goes first. */
+  /** Makes the work tree at a commit. Removes first one that a killed bisection left. */
   static async open(options: BisectionOptions, commit: Commit): Promise<GitBisection> {
     const bisection = new GitBisection(options);
     await bisection.#remove();
@@ -60,7 +60,7 @@ export class GitBisection implements AsyncDisposable {
     await this.#remove();
   }
 
-  /** Changes the work tree to a commit, outside a bisection. */
+  /** Checks out a commit in the work tree, outside a bisection. */
   async checkOut({ hash }: Commit): Promise<void> {
     await this.#git("checkout", "--quiet", "--detach", hash);
   }
@@ -74,14 +74,14 @@ export class GitBisection implements AsyncDisposable {
     try {
       return await this.#position(await this.#git("bisect", TERMS[verdict.kind]));
     } catch (error) {
-      // It says so by its status, too.
+      // git also fails when only commits without a verdict are left.
       const narrowed = await this.#narrowed();
       if (narrowed.length === 0) throw error;
       return { kind: "narrowed", commits: narrowed };
     }
   }
 
-  /** What `git bisect replay` takes. */
+  /** A log in the form that `git bisect replay` reads. */
   log(): Promise<string> {
     return this.#git("bisect", "log");
   }
@@ -113,7 +113,7 @@ export class GitBisection implements AsyncDisposable {
     return git(host, source, args, signal);
   }
 
-  /** Also after an interrupt, which must not end this. Other work trees of the user's are none of ours. */
+  /** Runs without the signal, since it must also work after an interrupt. Leaves the user's other work trees alone. */
   async #remove(): Promise<void> {
     const { host, source, workTree } = this.#options;
     const known = await git(host, source, ["worktree", "list", "--porcelain"]);
@@ -124,7 +124,7 @@ export class GitBisection implements AsyncDisposable {
   }
 }
 
-/** The commit that a name means. */
+/** The commit that a name stands for. */
 export async function findCommit(
   options: Omit<BisectionOptions, "workTree">,
   name: string,
@@ -139,7 +139,7 @@ export async function findCommit(
   }
 }
 
-/** Fails where a bisection could find nothing. */
+/** Throws where the bad commit is not newer than the good one: a bisection could find nothing. */
 export async function requireGoodBeforeBad(
   options: Omit<BisectionOptions, "workTree">,
   good: Commit,
@@ -172,7 +172,7 @@ export async function requireRepository(host: LabHost, folder: string, signal: A
   }
 }
 
-/** Between the fields of a commit: no subject or name has it. */
+/** Separates the fields of a commit: it occurs in no subject and no name. */
 const SEPARATOR = "\u001f";
 
 async function describeCommit(
@@ -186,6 +186,6 @@ async function describeCommit(
 }
 
 function git(host: LabHost, folder: string, args: readonly string[], signal?: AbortSignal): Promise<string> {
-  // Hooks are the user's, for the user's own commands.
+  // Hooks are meant for the user's own git commands.
   return execute(host, ["git", "-C", folder, "-c", "core.hooksPath=/dev/null", ...args], { signal });
 }

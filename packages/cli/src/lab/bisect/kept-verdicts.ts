@@ -3,7 +3,7 @@ import { readJson, writeJson } from "@vfio-selftests/lab";
 import type { Commit } from "./git-bisection";
 import type { Verdict } from "./verdict";
 
-/** Verdicts of a bisection that was interrupted: the next one of the same question goes on from there. */
+/** Keeps the verdicts of an interrupted bisection, so that the next one of the same question goes on from there. */
 export class KeptVerdicts {
   readonly #path: string;
   readonly #question: string;
@@ -16,7 +16,7 @@ export class KeptVerdicts {
     this.#verdicts = kept?.question === question ? (kept.verdicts ?? {}) : {};
   }
 
-  /** How many verdicts are there. */
+  /** Number of kept verdicts. */
   get size(): number {
     return Object.keys(this.#verdicts).length;
   }
@@ -30,7 +30,7 @@ export class KeptVerdicts {
     writeJson(this.#path, { question: this.#question, verdicts: this.#verdicts });
   }
 
-  /** The question is answered. */
+  /** Forgets the verdicts, once the bisection has its answer. */
   forget(): void {
     rmSync(this.#path, { force: true });
   }

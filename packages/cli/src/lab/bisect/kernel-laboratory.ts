@@ -58,7 +58,7 @@ export class KernelLaboratory implements Laboratory {
         const { exitCode } = await runInLab({ ...lab, command, stdout, stderr });
         return resultOf(exitCode, report.join("\n"), errors.join("\n"));
       } catch (error) {
-        // It was up: what took it down is the test, or what the test is there to find.
+        // The kernel had booted: the test took it down, or the fault that the test is there to find.
         if (!(error instanceof VfioError) || error.code !== "ERR_LAB_GUEST_LOST") throw error;
         return { kind: "failed", failure: error.message };
       }
@@ -66,7 +66,7 @@ export class KernelLaboratory implements Laboratory {
   }
 }
 
-/** The parts of the JSON report that a verdict is made of. */
+/** The parts of the JSON report on which a verdict depends. */
 interface Report {
   readonly errors: readonly string[];
   readonly tests: readonly {
@@ -76,7 +76,7 @@ interface Report {
   }[];
 }
 
-/** What a run's exit code and JSON report say. Throws when the run itself was not possible. */
+/** Reads a run's exit code and JSON report. Throws when the command line was wrong for any kernel. */
 export function resultOf(exitCode: number, json: string, errors: string): RunResult {
   if (exitCode === EXIT_CODES.passed) return { kind: "passed" };
   const report = parseReport(json);
@@ -89,7 +89,7 @@ export function resultOf(exitCode: number, json: string, errors: string): RunRes
   }
   const failures = report?.tests.flatMap(({ id, failures: texts = [] }) => texts.map((text) => `${id}\n${text}`)) ?? [];
   const told = [...failures, ...(report?.errors ?? [])];
-  // Without a report: a mode or device is missing on this kernel, say; or the process was ended.
+  // There is no report when this kernel lacks a mode or a device, for example, or when something ended the process.
   if (told.length === 0) return { kind: "skipped", why: `the run ended with status ${exitCode}: ${errors.trim()}` };
   return { kind: "failed", failure: told.join("\n") };
 }

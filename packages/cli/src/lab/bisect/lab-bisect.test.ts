@@ -38,7 +38,7 @@ beforeAll(() => {
     git("commit", "--quiet", "--message", `vfio: change ${number}`);
     git("tag", `c${number}`);
   }
-  // What a user has lying about, and must find again.
+  // The user's own bisection and files, which must be there unchanged afterwards.
   git("bisect", "start", "c9", "c3");
   writeFileSync(join(tree, "untracked"), "");
   writeFileSync(join(tree, "number"), "being edited\n");
@@ -47,7 +47,7 @@ afterAll(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** All that a bisection could change of the user's tree. */
+/** Everything in the user's tree that a bisection could change. */
 function stateOfTree(): object {
   return {
     head: git("rev-parse", "HEAD"),
@@ -60,9 +60,9 @@ function stateOfTree(): object {
 }
 
 interface Scenario {
-  /** What the kernel of a commit does; a number of run counts from 0. */
+  /** What the kernel of a commit does. Runs are numbered from 0. */
   runs?: (number: number, run: number) => RunResult;
-  /** Thrown by the build, for commits that do not build. */
+  /** The error that the build throws, for commits that do not build. */
   breaks?: (number: number) => Error | undefined;
   cache?: string;
   output?: string;
@@ -108,7 +108,7 @@ async function run(scenario: Scenario, commits = ["c0", "c16"], given: Partial<B
   return { code, text, lines, built };
 }
 
-/** The same before and after, and no work tree is left in the cache. */
+/** Checks that the user's tree is the same before and after, and that no work tree is left in the cache. */
 async function leavingTheTree<T>(scenario: Scenario, action: (scenario: Scenario) => Promise<T>): Promise<T> {
   const cache = mkdtempSync(join(folder, "cache-"));
   const before = stateOfTree();
@@ -130,7 +130,7 @@ test.each([1, 2, 8, 11, 15, 16])("finds the first bad commit of sixteen: %i", as
   expect(code).toBe(0);
   expect(text).toContain(`"vfio: change ${first}"`);
   expect(text).toContain(`#regzbot introduced: ${git("rev-parse", `c${first}`)}`);
-  // Both ends, and the logarithm of sixteen, one more where git's middle is not ours.
+  // Both ends and four steps, the logarithm of sixteen; one more where git rounds the middle differently.
   expect(built.length).toBeLessThanOrEqual(2 + 5);
 });
 
@@ -178,7 +178,7 @@ test("a range that cannot be tested is named as such", async () => {
 
 test("a flaky verdict is run again, and told", async () => {
   const { code, text, lines } = await run({
-    // Passes once in three runs where it is broken.
+    // On a bad kernel one run of three passes.
     runs: (number, count) => (number >= 11 && count % 3 !== 1 ? fails : passes),
   });
   expect(code).toBe(0);
@@ -223,7 +223,7 @@ describe("an interrupt", () => {
 test("a bisection that was killed leaves a work tree, which the next one takes away", async () => {
   const cache = mkdtempSync(join(folder, "cache-"));
   const dies = new Error("killed");
-  // As if the process had gone: what it made is made again by hand.
+  // What a killed process would have left is made by hand here.
   await run({ cache });
   const [name = ""] = readdirSync(join(cache, "vfio-selftests", "bisect"));
   const left = join(cache, "vfio-selftests", "bisect", name, "tree");

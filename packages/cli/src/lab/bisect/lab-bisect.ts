@@ -26,17 +26,17 @@ import { KernelLaboratory } from "./kernel-laboratory";
 import { BISECT_MACHINE_OPTIONS, type BisectMachineOptions, type BisectOptions } from "./options";
 import { summary } from "./summary";
 
-/** What a test replaces. */
+/** What the bisection needs of its surroundings; a unit test replaces it. */
 export interface BisectSurroundings {
   readonly host: LabHost;
   /** Takes the summary. */
   readonly print: (text: string) => void;
-  /** Takes a line of what goes on. */
+  /** Takes a line of progress. */
   readonly tell: (line: string) => void;
   readonly makeLaboratory: (tree: string) => Laboratory;
 }
 
-/** `lab bisect`. Gives the exit code: 0 when the commit was found. */
+/** `lab bisect`. Resolves to the exit code: 0 when the commit was found, 1 when only a range is left. */
 export async function labBisect(commits: readonly string[], options: BisectOptions): Promise<number> {
   const machine = optionsOf<BisectMachineOptions>(BISECT_MACHINE_OPTIONS, options);
   await prepareLab(machine);
@@ -57,7 +57,7 @@ export async function labBisect(commits: readonly string[], options: BisectOptio
   });
 }
 
-/** The bisection itself, whatever builds kernels and runs tests. */
+/** The bisection itself. The surroundings decide what builds kernels and runs tests. */
 export async function bisectWith(
   commits: readonly string[],
   options: BisectOptions,
@@ -109,7 +109,7 @@ export async function bisectWith(
   }
 }
 
-/** One for each repository: its build folder in the cache goes by the work tree's path. */
+/** Each repository has its own folder: the build folder in the cache depends on the work tree's path. */
 function folderFor(host: LabHost, source: string): string {
   const name = createHash("sha1").update(source).digest("hex").slice(0, 12);
   const folder = join(labCache(host).folder, "bisect", name);
@@ -117,7 +117,7 @@ function folderFor(host: LabHost, source: string): string {
   return realpathSync(folder);
 }
 
-/** What the verdicts depend on, beside the commit. */
+/** What the verdicts depend on besides the commit. */
 function questionOf(options: BisectOptions): string {
   const { output: _output, source: _source, yes: _yes, console: _console, ...asked } = options;
   return JSON.stringify(Object.entries(asked).sort());
@@ -132,7 +132,7 @@ function machineText({
   return `${devices.join(", ")} behind an IOMMU of kind ${iommu}${kernel}`;
 }
 
-/** The command lines by which the reader of the summary sees the failure, in the top folder of a kernel tree. */
+/** Command lines that show the failure to the reader of the summary, for the top folder of a kernel tree. */
 function commands(options: BisectOptions): string[] {
   const machine = asArguments<BisectMachineOptions>(
     BISECT_MACHINE_OPTIONS,

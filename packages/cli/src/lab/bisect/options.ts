@@ -3,7 +3,7 @@ import { SUITE_OPTIONS } from "../../run/options";
 import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
-/** The VM, whose kernels are the bisection's. */
+/** The description of the VM. The bisection chooses its kernels. */
 export type BisectMachineOptions = Omit<MachineOptions, "kernel" | "source" | "with">;
 
 export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {
@@ -25,7 +25,7 @@ const { mode, driver, full } = SUITE_OPTIONS;
 export const BISECT_OPTIONS: OptionTable<BisectOptions> = {
   test: { ...pattern("-t, --test <pattern>", "the test: ids that match this regular expression"), required: true },
   source: text("--source <tree>", "the kernel tree, a git repository (default: the current folder)"),
-  with: { ...variants, summary: "build the kernels of these, as `lab setup --with` does" },
+  with: { ...variants, summary: "build the kernels with these, as `lab setup --with` does" },
   mode,
   driver,
   full,

@@ -1,7 +1,7 @@
 import { type BisectResult, short } from "./bisect";
 import type { Commit } from "./git-bisection";
 
-/** What the summary tells beside the result. */
+/** What the summary says besides the result. */
 export interface SummaryFacts {
   readonly test: string;
   readonly good: Commit;
@@ -13,7 +13,7 @@ export interface SummaryFacts {
   readonly log: string;
 }
 
-/** Lines of a failure that a mail quotes. */
+/** How many lines of a failure the mail quotes. */
 const QUOTED_LINES = 40;
 
 /** A mail to the commit's author and lists. */

@@ -2,22 +2,25 @@
 export type Verdict =
   | { readonly kind: "good"; readonly flaky: boolean }
   | { readonly kind: "bad"; readonly flaky: boolean; readonly failure: string }
-  /** It cannot be told: the kernel does not build or boot, or the test does not run on it. `git bisect run` has 125 for it. */
+  /**
+   * Nobody can tell: the kernel does not build or boot, or the test does not run on it. For `git bisect run` that is
+   * 125.
+   */
   | { readonly kind: "skip"; readonly why: string };
 
 /** What one run of the test says. */
 export type RunResult =
   | { readonly kind: "passed" }
   | { readonly kind: "failed"; readonly failure: string }
-  /** Nothing ran, which says nothing of the kernel. */
+  /** No test ran, so the run says nothing about the kernel. */
   | { readonly kind: "skipped"; readonly why: string };
 
-/** A test that always does the same is run twice for each kernel. */
+/** Runs on each kernel of a test whose runs all end alike. */
 const LEAST_RUNS = 2;
-/** One whose runs disagree is run until three agree. */
+/** When the runs of a test disagree, it runs until this many agree. */
 const AGREEING_RUNS = 3;
 
-/** Runs the test on one kernel as often as a verdict takes. */
+/** Runs the test on one kernel as often as a verdict needs. */
 export async function verdictOf(runOnce: () => Promise<RunResult>): Promise<Verdict> {
   let passed = 0;
   const failures: string[] = [];

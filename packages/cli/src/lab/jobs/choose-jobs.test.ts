@@ -1,6 +1,6 @@
 import { chooseJobs, type JobsQuestion } from "./choose-jobs";
 
-/** A machine of 4 CPUs with memory for 3 VMs, and tests that took a minute each. */
+/** A machine with 4 CPUs and memory for 3 VMs; each test took a minute. */
 const QUESTION: JobsQuestion = {
   filter: {},
   modes: [],

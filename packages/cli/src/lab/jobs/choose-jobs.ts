@@ -4,35 +4,35 @@ import { LAB_DEFAULTS, LAB_LIMITS } from "@vfio-selftests/lab";
 
 /** What the number of VMs depends on. */
 export interface JobsQuestion {
-  /** What was asked for, if anything. */
+  /** The number that the user gave, if any. */
   readonly jobs?: number | undefined;
-  /** Of each VM. */
+  /** The devices and the memory of each VM. */
   readonly devices?: readonly string[] | undefined;
   readonly memoryMiB?: number | undefined;
   readonly filter: TestFilter;
-  /** Named modes; empty: all. */
+  /** The named modes. Empty means all. */
   readonly modes: readonly string[];
   readonly durations: Durations;
-  /** The host's. */
+  /** The host's CPUs and memory. */
   readonly cpus: number;
   readonly availableMiB: number;
 }
 
-/** Of the memory that is available, what VMs may take. */
+/** The part of the available memory that VMs may take. */
 const MEMORY_SHARE = 0.8;
 
 /**
- * Milliseconds of tests that are worth a VM: booting one and loading the suites takes about 15 s of a CPU under
- * emulation, which the others do not have meanwhile.
+ * Milliseconds of tests for which another VM is worth while. To boot it and load the suites takes about 15 s of a CPU
+ * under emulation, and the other VMs lack that CPU meanwhile.
  */
 const WORTH_A_VM_MS = 30_000;
 
-/** CPUs that a VM and the models which this process serves to it keep busy. */
+/** CPUs that a VM keeps busy together with its models, which this process serves. */
 const CPUS_WITH_MODELS = 2;
 
 /**
- * How many VMs share the tests. One for each CPU, since a test keeps little more than one busy, and as many as there is
- * memory for; but none that would boot for less than half a minute of work.
+ * How many VMs share the tests: one for each CPU, since a test keeps little more than one busy. There are fewer where
+ * the memory is short, or where a VM would boot for less than half a minute of tests.
  */
 export function chooseJobs(question: JobsQuestion): number {
   const { jobs, devices = [], cpus, availableMiB, memoryMiB = LAB_DEFAULTS.memoryMiB } = question;
@@ -51,7 +51,7 @@ export function chooseJobs(question: JobsQuestion): number {
   return Math.max(1, Math.min(byCpus, byMemory, byWork, LAB_LIMITS.jobs.most));
 }
 
-/** Milliseconds that the tests took last time; undefined when no test has been run. */
+/** Milliseconds that the tests took last time. Undefined when none of them has been run. */
 function expectedWork({ filter, modes, durations }: JobsQuestion): number | undefined {
   const known = Object.keys(durations).map((key) => ({ ...identify(titlesOf(key)), key }));
   if (known.length === 0) return undefined;
@@ -59,7 +59,7 @@ function expectedWork({ filter, modes, durations }: JobsQuestion): number | unde
   return selectTests(inModes, filter).reduce((sum, { key }) => sum + (durations[key] ?? 0), 0);
 }
 
-/** Of a full id: the device, if there is one, and the parts of the id. */
+/** Splits a full id into the device, if it names one, and the parts of the id. */
 function titlesOf(key: string): string[] {
   const [, device, id = key] = /^(\S+) (.*)$/.exec(key) ?? [];
   return [...(device === undefined ? [] : [device]), ...id.split(".")];

@@ -29,7 +29,7 @@ afterEach(() => {
   rmSync(folder, { recursive: true });
 });
 
-/** One VM's worker as a test plays it. */
+/** What the test's stand-in for a VM's worker does. */
 class FakeWorker {
   readonly work: Work;
   readonly tests: readonly TestIdentity[];
@@ -116,7 +116,7 @@ test("the report is that of one run: every test once, in the list's order, and w
   const { code, report, lines, kept } = await run(async (_vm, streams) => {
     const worker = await FakeWorker.start(streams);
     worker.plan();
-    // The second half of the list first: the report's order is the list's all the same.
+    // The second half of the list ends first. The report must still have the list's order.
     for (const test of [...worker.tests].reverse()) worker.pass(test);
     return worker.end(["a hook failed"]);
   });

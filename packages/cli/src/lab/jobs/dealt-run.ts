@@ -29,7 +29,7 @@ export interface WorkerStreams {
 export type StartWorker = (vm: number, streams: WorkerStreams) => Promise<WorkerResult>;
 
 export interface WorkerResult extends Pick<LabResult, "exitCode" | "ended"> {
-  /** What the VM did wrong outside its run of tests. */
+  /** What went wrong in the VM outside its run of tests. */
   readonly problems?: readonly string[];
 }
 
@@ -40,7 +40,7 @@ export interface DealtRunOptions {
   readonly durations: Durations;
   /** Takes a line for people. */
   readonly tell: (line: string) => void;
-  /** Takes the run, and of its tests those that ran to their end. */
+  /** Keeps the run for the next one. Also gets the tests that ran to their end, whose durations are real. */
   readonly keep: (run: RunOutcome, measured: readonly TestOutcome[]) => void;
   readonly startWorker: StartWorker;
 }
@@ -49,12 +49,12 @@ export interface DealtRunOptions {
 type Ending =
   | { readonly kind: "complete" }
   | Extract<ReportEvent, { kind: "refused" }>
-  /** Without an end of its run. */
+  /** The VM's run did not end: the VM went down, or did not come up. */
   | { readonly kind: "lost"; readonly why: string; readonly error?: VfioError };
 
 /**
- * Runs the tests in several VMs at once and makes one report. A test during which its VM goes down fails; the others that
- * were dealt to that VM go to a new one. Gives the exit code.
+ * Runs the tests in several VMs at once and makes one report. A test during which its VM goes down fails. A new VM runs
+ * the other tests that were dealt to that VM. Resolves to the exit code.
  */
 export async function runDealt(options: DealtRunOptions): Promise<number> {
   using run = new DealtRun(options);
@@ -76,7 +76,7 @@ class DealtRun implements Disposable {
     this.#options = options;
     const reports = chooseReports(options.options);
     this.#merged = new MergedRun(options.jobs, options.durations, (plan) => openReports(reports, plan));
-    // The VMs end by it, too: each hands it to its own tests.
+    // The signal also ends the VMs, each of which hands it on to its tests.
     this.#interrupts = onInterrupt((signal) => (this.#signal ??= signal));
   }
 
@@ -84,7 +84,7 @@ class DealtRun implements Disposable {
     const { jobs: count, durations, tell } = this.#options;
     const vms = Array.from({ length: count }, (_, index) => index);
     await Promise.all(vms.map((index) => this.#drive(index, { share: { index, count, durations } })));
-    // Where one VM did not come up, a new one is tried, once.
+    // When a VM did not come up, its tests get one more VM.
     const left = vms.filter((vm) => !this.#ended && this.#merged.rest(vm).length > 0);
     for (const vm of left) tell(`VM ${vm + 1} left ${this.#merged.rest(vm).length} tests; another one runs them`);
     await Promise.all(left.map((vm) => this.#drive(vm, this.#restOf(vm))));
@@ -96,7 +96,7 @@ class DealtRun implements Disposable {
     this.#merged[Symbol.dispose]();
   }
 
-  /** Whether the run shall not go on. */
+  /** Whether something has ended the run before its time. */
   get #ended(): boolean {
     return this.#signal !== undefined || this.#refused !== undefined || this.#overran !== undefined;
   }
@@ -105,7 +105,7 @@ class DealtRun implements Disposable {
     return { only: this.#merged.rest(vm).map(fullId) };
   }
 
-  /** Runs a VM's tests to their end, in a new VM as often as one goes down that got on with them. */
+  /** Runs a VM's tests to their end. When a VM goes down that had finished some of them, a new one runs the rest. */
   async #drive(vm: number, first: TestPart): Promise<void> {
     const { tell } = this.#options;
     for (let part = first; ; part = this.#restOf(vm)) {
@@ -138,7 +138,7 @@ class DealtRun implements Disposable {
       else if (event.kind === "refused") ending = event;
     });
     const stdin = new PassThrough();
-    // It does not end: the guest may not have read the line yet.
+    // The input stays open, since the guest may not have read the line yet.
     stdin.write(`${JSON.stringify({ options, part } satisfies Work)}\n`);
     try {
       const streams = { stdin, stdout, stderr: new LineWriter(text) };

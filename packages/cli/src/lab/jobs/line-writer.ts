@@ -1,7 +1,7 @@
 import { Writable } from "node:stream";
 import { StringDecoder } from "node:string_decoder";
 
-/** Gives each line of what is written to it, without its end; a last line that has none, too. */
+/** Calls a function with each written line, without its line end. A last line need not have one. */
 export class LineWriter extends Writable {
   readonly #onLine: (line: string) => void;
   readonly #decoder = new StringDecoder("utf8");

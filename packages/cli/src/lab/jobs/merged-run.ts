@@ -11,7 +11,7 @@ import {
   type TestOutcome,
 } from "@vfio-selftests/harness";
 
-/** One report of tests that several VMs run: their events come in, each by the VM's index. */
+/** Merges the events of several VMs, each with the VM's index, into one report of all their tests. */
 export class MergedRun implements Disposable {
   readonly #started = performance.now();
   readonly #jobs: number;
@@ -22,7 +22,7 @@ export class MergedRun implements Disposable {
   readonly #missed = new Set<string>();
   readonly #errors: string[] = [];
   readonly #notes = new Set<string>();
-  /** In their order; the full ids tell them apart. */
+  /** All tests in their order. Their full ids differ. */
   #tests: readonly TestIdentity[] | undefined;
   #shares: readonly (readonly TestIdentity[])[] = [];
   #expected: ReadonlyMap<string, number> = new Map();
@@ -34,7 +34,7 @@ export class MergedRun implements Disposable {
     this.#openReports = open;
   }
 
-  /** All tests of the run, once a VM has told them. */
+  /** All tests of the run, once a VM has listed them. */
   get tests(): readonly TestIdentity[] | undefined {
     return this.#tests;
   }
@@ -60,23 +60,23 @@ export class MergedRun implements Disposable {
     return (tests ?? []).filter((test) => !this.#outcomes.has(fullId(test)));
   }
 
-  /** The VM is gone: the test that it was running has no result of its own, and fails. */
+  /** Notes that a VM is gone. The test that it was running has no result, so it fails. */
   lose(vm: number, why: string): void {
     const running = this.#running.get(vm);
     if (running !== undefined) this.#miss(vm, running.test, why, performance.now() - running.since);
   }
 
-  /** No VM can run these. */
+  /** Notes that no VM can run these tests. */
   giveUp(tests: readonly TestIdentity[], why: string): void {
     for (const test of tests) this.#miss(-1, test, why, 0);
   }
 
-  /** What went wrong outside any test. */
+  /** Notes what went wrong outside any test. */
   fail(error: string): void {
     this.#errors.push(error);
   }
 
-  /** The run as one VM would have told it: its tests in their order. */
+  /** The run as one VM would have reported it, with the tests in their order. */
   end(): RunOutcome {
     const tests = (this.#tests ?? []).flatMap((test) => this.#outcomes.get(fullId(test)) ?? []);
     const durationMs = performance.now() - this.#started;
@@ -89,7 +89,7 @@ export class MergedRun implements Disposable {
     this.#reports?.[Symbol.dispose]();
   }
 
-  /** All VMs tell the same. */
+  /** Takes the first VM's plan. The other VMs' plans are alike. */
   #plan(plan: RunPlan): void {
     if (this.#tests !== undefined) return;
     const { all: tests = [] } = plan.size ?? {};
@@ -100,7 +100,7 @@ export class MergedRun implements Disposable {
     const cases = new Set(tests.map(({ device, fixture, variant }) => [device, fixture, variant].join("\0")));
     this.#reports = this.#openReports({
       ...plan,
-      headline: [...plan.headline, `${this.#jobs} VMs, between which the tests are dealt.`],
+      headline: [...plan.headline, `${this.#jobs} VMs, which share the tests.`],
       size: { tests: tests.length, cases: cases.size },
     });
   }
@@ -110,7 +110,7 @@ export class MergedRun implements Disposable {
     this.#tellProgress();
   }
 
-  /** A format hears of a test's start only now, since another's lines may not come between start and end. */
+  /** Reports a test's start only now, since no other test's lines may come between its start and its end. */
   #finish(vm: number, test: TestOutcome): void {
     this.#running.delete(vm);
     this.#outcomes.set(fullId(test), test);
@@ -133,7 +133,7 @@ export class MergedRun implements Disposable {
     for (const format of this.#reports?.formats ?? []) format.underWay?.(text);
   }
 
-  /** Milliseconds until the VM with the most to do has done it, if all goes on as fast as until now. */
+  /** Milliseconds until the VM with the most work left is done, if the tests go on as fast as until now. */
   #timeLeft(): number {
     let expected = 0;
     let taken = 0;
@@ -152,7 +152,7 @@ export class MergedRun implements Disposable {
   }
 }
 
-/** Milliseconds of tests whose speed says something of the others'. */
+/** Milliseconds of finished tests from which the speed of the others is estimated. */
 const MEASURED_MS = 10_000;
 
 function timeText(milliseconds: number): string {

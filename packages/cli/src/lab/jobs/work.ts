@@ -1,7 +1,7 @@
 import type { TestPart } from "@vfio-selftests/harness";
 import type { RunOptions } from "../../run/run-options";
 
-/** What one VM of several is given to do: the line that its worker reads. */
+/** The work of one of several VMs, as a line of JSON that its worker reads. */
 export interface Work {
   readonly options: RunOptions;
   readonly part: TestPart;

@@ -1,4 +1,7 @@
-/** The program in each of several VMs: reads its `Work`, a line of standard input, and writes events of its run. */
+/**
+ * The program in each of several VMs. It reads its `Work` from a line of standard input, and writes the events of its
+ * run.
+ */
 import { once } from "node:events";
 import { createInterface } from "node:readline";
 import { eventLine, exitCodeOf } from "@vfio-selftests/harness";

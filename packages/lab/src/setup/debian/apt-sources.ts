@@ -11,7 +11,7 @@ export interface AptSource {
   options: Record<string, string>;
 }
 
-/** The one-line format of `sources.list(5)`. Comments, `deb-src` and lines that are not understood give nothing. */
+/** Parses the one-line format of `sources.list(5)`. Comments, `deb-src` and unintelligible lines give nothing. */
 export function parseOneLineSources(text: string): AptSource[] {
   return text.split("\n").flatMap((raw) => {
     const line = raw.replace(/#.*/, "").trim();
@@ -26,14 +26,14 @@ export function parseOneLineSources(text: string): AptSource[] {
   });
 }
 
-/** Options whose deb822 field is spelt otherwise than its one-line option (`sources.list(5)`). */
+/** One-line options that have another name as a deb822 field (`sources.list(5)`). */
 const ONE_LINE_NAMES: Readonly<Record<string, string>> = {
   arch: "Architectures",
   lang: "Languages",
   target: "Targets",
 };
 
-/** The deb822 format of `.sources` files. Disabled and source-only stanzas give nothing. */
+/** Parses the deb822 format of `.sources` files. Disabled and source-only stanzas give nothing. */
 export function parseDeb822Sources(text: string): AptSource[] {
   return text
     .split("\n")
@@ -72,7 +72,7 @@ function parseStanza(stanza: string): Map<string, string> {
       last = fieldName(field[1] ?? "");
       fields.set(last, field[2] ?? "");
     } else if (/^[ \t]/.test(line) && last !== "") {
-      // A continuation; an inlined key (`Signed-By:`) needs its line breaks.
+      // This is a continuation. An inlined key (`Signed-By:`) needs its line breaks.
       fields.set(last, `${fields.get(last) ?? ""}\n${line.trimEnd()}`);
     }
   }
@@ -83,7 +83,7 @@ function words(text: string): string[] {
   return text.split(/\s+/).filter((word) => word !== "");
 }
 
-/** All archives of `/etc/apt`, in the order apt reads them. Files that cannot be read are left out. */
+/** All archives of `/etc/apt`. It leaves out files that it cannot read. */
 export function readAptSources(host: LabHost): AptSource[] {
   const folder = systemPath(host, "/etc/apt/sources.list.d");
   const oneLine = [systemPath(host, "/etc/apt/sources.list")];

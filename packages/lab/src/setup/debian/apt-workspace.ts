@@ -6,8 +6,8 @@ import type { LabHost } from "../../host/host";
 import { backportsPreferences, type DebianMirror, type DebianSuites, mirrorSources } from "./debian-mirror";
 
 /**
- * A private apt: package lists and downloads in a folder of the cache, the suites of the lab, nothing installed.
- * It needs no root, leaves the system's apt as it is, and keeps the system's proxy and credentials settings.
+ * A private apt, with the lab's suites, and its package lists and downloads in a folder of the cache. It installs
+ * nothing, needs no root, leaves the system's apt as it is, and keeps the system's proxy and credentials settings.
  */
 export interface AptWorkspace {
   readonly folder: string;
@@ -39,7 +39,7 @@ export async function openAptWorkspace(
   let failure: unknown;
   for (const mirror of mirrors) {
     writeFileSync(workspace.sources, mirrorSources(mirror, suites));
-    // apt reads deb822 sources by their suffix from a folder only.
+    // apt recognises deb822 sources by their suffix, and only in a folder.
     writeFileSync(join(folder, "sources.d", "lab.sources"), mirrorSources(mirror, suites));
     try {
       await execute(host, ["apt-get", "update", "--error-on=any"], { env: workspace.env, ...options });
@@ -79,7 +79,7 @@ function aptConfiguration(folder: string): string {
     "Dir::Etc::sourceparts": `${folder}/sources.d/`,
     "Dir::Etc::preferences": `${folder}/preferences`,
     "Dir::Etc::preferencesparts": "/dev/null",
-    // The folder is the user's own; root's apt would otherwise try, and warn, to download as the user _apt.
+    // The folder is the user's own. Without this setting, root's apt tries to download as the user _apt, and warns.
     "APT::Sandbox::User": "root",
     "Debug::NoLocking": "true",
   };

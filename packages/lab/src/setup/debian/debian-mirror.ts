@@ -8,19 +8,19 @@ export interface DebianMirror {
   options: Record<string, string>;
 }
 
-/** The suites that the lab takes QEMU and the kernel source from. */
+/** The suites from which the lab takes QEMU and the kernel source. */
 export interface DebianSuites {
   stable: string;
-  /** Newer packages for the same release; preferred for those in `FROM_BACKPORTS`. */
+  /** Newer packages for the same release. The lab prefers them for the packages in `FROM_BACKPORTS`. */
   backports: string;
 }
 
 export const DEFAULT_SUITES: DebianSuites = { stable: "trixie", backports: "trixie-backports" };
 
-/** Packages taken from backports where they are there; everything else stays stable's. */
+/** Packages that the lab takes from backports, where they are there. It takes everything else from stable. */
 const FROM_BACKPORTS = ["qemu*", "seabios", "ipxe-qemu", "virtiofsd", "linux-source*"];
 
-/** Names of releases whose main archive has every other release beside it. Security archives have not. */
+/** Names of releases. A main archive that has one of them has all others, which a security archive has not. */
 const DEBIAN_RELEASES = new Set(
   [
     "bullseye",
@@ -37,12 +37,12 @@ const DEBIAN_RELEASES = new Set(
   ].flatMap((name) => [name, `${name}-updates`, `${name}-backports`]),
 );
 
-/** Fields that tie a source to the release or use it was configured for. */
+/** Fields that belong to the release or use for which the system configured a source. */
 const NOT_CARRIED_OVER = new Set(["Architectures", "Languages", "Targets", "By-Hash", "Pdiffs"]);
 
 /**
- * The mirrors of the Debian archive among apt's sources, likeliest first: other vendors, too, have a suite `bookworm`
- * with a component `main`, but not at an address that ends with `/debian`.
+ * The mirrors of the Debian archive among apt's sources, the likeliest first. Other vendors, too, have a suite
+ * `bookworm` with a component `main`, but not at an address that ends with `/debian`.
  */
 export function debianMirrors(sources: readonly AptSource[]): DebianMirror[] {
   const mirrors = new Map<string, DebianMirror>();
@@ -87,7 +87,7 @@ export function mirrorSources(mirror: DebianMirror, suites: DebianSuites): strin
   ].join("\n");
 }
 
-/** apt preferences that put backports above stable for the packages the lab wants new. */
+/** apt preferences that put backports above stable for the packages that the lab wants new. */
 export function backportsPreferences(suites: DebianSuites): string {
   return [`Package: ${FROM_BACKPORTS.join(" ")}`, `Pin: release n=${suites.backports}`, "Pin-Priority: 600", ""].join(
     "\n",

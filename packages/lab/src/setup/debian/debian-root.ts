@@ -8,12 +8,12 @@ import type { DebianSuites } from "./debian-mirror";
 
 const PACKAGES = ["qemu-system-x86", "virtiofsd", "kmod"];
 
-/** Disk space for the packages and the root while it is made; it keeps 160 MB. */
+/** Bytes of disk space to make the root. It keeps 160 MB of them. */
 export const DEBIAN_ROOT_BYTES = 600 * 1024 * 1024;
 
 /**
- * Makes a folder with QEMU, virtiofsd and their libraries: packages are only unpacked (`--variant=extract`), which
- * needs no root rights and takes no system's place. It appears under its name once QEMU in it has answered.
+ * Makes a folder with QEMU, virtiofsd and their libraries. It only unpacks packages (`--variant=extract`), which needs
+ * no root rights and changes nothing of the system. The folder appears under its name once QEMU in it has answered.
  */
 export async function makeDebianRoot(
   host: LabHost,
@@ -29,7 +29,7 @@ export async function makeDebianRoot(
     'APT::Install-Recommends "false";',
     `Dir::Etc::Preferences "${apt.preferences}";`,
     ...(await acquireSettings(host)),
-    // Credentials of mirrors that ask for them
+    // The credentials of mirrors that ask for them.
     ...(existsSync("/etc/apt/auth.conf.d") ? ['Dir::Etc::netrcparts "/etc/apt/auth.conf.d";'] : []),
   ];
   try {

@@ -6,20 +6,20 @@ import type { KernelFragment } from "./kernel-fragment";
 export interface BuiltKernel {
   /** Version and fragment key. */
   readonly name: string;
-  /** Of its fragment. */
+  /** The fragment's key. */
   readonly key: string;
   readonly image: string;
   /** Wanted options that this kernel version did not take. */
   readonly lost: readonly LostOption[];
 }
 
-/** The newest kernel built before from this fragment. */
+/** The newest kernel that an earlier set-up built from this fragment. */
 export function builtKernel(kernels: string, fragment: KernelFragment): BuiltKernel | undefined {
   const name = newestOf(kernels, fragment);
   return name === undefined ? undefined : describeBuilt(name, join(kernels, name), fragment);
 }
 
-/** The newest folder that is named for this fragment. */
+/** The newest folder whose name has this fragment's key. */
 export function newestOf(folder: string, { key }: KernelFragment): string | undefined {
   if (!existsSync(folder)) return undefined;
   return readdirSync(folder)
@@ -32,7 +32,7 @@ export function describeBuilt(name: string, folder: string, fragment: KernelFrag
   return { name, key: fragment.key, image: join(folder, "bzImage"), lost: lostOptions(fragment.wanted, config) };
 }
 
-/** Marks this folder as used now, and removes those that nobody used for longest. */
+/** Marks a folder as used now, and keeps only the `count` folders that were used last. */
 export function keepNewest(folder: string, used: string, count: number): void {
   const now = new Date();
   utimesSync(join(folder, used), now, now);

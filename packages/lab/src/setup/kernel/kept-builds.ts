@@ -8,16 +8,18 @@ import type { KernelFragment } from "./kernel-fragment";
 import { chosenFragment, type KernelChoice, type KernelRecipe } from "./kernel-recipe";
 import { kernelVariants } from "./kernel-variants";
 
-/** A kernel whose build folder is kept: the next build is incremental, gdb finds `vmlinux`, gcov its notes. */
+/**
+ * A kernel that keeps its build folder, so that the next build is incremental, gdb finds `vmlinux` and gcov its notes.
+ */
 export interface KeptBuild extends BuiltKernel {
-  /** The source tree it was made from. */
+  /** The kernel's source tree. */
   readonly tree: string;
   /** make's output folder, with `vmlinux`. */
   readonly build: string;
   readonly variants: readonly string[];
   /** Kernel parameters that its variants need. */
   readonly parameters: readonly string[];
-  /** How many times longer a boot may take. */
+  /** How many times longer a boot and a test may take. */
   readonly slowdown: number;
 }
 
@@ -27,7 +29,7 @@ interface KeptRecord {
   readonly variants: readonly string[];
 }
 
-/** One folder in the cache holds all of a kernel: removing it removes the kernel. */
+/** The places of a kernel, all in one folder of the cache. Removing the folder removes the kernel. */
 export function placesOf(cache: LabCache, { name }: Pick<KernelRecipe, "name">): BuildPlaces & { record: string } {
   const folder = join(cache.builds, name);
   return {
@@ -39,13 +41,13 @@ export function placesOf(cache: LabCache, { name }: Pick<KernelRecipe, "name">):
   };
 }
 
-/** Notes what a build is made of. */
+/** Records the tree and the variants of a build. */
 export function recordBuild(cache: LabCache, recipe: KernelRecipe, variants: readonly string[]): void {
   const record: KeptRecord = { tree: realpathSync(recipe.tree), variants };
   writeJson(placesOf(cache, recipe).record, record);
 }
 
-/** The kernel of this choice, when it was built before and its image is there. */
+/** The kernel of this choice, if an earlier set-up built it and its image is there. */
 export function keptBuild(cache: LabCache, choice: KernelChoice): KeptBuild | undefined {
   return keptBuildOf(cache, chosenFragment(choice), choice.variants);
 }
@@ -71,7 +73,7 @@ export function keptBuildOf(
   };
 }
 
-/** The kernel of this choice. Fails with the command that builds it. */
+/** The kernel of this choice. Throws ERR_LAB_KERNEL_NOT_BUILT, with the command that builds it, where there is none. */
 export function requireKeptBuild(cache: LabCache, choice: KernelChoice): KeptBuild {
   const found = keptBuild(cache, choice);
   if (found !== undefined) return found;
@@ -92,7 +94,7 @@ function setupWords({ variants, tree }: KernelChoice): string[] {
   ];
 }
 
-/** Removes the unpacked sources that no kept build was made from, neither as they are nor patched. */
+/** Removes the unpacked sources that no kept build uses, neither as they are nor patched. */
 export function removeUnusedSources(cache: LabCache): void {
   if (!existsSync(cache.sources)) return;
   const records = existsSync(cache.builds)

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, realpathSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { makeTestHost, type TestHost } from "../../testing/test-host";
 import { buildKernel } from "./kernel-build";
@@ -125,4 +125,17 @@ test("a full disk is told as such, and the kernel from before stays", async () =
   addFakeMake(host, { failures: 1, complaint: "fatal error: cannot write: No space left on device" });
   await expect(build()).rejects.toMatchObject({ code: "ENOSPC", remedy: expect.stringContaining("goes on") as string });
   expect(existsSync(join(places.kernel, "bzImage"))).toBe(true);
+});
+
+test("kernels of the same options are compiled with the same paths, wherever their sources are", async () => {
+  using host = makeTestHost();
+  addFakeMake(host);
+  const { build, places, recipe } = prepare(host);
+  writeFileSync(join(recipe.tree, "Makefile"), "from the tree\n");
+  await build({ isShared: true });
+  // The second time goes on in the same folder.
+  await build({ isShared: true });
+  expect(existsSync(join(places.kernel, "bzImage"))).toBe(true);
+  expect(existsSync(join(places.build, "arch/x86/boot/bzImage"))).toBe(true);
+  expect(readFileSync(join(realpathSync(places.build), "../Makefile"), "utf8")).toBe("from the tree\n");
 });

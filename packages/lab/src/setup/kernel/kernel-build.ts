@@ -7,19 +7,20 @@ import type { LabHost } from "../../host/host";
 import { type LostOption, lostOptions } from "./kernel-config";
 import { fragmentText, type KernelFragment } from "./kernel-fragment";
 import type { KernelRecipe } from "./kernel-recipe";
+import { linkedTree } from "./linked-tree";
 
-/** Disk space for the source tree and the build, without debug information. */
+/** Bytes of disk space for the source tree and the build, without debug information. */
 export const KERNEL_BUILD_BYTES = 3 * 1024 * 1024 * 1024;
 
-/** Where a build works: all three may be there from the last time, and are then gone on with. */
+/** Where a build works. It goes on with what the last build left there. */
 export interface BuildPlaces {
-  /** make's output folder. It stays. */
+  /** make's output folder, which stays. */
   readonly build: string;
   /** Gets the finished kernel, by a rename: `bzImage` and `config`. */
   readonly kernel: string;
   /** make's output of the last step. */
   readonly log: string;
-  /** Held by make and its compilers: those of a set-up that was killed may be at work a moment longer. */
+  /** make and its compilers hold this lock. Those of a killed set-up may work a moment longer. */
   readonly lock: string;
 }
 
@@ -28,49 +29,51 @@ export interface BuildOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Makes a kernel out of tree. What the build folder holds of the last time is used. Returns the wanted options that it lost. */
+/** Builds a kernel out of tree, incrementally. Resolves with the wanted options that the kernel did not take. */
 export async function buildKernel(
   host: LabHost,
   recipe: KernelRecipe,
   places: BuildPlaces,
   options: BuildOptions = {},
 ): Promise<LostOption[]> {
-  const { tree, fragment } = recipe;
-  mkdirSync(places.build, { recursive: true });
+  const { fragment } = recipe;
+  const tree = recipe.isShared === true ? linkedTree(recipe.tree, places.build) : recipe.tree;
+  const build = recipe.isShared === true ? join(tree, "build") : places.build;
+  mkdirSync(build, { recursive: true });
   const flock = findProgram(host, "flock");
   const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", places.lock];
   const compiler = findProgram(host, "ccache") === undefined ? [] : ["CC=ccache gcc"];
   const make = async (...args: string[]): Promise<unknown> =>
     execute(
       host,
-      [...alone, "make", "-C", tree, `O=${places.build}`, "--no-print-directory", ...compiler, ...args],
-      // A clock in each kernel would make each one another, also for ccache.
+      [...alone, "make", "-C", tree, `O=${build}`, "--no-print-directory", ...compiler, ...args],
+      // A time stamp would make each kernel a different one, for ccache, too.
       { ...options, logFile: places.log, env: { KBUILD_BUILD_TIMESTAMP: "1970-01-01" } },
     ).catch((error: unknown) => {
-      throw describeFailure(error, tree);
+      throw describeFailure(error, recipe.tree);
     });
-  const config = join(places.build, ".config");
-  const configured = join(places.build, "configured");
+  const config = join(build, ".config");
+  const configured = join(build, "configured");
   if (!existsSync(configured) || readFileSync(configured, "utf8") !== fragment.key) {
     await make("tinyconfig");
     writeFileSync(config, `${readFileSync(config, "utf8")}\n${fragmentText(fragment)}`);
   }
-  // Also of a kept configuration: the tree may have options that are new.
+  // A kept configuration needs this, too, because the tree may have new options.
   await make("olddefconfig");
-  checkRequired(fragment, readFileSync(config, "utf8"), tree);
+  checkRequired(fragment, readFileSync(config, "utf8"), recipe.tree);
   writeFileSync(configured, fragment.key);
   await make(`-j${host.cpus}`, ...recipe.makeVariables, "bzImage");
   const unfinished = `${places.kernel}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
-  copyFileSync(join(places.build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
+  copyFileSync(join(build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
   copyFileSync(config, join(unfinished, "config"));
   rmSync(places.kernel, { recursive: true, force: true });
   renameSync(unfinished, places.kernel);
   return lostOptions(fragment.wanted, readFileSync(join(places.kernel, "config"), "utf8"));
 }
 
-/** A full disk is told by whichever program met it first. */
+/** Describes make's failure. Any program may have met a full disk first, so only the output shows that. */
 function describeFailure(error: unknown, tree: string): unknown {
   if (!(error instanceof VfioError) || error.code !== "ERR_LAB_PROGRAM_FAILED") return error;
   const { message } = error;
@@ -87,7 +90,7 @@ function describeFailure(error: unknown, tree: string): unknown {
     code: error.code,
     operation: "make",
     subject: tree,
-    remedy: "correct what make complains of, and run it again: the build goes on where it stopped",
+    remedy: "correct what make complains about, and run it again: the build goes on where it stopped",
   });
 }
 

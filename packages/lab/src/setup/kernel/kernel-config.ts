@@ -4,7 +4,9 @@ export interface KernelOption {
   readonly value: string;
 }
 
-/** The options of a fragment or of a `.config`; comments and empty lines are skipped, `# CONFIG_X is not set` counts as `n`. */
+/**
+ * The options of a fragment or a `.config`. `# CONFIG_X is not set` counts as `n`; other comments count for nothing.
+ */
 export function parseKernelConfig(text: string): KernelOption[] {
   return text.split("\n").flatMap((line) => {
     const set = /^(CONFIG_\w+)=(.*?)\s*$/.exec(line);
@@ -19,7 +21,7 @@ export interface LostOption extends KernelOption {
   readonly actual: string;
 }
 
-/** Those of the options that the final configuration does not have as asked. */
+/** The options whose value in the final configuration is another one. */
 export function lostOptions(options: readonly KernelOption[], config: string): LostOption[] {
   const actual = new Map(parseKernelConfig(config).map(({ name, value }) => [name, value]));
   return options

@@ -6,11 +6,11 @@ import { type KernelVariant, variantFragment } from "./kernel-variants";
 
 /** The options that a kernel of the lab gets on top of `tinyconfig`. */
 export interface KernelFragment {
-  /** Without these there is no lab. */
+  /** Options without which there is no lab. */
   readonly required: readonly KernelOption[];
-  /** These are named when a kernel version does not take them. */
+  /** Options that the set-up names when a kernel version does not take them. */
   readonly wanted: readonly KernelOption[];
-  /** Names the kernels that these options give, whatever the version: other options make a new kernel. */
+  /** Identifies the options in the names of kernels, whatever their version. Other options make a new kernel. */
   readonly key: string;
 }
 
@@ -24,8 +24,8 @@ export function labKernelFragment(): KernelFragment {
 }
 
 /**
- * The fragment with the options of the variants, which win over its own. The key is another one for each set of variants,
- * each value of `what` (what else makes this kernel another one: its source, say) and each variable of make's.
+ * The fragment with the options of the variants, which win over its own. The key depends on the variants, on `what`
+ * (which names everything else that makes this kernel a different one, such as its source), and on make's variables.
  */
 export function extendFragment(
   base: KernelFragment,
@@ -59,7 +59,7 @@ function labConfig(name: "required" | "wanted"): string {
   return readFileSync(join(__dirname, "../../../kernel", `${name}.config`), "utf8");
 }
 
-/** A variant whose own option is no plain switch in its fragment is on by the options there (`CONFIG_DEBUG_INFO`). */
+/** The options that the variants are named for. A fragment may set one by other options (`CONFIG_DEBUG_INFO`). */
 function requiredOptions(variants: readonly KernelVariant[]): KernelOption[] {
   return variants.map(({ option }) => ({ name: option, value: "y" }));
 }

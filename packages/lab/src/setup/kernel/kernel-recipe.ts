@@ -4,7 +4,7 @@ import { extendFragment, type KernelFragment, labKernelFragment } from "./kernel
 import { kernelVariants } from "./kernel-variants";
 import type { SourcePatch } from "./patched-source";
 
-/** What a kernel is made of. The same recipe goes on in the build folder of the last time. */
+/** What a kernel is made of. Building the same recipe again continues in the same build folder. */
 export interface KernelRecipe {
   /** Names the kernel's folder in the cache. */
   readonly name: string;
@@ -13,15 +13,17 @@ export interface KernelRecipe {
   readonly fragment: KernelFragment;
   /** Variables on make's command line. */
   readonly makeVariables: readonly string[];
+  /** It is compiled with the same commands as others of these options, so that ccache knows what they have in common. */
+  readonly isShared?: boolean;
 }
 
-/** Which kernel, other than the lab's own one: the user's words. */
+/** The user's choice of a kernel other than the lab's own. */
 export interface KernelChoice {
   /** Names from `KERNEL_VARIANTS`. */
   readonly variants: readonly string[];
-  /** A kernel tree of the user's. Undefined: Debian's sources. */
+  /** The user's own kernel tree. Undefined: Debian's sources. */
   readonly tree?: string | undefined;
-  /** A change of Debian's sources, which do not change otherwise: by its name one finds the kernel that was built with it. */
+  /** A change of Debian's sources. Its name identifies the kernel that was built with it. */
   readonly patch?: Pick<SourcePatch, "name"> | undefined;
 }
 
@@ -32,7 +34,7 @@ export function chosenFragment({ variants, tree, patch }: KernelChoice): KernelF
   return extendFragment(labKernelFragment(), kernelVariants(variants), [`source=${source}`, ...patched]);
 }
 
-/** The recipe for a chosen kernel from a tree; `version` is the tree's in names, for Debian's sources. */
+/** The recipe for a chosen kernel. `version` names the tree where it is Debian's. */
 export function chosenRecipe(choice: KernelChoice, source: { tree: string; version?: string }): KernelRecipe {
   const fragment = chosenFragment(choice);
   return {
@@ -40,5 +42,6 @@ export function chosenRecipe(choice: KernelChoice, source: { tree: string; versi
     tree: source.tree,
     fragment,
     makeVariables: kernelVariants(choice.variants).flatMap(({ makeVariables = [] }) => makeVariables),
+    isShared: choice.patch !== undefined,
   };
 }

@@ -17,7 +17,7 @@ interface StepOptions {
   onLine?: (line: string) => void;
 }
 
-/** The newest kernel source that the suites offer: what the metapackage `linux-source` depends on. */
+/** The newest kernel source of the suites, on which the metapackage `linux-source` depends. */
 export async function newestKernelSource(
   host: LabHost,
   apt: AptWorkspace,
@@ -41,7 +41,7 @@ export function keptKernelSource(folder: string): KernelSource | undefined {
   return name === undefined ? undefined : { version: name.slice(name.indexOf("_") + 1), folder: join(folder, name) };
 }
 
-/** Fetches and unpacks it below `folder`; what an earlier try has finished is used. */
+/** Fetches and unpacks a source below `folder`. It uses what an earlier try has finished. */
 export async function fetchKernelSource(
   host: LabHost,
   apt: AptWorkspace,

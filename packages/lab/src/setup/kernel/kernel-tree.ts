@@ -7,7 +7,7 @@ const LANDMARKS = ["Makefile", "Kconfig", "arch/x86/Kconfig", "drivers/vfio", "s
 /** What a build inside the tree leaves there. The kernel's Makefile (outputmakefile) refuses another build then. */
 const BUILT_INSIDE = [".config", "include/config", "arch/x86/include/generated"];
 
-/** The real path of a kernel tree that can be built elsewhere. Fails before anything is built. */
+/** The real path of a kernel tree that allows builds elsewhere. Throws ERR_LAB_KERNEL_TREE for any other folder. */
 export function requireKernelTree(path: string): string {
   const missing = LANDMARKS.filter((name) => !existsSync(join(path, name)));
   if (missing.length > 0) {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 
-/** A way to build the kernel that finds a kind of bug. Several go together. */
+/** A way to build the kernel that finds a kind of bug. A kernel may combine several. */
 export interface KernelVariant {
   readonly name: string;
   /** The fragment's file in `kernel/with`, fit for the kernel's `merge_config.sh`. */
@@ -11,7 +11,7 @@ export interface KernelVariant {
   readonly option: `CONFIG_${string}`;
   readonly finds: string;
   readonly costs: string;
-  /** What the kernel needs on its command line for it. */
+  /** What the kernel needs on its command line for this variant. */
   readonly parameters?: readonly string[];
   /** What make needs on its command line, beside the options. */
   readonly makeVariables?: readonly string[];
@@ -19,12 +19,12 @@ export interface KernelVariant {
   readonly slowdown?: number;
 }
 
-/** Folders and files of the kernel's source that coverage is measured in. */
+/** The folders and files of the kernel's source whose coverage is measured. */
 export const COVERED_SOURCES = ["drivers/vfio", "drivers/iommu", "virt/kvm/eventfd.c"] as const;
 
 /**
- * Make expands `$@` where the kernel's scripts/Makefile.lib asks for `GCOV_PROFILE`, for each object: so a tree is compiled
- * for coverage in these folders without a change to its Makefiles. An object of virt/kvm is named from arch/x86/kvm.
+ * Make expands `$@` for each object where the kernel's scripts/Makefile.lib asks for `GCOV_PROFILE`. So make compiles
+ * these folders for coverage without a change to their Makefiles. An object of virt/kvm is named from arch/x86/kvm.
  */
 const GCOV_PROFILE = `GCOV_PROFILE=$(if $(filter ${COVERED_SOURCES.map(objectPattern).join(" ")},$@),y)`;
 
@@ -39,7 +39,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     option: "CONFIG_KASAN",
     finds: "use after free, out of bounds, double free",
     costs: "an eighth of the memory",
-    // One report is not the last one: each test is to be blamed for its own.
+    // KASAN goes on after its first report, so that each test gets the blame for its own.
     parameters: ["kasan_multi_shot"],
     slowdown: 3,
   },
@@ -47,7 +47,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     name: "ubsan",
     fragment: "ubsan.config",
     option: "CONFIG_UBSAN",
-    finds: "index out of bounds, shift too far, a bool or enum that is none",
+    finds: "index out of bounds, shift too far, a bool or enum out of range",
     costs: "little",
   },
   {
@@ -55,7 +55,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "lockdep.config",
     option: "CONFIG_PROVE_LOCKING",
     finds: "wrong lock order, RCU without its lock, sleep in atomic context",
-    costs: "each lock is looked at",
+    costs: "a check at each lock",
     slowdown: 2,
   },
   {
@@ -63,7 +63,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "kmemleak.config",
     option: "CONFIG_DEBUG_KMEMLEAK",
     finds: "memory that nothing points to any more",
-    costs: "each allocation is remembered",
+    costs: "a record of each allocation",
     slowdown: 2,
   },
   {
@@ -71,7 +71,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     fragment: "debug-iommu.config",
     option: "CONFIG_IOMMU_DEBUG_PAGEALLOC",
     finds: "pages freed while an IOMMU maps them, misuse of the DMA API",
-    costs: "each page of each mapping is looked at",
+    costs: "a check of each mapped page",
     parameters: ["iommu.debug_pagealloc=1"],
     slowdown: 2,
   },
@@ -109,8 +109,15 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     name: "lkdtm",
     fragment: "lkdtm.config",
     option: "CONFIG_LKDTM",
-    finds: "nothing: it makes faults, for tests of what watches the kernel",
+    finds: "nothing: makes faults, to test what watches the kernel",
     costs: "little",
+  },
+  {
+    name: "mdev",
+    fragment: "mdev.config",
+    option: "CONFIG_SAMPLE_VFIO_MDEV_MTTY",
+    finds: "what no PCI device reaches: mediated devices and migration, on the kernel's sample device",
+    costs: "nothing",
   },
   {
     name: "debug-info",
@@ -122,7 +129,7 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
   },
 ];
 
-/** The variants of these names, each once, in the table's order: the order in which they are named makes no new kernel. */
+/** The variants of these names, each once, in the table's order, so that the order of the names makes no new kernel. */
 export function kernelVariants(names: readonly string[]): KernelVariant[] {
   for (const name of names) {
     if (KERNEL_VARIANTS.some((variant) => variant.name === name)) continue;

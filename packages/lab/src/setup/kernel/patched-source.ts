@@ -4,24 +4,25 @@ import { execute, type ExecuteOptions } from "../../host/execute";
 import type { LabHost } from "../../host/host";
 import type { KernelSource } from "./kernel-source";
 
-/** A change of the kernel's source that a kernel is built with. */
+/** A change of the kernel's source. */
 export interface SourcePatch {
   /** Names the patched tree, which is kept: letters, digits, dashes. */
   readonly name: string;
-  /** Folders of the tree that `apply` may change files in. All others are shared with the origin by hard links. */
+  /** Folders of the tree in which `apply` may change files. Hard links share all others with the origin. */
   readonly folders: readonly string[];
-  /** Changes the tree. Called with a copy of `folders` alone, at their paths below `tree`. */
+  /** Changes the tree. `tree` holds a copy of `folders` alone, at their paths. */
   apply(tree: string): void | Promise<void>;
   /**
-   * Takes make's whole output after a failed build. True: `apply` would now do better, it is called again, and the build goes
-   * on. With this function, make goes on after an error as far as it can, so that one output has as many as possible.
+   * Takes make's whole output after a failed build. It returns true if `apply` would now do better: the build then
+   * calls `apply` again and goes on. With this function, make goes on after an error as far as it can, so that one
+   * output has as many errors as possible.
    */
   afterFailure?(output: string): boolean;
 }
 
 /**
- * A tree beside the origin with the patch applied. It is kept: the next call changes only the files that differ from the last
- * time's, so that a build goes on with what it has. An interrupted call leaves a tree that the next one completes.
+ * A tree beside the origin with the patch applied. The tree stays: the next call changes only the files that differ
+ * from last time, so that a build is incremental. An interrupted call leaves a tree that the next one completes.
  */
 export async function patchedSource(
   host: LabHost,
@@ -50,7 +51,7 @@ export async function patchedSource(
   return { version: `${origin.version}-${patch.name}`, folder };
 }
 
-/** Makes `to` what `from` is, file by file: one of the same content stays, with its time, by which make decides. */
+/** Makes `to` equal to `from`, file by file. A file of the same content keeps its time, by which make decides. */
 function replaceDifferent(from: string, to: string): void {
   mkdirSync(to, { recursive: true });
   const wanted = readdirSync(from, { withFileTypes: true });
@@ -59,7 +60,7 @@ function replaceDifferent(from: string, to: string): void {
   for (const entry of wanted) {
     const [source, target] = [join(from, entry.name), join(to, entry.name)];
     if (entry.isDirectory()) replaceDifferent(source, target);
-    // By a rename: the target may be a hard link to the origin's file.
+    // A rename replaces the target, which may be a hard link to the origin's file.
     else if (entry.isFile() && !isSame(source, target)) renameSync(source, target);
   }
 }

@@ -8,8 +8,8 @@ const STEP_TIMEOUT_MS = 5000;
 const REACHABLE = `IOVAs whose end edu reaches, at most 0x${EDU_IOVA_LIMIT.toString(16)}`;
 
 /**
- * Copies through edu's buffer, 0.1 s each way (the device's own delay). It is no driver for everybody, because the device
- * only reaches IOVAs below {@link EDU_IOVA_LIMIT}; a fault leaves no trace in its registers.
+ * Copies through edu's buffer, 0.1 s each way (the device's own delay). It is no driver for general use, because the
+ * device reaches only IOVAs below {@link EDU_IOVA_LIMIT}, and its registers show no fault.
  */
 export const eduDriver: Driver = {
   name: "edu",
@@ -18,7 +18,7 @@ export const eduDriver: Driver = {
   create: (device) => new EduCopies(device),
 };
 
-/** From edu's buffer to memory, once the first half is through. */
+/** The copy from edu's buffer to memory, which follows when the first half has ended. */
 interface SecondHalf {
   readonly destination: bigint;
   readonly size: number;
@@ -36,14 +36,14 @@ class EduCopies implements DriverInstance {
 
   memcpyStart(source: bigint, destination: bigint, size: number): void {
     for (const [name, iova] of Object.entries({ source, destination })) {
-      // The device would drop the bits above, and copy elsewhere.
+      // The device would drop the upper bits, and copy elsewhere.
       if (iova + BigInt(size) > EDU_IOVA_LIMIT) throw argumentError("start a copy", name, iova, REACHABLE);
     }
     this.#second = { destination, size };
     this.#transfer(source, EDU_BUFFER.address, size, EDU_DMA_COMMAND.start);
   }
 
-  /** The copy's second half begins when somebody asks after the first. */
+  /** The first call that finds the first half ended starts the second. */
   memcpyEnded(): boolean {
     if (this.#busy) return false;
     if (this.#second === undefined) return true;

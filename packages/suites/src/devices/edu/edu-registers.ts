@@ -21,8 +21,8 @@ export const EDU_DMA_COMMAND = {
   toMemory: 1 << 1,
 } as const;
 
-/** The device's buffer, between which and memory its one DMA channel copies; the address is the DMA engine's. */
+/** The device's buffer: its address as the DMA engine sees it, and its bytes. The one channel copies to or from it. */
 export const EDU_BUFFER = { address: 0x40000n, size: 4096 } as const;
 
-/** edu reaches this many address bits by DMA (its property dma_mask); no device that we know reaches fewer. */
+/** edu's DMA reaches the IOVAs below this (its property dma_mask: 28 bits); no device that we know reaches fewer. */
 export const EDU_IOVA_LIMIT = 2n ** 28n;

@@ -17,7 +17,7 @@ const LAST_GSI = 4095;
 /** Bits of the iteration's number, as upstream has them. */
 const NMI_BIT = 1 << 2;
 const EMPTY_ROUTING_BIT = 1 << 3;
-/** Milliseconds for an interrupt too many to show up at the end. */
+/** Milliseconds for a surplus interrupt to show at the end. */
 const QUIET_MS = 20;
 /** Iterations between two turns of the event loop. */
 const TURN = 128;
@@ -33,9 +33,9 @@ export interface IrqTestReport {
 }
 
 /**
- * Lets the source interrupt a guest again and again, each time routed to the next vCPU. Throws when an interrupt is not
- * taken in two seconds by the vCPU it was routed to, as what it was sent (interrupt or NMI), exactly once, or when another
- * vCPU takes one, or when the guest does not end as it should.
+ * Lets the source interrupt a guest again and again, each time routed to the next vCPU. That vCPU must take the
+ * interrupt within two seconds, exactly once, and as it was sent (interrupt or NMI). Throws when it does not, when
+ * another vCPU takes one, or when the guest does not end as it should.
  */
 export async function deliverInterrupts(
   kvm: Kvm,
@@ -52,7 +52,7 @@ export async function deliverInterrupts(
   guest.vm.attachIrqfd(source.eventfd.fd, gsi);
   await sendAll(guest, source, options, gsi, random);
   guest.vm.detachIrqfd(source.eventfd.fd, gsi);
-  // KVM took every count; one that is left was not passed on.
+  // KVM took every count. One that is left did not reach the guest.
   assertNoInterrupt(source.eventfd);
   const delivered = performance.now();
   await guest.stop();

@@ -10,7 +10,7 @@ const INJECT_MS = 2000;
 /** struct kvm_irqchip: number, then the state; of a PIC: last lines, requests, mask, in service, …, level bits. */
 const IRQCHIP_BYTES = 520;
 const PIC = { state: 8, requests: 1, inService: 3, levels: 14 } as const;
-/** The VM's first interrupt controller as KVM shows it, and lets it be set. */
+/** The VM's first interrupt controller, whose state KVM shows and lets a test set. */
 export class FirstPic {
   readonly #vm: BareVm;
   readonly #bytes = new Uint8Array(IRQCHIP_BYTES);
@@ -25,7 +25,7 @@ export class FirstPic {
     return this.#bytes[PIC.state + PIC.requests] ?? 0;
   }
 
-  /** KVM raises it in a worker of its own. */
+  /** Waits, because KVM raises the line in a worker of its own. */
   waitForRequest(line: number): void {
     pollUntil(() => (this.requested & (1 << line)) !== 0, {
       timeoutMs: INJECT_MS,
@@ -42,7 +42,7 @@ export class FirstPic {
     this.#change({ [PIC.levels]: 1 << line });
   }
 
-  /** The CPU has taken the line's interrupt. */
+  /** Makes the controller believe that the CPU has taken the line's interrupt. */
   serve(line: number): void {
     this.#change({ [PIC.inService]: 1 << line });
   }

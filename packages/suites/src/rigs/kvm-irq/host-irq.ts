@@ -2,7 +2,7 @@ import { type InterruptKind, VfioError } from "@vfio-selftests/core";
 import { readAttribute, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedValue } from "@vfio-selftests/harness";
 
-/** Number of the host's interrupt for a vector of a VFIO device; the kernel names it `vfio-msix[0](0000:01:00.0)`. */
+/** The host's number for a vector of a VFIO device, found by its name: `vfio-msix[0](0000:01:00.0)`. Throws ENOENT. */
 export function findHostIrq(
   address: string,
   kind: InterruptKind,
@@ -16,13 +16,13 @@ export function findHostIrq(
       code: "ENOENT",
       operation: "find the host's interrupt",
       subject: address,
-      remedy: "the vector must be enabled, and /proc be that of the kernel whose device it is",
+      remedy: "enable the vector first, and use the /proc of the kernel that has the device",
     });
   }
   return irq;
 }
 
-/** How often each CPU has taken a host interrupt. */
+/** How often each CPU has taken a host interrupt; empty where there is no such interrupt. */
 export function hostIrqCounts(irq: number, paths: SystemPaths = systemPaths): number[] {
   const [header = "", ...rows] = lines(paths);
   const cpus = header.trim().split(/\s+/).length;
@@ -51,7 +51,7 @@ export function parseCpuList(list: string): number[] {
   });
 }
 
-/** Which CPU takes a host interrupt. Goes back to what it was, with the interrupt itself if that ends before. */
+/** Chooses the CPU that takes a host interrupt. Puts the former choice back when it ends. */
 export class HostIrqAffinity implements Disposable {
   readonly #value: GuardedValue;
 

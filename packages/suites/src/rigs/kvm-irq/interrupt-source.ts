@@ -31,7 +31,7 @@ export function eventfdSource(): InterruptSource {
 
 /** A device's own MSI or MSI-X, raised through its driver. Skips the test when there is no such driver. */
 export function deviceSource(target: SuiteTarget, mode: IommuMode, address: string): InterruptSource {
-  // Nothing is copied here but what a driver needs to raise an interrupt.
+  // A driver copies here only what it needs to raise an interrupt.
   const rig = DriverRig.open(target, mode, address, { largestCopy: PAGE_SIZE });
   try {
     const { session, device } = rig;

@@ -6,17 +6,17 @@ export interface IrqTestOptions {
   readonly irqs: number;
   readonly vcpus: number;
   readonly apic: ApicMode;
-  /** What the guest does between interrupts; default: spin while every vCPU can have a CPU of its own, else halt. */
+  /** What the guest does between interrupts. Default: spin if every vCPU can have a CPU of its own, else halt. */
   readonly idle?: IdleMode;
   /** Iterations with bit 2 set send an NMI. */
   readonly nmi: boolean;
   /** Iterations with bit 3 set start with an empty routing table. */
   readonly emptyRouting: boolean;
-  /** The target's thread goes to a random CPU before each interrupt. */
+  /** Moves the target vCPU's thread to a random CPU before each interrupt. */
   readonly pinVcpu: boolean;
-  /** The host's interrupt goes to a random CPU before each interrupt; devices only. */
+  /** Moves the host's interrupt to a random CPU before each interrupt; devices only. */
   readonly hostAffinity: boolean;
-  /** Repeats a run's random choices; default: a new one each time, which the test's notes tell. */
+  /** Repeats a run's random choices. Default: a new seed each time, which the test's notes name. */
   readonly seed?: number;
 }
 
@@ -36,12 +36,12 @@ const MOST_VCPUS = 512;
 type Apply = (options: IrqTestOptions, value: number) => IrqTestOptions;
 
 interface OptionRule {
-  /** Values that the option takes; absent: it takes none. */
+  /** The range of the option's value. Absent: the option takes no value. */
   readonly range?: readonly [first: number, last: number];
   readonly apply: Apply;
 }
 
-/** Upstream's letters (tools/testing/selftests/kvm/irq_test.c), and in words what upstream lacks. */
+/** Upstream's letters (tools/testing/selftests/kvm/irq_test.c), and words for what upstream lacks. */
 const RULES: Readonly<Record<string, OptionRule>> = {
   "-a": { apply: (options) => ({ ...options, hostAffinity: true }) },
   "-e": { apply: (options) => ({ ...options, emptyRouting: true }) },
@@ -55,13 +55,13 @@ const RULES: Readonly<Record<string, OptionRule>> = {
   "--seed": { range: [0, 2 ** 32 - 1], apply: (options, seed) => ({ ...options, seed }) },
 };
 
-/** Options of upstream's program that are options of the run here. */
+/** Options of upstream's program that belong to the run here. */
 const ELSEWHERE: Readonly<Record<string, string>> = {
   "-d": "the run's -d or VFIO_SELFTESTS_BDF",
   "-t": "the run's --mode or VFIO_SELFTESTS_MODE",
 };
 
-/** Reads options as upstream's program takes them: `-a -e -i 5000 -v 4`. */
+/** Reads options as upstream's program takes them: `-a -e -i 5000 -v 4`. Throws ERR_INVALID_ARGUMENT. */
 export function parseIrqTestOptions(text: string): IrqTestOptions {
   const words = text.split(/\s+/).filter((word) => word !== "");
   let options = DEFAULT_IRQ_TEST;

@@ -10,18 +10,18 @@ export type Delivery = "vector" | "nmi";
 /** What the KVM interrupt test needs to make guests. `kvm` of @vfio-selftests/kvm is one. */
 export interface Kvm {
   availability(): Availability;
-  /** The vectors that a guest can be sent. */
+  /** The first and last vector that a guest can take. */
   readonly firstVector: number;
   readonly lastVector: number;
-  /** Starts a guest; when it resolves each vCPU is ready to take interrupts. */
+  /** Starts a guest. Resolves when each vCPU is ready to take interrupts. */
   startGuest(options: GuestOptions): Promise<Guest>;
-  /** A VM for requests of the test's own. Without it the tests of KVM's eventfds are skipped. */
+  /** Opens a VM for the test's own requests. Without this method the tests of KVM's eventfds skip. */
   openVm?(): BareVm;
 }
 
-/** A VM with the kernel's interrupt controllers and one vCPU, which runs only when it is told to. */
+/** A VM with the kernel's interrupt controllers and one vCPU, which runs only in `execute`. */
 export interface BareVm extends Disposable {
-  /** One ioctl on the VM: its result or `-errno`. The kernel may write into bytes. */
+  /** Makes one ioctl on the VM. Returns its result or `-errno`. The kernel may write into bytes. */
   request(request: number, argument: Uint8Array | number): number;
   /** Runs straight-line machine code in flat 32-bit protected mode. Throws when the guest leaves before its end. */
   execute(code: readonly number[]): void;
@@ -29,7 +29,7 @@ export interface BareVm extends Disposable {
 
 export interface GuestOptions {
   readonly vcpus: number;
-  /** The one vector that is no mistake. */
+  /** The one vector that the guest expects. */
   readonly vector: number;
   readonly apic: ApicMode;
   readonly idle: IdleMode;
@@ -42,11 +42,11 @@ export interface Msi {
   readonly data: number;
 }
 
-/** Looks at what the vCPUs of a guest have taken so far. */
+/** Counts what the vCPUs of a guest have taken so far. */
 export interface InterruptCounters {
   readonly vcpus: { readonly length: number };
   counts(vcpu: number): { readonly irqs: number; readonly nmis: number; readonly unexpected: number };
-  /** These three without an object, for polling. */
+  /** These three make no object, for polling. */
   irqs(vcpu: number): number;
   nmis(vcpu: number): number;
   taken(vcpu: number): number;
@@ -55,7 +55,7 @@ export interface InterruptCounters {
 /** A VM whose vCPUs do nothing but take interrupts and count them. */
 export interface Guest extends InterruptCounters, AsyncDisposable {
   readonly vm: {
-    /** From now on a write to the eventfd raises the GSI. */
+    /** Makes each write to the eventfd raise the GSI. */
     attachIrqfd(eventfd: number, gsi: number): void;
     detachIrqfd(eventfd: number, gsi: number): void;
     /** Replaces the whole routing table. */
@@ -64,6 +64,6 @@ export interface Guest extends InterruptCounters, AsyncDisposable {
   readonly vcpus: readonly { pin(cpus: readonly number[]): void }[];
   /** The MSI that reaches this vCPU. */
   message(vcpu: number, delivery: Delivery): Msi;
-  /** Asks the guest to end by itself, throws when a vCPU did not, and frees everything. */
+  /** Asks the guest to end by itself, and frees everything. Rejects when a vCPU did not end. */
   stop(): Promise<void>;
 }

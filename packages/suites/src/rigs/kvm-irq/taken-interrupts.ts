@@ -2,12 +2,12 @@ import { VfioError } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import type { Delivery, InterruptCounters } from "./kvm";
 
-/** Milliseconds an interrupt may take. */
+/** Milliseconds that an interrupt may take. */
 const DELIVERY_TIMEOUT_MS = 2000;
-/** The longest pause between two looks at the guest's counter; a thread that never pauses keeps vCPUs off its CPU. */
+/** The longest pause between two reads of the guest's counter. A thread that never pauses keeps vCPUs off its CPU. */
 const LONGEST_PAUSE_MS = 0.2;
 
-/** What each vCPU of a guest should have taken so far, against what it has. */
+/** Compares what each vCPU of a guest should have taken so far with what it has. */
 export class TakenInterrupts {
   readonly #guest: InterruptCounters;
   readonly #timeoutMs: number;
@@ -21,7 +21,9 @@ export class TakenInterrupts {
     this.#nmis = new Int32Array(guest.vcpus.length);
   }
 
-  /** Waits until the vCPU has taken one more; {@link check} tells whether it was what was sent. */
+  /**
+   * Waits until the vCPU has taken one more. Throws ETIMEDOUT. {@link check} finds out whether it was the right one.
+   */
   waitForOne(vcpu: number, delivery: Delivery, iteration: number): void {
     const kind = delivery === "nmi" ? this.#nmis : this.#irqs;
     kind[vcpu] = (kind[vcpu] ?? 0) + 1;
@@ -52,7 +54,7 @@ export class TakenInterrupts {
     return (this.#irqs[vcpu] ?? 0) + (this.#nmis[vcpu] ?? 0);
   }
 
-  /** The vCPUs that differ. */
+  /** Describes the vCPUs that differ. */
   #describe(): string {
     return Array.from(this.#irqs, (irqs, vcpu) => ({ vcpu, irqs, nmis: this.#nmis[vcpu] ?? 0 }))
       .map((expected) => ({ ...expected, counts: this.#guest.counts(expected.vcpu) }))

@@ -18,7 +18,7 @@ export const FILE_DEL = 2;
 export class VfioBridge implements Disposable {
   readonly #file: OwnedDescriptor;
 
-  /** The descriptor, or the name of an errno. */
+  /** Makes a bridge. Returns its descriptor, or the name of an errno. */
   static attempt(vm: BareVm): number | string {
     const argument = Uint32Array.of(DEVICE_TYPE_VFIO, 0, 0);
     const result = vm.request(KVM_CREATE_DEVICE, new Uint8Array(argument.buffer));
@@ -49,7 +49,7 @@ export class VfioBridge implements Disposable {
   }
 }
 
-/** struct kvm_device_attr: flags, group, attribute, and the address that the call fills in. */
+/** struct kvm_device_attr: flags, group, attribute, and an address, which `native.ioctl` fills in. */
 function attributeOf(group: number, attribute: number): Uint8Array {
   const view = new DataView(new ArrayBuffer(24));
   view.setUint32(4, group, true);

@@ -2,7 +2,7 @@ import { skip } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../../suite-target";
 import type { BareVm } from "./kvm";
 
-/** Opens a VM of the target's KVM for one test; skips the test where there is none. */
+/** Opens a VM of the target's KVM for one test. Skips the test where there is no KVM. */
 export function withBareVm({ kvm }: Pick<SuiteTarget, "kvm">, use: (vm: BareVm) => void): void {
   if (kvm?.openVm === undefined) {
     skip({

@@ -32,8 +32,8 @@ interface MockPageRequest {
 }
 
 /**
- * The kernel's mock device behind its mock IOMMU: page tables that nothing walks but the kernel itself. A page request is
- * made on demand, and the kernel's own accesses to the IOAS stand for the device's DMA.
+ * The kernel's mock device behind its mock IOMMU, whose page tables only the kernel itself walks. The test makes the
+ * device's page requests, and the kernel's own accesses to the IOAS stand for its DMA.
  */
 export class MockDevice implements Disposable {
   /** iommufd's id of the device, as for a real one. */
@@ -66,7 +66,7 @@ export class MockDevice implements Disposable {
     };
   }
 
-  /** A new device, attached to the IOAS. */
+  /** Makes a device, attached to the IOAS. */
   constructor(iommufd: Iommufd) {
     this.#iommufd = iommufd;
     const view = this.#command(mock_domain, IOMMU_TEST_OP_MOCK_DOMAIN, iommufd.ioas.id);
@@ -82,7 +82,7 @@ export class MockDevice implements Disposable {
     this.#run(view, `attach to ${pageTable.id}`);
   }
 
-  /** The device asks for a page; the last request of its group. */
+  /** Makes the device ask for a page, as the last request of its group. */
   requestPage({ address, permissions, group }: MockPageRequest): void {
     const { dev_id, grpid, perm, addr } = trigger_iopf.fields;
     const view = this.#command(trigger_iopf, IOMMU_TEST_OP_TRIGGER_IOPF, 0);
@@ -115,7 +115,7 @@ export class MockDevice implements Disposable {
     this.#transfer(iova, bytes, MOCK_ACCESS_RW_WRITE);
   }
 
-  /** Takes the device away, which detaches it; idempotent. */
+  /** Destroys the device, which detaches it; idempotent. */
   close(): void {
     if (this.#closed) return;
     this.#closed = true;

@@ -7,21 +7,21 @@ import { type RawAnswer, RawIommufd } from "../raw/raw-iommufd";
 import { MockDevice } from "./mock-device";
 import { IOMMU_TEST_CMD, IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain } from "./test-command";
 
-/** Objects of a test at most; iommufd counts their ids from 1 on. */
+/** The most objects of a test. iommufd counts their ids from 1. */
 const MOST_OBJECTS = 24;
-/** Objects that stand on each other: device, nested page table, virtual device, vIOMMU, parent, address space. */
+/** The most objects that hold each other: device, nested page table, virtual device, vIOMMU, parent, address space. */
 const LONGEST_CHAIN = 6;
 
 type Fields = StructLayout["fields"];
 
-/** A mock device that belongs to the rig: iommufd's id of it, the test's, and that of the page table it came to. */
+/** A mock device of the rig: iommufd's id, the test interface's id, and the id of its first page table. */
 export interface MockIds {
   readonly id: number;
   readonly test: number;
   readonly pageTable: number;
 }
 
-/** An iommufd with mock devices behind the kernel's mock IOMMU; everything that a test makes goes when the iommufd is closed. */
+/** An iommufd with mock devices behind the kernel's mock IOMMU. Its disposal destroys everything that a test makes. */
 export class MockRig implements Disposable {
   readonly iommu: Iommu;
   readonly door: Iommufd;
@@ -46,7 +46,7 @@ export class MockRig implements Disposable {
     return this.door.ioas.id;
   }
 
-  /** An operation of the kernel's test interface. */
+  /** Makes an operation of the kernel's test interface. */
   test<F extends Fields>(
     op: number,
     layout: StructLayout<F>,
@@ -61,7 +61,7 @@ export class MockRig implements Disposable {
     );
   }
 
-  /** A device attached to an address space or page table; `flags` are MOCK_FLAGS_DEVICE_*. */
+  /** Makes a device, attached to an address space or page table. `flags` are MOCK_FLAGS_DEVICE_*. */
   device({ attachTo = this.ioas, flags = 0 } = {}): MockIds {
     const answer = this.test(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain, { id: attachTo, dev_flags: flags });
     return {
@@ -71,7 +71,7 @@ export class MockRig implements Disposable {
     };
   }
 
-  /** IOMMU_HWPT_ALLOC; for the device, from the address space, where nothing else is said. */
+  /** IOMMU_HWPT_ALLOC for the device, of the first address space unless `values` say otherwise. */
   pageTable(
     device: MockIds,
     values: Readonly<Partial<Record<keyof typeof iommu_hwpt_alloc.fields, number | bigint>>> = {},
@@ -86,7 +86,7 @@ export class MockRig implements Disposable {
     );
   }
 
-  /** What the test made goes before the address space that it stands on, users before what they use. */
+  /** Destroys what the test made before the address space below it, and users before what they use. */
   [Symbol.dispose](): void {
     try {
       for (let pass = 0; pass < LONGEST_CHAIN; pass++) {

@@ -1,6 +1,6 @@
 /**
  * The kernel's test interface of iommufd (CONFIG_IOMMUFD_TEST): drivers/iommu/iommufd/iommufd_test.h under the kernel's
- * names. It is no stable ABI; this is Linux 6.11 to 7.3, the event queues and PASIDs from 6.15 on.
+ * names. It is no stable ABI: these are Linux 6.11 to 7.3, with event queues and PASIDs from 6.15 on.
  */
 import { struct, u32, u64 } from "@vfio-selftests/core/uapi";
 
@@ -47,7 +47,7 @@ export const IOMMU_HW_QUEUE_TYPE_SELFTEST = 0xdead_beef;
 /** Caches of a mock device, and of a nested page table. */
 export const MOCK_CACHES = 4;
 
-/** struct iommu_test_cmd: a head, and a union of 48 bytes from 16 on. */
+/** Bytes of struct iommu_test_cmd: a head of 16, and a union. */
 const SIZE = 72;
 const head = { size: u32(0), op: u32(4), id: u32(8) };
 
@@ -82,7 +82,7 @@ export const dirty = struct(SIZE, {
   uptr: u64(48),
   out_nr_dirty: u64(56),
 });
-/** Also check_dev_cache. */
+/** Its layout is check_dev_cache's, too. */
 export const check_cache = struct(SIZE, { ...head, cache_id: u32(16), value: u32(20) });
 export const trigger_iopf = struct(SIZE, {
   ...head,

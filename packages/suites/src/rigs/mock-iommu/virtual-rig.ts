@@ -107,7 +107,7 @@ export class VirtualRig implements Disposable {
     for (const file of this.#files.splice(0)) file.close();
   }
 
-  /** The rest goes with the iommufd. */
+  /** Closes the files. The iommufd's end destroys the rest. */
   [Symbol.dispose](): void {
     this.closeFiles();
   }

@@ -13,7 +13,7 @@ export interface LimitedMaps {
   readonly mode: string;
   readonly address: string;
   readonly limitPages: number;
-  /** Pages to map; below 0 the number of the map, from -1 on, that is taken back. Maps that failed have no number. */
+  /** Pages to map. A step of -N unmaps the N-th map that succeeded. */
   readonly steps: readonly number[];
 }
 
@@ -26,7 +26,7 @@ export interface LimitedMapsResult {
   readonly limitModeChange: string;
 }
 
-/** Lends the device's files to nobody while a process of nobody's maps. Skips the test where this one is not root's. */
+/** Lends the device's files to user nobody while a process of that user maps. Skips the test unless root runs it. */
 export function asNobody(
   mode: IommuMode,
   address: string,

@@ -8,7 +8,7 @@ import { lockedMemory } from "./locked-memory";
 
 const RLIMIT_MEMLOCK = 8;
 
-/** The program of {@link asNobody}: maps and unmaps as it is told, under a limit, and prints what the kernel said. */
+/** The program of {@link asNobody}: it maps and unmaps as told, under a limit, and prints the kernel's answers. */
 const { mode, address, limitPages, steps } = JSON.parse(process.argv[2] ?? "") as LimitedMaps;
 const page = native.pageSize();
 native.setResourceLimit(RLIMIT_MEMLOCK, limitPages * page, limitPages * page);
@@ -27,7 +27,7 @@ for (const step of steps) {
 const result: LimitedMapsResult = { answers, locked, limitModeChange: changeLimitMode() };
 console.log(JSON.stringify(result));
 
-/** Pages to map; or, below 0, the map to take back: -1 is the first that succeeded. */
+/** Maps `step` pages. Below 0 it unmaps instead: -1 is the first map that succeeded. */
 function take(step: number): string {
   if (step < 0) {
     regions[-step - 1]?.unmap();
@@ -43,7 +43,7 @@ function take(step: number): string {
   }
 }
 
-/** Another way of counting against the limit is not an ordinary user's to choose. */
+/** Tries to choose another way of counting against the limit, which no ordinary user may. */
 function changeLimitMode(): string {
   return askKernel(rawSpaceOf(iommu).file, { IOMMU_OPTION }, iommu_option, { op: IOMMU_OPTION_OP_SET, val64: 1 }).code;
 }

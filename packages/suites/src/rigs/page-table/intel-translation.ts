@@ -21,8 +21,8 @@ export interface Translation {
 }
 
 /**
- * The page that maps `iova`; undefined when no line does. `chunks` are the pieces of the file in order; they
- * are taken only as far as needed, since a mapping of many small pages makes the kernel print megabytes.
+ * The page that maps `iova`; undefined when no line does. `chunks` are the pieces of the file in order. The function
+ * takes only as many as it needs, because a mapping of many small pages makes the kernel print megabytes.
  */
 export function translationOf(chunks: Iterable<string>, iova: bigint): Translation | undefined {
   const frame = iova >> FRAME_SHIFT;

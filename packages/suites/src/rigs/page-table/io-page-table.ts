@@ -2,7 +2,7 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { listDirectory, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { translationOf } from "./intel-translation";
 
-/** What the IOMMU's page table says of one address; or why it cannot be asked. */
+/** What the IOMMU's page table says of one address, or why nobody can read it. */
 export type PageTableEntry =
   | {
       readonly readable: true;
@@ -13,7 +13,7 @@ export type PageTableEntry =
     }
   | { readonly readable: false; readonly reason: string };
 
-/** Looks a device's IOVA up in the page table that the kernel shows in debugfs; Intel's IOMMU driver alone does. */
+/** Looks a device's IOVA up in the page table in debugfs, which only Intel's IOMMU driver shows. */
 export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPaths = systemPaths): PageTableEntry {
   const directory = paths.sys("kernel", "debug", "iommu", "intel");
   if (listDirectory(directory).length === 0) {
@@ -23,14 +23,14 @@ export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPat
     };
   }
   const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
-  // Where the driver shows tables it shows this one: a file that cannot be read fails the test, as upstream's does.
+  // A driver that shows tables shows this one, too. A file that cannot be read fails the test, as upstream's.
   const translation = translationOf(chunksOf(file), iova);
   return { readable: true, pageSize: translation?.pageSize, physical: translation?.physical };
 }
 
 const CHUNK_BYTES = 65_536;
 
-/** A file's text in pieces; what the caller does not take is not read. */
+/** A file's text in pieces. It reads only what the caller takes. */
 function* chunksOf(file: string): Generator<string> {
   const fd = openSync(file, "r");
   try {

@@ -1,16 +1,16 @@
 import type { LentSpace } from "@vfio-selftests/iommu-modes";
 
-/** What an init worker is told, and what it answers; all of it crosses a thread boundary. */
+/** The messages to an init worker and its answers. All of them cross a thread boundary. */
 export type InitMessage = InitRequest | { readonly kind: "close" } | { readonly kind: "end" };
 
 /** One round: the devices stay open until `close`. */
 interface InitRequest {
   readonly kind: "initialise";
-  /** Devices of one IOMMU group are opened one after the other: a group has one file. */
+  /** The worker opens these one after the other. Devices of one IOMMU group need that: the group has one file. */
   readonly addresses: readonly string[];
   /** The one address space of all threads. */
   readonly space: LentSpace;
-  /** One 32-bit word: threads that have come to the barrier; the main thread sets {@link GO} to let them run. */
+  /** One 32-bit word counts the threads at the barrier. The main thread sets {@link GO} to let them run. */
   readonly barrier: SharedArrayBuffer;
 }
 

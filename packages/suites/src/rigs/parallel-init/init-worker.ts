@@ -4,8 +4,8 @@ import { type BorrowedSpace, openLentSpace } from "@vfio-selftests/iommu-modes";
 import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
 /**
- * One thread of the parallel init: opens its devices into the address space that all threads share, when the barrier
- * opens, and closes them when told.
+ * One thread of the parallel init. When the barrier opens, it opens its devices in the address space that all threads
+ * share. It closes them when told.
  */
 const port = parentPort;
 if (port === null) throw new Error("init-worker.js runs as a worker thread");
@@ -35,7 +35,7 @@ port.on("message", (message: InitMessage) => {
   }
 });
 
-/** The devices go first, then the address space. */
+/** Closes the devices first, then the address space. */
 function closeAll(): void {
   for (const device of devices) device.close();
   devices = [];

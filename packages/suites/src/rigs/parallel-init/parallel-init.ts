@@ -5,21 +5,21 @@ import { Worker } from "node:worker_threads";
 import type { LentSpace } from "@vfio-selftests/iommu-modes";
 import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
-/** Milliseconds for all threads to come to the barrier; the first time they start (slow under emulation). */
+/** Milliseconds for all threads to reach the barrier. The first time includes their start (slow under emulation). */
 const BARRIER_TIMEOUT_MS = 20_000;
 
-/** Threads that initialise devices at the same time; kept over several rounds, since starting them takes longest. */
+/** Threads that initialise devices at the same time. They live for several rounds: their start takes longest. */
 export class InitThreads {
   readonly #workers: Worker[] = [];
 
-  /** Starts so many threads, without waiting for them. */
+  /** Starts `count` threads, without waiting for them. */
   constructor(count: number) {
     for (let i = 0; i < count; i++) this.#workers.push(new Worker(join(__dirname, "init-worker.js")));
   }
 
   /**
-   * One round: each thread initialises its devices, all start at once. Gives the timings when all devices are closed
-   * again; throws what the first failing thread said.
+   * One round: all threads start at once, and each initialises its devices. Resolves with the timings when all devices
+   * are closed again. Rejects with the message of the first thread that failed.
    */
   async initialise(parts: readonly (readonly string[])[], space: LentSpace): Promise<InitTiming[]> {
     const barrier = new SharedArrayBuffer(4);
@@ -27,7 +27,7 @@ export class InitThreads {
     const answers = workers.map((worker, index) => {
       return ask(worker, { kind: "initialise", addresses: parts[index] ?? [], space, barrier });
     });
-    // A thread that failed before the barrier ends the wait for the others.
+    // A thread that fails before the barrier ends the wait for the others.
     await Promise.race([arrived(barrier, workers.length), Promise.all(answers)]);
     openBarrier(barrier);
     const results = await Promise.all(answers);

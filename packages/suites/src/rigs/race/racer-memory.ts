@@ -1,13 +1,13 @@
-/** What the racing threads share: words to start and stop by, then each step's results, then the steps' arguments. */
+/** What the racing threads share: words for start and stop, then each step's results, then the steps' arguments. */
 export const WORDS = { round: 0, finished: 1, repeats: 2, ready: 3 } as const;
 export const WORD_COUNT = 4;
-/** Words of each step's results. `errnos`: the first of those that hold a bit for each errno that the step failed with. */
+/** Words of each step's results. At `errnos` begin the words with a bit for each errno that the step failed with. */
 export const RESULTS = { succeeded: 0, failed: 1, errnos: 2 } as const;
 /** Enough for every errno (asm-generic/errno.h ends at 133). */
 export const ERRNO_WORDS = 5;
 export const RESULT_COUNT = RESULTS.errnos + ERRNO_WORDS;
 
-/** One request that a thread repeats. `argument` is read anew in every round. */
+/** One request that a thread repeats. The thread reads its argument anew in every round. */
 export interface RacerStep {
   readonly fd: number;
   readonly request: number;

@@ -28,7 +28,7 @@ function run(repeats: number): void {
   });
   for (let repeat = 0; repeat < repeats; repeat++) {
     for (const { fd, request, argument, index } of calls) {
-      // The kernel writes results into the argument: each call begins with the original.
+      // The kernel writes results into the argument, so each call begins with a copy of the original.
       const result = native.ioctl(fd, request, argument.slice());
       Atomics.add(words, resultWord(index, result < 0 ? "failed" : "succeeded"), 1);
       if (result < 0) Atomics.or(words, resultWord(index, "errnos") + (-result >> 5), 1 << (-result & 31));

@@ -36,14 +36,14 @@ interface RacerResult {
 /** A second thread that makes ioctls while this one does something else: the kernel sees both at the same time. */
 export class Racer implements AsyncDisposable {
   readonly #worker: Worker;
-  /** The thread's descriptors: it can be given only numbers, so the files are lent to it as duplicates. */
+  /** Duplicates of the files' descriptors. The thread gets only their numbers. */
   readonly #lent: readonly OwnedDescriptor[];
   readonly #steps: readonly RacerStep[];
   readonly #memory: SharedArrayBuffer;
   readonly #words: Int32Array;
   #round = 0;
 
-  /** Starts the thread, which keeps the files open until it is disposed of. */
+  /** Starts the thread. The files stay open until the racer is disposed of. */
   static start(calls: readonly RacerCall[]): Racer {
     const racer = new Racer(calls);
     if (Atomics.wait(racer.#words, WORDS.ready, 0, START_TIMEOUT_MS) === "timed-out") {
@@ -66,12 +66,12 @@ export class Racer implements AsyncDisposable {
     this.#worker = new Worker(join(__dirname, "racer-worker.js"), { workerData });
   }
 
-  /** Another argument for a call, from the next round on; as long as the first one. */
+  /** Sets a call's argument, from the next round on. It must be as long as the first one. */
   setArgument(call: number, argument: Uint8Array): void {
     new Uint8Array(this.#memory, argumentOffset(this.#steps, call), argument.length).set(argument);
   }
 
-  /** The other thread makes its calls `repeats` times, while `meanwhile` runs here; returns when both are done. */
+  /** Makes the other thread make its calls `repeats` times while `meanwhile` runs here. Returns when both are done. */
   race(repeats: number, meanwhile: () => void): void {
     const words = this.#words;
     Atomics.store(words, WORDS.repeats, repeats);

@@ -11,7 +11,7 @@ export const NO_ADDRESS = 8;
 
 const NOTHING = new Uint8Array(0);
 
-/** What the kernel said. */
+/** The kernel's answer. */
 export interface Answer {
   /** `ok`, or the errno's name. */
   readonly code: string;
@@ -22,20 +22,20 @@ export interface Answer {
 }
 
 export interface AskOptions {
-  /** What stands behind the structure. */
+  /** The bytes behind the structure. */
   readonly data?: ArrayBufferView;
-  /** Bytes that are passed. Default: the layout's and the data's. */
+  /** Bytes of the argument. Default: the layout's and the data's. */
   readonly bytes?: number;
-  /** What its first field (`argsz`, `size`) says. Default: as many as are passed. */
+  /** The value of the first field (`argsz`, `size`). Default: `bytes`. */
   readonly said?: number;
-  /** Pairs of an offset and what the kernel is to find by the address there. */
+  /** Pairs of the offset of a pointer, and the bytes to which it points. */
   readonly links?: readonly (number | Uint8Array)[];
 }
 
 type Values<Layout> =
   Layout extends StructLayout<infer Known> ? { readonly [Name in keyof Known]?: number | bigint } : never;
 
-/** Makes an ioctl with a structure of the caller's, whatever nonsense it says: nothing is checked before the kernel does. */
+/** Makes an ioctl with the caller's structure, whatever nonsense it says. Only the kernel checks it. */
 export function askKernel<const Known extends Fields>(
   file: KernelFileAccess,
   named: NamedRequest,
@@ -45,7 +45,10 @@ export function askKernel<const Known extends Fields>(
 ): Answer {
   const view = new StructView(bytes);
   view.u32[0] = said;
-  view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
+  // Fewer bytes than the layout's have no room behind the structure, not even for nothing.
+  if (data.byteLength > 0) {
+    view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
+  }
   for (const [name, value] of Object.entries(values) as [string, number | bigint][])
     setField(layout, view, name, value);
   const [entry = ["no request", 0]] = Object.entries(named);
@@ -53,7 +56,7 @@ export function askKernel<const Known extends Fields>(
   return { code: codeOf(result), result, view };
 }
 
-/** Makes an ioctl whose argument is a number, or bytes of no structure; gives `ok` or the errno's name. */
+/** Makes an ioctl whose argument is a number or plain bytes. Returns `ok` or the errno's name. */
 export function askPlainly(
   file: KernelFileAccess,
   named: NamedRequest,
@@ -63,7 +66,7 @@ export function askPlainly(
   return codeOf(resultOf(file, named, argument, links));
 }
 
-/** The same; gives the result or `-errno`. */
+/** Does the same as {@link askPlainly}, and returns the result or `-errno`. */
 export function resultOf(
   file: KernelFileAccess,
   named: NamedRequest,

@@ -5,7 +5,7 @@ import { DeviceFile, IommufdFile } from "./iommufd-files";
 const MIB = 1024 ** 2;
 const PAGES = 8;
 
-/** An address space with the device attached to it, and memory; requests go past all checks of ours. */
+/** An address space with the device attached to it, and memory. Its requests bypass all checks of ours. */
 export class AttachedSpace implements Disposable {
   readonly iommufd = new IommufdFile();
   readonly device: DeviceFile;

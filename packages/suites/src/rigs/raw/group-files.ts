@@ -13,17 +13,18 @@ import {
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { askKernel, askPlainly, resultOf } from "./ask-kernel";
 
-/** A container and a device's group, opened and nothing more; each step is the test's. */
+/** A container and a device's group, just opened. The test takes each further step. */
 export class GroupFiles implements Disposable {
   readonly address: string;
   readonly container: KernelFile;
   readonly group: KernelFile;
-  /** VFIO's own type 1 driver answers, not iommufd in its place. */
+  /** Whether VFIO's own type 1 driver answers, not iommufd in its place. */
   readonly isType1: boolean;
   /** The mode's type for VFIO_SET_IOMMU. */
   readonly type: number;
 
-  constructor(mode: IommuMode, address: string) {
+  /** `openGroup`: for a device that is no PCI device. */
+  constructor(mode: IommuMode, address: string, openGroup = () => GroupFiles.openGroup(address)) {
     const { container } = mode.traits;
     if (container === undefined) throw new RangeError(`mode ${mode.name} has no container`);
     this.address = address;
@@ -31,19 +32,19 @@ export class GroupFiles implements Disposable {
     this.type = container.type === 1 ? VFIO_TYPE1_IOMMU : VFIO_TYPE1v2_IOMMU;
     this.container = KernelFile.open(realKernel, systemPaths.dev(...container.path));
     try {
-      this.group = GroupFiles.openGroup(address);
+      this.group = openGroup();
     } catch (error) {
       this.container.close();
       throw error;
     }
   }
 
-  /** The group's file; throws what the kernel says. */
+  /** Opens the group's file. Throws the kernel's error. */
   static openGroup(address: string): KernelFile {
     return KernelFile.open(realKernel, systemPaths.dev("vfio", String(iommuGroupOf(address))));
   }
 
-  /** VFIO_GROUP_SET_CONTAINER with a descriptor; `ok` or the errno's name. */
+  /** VFIO_GROUP_SET_CONTAINER with a descriptor. Returns `ok` or the errno's name. */
   setContainer(descriptor = this.container.descriptor("VFIO_GROUP_SET_CONTAINER")): string {
     return askPlainly(this.group, { VFIO_GROUP_SET_CONTAINER }, new Uint8Array(Int32Array.of(descriptor).buffer));
   }
@@ -56,19 +57,19 @@ export class GroupFiles implements Disposable {
     return askPlainly(this.container, { VFIO_SET_IOMMU }, type);
   }
 
-  /** VFIO_GROUP_GET_DEVICE_FD: the descriptor, or `-errno`. */
+  /** VFIO_GROUP_GET_DEVICE_FD. Returns the descriptor or `-errno`. */
   deviceDescriptor(name = this.address): number {
     return resultOf(this.group, { VFIO_GROUP_GET_DEVICE_FD }, new Uint8Array(Buffer.from(`${name}\0`, "latin1")));
   }
 
-  /** The device's file; throws where the kernel refuses. */
+  /** Opens the device's file. Throws when the kernel refuses. */
   openDevice(): KernelFile {
     const descriptor = this.deviceDescriptor();
     if (descriptor < 0) throw new Error(`VFIO_GROUP_GET_DEVICE_FD: ${descriptor}`);
     return new KernelFile(realKernel, descriptor, this.address);
   }
 
-  /** Flags that VFIO_GROUP_GET_STATUS tells. */
+  /** The flags of VFIO_GROUP_GET_STATUS. */
   status(): number {
     const { code, view } = askKernel(this.group, { VFIO_GROUP_GET_STATUS }, vfio_group_status, {});
     expect(code).toBe("ok");

@@ -37,7 +37,7 @@ import { type Answer, askKernel, type AskOptions } from "./ask-kernel";
 
 const READ_WRITE = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
 
-/** A map of `length` bytes at `vaddr`; without `iova` the kernel chooses. */
+/** A map of `length` bytes at `vaddr`. Without `iova` the kernel chooses. */
 export interface IoasMapRequest {
   readonly ioas: number;
   readonly vaddr: bigint;
@@ -47,18 +47,18 @@ export interface IoasMapRequest {
   readonly flags?: number;
 }
 
-/** An iommufd, with requests that say what the test says; answers are the kernel's. */
+/** An iommufd whose requests say exactly what the test says. The answers are the kernel's. */
 export class IommufdFile implements Disposable {
   readonly file: KernelFileAccess;
   readonly #own: KernelFile | undefined;
 
-  /** A new one, or another's. */
+  /** Opens a new iommufd, or uses `file`, which its owner closes. */
   constructor(file?: KernelFileAccess) {
     this.#own = file === undefined ? KernelFile.open(realKernel, systemPaths.dev("iommu")) : undefined;
     this.file = file ?? (this.#own as KernelFile);
   }
 
-  /** A new address space's id. */
+  /** Makes an address space and returns its id. */
   newIoas(): number {
     const { code, view } = askKernel(this.file, { IOMMU_IOAS_ALLOC }, iommu_ioas_alloc, {});
     expect(code).toBe("ok");
@@ -80,7 +80,7 @@ export class IommufdFile implements Disposable {
     return askKernel(this.file, { IOMMU_IOAS_MAP }, iommu_ioas_map, values, options);
   }
 
-  /** Where a map went that left the choice to the kernel. */
+  /** Maps where the kernel chooses, and returns that IOVA. */
   chosen(request: Omit<IoasMapRequest, "iova">): bigint {
     const { code, view } = this.map(request);
     expect(code).toBe("ok");
@@ -91,7 +91,7 @@ export class IommufdFile implements Disposable {
     return askKernel(this.file, { IOMMU_IOAS_COPY }, iommu_ioas_copy, values);
   }
 
-  /** `length`: the bytes that the kernel says it unmapped. */
+  /** `length`: the bytes that the kernel reports as unmapped. */
   unmap(ioas: number, iova: bigint, length: bigint): { code: string; length: bigint } {
     const { code, view } = askKernel(this.file, { IOMMU_IOAS_UNMAP }, iommu_ioas_unmap, {
       ioas_id: ioas,
@@ -101,7 +101,7 @@ export class IommufdFile implements Disposable {
     return { code, length: iommu_ioas_unmap.fields.length.get(view) };
   }
 
-  /** IOMMU_IOAS_IOVA_RANGES with room for so many. */
+  /** IOMMU_IOAS_IOVA_RANGES with room for `room` ranges. */
   ranges(ioas: number, room: number): { code: string; count: number; alignment: bigint; ranges: IovaRange[] } {
     const { num_iovas, allowed_iovas, out_iova_alignment } = iommu_ioas_iova_ranges.fields;
     const into = new Uint8Array(Math.max(room, 1) * iommu_iova_range.size);
@@ -128,7 +128,7 @@ export class IommufdFile implements Disposable {
     return askKernel(this.file, { IOMMU_IOAS_ALLOW_IOVAS }, iommu_ioas_allow_iovas, values, { links }).code;
   }
 
-  /** IOMMU_OPTION, told. */
+  /** IOMMU_OPTION: reads an option's value. */
   option(option: number, object: number): { code: string; value: bigint } {
     const values = { option_id: option, op: IOMMU_OPTION_OP_GET, object_id: object };
     const { code, view } = askKernel(this.file, { IOMMU_OPTION }, iommu_option, values);
@@ -151,7 +151,7 @@ export class IommufdFile implements Disposable {
   }
 }
 
-/** A device's own file, opened and nothing more. */
+/** A device's own file, just opened. */
 export class DeviceFile implements Disposable {
   readonly file: KernelFile;
 
@@ -159,7 +159,7 @@ export class DeviceFile implements Disposable {
     this.file = KernelFile.open(realKernel, vfioCdevPath(address));
   }
 
-  /** `id`: iommufd's of the device. */
+  /** `id`: iommufd's id of the device. */
   bind(iommufd: { readonly file: KernelFileAccess } | number): { code: string; id: number } {
     const descriptor = typeof iommufd === "number" ? iommufd : iommufd.file.descriptor("VFIO_DEVICE_BIND_IOMMUFD");
     const { token_uuid_ptr, out_devid } = vfio_device_bind_iommufd.fields;
@@ -173,7 +173,7 @@ export class DeviceFile implements Disposable {
     return { code, id: out_devid.get(view) };
   }
 
-  /** `id`: the page table that the kernel took. */
+  /** `id`: the page table that the kernel uses. */
   attach(pageTable: number): { code: string; id: number } {
     const values = { pt_id: pageTable };
     const layout = vfio_device_attach_iommufd_pt;

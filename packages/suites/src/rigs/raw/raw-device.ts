@@ -33,7 +33,7 @@ export interface RawIrqSet {
 export interface RawIoeventfd {
   /** VFIO_DEVICE_IOEVENTFD_*: the width. */
   readonly flags: number;
-  /** In the device's file. */
+  /** Offset in the device's file. */
   readonly offset: bigint;
   readonly data: bigint;
   readonly fd: number;
@@ -41,8 +41,8 @@ export interface RawIoeventfd {
 }
 
 /**
- * A device's file without anything between a test and the kernel, so that requests can be made which the kernel must
- * refuse. Every method gives the kernel's outcome: a result, or the name of an errno.
+ * A device's file with nothing between a test and the kernel, for requests that the kernel must refuse. Every method
+ * returns the kernel's outcome: a result, or the name of an errno.
  */
 export class RawDevice {
   readonly #file: KernelFileAccess;
@@ -63,17 +63,17 @@ export class RawDevice {
     return this.#ask({ VFIO_DEVICE_IOEVENTFD }, vfio_device_ioeventfd, values, undefined, argsz);
   }
 
-  /** VFIO_DEVICE_FEATURE; `argsz` as it should be by default. */
+  /** VFIO_DEVICE_FEATURE. `argsz` is correct by default. */
   feature(flags: number, payload?: Uint8Array, argsz?: number): number | string {
     return this.#ask({ VFIO_DEVICE_FEATURE }, vfio_device_feature, { flags }, payload, argsz);
   }
 
-  /** The kernel writes its answer into `argument`. */
+  /** Makes any ioctl. The kernel writes its answer into `argument`. */
   ioctl(name: string, request: number, argument: Uint8Array): number | string {
     return outcome(this.#file.attempt({ name, request, argument }));
   }
 
-  /** `length` bytes of a region; its offset may lie outside. */
+  /** Reads `length` bytes of a region. The offset may lie outside. */
   read(region: number, offset: number, length: number): { readonly result: number | string; readonly bytes: Buffer } {
     const bytes = Buffer.alloc(length, 0xee);
     const result = native.pread(this.#file.descriptor("read"), bytes, this.positionOf(region, offset));
@@ -84,7 +84,7 @@ export class RawDevice {
     return outcome(native.pwrite(this.#file.descriptor("write"), bytes, this.positionOf(region, offset)));
   }
 
-  /** Maps part of a region; the caller unmaps what comes back. */
+  /** Maps part of a region. The caller unmaps it. */
   map(
     region: number,
     { offset = 0, length = 4096, flags = MAP_SHARED, prot = PROT_READ | PROT_WRITE } = {},
@@ -94,7 +94,7 @@ export class RawDevice {
     return typeof mapped === "number" ? errnoName(-mapped) : mapped;
   }
 
-  /** Where a region's byte lies in the device's file. Regions that the kernel does not tell of lie behind those that it does. */
+  /** The offset of a region's byte in the device's file, even for regions that the kernel does not have. */
   positionOf(region: number, offset: number): bigint {
     return BigInt(region) * this.#regionStride() + BigInt(offset);
   }

@@ -4,15 +4,15 @@ import { askKernel, outcome } from "./ask-kernel";
 
 type Fields = StructLayout["fields"];
 
-/** What an ioctl gave: 0 or the name of an errno, and the structure as the kernel left it. */
+/** The outcome of an ioctl: 0 or the name of an errno, and the fields as the kernel left them. */
 export interface RawAnswer<F extends Fields> {
   readonly outcome: number | string;
   readonly get: (field: keyof F) => number;
-  /** Throws unless the call succeeded; then a field of the answer. */
+  /** Returns a field of the answer. Throws unless the call succeeded. */
   readonly need: (field: keyof F) => number;
 }
 
-/** The ioctls of an iommufd field by field, so that requests can be made which the kernel must refuse. */
+/** The ioctls of an iommufd field by field, for requests that the kernel must refuse. */
 export class RawIommufd {
   readonly #file: KernelFileAccess;
 
@@ -20,7 +20,7 @@ export class RawIommufd {
     this.#file = file;
   }
 
-  /** `links`: what the structure's pointers lead to. `size` is set unless it is among the values. */
+  /** `links`: the bytes to which the structure's pointers lead. `size` is right unless `values` has it. */
   call<F extends Fields>(
     named: Readonly<Record<string, number>>,
     layout: StructLayout<F>,

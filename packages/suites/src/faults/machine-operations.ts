@@ -1,0 +1,87 @@
+import { constants, writeFileSync } from "node:fs";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { systemError } from "@vfio-selftests/core/errors";
+import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import { GuardedDriver, GuardedValue, skip } from "@vfio-selftests/harness";
+import { native } from "@vfio-selftests/native";
+import type { FailingCalls } from "./failing-calls";
+import { leaving, type Operation } from "./operation";
+
+const DRIVER = "vfio-pci";
+
+/** What root does to the machine for VFIO, by sysfs: the same in every mode. */
+export const MACHINE_OPERATIONS: readonly Operation[] = [
+  {
+    name: "binding",
+    prepare: (mode, address, calls) => {
+      const driver = vfioDriverOf(address);
+      driver.unbind();
+      return {
+        act: leaving(() => writeFailing(calls, systemPaths.sys("bus", "pci", "drivers", DRIVER, "bind"), address)),
+        verify: () => {
+          expect(driver.current).toBe(DRIVER);
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+        },
+        [Symbol.dispose]: () => driver[Symbol.dispose](),
+      };
+    },
+  },
+  {
+    name: "unbinding",
+    prepare: (_mode, address, calls) => {
+      const driver = vfioDriverOf(address);
+      return {
+        act: () => {
+          writeFailing(calls, systemPaths.sys("bus", "pci", "drivers", DRIVER, "unbind"), address);
+          return { [Symbol.dispose]: () => writeFileSync(systemPaths.sys("bus", "pci", "drivers_probe"), address) };
+        },
+        verify: () => expect(driver.current).toBeUndefined(),
+        [Symbol.dispose]: () => driver[Symbol.dispose](),
+      };
+    },
+  },
+  {
+    name: "enabling_a_virtual_function",
+    prepare: (_mode, address, calls) => {
+      const path = systemPaths.pciDevice(address, "sriov_numvfs");
+      if ((readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) ?? 0) === 0) {
+        skip({ reason: "the device has no virtual functions (SR-IOV)", remedy: "use an SR-IOV physical function" });
+      }
+      const count = new GuardedValue(path);
+      return {
+        act: () => {
+          writeFailing(calls, path, "1");
+          return { [Symbol.dispose]: () => count.set(0) };
+        },
+        verify: (whole) => {
+          expect(readNumber(path)).toBe(1);
+          const vf = linkName(systemPaths.pciDevice(address, "virtfn0"));
+          expect(vf).toBeDefined();
+          // The kernel enables a function also when no driver can take it.
+          if (whole) expect(linkName(systemPaths.pciDevice(vf ?? "", "driver"))).toBe(DRIVER);
+        },
+        [Symbol.dispose]: () => count[Symbol.dispose](),
+      };
+    },
+  },
+];
+
+function vfioDriverOf(address: string): GuardedDriver {
+  const driver = new GuardedDriver(address);
+  if (driver.current === DRIVER) return driver;
+  driver[Symbol.dispose]();
+  skip({ reason: `${address} is bound to ${driver.current ?? "no driver"}`, remedy: `bind it to ${DRIVER}` });
+}
+
+/** One write to a file of sysfs, and only the write can fail. */
+function writeFailing({ kernel }: FailingCalls, path: string, text: string): void {
+  const fd = native.open(path, constants.O_WRONLY);
+  if (fd < 0) throw systemError(fd, "open", { subject: path });
+  try {
+    const result = kernel.calls.write(fd, Buffer.from(text));
+    if (result < 0) throw systemError(result, "write", { subject: path });
+  } finally {
+    native.close(fd);
+  }
+}

@@ -1,0 +1,50 @@
+import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { closeAll } from "@vfio-selftests/core/backend";
+import type { FailingCalls } from "./failing-calls";
+
+/** An operation with what it needs opened, before the kernel fails in it. */
+export interface Prepared extends Disposable {
+  /** The operation. It gives what undoes it, or nothing. */
+  act(): Disposable | undefined;
+  /**
+   * Shows that the operation had its effect; for after `act`. `whole` is false after an operation that said nothing of the
+   * fault: what the kernel may do without need not be there.
+   */
+  verify?(whole: boolean): void;
+}
+
+/** Opens what the operation needs. `calls` is for operations that no mode or device makes. */
+export type Prepare = (mode: IommuMode, address: string, calls: FailingCalls) => Prepared;
+
+export interface Operation {
+  readonly name: string;
+  /** The modes it exists in; default all. */
+  readonly only?: (mode: IommuMode) => boolean;
+  readonly prepare: Prepare;
+}
+
+export const inIommufd = ({ traits }: IommuMode): boolean => traits.api === "iommufd";
+
+export const nothingToClose = (): void => undefined;
+
+/** An operation that leaves nothing to undo. */
+export function leaving(act: () => unknown): Prepared["act"] {
+  return () => {
+    act();
+    return undefined;
+  };
+}
+
+/** What needs a device in an address space. */
+export function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Prepare {
+  return (mode, address) => {
+    const iommu = new Iommu(mode.open());
+    const device = PciDevice.open(iommu, address);
+    const prepared = prepare(iommu, device);
+    return {
+      ...prepared,
+      [Symbol.dispose]: () =>
+        closeAll("the operation", [() => prepared[Symbol.dispose](), () => device.close(), () => iommu.close()]),
+    };
+  };
+}
