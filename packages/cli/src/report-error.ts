@@ -1,4 +1,4 @@
-import { VfioError } from "@vfio-selftests/core";
+import { asCalled, VfioError } from "@vfio-selftests/core/errors";
 import { ExitCode } from "./exit-codes";
 
 /** When this variable has any value, errors are printed with their stack. */
@@ -14,7 +14,7 @@ export function reportError(error: unknown, write: (text: string) => void): numb
   if (process.env[DEBUG_VARIABLE] !== undefined) {
     write(`${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
   } else {
-    write(`vfio-selftests: ${messageOf(error)}\n`);
+    write(`vfio-selftests: ${asCalled(messageOf(error))}\n`);
   }
   if (!(error instanceof VfioError)) return ExitCode.failed;
   return EXIT_CODE_OF_ERROR[error.code] ?? ExitCode.failed;

@@ -13,21 +13,21 @@ export interface ServedModels {
 }
 
 /** Starts each `model:NAME` (or `model:NAME*COUNT`) among the devices. The VM attaches them with vfio-user-pci. */
-export async function serveModels(devices: readonly string[]): Promise<ServedModels> {
+export async function serveModels(devices: readonly string[], directory = process.cwd()): Promise<ServedModels> {
   if (!devices.some((device) => MODEL.test(device))) return { devices, close: () => Promise.resolve() };
-  const { modelByName, startModel } = await import("@vfio-selftests/device-models");
+  const { requireModel, startNamedModel } = await import("../model/start-named-model.js");
   const names = devices.map(modelNames);
-  for (const name of names.flatMap((group) => group ?? [])) modelByName(name);
+  for (const name of names.flatMap((group) => group ?? [])) requireModel(name, directory);
 
   const folder = mkdtempSync(join(tmpdir(), "vfio-selftests-models-"));
-  const workers: ReturnType<typeof startModel>[] = [];
+  const workers: ReturnType<typeof startNamedModel>[] = [];
   const close = async (): Promise<void> => {
     await Promise.all(workers.map((worker) => worker.close()));
     rmSync(folder, { recursive: true, force: true });
   };
   const serve = (name: string): string => {
-    const socketPath = join(folder, `${name}-${workers.length}.sock`);
-    const worker = startModel(name, { socketPath });
+    const socketPath = join(folder, `${workers.length}.sock`);
+    const worker = startNamedModel(name, { socketPath }, directory);
     workers.push(worker);
     worker.ready();
     return `vfio-user:${socketPath}`;

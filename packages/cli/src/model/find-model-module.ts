@@ -16,6 +16,6 @@ export function findModelModule(name: string, directory: string, known: readonly
     return require.resolve(isPath ? path : name);
   } catch {
     const allowed = `${known.join(", ")}, the path of a module, or a package installed for ${directory}`;
-    throw argumentError("model serve", "model", name, allowed);
+    throw argumentError("find model", "model", name, allowed);
   }
 }

@@ -1,10 +1,8 @@
 import { once } from "node:events";
 import { resolve } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import { modelNames, startModel } from "@vfio-selftests/device-models";
-import { ModelWorker } from "@vfio-selftests/vfio-user";
 import { ExitCode } from "../exit-codes";
-import { findModelModule } from "./find-model-module";
+import { startNamedModel } from "./start-named-model";
 
 export interface ServeModelOptions {
   /** Where to listen. */
@@ -34,9 +32,7 @@ export async function serveModel(name: string, { socketPath, fd, trust }: ServeM
   const interrupted = Promise.race(
     (["SIGINT", "SIGTERM"] as const).map((name) => once(process, name).then(() => (signal = name))),
   );
-  const worker = modelNames.includes(name)
-    ? startModel(name, options)
-    : new ModelWorker({ ...options, module: findModelModule(name, process.cwd(), modelNames) });
+  const worker = startNamedModel(name, options);
   // The model's thread does not keep the process alive by itself.
   const alive = setInterval(() => undefined, 2 ** 30);
   try {

@@ -45,7 +45,10 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
 };
 
 export const RUN_OPTIONS: OptionTable<RunOptions> = {
-  device: list("-d, --device <address...>", "0000:6a:01.0, vfio-user:SOCKET or model:NAME; may be repeated"),
+  device: list(
+    "-d, --device <address...>",
+    "0000:6a:01.0, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated",
+  ),
   timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {
     least: 1,
     most: 7 * 24 * 3600,

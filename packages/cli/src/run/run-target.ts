@@ -1,5 +1,5 @@
 import { Iommu, type IommuMode, PciDevice, USER_MODE_NAME, VfioError } from "@vfio-selftests/core";
-import { argumentError } from "@vfio-selftests/core/errors";
+import { argumentError, asCalled } from "@vfio-selftests/core/errors";
 import {
   BindingStore,
   existsPath,
@@ -58,9 +58,9 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
   }
   if (devices.length > 0) {
     // Loaded only here: a run on the kernel's devices does not need it.
-    const { connectModel } = await import("@vfio-selftests/device-models");
+    const { connectNamedModel } = await import("../model/start-named-model.js");
     const { VfioUserMode } = await import("@vfio-selftests/vfio-user");
-    openOnce(devices, [new VfioUserMode({ connectModel })]);
+    openOnce(devices, [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })]);
   }
   return {
     entry: "models",
@@ -68,7 +68,9 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
     defaultMode: USER_MODE_NAME,
     headline: [
       `Device models in user space (${describe(devices)}): drivers and suites are tested, the kernel's VFIO and IOMMU are not.`,
-      "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
+      asCalled(
+        "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
+      ),
       ...(devices.length === 0 ? boundButNotNamed(paths) : []),
     ],
   };
@@ -84,7 +86,7 @@ function boundButNotNamed(paths: SystemPaths): string[] {
   const ready = bound.filter((address) => isVfioDriver(linkName(paths.pciDevice(address, "driver")))).sort();
   if (ready.length === 0) return [];
   const command = ["vfio-selftests run", ...ready.map((address) => `-d ${address}`)].join(" ");
-  return [`Bound to vfio-pci, but not tested by this run: ${ready.join(", ")}. For that: ${command}`];
+  return [`Bound to vfio-pci, but not tested by this run: ${ready.join(", ")}. For that: ${asCalled(command)}`];
 }
 
 function kernelTarget(named: TargetOptions): RunTarget {

@@ -1,7 +1,8 @@
-import { connectModel, modelNames } from "@vfio-selftests/device-models";
+import { modelNames } from "@vfio-selftests/device-models";
 import { targetOptions } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "@vfio-selftests/suites";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
+import { connectNamedModel } from "../model/start-named-model";
 import { chooseDrivers } from "./choose-drivers";
 
 /** Models copy as fast as the CPU, but a first run should take seconds and no gigabyte of memory. */
@@ -12,7 +13,7 @@ export function modelsTarget(options = targetOptions()): SuiteTarget {
   const { devices, full, failingExample } = options;
   return {
     kind: "models",
-    modes: [new VfioUserMode({ connectModel })],
+    modes: [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })],
     devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
     drivers: chooseDrivers(options),
     failingExample,

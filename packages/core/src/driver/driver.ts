@@ -12,6 +12,16 @@ export interface DriverLimits {
   readonly alignment: number;
 }
 
+/** How a copy's DMA can be refused: at an address that is not mapped, or by a write to one that the device may only read. */
+export type DmaFaultKind = "unmapped" | "read-only";
+
+/** Refused copies that the device ends as if they had worked. */
+export interface HiddenFaults {
+  readonly kinds: readonly DmaFaultKind[];
+  /** The device's manual or erratum, for the report. */
+  readonly why: string;
+}
+
 /**
  * A device family's driver, on `core` alone: a vendor's private package could use everything here. The contract starts
  * from the kernel's (struct vfio_pci_driver_ops of libvfio/vfio_pci_driver.h in
@@ -26,7 +36,15 @@ export interface Driver {
   probe?(device: PciDevice): true | string;
   /** Bytes of DMA memory that the driver needs for itself. The caller allocates and maps it (rounded up to pages). */
   readonly regionSize: number;
-  /** Brings the device up. `remove` brings it down. Both may be repeated. */
+  /**
+   * What the device hides from its driver. Tests of the driver's error reports then say that they left the check out. Absent:
+   * every refused copy is an error of `memcpyWait`.
+   */
+  readonly hiddenFaults?: HiddenFaults;
+  /**
+   * Brings the device up. `remove` brings it down. Both may be repeated. The driver switches on bus mastering, and enables
+   * the interrupt vectors that it names (`device.interrupts.msix.enable`): nobody else does.
+   */
   create(device: PciDevice, region: DmaRegion): DriverInstance;
 }
 
@@ -47,10 +65,11 @@ export interface DriverInstance {
    */
   memcpyEnded(): boolean;
   /**
-   * Waits for the started copies. All DMA has ended when it returns or throws. If the device reported an error, it
+   * Waits for the started copies. Errors are VfioError: tests take no other one for the driver's report. All DMA has ended when it returns or throws. If the device reported an error, it
    * throws VfioError with the device's error registers; the driver has recovered, and the next copy works. If the
    * copies do not end within `timeoutMs`, it throws `ETIMEDOUT` with the device's state. So a `timeoutMs` of 0 stops a
-   * copy.
+   * copy. A device without bus mastering does not end its copies: a model must honour the bit, too, because a test makes the
+   * device hang by it.
    */
   memcpyWait(options?: { timeoutMs?: number }): void;
   /** How the device reports the end of a copy by an interrupt. Absent if it cannot. */

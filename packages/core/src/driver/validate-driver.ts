@@ -58,6 +58,21 @@ function driverProblems(value: unknown): string[] {
   if (probe !== undefined && typeof probe !== "function") {
     problems.push(`probe is ${typeName(probe)}, must be a function`);
   }
+  const hidden = property(value, "hiddenFaults");
+  if (hidden !== undefined) problems.push(...hiddenFaultProblems(hidden));
+  return problems;
+}
+
+function hiddenFaultProblems(hidden: unknown): string[] {
+  const kinds = property(hidden, "kinds");
+  const why = property(hidden, "why");
+  const problems: string[] = [];
+  if (!Array.isArray(kinds) || !kinds.every((kind) => kind === "unmapped" || kind === "read-only")) {
+    problems.push(`hiddenFaults.kinds is ${typeName(kinds)}, must be an array of "unmapped" and "read-only"`);
+  }
+  if (typeof why !== "string" || why === "") {
+    problems.push(`hiddenFaults.why is ${typeName(why)}, must be a non-empty string`);
+  }
   return problems;
 }
 

@@ -1,4 +1,5 @@
 /** The makers of this project's errors (`@vfio-selftests/core/errors`). */
+export { asCalled } from "./as-called";
 export * from "./errno";
 export { ERROR_CODES, type OwnErrorCode } from "./error-codes";
 export { remedyFor } from "./remedies";

@@ -1,3 +1,5 @@
+import { asCalled } from "@vfio-selftests/core/errors";
+
 /** Why a test did not run here, and what the user can do so that it does. */
 export interface SkipReason {
   readonly reason: string;
@@ -30,8 +32,8 @@ export class SkipError extends Error {
 }
 
 /** Ends the running test, or every test under the running hook, as skipped. */
-export function skip(reason: SkipReason): never {
-  throw new SkipError(reason);
+export function skip({ reason, remedy }: SkipReason): never {
+  throw new SkipError({ reason, remedy: asCalled(remedy) });
 }
 
 /** The two lines that a person reads, and {@link parseSkipText} takes apart again. */

@@ -5,7 +5,7 @@ import type { Target } from "./target";
 const NO_DEVICE: SkipReason = {
   reason: "no device was named",
   remedy:
-    "pnpm vfio lab run (a real kernel and device in a VM), or name a device bound to vfio-pci: " +
+    "vfio-selftests lab run (a real kernel and device in a VM), or name a device bound to vfio-pci: " +
     "VFIO_SELFTESTS_BDF=0000:6a:01.0",
 };
 

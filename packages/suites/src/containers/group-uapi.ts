@@ -221,7 +221,7 @@ export function groupUapiSuite(target: SuiteTarget): void {
       it("a_container_takes_several_groups", () => {
         const other = target.devices.find((device) => iommuGroupOf(device) !== iommuGroupOf(address));
         if (other === undefined) {
-          skip({ reason: "the run has one group", remedy: "pnpm vfio lab run --device 'igb*2'" });
+          skip({ reason: "the run has one group", remedy: "vfio-selftests lab run --device 'igb*2'" });
         }
         mapThroughTwoGroups(mode, address, other);
       });

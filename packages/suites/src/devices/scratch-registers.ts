@@ -20,6 +20,6 @@ export function scratchRegistersOf(device: PciDevice): ScratchRegisters {
   if (known !== undefined) return known.registers;
   skip({
     reason: `no registers of ${device.address} are known that keep what is written`,
-    remedy: "use a device with known ones: pnpm vfio lab run --device igb",
+    remedy: "use a device with known ones: vfio-selftests lab run --device igb",
   });
 }

@@ -111,6 +111,6 @@ function barOf(device: PciDevice, size: number): Bar {
   if (bar !== undefined) return bar;
   skip({
     reason: `the device has no BAR of ${size / MIB} MiB that can be mapped`,
-    remedy: "use a device with a large BAR: pnpm vfio lab run --device pci-testdev",
+    remedy: "use a device with a large BAR: vfio-selftests lab run --device pci-testdev",
   });
 }

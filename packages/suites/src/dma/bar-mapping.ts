@@ -87,7 +87,7 @@ export function barMappingSuite(target: SuiteTarget): void {
         if (copying.length === 0) {
           skip({
             reason: "the run has no other device",
-            remedy: "name one with a driver, too: pnpm vfio lab run --device igb --device pci-testdev",
+            remedy: "name one with a driver, too: vfio-selftests lab run --device igb --device pci-testdev",
           });
         }
         using rig = new CopyRig(target, mode, copying.slice(0, 1));
@@ -112,7 +112,7 @@ function barOf(device: PciDevice, size: number): Bar {
   const sizes = device.bars.filter((bar) => bar.size > 0).map((bar) => `BAR ${bar.index}: ${bar.size} bytes`);
   skip({
     reason: `the device has no BAR of ${size / MIB} MiB that can be mapped (${sizes.join(", ") || "no BAR"})`,
-    remedy: "use a device with a large BAR: pnpm vfio lab run --device pci-testdev",
+    remedy: "use a device with a large BAR: vfio-selftests lab run --device pci-testdev",
   });
 }
 
@@ -125,7 +125,7 @@ function memoryBarOf(device: PciDevice): Bar {
     if (mapping.read32(MIB) === value) continue;
     skip({
       reason: `BAR ${bar.index} does not keep what is written to it`,
-      remedy: "use a device with memory in its BAR: pnpm vfio lab run --device igb --device pci-testdev",
+      remedy: "use a device with memory in its BAR: vfio-selftests lab run --device igb --device pci-testdev",
     });
   }
   return bar;

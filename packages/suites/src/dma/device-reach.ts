@@ -237,7 +237,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
         if (reachesLittle(rig)) {
           skip({
             reason: "the device reaches 28 bits of addresses",
-            remedy: "use a device with 64: pnpm vfio lab run -d igb",
+            remedy: "use a device with 64: vfio-selftests lab run -d igb",
           });
         }
         const ranges = rig.rig.iommu.iovaRanges();

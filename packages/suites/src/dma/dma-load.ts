@@ -61,7 +61,7 @@ function several(devices: readonly string[]): readonly string[] {
   if (devices.length > 1) return devices;
   skip({
     reason: devices.length === 0 ? "no device was named" : "the run has one device",
-    remedy: "name several: -d ADDRESS -d ADDRESS, or pnpm vfio lab run --device igb*2",
+    remedy: "name several: -d ADDRESS -d ADDRESS, or vfio-selftests lab run --device igb*2",
   });
 }
 

@@ -106,7 +106,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         }
         // A write to a hole changes nothing.
         bytes.fill(0xee);
-        expectFaultReport(rig.copier.device, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
+        expectFaultReport(session, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
         expect(bytes.every((byte) => byte === 0xee)).toBe(true);
       });
 

@@ -68,7 +68,7 @@ function slotsOf(bytes: number, ranges: readonly IovaRange[]): Slot[] {
   if (lowRange === undefined || highRange === undefined) {
     skip({
       reason: `the IOMMU reaches no PC's memory: ${ranges.map(rangeText).join(", ")}`,
-      remedy: "use a PC's IOMMU: pnpm vfio lab run",
+      remedy: "use a PC's IOMMU: vfio-selftests lab run",
     });
   }
   const end = highRange.last + 1n < GUEST_END ? highRange.last + 1n : GUEST_END;

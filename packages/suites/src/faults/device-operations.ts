@@ -110,7 +110,7 @@ export const DEVICE_OPERATIONS: readonly Operation[] = [
         const of = others === undefined ? "it is the root bus" : `it holds ${others.join(", ")}, too`;
         skip({
           reason: `the bus of ${address} cannot be reset for one device (${of})`,
-          remedy: "use a device alone below a root port: pnpm vfio lab run --device igb",
+          remedy: "use a device alone below a root port: vfio-selftests lab run --device igb",
         });
       }
       const { vendorId } = device.config;

@@ -98,7 +98,7 @@ export function failNthSuite(target: SuiteTarget): void {
         skip({
           reason:
             "this kernel cannot be made to fail (CONFIG_FAULT_INJECTION_STACKTRACE_FILTER, CONFIG_FAILSLAB, CONFIG_FAIL_PAGE_ALLOC)",
-          remedy: "pnpm vfio lab setup --with fault-injection, and lab run --with fault-injection",
+          remedy: "vfio-selftests lab setup --with fault-injection, and lab run --with fault-injection",
         });
       }
       if (sparing) notChecked(SPARED.what, SPARED.why);
@@ -157,7 +157,7 @@ export function failNthSuite(target: SuiteTarget): void {
 
     it("leaks_nothing", async () => {
       if (!existsSync(KMEMLEAK)) {
-        skip({ reason: "this kernel has no kmemleak", remedy: "pnpm vfio lab run --with fault-injection,kmemleak" });
+        skip({ reason: "this kernel has no kmemleak", remedy: "vfio-selftests lab run --with fault-injection,kmemleak" });
       }
       await new Promise((resolve) => setTimeout(resolve, KMEMLEAK_AGE_MS + 1000));
       // Twice: a scan does not report objects that are new or changed since the scan before it (kmemleak_scan).

@@ -108,7 +108,7 @@ export function deviceEventsSuite(target: SuiteTarget): void {
         if (target.kind !== "lab") {
           skip({
             reason: "the test unbinds the device from its driver",
-            remedy: "run it in the lab: pnpm vfio lab run",
+            remedy: "run it in the lab: vfio-selftests lab run",
           });
         }
         using guarded = new GuardedDriver(address);

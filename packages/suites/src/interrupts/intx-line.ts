@@ -328,7 +328,7 @@ class IntxLine implements Disposable {
       this.eventfd.close();
       skip({
         reason: `no way is known to make ${device.address} assert INTx`,
-        remedy: "use a device with a known way: pnpm vfio lab run --device igb",
+        remedy: "use a device with a known way: vfio-selftests lab run --device igb",
       });
     }
     this.source = source;

@@ -129,13 +129,13 @@ function callOf(device: PciDevice, setIrqs: SetIrqs): RacerCall {
 
 function sourceOf(device: PciDevice): InterruptSource {
   if (device.interrupts.intx.count === 0) {
-    skip({ reason: "the device has no INTx", remedy: "use QEMU's edu device: pnpm vfio lab run --device edu" });
+    skip({ reason: "the device has no INTx", remedy: "use QEMU's edu device: vfio-selftests lab run --device edu" });
   }
   return (
     intxSourceOf(device) ??
     skip({
       reason: "no way is known to make the device assert INTx",
-      remedy: "use QEMU's edu device: pnpm vfio lab run --device edu",
+      remedy: "use QEMU's edu device: vfio-selftests lab run --device edu",
     })
   );
 }

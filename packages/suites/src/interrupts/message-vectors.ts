@@ -252,7 +252,7 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         if (known.length > 0) return known;
         skip({
           reason: `no way is known to make ${address} raise MSI-X by its registers`,
-          remedy: "use a device with such registers: pnpm vfio lab run --device igb",
+          remedy: "use a device with such registers: vfio-selftests lab run --device igb",
         });
       };
 

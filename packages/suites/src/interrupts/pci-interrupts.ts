@@ -68,7 +68,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       if (source === undefined) {
         skip({
           reason: "no way is known to make the device assert INTx",
-          remedy: "use QEMU's edu device: pnpm vfio lab run --device edu",
+          remedy: "use QEMU's edu device: vfio-selftests lab run --device edu",
         });
       }
       intx.enable();

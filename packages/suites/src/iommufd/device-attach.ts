@@ -248,7 +248,7 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         readAttribute(systemPaths.pciDevice(address, "iommu", "intel-iommu", name))?.trim();
       const capability = registers("cap");
       if (capability === undefined) {
-        skip({ reason: "the IOMMU is not Intel's", remedy: "pnpm vfio lab run --iommu intel" });
+        skip({ reason: "the IOMMU is not Intel's", remedy: "vfio-selftests lab run --iommu intel" });
       }
       const data = new Uint8Array(iommu_hw_info_vtd.size);
       const { outcome, get } = new RawIommufd(iommufdOf(iommu).file).call(

@@ -159,7 +159,10 @@ export function configHeaderSuite(target: SuiteTarget): void {
 
       it("restores_bars_that_were_lost_behind_vfio", () => {
         if (target.kind !== "lab") {
-          skip({ reason: "the test takes the device's BARs away", remedy: "run it in the lab: pnpm vfio lab run" });
+          skip({
+            reason: "the test takes the device's BARs away",
+            remedy: "run it in the lab: vfio-selftests lab run",
+          });
         }
         withPhysical((physical) => {
           const { config } = device();

@@ -77,7 +77,10 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
       it("close_resets_the_registers", () => {
         const control = systemPaths.pciDevice(address, "power", "control");
         if (target.kind !== "lab") {
-          skip({ reason: "the test reaches the device past vfio-pci", remedy: "run it in the lab: pnpm vfio lab run" });
+          skip({
+            reason: "the test reaches the device past vfio-pci",
+            remedy: "run it in the lab: vfio-selftests lab run",
+          });
         }
         let scratch = { bar: 0, offset: 0 };
         withDevice((device) => {

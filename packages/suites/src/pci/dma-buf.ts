@@ -263,7 +263,7 @@ class DmaBufRig implements Disposable {
     return Array.from({ length: PAGES }, (_, page) => {
       const entry = ioPageTableEntry(this.device.address, IOVA + BigInt(page * PAGE_SIZE));
       if (entry.readable) return entry.physical;
-      skip({ reason: entry.reason, remedy: "use the lab with an Intel IOMMU: pnpm vfio lab run --iommu intel" });
+      skip({ reason: entry.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
     });
   }
 

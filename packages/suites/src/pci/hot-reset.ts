@@ -145,7 +145,7 @@ export function hotResetSuite(target: SuiteTarget): void {
         if (stranger === undefined) {
           skip({
             reason: "the run has no device of another group",
-            remedy: "name one: -d ADDRESS -d ADDRESS, or pnpm vfio lab run --device igb*2",
+            remedy: "name one: -d ADDRESS -d ADDRESS, or vfio-selftests lab run --device igb*2",
           });
         }
         using other = PciDevice.open(iommu, stranger);
@@ -187,7 +187,7 @@ function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
     // QEMU's root port does not set "Data Link Layer Link Active" again, and Linux gives up (pcie_wait_for_link).
     skip({
       reason: `the kernel reset the bus of ${device.address} but did not see the link come up again`,
-      remedy: "use a device behind a conventional bridge: pnpm vfio lab run --device edu-group",
+      remedy: "use a device behind a conventional bridge: vfio-selftests lab run --device edu-group",
     });
   }
 }
@@ -204,7 +204,7 @@ function infoOf(device: PciDevice): HotResetInfo {
     if (!(error instanceof VfioError) || error.code !== "ENODEV") throw error;
     skip({
       reason: `the bus of ${device.address} cannot be reset (it is the root bus)`,
-      remedy: "use a device behind a root port or bridge: pnpm vfio lab run --device igb",
+      remedy: "use a device behind a root port or bridge: vfio-selftests lab run --device igb",
     });
   }
 }

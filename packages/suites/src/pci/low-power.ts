@@ -187,7 +187,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
           if (source === undefined || opened.interrupts.intx.count === 0) {
             skip({
               reason: "no way is known to make the device assert INTx",
-              remedy: "pnpm vfio lab run --device igb",
+              remedy: "vfio-selftests lab run --device igb",
             });
           }
           const { intx } = opened.interrupts;

@@ -106,7 +106,7 @@ class NoiommuGroup implements Disposable {
             ? "VFIO is not set to do without an IOMMU, and the device has none"
             : `the device has an IOMMU: there is no ${path}`,
         remedy:
-          "pnpm vfio lab run --iommu none; elsewhere echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode " +
+          "vfio-selftests lab run --iommu none; elsewhere echo Y > /sys/module/vfio/parameters/enable_unsafe_noiommu_mode " +
           "on a machine without IOMMU, before the device is bound to vfio-pci",
       });
     }

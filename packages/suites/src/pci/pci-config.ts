@@ -107,7 +107,7 @@ export function pciConfigSuite(target: SuiteTarget): void {
       if (small.length === 0) {
         skip({
           reason: "the device has no BAR smaller than a page",
-          remedy: "use a device that has one: pnpm vfio lab run --device sdhci-pci",
+          remedy: "use a device that has one: vfio-selftests lab run --device sdhci-pci",
         });
       }
       for (const bar of small) {

@@ -24,7 +24,7 @@ export function openCapabilityRig(mode: IommuMode, address: string): CapabilityR
       if (capability !== undefined) return capability.offset;
       skip({
         reason: `the device has no capability 0x${id.toString(16)}`,
-        remedy: "use QEMU's igb: pnpm vfio lab run",
+        remedy: "use QEMU's igb: vfio-selftests lab run",
       });
     },
     withPhysical(use) {

@@ -27,3 +27,21 @@ it.each(pages)("%s links to files that are there", (page) => {
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path]) => path ?? "");
   expect(links.filter((path) => !existsSync(join(ROOT, dirname(page), path)))).toEqual([]);
 });
+
+it("no text that users of the packages see names a script of this repository", () => {
+  const sources = readdirSync(PACKAGES)
+    .filter((name) => !isPrivate(name))
+    .flatMap((name) =>
+      readdirSync(join(PACKAGES, name, "src"), { recursive: true, encoding: "utf8" })
+        .filter((file) => file.endsWith(".ts") && !file.endsWith(".test.ts"))
+        .map((file) => join(PACKAGES, name, "src", file)),
+    );
+  const named = sources.filter((file) => /pnpm vfio (?:run|lab|list|bind)/.test(readFileSync(file, "utf8")));
+  // `asCalled` puts the script in where the command was called by it.
+  expect(named).toEqual([]);
+});
+
+function isPrivate(name: string): boolean {
+  const manifest = JSON.parse(readFileSync(join(PACKAGES, name, "package.json"), "utf8")) as { private?: boolean };
+  return manifest.private === true;
+}

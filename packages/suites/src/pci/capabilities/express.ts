@@ -99,7 +99,7 @@ export function expressTests({ device, place, withPhysical }: CapabilityRig): vo
         const { config } = device();
         const express = control - EXPRESS.deviceControl;
         if ((physical.read32(express + EXPRESS.deviceCapabilities) & EXPRESS.canReset) === 0) {
-          skip({ reason: "the device has no function-level reset", remedy: "use QEMU's igb: pnpm vfio lab run" });
+          skip({ reason: "the device has no function-level reset", remedy: "use QEMU's igb: vfio-selftests lab run" });
         }
         const { bar, offset } = scratchRegistersOf(device());
         const registers = device().bar(bar);

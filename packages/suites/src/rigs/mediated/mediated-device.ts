@@ -22,7 +22,7 @@ export class MediatedDevice implements Disposable {
     if (!existsPath(systemPaths.sys(...CARD))) {
       skip({
         reason: "this kernel has no mediated device (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
-        remedy: "pnpm vfio lab setup --with mdev, then pnpm vfio lab run --with mdev",
+        remedy: "vfio-selftests lab setup --with mdev, then vfio-selftests lab run --with mdev",
       });
     }
     systemPaths.write(typeFile(ports, "create"), this.uuid);

@@ -50,7 +50,7 @@ export class MockDevice implements Disposable {
       return {
         available: false,
         reason: `cannot open /dev/iommu: ${errnoName(-fd)}`,
-        remedy: "run as root on a kernel with CONFIG_IOMMUFD: pnpm vfio lab run",
+        remedy: "run as root on a kernel with CONFIG_IOMMUFD: vfio-selftests lab run",
       };
     }
     const view = mock_domain.allocate();
@@ -62,7 +62,7 @@ export class MockDevice implements Disposable {
     return {
       available: false,
       reason: "this kernel has no mock IOMMU device (CONFIG_IOMMUFD_TEST)",
-      remedy: "use the lab's kernel: pnpm vfio lab run",
+      remedy: "use the lab's kernel: vfio-selftests lab run",
     };
   }
 

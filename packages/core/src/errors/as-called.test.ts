@@ -1,0 +1,15 @@
+import { asCalled } from "./as-called";
+
+const TEXT = "vfio-selftests lab run, or `vfio-selftests bind BDF`; in ~/.cache/vfio-selftests";
+
+test.each([
+  [{ npm_lifecycle_event: "vfio" }, "pnpm vfio lab run, or `pnpm vfio bind BDF`; in ~/.cache/vfio-selftests"],
+  [
+    { npm_lifecycle_event: "npx", npm_command: "exec" },
+    "npx vfio-selftests lab run, or `npx vfio-selftests bind BDF`; in ~/.cache/vfio-selftests",
+  ],
+  [{ npm_lifecycle_event: "test" }, TEXT],
+  [{}, TEXT],
+])("a remedy names the command as it was called: %j", (environment, expected) => {
+  expect(asCalled(TEXT, environment)).toBe(expected);
+});

@@ -1,0 +1,14 @@
+/** The command, followed by one of its own commands, so that a package's name or a folder's is left alone. */
+const COMMAND = /\bvfio-selftests (?=bind|lab|list|model|restore|run|unbind|upstream)/g;
+
+/** The text with the command named as this process was called: a user of npx or of a clone has no `vfio-selftests` to type. */
+export function asCalled(text: string, environment: NodeJS.ProcessEnv = process.env): string {
+  const name = commandName(environment);
+  return name === undefined ? text : text.replace(COMMAND, `${name} `);
+}
+
+function commandName({ npm_lifecycle_event: script }: NodeJS.ProcessEnv): string | undefined {
+  // The script `vfio` of this repository's package.json.
+  if (script === "vfio") return "pnpm vfio";
+  return script === "npx" ? "npx vfio-selftests" : undefined;
+}
