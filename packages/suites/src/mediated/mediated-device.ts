@@ -43,6 +43,7 @@ import { pinnedPages } from "../rigs/pinned-pages";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
 
 const INTX = 0;
@@ -123,8 +124,11 @@ export function mediatedDeviceSuite(target: SuiteTarget): void {
     }
   });
 
+  const vfios = vfioContainerModes(target);
+  if (vfios.length === 0) return;
   fixture("vfio_mediated_beside_pci", target, (address) => {
-    eachMode({ modes: containers.filter(({ traits }) => traits.mapsRegisters) }, (mode) => {
+    eachMode({ modes: vfios }, (mode) => {
+      requireType1(mode);
       it("pages_are_pinned_while_the_pci_device_is_there", () => {
         using device = new MediatedDevice();
         using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
