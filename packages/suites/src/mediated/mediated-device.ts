@@ -253,13 +253,15 @@ function cdevTests(): void {
 
 /** A card's own file beside an iommufd. */
 class CdevRig implements Disposable {
-  readonly iommufd = new IommufdFile();
   readonly device: MediatedDevice;
+  readonly iommufd: IommufdFile;
   readonly file: KernelFile;
   id = 0;
 
   constructor(ports: 1 | 2 = 1) {
+    // First, because it skips the test where there is none.
     this.device = new MediatedDevice(ports);
+    this.iommufd = new IommufdFile();
     this.file = this.device.openCdev();
   }
 
