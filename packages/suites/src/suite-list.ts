@@ -43,6 +43,7 @@ import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageTablesSuite } from "./iommufd/page-tables";
+import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
@@ -109,6 +110,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: cdevUapiSuite, kernelOnly: true },
   { suite: ioasUapiSuite, kernelOnly: true },
   { suite: iommufdUapiSuite, kernelOnly: true },
+  { suite: refusedRequestsSuite, kernelOnly: true },
   { suite: containerUapiSuite, kernelOnly: true },
   { suite: groupUapiSuite, kernelOnly: true },
   { suite: modeInitSuite, kernelOnly: true },

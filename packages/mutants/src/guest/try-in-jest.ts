@@ -8,8 +8,8 @@ import { type Trial, TRIAL_PLAN, type TrialPlan } from "../campaign/trial";
 
 /** Tests of one process at most: jest keeps something of each. */
 const MOST_TESTS = 2000;
-/** Milliseconds in which a process comes to its first test: jest and the suites load, on an emulated machine. */
-const LOADING_MS = 300_000;
+/** Milliseconds in which a process comes to its first test: jest and the suites load, on an emulated machine that may be busy. */
+const LOADING_MS = 900_000;
 
 /** Tries mutants, many in each process. Gives whether the VM is fit for more. */
 export async function tryInJest(plan: TrialPlan, tell: (line: CampaignLine) => void): Promise<boolean> {
