@@ -61,7 +61,7 @@ test("suites/README.md, the vendor's project", () => {
   } finally {
     rmSync(project, { recursive: true });
   }
-}, 60_000);
+}, 240_000);
 
 test.each(EXAMPLES)("$package/README.md, example $example", ({ package: name, example, prints }) => {
   const { code } = transformSync(codeOf(name, example), {
