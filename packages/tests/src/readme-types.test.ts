@@ -67,5 +67,5 @@ describe("readme_examples", () => {
     const examples = readExamples();
     expect(examples.size).toBeGreaterThan(5);
     expect(compile(examples)).toBe("");
-  }, 60_000);
+  }, 240_000);
 });
