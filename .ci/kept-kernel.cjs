@@ -4,6 +4,6 @@ const { labCache, requireKeptBuild, thisHost } = require("../packages/lab");
 try {
   requireKeptBuild(labCache(thisHost()), { variants: process.argv[2].split(","), tree: undefined });
 } catch (error) {
-  console.log(error.message.replaceAll("\n", " "));
+  console.log(error.message.replace(/\s+/g, " "));
   process.exit(1);
 }

@@ -14,11 +14,12 @@ import {
   vfio_iommu_type1_dma_map,
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, skip } from "@vfio-selftests/harness";
+import { eachMode, fixture } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
+import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -37,21 +38,10 @@ interface DirtyRequest {
   readonly bitmapBytes?: bigint;
 }
 
-/** With CONFIG_IOMMUFD_VFIO_CONTAINER, iommufd serves VFIO's container file. */
-function requireType1(mode: IommuMode): void {
-  beforeEach(() => {
-    if (mode.traits.mapsRegisters) return;
-    skip({
-      reason: "this kernel's VFIO container is not the type 1 driver's",
-      remedy: "use a kernel with CONFIG_VFIO_IOMMU_TYPE1, loaded, and without CONFIG_IOMMUFD_VFIO_CONTAINER",
-    });
-  });
-}
-
 /** What type 1 offers for moving a program to another machine or to a new version of itself; iommufd has other ways. */
 export function type1MigrationSuite(target: SuiteTarget): void {
   // Only VFIO's own container file: iommufd's has neither dirty bitmaps nor new addresses.
-  const modes = target.modes.filter(({ traits }) => traits.container?.path[0] === "vfio");
+  const modes = vfioContainerModes(target);
   if (modes.length === 0) return;
   fixture("vfio_type1_migration", target, (address) => {
     eachMode({ modes: modes.filter(({ traits }) => traits.container?.type === 2) }, (mode) => {

@@ -11,7 +11,7 @@ const MIB = 1024 ** 2;
 const GIB = 1024 ** 3;
 const HUGE_PAGES: Readonly<Record<string, number>> = { "2mb": 2 * MIB, "1gb": GIB };
 /** On hardware as often as the original. */
-const ROUNDS = { hardware: 100_000, lab: 2000, models: 0 } as const;
+const ROUNDS = { hardware: 100_000, lab: 1000, models: 0 } as const;
 /** Of those, each time after which the other pages are looked at. */
 const LOOK_EVERY = 100;
 /** Pages that are looked at, each a fault of its own where the processor has no huge entry. */

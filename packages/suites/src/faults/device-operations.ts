@@ -7,7 +7,6 @@ import {
   VfioError,
   type VfioErrorCode,
 } from "@vfio-selftests/core";
-import { closeAll } from "@vfio-selftests/core/backend";
 import { VFIO_DEVICE_IOEVENTFD_32 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
@@ -103,7 +102,7 @@ export const DEVICE_OPERATIONS: readonly Operation[] = [
     name: "hot_reset",
     prepare: (mode, address) => {
       const iommu = new Iommu(mode.open());
-      const close = (): void => closeAll("the operation", [() => iommu.close()]);
+      const close = (): void => iommu.close();
       const device = PciDevice.open(iommu, address);
       const others = affectedOthers(device);
       if (others === undefined || others.length > 0) {

@@ -157,7 +157,10 @@ export function failNthSuite(target: SuiteTarget): void {
 
     it("leaks_nothing", async () => {
       if (!existsSync(KMEMLEAK)) {
-        skip({ reason: "this kernel has no kmemleak", remedy: "vfio-selftests lab run --with fault-injection,kmemleak" });
+        skip({
+          reason: "this kernel has no kmemleak",
+          remedy: "vfio-selftests lab run --with fault-injection,kmemleak",
+        });
       }
       await new Promise((resolve) => setTimeout(resolve, KMEMLEAK_AGE_MS + 1000));
       // Twice: a scan does not report objects that are new or changed since the scan before it (kmemleak_scan).

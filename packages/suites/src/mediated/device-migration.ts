@@ -1,4 +1,5 @@
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_DEVICE_BIND_IOMMUFD,
   vfio_device_bind_iommufd,
@@ -20,7 +21,7 @@ import {
   VFIO_MIGRATION_PRE_COPY,
   VFIO_MIGRATION_STOP_COPY,
 } from "@vfio-selftests/core/uapi";
-import { requireMode } from "@vfio-selftests/harness";
+import { requireMode, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { MediatedDevice } from "../rigs/mediated/mediated-device";
@@ -104,6 +105,20 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
         // The data that were left are gone with it.
         expect(outcome(native.read(file, new Uint8Array(8)))).toBe("ENODEV");
       });
+    });
+
+    it("debugfs_tells_state_and_features", () => {
+      using rig = new MigrationRig();
+      const shown = (name: string) => readAttribute(systemPaths.sys("kernel/debug/vfio", rig.name, "migration", name));
+      if (shown("features") === undefined) {
+        skip({ reason: "debugfs shows no VFIO device", remedy: "mount debugfs; CONFIG_VFIO_DEBUGFS" });
+      }
+      expect(shown("features")).toBe("stop-copy\np2p\npre-copy\ndirty-tracking");
+      for (const [state, number] of Object.entries(STATES)) {
+        expect(rig.reset()).toBe("ok");
+        rig.go(number);
+        expect(shown("state")).toBe(state);
+      }
     });
 
     it("moves_registers_and_bytes_to_another_device", () => {
@@ -275,18 +290,25 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
 /** A card with two ports, opened by its own file. */
 class MigrationRig implements Disposable {
   readonly card: SerialCard;
-  readonly #iommufd = new IommufdFile();
   readonly #device: MediatedDevice;
+  readonly #iommufd: IommufdFile;
   readonly #files: OwnedDescriptor[] = [];
   #last = -1;
 
   constructor() {
+    // First, because it skips the test where there is none.
     this.#device = new MediatedDevice(2);
+    this.#iommufd = new IommufdFile();
     const file = this.#device.openCdev();
     const values = { iommufd: this.#iommufd.file.descriptor("VFIO_DEVICE_BIND_IOMMUFD") };
     const options = { said: vfio_device_bind_iommufd.fields.token_uuid_ptr.offset };
     expect(askKernel(file, { VFIO_DEVICE_BIND_IOMMUFD }, vfio_device_bind_iommufd, values, options).code).toBe("ok");
     this.card = new SerialCard(file);
+  }
+
+  /** The device's. */
+  get name(): string {
+    return this.#device.uuid;
   }
 
   state(): { code: string; state: number; fd: number } {

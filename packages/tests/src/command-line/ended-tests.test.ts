@@ -91,10 +91,20 @@ describe("ended_tests", () => {
     // A group of its own, because a terminal sends SIGINT to the whole group.
     const run = spawn(process.execPath, [PROGRAM, ...args], { detached: true, env: environment });
     let out = "";
+    let all = "";
+    // Before the copy the second test has not begun, and the signal would come between two tests.
+    const interruptOnceItCopies = (text: string) => {
+      const before = all;
+      all += text;
+      if (!before.includes("copies") && all.includes("copies") && run.pid !== undefined) {
+        process.kill(-run.pid, "SIGINT");
+      }
+    };
     run.stdout.setEncoding("utf8").on("data", (text: string) => {
       out += text;
-      if (out.includes("init_remove (") && run.pid !== undefined) process.kill(-run.pid, "SIGINT");
+      interruptOnceItCopies(text);
     });
+    run.stderr.setEncoding("utf8").on("data", interruptOnceItCopies);
     expect((await once(run, "close")) as unknown[]).toEqual([null, "SIGINT"]);
     expect(out).toMatch(/interrupted by SIGINT[^]*\n1 passed, 1 failed, 0 skipped\n$/);
     const report = JSON.parse(readFileSync(output, "utf8")) as JsonReport;

@@ -108,7 +108,7 @@ describe("a warning planted in the kernel", () => {
       ]);
       expect(failures[0]).toMatch(WARNING);
       // Whole: the stack leads to the write that asked for it, and the end is there.
-      expect(failures[0]).toMatch(/\blkdtm_WARNING\b[^]*\bksys_write\b[^]*---\[ end trace/);
+      expect(failures[0]).toMatch(/\blkdtm_WARNING\b[^]*\bvfs_write\b[^]*---\[ end trace/);
     }
     expect(report).toMatch(/^not ok 2 warns$/m);
     expect(report).toMatch(/^# WARNING: .*lkdtm/m);

@@ -19,6 +19,9 @@ import type { RunResult } from "./verdict";
 
 const COMMITS = 16;
 
+// Each test starts git some hundred times, which takes seconds on a busy machine.
+jest.setTimeout(120_000);
+
 let folder = "";
 let tree = "";
 const git = (...args: readonly string[]): string =>

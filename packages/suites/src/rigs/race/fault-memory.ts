@@ -10,3 +10,19 @@ export interface FaultRequest {
   /** An eventfd, of which nobody else has a descriptor. */
   readonly fd: number;
 }
+
+/** Turns of waiting for the other thread before this one lets others have the processor. */
+const SPINS = 20_000;
+const NAP_MS = 1;
+
+/** Waits, spinning first, until a word is no longer `seen`. Gives the word; `seen` when the time is over. */
+export function awaitChange(words: Int32Array, index: number, seen: number, timeoutMs: number): number {
+  const deadline = performance.now() + timeoutMs;
+  for (let spins = 0; ; spins++) {
+    const value = Atomics.load(words, index);
+    if (value !== seen) return value;
+    if (spins < SPINS) continue;
+    if (performance.now() > deadline) return seen;
+    Atomics.wait(words, index, seen, NAP_MS);
+  }
+}

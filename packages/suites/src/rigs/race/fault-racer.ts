@@ -2,7 +2,7 @@ import { once } from "node:events";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { Eventfd } from "@vfio-selftests/core";
-import { ADDRESS_OFFSET, FAULT_BYTES, FAULT_WORDS, type FaultRequest, STOP } from "./fault-memory";
+import { ADDRESS_OFFSET, awaitChange, FAULT_BYTES, FAULT_WORDS, type FaultRequest, STOP } from "./fault-memory";
 
 const START_TIMEOUT_MS = 20_000;
 const ROUND_TIMEOUT_MS = 20_000;
@@ -35,13 +35,11 @@ export class FaultRacer implements AsyncDisposable {
     const words = this.#words;
     this.#address[0] = address;
     Atomics.store(words, FAULT_WORDS.round, ++this.#round);
+    Atomics.notify(words, FAULT_WORDS.round);
     try {
       meanwhile();
     } finally {
-      const deadline = performance.now() + ROUND_TIMEOUT_MS;
-      while (Atomics.load(words, FAULT_WORDS.finished) !== this.#round) {
-        if (performance.now() > deadline) throw new Error(`the faulting thread did not end in ${ROUND_TIMEOUT_MS} ms`);
-      }
+      this.#waitForRound();
     }
     return Atomics.load(words, FAULT_WORDS.result);
   }
@@ -49,7 +47,13 @@ export class FaultRacer implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     const ended = once(this.#worker, "exit");
     Atomics.store(this.#words, FAULT_WORDS.round, STOP);
+    Atomics.notify(this.#words, FAULT_WORDS.round);
     await ended;
     this.#eventfd.close();
+  }
+
+  #waitForRound(): void {
+    const finished = awaitChange(this.#words, FAULT_WORDS.finished, this.#round - 1, ROUND_TIMEOUT_MS);
+    if (finished !== this.#round) throw new Error(`the faulting thread did not end in ${ROUND_TIMEOUT_MS} ms`);
   }
 }

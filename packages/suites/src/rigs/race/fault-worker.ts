@@ -1,6 +1,6 @@
 import { workerData } from "node:worker_threads";
 import { native } from "@vfio-selftests/native";
-import { ADDRESS_OFFSET, FAULT_WORDS, type FaultRequest, STOP } from "./fault-memory";
+import { ADDRESS_OFFSET, awaitChange, FAULT_WORDS, type FaultRequest, STOP } from "./fault-memory";
 
 /** asm-generic/ioctls.h. The kernel reads an int at the address (fs/ioctl.c, ioctl_fionbio), and says EFAULT if it cannot. */
 const FIONBIO = 0x5421;
@@ -17,16 +17,11 @@ const address = new BigUint64Array(memory, ADDRESS_OFFSET, 1);
 
 Atomics.store(words, FAULT_WORDS.ready, 1);
 Atomics.notify(words, FAULT_WORDS.ready);
-let deadline = performance.now() + IDLE_LIMIT_MS;
 for (let seen = 0; ;) {
-  const round = Atomics.load(words, FAULT_WORDS.round);
-  if (round === STOP) break;
-  if (round === seen) {
-    if (performance.now() > deadline) break;
-    continue;
-  }
+  const round = awaitChange(words, FAULT_WORDS.round, seen, IDLE_LIMIT_MS);
+  if (round === STOP || round === seen) break;
   seen = round;
   Atomics.store(words, FAULT_WORDS.result, native.ioctl(fd, FIONBIO, address[0] ?? 0n));
   Atomics.store(words, FAULT_WORDS.finished, round);
-  deadline = performance.now() + IDLE_LIMIT_MS;
+  Atomics.notify(words, FAULT_WORDS.finished);
 }
