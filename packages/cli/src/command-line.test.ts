@@ -112,7 +112,9 @@ describe("help and version", () => {
   it("are no errors", async () => {
     const help = await run("--help");
     expect(help.code).toBe(0);
-    expect(help.out).toContain("Exit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 4 nothing ran");
+    expect(help.out).toContain(
+      "Exit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 3 the VM did not boot,\n4 nothing ran",
+    );
     expect((await run("--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });

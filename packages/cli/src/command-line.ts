@@ -38,7 +38,7 @@ async function createProgram(args: readonly string[], act: (code: Promise<number
   }
   program.addHelpText(
     "after",
-    "\nExit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 4 nothing ran (no device, or all skipped).",
+    "\nExit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 3 the VM did not boot,\n4 nothing ran (no device, or all skipped).",
   );
   return program;
 }

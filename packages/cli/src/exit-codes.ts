@@ -5,6 +5,8 @@ export const ExitCode = {
   failed: 1,
   /** The command line is wrong. */
   usage: 2,
+  /** The lab's VM did not boot: nothing is known of the tests, and more about the kernel. */
+  notBooted: 3,
   /** There was nothing to do. A run in which no test ran has the same number. */
   nothingRan: 4,
 } as const;

@@ -6,6 +6,7 @@ const DEBUG_VARIABLE = "VFIO_SELFTESTS_DEBUG";
 
 const EXIT_CODE_OF_ERROR: Readonly<Record<string, number>> = {
   ERR_INVALID_ARGUMENT: ExitCode.usage,
+  ERR_LAB_BOOT: ExitCode.notBooted,
   ERR_NOTHING_TO_RUN: ExitCode.nothingRan,
 };
 

@@ -10,6 +10,7 @@ const EXAMPLES: readonly { readonly package: string; readonly example: number; r
     { package: "core", example: 2, prints: ["254,202", "1"] },
     { package: "device-models", example: 0, prints: ["2021", "33"] },
     { package: "device-models", example: 1, prints: ["1"] },
+    { package: "device-models", example: 2, prints: ["56781234", "1"] },
     { package: "driver-ioat", example: 0, prints: ["3"] },
     { package: "driver-dsa", example: 0, prints: ["3"] },
   ];
@@ -42,6 +43,25 @@ test("harness/README.md, the project", () => {
     rmSync(project, { recursive: true });
   }
 });
+
+/** The files of the suites' README: without a device each test is there, and skips. */
+test("suites/README.md, the vendor's project", () => {
+  const project = mkdtempSync(join(tmpdir(), "suites-readme-"));
+  try {
+    const files = [...readme("suites").matchAll(/^```js\n(?:\/\/ (\S+)\n[^]*?)^```/gm)];
+    expect(files.map(([, name]) => name)).toEqual(["vfio.test.js", "jest.config.js"]);
+    for (const [block, name = ""] of files) writeFileSync(join(project, name), block.replace(/^```.*$/gm, ""));
+    symlinkSync(join(__dirname, "../node_modules"), join(project, "node_modules"));
+    const jest = require.resolve("jest/bin/jest");
+    const args = [jest, "--watchman=false", "-t", "vfio_pci_device_test.*reset"];
+    const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VFIO_SELFTESTS_"));
+    const env = Object.fromEntries(inherited);
+    const { stdout } = spawnSync(process.execPath, args, { cwd: project, encoding: "utf8", env });
+    expect(stdout).toMatch(/^skip vfio_pci_device_test\.reset \(/m);
+  } finally {
+    rmSync(project, { recursive: true });
+  }
+}, 240_000);
 
 test.each(EXAMPLES)("$package/README.md, example $example", ({ package: name, example, prints }) => {
   const { code } = transformSync(codeOf(name, example), {

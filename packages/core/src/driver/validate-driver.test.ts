@@ -37,6 +37,12 @@ test.each<[string, unknown, string]>([
     "name is missing, must be a non-empty string; regionSize is missing, must be a number of bytes, at least 1; " +
       "create is missing, must be a function; ids and probe are missing, at least one must be there",
   ],
+  [
+    "hidden faults without a reason",
+    { ...driver, hiddenFaults: { kinds: ["lost"] } },
+    'hiddenFaults.kinds is an array, must be an array of "unmapped" and "read-only"; ' +
+      "hiddenFaults.why is undefined, must be a non-empty string",
+  ],
   ["a name of another type", { ...driver, name: 7 }, "name is 7, must be a non-empty string"],
   ["an empty name", { ...driver, name: "" }, 'name is "", must be a non-empty string'],
   ["a region size of 0", { ...driver, regionSize: 0 }, "regionSize is 0, must be a number of bytes, at least 1"],

@@ -1,0 +1,15 @@
+import { type OwnErrorCode, VfioError } from "@vfio-selftests/core/errors";
+import { reportError } from "./report-error";
+
+test.each<[OwnErrorCode, number]>([
+  ["ERR_NO_MODE", 1],
+  ["ERR_INVALID_ARGUMENT", 2],
+  ["ERR_LAB_BOOT", 3],
+  ["ERR_LAB_GUEST_LOST", 1],
+  ["ERR_NOTHING_TO_RUN", 4],
+])("%s ends the command with %d", (code, expected) => {
+  let text = "";
+  const error = new VfioError("it failed", { code, operation: "lab run" });
+  expect(reportError(error, (part) => (text += part))).toBe(expected);
+  expect(text).toBe("vfio-selftests: it failed\n");
+});
