@@ -23,6 +23,8 @@ const HUNG_TIMEOUT_MS = 300;
 const RECOVERY_MS = 10_000;
 /** Long enough for DMA that was not stopped to show. */
 const QUIET_MS = 20;
+/** A device that ends its copy this many times before it is told to stop does not stop. */
+const STOP_TRIES = 20;
 
 /** What upstream's driver test leaves open: faults are reported, data is intact, and a driver survives rough handling. */
 export function driverContractSuite(target: SuiteTarget): void {
@@ -167,11 +169,22 @@ export function driverContractSuite(target: SuiteTarget): void {
       it("signal_stops_an_awaited_copy", async () => {
         using rig = open();
         const { session, source, destination, size } = rig;
-        const controller = new AbortController();
-        const copy = session.memcpy(source.iova, destination.iova, size, { signal: controller.signal });
-        const reason = new Error("enough");
-        controller.abort(reason);
-        await expect(copy).rejects.toBe(reason);
+        const stopped = async (): Promise<boolean> => {
+          const controller = new AbortController();
+          const reason = new Error("enough");
+          const copy = session.memcpy(source.iova, destination.iova, size, { signal: controller.signal });
+          controller.abort(reason);
+          const outcome = await copy.then(
+            () => "ended",
+            (error: unknown) => error,
+          );
+          // The device may have been faster than this process.
+          if (outcome === "ended") return false;
+          expect(outcome).toBe(reason);
+          return true;
+        };
+        let tries = 1;
+        while (!(await stopped())) expect(tries++).toBeLessThan(STOP_TRIES);
         destination.bytes.fill(GUARD_BYTE);
         await sleep(QUIET_MS);
         expect(destination.bytes.every((byte) => byte === GUARD_BYTE)).toBe(true);
