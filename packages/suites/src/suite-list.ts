@@ -46,6 +46,7 @@ import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
+import { dmaLoggingSuite } from "./mediated/dma-logging";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
@@ -136,6 +137,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
+  { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },
