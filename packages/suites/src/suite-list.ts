@@ -42,6 +42,7 @@ import { iommufdReachSuite } from "./iommufd/iommufd-reach";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
+import { pageMotionSuite } from "./iommufd/page-motion";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
@@ -52,6 +53,7 @@ import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
+import { deviceFileSuite } from "./pci/device-file";
 import { deviceGroupsSuite } from "./pci/device-groups";
 import { deviceInfoSuite } from "./pci/device-info";
 import { deviceLifecycleSuite } from "./pci/device-lifecycle";
@@ -88,6 +90,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: deviceInfoSuite, kernelOnly: true },
+  { suite: deviceFileSuite, kernelOnly: true },
   { suite: regionAccessSuite, kernelOnly: true },
   { suite: configHeaderSuite, kernelOnly: true },
   { suite: configCapabilitiesSuite, kernelOnly: true },
@@ -133,6 +136,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: faultQueueFileSuite, kernelOnly: true },
   { suite: pageTablesSuite, kernelOnly: true },
+  { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },

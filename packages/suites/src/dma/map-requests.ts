@@ -2,7 +2,6 @@ import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/cor
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
-  MAP_SHARED,
   PROT_READ,
   VFIO_DMA_MAP_FLAG_READ as READ,
   VFIO_DMA_MAP_FLAG_VADDR as VADDR,
@@ -22,6 +21,7 @@ import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
+import { TruncatedFile } from "../rigs/truncated-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -298,28 +298,5 @@ class ContainerSpace implements Disposable {
   [Symbol.dispose](): void {
     this.iommu.close();
     this.memory.close();
-  }
-}
-
-/** Memory whose last pages lie behind the end of their file: an access there is a bus error, a pin fails. */
-class TruncatedFile implements Disposable {
-  readonly address: bigint;
-  readonly #fd: number;
-  readonly #unmap: () => number;
-
-  constructor(pages: number, pagesOfFile: number) {
-    this.#fd = native.memfdCreate("truncated", 0);
-    const io =
-      native.ftruncate(this.#fd, pagesOfFile * PAGE_SIZE) < 0
-        ? -1
-        : native.mapIo({ fd: this.#fd, length: pages * PAGE_SIZE, flags: MAP_SHARED });
-    if (typeof io === "number") throw new Error(`a file of ${pagesOfFile} pages: ${io}`);
-    this.address = io.address;
-    this.#unmap = () => io.unmap();
-  }
-
-  [Symbol.dispose](): void {
-    this.#unmap();
-    native.close(this.#fd);
   }
 }
