@@ -351,6 +351,8 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
         index_beyond: ["EINVAL", { index: 2 }],
         unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],
+        // It ends with the last IOVA, which is no overflow.
+        unmapped_end_of_the_space: ["ENOENT", { nesting_parent_iova: 2n ** 64n - 256n, length: 256 }],
       };
       for (const [name, [errno, values]] of Object.entries(refused)) {
         it(`refuses_${name}`, () => {

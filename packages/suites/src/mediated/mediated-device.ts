@@ -74,6 +74,25 @@ export function mediatedDeviceSuite(target: SuiteTarget): void {
         expect(files.deviceDescriptor()).toBeLessThan(0);
       });
 
+      it("shares_its_container_with_another_and_leaves_it_alone", () => {
+        using device = new MediatedDevice();
+        using other = new MediatedDevice();
+        using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
+        using files = openedGroup(device, mode);
+        using guests = other.group(mode);
+        const shared = files.container.descriptor("VFIO_GROUP_SET_CONTAINER");
+        expect(guests.setContainer(shared)).toBe("ok");
+        using card = new SerialCard(guests.openDevice());
+        expect(map(files.container, memory)).toBe("ok");
+        expect(files.unsetContainer()).toBe("ok");
+        // The mapping belongs to the container, and the other card still is in it.
+        expect(map(files.container, memory)).toBe("EEXIST");
+        card.write(0, SCRATCH, 0x3a);
+        expect([...card.read(0, SCRATCH)]).toEqual([0x3a]);
+        expect(files.setContainer(shared)).toBe("ok");
+        expect(unmap(files.container)).toEqual(["ok", BigInt(memory.length)]);
+      });
+
       it("pins_nothing_of_what_is_mapped", () => {
         using device = new MediatedDevice();
         using files = openedGroup(device, mode);
