@@ -110,6 +110,7 @@ test("every option of run but the device and the run's time, which the VM has to
     bisect: true,
     except: "/e",
     gcov: "/g",
+    called: ["lab", "run"],
     list: true,
     reporter: "tap",
     output: "/o",

@@ -25,6 +25,8 @@ export interface RunOptions {
   readonly except?: string;
   /** A folder for the kernel's gcov counters of each test. */
   readonly gcov?: string;
+  /** The words of the command that reports name to repeat a test, where it is not this `run`. */
+  readonly called?: readonly string[];
   readonly list?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;

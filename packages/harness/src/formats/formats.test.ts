@@ -148,7 +148,24 @@ describe("json", () => {
       durationMs: 12,
       skip: NO_HUGE_PAGES,
     });
+    expect(parsed).toMatchObject({ version: 1, device: "0000:01:00.0" });
+    expect(parsed).not.toHaveProperty("planned");
     expect(parsed.tests[3]).toMatchObject({ mode: "iommufd", failures: ["Error: <EBUSY> & so on\nsecond line"] });
+  });
+});
+
+describe("json of a part of a run", () => {
+  const all = [...RUN.tests, outcome(["0000:02:00.0", "vfio_cdev", "unbind"])];
+  it.each<[string, RunPlan["size"]]>([
+    ["shard", { tests: 4, cases: 4, all: RUN.tests, unsharded: all }],
+    ["run that ended early", { tests: 5, cases: 5, all }],
+  ])("of a %s names the tests of the whole run", (_, size) => {
+    const plan = { ...PLAN, size, shard: { index: 1, count: 2 }, kernel: "7.3.4", command: ["run"] };
+    const parsed = JSON.parse(report("json", RUN, plan)) as { planned: object[] };
+    expect(parsed).toMatchObject({ shard: { index: 1, count: 2 }, kernel: "7.3.4", command: ["run"] });
+    expect(parsed.planned).toHaveLength(5);
+    expect(parsed.planned[3]).toEqual({ id: "vfio_cdev.bind", mode: "iommufd" });
+    expect(parsed.planned[4]).toEqual({ id: "vfio_cdev.unbind", device: "0000:02:00.0", mode: "iommufd" });
   });
 });
 
