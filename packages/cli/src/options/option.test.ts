@@ -112,6 +112,7 @@ test("every option of run but the device and the run's time, which the VM has to
     gcov: "/g",
     called: ["lab", "run"],
     list: true,
+    verbose: true,
     reporter: "tap",
     output: "/o",
   };

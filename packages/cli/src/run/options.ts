@@ -44,6 +44,7 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
     "the command that the report names to repeat a test, a word each (`lab run` gives its own)",
   ),
   list: flag("--list", "list the ids instead of running"),
+  verbose: flag("-v, --verbose", "in the report for people, show every test, id and note"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),
 };

@@ -28,6 +28,8 @@ export interface RunOptions {
   /** The words of the command that reports name to repeat a test, where it is not this `run`. */
   readonly called?: readonly string[];
   readonly list?: boolean;
+  /** Whether the report for people shows every test. */
+  readonly verbose?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;
 }

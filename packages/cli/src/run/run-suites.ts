@@ -61,6 +61,7 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
       // Models are no kernel's devices.
       ...(target.entry === "kernel" && { kernel: release() }),
       ...(options.shard !== undefined && { shard: options.shard }),
+      ...(options.verbose !== undefined && { verbose: options.verbose }),
       command: options.called ?? repeatingRun(namedTarget(options), options),
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },

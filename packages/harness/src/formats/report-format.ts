@@ -28,6 +28,8 @@ export interface RunPlan {
   /** The words of the command that repeats the run, after the program's name, without its choice of tests. */
   readonly command?: readonly string[] | undefined;
   readonly shard?: Shard | undefined;
+  /** Whether the report for people shows every test, id and note, and not only sums. */
+  readonly verbose?: boolean | undefined;
 }
 
 /** Where a format writes. */
