@@ -28,7 +28,7 @@ export const defaultFormat: ReportFormatFactory = (sink, plan) => {
   const total = plan.size === undefined ? "" : `/${plan.size.tests}`;
   let done = 0;
 
-  for (const headline of plan.headline) line(headline);
+  for (const headline of plan.headline.flatMap(prose)) line(headline);
 
   return {
     started(test) {

@@ -6,6 +6,8 @@ import type { TestOutcome } from "../outcome/test-outcome";
 const MOST_IDS = 10;
 /** Notes that are listed, besides those of what was not checked. */
 const MOST_NOTES = 10;
+/** Characters of a failure's reason. The whole text stands where the test failed. */
+const LONGEST_REASON = 200;
 
 /** The failures by their reasons, the most frequent first: the ids, and below them what they have in common. */
 export function failedSection(tests: readonly TestOutcome[], verbose: boolean): string[] {
@@ -21,7 +23,8 @@ export function failedSection(tests: readonly TestOutcome[], verbose: boolean): 
 function failureReason({ failures: [failure = ""] }: TestOutcome): string {
   const [first = "", ...others] = failure.split("\n");
   const seen = others.filter((line) => /^(?:Expected|Received)\b.*: /.test(line)).map((line) => line.trim());
-  return [first, ...seen].join("; ").replace(/ +/g, " ");
+  const reason = [first, ...seen].join("; ").replace(/ +/g, " ");
+  return reason.length > LONGEST_REASON ? `${reason.slice(0, LONGEST_REASON)}…` : reason;
 }
 
 /** The skips by reason and remedy, the most frequent first. */
