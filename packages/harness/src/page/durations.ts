@@ -62,10 +62,10 @@ function slowest(measured: readonly History[]): Html {
   const rows = longest.map((history) => {
     const { test, column } = newest(history);
     const all = history.map((result) => result.test.durationMs).sort((a, b) => a - b);
-    const range =
-      all.length < 2 ? "" : `${duration(all[0] ?? 0)} to ${duration(all.at(-1) ?? 0)} in ${all.length} results`;
+    const range = `${duration(all[0] ?? 0)} to ${duration(all.at(-1) ?? 0)} in ${all.length} results`;
+    const facts = [column.device, column.mode, `kernel ${column.kernel}`, ...(all.length > 1 ? [range] : [])];
     return html`<tr>
-      <th scope="row">${breakable(test.id)}<br /><small>${column.device} · ${column.mode} ${range}</small></th>
+      <th scope="row">${breakable(test.id)}<br /><small>${facts.join(" · ")}</small></th>
       ${barCell(test.durationMs, most)}
     </tr>`;
   });

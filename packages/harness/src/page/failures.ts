@@ -41,7 +41,7 @@ function card({ anchor, failures, results }: FailureGroup, runs: readonly PageRu
   if (first === undefined) return html``;
   const count = results.length === 1 ? undefined : html`<span class="tag">${counted(results.length, "time")}</span>`;
   return html`<article class="card" id="${anchor}" tabindex="-1">
-    <h3><a class="self" href="#${anchor}">${breakable(`${first.suite}.${first.name}`)}</a></h3>
+    <h3><a class="self" href="#${anchor}">${breakable(`${first.suite}.${first.name}`)}</a>${otherTests(results)}</h3>
     <p>
       ${count}${errnos.map((name) => html`<span class="tag errno">${name}</span>`)}${ioctls.map((name) => html`<span class="tag"><code>${name}</code></span>`)}
     </p>
@@ -60,6 +60,12 @@ function card({ anchor, failures, results }: FailureGroup, runs: readonly PageRu
     }
     ${places(results, runs)} ${commands(results)}
   </article>`;
+}
+
+/** How many other tests failed with the same text. The same test in another mode is no other. */
+function otherTests(results: readonly Result[]): Html | undefined {
+  const others = distinct(results.map(({ suite, name }) => `${suite}.${name}`)).length - 1;
+  return others === 0 ? undefined : html` <small>and ${counted(others, "other test")}</small>`;
 }
 
 /** How many places of a failure show without a click. */

@@ -66,6 +66,7 @@ interface Page {
 }
 
 function pageOf({ runs, totals, sections }: Page): string {
+  const several = runs.length > 1;
   const title = `vfio-selftests: ${runs.length === 1 ? (runs[0]?.name ?? "") : counted(runs.length, "run")}`;
   const verdict = totals.failed > 0 ? `${totals.failed} failed` : totals.passed > 0 ? "passed" : "nothing ran";
   const page = html`<!doctype html>
@@ -87,6 +88,7 @@ function pageOf({ runs, totals, sections }: Page): string {
             <span class="${totals.failed > 0 ? "failed" : "none"}"><b>${totals.failed}</b> failed</span>
             <span class="${totals.skipped > 0 ? "skipped" : "none"}"><b>${totals.skipped}</b> skipped</span>
           </p>
+          ${several ? html`<p><small>The newest result of each test on each kernel, device and mode.</small></p>` : undefined}
           <p><small>Keys: / filters the tests, n and p go to the next and the previous failure.</small></p>
         </header>
         <nav aria-label="Sections">

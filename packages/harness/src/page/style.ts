@@ -32,9 +32,9 @@ details > summary { cursor: pointer; padding: .2rem 0 } details { margin: .2rem 
 details.suite { border-bottom: 1px solid var(--line); margin: 0 } .suite > summary { padding: .35rem 0 } .counts { white-space: nowrap; margin-left: .5rem; font-size: .9em }
 .controls { display: flex; flex-wrap: wrap; gap: .5rem .9rem; align-items: center; margin: .8rem 0 } .controls[hidden] { display: none }
 .scroll { overflow-x: auto; margin: .3rem 0 .8rem } table { border-collapse: collapse; font-variant-numeric: tabular-nums }
-th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top } thead th { color: var(--faint); font-weight: 500; font-size: .85em; vertical-align: bottom }
+th, td { padding: .22rem .6rem; text-align: right; border-bottom: 1px solid var(--line); vertical-align: top } thead th { color: var(--faint); font-weight: 500; font-size: .85em; vertical-align: bottom; overflow-wrap: normal }
 tr > th:first-child { text-align: left; position: sticky; left: 0; background: var(--page); z-index: 1 } tbody th { font-weight: 400; min-width: 10rem; max-width: 34rem }
-.left { text-align: left } .matrix td { text-align: center; font: 13px/1.5 ui-monospace, monospace; white-space: nowrap } .matrix thead th { text-align: center; width: 5.5rem; overflow-wrap: normal }
+.left { text-align: left } .matrix td { text-align: center; font: 13px/1.5 ui-monospace, monospace; white-space: nowrap } .matrix thead th { text-align: center; width: 5.5rem }
 .matrix tr > th:first-child { text-align: left } .matrix tbody th { min-width: 22rem } td.failed { background: var(--failed-page); font-weight: 700 } td.failed a { color: inherit } td.skipped { background: var(--skipped-page) } .mixed { margin-left: .3em; text-decoration: none; color: inherit }
 .bar { display: inline-block; height: .75em; margin-right: .5em; background: var(--bar); border-radius: 2px; width: calc(var(--share) * (100% - 6.5em)); min-width: 1px } td:has(> .bar) { min-width: 15rem; white-space: nowrap }
 .marks { font-family: ui-monospace, monospace; letter-spacing: .15em; text-align: left } .word { font-weight: 600; font-size: .9em } .remedy { color: var(--faint) }
