@@ -52,21 +52,28 @@ const KINDS = [
 type ChangeKind = (typeof KINDS)[number];
 
 /** Compares each run with the last one before it that has tests of the same names. The newest comes first. */
-export function differencesOf(
-  runs: readonly { readonly run: PageRun; readonly results: readonly Result[] }[],
-): readonly Difference[] {
+export function differencesOf(runs: readonly RunResults[]): readonly Difference[] {
   const found: Difference[] = [];
   for (const [index, after] of runs.entries()) {
-    const ids = new Set(after.results.map(({ test }) => test.id));
-    const before = runs.slice(0, index).findLast(({ results }) => results.some(({ test }) => ids.has(test.id)));
+    const before = runs.slice(0, index).findLast((earlier) => haveCommon(earlier, after));
     if (before !== undefined) found.unshift(differenceOf(before, after));
   }
   return found;
 }
 
+/** A longer list than this starts closed: a run of a few tests, say, lacks all others. New failures always show. */
+const MOST_OPEN = 30;
+
 interface RunResults {
   readonly run: PageRun;
   readonly results: readonly Result[];
+}
+
+/** Whether a test is in both, on the same device. */
+function haveCommon(before: RunResults, after: RunResults): boolean {
+  const keyOf = commonKey(before.results, after.results);
+  const keys = new Set(before.results.map(keyOf));
+  return after.results.some((result) => keys.has(keyOf(result)));
 }
 
 function differenceOf(before: RunResults, after: RunResults): Difference {
@@ -120,7 +127,7 @@ function oneDifference(difference: Difference, anchors: ReadonlyMap<Result, stri
       html`<ul class="plain">
         ${pairs.map((pair) => pairItem(pair, anchors))}
       </ul>`,
-      kind.open,
+      kind === KINDS[0] || (kind.open && pairs.length <= MOST_OPEN),
     ),
   )}`;
 }

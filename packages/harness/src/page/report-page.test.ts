@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
-import type { JsonReport } from "../json-report/json-report";
+import type { JsonReport, JsonTest } from "../json-report/json-report";
 import { failedTest, sampleReport, sampleTest, skippedTest } from "../json-report/testing/sample-report";
 import { reportPage } from "./report-page";
 import { attribute, plainText, ReadPage, textOf } from "./testing/read-page";
@@ -179,6 +179,15 @@ describe("difference", () => {
       kernel: "8",
     });
     expect(pageOf(before, after).section("difference")).toContain("New failures (1)");
+  });
+
+  it("a run is compared with the last one of the same tests on the same devices", () => {
+    const one = (device: string): readonly JsonTest[] => [sampleTest("f.iommufd.a", { device })];
+    const pair = ["0000:01:00.0", "0000:02:00.0"].flatMap(one);
+    const other = ["0000:08:00.0", "0000:09:00.0"].flatMap(one);
+    const reports = [pair, other, pair].map((tests, day) => sampleReport(tests, began(day + 1)));
+    const text = pageOf(...reports).section("difference");
+    expect(text).toBe("Difference run-1 → run-3: no new failures Every test has the same result.");
   });
 
   it("runs without a common test are not compared", () => {
