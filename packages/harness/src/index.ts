@@ -1,4 +1,4 @@
-/** What tests and their starters need. The jest environment and the reporter have entries of their own. */
+/** What tests and their starters need. The jest environment, the reporter and what reads reports have entries of their own. */
 export { errorWithCode } from "./assertions/error-with-code";
 export { assertNoInterrupt } from "./assertions/no-interrupt";
 export { eventLine, parseEvent, type ReportEvent } from "./formats/event-format";
@@ -6,8 +6,6 @@ export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
 export { openReports, type Report, type Reports } from "./formats/open-reports";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
 export { fileSink } from "./formats/report-sink";
-export { readReport } from "./json-report/read-report";
-export type { JsonReport, JsonTest } from "./json-report/json-report";
 export { type RunListener, RunReport } from "./formats/run-report";
 export { collectTests } from "./jest/collect-tests";
 export type { HarnessEnvironmentOptions } from "./jest/jest-environment";
@@ -21,8 +19,6 @@ export { KernelWatch, type KernelFindings, type KernelWatchOptions } from "./ker
 export { BEGIN_MARK, END_MARK, failureMark, testOfMark } from "./kernel-log/marks";
 export { findReports, type SplatReport } from "./kernel-log/splat-reports";
 export { SPLATS, type Splat } from "./kernel-log/splats";
-export { mergeReports } from "./merge/merge-reports";
-export type { NamedReport } from "./merge/merge-source";
 export { GuardedDriver } from "./machine-state/guarded-driver";
 export { GuardedValue } from "./machine-state/guarded-value";
 export { machineSettled } from "./machine-state/machine-settled";
@@ -35,7 +31,6 @@ export type { Shard } from "./outcome/shard";
 export { selectTests, type TestFilter, type TestPart } from "./outcome/test-filter";
 export { fullId, identify, type TestIdentity } from "./outcome/test-identity";
 export type { TestOutcome, TestStatus } from "./outcome/test-outcome";
-export { reportPage } from "./page/report-page";
 export { eachMode, fixture, requireMode } from "./target/fixture";
 export { defaultMode, type Target } from "./target/target";
 export { environmentOptions, targetOptions, type Environment, type TargetOptions } from "./target/target-options";

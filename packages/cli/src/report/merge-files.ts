@@ -1,4 +1,4 @@
-import { type JsonReport, mergeReports, readReport, totalsLine } from "@vfio-selftests/harness";
+import { type JsonReport, mergeReports, readReport, totalsLine } from "@vfio-selftests/harness/reports";
 import { requireWritable } from "../run/report-file";
 import type { ReportOptions } from "./options";
 import { writeFile } from "./write-file";

@@ -1,4 +1,4 @@
-import { fileSink } from "@vfio-selftests/harness";
+import { fileSink } from "@vfio-selftests/harness/reports";
 
 /** Writes the file whole, and says so. */
 export function writeFile(path: string, content: string): void {

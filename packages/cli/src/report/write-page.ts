@@ -1,5 +1,5 @@
 import { basename } from "node:path";
-import { readReport, reportPage } from "@vfio-selftests/harness";
+import { readReport, reportPage } from "@vfio-selftests/harness/reports";
 import { ExitCode } from "../exit-codes";
 import { requireWritable } from "../run/report-file";
 import type { ReportOptions } from "./options";
