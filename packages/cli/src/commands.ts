@@ -79,6 +79,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./upstream/command.js")).upstreamCommand,
   },
   {
+    name: "report",
+    summary: "make one HTML page of JSON reports: matrix, differences, flaky tests, durations, failures, skips",
+    load: async () => (await import("./report/commands.js")).reportCommand,
+  },
+  {
+    name: "report merge",
+    summary: "make one JSON report of the shards of a run",
+    load: async () => (await import("./report/commands.js")).reportMergeCommand,
+  },
+  {
     name: "model serve",
     summary: "serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted",
     load: async () => (await import("./model/command.js")).modelServeCommand,

@@ -1,4 +1,4 @@
-/** What tests and their starters need. The jest environment and the reporter have entries of their own. */
+/** What tests and their starters need. The jest environment, the reporter and what reads reports have entries of their own. */
 export { errorWithCode } from "./assertions/error-with-code";
 export { assertNoInterrupt } from "./assertions/no-interrupt";
 export { eventLine, parseEvent, type ReportEvent } from "./formats/event-format";

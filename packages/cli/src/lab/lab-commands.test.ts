@@ -34,7 +34,8 @@ test("the VM may write to the folder of --output, so that no report is lost with
   const output = join(folder, "report.json");
   expect(await labRun([], { ...SUITES, reporter: "json", output, writable: ["/usr"] })).toBe(7);
   expect(runs[0]?.writable).toEqual(["/usr", folder]);
-  expect(runs[0]?.command.slice(2)).toEqual(["run", "--reporter=json", `--output=${output}`]);
+  const called = ["--called=lab", "--called=run"];
+  expect(runs[0]?.command.slice(2)).toEqual(["run", ...called, "--reporter=json", `--output=${output}`]);
 });
 
 test("a command gets the VM that is described, and nothing of ours", async () => {

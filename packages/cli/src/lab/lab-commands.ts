@@ -44,6 +44,7 @@ import {
   type SetupOptions,
   type SuiteOptions,
 } from "./options";
+import { repeatingLabRun } from "./repeating-command";
 
 /** `lab setup` */
 export async function labSetup({ yes, with: variants, source, ...options }: SetupOptions): Promise<number> {
@@ -233,11 +234,13 @@ async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promis
   });
 }
 
-/** Replaces `--last-failed` by the ids of the tests: the guest does not see what the host keeps of the last run. */
+/**
+ * Replaces `--last-failed` by the ids of the tests: the guest does not see what the host keeps of the last run. Its report
+ * names this command.
+ */
 function forGuest(options: LabRunOptions): LabRunOptions {
-  if (options.lastFailed !== true) return options;
-  const { lastFailed: _lastFailed, ...others } = options;
-  return { ...others, run: failedAmong(options.run) };
+  const { lastFailed, ...others } = { called: repeatingLabRun(options), ...options };
+  return lastFailed === true ? { ...others, run: failedAmong(options.run) } : others;
 }
 
 function keepFailed(problem: string | undefined): void {

@@ -110,7 +110,9 @@ test("every option of run but the device and the run's time, which the VM has to
     bisect: true,
     except: "/e",
     gcov: "/g",
+    called: ["lab", "run"],
     list: true,
+    verbose: true,
     reporter: "tap",
     output: "/o",
   };

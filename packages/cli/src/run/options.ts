@@ -39,7 +39,12 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
   ),
   except: text("--except <file>", "leave out the tests whose ids are in this file, one a line"),
   gcov: text("--gcov <folder>", "write the kernel's gcov data of each test there, for `lab run --coverage`"),
+  called: words(
+    "--called <word...>",
+    "the command that the report names to repeat a test, a word each (`lab run` gives its own)",
+  ),
   list: flag("--list", "list the ids instead of running"),
+  verbose: flag("-v, --verbose", "in the report for people, show every test, id and note"),
   reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
   output: text("--output <file>", "write the report there, and the default one to the terminal"),
 };

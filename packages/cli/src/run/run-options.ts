@@ -25,7 +25,11 @@ export interface RunOptions {
   readonly except?: string;
   /** A folder for the kernel's gcov counters of each test. */
   readonly gcov?: string;
+  /** The words of the command that reports name to repeat a test, where it is not this `run`. */
+  readonly called?: readonly string[];
   readonly list?: boolean;
+  /** Whether the report for people shows every test. */
+  readonly verbose?: boolean;
   readonly reporter: ReportFormatName;
   readonly output?: string;
 }

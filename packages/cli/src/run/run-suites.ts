@@ -1,3 +1,4 @@
+import { release } from "node:os";
 import {
   EXIT_CODES,
   exitCodeOf,
@@ -16,6 +17,7 @@ import { findDrivers } from "../target/find-drivers";
 import { chooseFilter, noTestMatches } from "./choose-filter";
 import { watchOf } from "./kernel-log";
 import { saveLastRun } from "./last-run";
+import { repeatingRun } from "./repeating-command";
 import { requireWritable } from "./report-file";
 import { namedTarget, type RunOptions } from "./run-options";
 import { chooseTarget, type RunTarget } from "./run-target";
@@ -56,6 +58,11 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
     plan: {
       headline: [...target.headline, ...seedLine(target.options.seed), ...watch.lines],
       defaultMode: target.defaultMode,
+      // Models are no kernel's devices.
+      ...(target.entry === "kernel" && { kernel: release() }),
+      ...(options.shard !== undefined && { shard: options.shard }),
+      ...(options.verbose !== undefined && { verbose: options.verbose }),
+      command: options.called ?? repeatingRun(namedTarget(options), options),
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },
     reports,

@@ -47,6 +47,8 @@ export async function runUpstream(options: UpstreamOptions): Promise<number> {
     size: undefined,
     defaultMode: "iommufd",
     device: undefined,
+    // What one looks for is where the C suite and ours differ, test by test.
+    verbose: true,
   });
   for (const program of programs) {
     if (abort.signal.aborted) break;

@@ -66,6 +66,11 @@ export const ERROR_CODES = {
     meaning: "A driver does not keep the driver contract. The message names the member that is wrong.",
     remedy: "Correct the driver.",
   },
+  ERR_INVALID_REPORT: {
+    meaning:
+      "A file is no JSON report that this version reads whole: it is cut off, of another version, or has fields that this version does not know.",
+    remedy: "Give the file as `--reporter json --output FILE` wrote it, and read it with the version that wrote it.",
+  },
   ERR_INVALID_STATE: {
     meaning: "The call does not fit the state: a wait without a start, or a start during a copy.",
     remedy: "Call in the order that the contract gives.",
@@ -146,6 +151,10 @@ export const ERROR_CODES = {
   ERR_MUTANTS_KERNEL: {
     meaning: "The kernel that runs holds no mutants, or others than those that are to be tried; or no test ran on it.",
     remedy: "Build it anew: `vfio-selftests lab mutate --rebuild`.",
+  },
+  ERR_NOT_ONE_RUN: {
+    meaning: "The reports to merge are not shards of one run. The message says in what they differ.",
+    remedy: "Merge the reports of one run. `vfio-selftests report` shows several runs on one page.",
   },
   ERR_NOTHING_TO_RUN: {
     meaning: "`--last-failed` found no test that failed in the last run, or no last run.",

@@ -1,9 +1,11 @@
+import fc from "fast-check";
 import type { RunOutcome } from "../outcome/run-outcome";
 import { exitCodeOf } from "../outcome/run-outcome";
 import { identify } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
 import { REPORT_FORMATS, type ReportFormatName } from "./formats";
 import type { RunPlan } from "./report-format";
+import { wrapLine } from "./wrap-line";
 
 function outcome(titles: string[], fields: Partial<TestOutcome> = {}): TestOutcome {
   const none = { skip: undefined, failures: [], notes: [] };
@@ -96,9 +98,6 @@ FAIL vfio_cdev.bind (12 ms)
      Error: <EBUSY> & so on
      second line
 
-Failed
-  vfio_cdev.bind
-
 Skipped
   vfio_dma_mapping_test.iommufd_anonymous_hugetlb_1gb.dma_map_unmap: no free 1 GiB huge page
     remedy: reserve one
@@ -110,14 +109,64 @@ By mode
   1  vfio_type1_iommu  1 passed, 0 failed, 0 skipped
   2  iommufd           1 passed, 1 failed, 1 skipped
 
-Device 0000:01:00.0                                          1     2
-  vfio_dma_mapping_test.anonymous.dma_map_unmap              ok    ok
-  vfio_dma_mapping_test.anonymous_hugetlb_1gb.dma_map_unmap  -     skip
-  vfio_cdev.bind                                             -     FAIL
+By suite                 passed  failed  skipped   time  12
+  vfio_dma_mapping_test       2       -        1  36 ms  ..
+  vfio_cdev                   -       1        -  12 ms  -F
+  (by mode: . passed, F failed, s skipped, - no test)
+
+Failed
+  vfio_cdev.bind
+    Error: <EBUSY> & so on
 
 Took 1.2 s.
 2 passed, 1 failed, 1 skipped
 `);
+  });
+
+  it("with -v shows every test, id and note", () => {
+    const skipped = { status: "skipped", skip: NO_HUGE_PAGES } as const;
+    const many = Array.from({ length: 12 }, (_, index) =>
+      outcome(["f", `many_${index}`], { notes: [`note ${index}`] }),
+    );
+    const tests = [...RUN.tests, ...["a", "b"].map((name) => outcome(["f", name], skipped)), ...many];
+    const brief = report("default", { ...RUN, tests });
+    expect(brief).toContain("  … 2 more notes (-v shows them)\n");
+    expect(brief).not.toMatch(/^ *f\.b$|f\.b +-|note 11/m);
+    const text = report("default", { ...RUN, tests }, { ...PLAN, verbose: true });
+    expect(text).toContain("  f.many_11: note 11\n");
+    expect(text).toMatch(/: no free 1 GiB huge page\n {4}remedy: reserve one\n(?: {6}\S+\n)* {6}f\.b\n/);
+    expect(text).toContain(`
+Device 0000:01:00.0                                          1     2
+  vfio_dma_mapping_test.anonymous.dma_map_unmap              ok    ok
+  vfio_dma_mapping_test.anonymous_hugetlb_1gb.dma_map_unmap  -     skip
+  vfio_cdev.bind                                             -     FAIL
+`);
+    expect(report("default", RUN, { ...PLAN, verbose: true }, true)).toContain("\u001b[Kok   vfio_dma_mapping_test.");
+  });
+
+  it("tells failures of one reason once, the most frequent first, and not more than ten ids", () => {
+    const failing = (name: string, failure: string): TestOutcome =>
+      outcome(["f", name], { status: "failed", failures: [failure] });
+    const equal = "Error: expect(received).toBe(expected)\n\nExpected: 1\nReceived: 2\n    at x.ts";
+    const tests = [
+      failing("lone", "VfioError: EBUSY\n  Remedy: y"),
+      ...Array.from({ length: 12 }, (_, index) => failing(`many_${index}`, equal)),
+    ];
+    const text = report("default", { ...RUN, tests });
+    expect(text).toContain(`Failed
+${Array.from({ length: 10 }, (_, index) => `  f.many_${index}\n`).join("")}  … and 2 more (-v shows them)
+    12 tests: Error: expect(received).toBe(expected); Expected: 1; Received: 2
+  f.lone
+    VfioError: EBUSY
+
+Took`);
+  });
+
+  it("sums up by device where there are several", () => {
+    const tests = ["0000:01:00.0", "0000:02:00.0"].map((device) => outcome([device, "f", "a"]));
+    const text = report("default", { ...RUN, tests }, { ...PLAN, device: undefined });
+    expect(text).toContain("By device\n  0000:01:00.0  1 passed, 0 failed, 0 skipped\n  0000:02:00.0  1 passed");
+    expect(text).toMatch(/^ {2}f {9,}2 /m);
   });
 
   it("tells skips of one reason once", () => {
@@ -148,7 +197,24 @@ describe("json", () => {
       durationMs: 12,
       skip: NO_HUGE_PAGES,
     });
+    expect(parsed).toMatchObject({ version: 1, device: "0000:01:00.0" });
+    expect(parsed).not.toHaveProperty("planned");
     expect(parsed.tests[3]).toMatchObject({ mode: "iommufd", failures: ["Error: <EBUSY> & so on\nsecond line"] });
+  });
+});
+
+describe("json of a part of a run", () => {
+  const all = [...RUN.tests, outcome(["0000:02:00.0", "vfio_cdev", "unbind"])];
+  it.each<[string, RunPlan["size"]]>([
+    ["shard", { tests: 4, cases: 4, all: RUN.tests, unsharded: all }],
+    ["run that ended early", { tests: 5, cases: 5, all }],
+  ])("of a %s names the tests of the whole run", (_, size) => {
+    const plan = { ...PLAN, size, shard: { index: 1, count: 2 }, kernel: "7.3.4", command: ["run"] };
+    const parsed = JSON.parse(report("json", RUN, plan)) as { planned: object[] };
+    expect(parsed).toMatchObject({ shard: { index: 1, count: 2 }, kernel: "7.3.4", command: ["run"] });
+    expect(parsed.planned).toHaveLength(5);
+    expect(parsed.planned[3]).toEqual({ id: "vfio_cdev.bind", mode: "iommufd" });
+    expect(parsed.planned[4]).toEqual({ id: "vfio_cdev.unbind", device: "0000:02:00.0", mode: "iommufd" });
   });
 });
 
@@ -200,7 +266,7 @@ describe("what belongs to no test is in every format", () => {
       outcome(["f", "a"], { status: "failed", failures: ["x"] }),
       outcome(["f", "a"]),
     ];
-    expect(report("default", { ...RUN, tests })).toMatch(/^ {2}f\.a +FAIL$/m);
+    expect(report("default", { ...RUN, tests }, { ...PLAN, verbose: true })).toMatch(/^ {2}f\.a +FAIL$/m);
   });
 });
 
@@ -223,4 +289,50 @@ test("a line that is overwritten does not wrap", () => {
   expect(report("default", RUN, PLAN, true).split("\r\u001b[K")).toContain(
     "1/4 vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
   );
+});
+
+describe("the summary on a terminal", () => {
+  const name = fc.stringMatching(/^[a-z_]{1,70}$/);
+  const tests = fc.array(
+    fc.record({
+      titles: fc.tuple(name, fc.constantFrom("iommufd", "vfio_type1_iommu", "vfio-user", "other"), name),
+      status: fc.constantFrom("passed" as const, "failed" as const, "skipped" as const),
+      durationMs: fc.nat(1e9),
+    }),
+    { maxLength: 20 },
+  );
+
+  it("fits 80 columns, but for words that are longer", () => {
+    fc.assert(
+      fc.property(tests, fc.string({ maxLength: 300 }), (given, text) => {
+        const words = { reason: text, remedy: text };
+        const all = given.map(({ titles, status, durationMs }) =>
+          outcome(titles, {
+            ...{ status, durationMs, notes: [text], failures: status === "failed" ? [text] : [] },
+            skip: status === "skipped" ? words : undefined,
+          }),
+        );
+        const summary =
+          report("default", { ...RUN, tests: all, errors: [] }, PLAN, true, 80)
+            .split("\u001b[K")
+            .at(-1) ?? "";
+        const tooLong = summary.split("\n").filter((line) => line.length > 80);
+        for (const line of tooLong) expect(line.trimStart()).not.toMatch(/ /);
+      }),
+    );
+  });
+
+  it("loses no word where it breaks lines", () => {
+    fc.assert(
+      fc.property(fc.string({ maxLength: 200 }), fc.integer({ min: 10, max: 100 }), (text, columns) => {
+        const lines = wrapLine(`  ${text}`, columns);
+        const words = (value: string): readonly string[] => value.split(" ").filter((word) => word !== "");
+        expect(lines.flatMap(words)).toEqual(words(text));
+        for (const [index, line] of lines.entries()) {
+          expect(line.startsWith(index === 0 ? "  " : "    ")).toBe(true);
+          if (line.length > columns) expect(words(line).length).toBeLessThan(2);
+        }
+      }),
+    );
+  });
 });

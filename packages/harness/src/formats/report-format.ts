@@ -1,4 +1,5 @@
 import type { RunOutcome } from "../outcome/run-outcome";
+import type { Shard } from "../outcome/shard";
 import type { TestIdentity } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
 
@@ -8,6 +9,8 @@ export interface RunSize {
   readonly cases: number;
   /** All tests of the run in their order, of which this process may run a part. */
   readonly all?: readonly TestIdentity[];
+  /** Where these are one of several shards: the tests of all shards, in their order. */
+  readonly unsharded?: readonly TestIdentity[];
 }
 
 /** What is known before the first test. */
@@ -20,6 +23,13 @@ export interface RunPlan {
   readonly defaultMode: string;
   /** The device of tests whose titles name none (a run on one device). */
   readonly device: string | undefined;
+  /** The release of the kernel that the tests exercise. */
+  readonly kernel?: string | undefined;
+  /** The words of the command that repeats the run, after the program's name, without its choice of tests. */
+  readonly command?: readonly string[] | undefined;
+  readonly shard?: Shard | undefined;
+  /** Whether the report for people shows every test, id and note, and not only sums. */
+  readonly verbose?: boolean | undefined;
 }
 
 /** Where a format writes. */

@@ -1,27 +1,19 @@
-import { totalsLine, totalsOf } from "../outcome/run-outcome";
 import type { TestOutcome } from "../outcome/test-outcome";
+import { deviceOf, distinct, modeOf, NO_DEVICE } from "./plan-dimensions";
 import type { RunPlan } from "./report-format";
 
 const CELLS = { passed: "ok", failed: "FAIL", skipped: "skip" } as const;
 const NOT_RUN = "-";
-const NO_DEVICE = "";
 const GAP = "  ";
 
-/** The summary by mode, and per device a table test × mode. The modes' numbers are the tables' columns. */
-export function resultTables(tests: readonly TestOutcome[], plan: RunPlan): string[] {
-  if (tests.length === 0) return [];
+/** Every test: per device a table test × mode. The columns' numbers are those of the summary by mode. */
+export function resultTables(tests: readonly TestOutcome[], plan: RunPlan): readonly string[] {
   const modes = distinct(tests.map((test) => modeOf(test, plan)));
-  const width = Math.max(...modes.map((mode) => mode.length));
-  const lines = ["By mode"];
-  for (const [column, mode] of modes.entries()) {
-    const totals = totalsOf(tests.filter((test) => modeOf(test, plan) === mode));
-    lines.push(`  ${column + 1}  ${mode.padEnd(width)}  ${totalsLine(totals)}`);
-  }
-  for (const device of distinct(tests.map((test) => deviceOf(test, plan)))) {
+  const tables = distinct(tests.map((test) => deviceOf(test, plan))).map((device) => {
     const own = tests.filter((test) => deviceOf(test, plan) === device);
-    lines.push("", ...deviceTable(device, own, modes, plan));
-  }
-  return lines;
+    return deviceTable(device, own, modes, plan);
+  });
+  return tables.flatMap((table, index) => (index === 0 ? table : ["", ...table]));
 }
 
 function deviceTable(device: string, tests: readonly TestOutcome[], modes: readonly string[], plan: RunPlan): string[] {
@@ -45,16 +37,4 @@ function deviceTable(device: string, tests: readonly TestOutcome[], modes: reado
     ),
     ...[...rows].map(([name, cells]) => line(GAP + name, cells)),
   ];
-}
-
-function modeOf(test: TestOutcome, plan: RunPlan): string {
-  return test.mode ?? plan.defaultMode;
-}
-
-function deviceOf(test: TestOutcome, plan: RunPlan): string {
-  return test.device ?? plan.device ?? NO_DEVICE;
-}
-
-function distinct(values: readonly string[]): string[] {
-  return [...new Set(values)];
 }

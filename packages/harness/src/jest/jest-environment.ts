@@ -1,4 +1,5 @@
 import { TestEnvironment } from "jest-environment-node";
+import type { RunSize } from "../formats/report-format";
 import { EXPECTED, type ExpectedMessage } from "../kernel-log/expect-kernel-log";
 import { describeReport, judge, lostNotes } from "../kernel-log/judge";
 import { KernelWatch, type KernelWatchOptions } from "../kernel-log/kernel-watch";
@@ -6,7 +7,7 @@ import { BEGIN_MARK, END_MARK, failureMark, testMark } from "../kernel-log/marks
 import { NOTES } from "../outcome/note";
 import { SKIP, type SkipReason, skipText } from "../outcome/skip";
 import { selectTests, takePart, type TestFilter, type TestPart } from "../outcome/test-filter";
-import { identify } from "../outcome/test-identity";
+import { identify, type TestIdentity } from "../outcome/test-identity";
 import { environmentOptions, TARGET, type TargetOptions } from "../target/target-options";
 import {
   addFailure,
@@ -196,7 +197,7 @@ export default class HarnessEnvironment extends TestEnvironment {
       cases.add(testKey(path.slice(0, -1)));
       this.#indexes.set(test, 0);
     }
-    runState().size = { tests: tests * repeat, cases: cases.size, all };
+    runState().size = { tests: tests * repeat, cases: cases.size, all, ...unsharded([...identities.values()], filter) };
     const once = [...root.children];
     for (let time = 1; time < repeat; time++) root.children.push(...once.map((child) => cloneChild(child, root)));
     // The clones of an unwanted test are marked like it.
@@ -214,6 +215,11 @@ export default class HarnessEnvironment extends TestEnvironment {
     for (const test of this.#indexes.keys()) test.mode = "skip";
     runState().marked.clear();
   }
+}
+
+/** The tests of all shards, where the filter chooses one of them. */
+function unsharded(tests: readonly TestIdentity[], { shard, ...filter }: TestFilter): Pick<RunSize, "unsharded"> {
+  return shard === undefined ? {} : { unsharded: selectTests(tests, filter) };
 }
 
 /** Waits two turns of the event loop. By then deferred closes have ended, and the reporter has its messages. */

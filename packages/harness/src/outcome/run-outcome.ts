@@ -12,7 +12,7 @@ export interface RunOutcome {
 
 export type Totals = Readonly<Record<TestStatus, number>>;
 
-export function totalsOf(tests: readonly TestOutcome[]): Totals {
+export function totalsOf(tests: readonly Pick<TestOutcome, "status">[]): Totals {
   const totals = { passed: 0, failed: 0, skipped: 0 };
   for (const { status } of tests) totals[status] += 1;
   return totals;
@@ -31,8 +31,12 @@ export const EXIT_CODES = {
   skipped: 4,
 } as const;
 
-export function exitCodeOf(run: RunOutcome): number {
-  const { passed, failed } = totalsOf(run.tests);
-  if (failed > 0 || run.errors.length > 0) return EXIT_CODES.failed;
+interface ExitFacts extends Pick<RunOutcome, "errors"> {
+  readonly tests: readonly Pick<TestOutcome, "status">[];
+}
+
+export function exitCodeOf({ tests, errors }: ExitFacts): number {
+  const { passed, failed } = totalsOf(tests);
+  if (failed > 0 || errors.length > 0) return EXIT_CODES.failed;
   return passed > 0 ? EXIT_CODES.passed : EXIT_CODES.skipped;
 }

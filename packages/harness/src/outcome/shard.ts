@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { fullId, type TestIdentity } from "./test-identity";
+import { fullId, type NamedTest } from "./test-identity";
 
 /** One of several equal parts of a list of tests. */
 export interface Shard {
@@ -13,10 +13,7 @@ export interface Shard {
  * function sorts the tests by a hash of their ids before it cuts the list. So a shard has tests of all kinds, the order
  * of the list does not matter, and a new test moves few others.
  */
-export function shardTests<Test extends TestIdentity>(
-  tests: readonly Test[],
-  { index, count }: Shard,
-): readonly Test[] {
+export function shardTests<Test extends NamedTest>(tests: readonly Test[], { index, count }: Shard): readonly Test[] {
   const byHash = tests
     .map((test) => ({ test, hash: hashOf(fullId(test)) }))
     .sort((a, b) => (a.hash < b.hash ? -1 : Number(a.hash > b.hash)));

@@ -44,13 +44,16 @@ export function identify(titles: readonly string[]): TestIdentity {
   };
 }
 
+/** What distinguishes a test of a run from all others. */
+export interface NamedTest {
+  readonly id: string;
+  readonly device?: string | undefined;
+  readonly repetition?: number | undefined;
+}
+
 /**
  * The id that distinguishes a test of a run from all others. With several devices it begins with the device's address.
  */
-export function fullId({
-  device,
-  id,
-  repetition,
-}: Pick<TestIdentity, "device" | "id"> & { readonly repetition?: number | undefined }): string {
+export function fullId({ device, id, repetition }: NamedTest): string {
   return `${device === undefined ? "" : `${device} `}${id}${repetition === undefined ? "" : ` #${repetition}`}`;
 }

@@ -73,7 +73,8 @@ describe("ended_tests", () => {
       `FAIL ${FIXTURE}.memcpy_success`,
       `FAIL ${FIXTURE}.memcpy_from_unmapped_iova`,
     ]);
-    expect(result.out.match(/the process that ran the tests was ended by SIGSEGV/g)).toHaveLength(2);
+    expect(result.out.match(/^ {5}the process that ran the tests was ended by SIGSEGV$/gm)).toHaveLength(2);
+    expect(result.out).toContain("    2 tests: the process that ran the tests was ended by SIGSEGV\n");
   });
 
   it("the_end_of_the_runs_time_is_told_and_what_was_measured_is_kept", () => {

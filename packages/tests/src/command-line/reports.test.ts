@@ -59,6 +59,36 @@ describe("reports", () => {
     expect(new Set(report.tests.map(({ mode }) => mode))).toEqual(new Set(["vfio-user"]));
   });
 
+  it("merged_shards_are_the_single_runs_report", () => {
+    const directory = mkdtempSync(join(tmpdir(), "reports-"));
+    try {
+      const run = (name: string, ...options: string[]): string => {
+        const file = join(directory, `${name}.json`);
+        runCommand([...QUICK, ...options, "--reporter", "json", "--output", file]);
+        return file;
+      };
+      const verdicts = (file: string): unknown => {
+        const { tests, totals } = JSON.parse(readFileSync(file, "utf8")) as {
+          tests: { id: string; device: string; mode: string; status: string }[];
+          totals: object;
+        };
+        return { totals, tests: tests.map(({ id, device, mode, status }) => ({ id, device, mode, status })) };
+      };
+      const single = run("single");
+      const shards = [1, 2, 3].map((index) => run(`shard-${index}`, "--shard", `${index}/3`));
+      const merged = join(directory, "merged.json");
+      // One shard is lost, and comes later.
+      const [first = "", ...others] = shards;
+      const without = runCommand(["report", "merge", ...others, "-o", merged]);
+      expect(without.code).toBe(1);
+      expect(without.out).toMatch(/^FAIL \S+ \S+: MISS: this test has no result: shard 1\/3 has no report$/m);
+      expect(runCommand(["report", "merge", first, merged, "-o", merged]).code).toBe(0);
+      expect(verdicts(merged)).toEqual(verdicts(single));
+    } finally {
+      rmSync(directory, { recursive: true });
+    }
+  });
+
   it("output_takes_the_report_and_leaves_the_terminal_to_people", () => {
     const directory = mkdtempSync(join(tmpdir(), "reports-"));
     try {

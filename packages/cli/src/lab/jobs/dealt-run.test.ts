@@ -126,6 +126,31 @@ test("the report is that of one run: every test once, in the list's order, and w
   expect(kept).toEqual(TESTS.map(fullId));
 });
 
+test("the report of a shard tells the kernel, the command and the tests of all shards, so that it can be merged", async () => {
+  const shard = { index: 1, count: 2 };
+  const unsharded = [...TESTS, identify(["vfio_x", "iommufd", "of_the_other_shard"])];
+  const { report } = await run(async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    const size = { tests: worker.tests.length, cases: 1, all: TESTS, unsharded };
+    const facts = {
+      headline: [],
+      defaultMode: "iommufd",
+      device: "x",
+      kernel: "7.3.4",
+      command: ["lab", "run"],
+      shard,
+    };
+    worker.event({ kind: "plan", plan: { ...facts, size } });
+    for (const test of worker.tests) worker.pass(test);
+    return worker.end();
+  });
+  expect(report).toMatchObject({ kernel: "7.3.4", command: ["lab", "run"], shard });
+  expect(report).toHaveProperty(
+    "planned",
+    unsharded.map(({ id }) => ({ id, mode: "iommufd" })),
+  );
+});
+
 test("a VM that goes down costs the test that it ran; a new one goes on with those that it had left", async () => {
   let starts = 0;
   const { code, report, lines, kept } = await run(async (vm, streams) => {

@@ -101,7 +101,7 @@ export class MergedRun implements Disposable {
     this.#reports = this.#openReports({
       ...plan,
       headline: [...plan.headline, `${this.#jobs} VMs, which share the tests.`],
-      size: { tests: tests.length, cases: cases.size },
+      size: { ...plan.size, tests: tests.length, cases: cases.size },
     });
   }
 

@@ -1,0 +1,23 @@
+import { defineCommand } from "../options/command";
+import { MERGE_OPTIONS, PAGE_OPTIONS, type ReportOptions } from "./options";
+
+const FILES = { usage: "<file...>", summary: "reports that `--reporter json --output FILE` wrote" };
+
+export const reportCommand = defineCommand<ReportOptions>({
+  argument: FILES,
+  options: PAGE_OPTIONS,
+  notes: [
+    "The page needs no network and no other file. With several reports it compares each with the one before it, and finds tests that both passed and failed.",
+  ],
+  run: async (files, options) => (await import("./write-page.js")).writePage(files, options),
+});
+
+export const reportMergeCommand = defineCommand<ReportOptions>({
+  argument: FILES,
+  options: MERGE_OPTIONS,
+  notes: [
+    "The files are reports of the shards of one run (`run --shard i/n`), in any order. Of two runs of a shard the later one wins. The tests of a shard without a report fail as MISS. A merged report can be merged again.",
+    "The exit code is that of the whole run: 0 all that ran passed, 1 a failure or a missing test, 4 nothing ran.",
+  ],
+  run: async (files, options) => (await import("./merge-files.js")).mergeFiles(files, options),
+});

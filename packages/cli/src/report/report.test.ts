@@ -1,0 +1,114 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { runCommandLine } from "../command-line";
+
+let folder = "";
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "report-"));
+});
+afterEach(() => {
+  rmSync(folder, { recursive: true });
+});
+
+async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
+  let out = "";
+  let err = "";
+  const log = jest.spyOn(console, "log").mockImplementation((text) => (out += `${String(text)}\n`));
+  const stderr = jest.spyOn(process.stderr, "write").mockImplementation((text) => ((err += String(text)), true));
+  try {
+    return { code: await runCommandLine(args), out, err };
+  } finally {
+    log.mockRestore();
+    stderr.mockRestore();
+  }
+}
+
+const PLANNED = ["f.iommufd.a", "f.iommufd.b"].map((id) => ({ id, mode: "iommufd" }));
+
+/** Writes the report of a run of some of the two tests. By their hashes, `b` is in the first shard and `a` in the second. */
+function write(name: string, tests: readonly string[], fields: object = {}): string {
+  const path = join(folder, name);
+  const report = {
+    version: 1,
+    target: [],
+    started: "2026-11-22T03:00:00.000Z",
+    durationMs: 5,
+    errors: [],
+    totals: { passed: tests.length, failed: 0, skipped: 0 },
+    exitCode: 0,
+    planned: PLANNED,
+    tests: tests.map((id) => ({ id, mode: "iommufd", status: "passed", durationMs: 5 })),
+    ...fields,
+  };
+  writeFileSync(path, JSON.stringify(report));
+  return path;
+}
+
+function shard(index: number, ...tests: string[]): string {
+  return write(`shard-${index}.json`, tests, { shard: { index, count: 2 } });
+}
+
+describe("report", () => {
+  it("writes a page with a name for each file", async () => {
+    const page = join(folder, "page.html");
+    const { code, out } = await run("report", shard(1, "f.iommufd.b"), shard(2, "f.iommufd.a"), "-o", page);
+    expect({ code, out }).toEqual({ code: 0, out: `wrote ${page}\n` });
+    const text = readFileSync(page, "utf8");
+    expect(text).toMatch(/^<!doctype html>/);
+    for (const name of ["shard-1", "shard-2"]) expect(text).toContain(`>${name}`);
+    expect(text).not.toContain(folder);
+  });
+
+  it("a bad file ends with 1, its name and the remedy, and leaves the older page", async () => {
+    const page = join(folder, "page.html");
+    writeFileSync(page, "older");
+    const bad = write("bad.json", [], { speed: 1 });
+    const { code, err } = await run("report", shard(1), bad, "-o", page);
+    expect(code).toBe(1);
+    expect(err).toContain(`cannot read the report ${bad}: speed is a field that this version does not know`);
+    expect(err).toContain("Remedy: ");
+    expect(readFileSync(page, "utf8")).toBe("older");
+  });
+
+  it("no file is wrong usage", async () => {
+    expect((await run("report")).code).toBe(2);
+    expect((await run("report", "merge")).code).toBe(2);
+  });
+});
+
+describe("report merge", () => {
+  it("ends with the totals and the run's exit code", async () => {
+    const merged = join(folder, "merged.json");
+    const { code, out } = await run("report", "merge", shard(2, "f.iommufd.a"), shard(1, "f.iommufd.b"), "-o", merged);
+    expect({ code, out }).toEqual({ code: 0, out: `wrote ${merged}\n2 passed, 0 failed, 0 skipped\n` });
+    const { tests } = JSON.parse(readFileSync(merged, "utf8")) as { tests: { id: string }[] };
+    expect(tests.map(({ id }) => id)).toEqual(PLANNED.map(({ id }) => id));
+  });
+
+  it("names what a lost shard would have run, and ends with 1; its report completes the merge in place", async () => {
+    const merged = join(folder, "merged.json");
+    const first = await run("report", "merge", shard(1, "f.iommufd.b"), "-o", merged);
+    expect(first.code).toBe(1);
+    expect(first.out).toBe(
+      "FAIL f.iommufd.a: MISS: this test has no result: shard 2/2 has no report\n" +
+        `wrote ${merged}\n1 passed, 1 failed, 0 skipped\n`,
+    );
+    const second = await run("report", "merge", merged, shard(2, "f.iommufd.a"), "-o", merged);
+    expect(second.code).toBe(0);
+    expect(second.out).toContain("2 passed, 0 failed, 0 skipped\n");
+  });
+
+  it("ends with 4 where nothing ran", async () => {
+    const nothing = write("empty.json", [], { planned: [] });
+    expect((await run("report", "merge", nothing, "-o", join(folder, "merged.json"))).code).toBe(4);
+  });
+
+  it("reports of different runs end with 1 and write nothing", async () => {
+    const merged = join(folder, "merged.json");
+    const { code, err } = await run("report", "merge", shard(1, "f.iommufd.b"), write("whole.json", []), "-o", merged);
+    expect(code).toBe(1);
+    expect(err).toContain("are not of one run: number of shards 2 and 1");
+    expect(() => readFileSync(merged)).toThrow("ENOENT");
+  });
+});

@@ -1,0 +1,87 @@
+import { totalsLine, totalsOf } from "../outcome/run-outcome";
+import type { TestOutcome } from "../outcome/test-outcome";
+import { duration } from "./duration";
+import { deviceOf, distinct, modeOf } from "./plan-dimensions";
+import type { RunPlan } from "./report-format";
+
+/** No line of the tables is longer. */
+const COLUMNS = 80;
+const GAP = "  ";
+
+/** The totals by mode, by device where there are several, and by suite. */
+export function suiteSections(tests: readonly TestOutcome[], plan: RunPlan): readonly (readonly string[])[] {
+  if (tests.length === 0) return [];
+  const modes = distinct(tests.map((test) => modeOf(test, plan)));
+  const devices = distinct(tests.map((test) => deviceOf(test, plan)));
+  const modeLines = modes.map((mode, column) => ({ mark: `${column + 1}${GAP}`, name: mode }));
+  return [
+    ["By mode", ...totalLines(modeLines, (mode) => tests.filter((test) => modeOf(test, plan) === mode))],
+    devices.length === 1
+      ? []
+      : [
+          "By device",
+          ...totalLines(
+            devices.map((name) => ({ mark: "", name })),
+            (device) => tests.filter((test) => deviceOf(test, plan) === device),
+          ),
+        ],
+    suiteTable(tests, modes, plan),
+  ];
+}
+
+interface Line {
+  readonly mark: string;
+  readonly name: string;
+}
+
+function totalLines(lines: readonly Line[], testsOf: (name: string) => readonly TestOutcome[]): readonly string[] {
+  const width = Math.max(...lines.map(({ name }) => name.length));
+  return lines.map(
+    ({ mark, name }) => `${GAP}${mark}${name.padEnd(width)}${GAP}${totalsLine(totalsOf(testsOf(name)))}`,
+  );
+}
+
+/** What the tests of a suite did in one mode, as one character. A failure outweighs passes, and a pass outweighs skips. */
+const MARKS = { failed: "F", passed: ".", skipped: "s" } as const;
+const NO_TEST = "-";
+const LEGEND = `${MARKS.passed} passed, ${MARKS.failed} failed, ${MARKS.skipped} skipped, ${NO_TEST} no test`;
+
+/** One line for each suite: its counts and time, and a character for each mode. */
+function suiteTable(tests: readonly TestOutcome[], modes: readonly string[], plan: RunPlan): readonly string[] {
+  const rows = distinct(tests.map(({ fixture }) => fixture)).map((suite) => {
+    const own = tests.filter(({ fixture }) => fixture === suite);
+    const { passed, failed, skipped } = totalsOf(own);
+    const time = duration(own.reduce((sum, { durationMs }) => sum + durationMs, 0));
+    const marks = modes.map((mode) => markOf(own.filter((test) => modeOf(test, plan) === mode)));
+    return {
+      name: suite === "" ? "(no suite)" : suite,
+      cells: [...[passed, failed, skipped].map(countText), time, marks.join("")],
+    };
+  });
+  const head = ["passed", "failed", "skipped", "time", modes.map((_, column) => (column + 1) % 10).join("")];
+  const widths = head.map((title, column) =>
+    Math.max(title.length, ...rows.map(({ cells }) => cells[column]?.length ?? 0)),
+  );
+  const room = COLUMNS - widths.reduce((sum, width) => sum + GAP.length + width, 0) - GAP.length;
+  const width = Math.min(room, Math.max("By suite".length, ...rows.map(({ name }) => name.length)));
+  const line = (name: string, cells: readonly string[]): string =>
+    `${name.padEnd(GAP.length + width)}${cells.map((cell, column) => GAP + cell.padStart(widths[column] ?? 0)).join("")}`;
+  return [
+    line("By suite", head),
+    ...rows.map(({ name, cells }) => line(GAP + shortened(name, width), cells)),
+    `${GAP}(by mode: ${LEGEND})`,
+  ];
+}
+
+function markOf(tests: readonly TestOutcome[]): string {
+  const found = Object.entries(MARKS).find(([status]) => tests.some((test) => test.status === status));
+  return found?.[1] ?? NO_TEST;
+}
+
+function countText(count: number): string {
+  return count === 0 ? "-" : String(count);
+}
+
+function shortened(name: string, width: number): string {
+  return name.length > width ? `${name.slice(0, width - 1)}…` : name;
+}

@@ -1,0 +1,134 @@
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { pathToFileURL } from "node:url";
+import { skip } from "@vfio-selftests/harness";
+import { runCommand } from "../command-line/run-command";
+import { notInLab } from "../not-in-lab";
+import { Browser, findChromium } from "./browser";
+
+const PHONE = { width: 390, height: 844 };
+const DESKTOP = { width: 1280, height: 900 };
+const QUICK = "vfio_failing_example|vfio_pci_device_test[.]reset|vfio_pci_irq_test";
+
+describe("report_page", () => {
+  notInLab();
+
+  let folder = "";
+  let page = "";
+  let browser: Browser;
+
+  beforeAll(async () => {
+    const path = findChromium();
+    if (path === undefined) {
+      skip({ reason: "no Chromium is installed", remedy: "install one: apt-get install chromium" });
+    }
+    folder = mkdtempSync(join(tmpdir(), "report-page-"));
+    const files = ["good", "bad"].map((name) => join(folder, `${name}.json`));
+    for (const [index, file] of files.entries()) {
+      const failing = { VFIO_SELFTESTS_FAILING_EXAMPLE: "1" };
+      const args = ["run", "-d", "model:ioat", "-t", QUICK, "--reporter", "json", "--output", file];
+      expect(runCommand(args, failing).code).toBe(1);
+      // The example always fails. It shall be new in the second run.
+      if (index === 0) writeFileSync(file, mended(readFileSync(file, "utf8")));
+    }
+    const output = join(folder, "report.html");
+    expect(runCommand(["report", ...files, "-o", output]).code).toBe(0);
+    page = pathToFileURL(output).href;
+    browser = await Browser.start(path);
+  });
+
+  afterAll(async () => {
+    if (folder === "") return;
+    await browser[Symbol.asyncDispose]();
+    rmSync(folder, { recursive: true });
+  });
+
+  /** The text that a person sees in the elements. */
+  function visible(selector: string): Promise<string> {
+    return browser.evaluate(
+      `[...document.querySelectorAll(${JSON.stringify(selector)})].filter((element) => element.checkVisibility()).map((element) => element.innerText).join(" | ")`,
+    );
+  }
+
+  it.each([
+    ["phone, light", PHONE, false],
+    ["phone, dark", PHONE, true],
+    ["desktop, light", DESKTOP, false],
+    ["desktop, dark", DESKTOP, true],
+  ])("fits_and_can_be_read on a %s", async (_, size, dark) => {
+    await browser.show(page, { ...size, dark });
+    expect(await browser.evaluate("document.documentElement.scrollWidth")).toBeLessThanOrEqual(size.width);
+    expect(await visible("#difference summary")).toContain("New failures (1)");
+    expect(await visible("#failures article h3")).toContain("vfio_failing_example");
+    expect(await visible("#failures .command pre")).toContain("-r vfio_failing_example.wrong_on_purpose");
+    // WCAG 2, contrast of at least 4.5 to 1, of every text that shows.
+    expect(await browser.evaluate(`{${FAINT_TEXTS}}`)).toEqual([]);
+    const [red] = await browser.evaluate<number[]>(
+      "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)",
+    );
+    if (dark) expect(red).toBeLessThan(64);
+    else expect(red).toBeGreaterThan(192);
+  });
+
+  it("the_keyboard_filters_and_goes_from_failure_to_failure", async () => {
+    await browser.show(page, { ...DESKTOP, dark: false });
+    for (const key of ["/", "m", "s", "i", "x"]) await browser.press(key);
+    expect(await visible(".suite .name")).toBe("vfio_pci_irq_test");
+    expect(await visible(".suite tbody th")).toBe("msix.enable_trigger_disable");
+    await browser.press("Escape");
+    expect(await visible(".suite .name")).toContain("vfio_pci_device_test");
+    await browser.press("n");
+    expect(await browser.evaluate("document.activeElement.id")).toBe("failure-1");
+  });
+
+  it("nothing_is_loaded_and_no_other_script_runs", async () => {
+    await browser.show(page, { ...DESKTOP, dark: false });
+    expect(await browser.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")).toEqual([]);
+    const attempt = `new Promise((resolve) => {
+      document.addEventListener("securitypolicyviolation", ({ effectiveDirective }) => resolve(effectiveDirective));
+      document.body.insertAdjacentHTML("beforeend", "<img src='data:,x' onerror='document.title=1'>");
+    })`;
+    expect(await browser.evaluate(attempt)).toMatch(/^(?:img-src|script-src-attr)$/);
+    expect(await browser.evaluate("document.title")).toContain("failed");
+  });
+});
+
+function mended(report: string): string {
+  const parsed = JSON.parse(report) as {
+    tests: { status: string; failures?: string[] }[];
+    totals: Record<string, number>;
+  };
+  for (const test of parsed.tests) {
+    if (test.status !== "failed") continue;
+    test.status = "passed";
+    delete test.failures;
+  }
+  return JSON.stringify(parsed);
+}
+
+/** A script for the page: the texts whose colour is too near to that behind them. */
+const FAINT_TEXTS = `
+  const numbers = (color) => (color.match(/[\\d.]+/g) ?? []).map(Number);
+  const luminance = (color) => {
+    const [red, green, blue] = numbers(color).map((value) => {
+      const share = value / 255;
+      return share <= 0.03928 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue;
+  };
+  const behind = (element) => {
+    for (let one = element; one !== null; one = one.parentElement) {
+      const color = getComputedStyle(one).backgroundColor;
+      if ((numbers(color)[3] ?? 1) > 0) return color;
+    }
+    return "rgb(255, 255, 255)";
+  };
+  [...document.querySelectorAll("body *")].flatMap((element) => {
+    const own = [...element.childNodes].some(({ nodeType, data }) => nodeType === 3 && data.trim() !== "");
+    if (!own || !element.checkVisibility()) return [];
+    const [light, dark] = [luminance(getComputedStyle(element).color), luminance(behind(element))].sort((a, b) => b - a);
+    const ratio = (light + 0.05) / (dark + 0.05);
+    return ratio >= 4.5 ? [] : [element.innerText + ": " + ratio.toFixed(1)];
+  });
+`;
