@@ -19,6 +19,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./list/command.js")).listCommand,
   },
   {
+    name: "info",
+    summary: "show one device: identity, regions, capabilities, interrupts, and what VFIO and the IOMMU tell of it",
+    load: async () => (await import("./info/command.js")).infoCommand,
+  },
+  {
     name: "bind",
     summary: "give devices to vfio-pci, and remember their drivers",
     load: async () => (await import("./binding/commands.js")).bindCommand,
