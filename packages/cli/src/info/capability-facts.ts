@@ -61,7 +61,7 @@ const ACS_BITS = [
 const STANDARD: Readonly<Record<number, Facts>> = {
   [PciCapabilityId.powerManagement]: (at) => [
     `version ${at.word(2) & 7}`,
-    `in D${at.word(4) & 3}`,
+    `in ${["D0", "D1", "D2", "D3hot"][at.word(4) & 3] ?? ""}`,
     ...named([
       [at.word(2) & 0x200, "D1"],
       [at.word(2) & 0x400, "D2"],

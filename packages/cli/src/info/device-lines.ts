@@ -131,7 +131,8 @@ function vfioLines({ regions, interrupts, iovaRanges, pageSizes, features, reset
       ...(noResize ? ["fixed once enabled"] : []),
     ].join(", "),
   ]);
-  const offered = features.filter(({ access }) => access.length > 0);
+  const offering = (access: "get" | "set"): string =>
+    features.flatMap((feature) => (feature.access.includes(access) ? feature.name : [])).join(", ") || "none";
   const failed = features.filter(({ error }) => error !== undefined);
   return [
     ...textTable(["  region", "size", "access"], regionRows),
@@ -142,10 +143,8 @@ function vfioLines({ regions, interrupts, iovaRanges, pageSizes, features, reset
       `  ${index === 0 ? "IOVA ranges" : "           "}  ${hex(start)} to ${hex(last)}`,
     ]),
     ...wrapText("  page sizes   ", pageSizes.map(byteSize).join(", ")),
-    ...wrapText(
-      "  features     ",
-      offered.map(({ name, access }) => `${name} (${access.join(", ")})`).join(", ") || "none",
-    ),
+    ...wrapText("  to get       ", offering("get")),
+    ...wrapText("  to set       ", offering("set")),
     ...failed.map(({ name, error = "" }) => `               ${name}: the probe gave ${error}`),
     `  reset        ${resettable ? "VFIO_DEVICE_RESET works" : "none of the device alone"}`,
   ];
