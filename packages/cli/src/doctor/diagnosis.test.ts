@@ -175,7 +175,7 @@ const CASES: readonly Case[] = [
     report: "a container without /dev/vfio",
     break: (machine) => {
       machine.file(".dockerenv");
-      machine.file("proc/self/mountinfo", "1 0 0:50 / / rw - overlay overlay rw\n");
+      machine.link("proc/self/ns/pid", "proc/pid:[4026532000]");
       remove(machine, "dev/vfio", "dev/iommu");
     },
     id: "container",
@@ -189,7 +189,8 @@ const CASES: readonly Case[] = [
     report: "read-only sysfs in a container",
     break: (machine) => {
       machine.file("run/.containerenv");
-      machine.file("proc/self/mountinfo", "1 0 0:50 / / rw - overlay overlay rw\n2 1 0:5 / /sys ro - sysfs sysfs ro\n");
+      machine.link("proc/self/ns/pid", "proc/pid:[4026532000]");
+      machine.file("proc/self/mountinfo", "2 1 0:5 / /sys ro - sysfs sysfs ro\n");
     },
     id: "sysfs",
     severity: "limits",
@@ -250,11 +251,11 @@ const CASES: readonly Case[] = [
   },
   {
     report: "a group of several slots, without ACS",
-    devices: [BOUND, { address: "0000:02:00.0", group: 1 }],
+    devices: [BOUND, { address: "0000:02:00.0", driver: "vfio-pci", group: 1 }],
     break: () => undefined,
     id: "acs",
     severity: "note",
-    text: /^group 1 of 0000:01:00\.0 holds 0000:02:00\.0, too/,
+    text: /^group 1 holds 0000:01:00\.0, 0000:02:00\.0: no bridge/,
     commands: ["sudo lspci -vvv | grep -E '^[0-9a-f]|Access Control|ACSCtl'"],
   },
   {
@@ -288,7 +289,7 @@ const CASES: readonly Case[] = [
     report: "SELinux confines a container",
     break: (machine) => {
       machine.file("run/.containerenv");
-      machine.file("proc/self/mountinfo", "1 0 0:50 / / rw - overlay overlay rw\n");
+      machine.link("proc/self/ns/pid", "proc/pid:[4026532000]");
       machine.file("sys/fs/selinux/enforce", "1");
       machine.file("proc/self/attr/current", "system_u:system_r:container_t:s0:c1,c2\0");
     },
@@ -330,7 +331,7 @@ const CASES: readonly Case[] = [
     id: "lab-memory",
     severity: "limits",
     text: /^4096 MiB of memory are free, and a VM has 6144/,
-    commands: ["vfio-selftests lab run --memory 2048"],
+    commands: ["vfio-selftests lab run --memory 3072"],
   },
 ];
 

@@ -1,4 +1,4 @@
-import { LAB_DEFAULTS } from "@vfio-selftests/lab";
+import { LAB_DEFAULTS, LAB_LIMITS } from "@vfio-selftests/lab";
 import type { Check } from "../check";
 
 const MACHINES = "the lab needs an x86-64 machine";
@@ -48,7 +48,8 @@ export const labMemory: Check = {
   title: "memory",
   examine: ({ lab: { availableMiB } }) => {
     if (availableMiB >= LAB_DEFAULTS.memoryMiB) return [];
-    const less = Math.max(2048, Math.floor(availableMiB / 2048) * 1024);
+    // Three quarters of what is free, in whole GiB.
+    const less = Math.max(LAB_LIMITS.memoryMiB.least, Math.floor((availableMiB * 0.75) / 1024) * 1024);
     return [
       {
         severity: "limits",

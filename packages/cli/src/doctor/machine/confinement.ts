@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { existsPath, listDirectory, readAttribute, type SystemPaths } from "@vfio-selftests/core/sysfs";
+import { existsPath, linkName, listDirectory, readAttribute, type SystemPaths } from "@vfio-selftests/core/sysfs";
 
 /** What stands between this process and the machine. */
 export interface Confinement {
@@ -37,16 +37,15 @@ export function readConfinement(paths: SystemPaths): Confinement {
   };
 }
 
-/** systemd and the engines leave the kind in files. A VM that was made from an engine's image has its mark, too. */
+/** The first PID namespace's number (PROC_PID_INIT_INO, include/linux/proc_ns.h), as /proc/PID/ns shows it. */
+const FIRST_PID_NAMESPACE = "pid:[4026531836]";
+
+/** systemd and the engines leave the kind in files. A VM whose root was made from an engine's image has the mark, too. */
 function containerKind(paths: SystemPaths): string | undefined {
   const told = readAttribute(join(paths.root, "run/systemd/container"));
   if (told !== undefined && told !== "") return told;
-  const mark = Object.keys(CONTAINER_MARKS).find((file) => existsPath(join(paths.root, file)));
-  // A container's root is an overlay or a folder of the host's; that of a VM is a whole disk (proc(5), mountinfo).
-  const isDisk = /^\S+ \S+ \S+ \/ \/ .* - (?!overlay)\S+ \/dev\//m.test(
-    readAttribute(paths.proc("self", "mountinfo")) ?? "",
-  );
-  return mark === undefined || isDisk ? undefined : CONTAINER_MARKS[mark];
+  if (linkName(paths.proc("self", "ns", "pid")) === FIRST_PID_NAMESPACE) return undefined;
+  return Object.entries(CONTAINER_MARKS).find(([file]) => existsPath(join(paths.root, file)))?.[1];
 }
 
 /** The variable SecureBoot-GUID: four bytes of attributes, then the value (UEFI, section 3.3). */

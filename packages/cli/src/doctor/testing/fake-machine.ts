@@ -52,6 +52,7 @@ export class FakeMachine extends FakeSystem {
       "dev/kvm": "",
     };
     for (const [path, text] of Object.entries(texts)) this.file(path, text);
+    this.link("proc/self/ns/pid", "proc/pid:[4026531836]");
     this.directory("sys/kernel/iommu_groups/1/devices");
     this.driver("vfio-pci");
     for (const size of [2048, 1048576]) this.hugePages(size, 4);
