@@ -19,6 +19,16 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./list/command.js")).listCommand,
   },
   {
+    name: "info",
+    summary: "show one device: identity, regions, capabilities, interrupts, and what VFIO and the IOMMU tell of it",
+    load: async () => (await import("./info/command.js")).infoCommand,
+  },
+  {
+    name: "doctor",
+    summary: "tell what this machine can run, why not the rest, and the commands that mend it",
+    load: async () => (await import("./doctor/command.js")).doctorCommand,
+  },
+  {
     name: "bind",
     summary: "give devices to vfio-pci, and remember their drivers",
     load: async () => (await import("./binding/commands.js")).bindCommand,

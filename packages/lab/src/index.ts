@@ -6,6 +6,7 @@ export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";
 export { shellInLab, type LabShellOptions } from "./guest/shell";
 export { execute, type ExecuteOptions } from "./host/execute";
+export { findProgram } from "./host/find-program";
 export { thisHost, type LabHost } from "./host/host";
 export { INTERRUPT_STATUS, onInterrupt, type InterruptSignal } from "./host/interruption";
 export { availableMiB } from "./host/memory";

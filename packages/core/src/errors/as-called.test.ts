@@ -13,3 +13,7 @@ test.each([
 ])("a remedy names the command as it was called: %j", (environment, expected) => {
   expect(asCalled(TEXT, environment)).toBe(expected);
 });
+
+test.each(["bind", "doctor", "info", "lab", "list", "run"])("%s is one of the commands", (command) => {
+  expect(asCalled(`vfio-selftests ${command}`, { npm_lifecycle_event: "vfio" })).toBe(`pnpm vfio ${command}`);
+});

@@ -1,0 +1,61 @@
+import { LAB_DEFAULTS, LAB_LIMITS } from "@vfio-selftests/lab";
+import type { Check } from "../check";
+
+const MACHINES = "the lab needs an x86-64 machine";
+
+/** The lab is set up, or can be. */
+export const labPrograms: Check = {
+  id: "lab",
+  subject: "lab",
+  title: "QEMU and kernel",
+  examine: ({ lab: { architecture, ready, programs } }) => {
+    if (architecture !== "x64") {
+      return [
+        {
+          severity: "blocks",
+          text: `${MACHINES}, this is ${architecture}`,
+          advice: "run it on another machine",
+          commands: [],
+        },
+      ];
+    }
+    if (ready) return [];
+    if (programs.apt || (programs.qemu && programs.virtiofsd)) {
+      return [
+        {
+          severity: "note",
+          text: "QEMU and a kernel are not prepared yet; the first lab run does that, in ten minutes or so",
+          commands: ["vfio-selftests lab setup"],
+        },
+      ];
+    }
+    const missing = [...(programs.qemu ? [] : ["qemu-system-x86_64"]), ...(programs.virtiofsd ? [] : ["virtiofsd"])];
+    return [
+      {
+        severity: "blocks",
+        text: `${missing.join(" and ")} not found, and no apt-get to fetch QEMU with`,
+        advice: "install QEMU 10.1 or newer and virtiofsd with this system's package manager, then:",
+        commands: ["vfio-selftests lab setup"],
+      },
+    ];
+  },
+};
+
+/** The VM's memory is there. */
+export const labMemory: Check = {
+  id: "lab-memory",
+  subject: "lab",
+  title: "memory",
+  examine: ({ lab: { availableMiB } }) => {
+    if (availableMiB >= LAB_DEFAULTS.memoryMiB) return [];
+    // Three quarters of what is free, in whole GiB.
+    const less = Math.max(LAB_LIMITS.memoryMiB.least, Math.floor((availableMiB * 0.75) / 1024) * 1024);
+    return [
+      {
+        severity: "limits",
+        text: `${availableMiB} MiB of memory are free, and a VM has ${LAB_DEFAULTS.memoryMiB}. With less, tests of large maps skip`,
+        commands: [`vfio-selftests lab run --memory ${less}`],
+      },
+    ];
+  },
+};
