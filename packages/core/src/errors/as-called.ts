@@ -1,5 +1,5 @@
 /** The command, followed by one of its own commands, so that a package's name or a folder's is left alone. */
-const COMMAND = /\bvfio-selftests (?=bind|lab|list|model|restore|run|unbind|upstream)/g;
+const COMMAND = /\bvfio-selftests (?=bind|create|lab|list|model|restore|run|unbind|upstream)/g;
 
 /** The text with the command named as this process was called: a user of npx or of a clone has no `vfio-selftests` to type. */
 export function asCalled(text: string, environment: NodeJS.ProcessEnv = process.env): string {
