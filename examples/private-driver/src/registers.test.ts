@@ -1,11 +1,12 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
-import { DriverSession } from "@vfio-selftests/core/driver";
+import { DriverSession, sleepSync } from "@vfio-selftests/core/driver";
 import { eachMode, fixture } from "@vfio-selftests/harness";
 import { driver } from "./index.js";
 import { Control, LAST_ADDRESS, Reg } from "./registers.js";
 import { testTarget } from "./testing/target.js";
 
 const SIZE = 4096;
+const MEMORY = 2 * 2 ** 20;
 const UNMAPPED = 0x1_0000_0000n;
 /** More copies than the ring has descriptors. */
 const COPIES = 2500;
@@ -14,11 +15,11 @@ const COPIES = 2500;
 const target = testTarget();
 fixture("plx_dma", target, (address) => {
   eachMode(target, (mode) => {
-    /** A device with its driver, and a page of memory. */
+    /** A device with its driver, and memory for two of the largest copies. */
     function withDriver(use: (session: DriverSession, iova: bigint, bytes: Uint8Array) => void): void {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      using memory = DmaMemory.allocate(SIZE, { backing: "memfd" });
+      using memory = DmaMemory.allocate(MEMORY, { backing: "memfd" });
       using region = iommu.map(memory, { iova: 0x10_0000n });
       using session = new DriverSession(driver, device, iommu);
       use(session, region.iova, region.bytes);
@@ -35,6 +36,31 @@ fixture("plx_dma", target, (address) => {
       });
     });
     // #endregion own-test
+
+    it("interrupts_come_one_after_the_other", () => {
+      withDriver((session) => {
+        for (let n = 0; n < 3; n++) {
+          session.sendMsi();
+          expect(session.msi.waitSync({ timeoutMs: 1000 })).toBe(1n);
+        }
+      });
+    });
+
+    it("time_out_stops_the_copies", () => {
+      withDriver((session, iova, bytes) => {
+        const { maxMemcpySize: size, maxMemcpyCount: count } = session.limits;
+        const copied = bytes.subarray(size, 2 * size);
+        const to = iova + BigInt(size);
+        session.memcpyStart(iova, to, size, count);
+        expect(() => session.memcpyWait({ timeoutMs: 0 })).toThrow("waited 0 ms for the last descriptor");
+        copied.fill(0xa5);
+        // A device that is still at work overwrites the bytes with zeros.
+        sleepSync(50);
+        expect(copied.every((byte) => byte === 0xa5)).toBe(true);
+        session.memcpySync(iova, to, size);
+        expect(copied.every((byte) => byte === 0)).toBe(true);
+      });
+    });
 
     it("device_waits_at_an_invalid_descriptor", () => {
       withDriver((session, iova) => {
