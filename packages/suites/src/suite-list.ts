@@ -42,15 +42,18 @@ import { iommufdReachSuite } from "./iommufd/iommufd-reach";
 import { iommufdSetupSuite } from "./iommufd/iommufd-setup";
 import { iommufdUapiSuite } from "./iommufd/iommufd-uapi";
 import { kernelAccessSuite } from "./iommufd/kernel-access";
+import { pageMotionSuite } from "./iommufd/page-motion";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
+import { dmaLoggingSuite } from "./mediated/dma-logging";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
 import { deviceFeaturesSuite } from "./pci/device-features";
+import { deviceFileSuite } from "./pci/device-file";
 import { deviceGroupsSuite } from "./pci/device-groups";
 import { deviceInfoSuite } from "./pci/device-info";
 import { deviceLifecycleSuite } from "./pci/device-lifecycle";
@@ -87,6 +90,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pciInterruptsSuite, kernelOnly: false },
   { suite: pciConfigSuite, kernelOnly: false },
   { suite: deviceInfoSuite, kernelOnly: true },
+  { suite: deviceFileSuite, kernelOnly: true },
   { suite: regionAccessSuite, kernelOnly: true },
   { suite: configHeaderSuite, kernelOnly: true },
   { suite: configCapabilitiesSuite, kernelOnly: true },
@@ -132,10 +136,12 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: faultQueueFileSuite, kernelOnly: true },
   { suite: pageTablesSuite, kernelOnly: true },
+  { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
+  { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },

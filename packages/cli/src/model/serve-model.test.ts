@@ -5,24 +5,18 @@ import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Iommu } from "@vfio-selftests/core";
 import { ListeningSocket, VfioUserMode } from "@vfio-selftests/vfio-user";
 import { findModelModule } from "./find-model-module";
+import { readRegister, writeOwnModel } from "./testing/own-model";
 
 const PROGRAM = join(__dirname, "../../dist/main.js");
-const OWN_MODEL = `
-  const region = { size: 4096, read: (offset) => offset, write() {} };
-  export const createModel = () => ({
-    name: "own", regions: new Map([[0, region]]), irqs: new Map(),
-    attach() {}, reset() {}, step: () => false,
-  });`;
 
 let directory = "";
 let child: ChildProcess | undefined;
 
 beforeEach(() => {
   directory = mkdtempSync(join(tmpdir(), "serve-model-"));
-  writeFileSync(join(directory, "own.mjs"), OWN_MODEL);
+  writeOwnModel(directory);
 });
 afterEach(() => {
   child?.kill("SIGKILL");
@@ -35,13 +29,6 @@ async function serve(args: readonly string[], extra: readonly number[] = []): Pr
   child = spawn(process.execPath, [PROGRAM, "model", "serve", ...args], { cwd: directory, stdio });
   await once(child.stdout ?? child, "data");
   return child;
-}
-
-function readRegister(address: string): number {
-  using iommu = new Iommu(new VfioUserMode().open());
-  const into = new Uint8Array(1);
-  iommu.openDevice(address).readRegion(0, 0x42, into);
-  return into[0] ?? -1;
 }
 
 async function endOf(process: ChildProcess, signal: NodeJS.Signals): Promise<{ code: number; milliseconds: number }> {
@@ -57,7 +44,8 @@ test.each(["--socket", "--socket-path"])(
   async (option) => {
     const path = join(directory, "own.sock");
     const server = await serve(["./own.mjs", option, path, "--trust"]);
-    for (let client = 0; client < 2; client += 1) expect(readRegister(`vfio-user:${path}`)).toBe(0x42);
+    for (let client = 0; client < 2; client += 1)
+      expect(readRegister(new VfioUserMode(), `vfio-user:${path}`)).toBe(0x42);
     const { code, milliseconds } = await endOf(server, "SIGTERM");
     expect(code).toBe(0);
     expect(milliseconds).toBeLessThan(2000);
@@ -99,7 +87,7 @@ test("an inherited socket is served, and stays in place", async () => {
   const path = join(directory, "inherited.sock");
   using socket = new ListeningSocket(path);
   const server = await serve(["./own.mjs", "--fd", "3"], [socket.fd]);
-  expect(readRegister(`vfio-user:${path}`)).toBe(0x42);
+  expect(readRegister(new VfioUserMode(), `vfio-user:${path}`)).toBe(0x42);
   expect(await endOf(server, "SIGINT")).toMatchObject({ code: 0 });
   expect(existsSync(path)).toBe(true);
 }, 30_000);

@@ -1,4 +1,4 @@
-import { VfioError } from "@vfio-selftests/core";
+import { VfioError } from "@vfio-selftests/core/errors";
 import { ExitCode } from "../exit-codes";
 
 /**

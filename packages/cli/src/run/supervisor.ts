@@ -23,7 +23,10 @@ import type { JestOutcome, JestRun } from "./test-run";
  * jest.
  */
 const GRACE_MS = 5000;
-/** Milliseconds that may pass without a test: modules load, hooks of a block run. An emulated machine is slow. */
+/**
+ * Milliseconds that may pass without a test: modules load, hooks of a block run. An emulated machine is slow, and some kernels
+ * slow it further, by the target's `slowdown`.
+ */
 const IDLE_MS = 300_000;
 /** Repetitions in one process. jest keeps something of each test, so the process's memory would grow without end. */
 const BATCH = 50;
@@ -43,6 +46,7 @@ export class Supervisor implements Disposable {
   readonly #report: RunReport;
   readonly #kernel: KernelWatch | undefined;
   readonly #deadline: NodeJS.Timeout | undefined;
+  readonly #idleMs: number;
   #watchdog: NodeJS.Timeout | undefined;
   #process: TestProcess | undefined;
   #ending: Ending | undefined;
@@ -64,6 +68,7 @@ export class Supervisor implements Disposable {
     this.#run = { repeat: 1, bail: false, ...run };
     this.#report = new RunReport(run.reports, run.plan);
     this.#kernel = run.kernelLog === undefined ? undefined : new KernelWatch(run.kernelLog);
+    this.#idleMs = IDLE_MS * run.target.slowdown;
     const { timeoutMs } = run;
     if (timeoutMs !== undefined)
       this.#deadline = setTimeout(() => this.#end({ kind: "timeout", timeoutMs }), timeoutMs);
@@ -118,7 +123,7 @@ export class Supervisor implements Disposable {
       ...(this.#kernel !== undefined && { kernelLog: { ...kernelLog, after: this.#kernel.position } }),
     };
     this.#ending = undefined;
-    this.#watch(IDLE_MS, { kind: "idle" });
+    this.#watch(this.#idleMs, { kind: "idle" });
     this.#process = new TestProcess({ entry, environment }, (event) => this.#receive(event, repeat));
     const { pid } = this.#process;
     const how = await this.#process.ended;
@@ -168,7 +173,7 @@ export class Supervisor implements Disposable {
       case "overran":
         return `the test did not end within its limit of ${ending.limitMs / 1000} s: ended from outside${held}`;
       case "idle":
-        return `nothing happened outside any test for ${IDLE_MS / 1000} s: ended${held}`;
+        return `nothing happened outside any test for ${this.#idleMs / 1000} s: ended${held}`;
       case "timeout":
         return `the run's time of ${ending.timeoutMs / 1000} s was over${held}`;
       case "interrupted":
@@ -199,7 +204,7 @@ export class Supervisor implements Disposable {
         break;
       case "finished":
         this.#finish(event.test);
-        this.#watch(IDLE_MS, { kind: "idle" });
+        this.#watch(this.#idleMs, { kind: "idle" });
         break;
       case "failed":
         this.#fail(event.error);

@@ -97,11 +97,21 @@ export const VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT = 8;
 export const VFIO_DEVICE_FEATURE_MIG_DATA_SIZE = 9;
 export const VFIO_DEVICE_FEATURE_BUS_MASTER = 10;
 export const VFIO_DEVICE_FEATURE_DMA_BUF = 11;
+export const VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 = 12;
 export const VFIO_DEVICE_FEATURE_CLEAR_MASTER = 0;
 export const VFIO_DEVICE_FEATURE_SET_MASTER = 1;
 export const VFIO_MIGRATION_STOP_COPY = 1 << 0;
 export const VFIO_MIGRATION_P2P = 1 << 1;
 export const VFIO_MIGRATION_PRE_COPY = 1 << 2;
+/* enum vfio_device_mig_state */
+export const VFIO_DEVICE_STATE_ERROR = 0;
+export const VFIO_DEVICE_STATE_STOP = 1;
+export const VFIO_DEVICE_STATE_RUNNING = 2;
+export const VFIO_DEVICE_STATE_STOP_COPY = 3;
+export const VFIO_DEVICE_STATE_RESUMING = 4;
+export const VFIO_DEVICE_STATE_RUNNING_P2P = 5;
+export const VFIO_DEVICE_STATE_PRE_COPY = 6;
+export const VFIO_DEVICE_STATE_PRE_COPY_P2P = 7;
 
 export const VFIO_IOMMU_INFO_PGSIZES = 1 << 0;
 export const VFIO_IOMMU_INFO_CAPS = 1 << 1;

@@ -73,6 +73,12 @@ export const vfio_device_feature_dma_logging_report = struct(32, {
   bitmap: u64(24),
 });
 export const vfio_device_feature_mig_data_size = struct(8, { stop_copy_length: u64(0) });
+export const vfio_precopy_info = struct(24, {
+  argsz: u32(0),
+  flags: u32(4),
+  initial_bytes: u64(8),
+  dirty_bytes: u64(16),
+});
 export const vfio_device_feature_bus_master = struct(4, { op: u32(0) });
 /** `nr_ranges` of {@link vfio_region_dma_range} follow. */
 export const vfio_device_feature_dma_buf = struct(16, {

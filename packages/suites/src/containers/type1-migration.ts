@@ -17,7 +17,7 @@ import {
 import { eachMode, fixture } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
@@ -28,6 +28,9 @@ const PAGES = 70;
 const BITMAP_BYTES = 16;
 /** Offset of the bitmap's address, in VFIO_IOMMU_DIRTY_PAGES and in an unmap that asks for it (struct vfio_bitmap). */
 const BITMAP_POINTER = 40;
+const BAD_ADDRESS = BigInt(NO_ADDRESS);
+/** Above all that a process can have. */
+const KERNELS_ADDRESS = 1n << 63n;
 
 interface DirtyRequest {
   readonly flags: number;
@@ -123,6 +126,36 @@ export function type1MigrationSuite(target: SuiteTarget): void {
           (request) => space.dirty(request, bitmap),
         );
       });
+
+      it("dirty_pages_need_a_bitmap_that_can_be_written", () => {
+        using space = new Type1Space(mode, address);
+        const size = BigInt(PAGES) * PAGE;
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(space.dirty({ flags: START }, BAD_ADDRESS)).toBe("ok");
+        expect(space.dirty({ flags: GET }, BAD_ADDRESS)).toBe("EFAULT");
+        // access_ok
+        expect(space.dirty({ flags: GET }, KERNELS_ADDRESS)).toBe("EINVAL");
+        expect(space.unmapDirty(BASE, size, KERNELS_ADDRESS, PAGE).code).toBe("EINVAL");
+        expect(space.unmapDirty(BASE, size, BAD_ADDRESS, PAGE).code).toBe("EFAULT");
+        // What could not be told stays mapped.
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.unmapDirty(BASE, size, bitmap, PAGE)).toEqual({ code: "ok", bytes: size });
+        expect(bits(bitmap)).toEqual(range(0, PAGES));
+        expect(askPlainly(space.files.container, { VFIO_IOMMU_DIRTY_PAGES }, NO_ADDRESS)).toBe("EFAULT");
+      });
+    });
+
+    eachMode({ modes: modes.filter(({ traits }) => traits.container?.type === 1) }, (mode) => {
+      requireType1(mode);
+      it("dirty_pages_are_told_by_version_2_alone", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        for (const flags of [START, GET, STOP]) expect(space.dirty({ flags }, bitmap)).toBe("EACCES");
+        // Tracking never began.
+        expect(space.unmapDirty(BASE, BigInt(PAGES) * PAGE, bitmap, PAGE).code).toBe("EINVAL");
+        expect(bits(bitmap)).toEqual([]);
+      });
     });
 
     eachMode({ modes }, (mode) => {
@@ -176,6 +209,14 @@ function words(values: readonly bigint[]): Uint8Array {
   return new Uint8Array(BigUint64Array.from(values).buffer);
 }
 
+/** The bitmap, or an address that leads to none. */
+type Bitmap = Uint8Array | bigint;
+
+function pointerTo(bitmap: Bitmap): { bytes: bigint; address: bigint; links: (number | Uint8Array)[] } {
+  if (typeof bitmap === "bigint") return { bytes: BigInt(BITMAP_BYTES), address: bitmap, links: [] };
+  return { bytes: BigInt(bitmap.length), address: 0n, links: [BITMAP_POINTER, bitmap] };
+}
+
 /** A container with its IOMMU, and memory. */
 class Type1Space implements Disposable {
   readonly files: GroupFiles;
@@ -204,19 +245,27 @@ class Type1Space implements Disposable {
   }
 
   /** Unmaps, and asks for the bitmap of the pages that the device may have written. */
-  unmapDirty(iova: bigint, size: bigint, bitmap: Uint8Array, pageSize: bigint): { code: string; bytes: bigint } {
-    const argument = words([(BigInt(GET_DIRTY) << 32n) | 48n, iova, size, pageSize, BigInt(bitmap.length), 0n]);
-    const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument, [BITMAP_POINTER, bitmap]);
+  unmapDirty(iova: bigint, size: bigint, bitmap: Bitmap, pageSize: bigint): { code: string; bytes: bigint } {
+    const { bytes, address, links } = pointerTo(bitmap);
+    const argument = words([(BigInt(GET_DIRTY) << 32n) | 48n, iova, size, pageSize, bytes, address]);
+    const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument, links);
     return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
   }
 
   dirty(
     { flags, said = 48, iova = BASE, size = BigInt(PAGES) * PAGE, pageSize = PAGE, bitmapBytes }: DirtyRequest,
-    bitmap: Uint8Array,
+    bitmap: Bitmap,
   ): string {
-    const bytes = bitmapBytes ?? BigInt(bitmap.length);
-    const argument = words([(BigInt(flags) << 32n) | BigInt(said), iova, size, pageSize, bytes, 0n]);
-    return askPlainly(this.files.container, { VFIO_IOMMU_DIRTY_PAGES }, argument, [BITMAP_POINTER, bitmap]);
+    const { bytes, address, links } = pointerTo(bitmap);
+    const argument = words([
+      (BigInt(flags) << 32n) | BigInt(said),
+      iova,
+      size,
+      pageSize,
+      bitmapBytes ?? bytes,
+      address,
+    ]);
+    return askPlainly(this.files.container, { VFIO_IOMMU_DIRTY_PAGES }, argument, links);
   }
 
   [Symbol.dispose](): void {

@@ -8,12 +8,12 @@ import { Racer } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
-const LENGTH = 8 * MIB;
+const LENGTH = 4 * MIB;
 /** On 2 MiB boundaries that every device reaches. */
 const OURS = EDU_IOVA_LIMIT / 4n;
 const THEIRS = EDU_IOVA_LIMIT / 2n;
-const ROUNDS = 10;
-const CHURN = 200;
+const ROUNDS = 5;
+const CHURN = 100;
 /** iommufd's answers when there is nothing to unmap, or a map is under way. Type 1 reports 0 bytes instead. */
 const NOT_UNMAPPED = ["ENOENT", "EBUSY"];
 

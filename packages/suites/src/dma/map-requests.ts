@@ -2,7 +2,6 @@ import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/cor
 import {
   MAP_ANONYMOUS,
   MAP_PRIVATE,
-  MAP_SHARED,
   PROT_READ,
   VFIO_DMA_MAP_FLAG_READ as READ,
   VFIO_DMA_MAP_FLAG_VADDR as VADDR,
@@ -15,13 +14,15 @@ import {
   vfio_iommu_type1_dma_unmap,
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, knownKernelDefect } from "@vfio-selftests/harness";
+import { eachMode, fixture, knownKernelDefect, skip } from "@vfio-selftests/harness";
 import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
+import { native, type NativeIo } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
+import { RawDevice } from "../rigs/raw/raw-device";
+import { TruncatedFile } from "../rigs/truncated-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -118,6 +119,23 @@ export function mapRequestsSuite(target: SuiteTarget): void {
           expect(space.unmap({ size: PAGE }).bytes).toBe(PAGE);
         } finally {
           io.unmap();
+        }
+      });
+
+      it("registers_that_the_process_cannot_write_are_mapped_for_reading_only", () => {
+        using space = new ContainerSpace(mode, address);
+        const bar = readOnlyBar(space.device);
+        try {
+          const size = BigInt(bar.length);
+          const map = (flags: number) => space.map({ vaddr: bar.address, size, flags }).code;
+          const readable = mode.traits.mapsRegisters ? "ok" : "EFAULT";
+          expect([map(BOTH), map(WRITE), map(READ)]).toEqual(["EFAULT", "EFAULT", readable]);
+          if (mode.traits.mapsRegisters) expect(space.unmap({ size }).bytes).toBe(size);
+          // Entries of the process's page table that are there already are read-only, too (follow_fault_pfn).
+          expect(bar.read32(0)).toBeGreaterThanOrEqual(0);
+          expect([map(BOTH), map(WRITE), map(READ)]).toEqual(["EFAULT", "EFAULT", readable]);
+        } finally {
+          bar.unmap();
         }
       });
 
@@ -242,6 +260,7 @@ function badUnmaps({ isType1 }: ContainerSpace): AnswerTable<UnmapRequest> {
 /** A container with a device, and memory of eight pages. Its requests bypass all checks of ours. */
 class ContainerSpace implements Disposable {
   readonly iommu: Iommu;
+  readonly device: PciDevice;
   readonly memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
   /** VFIO's own type 1 driver answers, not iommufd in its place. */
   readonly isType1: boolean;
@@ -253,7 +272,7 @@ class ContainerSpace implements Disposable {
     this.#cuts = mode.traits.splitsMappings;
     this.iommu = new Iommu(mode.open());
     try {
-      PciDevice.open(this.iommu, address);
+      this.device = PciDevice.open(this.iommu, address);
     } catch (error) {
       this[Symbol.dispose]();
       throw error;
@@ -301,25 +320,13 @@ class ContainerSpace implements Disposable {
   }
 }
 
-/** Memory whose last pages lie behind the end of their file: an access there is a bus error, a pin fails. */
-class TruncatedFile implements Disposable {
-  readonly address: bigint;
-  readonly #fd: number;
-  readonly #unmap: () => number;
-
-  constructor(pages: number, pagesOfFile: number) {
-    this.#fd = native.memfdCreate("truncated", 0);
-    const io =
-      native.ftruncate(this.#fd, pagesOfFile * PAGE_SIZE) < 0
-        ? -1
-        : native.mapIo({ fd: this.#fd, length: pages * PAGE_SIZE, flags: MAP_SHARED });
-    if (typeof io === "number") throw new Error(`a file of ${pagesOfFile} pages: ${io}`);
-    this.address = io.address;
-    this.#unmap = () => io.unmap();
+/** A page of registers that the process can only read. The caller unmaps it. */
+function readOnlyBar(device: PciDevice): NativeIo {
+  const bar = device.bars.find(({ mapping }) => (mapping?.length ?? 0) >= PAGE_SIZE);
+  if (bar === undefined) {
+    skip({ reason: "the device has no BAR of a page or more that can be mapped", remedy: "use another device" });
   }
-
-  [Symbol.dispose](): void {
-    this.#unmap();
-    native.close(this.#fd);
-  }
+  const mapped = new RawDevice(device).map(bar.index, { length: PAGE_SIZE, prot: PROT_READ });
+  if (typeof mapped === "string") throw new Error(`BAR ${bar.index} was not mapped: ${mapped}`);
+  return mapped;
 }

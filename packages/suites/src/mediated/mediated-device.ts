@@ -1,12 +1,5 @@
-import { DmaMemory, Eventfd, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, type IommuMode } from "@vfio-selftests/core";
 import {
-  VFIO_DEVICE_ATTACH_IOMMUFD_PT,
-  vfio_device_attach_iommufd_pt,
-  VFIO_DEVICE_ATTACH_PASID,
-  VFIO_DEVICE_BIND_IOMMUFD,
-  vfio_device_bind_iommufd,
-  VFIO_DEVICE_DETACH_IOMMUFD_PT,
-  vfio_device_detach_iommufd_pt,
   VFIO_DEVICE_RESET,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
@@ -14,41 +7,21 @@ import {
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
   VFIO_IOMMU_UNMAP_DMA,
-  VFIO_IRQ_SET_ACTION_MASK as MASK,
-  VFIO_IRQ_SET_ACTION_TRIGGER as TRIGGER,
-  VFIO_IRQ_SET_ACTION_UNMASK as UNMASK,
-  VFIO_IRQ_SET_DATA_BOOL as BOOL,
-  VFIO_IRQ_SET_DATA_EVENTFD as EVENTFD,
-  VFIO_IRQ_SET_DATA_NONE as NONE,
 } from "@vfio-selftests/core/uapi";
-import { assertNoInterrupt, eachMode, fixture, requireMode } from "@vfio-selftests/harness";
+import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
+import { CardFile } from "../rigs/mediated/card-file";
 import { MediatedDevice } from "../rigs/mediated/mediated-device";
-import {
-  CONFIG_REGION,
-  DATA,
-  DATA_READY,
-  FIFO_CONTROL,
-  FIFO_ON,
-  IDLE,
-  INTERRUPT_ENABLE,
-  LINE_STATUS,
-  SCRATCH,
-  SerialCard,
-  TRANSMITTER_EMPTY,
-} from "../rigs/mediated/serial-card";
+import { SCRATCH, SerialCard } from "../rigs/mediated/serial-card";
+import { expectInterrupts, expectSerialCard } from "../rigs/mediated/serial-card-checks";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
-import { IommufdFile } from "../rigs/raw/iommufd-files";
 import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
 
-const INTX = 0;
-const MSI = 1;
-const MSIX = 2;
 const BASE = 0x4000_0000n;
 const PAGES = 4;
 const READ_WRITE = VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE;
@@ -182,126 +155,73 @@ export function mediatedDeviceSuite(target: SuiteTarget): void {
 /** By the device's own file. */
 function cdevTests(): void {
   it("answers_by_its_own_file", () => {
-    using rig = new CdevRig(2);
+    using rig = new CardFile(2);
     using card = rig.bound();
     expectSerialCard(card);
     expectInterrupts(card);
   });
 
   it("is_bound_once_and_then_an_object_of_the_iommufd", () => {
-    using rig = new CdevRig();
-    expect(askPlainly(rig.file, { VFIO_DEVICE_RESET })).toBe("EINVAL");
-    const { code, id } = rig.bind();
+    using rig = new CardFile();
+    expect(askPlainly(rig.file.file, { VFIO_DEVICE_RESET })).toBe("EINVAL");
+    const { code, id } = rig.file.bind(rig.iommufd);
     expect(code).toBe("ok");
-    expect(rig.bind().code).toBe("EINVAL");
+    expect(rig.file.bind(rig.iommufd).code).toBe("EINVAL");
     expect(id).toBeGreaterThan(0);
     // The user's IOMMU_DESTROY must not take it from the kernel.
     expect(rig.iommufd.destroy(id)).toBe("EBUSY");
-    rig.file.close();
+    rig.file.file.close();
     expect(rig.iommufd.destroy(id)).toBe("ENOENT");
   });
 
   it("moves_between_address_spaces_and_holds_the_one_where_it_is", () => {
-    using rig = new CdevRig();
+    using rig = new CardFile();
     using _card = rig.bound();
     const [first, second] = [rig.iommufd.newIoas(), rig.iommufd.newIoas()];
-    expect(rig.attach(first)).toEqual({ code: "ok", id: first });
-    expect([rig.iommufd.destroy(first), rig.attach(first).code]).toEqual(["EBUSY", "ok"]);
-    expect(rig.attach(second)).toEqual({ code: "ok", id: second });
+    expect(rig.file.attach(first)).toEqual({ code: "ok", id: first });
+    expect([rig.iommufd.destroy(first), rig.file.attach(first).code]).toEqual(["EBUSY", "ok"]);
+    expect(rig.file.attach(second)).toEqual({ code: "ok", id: second });
     expect([rig.iommufd.destroy(first), rig.iommufd.destroy(second)]).toEqual(["ok", "EBUSY"]);
-    expect(rig.attach(first).code).toBe("ENOENT");
+    expect(rig.file.attach(first).code).toBe("ENOENT");
     // A refused move leaves it where it was.
     expect(rig.iommufd.destroy(second)).toBe("EBUSY");
-    expect([rig.detach(), rig.detach()]).toEqual(["ok", "ok"]);
+    expect([rig.file.detach(), rig.file.detach()]).toEqual(["ok", "ok"]);
     expect(rig.iommufd.destroy(second)).toBe("ok");
   });
 
   it("has_no_page_table_and_no_pasid", () => {
-    using rig = new CdevRig();
+    using rig = new CardFile();
     using _card = rig.bound();
     const ioas = rig.iommufd.newIoas();
-    expect(rig.attach(UNKNOWN).code).toBe("ENOENT");
-    expect(rig.attach(ioas, VFIO_DEVICE_ATTACH_PASID).code).toBe("EOPNOTSUPP");
+    expect(rig.file.attach(UNKNOWN).code).toBe("ENOENT");
+    expect(rig.file.attach(ioas, 1).code).toBe("EOPNOTSUPP");
     expect(rig.iommufd.newPageTable(rig.id, ioas).code).toBe("ENOENT");
-    expect(rig.attach(ioas).code).toBe("ok");
+    expect(rig.file.attach(ioas).code).toBe("ok");
   });
 
   it("mappings_of_its_space_are_unmapped_freely", () => {
-    using rig = new CdevRig();
+    using rig = new CardFile();
     using _card = rig.bound();
     using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
     const ioas = rig.iommufd.newIoas();
     const pinned = pinnedPages();
     const length = BigInt(memory.length);
     expect(rig.iommufd.map({ ioas, vaddr: memory.address, length, iova: BASE }).code).toBe("ok");
-    expect(rig.attach(ioas).code).toBe("ok");
+    expect(rig.file.attach(ioas).code).toBe("ok");
     expect(pinnedPages() - pinned).toBe(0);
     expect(rig.iommufd.unmap(ioas, BASE, length)).toEqual({ code: "ok", length });
   });
 
   it("lets_go_of_its_space_when_it_is_closed", () => {
-    using rig = new CdevRig();
+    using rig = new CardFile();
     const ioas = rig.iommufd.newIoas();
     {
       using _card = rig.bound();
-      expect(rig.attach(ioas).code).toBe("ok");
+      expect(rig.file.attach(ioas).code).toBe("ok");
       expect(rig.iommufd.destroy(ioas)).toBe("EBUSY");
     }
     expect(rig.iommufd.destroy(ioas)).toBe("ok");
   });
-}
-
-/** A card's own file beside an iommufd. */
-class CdevRig implements Disposable {
-  readonly device: MediatedDevice;
-  readonly iommufd: IommufdFile;
-  readonly file: KernelFile;
-  id = 0;
-
-  constructor(ports: 1 | 2 = 1) {
-    // First, because it skips the test where there is none.
-    this.device = new MediatedDevice(ports);
-    this.iommufd = new IommufdFile();
-    this.file = this.device.openCdev();
-  }
-
-  bind(): { code: string; id: number } {
-    const { out_devid, token_uuid_ptr } = vfio_device_bind_iommufd.fields;
-    const values = { iommufd: this.iommufd.file.descriptor("VFIO_DEVICE_BIND_IOMMUFD") };
-    const options = { said: token_uuid_ptr.offset };
-    const { code, view } = askKernel(
-      this.file,
-      { VFIO_DEVICE_BIND_IOMMUFD },
-      vfio_device_bind_iommufd,
-      values,
-      options,
-    );
-    return { code, id: out_devid.get(view) };
-  }
-
-  bound(): SerialCard {
-    const { code, id } = this.bind();
-    expect(code).toBe("ok");
-    this.id = id;
-    return new SerialCard(this.file);
-  }
-
-  attach(pageTable: number, flags = 0): { code: string; id: number } {
-    const layout = vfio_device_attach_iommufd_pt;
-    const values = { flags, pt_id: pageTable, pasid: 1 };
-    const { code, view } = askKernel(this.file, { VFIO_DEVICE_ATTACH_IOMMUFD_PT }, layout, values);
-    return { code, id: layout.fields.pt_id.get(view) };
-  }
-
-  detach(): string {
-    return askKernel(this.file, { VFIO_DEVICE_DETACH_IOMMUFD_PT }, vfio_device_detach_iommufd_pt, {}).code;
-  }
-
-  [Symbol.dispose](): void {
-    this.file.close();
-    this.iommufd[Symbol.dispose]();
-    this.device.remove();
-  }
 }
 
 function openedGroup(device: MediatedDevice, mode: IommuMode): GroupFiles {
@@ -320,58 +240,4 @@ function unmap(container: KernelFile): [string, bigint] {
   const layout = vfio_iommu_type1_dma_unmap;
   const { code, view } = askKernel(container, { VFIO_IOMMU_UNMAP_DMA }, layout, values);
   return [code, layout.fields.size.get(view)];
-}
-
-/** Identity, sizes, registers that keep what is written, and each port's bytes coming back in order. */
-function expectSerialCard(card: SerialCard): void {
-  expect([...card.read(CONFIG_REGION, 0, 4)]).toEqual([0x48, 0x43, 0x53, 0x32]);
-  expect([0, 1, 2, CONFIG_REGION].map((region) => card.regionSize(region))).toEqual([8n, 8n, 0n, 0xffn]);
-  for (const port of [0, 1]) {
-    card.write(port, SCRATCH, 0x50 + port);
-    card.write(port, FIFO_CONTROL, FIFO_ON);
-    expect([...card.read(port, LINE_STATUS)]).toEqual([IDLE]);
-    card.write(port, DATA, 0x61 + port);
-    card.write(port, DATA, 0x71 + port);
-    expect([...card.read(port, LINE_STATUS)]).toEqual([DATA_READY]);
-  }
-  for (const port of [0, 1]) {
-    expect([...card.read(port, SCRATCH)]).toEqual([0x50 + port]);
-    expect([...card.read(port, DATA)]).toEqual([0x61 + port]);
-    expect([...card.read(port, DATA)]).toEqual([0x71 + port]);
-    expect([...card.read(port, LINE_STATUS)]).toEqual([IDLE]);
-  }
-}
-
-/** INTx masks itself until it is unmasked; MSI does not; there is no MSI-X. */
-function expectInterrupts(card: SerialCard): void {
-  using eventfd = new Eventfd("serial card");
-  const interrupt = (): void => card.write(0, INTERRUPT_ENABLE, TRANSMITTER_EMPTY);
-  const fd = Int32Array.of(eventfd.fd);
-  expect(card.setIrqs(EVENTFD | TRIGGER, INTX, 1, fd)).toBe("ok");
-  interrupt();
-  expect(eventfd.tryRead()).toBe(1n);
-  interrupt();
-  assertNoInterrupt(eventfd);
-  expect(card.setIrqs(NONE | UNMASK, INTX, 1)).toBe("ok");
-  interrupt();
-  expect(eventfd.tryRead()).toBe(1n);
-  expect(card.setIrqs(BOOL | UNMASK, INTX, 1, Uint8Array.of(1))).toBe("ok");
-  expect(card.setIrqs(BOOL | MASK, INTX, 1, Uint8Array.of(1))).toBe("ok");
-  interrupt();
-  assertNoInterrupt(eventfd);
-  expect(card.setIrqs(NONE | TRIGGER, INTX, 0)).toBe("ok");
-  expect(card.setIrqs(NONE | UNMASK, INTX, 1)).toBe("EINVAL");
-  expect(card.setIrqs(EVENTFD | TRIGGER, MSI, 1, fd)).toBe("ok");
-  expect(card.setIrqs(NONE | TRIGGER, MSI, 1)).toBe("ok");
-  interrupt();
-  expect(eventfd.tryRead()).toBe(2n);
-  expect(card.setIrqs(NONE | MASK, MSI, 1)).toBe("ENOTTY");
-  expect(card.setIrqs(NONE | TRIGGER, MSI, 0)).toBe("ok");
-  interrupt();
-  assertNoInterrupt(eventfd);
-  expect(card.setIrqs(EVENTFD | TRIGGER, MSIX, 1, fd)).toBe("ENOTTY");
-  // vfio_set_irqs_validate_and_prepare: more than there are, without data, data that lies.
-  expect(card.setIrqs(EVENTFD | TRIGGER, 5, 1, fd)).toBe("EINVAL");
-  expect(card.setIrqs(EVENTFD | TRIGGER, MSI, 6, fd)).toBe("EINVAL");
-  expect(card.setIrqs(EVENTFD | TRIGGER, MSI, 1)).toBe("EINVAL");
 }

@@ -113,13 +113,6 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     costs: "little",
   },
   {
-    name: "mdev",
-    fragment: "mdev.config",
-    option: "CONFIG_SAMPLE_VFIO_MDEV_MTTY",
-    finds: "what no PCI device reaches: mediated devices and migration, on the kernel's sample device",
-    costs: "nothing",
-  },
-  {
     name: "debug-info",
     fragment: "debug-info.config",
     option: "CONFIG_DEBUG_INFO",

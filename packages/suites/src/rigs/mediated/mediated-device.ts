@@ -22,7 +22,7 @@ export class MediatedDevice implements Disposable {
     if (!existsPath(systemPaths.sys(...CARD))) {
       skip({
         reason: "this kernel has no mediated device (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
-        remedy: "vfio-selftests lab setup --with mdev, then vfio-selftests lab run --with mdev",
+        remedy: "a kernel with that option: vfio-selftests lab setup builds one, vfio-selftests lab run boots it",
       });
     }
     systemPaths.write(typeFile(ports, "create"), this.uuid);

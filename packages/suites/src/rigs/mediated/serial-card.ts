@@ -31,7 +31,7 @@ export const IDLE = TRANSMIT_EMPTY;
 /** What VFIO_DEVICE_FEATURE said, and the payload as the kernel left it. */
 export interface FeatureAnswer {
   readonly code: string;
-  readonly payload: DataView;
+  readonly payload: Uint8Array;
 }
 
 /** An open serial card; owns its file. */
@@ -67,12 +67,15 @@ export class SerialCard implements Disposable {
   }
 
   /** `links`: by their offset in the payload, what the kernel finds there. */
-  feature(flags: number, data = new Uint8Array(0), links: Readonly<Record<number, Uint8Array>> = {}): FeatureAnswer {
+  feature(
+    flags: number,
+    data: Uint8Array = new Uint8Array(0),
+    links: Readonly<Record<number, Uint8Array>> = {},
+  ): FeatureAnswer {
     const pairs = Object.entries(links).flatMap(([at, bytes]) => [vfio_device_feature.size + Number(at), bytes]);
     const options: AskOptions = { data, links: pairs };
     const { code, view } = askKernel(this.file, { VFIO_DEVICE_FEATURE }, vfio_device_feature, { flags }, options);
-    const { buffer, byteOffset } = view.bytes;
-    return { code, payload: new DataView(buffer, byteOffset + vfio_device_feature.size, data.length) };
+    return { code, payload: view.bytes.subarray(vfio_device_feature.size) };
   }
 
   [Symbol.dispose](): void {

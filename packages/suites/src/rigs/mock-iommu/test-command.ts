@@ -7,6 +7,7 @@ import { struct, u32, u64 } from "@vfio-selftests/core/uapi";
 /** `_IO(';', 0x80 + 32)` */
 export const IOMMU_TEST_CMD = 0x3ba0;
 
+export const IOMMU_TEST_OP_ADD_RESERVED = 1;
 export const IOMMU_TEST_OP_MOCK_DOMAIN = 2;
 export const IOMMU_TEST_OP_MD_CHECK_MAP = 3;
 export const IOMMU_TEST_OP_MD_CHECK_REFS = 4;
@@ -14,6 +15,7 @@ export const IOMMU_TEST_OP_CREATE_ACCESS = 5;
 export const IOMMU_TEST_OP_DESTROY_ACCESS_PAGES = 6;
 export const IOMMU_TEST_OP_ACCESS_PAGES = 7;
 export const IOMMU_TEST_OP_ACCESS_RW = 8;
+export const IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT = 9;
 export const IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE = 10;
 export const IOMMU_TEST_OP_ACCESS_REPLACE_IOAS = 11;
 export const IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS = 12;
@@ -58,6 +60,8 @@ export const mock_domain = struct(SIZE, {
   out_idev_id: u32(24),
   dev_flags: u32(28),
 });
+export const add_reserved = struct(SIZE, { ...head, start: u64(16), length: u64(24) });
+export const memory_limit = struct(SIZE, { ...head, limit: u32(16) });
 export const mock_domain_replace = struct(SIZE, { ...head, pt_id: u32(16) });
 export const check_map = struct(SIZE, { ...head, iova: u64(16), length: u64(24), uptr: u64(32) });
 export const check_refs = struct(SIZE, { ...head, length: u64(16), uptr: u64(24), refs: u32(32) });

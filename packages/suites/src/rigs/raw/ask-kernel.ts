@@ -32,7 +32,8 @@ export interface AskOptions {
   readonly links?: readonly (number | Uint8Array)[];
 }
 
-type Values<Layout> =
+/** Values of some fields; the others are 0. */
+export type Values<Layout> =
   Layout extends StructLayout<infer Known> ? { readonly [Name in keyof Known]?: number | bigint } : never;
 
 /** Makes an ioctl with the caller's structure, whatever nonsense it says. Only the kernel checks it. */
@@ -49,8 +50,7 @@ export function askKernel<const Known extends Fields>(
   if (data.byteLength > 0) {
     view.bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), layout.size);
   }
-  for (const [name, value] of Object.entries(values) as [string, number | bigint][])
-    setField(layout, view, name, value);
+  setFields(layout, view, values);
   const [entry = ["no request", 0]] = Object.entries(named);
   const result = file.attempt({ name: entry[0], request: entry[1], argument: view.bytes, links });
   return { code: codeOf(result), result, view };
@@ -88,9 +88,21 @@ export function codeOf(result: number): string {
   return result < 0 ? errnoName(-result) : "ok";
 }
 
-function setField(layout: StructLayout<Fields>, view: StructView, name: string, value: number | bigint): void {
-  const field = layout.fields[name];
-  if (field === undefined) throw new RangeError(`the structure has no field ${name}`);
-  if (field.width === 8) field.set(view, BigInt.asUintN(64, BigInt(value)));
-  else field.set(view, Number(value));
+/** The bytes of a structure with these values, for what follows another structure. */
+export function bytesOf<const Known extends Fields>(
+  layout: StructLayout<Known>,
+  values: Values<StructLayout<Known>>,
+): Uint8Array {
+  const view = layout.allocate();
+  setFields(layout, view, values);
+  return view.bytes;
+}
+
+function setFields(layout: StructLayout<Fields>, view: StructView, values: object): void {
+  for (const [name, value] of Object.entries(values) as [string, number | bigint][]) {
+    const field = layout.fields[name];
+    if (field === undefined) throw new RangeError(`the structure has no field ${name}`);
+    if (field.width === 8) field.set(view, BigInt.asUintN(64, BigInt(value)));
+    else field.set(view, Number(value));
+  }
 }

@@ -27,6 +27,7 @@ import {
   IOMMU_OPTION_OP_SET,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   vfio_device_attach_iommufd_pt,
+  VFIO_DEVICE_ATTACH_PASID,
   VFIO_DEVICE_BIND_IOMMUFD,
   vfio_device_bind_iommufd,
   VFIO_DEVICE_DETACH_IOMMUFD_PT,
@@ -151,12 +152,12 @@ export class IommufdFile implements Disposable {
   }
 }
 
-/** A device's own file, just opened. */
+/** A device's own file, just opened: of a PCI device by its address, of any other as it is. */
 export class DeviceFile implements Disposable {
   readonly file: KernelFile;
 
-  constructor(address: string) {
-    this.file = KernelFile.open(realKernel, vfioCdevPath(address));
+  constructor(device: string | KernelFile) {
+    this.file = typeof device === "string" ? KernelFile.open(realKernel, vfioCdevPath(device)) : device;
   }
 
   /** `id`: iommufd's id of the device. */
@@ -174,8 +175,8 @@ export class DeviceFile implements Disposable {
   }
 
   /** `id`: the page table that the kernel uses. */
-  attach(pageTable: number): { code: string; id: number } {
-    const values = { pt_id: pageTable };
+  attach(pageTable: number, pasid?: number): { code: string; id: number } {
+    const values = { pt_id: pageTable, ...(pasid !== undefined && { flags: VFIO_DEVICE_ATTACH_PASID, pasid }) };
     const layout = vfio_device_attach_iommufd_pt;
     const { code, view } = askKernel(this.file, { VFIO_DEVICE_ATTACH_IOMMUFD_PT }, layout, values);
     return { code, id: layout.fields.pt_id.get(view) };
