@@ -46,7 +46,7 @@ function totals({ out, err }: CommandResult): { passed: number; failed: number }
 describe.each([
   { format: "commonjs", options: [], name: "widget", consumer: "consumer.cts" },
   {
-    format: "ES modules",
+    format: "esm",
     options: ["--esm", "--name", "@acme/widget"],
     name: "@acme/widget",
     consumer: "consumer.mts",
