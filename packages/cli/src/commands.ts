@@ -2,6 +2,7 @@ import type { CommandEntry } from "./options/command";
 
 /** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
+  create: "packages of your own",
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
 };
@@ -102,5 +103,10 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "model serve",
     summary: "serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted",
     load: async () => (await import("./model/command.js")).modelServeCommand,
+  },
+  {
+    name: "create driver",
+    summary: "write a package with a driver, a device model and tests, which pass at once, to start from",
+    load: async () => (await import("./create/command.js")).createDriverCommand,
   },
 ];

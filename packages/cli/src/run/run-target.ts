@@ -1,4 +1,5 @@
 import { Iommu, type IommuMode, PciDevice, USER_MODE_NAME, VfioError } from "@vfio-selftests/core";
+import { codeOwner } from "@vfio-selftests/core/driver";
 import { argumentError, asCalled } from "@vfio-selftests/core/errors";
 import {
   BindingStore,
@@ -13,6 +14,7 @@ import {
 } from "@vfio-selftests/core/sysfs";
 import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
+import { projectModels } from "../model/project-models";
 import type { SuiteEntry } from "./jest-process";
 
 /** What a run tests, checked as far as possible before the first test. */
@@ -38,7 +40,8 @@ export async function chooseTarget(named: TargetOptions, paths: SystemPaths = sy
 }
 
 async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
-  const devices = [...new Set(named.devices)];
+  const own = named.devices.length > 0 ? [] : ownModels(named);
+  const devices = [...new Set([...named.devices, ...own])];
   const [other] = named.modes.filter((mode) => mode !== USER_MODE_NAME);
   if (other !== undefined) {
     // Throws first for a name that is no mode's.
@@ -71,9 +74,16 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
       asCalled(
         "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
       ),
-      ...(devices.length === 0 ? boundButNotNamed(paths) : []),
+      ...(named.devices.length === 0 ? boundButNotNamed(paths) : []),
     ],
   };
+}
+
+/** The models of the project's driver packages. A line on standard error tells of those that root does not load. */
+function ownModels({ lab, confined }: TargetOptions): string[] {
+  const { names, refused } = projectModels(process.cwd(), { ...codeOwner(), confined: lab && confined });
+  for (const line of refused) process.stderr.write(`${line}\n`);
+  return names.map((name) => `model:${name}`);
 }
 
 function describe(devices: readonly string[]): string {

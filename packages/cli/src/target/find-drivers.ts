@@ -1,7 +1,7 @@
 import { loadDriver, resolveDriver } from "@vfio-selftests/core/driver";
 
 /** The drivers that come with the toolkit, by the names that `--driver` takes. */
-const BUILT_IN_DRIVER_NAMES = ["ioat", "dsa", "igb"] as const;
+export const BUILT_IN_DRIVER_NAMES = ["ioat", "dsa", "igb"] as const;
 
 export type BuiltInDriverName = (typeof BUILT_IN_DRIVER_NAMES)[number];
 

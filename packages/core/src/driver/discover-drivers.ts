@@ -10,7 +10,11 @@ import { driverOfModule } from "./validate-driver";
 /** A package with this keyword in its package.json is a driver. */
 export const DRIVER_KEYWORD = "vfio-selftests-driver";
 
+/** The project's own folder, as the path of a module. */
+const PROJECT_ITSELF = "./";
+
 interface PackageJson {
+  readonly name?: unknown;
   readonly keywords?: unknown;
   readonly dependencies?: Readonly<Record<string, string>>;
   readonly devDependencies?: Readonly<Record<string, string>>;
@@ -122,12 +126,18 @@ function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriv
   return { driver: driverOfModule(exported, origin), origin };
 }
 
+/** The names of the packages with the keyword {@link DRIVER_KEYWORD}: the project itself, and its dependencies. Loads none. */
+export function driverPackages(projectDirectory: string): string[] {
+  const names = driverDependencies(projectDirectory).filter((name) => name !== PROJECT_ITSELF);
+  const { name, ...project } = readPackageJson(manifestOf(projectDirectory));
+  return isDriver(project) && typeof name === "string" ? [name, ...names] : names;
+}
+
 /**
  * The project itself if it carries the keyword, then its dependencies with the keyword, in the order of package.json.
  */
 function driverDependencies(projectDirectory: string): string[] {
-  const file = join(resolve(projectDirectory), "package.json");
-  if (!existsSync(file)) return [];
+  const file = manifestOf(projectDirectory);
   const project = readPackageJson(file);
   const names = Object.keys({
     ...project.dependencies,
@@ -142,14 +152,20 @@ function driverDependencies(projectDirectory: string): string[] {
     if (manifest === undefined) return false; // not installed, or a dependency of another platform
     return isDriver(readPackageJson(manifest));
   });
-  return isDriver(project) ? ["./", ...dependencies] : dependencies;
+  return isDriver(project) ? [PROJECT_ITSELF, ...dependencies] : dependencies;
+}
+
+function manifestOf(projectDirectory: string): string {
+  return join(resolve(projectDirectory), "package.json");
 }
 
 function isDriver({ keywords }: PackageJson): boolean {
   return Array.isArray(keywords) && keywords.includes(DRIVER_KEYWORD);
 }
 
+/** Nothing where there is no such file. */
 function readPackageJson(file: string): PackageJson {
+  if (!existsSync(file)) return {};
   try {
     return JSON.parse(readFileSync(file, "utf8")) as PackageJson;
   } catch (error) {

@@ -5,6 +5,7 @@ export { DEFAULT_WAIT_MS } from "../waits/time-out";
 export {
   DRIVER_KEYWORD,
   discoverDrivers,
+  driverPackages,
   loadDriver,
   resolveDriver,
   type DiscoveredDrivers,
@@ -17,4 +18,4 @@ export { memcpyChunks, type MemcpyChunk } from "./memcpy-chunks";
 export { storesWhole64Bytes } from "./processor";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./project-config";
 export { driverOfModule, validateDriver } from "./validate-driver";
-export { codeOwner, type CodeOwner } from "./untrusted-folder";
+export { codeOwner, untrustedFolder, type CodeOwner } from "./untrusted-folder";
