@@ -1,6 +1,7 @@
 import { type Html, html } from "./html";
 import { groupBy, type History, newest } from "./page-run";
-import { breakable, duration, folded, scrolling } from "./text";
+import { table } from "./table";
+import { breakable, duration, folded } from "./text";
 
 const SLOWEST = 20;
 const PERCENTILES = [50, 90, 99] as const;
@@ -39,21 +40,8 @@ function suites(measured: readonly History[]): Html {
         ${barCell(milliseconds, most)}
       </tr>`,
   );
-  return scrolling(
-    "Durations of suites",
-    html`<table>
-      <thead>
-        <tr>
-          <th scope="col">suite</th>
-          <th scope="col">results</th>
-          <th scope="col" class="left">time</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>`,
-  );
+  const headings = [{ text: "suite" }, { text: "results" }, { text: "time", left: true }];
+  return table("Durations of suites", headings, rows);
 }
 
 function slowest(measured: readonly History[]): Html {
@@ -69,20 +57,7 @@ function slowest(measured: readonly History[]): Html {
       ${barCell(test.durationMs, most)}
     </tr>`;
   });
-  return scrolling(
-    "The slowest tests",
-    html`<table>
-      <thead>
-        <tr>
-          <th scope="col">test</th>
-          <th scope="col" class="left">time</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>`,
-  );
+  return table("The slowest tests", [{ text: "test" }, { text: "time", left: true }], rows);
 }
 
 function barCell(milliseconds: number, most: number): Html {

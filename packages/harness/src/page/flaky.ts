@@ -1,6 +1,7 @@
 import { type Html, html } from "./html";
 import type { History } from "./page-run";
-import { breakable, scrolling } from "./text";
+import { table } from "./table";
+import { breakable } from "./text";
 
 /** Results of a test that the page shows, the newest. */
 const SHOWN_RESULTS = 60;
@@ -38,19 +39,5 @@ export function flakySection(flaky: readonly History[]): Html {
       <td class="marks"><span aria-hidden="true">${marks}</span></td>
     </tr>`;
   });
-  return scrolling(
-    "Flaky tests",
-    html`<table>
-      <thead>
-        <tr>
-          <th scope="col">test</th>
-          <th scope="col">failed</th>
-          <th scope="col">results, old to new</th>
-        </tr>
-      </thead>
-      <tbody>
-        ${rows}
-      </tbody>
-    </table>`,
-  );
+  return table("Flaky tests", [{ text: "test" }, { text: "failed" }, { text: "results, old to new" }], rows);
 }

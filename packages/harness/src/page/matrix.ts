@@ -1,6 +1,7 @@
 import { type Html, html } from "./html";
 import { type Column, distinct, groupBy, type History, newest, type Result } from "./page-run";
-import { breakable, counted, duration, scrolling } from "./text";
+import { scrolling } from "./table";
+import { breakable, counted, duration } from "./text";
 
 /** A suite's tests as rows. */
 interface Suite {

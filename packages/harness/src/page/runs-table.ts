@@ -1,6 +1,19 @@
 import { type Html, html } from "./html";
 import { distinct, kernelOf, type PageRun } from "./page-run";
-import { breakable, duration, scrolling } from "./text";
+import { table } from "./table";
+import { breakable, duration } from "./text";
+
+const HEADINGS = [
+  { text: "run" },
+  { text: "began", left: true },
+  { text: "kernel", left: true },
+  { text: "devices", left: true },
+  { text: "passed" },
+  { text: "failed" },
+  { text: "skipped" },
+  { text: "took" },
+  { text: "exit code" },
+] as const;
 
 /** The runs, and what went wrong in them outside any test. */
 export function runsSection(runs: readonly PageRun[]): Html {
@@ -20,28 +33,7 @@ export function runsSection(runs: readonly PageRun[]): Html {
       <td>${exitCode}</td>
     </tr>`;
   });
-  const heads = [
-    html`<th scope="col">run</th>
-      <th scope="col" class="left">began</th>
-      <th scope="col" class="left">kernel</th>`,
-    html`<th scope="col" class="left">devices</th>
-      <th scope="col">passed</th>
-      <th scope="col">failed</th>`,
-    html`<th scope="col">skipped</th>
-      <th scope="col">took</th>
-      <th scope="col">exit code</th>`,
-  ];
-  const table = html`<table>
-    <thead>
-      <tr>
-        ${heads}
-      </tr>
-    </thead>
-    <tbody>
-      ${rows}
-    </tbody>
-  </table>`;
-  return html`${scrolling("Runs", table)}${runs.map(outsideTests)}`;
+  return html`${table("Runs", HEADINGS, rows)}${runs.map(outsideTests)}`;
 }
 
 function outsideTests({ name, report }: PageRun): Html {

@@ -1,9 +1,10 @@
+import { duration as shortDuration } from "../formats/duration";
 import { type Html, html } from "./html";
 
+/** As the terminal tells it; in minutes where it is long. */
 export function duration(milliseconds: number): string {
-  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
-  if (seconds < 120) return `${seconds.toFixed(1)} s`;
+  if (seconds < 120) return shortDuration(milliseconds);
   return `${Math.floor(seconds / 60)} min ${Math.round(seconds % 60)} s`;
 }
 
@@ -28,9 +29,4 @@ export function folded(summary: string, body: Html, open: boolean): Html {
         <summary>${summary}</summary>
         ${body}
       </details>`;
-}
-
-/** A table that scrolls by itself where the page is narrow. The keyboard reaches it. */
-export function scrolling(label: string, table: Html): Html {
-  return html`<div class="scroll" tabindex="0" role="region" aria-label="${label}">${table}</div>`;
 }
