@@ -310,6 +310,18 @@ const CASES: readonly Case[] = [
     commands: ["sudo dmesg | grep 'apparmor=\"DENIED\"'"],
   },
   {
+    report: "a KVM that may start no kernel",
+    break: (machine) =>
+      machine.file(
+        "proc/cpuinfo",
+        "vendor_id : GenuineIntel\nflags : fpu hypervisor\naddress sizes : 46 bits physical\n",
+      ),
+    id: "kvm",
+    severity: "note",
+    text: /neither VMX nor SVM/,
+    commands: [],
+  },
+  {
     report: "KVM is not loaded",
     break: (machine) => remove(machine, "dev/kvm"),
     id: "kvm",
