@@ -4,7 +4,7 @@ import type { Result } from "../result";
 import { spreadOf } from "../statistics";
 
 const COUNT = 5;
-const GOAL = { kind: "ratio", limit: 1.15 } as const;
+const GOAL = { kind: "ratio", limit: 1.05 } as const;
 
 /** Opens address space and device, maps the BARs, and closes all again; C and TypeScript in turns. */
 export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number): Result[] {
