@@ -71,7 +71,11 @@ function notPassed(report, ids, devices) {
 const { UPSTREAM_IDS } = require("../packages/suites/dist/upstream-ids");
 for (const [report, ids, devices] of [
   ["lab-suites.json", UPSTREAM_IDS, 1],
-  ["lab-models.json", UPSTREAM_IDS.filter((id) => id.startsWith("vfio_pci_driver_test.")), 2],
+  [
+    "lab-models.json",
+    UPSTREAM_IDS.filter((id) => /^vfio_pci_driver_test[.](vfio_type1v2_iommu|iommufd)[.]/.test(id)),
+    2,
+  ],
 ]) {
   try {
     const missing = notPassed(report, ids, devices);
