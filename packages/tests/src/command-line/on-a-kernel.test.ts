@@ -17,7 +17,7 @@ fixture("command_on_a_kernel", kernelTarget(), (address) => {
     () => {
       const { code, out } = runCommand(["run", "-d", address, "-r", QUICK]);
       expect(out).toContain(`ok   ${QUICK}`);
-      expect(out).toContain(`Device ${address}`);
+      expect(out).toContain(`Devices ${address} on the kernel`);
       expect(out.trimEnd().split("\n").at(-1)).toBe("1 passed, 0 failed, 0 skipped");
       expect(code).toBe(0);
     },
