@@ -13,7 +13,7 @@ function countsOf(log) {
   for (const line of log.replace(/\u001b\[[0-9;]*m/g, "").split("\n")) {
     const jest = /(?:^|\s)Tests:\s+(.*\d+ total)\s*$/.exec(line);
     // turbo puts the task's name before each line.
-    const own = /^(?:\S+:test: )?\d+ passed, \d+ failed, \d+ skipped$/.exec(line.trim());
+    const own = /^(?:\S+:test: )?\d+ passed, \d+ failed, \d+ skipped$/.exec(line.trimEnd());
     if (!jest && !own) continue;
     counts.summaries += 1;
     for (const [, number, what] of line.matchAll(/(\d+) (passed|failed|skipped)/g)) counts[what] += Number(number);

@@ -35,10 +35,12 @@ interface Line {
 }
 
 function totalLines(lines: readonly Line[], testsOf: (name: string) => readonly TestOutcome[]): readonly string[] {
-  const width = Math.max(...lines.map(({ name }) => name.length));
-  return lines.map(
-    ({ mark, name }) => `${GAP}${mark}${name.padEnd(width)}${GAP}${totalsLine(totalsOf(testsOf(name)))}`,
-  );
+  const labelOf = ({ name }: Line): string => (name === "" ? "no device" : name);
+  const width = Math.max(...lines.map((line) => labelOf(line).length));
+  return lines.map((line) => {
+    const totals = totalsLine(totalsOf(testsOf(line.name)));
+    return `${GAP}${line.mark}${labelOf(line).padEnd(width)}${GAP}${totals}`;
+  });
 }
 
 /** What the tests of a suite did in one mode, as one character. A failure outweighs passes, and a pass outweighs skips. */
