@@ -1,6 +1,7 @@
 import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { asRoot } from "@vfio-selftests/core/testing";
 import { findModelModule } from "./find-model-module";
 import { projectModels } from "./project-models";
 
@@ -46,8 +47,7 @@ test("are none in a folder without package.json, or with one that is not built",
   expect(projectModels(project)).toEqual({ names: [], refused: [] });
 });
 
-const asRoot = process.getuid?.() === 0 ? test : test.skip;
-asRoot("of another user's project are none of root's (skipped unless run as root)", () => {
+asRoot(test)("of another user's project are none of root's", () => {
   write("package.json", { name: "self", keywords: KEYWORDS, exports: EXPORTS });
   write("model.js", "");
   chownSync(project, 12_345, 12_345);

@@ -1,6 +1,7 @@
 import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { asRoot } from "@vfio-selftests/core/testing";
 import { chooseDrivers } from "./choose-drivers";
 import { findDrivers } from "./find-drivers";
 
@@ -40,8 +41,7 @@ describe("chooseDrivers", () => {
     expect(told).toEqual([`driver mine is ${path}'s, found from ${project}`]);
   });
 
-  const asRoot = process.getuid?.() === 0 ? it : it.skip;
-  asRoot("takes none of a stranger's project as root, even in a VM that root started (skipped otherwise)", () => {
+  asRoot(it)("takes none of a stranger's project as root, even in a VM that root started", () => {
     addDriver("mine.cjs");
     writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./mine.cjs"] }');
     chownSync(project, STRANGER, STRANGER);

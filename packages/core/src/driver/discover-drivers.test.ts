@@ -1,6 +1,7 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import { asRoot } from "../testing";
 import { discoverDrivers, loadDriver } from "./discover-drivers";
 
 const failure = (fields: { code: string; subject: string }): Error => expect.objectContaining(fields) as Error;
@@ -117,8 +118,7 @@ describe("a project's drivers", () => {
     },
   );
 
-  const asRoot = process.getuid?.() === 0 ? test : test.skip;
-  asRoot("of another user are not loaded by root (skipped unless run as root)", () => {
+  asRoot(test)("of another user are not loaded by root", () => {
     write("package.json", { dependencies: { two: "1" } });
     install("two", "throw new Error('must not be loaded')");
     chownSync(project, 12_345, 12_345);
@@ -131,14 +131,14 @@ describe("a project's drivers", () => {
     expect(discoverDrivers(project, { uid: 0, sudoUid: 12_345 }).drivers).toHaveLength(1);
   });
 
-  asRoot("in a folder of another user are not loaded by root (skipped unless run as root)", () => {
+  asRoot(test)("in a folder of another user are not loaded by root", () => {
     write("package.json", { dependencies: { two: "1" } });
     install("two", "throw new Error('must not be loaded')");
     chownSync(join(project, "node_modules/two"), 12_345, 0);
     expect(discoverDrivers(project, { uid: 0 }).refused).toEqual([expect.stringContaining("belongs to user 12345")]);
   });
 
-  asRoot("that others may write to are not loaded by root (skipped unless run as root)", () => {
+  asRoot(test)("that others may write to are not loaded by root", () => {
     write("package.json", { dependencies: { two: "1" } });
     install("two", "throw new Error('must not be loaded')");
     chmodSync(join(project, "node_modules/two/main.js"), 0o666);

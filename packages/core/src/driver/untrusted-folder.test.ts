@@ -1,16 +1,14 @@
 import { chmodSync, chownSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { asRoot } from "../testing";
 import { codeOwner, untrustedFolder } from "./untrusted-folder";
 
 const STRANGER = 12_345;
 const USER = 54_321;
 const ROOT = { uid: 0 };
 
-// Only root can give a folder to another user.
-const asRoot = process.getuid?.() === 0 ? describe : describe.skip;
-
-asRoot("untrustedFolder (skipped unless run as root: only root can give files away)", () => {
+asRoot(describe)("untrustedFolder", () => {
   let folder: string;
   let project: string;
   beforeEach(() => {

@@ -1,4 +1,5 @@
 export { allocatedBytes } from "./allocated-bytes";
+export { asRoot } from "./as-root";
 export { iommuBackendCompliance, type BackendUnderTest } from "./compliance/iommu-backend";
 export { vfioDeviceCompliance, type DeviceUnderTest } from "./compliance/vfio-device";
 export { FakeInterrupts } from "./fake-interrupts";
