@@ -4,7 +4,7 @@ import { percentile, spreadOf } from "../statistics";
 import { MODELS, withModel } from "./model-session";
 
 const REQUESTS = 20_000;
-/** Microseconds that client and server spin before they block, here and in the C pair. */
+/** Microseconds that client and server spin before they block, here and in the C pair, which yields at each look. */
 const SPIN_US = 50;
 /** BAR 0 offset 8: VER of IOAT, reserved in DSA. Reading it has no side effects. */
 const REGISTER = 0x8;
@@ -44,7 +44,7 @@ export function benchRoundTrip(rounds: number): Result[] {
     });
     return [
       result("p50", { kind: "value", limit: 10 }),
-      { ...result("p50", { kind: "ratio", limit: 1 }), name: "  beside C with the same waiting" },
+      { ...result("p50", { kind: "ratio", limit: 1 }), name: "  beside C that spins, too" },
       result("p99", undefined),
     ];
   });

@@ -12,4 +12,3 @@ export { closeAll } from "../ownership/close-all";
 export { OwnedHandles } from "../ownership/owned-handles";
 export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
 export { FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";
-export { waitLimit } from "../waits/time-out";

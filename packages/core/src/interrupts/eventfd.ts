@@ -2,7 +2,7 @@ import { native } from "@vfio-selftests/native";
 import { argumentError, systemError, VfioError } from "../errors/vfio-error";
 import { OwnedDescriptor } from "../ownership/owned-descriptor";
 import { FileReadiness } from "../waits/file-readiness";
-import { type AsyncWaitOptions, checkTimeout, DEFAULT_WAIT_MS, waitLimit, type WaitOptions } from "../waits/time-out";
+import { type AsyncWaitOptions, checkTimeout, DEFAULT_WAIT_MS, type WaitOptions } from "../waits/time-out";
 
 /** eventfd(2), fcntl(2): `<asm-generic/fcntl.h>`. */
 const EFD_NONBLOCK = 0o4000;
@@ -95,10 +95,8 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
    * Waits on the event loop until there is a count, and takes it. Only one wait may be under way. Rejects with
    * `ETIMEDOUT`, with the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
-  async wait(options: AsyncWaitOptions = {}): Promise<bigint> {
-    const operation = "Eventfd.wait";
-    const limit = waitLimit(operation, options);
-    return this.#readiness.until(operation, this.#take, limit, options.signal, options.ref ?? true);
+  wait(options: AsyncWaitOptions = {}): Promise<bigint> {
+    return this.#readiness.until("Eventfd.wait", this.#take, options);
   }
 
   /**
@@ -108,12 +106,12 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
   async *counts(options: AsyncWaitOptions = {}): AsyncGenerator<bigint, void, undefined> {
     const operation = "Eventfd.counts";
     this.#file.descriptor(operation);
-    const { timeoutMs, signal, ref = true } = options;
+    const { timeoutMs } = options;
     const limit = timeoutMs === undefined ? Infinity : checkTimeout(operation, timeoutMs);
     while (!this.closed) {
       let count: bigint;
       try {
-        count = await this.#readiness.until(operation, this.#take, limit, signal, ref);
+        count = await this.#readiness.until(operation, this.#take, options, limit);
       } catch (error) {
         if (isClosed(error)) return;
         throw error;

@@ -1,6 +1,6 @@
 import { native, type NativeBinding, type NativePoller } from "@vfio-selftests/native";
 import { closedError, systemError, VfioError } from "../errors/vfio-error";
-import { LONGEST_WAIT_MS } from "./time-out";
+import { type AsyncWaitOptions, LONGEST_WAIT_MS, waitLimit } from "./time-out";
 
 /** poll(2). */
 const POLLIN = 1;
@@ -33,29 +33,64 @@ export class FileReadiness {
 
   /**
    * Calls `take`, now and whenever the file can be read, until it returns something. Rejects with the error of
-   * {@link FileReadinessOptions.timeOut} after `limitMs` (Infinity: never), with the signal's reason, with `EBUSY`
-   * while another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of `take`.
+   * {@link FileReadinessOptions.timeOut} after `limitMs` (default {@link waitLimit}; Infinity: never), with the signal's
+   * reason, with `EBUSY` while another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of
+   * `take`.
+   *
+   * The promise is the only one between the event and the caller. Each further one delays an interrupt by a microsecond.
    */
-  async until<T>(
+  until<T>(
     operation: string,
     take: () => T | undefined,
-    limitMs: number,
-    signal: AbortSignal | undefined,
-    ref: boolean,
+    options: AsyncWaitOptions = {},
+    limitMs?: number,
   ): Promise<T> {
-    signal?.throwIfAborted();
-    if (this.#settle !== undefined) throw this.#busy(operation);
-    const deadline = performance.now() + limitMs;
-    for (;;) {
-      const taken = take();
-      if (taken !== undefined) return taken;
-      const left = deadline - performance.now();
-      if (left <= 0) throw this.#options.timeOut(operation, limitMs);
-      const result = await this.#readable(Math.min(Math.ceil(left), LONGEST_WAIT_MS), ref, signal);
+    return new Promise((resolve, reject) => {
+      const { signal, ref = true } = options;
+      const limit = limitMs ?? waitLimit(operation, options);
       signal?.throwIfAborted();
-      if (this.#closed) throw closedError(operation, this.#options.label);
-      if (result < 0) throw systemError(result, "poll", { subject: this.#options.label });
-    }
+      if (this.#settle !== undefined) throw this.#busy(operation);
+      const deadline = performance.now() + limit;
+      const onAbort = (): void => {
+        this.#poller?.stop();
+      };
+      /** Tries once. Waits for the next event if there was nothing to take. */
+      const attempt = (): void => {
+        const taken = take();
+        if (taken !== undefined) {
+          end();
+          resolve(taken);
+          return;
+        }
+        const left = deadline - performance.now();
+        if (left <= 0) throw this.#options.timeOut(operation, limit);
+        const started = this.#openPoller().start(POLLIN, Math.min(Math.ceil(left), LONGEST_WAIT_MS), ref, settle);
+        if (started < 0) throw this.#pollError(started);
+      };
+      const settle = (result: number): void => {
+        try {
+          signal?.throwIfAborted();
+          if (this.#closed) throw closedError(operation, this.#options.label);
+          if (result < 0) throw this.#pollError(result);
+          attempt();
+        } catch (error) {
+          end();
+          reject(error as Error);
+        }
+      };
+      const end = (): void => {
+        this.#settle = undefined;
+        signal?.removeEventListener("abort", onAbort);
+      };
+      this.#settle = settle;
+      signal?.addEventListener("abort", onAbort, { once: true });
+      try {
+        attempt();
+      } catch (error) {
+        end();
+        throw error;
+      }
+    });
   }
 
   /** Rejects a wait under way with `ERR_CLOSED`. Idempotent. Close the file afterwards. */
@@ -66,25 +101,6 @@ export class FileReadiness {
     this.#settle?.(ECANCELED);
   }
 
-  /** Resolves once: with the ready events, 0 at the time-out, or a negative errno. */
-  #readable(timeoutMs: number, ref: boolean, signal: AbortSignal | undefined): Promise<number> {
-    const poller = this.#openPoller();
-    return new Promise((resolve) => {
-      const onAbort = (): void => {
-        poller.stop();
-      };
-      const settle = (result: number): void => {
-        this.#settle = undefined;
-        signal?.removeEventListener("abort", onAbort);
-        resolve(result);
-      };
-      this.#settle = settle;
-      signal?.addEventListener("abort", onAbort, { once: true });
-      const started = poller.start(POLLIN, timeoutMs, ref, settle);
-      if (started < 0) settle(started);
-    });
-  }
-
   #openPoller(): NativePoller {
     if (this.#poller === undefined) {
       const { createPoller = native.createPoller, label } = this.#options;
@@ -93,6 +109,10 @@ export class FileReadiness {
       this.#poller = poller;
     }
     return this.#poller;
+  }
+
+  #pollError(result: number): VfioError {
+    return systemError(result, "poll", { subject: this.#options.label });
   }
 
   #busy(operation: string): VfioError {

@@ -1,5 +1,5 @@
 import { type AsyncWaitOptions, VfioError, type WaitOptions } from "@vfio-selftests/core";
-import { FileReadiness, waitLimit } from "@vfio-selftests/core/backend";
+import { FileReadiness } from "@vfio-selftests/core/backend";
 import { DEFAULT_WAIT_MS } from "@vfio-selftests/core/driver";
 import { argumentError, checkInteger, Errno, systemError } from "@vfio-selftests/core/errors";
 import {
@@ -100,10 +100,8 @@ export class FaultQueue extends IommufdObject {
    * Waits on the event loop for at least one request. Only one wait may be under way. Rejects with `ETIMEDOUT`, with
    * the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
-  async wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
-    const operation = "FaultQueue.wait";
-    const limit = waitLimit(operation, options);
-    return this.#readiness.until(operation, this.#take, limit, options.signal, options.ref ?? true);
+  wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
+    return this.#readiness.until("FaultQueue.wait", this.#take, options);
   }
 
   /** Blocks the thread until there is at least one request. Throws ETIMEDOUT. `timeoutMs` is 0 to 60000. */

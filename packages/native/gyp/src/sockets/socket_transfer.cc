@@ -14,7 +14,20 @@
 namespace vfio_native {
 namespace {
 
+// How often a spinning receive looks before it gives up the CPU and reads the clock. Each of both costs as much as a look,
+// which is time in which an answer waits: a register read of a model takes a tenth longer with 1.
+constexpr unsigned looksPerYield = 8;
+
 constexpr size_t controlSpace = CMSG_SPACE(maximumDescriptors * sizeof(int));
+
+// Leaves the bus to the peer for some cycles.
+void relaxProcessor() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
 
 // Removes the sent bytes from the front of the parts.
 void consume(msghdr* message, size_t sent) {
@@ -116,9 +129,7 @@ Received receive(const ReceiveRequest& request) {
   size_t done = 0;
   int64_t spinEnd = 0;
   std::optional<Deadline> deadline;
-  // Who spins has just sent something, and the answer cannot be there yet: a look would be in vain. The peer may be
-  // waiting for this very CPU.
-  if (request.spinNanoseconds > 0) sched_yield();
+  unsigned looks = 0;
   while (true) {
     const int64_t length = receiveOnce(request, done, &received);
     if (length >= 0) {
@@ -134,9 +145,10 @@ Received receive(const ReceiveRequest& request) {
         spinEnd = monotonicNanoseconds() + request.spinNanoseconds;
         deadline.emplace(request.timeoutMs + (request.spinNanoseconds + 999'999) / 1'000'000);
       }
-      if (request.spinNanoseconds > 0 && monotonicNanoseconds() < spinEnd) {
-        // The peer may be waiting for this very CPU. Give it up instead of burning the rest of the spin.
-        sched_yield();
+      if (request.spinNanoseconds > 0 && (++looks % looksPerYield != 0 || monotonicNanoseconds() < spinEnd)) {
+        // The peer may be waiting for this very CPU. Give it up now and then instead of burning the rest of the spin.
+        if (looks % looksPerYield == 0) sched_yield();
+        else relaxProcessor();
       } else if (request.timeoutMs == 0) {
         failure = -ETIMEDOUT;
       } else {

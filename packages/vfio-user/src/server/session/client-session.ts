@@ -136,7 +136,6 @@ export class ClientSession {
       this.end();
       return;
     }
-    this.#fds.length = 0;
     if (fds !== undefined) for (const fd of fds) this.#fds.push(fd);
     const result = fds === undefined ? -EINVAL : this.#serve();
     if (this.#fds.length > 0) closeAll(this.#fds);
@@ -146,7 +145,8 @@ export class ClientSession {
   /** Returns the bytes of the reply's body, or `-errno`. */
   #serve(): number {
     const { input } = this.#socket;
-    this.#replyFds.length = 0;
+    // Setting the length of an empty array costs a tenth of a microsecond, too.
+    if (this.#replyFds.length > 0) this.#replyFds.length = 0;
     const command = commandOf(input.command);
     if (command === undefined || command.from !== "client")
       return this.#client === undefined ? this.#refuse() : -ENOSYS;
