@@ -61,27 +61,49 @@ export class IoMapping implements MappedRegisters {
     return value;
   }
 
+  // The addon checks the value of every write. A check here as well would make a write a fifth slower, so this one only
+  // says what is wrong.
   write8(offset: number, value: number): void {
-    checkRegisterValue("write8", value, 8);
-    const result = this.#io.write8(offset, value);
+    let result: number;
+    try {
+      result = this.#io.write8(offset, value);
+    } catch (error) {
+      checkRegisterValue("write8", value, 8);
+      throw error;
+    }
     if (result < 0) throw this.#failure(result, "write8", offset);
   }
 
   write16(offset: number, value: number): void {
-    checkRegisterValue("write16", value, 16);
-    const result = this.#io.write16(offset, value);
+    let result: number;
+    try {
+      result = this.#io.write16(offset, value);
+    } catch (error) {
+      checkRegisterValue("write16", value, 16);
+      throw error;
+    }
     if (result < 0) throw this.#failure(result, "write16", offset);
   }
 
   write32(offset: number, value: number): void {
-    checkRegisterValue("write32", value, 32);
-    const result = this.#io.write32(offset, value);
+    let result: number;
+    try {
+      result = this.#io.write32(offset, value);
+    } catch (error) {
+      checkRegisterValue("write32", value, 32);
+      throw error;
+    }
     if (result < 0) throw this.#failure(result, "write32", offset);
   }
 
   write64(offset: number, value: bigint): void {
-    checkWideRegisterValue("write64", value);
-    const result = this.#io.write64(offset, value);
+    let result: number;
+    try {
+      result = this.#io.write64(offset, value);
+    } catch (error) {
+      checkWideRegisterValue("write64", value);
+      throw error;
+    }
     if (result < 0) throw this.#failure(result, "write64", offset);
   }
 

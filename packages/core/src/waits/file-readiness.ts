@@ -39,12 +39,7 @@ export class FileReadiness {
    *
    * The promise is the only one between the event and the caller. Each further one delays an interrupt by a microsecond.
    */
-  until<T>(
-    operation: string,
-    take: () => T | undefined,
-    options: AsyncWaitOptions = {},
-    limitMs?: number,
-  ): Promise<T> {
+  until<T>(operation: string, take: () => T | undefined, options: AsyncWaitOptions = {}, limitMs?: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const { signal, ref = true } = options;
       const limit = limitMs ?? waitLimit(operation, options);
