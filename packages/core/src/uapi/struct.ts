@@ -7,15 +7,20 @@ import { VfioError } from "../errors/vfio-error";
  * fields without allocating. Values are in the byte order of the machine, as the kernel's are.
  */
 
-/** Bytes of a structure, viewed at every element width. The start is aligned to 8. */
+/**
+ * Bytes of a structure, viewed at every element width. The start is aligned to 8. Most structures need one or two of the
+ * widths, and a typed array takes longer to make than an ioctl's field to set, so each is made at its first use.
+ */
 export class StructView {
   /** Exactly the structure (and the requested bytes behind it), for an ioctl. */
   readonly bytes: Uint8Array;
-  readonly u8: Uint8Array;
-  readonly u16: Uint16Array;
   readonly u32: Uint32Array;
-  readonly s32: Int32Array;
-  readonly u64: BigUint64Array;
+  readonly #storage: ArrayBuffer;
+  readonly #start: number;
+  #u8: Uint8Array | undefined;
+  #u16: Uint16Array | undefined;
+  #s32: Int32Array | undefined;
+  #u64: BigUint64Array | undefined;
 
   /**
    * `size` bytes of its own storage, or of `storage` from `start` on. `start` and the storage's length are multiples of
@@ -23,11 +28,25 @@ export class StructView {
    */
   constructor(size: number, storage = new ArrayBuffer((size + 7) & ~7), start = 0) {
     this.bytes = new Uint8Array(storage, start, size);
-    this.u8 = new Uint8Array(storage, start);
-    this.u16 = new Uint16Array(storage, start);
     this.u32 = new Uint32Array(storage, start);
-    this.s32 = new Int32Array(storage, start);
-    this.u64 = new BigUint64Array(storage, start);
+    this.#storage = storage;
+    this.#start = start;
+  }
+
+  get u8(): Uint8Array {
+    return (this.#u8 ??= new Uint8Array(this.#storage, this.#start));
+  }
+
+  get u16(): Uint16Array {
+    return (this.#u16 ??= new Uint16Array(this.#storage, this.#start));
+  }
+
+  get s32(): Int32Array {
+    return (this.#s32 ??= new Int32Array(this.#storage, this.#start));
+  }
+
+  get u64(): BigUint64Array {
+    return (this.#u64 ??= new BigUint64Array(this.#storage, this.#start));
   }
 }
 

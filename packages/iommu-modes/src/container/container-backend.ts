@@ -25,8 +25,9 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   readonly #file: KernelFile;
   readonly #type: 1 | 2;
   readonly #devices: GroupDevices;
-  readonly #map: BoundIoctl;
-  readonly #unmap: BoundIoctl;
+  /** Bound at the first use: many address spaces never map anything. */
+  #map: BoundIoctl | undefined;
+  #unmap: BoundIoctl | undefined;
 
   /** Owns the container's file from now on, even if the constructor throws. `type`: the version of the IOMMU type. */
   constructor(file: KernelFile, mode: string, type: 1 | 2) {
@@ -34,8 +35,6 @@ export class ContainerBackend implements IommuBackend, RawSpace {
     this.mode = mode;
     this.#type = type;
     try {
-      this.#map = file.bind(mapDma);
-      this.#unmap = file.bind(unmapDma);
       this.#devices = new GroupDevices(file, type);
     } catch (error) {
       file.close();
@@ -55,7 +54,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
     if (iova === undefined)
       throw argumentError(mapDma.name, "iova", iova, "an address: this mode's kernel does not choose one");
-    const { view, call } = this.#map;
+    const { view, call } = (this.#map ??= this.#file.bind(mapDma));
     mapDma.write(view, access, offset === 0 ? memory.address : memory.address + BigInt(offset), iova, length);
     const result = call() ?? 0;
     if (result < 0) {
@@ -66,7 +65,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const { view, call } = this.#unmap;
+    const { view, call } = (this.#unmap ??= this.#file.bind(unmapDma));
     unmapDma.write(view, iova, length, false);
     const result = call() ?? 0;
     if (result < 0) {
@@ -76,7 +75,7 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   }
 
   unmapAll(): bigint {
-    const { view, call } = this.#unmap;
+    const { view, call } = (this.#unmap ??= this.#file.bind(unmapDma));
     unmapDma.write(view, 0n, 0n, true);
     const result = call() ?? 0;
     if (result < 0) throw this.#file.failure(result, unmapDma, `everything (${this.mode})`);

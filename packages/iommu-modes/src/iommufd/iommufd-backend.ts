@@ -37,8 +37,9 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   readonly #file: KernelFile;
   readonly #ioas: number;
   readonly #mapFiles: boolean;
-  readonly #map: BoundIoctl;
-  readonly #unmap: BoundIoctl;
+  /** Bound at the first use: many address spaces never map anything. */
+  #map: BoundIoctl | undefined;
+  #unmap: BoundIoctl | undefined;
 
   /** Owns the file (/dev/iommu) from now on, even if the constructor throws. */
   constructor(file: KernelFile, { mapFiles = false }: IommufdOptions = {}) {
@@ -47,8 +48,6 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     try {
       this.iommufd = new Iommufd(file);
       this.#ioas = this.iommufd.ioas.id;
-      this.#map = file.bind(ioasMap);
-      this.#unmap = file.bind(ioasUnmap);
     } catch (error) {
       file.close();
       throw error;
@@ -68,7 +67,7 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     if (this.#mapFiles && memory.file !== undefined) {
       return this.#mapFile(memory.file.fd, memory.file.offset + offset, length, iova, access);
     }
-    const { view, call } = this.#map;
+    const { view, call } = (this.#map ??= this.#file.bind(ioasMap));
     const address = offset === 0 ? memory.address : memory.address + BigInt(offset);
     ioasMap.write(view, this.#ioas, access, address, iova, length);
     const result = call() ?? 0;
@@ -77,7 +76,7 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const { view, call } = this.#unmap;
+    const { view, call } = (this.#unmap ??= this.#file.bind(ioasUnmap));
     ioasUnmap.write(view, this.#ioas, iova, length);
     const result = call() ?? 0;
     if (result < 0) {
