@@ -17,18 +17,28 @@ import { systemError, systemResult } from "../errors/vfio-error";
  * tree of its own.
  */
 export class SystemPaths {
-  constructor(readonly root = "/") {}
+  /** The root with a slash at its end. */
+  readonly #base: string;
+
+  constructor(readonly root = "/") {
+    this.#base = root.endsWith("/") ? root : `${root}/`;
+  }
 
   sys(...parts: string[]): string {
-    return join(this.root, "sys", ...parts);
+    return this.#below("sys", parts);
   }
 
   dev(...parts: string[]): string {
-    return join(this.root, "dev", ...parts);
+    return this.#below("dev", parts);
   }
 
   proc(...parts: string[]): string {
-    return join(this.root, "proc", ...parts);
+    return this.#below("proc", parts);
+  }
+
+  /** Unlike `path.join`, looks for no `..`, which takes longer than all else that opening a device computes. */
+  #below(directory: string, parts: readonly string[]): string {
+    return parts.length === 0 ? this.#base + directory : `${this.#base}${directory}/${parts.join("/")}`;
   }
 
   /**

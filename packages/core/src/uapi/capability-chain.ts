@@ -16,6 +16,7 @@ const { id, version, next } = vfio_info_cap_header.fields;
  * outside the reply, or back.
  */
 export function infoCapabilities(info: Uint8Array, firstOffset: number, structSize: number): InfoCapability[] {
+  if (firstOffset === 0) return [];
   const found: InfoCapability[] = [];
   const seen = new Set<number>();
   for (let offset = firstOffset; offset !== 0;) {
