@@ -70,7 +70,8 @@ export class FileReadiness {
           attempt();
         } catch (error) {
           end();
-          reject(error as Error);
+          // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a signal's reason may be anything
+          reject(error);
         }
       };
       const end = (): void => {
