@@ -3,6 +3,7 @@ import type { CommandEntry } from "./options/command";
 /** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   create: "packages of your own",
+  kselftest: "the kernel's own way to run its tests",
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
 };
@@ -88,6 +89,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "upstream",
     summary: "run the kernel's own compiled C selftests, and ours beside them, in one report",
     load: async () => (await import("./upstream/command.js")).upstreamCommand,
+  },
+  {
+    name: "kselftest install",
+    summary: "add the suites to an installed kselftest, for `run_kselftest.sh -c vfio-ts`",
+    load: async () => (await import("./kselftest/command.js")).kselftestInstallCommand,
   },
   {
     name: "report",
