@@ -106,6 +106,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./report/commands.js")).reportMergeCommand,
   },
   {
+    name: "report kcidb",
+    summary: "write the results as KernelCI's database takes them (KCIDB 5.3)",
+    load: async () => (await import("./report/commands.js")).reportKcidbCommand,
+  },
+  {
     name: "model serve",
     summary: "serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted",
     load: async () => (await import("./model/command.js")).modelServeCommand,
