@@ -18,7 +18,7 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
   it.each([
     [["nonsense"], "unknown command"],
     [["run", "--nonsense"], "unknown option"],
-    [["run", "--reporter", "xml"], "Allowed choices are default, tap, json, junit"],
+    [["run", "--reporter", "xml"], "Allowed choices are default, tap, ktap, json, junit"],
     [["run", "-d", "not-an-address"], "DDDD:BB:DD.F"],
     [["run", "-d", "0000:01:00.0", "-d", "model:ioat"], "PCI addresses only, or models and sockets only"],
     [["run", "-t", "("], "regular expression"],

@@ -3,6 +3,7 @@ import type { CommandEntry } from "./options/command";
 /** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   create: "packages of your own",
+  kselftest: "the kernel's own way to run its tests",
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
 };
@@ -90,6 +91,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./upstream/command.js")).upstreamCommand,
   },
   {
+    name: "kselftest install",
+    summary: "add the suites to an installed kselftest, for `run_kselftest.sh -c vfio-ts`",
+    load: async () => (await import("./kselftest/command.js")).kselftestInstallCommand,
+  },
+  {
     name: "report",
     summary: "make one HTML page of JSON reports: matrix, differences, flaky tests, durations, failures, skips",
     load: async () => (await import("./report/commands.js")).reportCommand,
@@ -98,6 +104,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "report merge",
     summary: "make one JSON report of the shards of a run",
     load: async () => (await import("./report/commands.js")).reportMergeCommand,
+  },
+  {
+    name: "report kcidb",
+    summary: "write the results as KernelCI's database takes them (KCIDB 5.3)",
+    load: async () => (await import("./report/commands.js")).reportKcidbCommand,
   },
   {
     name: "model serve",

@@ -2,6 +2,8 @@
 export { fileSink } from "./formats/report-sink";
 export type { JsonReport, JsonTest, PlannedTest, RunFacts } from "./json-report/json-report";
 export { parseReport, readReport } from "./json-report/read-report";
+export type { KcidbReport, KcidbSource, KcidbStatus, KcidbTest } from "./kcidb/kcidb-report";
+export { kcidbReport } from "./kcidb/kcidb-report";
 export { mergeReports } from "./merge/merge-reports";
 export type { NamedReport } from "./merge/merge-source";
 export { totalsLine } from "./outcome/run-outcome";

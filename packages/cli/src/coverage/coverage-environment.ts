@@ -1,11 +1,12 @@
 import { AFTERWARDS, BOOT } from "@vfio-selftests/coverage";
 import { identify } from "@vfio-selftests/harness";
-import HarnessEnvironment, {
+import {
   type CircusEvent,
   type CircusState,
+  HarnessEnvironment,
   type HarnessEnvironmentOptions,
   titlesOf,
-} from "@vfio-selftests/harness/jest-environment";
+} from "@vfio-selftests/harness/jest";
 import { GcovRecorder } from "./gcov-recorder";
 
 export interface CoverageEnvironmentOptions extends HarnessEnvironmentOptions {

@@ -19,12 +19,14 @@ const PLACEHOLDERS: Readonly<Record<string, keyof PackageNames>> = {
 const TEMPLATES = join(__dirname, "../../templates/driver");
 /** npm packs no file that is called `.gitignore`, so the templates have `dot-` for the dot. */
 const DOT = /^dot-/;
+/** The template of `package.json`, which under its own name would be the manifest of a package inside ours. */
+const MANIFEST = "manifest.json";
 
 /** The files of a driver package with these names. */
 export function driverPackage(format: ModuleFormat, names: PackageNames): NewFile[] {
   return [...filesIn(join(TEMPLATES, "common")), ...filesIn(join(TEMPLATES, format))].map(({ path, text }) => ({
-    path: path.replace(DOT, "."),
-    text: path === "package.json" ? withVersions(replaced(text, names)) : replaced(text, names),
+    path: path === MANIFEST ? "package.json" : path.replace(DOT, "."),
+    text: path === MANIFEST ? withVersions(replaced(text, names)) : replaced(text, names),
   }));
 }
 

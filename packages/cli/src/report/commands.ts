@@ -1,5 +1,5 @@
 import { defineCommand } from "../options/command";
-import { MERGE_OPTIONS, PAGE_OPTIONS, type ReportOptions } from "./options";
+import { KCIDB_OPTIONS, type KcidbOptions, MERGE_OPTIONS, PAGE_OPTIONS, type ReportOptions } from "./options";
 
 const FILES = { usage: "<file...>", summary: "reports that `--reporter json --output FILE` wrote" };
 
@@ -20,4 +20,13 @@ export const reportMergeCommand = defineCommand<ReportOptions>({
     "The exit code is that of the whole run: 0 all that ran passed, 1 a failure or a missing test, 4 nothing ran.",
   ],
   run: async (files, options) => (await import("./merge-files.js")).mergeFiles(files, options),
+});
+
+export const reportKcidbCommand = defineCommand<KcidbOptions>({
+  argument: FILES,
+  options: KCIDB_OPTIONS,
+  notes: [
+    "Writes KCIDB 5.3 JSON for `kcidb-submit` or KernelCI's API. A failure is FAIL, an error of a test's own code ERROR, a test of a lost shard MISS. The same report always gets the same ids.",
+  ],
+  run: async (files, options) => (await import("./write-kcidb.js")).writeKcidb(files, options),
 });

@@ -112,3 +112,27 @@ describe("report merge", () => {
     expect(() => readFileSync(merged)).toThrow("ENOENT");
   });
 });
+
+describe("report kcidb", () => {
+  it("writes a submission", async () => {
+    const file = join(folder, "kcidb.json");
+    const merged = write("merged.json", ["f.iommufd.a", "f.iommufd.b"]);
+    const { code, out } = await run("report", "kcidb", merged, "--origin", "farm", "--build", "maestro:1", "-o", file);
+    expect({ code, out }).toEqual({ code: 0, out: `wrote ${file}\n` });
+    expect(JSON.parse(readFileSync(file, "utf8"))).toMatchObject({
+      version: { major: 5, minor: 3 },
+      tests: [
+        { path: "vfio_selftests.f.iommufd.a", status: "PASS", build_id: "maestro:1" },
+        { path: "vfio_selftests.f.iommufd.b", status: "PASS", build_id: "maestro:1" },
+      ],
+    });
+  });
+
+  it.each([
+    [["--origin", "Farm"], "letters, digits and _"],
+    [["--build", "1"], "an origin and an id"],
+  ])("refuses %j", async (args, words) => {
+    const { code, err } = await run("report", "kcidb", "x.json", ...args);
+    expect({ code, err }).toEqual({ code: 2, err: expect.stringContaining(words) as string });
+  });
+});

@@ -2,7 +2,13 @@ import { choice, count, flag, list, type OptionTable, pattern, text, words } fro
 import type { RunOptions } from "./run-options";
 import { shard } from "./shard-option";
 
-export const REPORTERS = ["default", "tap", "json", "junit"] as const satisfies readonly RunOptions["reporter"][];
+export const REPORTERS = [
+  "default",
+  "tap",
+  "ktap",
+  "json",
+  "junit",
+] as const satisfies readonly RunOptions["reporter"][];
 
 /** What to test and how to report: the options that `lab run` passes on to the `run` inside the VM. */
 export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">> = {

@@ -1,6 +1,7 @@
 import { defaultFormat } from "./default-format";
 import { jsonFormat } from "./json-format";
 import { junitFormat } from "./junit-format";
+import { ktapFormat } from "./ktap-format";
 import type { ReportFormatFactory } from "./report-format";
 import { tapFormat } from "./tap-format";
 
@@ -10,6 +11,7 @@ export const REPORT_FORMATS = {
   tap: tapFormat,
   json: jsonFormat,
   junit: junitFormat,
+  ktap: ktapFormat,
 } as const satisfies Record<string, ReportFormatFactory>;
 
 export type ReportFormatName = keyof typeof REPORT_FORMATS;

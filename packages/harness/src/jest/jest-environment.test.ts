@@ -22,7 +22,7 @@ function runJest(source: string, config: object, second?: string): { tests: Map<
       testMatch: ["**/*.test.js"],
       transform: { "\\.ts$": "@swc/jest" },
       // jest does not transform reporters: the built one.
-      reporters: [[join(ROOT, "dist/jest/reporter.js"), { reports: [{ format: "tap", file: tap }] }]],
+      reporters: [[join(ROOT, "dist/jest/reporter-module.js"), { reports: [{ format: "tap", file: tap }] }]],
       ...config,
     };
     const args = ["--config", JSON.stringify(all), "--json", "--outputFile", json, "--runInBand", "--watchman=false"];
@@ -43,7 +43,7 @@ function runJest(source: string, config: object, second?: string): { tests: Map<
   }
 }
 
-const ENVIRONMENT = { testEnvironment: join(__dirname, "jest-environment.ts") };
+const ENVIRONMENT = { testEnvironment: join(__dirname, "environment-module.ts") };
 
 const SAMPLE = `
 const { note, notChecked, skip } = require(${HARNESS});

@@ -67,7 +67,7 @@ const CIRCUS_TIMEOUT = /Exceeded timeout of \d+ ms/;
  *   lab four times that, multiplied by how much slower the lab's kernel is. A test that blocks the event loop for longer
  *   fails, too: jest-circus would not see it.
  */
-export default class HarnessEnvironment extends TestEnvironment {
+export class HarnessEnvironment extends TestEnvironment {
   readonly #options: HarnessEnvironmentOptions;
   readonly #indexes = new Map<CircusTest, number>();
   #kernel: KernelWatch | undefined;

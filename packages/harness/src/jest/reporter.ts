@@ -29,7 +29,7 @@ interface ExecError {
 }
 
 /** A jest reporter that feeds the formats. Use: `reporters: [["@vfio-selftests/harness/reporter", { reports: [...] }]]`. */
-export default class HarnessReporter {
+export class HarnessReporter {
   readonly #report: RunReport | undefined;
   readonly #listener: RunListener;
   #files = 0;

@@ -1,5 +1,5 @@
 import { identify } from "@vfio-selftests/harness";
-import { type CircusBlock, type CircusTest, testsUnder, titlesOf } from "@vfio-selftests/harness/jest-environment";
+import { type CircusBlock, type CircusTest, testsUnder, titlesOf } from "@vfio-selftests/harness/jest";
 
 /** A test alone with the blocks around it, to be run once more. */
 export interface TestChain {

@@ -1,12 +1,13 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { KernelWatch } from "@vfio-selftests/harness";
-import HarnessEnvironment, {
+import {
   type CircusBlock,
   type CircusEvent,
   type CircusState,
+  HarnessEnvironment,
   type HarnessEnvironmentOptions,
-} from "@vfio-selftests/harness/jest-environment";
+} from "@vfio-selftests/harness/jest";
 import { TRIAL_PLAN, type TrialPlan } from "../campaign/trial";
 import { KernelSwitch } from "./kernel-switch";
 import { addChain, leaveOut, type TestChain, testsById } from "./test-chain";

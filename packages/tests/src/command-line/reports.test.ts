@@ -51,6 +51,19 @@ describe("reports", () => {
     expect(err).toBe("4 passed, 0 failed, 0 skipped\n");
   });
 
+  it("ktap_is_alone_on_standard_output", () => {
+    const { code, out } = runCommand([...QUICK, "--reporter", "ktap"]);
+    expect(code).toBe(0);
+    expect(out).toMatch(/^KTAP version 1\n1\.\.2\n# /);
+    expect(out.match(/^ {4}ok .*$/gm)).toEqual([
+      "    ok 1 model_ioat_vfio_pci_device_test.validate_bars",
+      "    ok 2 model_ioat_vfio_pci_device_test.reset",
+      "    ok 1 model_dsa_vfio_pci_device_test.validate_bars",
+      "    ok 2 model_dsa_vfio_pci_device_test.reset",
+    ]);
+    expect(out.match(/^ok .*$/gm)).toEqual(["ok 1 model_ioat", "ok 2 model_dsa"]);
+  });
+
   it("json_on_standard_output_is_one_object", () => {
     const { out } = runCommand([...QUICK, "--reporter", "json"]);
     const report = JSON.parse(out) as { totals: object; tests: { device: string; mode: string }[] };

@@ -1,0 +1,4 @@
+import { HarnessReporter } from "./reporter";
+
+// The module is the class, as in environment-module.ts.
+export = HarnessReporter;
