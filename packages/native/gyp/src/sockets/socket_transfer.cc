@@ -130,6 +130,9 @@ Received receive(const ReceiveRequest& request) {
   int64_t spinEnd = 0;
   std::optional<Deadline> deadline;
   unsigned looks = 0;
+  // Who spins has just sent something, and the answer cannot be there yet: a look would be in vain. The peer may be
+  // waiting for this very CPU.
+  if (request.spinNanoseconds > 0) sched_yield();
   while (true) {
     const int64_t length = receiveOnce(request, done, &received);
     if (length >= 0) {
@@ -146,7 +149,7 @@ Received receive(const ReceiveRequest& request) {
         deadline.emplace(request.timeoutMs + (request.spinNanoseconds + 999'999) / 1'000'000);
       }
       if (request.spinNanoseconds > 0 && (++looks % looksPerYield != 0 || monotonicNanoseconds() < spinEnd)) {
-        // The peer may be waiting for this very CPU. Give it up now and then instead of burning the rest of the spin.
+        // The peer may have come to this very CPU. Give it up now and then instead of burning the rest of the spin.
         if (looks % looksPerYield == 0) sched_yield();
         else relaxProcessor();
       } else if (request.timeoutMs == 0) {
