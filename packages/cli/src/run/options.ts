@@ -1,3 +1,4 @@
+import { DEVICE_FORMS } from "../options/device-forms";
 import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import type { RunOptions } from "./run-options";
 import { shard } from "./shard-option";
@@ -51,8 +52,8 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
 
 export const RUN_OPTIONS: OptionTable<RunOptions> = {
   device: list(
-    "-d, --device <address...>",
-    "0000:6a:01.0, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated",
+    "-d, --device <device...>",
+    `${DEVICE_FORMS} for all with these ids, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated`,
   ),
   timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {
     least: 1,

@@ -7,7 +7,6 @@ import {
   isVfioDriver,
   linkName,
   noiommuGroupPath,
-  requirePciDevice,
   requireVfioDriver,
   type SystemPaths,
   systemPaths,
@@ -15,6 +14,7 @@ import {
 import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { projectModels } from "../model/project-models";
+import { devicesNamed } from "../target/named-devices";
 import type { SuiteEntry } from "./jest-process";
 
 /** What a run tests, checked as far as possible before the first test. */
@@ -36,7 +36,7 @@ export async function chooseTarget(named: TargetOptions, paths: SystemPaths = sy
   if (software.length > 0) {
     throw argumentError("run", "device", named.devices.join(" "), "PCI addresses only, or models and sockets only");
   }
-  return kernelTarget(named);
+  return kernelTarget(named, paths);
 }
 
 async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
@@ -99,9 +99,9 @@ function boundButNotNamed(paths: SystemPaths): string[] {
   return [`Bound to vfio-pci, but not tested by this run: ${ready.join(", ")}. For that: ${asCalled(command)}`];
 }
 
-function kernelTarget(named: TargetOptions): RunTarget {
-  const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
-  for (const device of devices) requireVfioDriver(device, "run");
+function kernelTarget(named: TargetOptions, paths: SystemPaths): RunTarget {
+  const devices = devicesNamed(named.devices, paths);
+  for (const device of devices) requireVfioDriver(device, "run", paths);
   // `auto` may stand for a mode that is also named.
   const modes =
     named.modes.length === 0 ? iommuModes : [...new Set(named.modes.map((name) => findMode(name).resolve()))];
