@@ -1,12 +1,12 @@
 import { DEVICE_FORMS } from "../options/device-forms";
 import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
-import type { RunOptions } from "./run-options";
+import type { RunOptions, SuiteOptions } from "./run-options";
 import { shard } from "./shard-option";
 
 export const REPORTERS = ["default", "tap", "json", "junit"] as const satisfies readonly RunOptions["reporter"][];
 
 /** What to test and how to report: the options that `lab run` passes on to the `run` inside the VM. */
-export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">> = {
+export const SUITE_OPTIONS: OptionTable<SuiteOptions> = {
   mode: list("--mode <mode...>", "IOMMU modes: vfio_type1_iommu, …, iommufd, or auto (default: all)"),
   driver: words(
     "--driver <name...>",
@@ -55,6 +55,7 @@ export const RUN_OPTIONS: OptionTable<RunOptions> = {
     "-d, --device <device...>",
     `${DEVICE_FORMS} for all with these ids, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated`,
   ),
+  bind: flag("--bind", "bind the devices to vfio-pci for the run, and give them back to their drivers at its end"),
   timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {
     least: 1,
     most: 7 * 24 * 3600,

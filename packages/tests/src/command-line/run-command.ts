@@ -16,13 +16,14 @@ export interface CommandResult {
 
 /** Runs `vfio-selftests` as a user does: in its own process, without this run's devices. */
 export function runCommand(
-  ...[args, environment, user]: [
+  ...[args, environment, user, timeoutMs]: [
     args: readonly string[],
     environment?: Readonly<Record<string, string>>,
     user?: { readonly uid?: number; readonly gid?: number },
+    timeoutMs?: number,
   ]
 ): CommandResult {
-  return runProgram(PROGRAM, args, environment, user);
+  return runProgram(PROGRAM, args, environment, user, timeoutMs);
 }
 
 /** Runs another copy of the command. */
@@ -31,6 +32,7 @@ export function runProgram(
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
   user: { readonly uid?: number; readonly gid?: number } = {},
+  timeoutMs = TIMEOUT_MS,
 ): CommandResult {
   // Remedies name the command as a script has called it. These tests call it themselves.
   const inherited = Object.entries(process.env).filter(
@@ -38,7 +40,7 @@ export function runProgram(
   );
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
-    timeout: TIMEOUT_MS,
+    timeout: timeoutMs,
     ...user,
     env: { ...Object.fromEntries(inherited), ...environment },
   });
