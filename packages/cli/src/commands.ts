@@ -115,6 +115,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./model/command.js")).modelServeCommand,
   },
   {
+    name: "completion",
+    summary: "print the script by which a shell completes these commands",
+    load: async () => (await import("./completion/command.js")).completionCommand,
+  },
+  {
     name: "create driver",
     summary: "write a package with a driver, a device model and tests, which pass at once, to start from",
     load: async () => (await import("./create/command.js")).createDriverCommand,

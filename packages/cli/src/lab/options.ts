@@ -61,7 +61,7 @@ export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
 };
 
 export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
-  devices: list("-d, --device <name...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
+  devices: list("-d, --device <lab-device...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
   iommu: choice(
     "--iommu <name>",
     `the VM's IOMMU (default: ${LAB_DEFAULTS.iommu})`,

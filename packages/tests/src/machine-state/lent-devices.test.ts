@@ -122,10 +122,11 @@ fixture("lent_device", target, (address) => {
       setInterval(() => {}, 1000);`;
     const child = await start("exec", "-d", address, "--", process.execPath, "-e", script);
     await ended(child, "SIGKILL");
-    // The guardian waits in the kernel.
+    // The guardian waits in the kernel, with the device's lock: whoever reads driver_override waits, too.
     await sleep(1000);
-    expect(state()).toMatchObject({ driver: "vfio-pci" });
+    expect(owner.current).toBe("vfio-pci");
     process.kill(Number(readFileSync(file("ready"), "utf8")), "SIGKILL");
+    await until(() => owner.current === OWNER, RESTORE_TIMEOUT_MS);
     await until(() => JSON.stringify(state()) === JSON.stringify(OWNED), RESTORE_TIMEOUT_MS);
     expect(state()).toEqual(OWNED);
   });
