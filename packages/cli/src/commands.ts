@@ -117,7 +117,7 @@ export const COMMANDS: readonly CommandEntry[] = [
   {
     name: "completion",
     summary: "print the script by which a shell completes these commands",
-    load: async () => (await import("./completion/command.js")).completionCommand,
+    load: async () => (await import("./completion/command.js")).completionOf(COMMANDS),
   },
   {
     name: "create driver",

@@ -1,7 +1,6 @@
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { KERNEL_VARIANTS, LAB_DEVICES } from "@vfio-selftests/lab";
-import { COMMANDS } from "../commands";
-import type { ArgumentSpec } from "../options/command";
+import type { ArgumentSpec, CommandEntry } from "../options/command";
 import { type AnyOption, optionNames, placeholder } from "../options/option";
 
 /** Where a shell finds the values of an option or argument. */
@@ -63,10 +62,10 @@ const HELP: CompletedOption = {
   value: undefined,
 };
 
-/** Every command, from the tables that the parser reads. */
-export function completedCommands(): Promise<readonly CompletedCommand[]> {
+/** What a shell has to know of these commands, from the tables that the parser reads. */
+export function completedCommands(entries: readonly CommandEntry[]): Promise<readonly CompletedCommand[]> {
   return Promise.all(
-    COMMANDS.map(async (entry) => {
+    entries.map(async (entry) => {
       const { name, summary } = entry;
       const { argument, options } = await entry.load();
       return {

@@ -13,7 +13,7 @@ const DEVICES = ["0000:01:00.0", "0000:01:00.1", "0001:02:00.0"];
 let commands: readonly CompletedCommand[];
 let folder: string;
 beforeAll(async () => {
-  commands = await completedCommands();
+  commands = await completedCommands(COMMANDS);
   folder = mkdtempSync(join(tmpdir(), "completion-"));
   for (const name of ["report-a.json", "report b.json"]) writeFileSync(join(folder, name), "");
 });

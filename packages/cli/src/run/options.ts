@@ -10,7 +10,7 @@ export const SUITE_OPTIONS: OptionTable<SuiteOptions> = {
   mode: list("--mode <mode...>", "IOMMU modes: vfio_type1_iommu, …, iommufd, or auto (default: all)"),
   driver: words(
     "--driver <name...>",
-    "drivers to choose from: a name, a package or a path (default: built in and found)",
+    "drivers to choose from: a name, a package or a path (default: those that are installed)",
   ),
   test: pattern("-t, --test <pattern>", "run the tests whose id matches this regular expression: a|b for several"),
   run: words("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r"),

@@ -15,6 +15,7 @@ import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { projectModels } from "../model/project-models";
 import { devicesNamed } from "../target/named-devices";
+import { missingToolkitDrivers } from "../target/toolkit-drivers";
 import type { SuiteEntry } from "./jest-process";
 
 /** What a run tests, checked as far as possible before the first test. */
@@ -74,6 +75,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
       asCalled(
         "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
       ),
+      ...(named.drivers.length === 0 && own.length === 0 ? withoutDrivers() : []),
       ...(named.devices.length === 0 ? boundButNotNamed(paths) : []),
     ],
   };
@@ -88,6 +90,13 @@ function ownModels({ lab, confined }: TargetOptions): string[] {
 
 function describe(devices: readonly string[]): string {
   return devices.length === 0 ? "ioat, dsa" : devices.join(", ");
+}
+
+/** A hint for users who have installed the command alone: without a driver, a model's copies cannot be tested. */
+function withoutDrivers(): string[] {
+  const missing = missingToolkitDrivers();
+  if (missing.length === 0) return [];
+  return [`Not installed, so tests that need them skip: npm install --save-dev ${missing.join(" ")}`];
 }
 
 /** A hint for users who have bound a device and may believe that a run without `-d` tests it. */

@@ -17,9 +17,9 @@ const QUICK = "vfio_pci_device_test.config_space_read_write";
 /** A driver that every kernel of the lab has, and that takes any device. */
 const OWNER = "pci-stub";
 /** Programs start slowly under emulation. */
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 150_000;
 const RESTORE_TIMEOUT_MS = 10_000;
-jest.setTimeout(3 * START_TIMEOUT_MS);
+jest.setTimeout(2 * START_TIMEOUT_MS);
 
 /** `exec`, `shell` and `run --bind` on a device that another driver has. */
 fixture("lent_device", target, (address) => {
@@ -27,17 +27,21 @@ fixture("lent_device", target, (address) => {
   let owner: GuardedDriver;
   let folder: string;
   let children: ChildProcess[];
+  let programs: number[];
 
   onlyInLab("the test binds drivers and kills commands");
   beforeEach(() => {
     folder = mkdtempSync(join(tmpdir(), "lent-device-"));
     children = [];
+    programs = [];
     owner = new GuardedDriver(address);
     owner.bind(OWNER);
     expect(state()).toEqual(OWNED);
   });
   afterEach(async () => {
     for (const child of children) child.kill("SIGKILL");
+    // A program that has the device open would keep this process in the kernel at the next line but one.
+    for (const program of programs) tryKill(program);
     await until(() => owner.current === OWNER, RESTORE_TIMEOUT_MS);
     owner[Symbol.dispose]();
     rmSync(folder, { recursive: true });
@@ -56,25 +60,28 @@ fixture("lent_device", target, (address) => {
     };
   }
 
+  /** The process id that a program has written down. */
+  const programOf = (name: string) => Number(readFileSync(file(name), "utf8"));
+
   /** Starts the command, and returns when it has made the file `ready`. */
   async function start(...args: string[]): Promise<ChildProcess> {
     const child = spawn(process.execPath, [PROGRAM, ...args], { stdio: "ignore" });
     children.push(child);
     await until(() => existsPath(file("ready")) || child.exitCode !== null, START_TIMEOUT_MS);
-    expect(child.exitCode).toBeNull();
+    expect({ exitCode: child.exitCode, ready: existsPath(file("ready")) }).toEqual({ exitCode: null, ready: true });
     return child;
   }
 
   it("exec_runs_the_suites_on_the_device_and_gives_it_back", () => {
     const command = [process.execPath, PROGRAM, "run", "-r", QUICK];
-    const { code, out } = runCommand(["exec", "-d", address, "--", ...command], {}, {}, START_TIMEOUT_MS * 2);
+    const { code, out } = runCommand(["exec", "-d", address, "--", ...command], {}, {}, START_TIMEOUT_MS);
     expect(out).toContain(`ok   ${QUICK}`);
     expect(code).toBe(0);
     expect(state()).toEqual(OWNED);
   });
 
   it("run_with_bind_has_the_device_for_the_run", () => {
-    const { code, out } = runCommand(["run", "--bind", "-d", address, "-r", QUICK], {}, {}, START_TIMEOUT_MS * 2);
+    const { code, out } = runCommand(["run", "--bind", "-d", address, "-r", QUICK], {}, {}, START_TIMEOUT_MS);
     expect(out).toContain(`ok   ${QUICK}`);
     expect(code).toBe(0);
     expect(state()).toEqual(OWNED);
@@ -106,11 +113,11 @@ fixture("lent_device", target, (address) => {
 
   it("SIGKILL_of_exec_gives_the_device_back", async () => {
     const child = await start("exec", "-d", address, "--", "sh", "-c", `echo $$ >${file("ready")}; exec sleep 600`);
+    programs.push(programOf("ready"));
     expect(state()).toMatchObject(LENT);
     await ended(child, "SIGKILL");
     await until(() => JSON.stringify(state()) === JSON.stringify(OWNED), RESTORE_TIMEOUT_MS);
     expect(state()).toEqual(OWNED);
-    process.kill(Number(readFileSync(file("ready"), "utf8")), "SIGKILL");
   });
 
   it("SIGKILL_of_exec_gives_the_device_back_when_the_program_has_closed_it", async () => {
@@ -121,11 +128,12 @@ fixture("lent_device", target, (address) => {
       require("node:fs").writeFileSync(${JSON.stringify(file("ready"))}, String(process.pid));
       setInterval(() => {}, 1000);`;
     const child = await start("exec", "-d", address, "--", process.execPath, "-e", script);
+    programs.push(programOf("ready"));
     await ended(child, "SIGKILL");
-    // The guardian waits in the kernel, with the device's lock: whoever reads driver_override waits, too.
+    // The guardian waits in the kernel, which takes the link to the driver away first (__device_release_driver).
     await sleep(1000);
-    expect(owner.current).toBe("vfio-pci");
-    process.kill(Number(readFileSync(file("ready"), "utf8")), "SIGKILL");
+    expect(owner.current).toBeUndefined();
+    tryKill(programOf("ready"));
     await until(() => owner.current === OWNER, RESTORE_TIMEOUT_MS);
     await until(() => JSON.stringify(state()) === JSON.stringify(OWNED), RESTORE_TIMEOUT_MS);
     expect(state()).toEqual(OWNED);
@@ -138,6 +146,14 @@ fixture("lent_device", target, (address) => {
     expect(state()).toEqual(OWNED);
   });
 });
+
+function tryKill(program: number): void {
+  try {
+    process.kill(program, "SIGKILL");
+  } catch {
+    // It has ended already.
+  }
+}
 
 function driverLink(address: string): string {
   return systemPaths.pciDevice(address, "driver");
