@@ -22,13 +22,14 @@ export async function runChild(
   [program = "", ...args]: readonly string[],
   environment: Readonly<Record<string, string>>,
 ): Promise<number> {
-  const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...environment } });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const fromTerminal = (signal: NodeJS.Signals): void => {
     if (!isInForeground()) forward(signal);
   };
   for (const signal of FORWARDED) process.on(signal, forward);
   for (const signal of FROM_THE_TERMINAL) process.on(signal, fromTerminal);
+  // After the handlers, so that no signal ends this process alone. They run when this function waits, and not before.
+  const child = spawn(program, args, { stdio: "inherit", env: { ...process.env, ...environment } });
   try {
     return await new Promise<number>((resolve) => {
       child.once("error", (error) => {
