@@ -20,6 +20,7 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["run", "--nonsense"], "unknown option"],
     [["run", "--reporter", "xml"], "Allowed choices are default, tap, ktap, json, junit"],
     [["run", "-d", "not-an-address"], "DDDD:BB:DD.F"],
+    [["run", "-d", "8086:10cx"], "VENDOR:DEVICE"],
     [["run", "-d", "0000:01:00.0", "-d", "model:ioat"], "PCI addresses only, or models and sockets only"],
     [["run", "-t", "("], "regular expression"],
     [["run", "--mode", "iommufd"], "needs a device of the kernel"],
@@ -90,6 +91,8 @@ describe("the lab checks what it is asked for before it prepares or boots anythi
 describe("what cannot be done ends with 1 and the remedy", () => {
   it.each([
     [["run", "-d", "0000:ff:1f.7"], "vfio-selftests list"],
+    [["run", "-d", "ffff:0000"], "vfio-selftests list"],
+    [["info", "ffff:0000"], "vfio-selftests list"],
     [["run", "--output", "/nowhere/report", "-t", "reset"], "a folder that exists"],
     [["run", "--driver", "no-such-driver", "-t", "reset"], "npm install --save-dev no-such-driver"],
   ])("%j", async (args, remedy) => {

@@ -2,7 +2,7 @@ import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { Command, CommanderError } from "commander";
 import { COMMAND_GROUPS, COMMANDS } from "./commands";
-import { ExitCode } from "./exit-codes";
+import { EXIT_CODE_MEANINGS, ExitCode } from "./exit-codes";
 import { addCommand } from "./options/parser";
 import { tellError } from "./report-error";
 import { usageStatus } from "./run/bisect-status";
@@ -36,10 +36,8 @@ async function createProgram(args: readonly string[], act: (code: Promise<number
     const isNamed = entry.name.split(" ")[0] === named;
     addCommand(program, entry, isNamed ? await entry.load() : undefined, COMMAND_GROUPS, act);
   }
-  program.addHelpText(
-    "after",
-    "\nExit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 3 the VM did not boot,\n4 nothing ran (no device, or all skipped).",
-  );
+  const codes = EXIT_CODE_MEANINGS.map(([code, meaning]) => `${code} ${meaning}`);
+  program.addHelpText("after", `\nExit codes: ${codes.slice(0, -1).join(", ")},\n${codes.slice(-1).join("")}.`);
   return program;
 }
 

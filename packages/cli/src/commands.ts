@@ -41,8 +41,18 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./binding/commands.js")).unbindCommand,
   },
   {
+    name: "exec",
+    summary: "give devices to vfio-pci, run a program on them, and give them back",
+    load: async () => (await import("./exec/commands.js")).execCommand,
+  },
+  {
+    name: "shell",
+    summary: "give devices to vfio-pci, open a shell, and give them back at its end",
+    load: async () => (await import("./exec/commands.js")).shellCommand,
+  },
+  {
     name: "restore",
-    summary: "put back what crashed tests left changed (run does that first, too)",
+    summary: "put back what crashed tests left changed (run and exec do that first, too)",
     load: async () => (await import("./restore/command.js")).restoreCommand,
   },
   {
@@ -114,6 +124,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "model serve",
     summary: "serve a device model by vfio-user, for QEMU's vfio-user-pci or any other client, until interrupted",
     load: async () => (await import("./model/command.js")).modelServeCommand,
+  },
+  {
+    name: "completion",
+    summary: "print the script by which a shell completes these commands",
+    load: async () => (await import("./completion/command.js")).completionOf(COMMANDS),
   },
   {
     name: "create driver",

@@ -10,3 +10,12 @@ export const ExitCode = {
   /** There was nothing to do. A run in which no test ran has the same number. */
   nothingRan: 4,
 } as const;
+
+/** For help and the man page. A run's 1 and 4 are those of the harness. */
+export const EXIT_CODE_MEANINGS: readonly (readonly [code: number, meaning: string])[] = [
+  [ExitCode.ok, "all that ran passed"],
+  [ExitCode.failed, "a failure"],
+  [ExitCode.usage, "wrong usage"],
+  [ExitCode.notBooted, "the VM did not boot"],
+  [ExitCode.nothingRan, "nothing ran (no device, or all skipped)"],
+];

@@ -1,7 +1,7 @@
 import { isBuiltin } from "node:module";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { modelNames } from "@vfio-selftests/device-models";
-import { BUILT_IN_DRIVER_NAMES } from "../target/find-drivers";
+import { TOOLKIT_DRIVER_NAMES } from "../target/toolkit-drivers";
 
 /** What a package and its driver are called. */
 export interface PackageNames {
@@ -27,7 +27,7 @@ export function packageNames(packageName: string): PackageNames {
       "a package's name in lower case, such as widget or @acme/widget (--name)",
     );
   }
-  const taken = [...new Set([...BUILT_IN_DRIVER_NAMES, ...modelNames])];
+  const taken = [...new Set([...TOOLKIT_DRIVER_NAMES, ...modelNames])];
   if (taken.includes(driverName)) {
     throw argumentError("create driver", "name", packageName, `a name that is not one of ours: ${taken.join(", ")}`);
   }

@@ -1,4 +1,5 @@
 import { defineCommand } from "../options/command";
+import { DEVICE_FORMS } from "../options/device-forms";
 import { count, flag } from "../options/option";
 import type { DoctorOptions } from "./examine-machine";
 
@@ -6,7 +7,7 @@ import type { DoctorOptions } from "./examine-machine";
 const MOST_MIB = 2 ** 30;
 
 export const doctorCommand = defineCommand<DoctorOptions>({
-  argument: { usage: "[address]", summary: "a PCI address; default: every device bound to vfio-pci" },
+  argument: { usage: "[device]", summary: `a PCI device: ${DEVICE_FORMS}; default: every device bound to vfio-pci` },
   options: {
     json: flag("--json", "as JSON"),
     memoryMiB: count(

@@ -4,18 +4,19 @@ import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode } from "@vfio-selftests/iommu-modes";
 import { ExitCode } from "../exit-codes";
 import { chooseDrivers } from "../target/choose-drivers";
+import { deviceNamed } from "../target/named-devices";
 import { askVfio, type VfioAnswer } from "./ask-vfio";
 import { describeDevice, type DeviceDescription } from "./describe-device";
 import { deviceLines } from "./device-lines";
 
 /** The `info` command. */
 export function showDevice(
-  address: string,
+  name: string,
   { json = false }: { readonly json?: boolean },
   paths: SystemPaths = systemPaths,
 ): number {
   const { drivers } = chooseDrivers(environmentOptions());
-  const device = describeDevice(pciDevice(address, paths), drivers, paths);
+  const device = describeDevice(pciDevice(deviceNamed(name, paths), paths), drivers, paths);
   const vfio = device.usable ? askVfio(device.address, autoMode) : notAsked(device);
   if (json) console.log(JSON.stringify({ ...device, vfio }, hexadecimal, 2));
   else for (const line of deviceLines(device, vfio)) console.log(asCalled(line));

@@ -24,7 +24,7 @@ import { chooseFilter, failedAmong } from "../run/choose-filter";
 import { saveFailed, saveLastRun } from "../run/last-run";
 import { SUITE_OPTIONS } from "../run/options";
 import { requireWritable } from "../run/report-file";
-import { namedTarget } from "../run/run-options";
+import { namedTarget, type SuiteOptions } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import { gdbCommand } from "./gdb";
@@ -42,7 +42,6 @@ import {
   MACHINE_OPTIONS,
   type MachineOptions,
   type SetupOptions,
-  type SuiteOptions,
 } from "./options";
 import { repeatingLabRun } from "./repeating-command";
 

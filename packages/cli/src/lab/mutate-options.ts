@@ -1,7 +1,8 @@
 import { DEFAULT_PATHS, OPERATORS } from "@vfio-selftests/mutants";
 import { count, flag, list, type OptionTable, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
-import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./options";
+import type { SuiteOptions } from "../run/run-options";
+import { MACHINE_OPTIONS, type MachineOptions } from "./options";
 
 type Machine = Pick<
   MachineOptions,

@@ -26,7 +26,8 @@ import { SUITE_OPTIONS } from "../run/options";
 import { findPrograms } from "../upstream/find-programs";
 import { installConsent } from "./consent";
 import { MUTATE_DEFAULTS, type MutateOptions } from "./mutate-options";
-import { MACHINE_OPTIONS, type MachineOptions, type SuiteOptions } from "./options";
+import type { SuiteOptions } from "../run/run-options";
+import { MACHINE_OPTIONS, type MachineOptions } from "./options";
 
 /** `lab mutate` */
 export async function labMutate(options: MutateOptions): Promise<number> {

@@ -9,7 +9,7 @@ import {
 } from "@vfio-selftests/lab";
 import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
-import type { RunOptions } from "../run/run-options";
+import type { SuiteOptions } from "../run/run-options";
 import type { KernelOptions } from "./kernel-choice";
 
 export interface ConsentOptions {
@@ -34,8 +34,6 @@ export interface GdbOptions extends MachineOptions {
 }
 
 export type KernelConfigOptions = Pick<KernelOptions, "with">;
-
-export type SuiteOptions = Omit<RunOptions, "device" | "timeoutMs">;
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly jobs?: number;
@@ -63,7 +61,7 @@ export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
 };
 
 export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
-  devices: list("-d, --device <name...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
+  devices: list("-d, --device <lab-device...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
   iommu: choice(
     "--iommu <name>",
     `the VM's IOMMU (default: ${LAB_DEFAULTS.iommu})`,

@@ -1,7 +1,7 @@
 import { Command } from "commander";
 import fc from "fast-check";
 import { RUN_OPTIONS, SUITE_OPTIONS } from "../run/options";
-import type { RunOptions } from "../run/run-options";
+import type { RunOptions, SuiteOptions } from "../run/run-options";
 import { defineCommand } from "./command";
 import { asArguments, choice, count, flag, list, longName, type OptionTable, pattern, text, words } from "./option";
 import { addCommand } from "./parser";
@@ -89,9 +89,10 @@ test.each([
   await expect(parse(EVERYTHING, args.split(" "))).rejects.toThrow(message);
 });
 
-test("every option of run but the device and the run's time, which the VM has too, is passed on to the run in the VM", () => {
+test("every option of run but the devices, their binding and the run's time, which are the VM's, is passed on to the run in the VM", () => {
   const given: Required<RunOptions> = {
     device: ["x"],
+    bind: true,
     mode: ["iommufd", "auto"],
     driver: ["./a"],
     test: "-x",
@@ -116,8 +117,8 @@ test("every option of run but the device and the run's time, which the VM has to
     reporter: "tap",
     output: "/o",
   };
-  const passed = asArguments<Omit<RunOptions, "device" | "timeoutMs">>(SUITE_OPTIONS, given);
-  const expected = Object.entries(RUN_OPTIONS).filter(([key]) => !["device", "timeoutMs"].includes(key));
+  const passed = asArguments<SuiteOptions>(SUITE_OPTIONS, given);
+  const expected = Object.entries(RUN_OPTIONS).filter(([key]) => !["device", "bind", "timeoutMs"].includes(key));
   expect(new Set(passed.map((argument) => argument.split("=")[0]))).toEqual(
     new Set(expected.map(([, spec]) => longName(spec))),
   );

@@ -118,6 +118,16 @@ export function longName({ flags }: Pick<AnyOption, "flags">): string {
   return name;
 }
 
+/** All names of an option, as typed: `-d`, `--device`. */
+export function optionNames({ flags }: Pick<AnyOption, "flags">): readonly string[] {
+  return flags.match(/(?<=^|, )--?[\w-]+/g) ?? [];
+}
+
+/** What help calls the value in `-d, --device <name...>` or `[command...]`: `name...`. Undefined for a flag. */
+export function placeholder(usage: string): string | undefined {
+  return /[<[](.+)[>\]]/.exec(usage)?.[1];
+}
+
 /** Picks one table's options from the options of several tables. */
 export function optionsOf<Options extends object>(table: OptionTable<Options>, options: Options): Options {
   const entries = Object.entries(options).filter(([key]) => key in table);

@@ -1,5 +1,6 @@
+import { DEVICE_FORMS } from "../options/device-forms";
 import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
-import type { RunOptions } from "./run-options";
+import type { RunOptions, SuiteOptions } from "./run-options";
 import { shard } from "./shard-option";
 
 export const REPORTERS = [
@@ -11,11 +12,11 @@ export const REPORTERS = [
 ] as const satisfies readonly RunOptions["reporter"][];
 
 /** What to test and how to report: the options that `lab run` passes on to the `run` inside the VM. */
-export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">> = {
+export const SUITE_OPTIONS: OptionTable<SuiteOptions> = {
   mode: list("--mode <mode...>", "IOMMU modes: vfio_type1_iommu, …, iommufd, or auto (default: all)"),
   driver: words(
     "--driver <name...>",
-    "drivers to choose from: a name, a package or a path (default: built in and found)",
+    "drivers to choose from: a name, a package or a path (default: those that are installed)",
   ),
   test: pattern("-t, --test <pattern>", "run the tests whose id matches this regular expression: a|b for several"),
   run: words("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r"),
@@ -57,9 +58,10 @@ export const SUITE_OPTIONS: OptionTable<Omit<RunOptions, "device" | "timeoutMs">
 
 export const RUN_OPTIONS: OptionTable<RunOptions> = {
   device: list(
-    "-d, --device <address...>",
-    "0000:6a:01.0, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated",
+    "-d, --device <device...>",
+    `${DEVICE_FORMS} for all with these ids, vfio-user:SOCKET or model:NAME (ioat, dsa, a path or package of your own); may be repeated`,
   ),
+  bind: flag("--bind", "bind the devices to vfio-pci for the run, and give them back to their drivers at its end"),
   timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {
     least: 1,
     most: 7 * 24 * 3600,

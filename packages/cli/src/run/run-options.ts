@@ -3,6 +3,8 @@ import { environmentOptions, type ReportFormatName, type Shard, type TargetOptio
 /** The options of `run`, as the command line gives them. */
 export interface RunOptions {
   readonly device?: readonly string[];
+  /** Whether vfio-pci gets the devices for the run only. */
+  readonly bind?: boolean;
   readonly mode?: readonly string[];
   readonly driver?: readonly string[];
   readonly test?: string;
@@ -33,6 +35,9 @@ export interface RunOptions {
   readonly reporter: ReportFormatName;
   readonly output?: string;
 }
+
+/** The options that a `run` in the lab's VM has, too. The VM's devices are bound, and the time limit is the VM's. */
+export type SuiteOptions = Omit<RunOptions, "device" | "bind" | "timeoutMs">;
 
 /** What to test: what the command line names, else what the environment names. */
 export function namedTarget(

@@ -1,10 +1,10 @@
 import { release } from "node:os";
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
   EXIT_CODES,
   exitCodeOf,
   fullId,
   type Report,
-  restoreLeftovers,
   type RunOutcome,
   type TestFilter,
   type TestIdentity,
@@ -12,8 +12,11 @@ import {
   totalsLine,
   totalsOf,
 } from "@vfio-selftests/harness";
+import { LentDevices } from "../binding/lent-devices";
 import { ExitCode } from "../exit-codes";
+import { restoreFirst } from "../restore/restore-first";
 import { findDrivers } from "../target/find-drivers";
+import { devicesNamed } from "../target/named-devices";
 import { chooseFilter, noTestMatches } from "./choose-filter";
 import { watchOf } from "./kernel-log";
 import { saveLastRun } from "./last-run";
@@ -27,19 +30,36 @@ import type { JestOutcome } from "./test-run";
 export async function runSuites(options: RunOptions): Promise<number> {
   if (options.output !== undefined) requireWritable(options.output, "run");
   if (options.list === true) {
+    using _devices = lendDevices(options);
     const { target, filter } = await prepare(options);
     const tests = await (await import("./list-tests.js")).listTests(target, filter);
     if (tests.length === 0) return noneOf(options);
     return print(tests);
   }
 
-  const run = await runPart(options, chooseReports(options));
+  const run = await runOnDevices(options);
   if (run.tests.length === 0 && run.errors.length === 0) return noneOf(options);
   keepFailed(run, namedTarget(options).lab);
   tellTotals(options, run);
   // The parent sees that the signal ended this process, as if it did not catch the signal.
   if (run.interrupted !== undefined) process.kill(process.pid, run.interrupted);
   return exitCodeOf(run);
+}
+
+/** Runs the tests. With `--bind` vfio-pci has the devices meanwhile. */
+async function runOnDevices(options: RunOptions): Promise<JestOutcome> {
+  using _devices = lendDevices(options);
+  return await runPart(options, chooseReports(options));
+}
+
+function lendDevices(options: RunOptions): LentDevices | undefined {
+  if (options.bind !== true) return undefined;
+  const { devices } = namedTarget(options);
+  if (devices.length === 0)
+    throw argumentError("run", "device", "missing", "with --bind, devices of the kernel: -d 0000:6a:01.0");
+  // First, because what it puts back may be these devices' drivers.
+  restoreFirst();
+  return new LentDevices(devicesNamed(devices));
 }
 
 /** Runs the tests of these options, or the share of them that this process was given. */
@@ -120,15 +140,6 @@ export function noneOf(options: RunOptions): number {
 function print(tests: readonly TestIdentity[]): number {
   for (const test of tests) console.log(fullId(test));
   return ExitCode.ok;
-}
-
-/**
- * An earlier run may have been killed together with its guardian. Failures are left to `restore`, which reports them.
- */
-function restoreFirst(): void {
-  for (const { path, value, error } of restoreLeftovers()) {
-    if (error === undefined) process.stderr.write(`put back after a run that crashed: ${path} is ${value}\n`);
-  }
 }
 
 export function chooseReports({ reporter, output }: RunOptions): readonly Report[] {

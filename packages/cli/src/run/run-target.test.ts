@@ -57,3 +57,14 @@ test("KVM's interrupt test is not left out in silence where there is no device o
   const named = { ...NOTHING_NAMED, kvmIrq: "-a" };
   await expect(chooseTarget(named)).rejects.toThrow("--kvm-irq needs a device of the kernel, and ioat, dsa is none");
 });
+
+describe("a run on the kernel's devices", () => {
+  it("takes every device of a vendor and device, and says which of them is not ready", async () => {
+    using system = new FakeSystem();
+    system.pci({ address: "0000:02:00.0", vendor: 0x8086, device: 0x0e20, driver: "ioatdma" });
+    system.pci({ address: "0000:03:00.0", vendor: 0x8086, device: 0x10c9, driver: "vfio-pci" });
+    system.pci({ address: "0000:04:00.0", vendor: 0x8086, device: 0x10c9, driver: "igb" });
+    const named = { ...NOTHING_NAMED, devices: ["8086:10c9"] };
+    await expect(chooseTarget(named, system.paths)).rejects.toThrow("0000:04:00.0 is bound to igb, not to vfio-pci");
+  });
+});

@@ -7,7 +7,6 @@ import {
   isVfioDriver,
   linkName,
   noiommuGroupPath,
-  requirePciDevice,
   requireVfioDriver,
   type SystemPaths,
   systemPaths,
@@ -15,6 +14,8 @@ import {
 import { defaultMode, type TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { projectModels } from "../model/project-models";
+import { devicesNamed } from "../target/named-devices";
+import { missingToolkitDrivers } from "../target/toolkit-drivers";
 import type { SuiteEntry } from "./jest-process";
 
 /** What a run tests, checked as far as possible before the first test. */
@@ -36,7 +37,7 @@ export async function chooseTarget(named: TargetOptions, paths: SystemPaths = sy
   if (software.length > 0) {
     throw argumentError("run", "device", named.devices.join(" "), "PCI addresses only, or models and sockets only");
   }
-  return kernelTarget(named);
+  return kernelTarget(named, paths);
 }
 
 async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<RunTarget> {
@@ -74,6 +75,7 @@ async function modelsTarget(named: TargetOptions, paths: SystemPaths): Promise<R
       asCalled(
         "For the kernel: vfio-selftests lab run; for hardware: vfio-selftests run -d ADDRESS (vfio-selftests list shows them).",
       ),
+      ...(named.drivers.length === 0 && own.length === 0 ? withoutDrivers() : []),
       ...(named.devices.length === 0 ? boundButNotNamed(paths) : []),
     ],
   };
@@ -90,6 +92,13 @@ function describe(devices: readonly string[]): string {
   return devices.length === 0 ? "ioat, dsa" : devices.join(", ");
 }
 
+/** A hint for users who have installed the command alone: without a driver, a model's copies cannot be tested. */
+function withoutDrivers(): string[] {
+  const missing = missingToolkitDrivers();
+  if (missing.length === 0) return [];
+  return [`Not installed, so tests that need them skip: npm install --save-dev ${missing.join(" ")}`];
+}
+
 /** A hint for users who have bound a device and may believe that a run without `-d` tests it. */
 function boundButNotNamed(paths: SystemPaths): string[] {
   const bound = new BindingStore(paths).addresses();
@@ -99,9 +108,9 @@ function boundButNotNamed(paths: SystemPaths): string[] {
   return [`Bound to vfio-pci, but not tested by this run: ${ready.join(", ")}. For that: ${asCalled(command)}`];
 }
 
-function kernelTarget(named: TargetOptions): RunTarget {
-  const devices = [...new Set(named.devices.map((address) => requirePciDevice(address)))];
-  for (const device of devices) requireVfioDriver(device, "run");
+function kernelTarget(named: TargetOptions, paths: SystemPaths): RunTarget {
+  const devices = devicesNamed(named.devices, paths);
+  for (const device of devices) requireVfioDriver(device, "run", paths);
   // `auto` may stand for a mode that is also named.
   const modes =
     named.modes.length === 0 ? iommuModes : [...new Set(named.modes.map((name) => findMode(name).resolve()))];

@@ -1,10 +1,12 @@
-import { chownSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { chownSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asRoot } from "@vfio-selftests/core/testing";
 import { chooseDrivers } from "./choose-drivers";
 import { findDrivers } from "./find-drivers";
+import { findToolkitDriver, installedToolkitDrivers, missingToolkitDrivers } from "./toolkit-drivers";
 
+/** The workspace has them all. */
 const BUILT_IN = ["ioat", "dsa", "igb"];
 
 let project: string;
@@ -24,11 +26,19 @@ const choose = (...names: string[]) =>
 
 function addDriver(file: string): string {
   const path = join(project, file);
-  writeFileSync(
-    path,
-    `exports.driver = { name: "mine", ids: [{ vendor: 1, device: 2 }], regionSize: 4096, create() {} };`,
-  );
+  writeFileSync(path, driverSource("mine"));
   return path;
+}
+
+function install(packageName: string, name: string, source = driverSource(name)): void {
+  const folder = join(project, "node_modules", packageName);
+  mkdirSync(folder, { recursive: true });
+  writeFileSync(join(folder, "index.js"), source);
+  writeFileSync(join(folder, "package.json"), JSON.stringify({ name: packageName, main: "index.js" }));
+}
+
+function driverSource(name: string): string {
+  return `exports.driver = { name: "${name}", ids: [{ vendor: 1, device: 2 }], regionSize: 4096, create() {} };`;
 }
 
 describe("chooseDrivers", () => {
@@ -64,6 +74,46 @@ describe("chooseDrivers", () => {
     writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./lib.cjs"] }');
     expect(choose("mine")).toEqual(["mine"]);
     expect(() => choose("yours")).toThrow(/driver yours was not found/);
+  });
+});
+
+describe("the toolkit's drivers", () => {
+  // Names of packages that nobody has: NODE_PATH, as pnpm sets it, finds the workspace's from everywhere.
+  const packages = { one: "@toolkit/driver-one", two: "@toolkit/driver-two" };
+
+  // jest remembers what it did not find, so nothing is installed late.
+  let empty: string;
+  beforeEach(() => (empty = mkdtempSync(join(tmpdir(), "beside-"))));
+  afterEach(() => rmSync(empty, { recursive: true }));
+
+  it("are those that are installed beside the command", () => {
+    expect(missingToolkitDrivers()).toEqual([]);
+    expect(installedToolkitDrivers({ from: empty, packages })).toEqual([]);
+    expect(missingToolkitDrivers({ from: empty, packages })).toEqual(Object.values(packages));
+    install(packages.two, "two");
+    const toolkit = { from: project, packages };
+    expect(installedToolkitDrivers(toolkit).map(({ driver, origin }) => [driver.name, origin])).toEqual([
+      ["two", packages.two],
+    ]);
+    expect(missingToolkitDrivers(toolkit)).toEqual([packages.one]);
+  });
+
+  it("are found for the project where the command has none, and are told how to install where neither has", () => {
+    install(packages.one, "one");
+    const beside = { from: project, packages };
+    const apart = { from: empty, packages };
+    expect(findToolkitDriver("one", empty, beside)).toEqual({ name: packages.one, from: project });
+    expect(findToolkitDriver("one", project, apart)).toEqual({ name: packages.one, from: project });
+    expect(() => findToolkitDriver("one", empty, apart)).toThrow(/npm install --save-dev @toolkit\/driver-one/);
+    expect(findToolkitDriver("three", project, beside)).toBeUndefined();
+    expect(findToolkitDriver("constructor", project, beside)).toBeUndefined();
+  });
+
+  it("that are broken are errors, not missing", () => {
+    install(packages.one, "one", "throw new Error('broken');");
+    expect(() => installedToolkitDrivers({ from: project, packages })).toThrow(
+      "driver @toolkit/driver-one cannot be loaded: broken",
+    );
   });
 });
 

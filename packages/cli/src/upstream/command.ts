@@ -1,4 +1,5 @@
 import { defineCommand } from "../options/command";
+import { DEVICE_FORMS } from "../options/device-forms";
 import { choice, count, flag, list, text, words } from "../options/option";
 import { REPORTERS } from "../run/options";
 import type { UpstreamOptions } from "./run-upstream";
@@ -8,7 +9,10 @@ const DAY_S = 24 * 3600;
 export const upstreamCommand = defineCommand<UpstreamOptions>({
   options: {
     dir: text("--dir <path>", "a kernel tree, or a directory of compiled selftests", { required: true }),
-    device: list("-d, --device <address...>", "devices bound to vfio-pci (default: VFIO_SELFTESTS_BDF)"),
+    device: list(
+      "-d, --device <device...>",
+      `devices bound to vfio-pci: ${DEVICE_FORMS} (default: VFIO_SELFTESTS_BDF)`,
+    ),
     program: text("--program <part>", "only the programs whose names contain this"),
     run: words("-r, --run <id...>", "only the tests with exactly these ids"),
     beside: flag("--beside", "run our tests of the same ids, too"),

@@ -1,5 +1,4 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import { requirePciDevice } from "@vfio-selftests/core/sysfs";
 import {
   environmentOptions,
   exitCodeOf,
@@ -11,6 +10,7 @@ import {
 } from "@vfio-selftests/harness";
 import { watchOf } from "../run/kernel-log";
 import { requireWritable } from "../run/report-file";
+import { devicesNamed } from "../target/named-devices";
 import { findPrograms } from "./find-programs";
 import { runProgram } from "./run-program";
 
@@ -30,7 +30,7 @@ const DEFAULT_TIMEOUT_MS = 600_000;
 /** The `upstream` command runs the kernel's own compiled selftests, and ours beside them, in one report. */
 export async function runUpstream(options: UpstreamOptions): Promise<number> {
   const { timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-  const devices = (options.device ?? environmentOptions().devices).map((address) => requirePciDevice(address));
+  const devices = devicesNamed(options.device ?? environmentOptions().devices);
   const programs = findPrograms(options.dir).filter(({ name }) => matches(options.program, name));
   if (programs.length === 0) throw argumentError("upstream", "program", options.program, "a part of a program's name");
   if (options.output !== undefined) requireWritable(options.output, "upstream");

@@ -52,7 +52,7 @@ export const ERROR_CODES = {
   },
   ERR_IN_USE: {
     meaning: "The machine, or a process, uses the device. The message says what for.",
-    remedy: "Choose another device. `--force` takes it all the same.",
+    remedy: "Choose another device. `vfio-selftests bind --force` takes it all the same.",
   },
   ERR_INVALID_ARGUMENT: {
     meaning: "An argument is not allowed. The message names the value and what is allowed.",

@@ -122,7 +122,7 @@ function requireUnused(device: PciDeviceEntry, paths: SystemPaths): void {
       "ERR_IN_USE",
       address,
       `is in use by this machine: ${uses.join("; ")}`,
-      "choose another device; --force takes it all the same",
+      "choose another device; vfio-selftests bind --force takes it all the same",
     );
   }
 }

@@ -14,15 +14,23 @@ export interface CommandResult {
   readonly err: string;
 }
 
+/** Whose process it is, and in which folder it starts. */
+export interface Whereabouts {
+  readonly uid?: number;
+  readonly gid?: number;
+  readonly cwd?: string;
+}
+
 /** Runs `vfio-selftests` as a user does: in its own process, without this run's devices. */
 export function runCommand(
-  ...[args, environment, user]: [
+  ...[args, environment, whereabouts, timeoutMs]: [
     args: readonly string[],
     environment?: Readonly<Record<string, string>>,
-    user?: { readonly uid?: number; readonly gid?: number },
+    whereabouts?: Whereabouts,
+    timeoutMs?: number,
   ]
 ): CommandResult {
-  return runProgram(PROGRAM, args, environment, user);
+  return runProgram(PROGRAM, args, environment, whereabouts, timeoutMs);
 }
 
 /** Runs another copy of the command. */
@@ -30,7 +38,8 @@ export function runProgram(
   program: string,
   args: readonly string[],
   environment: Readonly<Record<string, string>> = {},
-  user: { readonly uid?: number; readonly gid?: number } = {},
+  whereabouts: Whereabouts = {},
+  timeoutMs = TIMEOUT_MS,
 ): CommandResult {
   // Remedies name the command as a script has called it. These tests call it themselves.
   const inherited = Object.entries(process.env).filter(
@@ -38,8 +47,8 @@ export function runProgram(
   );
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
-    timeout: TIMEOUT_MS,
-    ...user,
+    timeout: timeoutMs,
+    ...whereabouts,
     env: { ...Object.fromEntries(inherited), ...environment },
   });
   return { code: status, out: stdout, err: stderr };

@@ -12,6 +12,7 @@ import {
 } from "@vfio-selftests/core/sysfs";
 import type { LabHost } from "@vfio-selftests/lab";
 import { describeDevice } from "../../info/describe-device";
+import { deviceNamed } from "../../target/named-devices";
 import { findBootLoader } from "./boot-loader";
 import { readConfinement } from "./confinement";
 import { readIommuFacts } from "./iommu-facts";
@@ -35,7 +36,10 @@ const HUGE_PAGE_SIZES = [2 ** 21, 2 ** 30] as const;
 export function readMachine({ named, memoryPerDevice, drivers, host, paths }: MachineQuestion): Machine {
   const kernel = readAttribute(paths.proc("sys", "kernel", "osrelease")) ?? "unknown";
   const all = listPciDevices(paths);
-  const chosen = named === undefined ? all.filter(({ driver }) => isVfioDriver(driver)) : [pciDevice(named, paths)];
+  const chosen =
+    named === undefined
+      ? all.filter(({ driver }) => isVfioDriver(driver))
+      : [pciDevice(deviceNamed(named, paths), paths)];
   const nodes = [paths.dev("vfio", "vfio"), paths.dev("iommu"), paths.dev("kvm")];
   const files = [...nodes, ...chosen.flatMap(({ address }) => vfioFiles(address, paths))];
   return {

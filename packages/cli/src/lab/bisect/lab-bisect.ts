@@ -18,7 +18,7 @@ import { asArguments, optionsOf } from "../../options/option";
 import { SUITE_OPTIONS } from "../../run/options";
 import { requireWritable } from "../../run/report-file";
 import { prepareLab, withMachine } from "../in-lab";
-import type { SuiteOptions } from "../options";
+import type { SuiteOptions } from "../../run/run-options";
 import { bisect, type Laboratory, short } from "./bisect";
 import { findCommit, GitBisection, requireGoodBeforeBad, requireRepository } from "./git-bisection";
 import { KeptVerdicts } from "./kept-verdicts";
