@@ -45,6 +45,7 @@ import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageMotionSuite } from "./iommufd/page-motion";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
+import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
@@ -111,6 +112,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iovaEdgesSuite, kernelOnly: true },
   { suite: deviceReachSuite, kernelOnly: true },
   { suite: iommufdReachSuite, kernelOnly: true },
+  { suite: replaceUnderDmaSuite, kernelOnly: true },
   { suite: cdevUapiSuite, kernelOnly: true },
   { suite: ioasUapiSuite, kernelOnly: true },
   { suite: iommufdUapiSuite, kernelOnly: true },
