@@ -69,6 +69,7 @@ import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
 import { regionAccessSuite } from "./pci/region-access";
+import { sriovLifecycleSuite } from "./pci/sriov-lifecycle";
 import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
@@ -101,6 +102,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
+  { suite: sriovLifecycleSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
