@@ -46,6 +46,7 @@ import { pageMotionSuite } from "./iommufd/page-motion";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
+import { twoIommusSuite } from "./iommufd/two-iommus";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
@@ -143,6 +144,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
