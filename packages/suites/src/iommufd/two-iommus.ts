@@ -1,5 +1,5 @@
 import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
-import { errorWithCode, fixture, requireMode } from "@vfio-selftests/harness";
+import { fixture, requireMode } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
 import { DeviceCopier } from "../rigs/copy-rig";
 import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
@@ -7,9 +7,7 @@ import {
   check_map,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
-  IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   mock_domain,
-  mock_domain_replace,
 } from "../rigs/mock-iommu/test-command";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
@@ -136,31 +134,6 @@ export function twoIommusSuite(target: SuiteTarget): void {
         first.unmap();
         reach.expectNoWrite(IOVA, rig.bytes);
         alone.unmap();
-      });
-    });
-
-    it("page_tables_stay_with_their_iommu", () => {
-      withBoth(({ rig, mock, copier, reach }) => {
-        const tie = iommufdDeviceOf(copier.device.vfio);
-        const mapped = rig.iommu.map(rig.memory, { iova: IOVA });
-        const tables = {
-          ours: rig.door.newPageTable({ device: tie, ioas: rig.door.ioas }),
-          mocks: rig.door.newPageTable({ device: { id: mock.id }, ioas: rig.door.ioas }),
-        };
-        const moveMock = (id: number) =>
-          rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, mock_domain_replace, { id: mock.test, pt_id: id }).outcome;
-        // __iommu_attach_group and its like refuse a page table of another driver.
-        expect(() => tie.attach(tables.mocks)).toThrow(errorWithCode("EINVAL"));
-        expect(moveMock(tables.ours.id)).toBe("EINVAL");
-        // Both are where they were.
-        reach.expectWrite(IOVA, rig.bytes);
-        expect(moveMock(tables.mocks.id)).toBe(0);
-        tie.attach(tables.ours);
-        reach.expectWrite(IOVA, rig.bytes);
-        expect(moveMock(rig.ioas)).toBe(0);
-        tie.attach(rig.door.ioas);
-        for (const table of Object.values(tables)) table.close();
-        mapped.unmap();
       });
     });
   });
