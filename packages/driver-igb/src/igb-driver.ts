@@ -6,10 +6,12 @@ import {
   type DriverInstance,
   type DriverLimits,
 } from "@vfio-selftests/core/driver";
-import { IgbDevice } from "./igb-device";
+import type { IgbFunction } from "./igb-function";
+import { PhysicalFunction } from "./physical-function";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
-import { Reg, RX_ERROR } from "./registers";
+import { RX_ERROR } from "./registers";
 import { Rings } from "./rings";
+import { VirtualFunction } from "./virtual-function";
 
 /** One copy is one Ethernet frame, looped back: a header of our own, then the data. */
 const LIMITS: DriverLimits = { minMemcpySize: 1, maxMemcpySize: 1024, maxMemcpyCount: RX_RING_SIZE - 1, alignment: 1 };
@@ -28,10 +30,16 @@ const MSI_VECTOR = 0;
 /** The vector of a copy's end, where the device has two. */
 const COMPLETION_VECTOR = 1;
 
-/** Intel 82576, real or QEMU's `igb`: the NIC in loopback copies memory by sending frames to itself. */
+const PHYSICAL = { vendor: 0x8086, device: 0x10c9 } as const;
+const VIRTUAL = { vendor: 0x8086, device: 0x10ca } as const;
+
+/**
+ * Intel 82576, real or QEMU's `igb`: the NIC in loopback copies memory by sending frames to itself. So do its virtual
+ * functions, while the physical one is up.
+ */
 export const igbDriver: Driver = {
   name: "igb",
-  ids: [{ vendor: 0x8086, device: 0x10c9 }],
+  ids: [PHYSICAL, VIRTUAL],
   regionSize: Layout.size,
   create: (device, region) => new IgbInstance(device, region),
 };
@@ -41,7 +49,7 @@ class IgbInstance implements DriverInstance {
   readonly msiVector = MSI_VECTOR;
   readonly completion?: CompletionInterrupt;
   readonly #device: PciDevice;
-  readonly #igb: IgbDevice;
+  readonly #igb: IgbFunction;
   readonly #rings: Rings;
   /** The vectors in use, one bit each. */
   readonly #vectors: number;
@@ -57,7 +65,8 @@ class IgbInstance implements DriverInstance {
 
   constructor(device: PciDevice, region: DmaRegion) {
     this.#device = device;
-    this.#igb = new IgbDevice(device);
+    const virtual = device.matches(VIRTUAL.vendor, VIRTUAL.device);
+    this.#igb = virtual ? new VirtualFunction(device) : new PhysicalFunction(device);
     this.#rings = new Rings(region);
     const description = { subject: device.address, state: () => this.#igb.state() };
     this.#end = new BoundedWait(() => this.memcpyEnded(), { ...description, what: "the last frame" });
@@ -105,7 +114,7 @@ class IgbInstance implements DriverInstance {
   memcpyEnded(): boolean {
     if (this.#rings.isReceived(1)) return true;
     const now = performance.now();
-    const head = this.#igb.read(Reg.TDH);
+    const { head } = this.#igb;
     if (head !== this.#head) {
       this.#head = head;
       this.#movedAt = now;
@@ -153,7 +162,7 @@ class IgbInstance implements DriverInstance {
   }
 
   #bringUp(): void {
-    this.#igb.enterLoopback();
+    this.#igb.bringUp();
     this.#startQueues();
     this.#igb.startInterrupts(Math.min(COMPLETION_VECTOR, this.#device.interrupts.msix.count - 1), this.#vectors);
   }
@@ -170,8 +179,7 @@ class IgbInstance implements DriverInstance {
   }
 
   #handOver(): void {
-    this.#igb.write(Reg.RDT, this.#rings.rxTail);
-    this.#igb.write(Reg.TDT, this.#rings.txTail);
+    this.#igb.handOver(this.#rings.rxTail, this.#rings.txTail);
   }
 
   /** Place of a frame that did not arrive whole, counted back from the tail; 0: none. Upstream checks none of this. */

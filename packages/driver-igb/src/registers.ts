@@ -32,8 +32,43 @@ export const Reg = {
   TDH: 0x3810,
   TDT: 0x3818,
   TXDCTL: 0x3828,
+  MRQC: 0x5818,
+  VT_CTL: 0x581c,
   GCR: 0x5b00,
+  MBVFICR: 0x0c80,
+  VFLRE: 0x0c88,
+  VFRE: 0x0c8c,
+  VFTE: 0x0c90,
+  DTXSWC: 0x3500,
 } as const;
+
+/** Registers of which there is one for each queue, by their offset for the first: the receiver's and the transmitter's. */
+const RX_BASE = Reg.RDBAL;
+const TX_BASE = Reg.TDBAL;
+/** The first four queues have them 0x100 bytes apart, the others 0x40 from other bases. */
+const NEAR_QUEUES = 4;
+const FAR = { rx: 0xc000, tx: 0xe000, stride: 0x40 } as const;
+const NEAR_STRIDE = 0x100;
+
+/** What to add to the first queue's offsets for those of another queue. */
+export function queueOffsets(queue: number): { readonly rx: number; readonly tx: number; readonly ivar: number } {
+  // One IVAR register holds the vectors of the queues n and n + 8 (datasheet section 8.8.13).
+  const ivar = 4 * queue;
+  if (queue < NEAR_QUEUES) return { rx: queue * NEAR_STRIDE, tx: queue * NEAR_STRIDE, ivar };
+  const within = queue * FAR.stride;
+  return { rx: FAR.rx - RX_BASE + within, tx: FAR.tx - TX_BASE + within, ivar };
+}
+
+/** Registers of which there is one for each virtual function, pool or receive address. */
+export const mailboxOf = (vf: number): number => 0x0c00 + 4 * vf;
+export const mailboxMemoryOf = (vf: number): number => 0x0800 + 64 * vf;
+/** VMOLR: offloads of a pool. */
+export const poolOffloads = (pool: number): number => 0x5ad0 + 4 * pool;
+/** RAL; RAH follows it. */
+export const receiveAddress = (entry: number): number => 0x5400 + 8 * entry;
+
+/** The mailbox as a virtual function has it. Its other registers lie where the physical function has its first queue's. */
+export const VfReg = { V2PMAILBOX: 0x0c40, VMBMEM: 0x0800 } as const;
 
 export const Ctrl = {
   FD: 1 << 0,
@@ -51,13 +86,18 @@ export const Status = {
   LU: 1 << 1,
   /** Clear once the master is disabled and its last request has ended. */
   GIO_MASTER_ENABLE: 1 << 19,
+  /** Virtual functions are enabled, and how many. */
+  IOV_MODE: 1 << 18,
+  NUM_VFS_SHIFT: 14,
+  NUM_VFS_MASK: 0xf,
 } as const;
 /**
  * The device has read its configuration from the EEPROM, or found none (datasheet, section 8.2.3). Hardware always sets
  * it after a reset, QEMU never.
  */
 export const Eecd = { AUTO_RD: 1 << 9 } as const;
-export const CtrlExt = { LINK_MODE_MASK: 3 << 22, DRV_LOAD: 1 << 28 } as const;
+/** PFRSTD tells the virtual functions that the physical one is up again. */
+export const CtrlExt = { PFRSTD: 1 << 14, LINK_MODE_MASK: 3 << 22, DRV_LOAD: 1 << 28 } as const;
 /** Resend a request whose completion timed out. A faulting read would then repeat for ever. */
 export const Gcr = { CMPL_TMOUT_RESEND: 1 << 16 } as const;
 
@@ -121,3 +161,20 @@ export const RxWriteBack = { statusWord: 2, lengthWord: 3 } as const;
 /** Error bits of the receive status word (datasheet section 7.1.5.2): RXE. */
 export const RX_ERROR = 0x80000000;
 export const DESCRIPTOR_SIZE = 16;
+
+/** MRQC: each frame goes to the pools with its address (VMDq without RSS). */
+export const MRQC_POOLS = 3;
+/** VT_CTL: a frame that no pool wants is dropped. */
+export const VT_CTL_NO_DEFAULT_POOL = 1 << 29;
+/** VMOLR: accept frames without a VLAN tag, and strip the checksum. */
+export const POOL_OFFLOADS = (1 << 24) | (1 << 31);
+/** DTXSWC: frames go from pool to pool within the device, and back to the pool that they came from (LLE, a bit a pool). */
+export const DTXSWC_LOOPBACK = (1 << 31) | (0xff << 16);
+/** RAH: the address is valid, and the pools that it belongs to, one bit each. */
+export const Rah = { VALID: 1 << 31, POOL_SHIFT: 18 } as const;
+
+/** Bits of the mailboxes' registers (82576EB datasheet, section 8.14; igb/e1000_mbx.h and igbvf/mbx.h). */
+export const PfMailbox = { MESSAGE_SENT: 1 << 0, ACKNOWLEDGE: 1 << 1, TAKE: 1 << 3 } as const;
+export const VfMailbox = { REQUEST: 1 << 0, ACKNOWLEDGE: 1 << 1, TAKE: 1 << 2, MESSAGE_SENT: 1 << 4 } as const;
+/** The first word of a message: what it asks, and how the physical function answered. */
+export const Message = { RESET: 1, ACCEPTED: 1 << 31, REFUSED: 1 << 30 } as const;

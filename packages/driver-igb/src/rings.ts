@@ -9,11 +9,13 @@ const RX_START = Layout.rxRing / 4;
 const PAGE_SIZE = 4096;
 
 /**
- * Ethernet header of every frame: locally administered addresses and the EtherType for local experiments (IEEE 802,
+ * Ethernet header of every frame, behind the receiver's address: locally administered addresses and the EtherType for local experiments (IEEE 802,
  * 0x88b5). It keeps the device from taking data for a protocol: a bare frame whose data looks like a broken IP header
  * is dropped.
  */
-const ETHERNET_HEADER = [0x02, 0, 0, 0, 0, 1, 0x02, 0, 0, 0, 0, 2, 0x88, 0xb5];
+const HEADER_BEHIND_ADDRESS = [0x02, 0, 0, 0, 0, 2, 0x88, 0xb5];
+
+const ADDRESS_SIZE = 6;
 
 /** Indices into the table of addresses. */
 const Address = { txHeader: 0, rxHeader: 1, source: 2, destination: 3 } as const;
@@ -26,6 +28,7 @@ export class Rings {
   txTail = 0;
   rxTail = 0;
   readonly #words: Int32Array;
+  readonly #header: Uint8Array;
   /** Addresses for descriptors, whole and as low and high halves: see {@link Address}. */
   readonly #addresses = new BigUint64Array(4);
   readonly #halves = new Int32Array(this.#addresses.buffer);
@@ -41,7 +44,13 @@ export class Rings {
     this.#testDestination = region.iovaOf(Layout.testDestination);
     this.#words = new Int32Array(region.bytes.buffer, region.bytes.byteOffset, Layout.txHeader / 4);
     region.bytes.fill(0, Layout.txHeader, Layout.txHeader + HEADER_SIZE);
-    region.bytes.set(ETHERNET_HEADER, Layout.txHeader);
+    this.#header = region.bytes.subarray(Layout.txHeader, Layout.txHeader + HEADER_SIZE);
+    this.#header.set(HEADER_BEHIND_ADDRESS, ADDRESS_SIZE);
+  }
+
+  /** Sets the Ethernet address to which all frames go. */
+  sendTo(address: readonly number[]): void {
+    this.#header.set(address);
   }
 
   /** Empties the rings. The caller must tell the device to start at 0, too. */

@@ -6,13 +6,14 @@ import type { SuiteTarget } from "./suite-target";
 
 /** The target of the devices that the options name, with what the caller brings. Without a device, every test skips. */
 export function kernelTargetWith(
-  { lab, modes, devices, kvmIrq, failingExample }: TargetOptions,
+  { lab, modes, devices, full, kvmIrq, failingExample }: TargetOptions,
   brought: Pick<SuiteTarget, "drivers" | "kvm">,
 ): SuiteTarget {
   return {
     kind: lab ? "lab" : "hardware",
     modes: modes.length === 0 ? iommuModes : modes.map(findMode),
     devices: devices.map(normalizePciAddress),
+    full,
     failingExample,
     ...(kvmIrq === undefined ? {} : { kvmIrq: parseIrqTestOptions(kvmIrq) }),
     ...brought,

@@ -45,6 +45,8 @@ import { kernelAccessSuite } from "./iommufd/kernel-access";
 import { pageMotionSuite } from "./iommufd/page-motion";
 import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
+import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
+import { twoIommusSuite } from "./iommufd/two-iommus";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
@@ -68,6 +70,7 @@ import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
 import { regionAccessSuite } from "./pci/region-access";
+import { sriovLifecycleSuite } from "./pci/sriov-lifecycle";
 import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
@@ -100,6 +103,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
+  { suite: sriovLifecycleSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
@@ -111,6 +115,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iovaEdgesSuite, kernelOnly: true },
   { suite: deviceReachSuite, kernelOnly: true },
   { suite: iommufdReachSuite, kernelOnly: true },
+  { suite: replaceUnderDmaSuite, kernelOnly: true },
   { suite: cdevUapiSuite, kernelOnly: true },
   { suite: ioasUapiSuite, kernelOnly: true },
   { suite: iommufdUapiSuite, kernelOnly: true },
@@ -139,6 +144,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
+  { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },

@@ -6,6 +6,8 @@ import type { Kvm } from "./rigs/kvm-irq/kvm";
 export interface SuiteTarget extends Target {
   /** The most bytes that a driver test copies, however much the driver could. Default: upstream's 512 MiB. */
   readonly largestCopy?: number;
+  /** Whether tests that do less in a VM, to save time, do as much there as on hardware. */
+  readonly full?: boolean;
   /** Makes the guests of the KVM interrupt test. Without it that test skips. */
   readonly kvm?: Kvm;
   /** The options of one run of the KVM interrupt test, which replaces its variants. */

@@ -22,7 +22,10 @@ export const SUITE_OPTIONS: OptionTable<SuiteOptions> = {
   run: words("-r, --run <id...>", "run the tests with exactly these ids, as the C suite's -r"),
   upstream: flag("--upstream", "run only the tests that the kernel's C suite has"),
   shard: shard("--shard <i/n>", "run one of n equal parts of these tests; the same list always has the same parts"),
-  full: flag("--full", "on models, too, copy as much as the C suite does: up to 512 MiB at a time"),
+  full: flag(
+    "--full",
+    "on models, too, copy as much as the C suite does: up to 512 MiB at a time; in the lab, replace page tables under DMA 10,000 times",
+  ),
   kvmIrq: text(
     "--kvm-irq <options>",
     "run kvm_irq_test (-t) once, with the C program's options: '-a -e -i 5000 -m -n -v 4 -x'",

@@ -1,6 +1,21 @@
 import type { DmaRegion } from "@vfio-selftests/core";
 import { FakeVfioDevice } from "@vfio-selftests/core/testing";
-import { Bmcr, Ctrl, Eecd, Gpie, Mdic, QUEUE_ENABLE, Reg, Status, TxCommand } from "../registers";
+import {
+  Bmcr,
+  Ctrl,
+  Eecd,
+  Gpie,
+  Mdic,
+  MRQC_POOLS,
+  QUEUE_ENABLE,
+  queueOffsets,
+  Rah,
+  receiveAddress,
+  Reg,
+  Status,
+  Tctl,
+  TxCommand,
+} from "../registers";
 
 const BAR0 = 0;
 const MSIX = 2;
@@ -9,6 +24,7 @@ const BAR0_SIZE = 0x20000;
 const DESCRIPTOR = 16;
 const HEADER = 64;
 const IVAR_VECTOR = 0x1f;
+const POOLS = 8;
 
 /** A register write, and when it came, in milliseconds. */
 export interface RegisterWrite {
@@ -37,23 +53,34 @@ export class FakeIgb extends FakeVfioDevice {
   /** Resets under an enabled master. */
   dirtyResets = 0;
   readonly #hardware: boolean;
+  readonly #vfs: number;
   readonly #registers = new Map<number, number>();
   #wedged = false;
 
-  constructor(kind: "hardware" | "emulated", { resettable = true, vectors = VECTORS } = {}) {
+  constructor(
+    kind: "hardware" | "emulated",
+    { resettable = true, vectors = VECTORS, vfs = 0, address = "0000:00:00.0" } = {},
+  ) {
     const config = new Uint8Array(256);
     new DataView(config.buffer).setUint32(0, 0x10c9_8086, true);
     super({
+      address,
       regions: { [BAR0]: { size: BAR0_SIZE, mappableAreas: [] } },
       config,
       irqs: { [MSIX]: { count: vectors, eventfd: true } },
       resettable,
     });
     this.#hardware = kind === "hardware";
+    this.#vfs = vfs;
   }
 
   get(register: number): number {
     return this.#registers.get(register) ?? 0;
+  }
+
+  /** A virtual function's message waits. */
+  request(vf: number): void {
+    this.#registers.set(Reg.MBVFICR, this.get(Reg.MBVFICR) | (1 << vf));
   }
 
   /** When the first write after `since` came that has these bits of a register. */
@@ -93,7 +120,8 @@ export class FakeIgb extends FakeVfioDevice {
     if (offset !== Reg.STATUS) return this.get(offset);
     const ctrl = this.get(Reg.CTRL);
     const disabled = (ctrl & Ctrl.GIO_MASTER_DISABLE) !== 0 && !this.masterStaysEnabled;
-    return ((ctrl & Ctrl.SLU) === 0 ? 0 : Status.LU) | (disabled ? 0 : Status.GIO_MASTER_ENABLE);
+    const virtual = this.#vfs === 0 ? 0 : Status.IOV_MODE | (this.#vfs << Status.NUM_VFS_SHIFT);
+    return ((ctrl & Ctrl.SLU) === 0 ? 0 : Status.LU) | (disabled ? 0 : Status.GIO_MASTER_ENABLE) | virtual;
   }
 
   #write(offset: number, value: number): void {
@@ -117,12 +145,18 @@ export class FakeIgb extends FakeVfioDevice {
         this.#registers.set(Reg.EIMS, this.get(Reg.EIMS) | value);
         this.#cause(0);
         return;
+      case Reg.MBVFICR:
+      case Reg.VFLRE:
+        this.#registers.set(offset, this.get(offset) & ~value);
+        return;
       case Reg.EIMC:
         this.#registers.set(Reg.EIMS, this.get(Reg.EIMS) & ~value);
         return;
     }
     this.#registers.set(offset, value);
-    if (offset === Reg.TDT) this.#transmit();
+    for (let queue = 0; queue < POOLS; queue++) {
+      if (offset === Reg.TDT + queueOffsets(queue).tx) this.#transmit(queue);
+    }
   }
 
   /** Sets causes, and sends the messages of those that are not masked (datasheet, section 7.3). */
@@ -139,17 +173,20 @@ export class FakeIgb extends FakeVfioDevice {
     }
   }
 
-  #transmit(): void {
-    const looped = (this.get(Reg.TXDCTL) & this.get(Reg.RXDCTL) & QUEUE_ENABLE) !== 0;
+  #transmit(queue: number): void {
+    const { rx, tx } = queueOffsets(queue);
+    const head = Reg.TDH + tx;
+    const enabled = (this.get(Reg.TXDCTL + tx) & this.get(Reg.RXDCTL + rx) & QUEUE_ENABLE) !== 0;
+    const running = (this.get(Reg.TCTL) & Tctl.EN) !== 0 && (this.get(Reg.VFTE) & (1 << queue)) !== 0;
+    const looped = enabled && (running || !this.#hasPools);
     let data: number[] = [];
-    while (looped && !this.holds && !this.#wedged && this.get(Reg.TDH) !== this.get(Reg.TDT)) {
-      const head = this.get(Reg.TDH);
-      const ring = this.#address(Reg.TDBAL, Reg.TDBAH);
-      const descriptor = this.#memory(ring + BigInt(head * DESCRIPTOR), DESCRIPTOR);
+    while (looped && !this.holds && !this.#wedged && this.get(head) !== this.get(Reg.TDT + tx)) {
+      const ring = this.#address(Reg.TDBAL + tx, Reg.TDBAH + tx);
+      const descriptor = this.#memory(ring + BigInt(this.get(head) * DESCRIPTOR), DESCRIPTOR);
       const address = descriptor.getBigUint64(0, true);
       const command = descriptor.getUint32(8, true);
       const length = command & 0xffff;
-      this.#registers.set(Reg.TDH, (head + 1) % (this.get(Reg.TDLEN) / DESCRIPTOR));
+      this.#registers.set(head, (this.get(head) + 1) % (this.get(Reg.TDLEN + tx) / DESCRIPTOR));
       if (address === this.faulting) {
         this.#wedged = this.wedgesAtFaults;
         data = [];
@@ -158,21 +195,43 @@ export class FakeIgb extends FakeVfioDevice {
       const bytes = this.#memory(address, length);
       for (let i = 0; i < length; i++) data.push(bytes.getUint8(i));
       if ((command & TxCommand.EOP) === 0) continue;
-      this.#receive(data.slice(HEADER));
+      for (const pool of this.#poolsOf(data)) this.#receive(pool, data.slice(HEADER));
       data = [];
     }
   }
 
-  #receive(data: readonly number[]): void {
-    const head = this.get(Reg.RDH);
-    const at = this.#address(Reg.RDBAL, Reg.RDBAH) + BigInt(head * DESCRIPTOR);
+  get #hasPools(): boolean {
+    return (this.get(Reg.MRQC) & MRQC_POOLS) === MRQC_POOLS;
+  }
+
+  /** The queues that a frame goes to: those with its address, or the only one (datasheet, section 7.10.3). */
+  #poolsOf(frame: readonly number[]): number[] {
+    if (!this.#hasPools) return [0];
+    const wanted = Buffer.from(frame.slice(0, 6));
+    let pools = 0;
+    for (let entry = 0; entry < POOLS; entry++) {
+      const own = Buffer.alloc(8);
+      own.writeInt32LE(this.get(receiveAddress(entry)) | 0, 0);
+      const high = this.get(receiveAddress(entry) + 4);
+      own.writeInt32LE(high | 0, 4);
+      if ((high & Rah.VALID) !== 0 && wanted.equals(own.subarray(0, 6))) pools |= high >>> Rah.POOL_SHIFT;
+    }
+    return Array.from({ length: POOLS }, (_, pool) => pool).filter(
+      (pool) => (pools & this.get(Reg.VFRE) & (1 << pool)) !== 0,
+    );
+  }
+
+  #receive(queue: number, data: readonly number[]): void {
+    const { rx, ivar } = queueOffsets(queue);
+    const head = this.get(Reg.RDH + rx);
+    const at = this.#address(Reg.RDBAL + rx, Reg.RDBAH + rx) + BigInt(head * DESCRIPTOR);
     const descriptor = this.#memory(at, DESCRIPTOR);
     const target = this.#memory(descriptor.getBigUint64(0, true), data.length);
     data.forEach((byte, i) => target.setUint8(i, byte));
     descriptor.setUint32(12, data.length, true);
     descriptor.setUint32(8, 3, true);
-    this.#registers.set(Reg.RDH, (head + 1) % (this.get(Reg.RDLEN) / DESCRIPTOR));
-    const entry = this.get(Reg.IVAR0) & 0xff;
+    this.#registers.set(Reg.RDH + rx, (head + 1) % (this.get(Reg.RDLEN + rx) / DESCRIPTOR));
+    const entry = this.get(Reg.IVAR0 + ivar) & 0xff;
     if ((entry & 0x80) !== 0) this.#cause(1 << (entry & IVAR_VECTOR));
   }
 

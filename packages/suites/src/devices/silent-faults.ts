@@ -22,7 +22,7 @@ const SILENT_DEVICES: readonly SilentDevice[] = [
   {
     // Real parts do stop, and the driver runs into its time-out. Their subsystem ids name a board.
     vendor: 0x8086,
-    devices: [0x10c9],
+    devices: [0x10c9, 0x10ca],
     subsystem: QEMU_SUBSYSTEM,
     hides: ["unmapped", "read-only"],
     why: "QEMU's igb ignores the result of its DMA (hw/net/igb_core.c)",

@@ -12,7 +12,7 @@ import {
 } from "@vfio-selftests/harness";
 import { createModes } from "@vfio-selftests/iommu-modes";
 import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
-import { enableOneVf } from "../rigs/one-virtual-function";
+import { enableOneVf } from "../rigs/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 import { acpiInterpreter } from "./acpi-interpreter";
 import { DEVICE_OPERATIONS } from "./device-operations";

@@ -1,4 +1,4 @@
-import { DmaMemory, type Iommu, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory } from "@vfio-selftests/core";
 import {
   IOMMU_IOAS_MAP_FILE,
   iommu_ioas_map_file,
@@ -7,12 +7,10 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE as WRITE,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode } from "@vfio-selftests/harness";
-import { type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
-import { CopyRig } from "../rigs/copy-rig";
+import { AttachedRig } from "../rigs/attached-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
-import { Reach } from "../rigs/reach";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -138,47 +136,4 @@ export function iommufdReachSuite(target: SuiteTarget): void {
       rig.reach.expectWrite(BASE + PAGE, inAfter);
     });
   });
-}
-
-/** A device at work, and its binding (`tie`) to the iommufd. */
-class AttachedRig implements Disposable {
-  readonly reach: Reach;
-  readonly #rig: CopyRig;
-
-  constructor(target: SuiteTarget, mode: IommuMode, address: string) {
-    this.#rig = new CopyRig(target, mode, [address]);
-    this.reach = new Reach(this.#rig.copier);
-  }
-
-  get iommu(): Iommu {
-    return this.#rig.iommu;
-  }
-
-  get door(): ReturnType<typeof iommufdOf> {
-    return iommufdOf(this.iommu);
-  }
-
-  get tie(): ReturnType<typeof iommufdDeviceOf> {
-    return iommufdDeviceOf(this.#rig.copier.device.vfio);
-  }
-
-  /** Sets the device up anew, after a time without its rings. */
-  startAgain(): void {
-    const { session } = this.#rig.copier;
-    session.remove();
-    session.create();
-  }
-
-  /** A second address space, with every mapping of the first except the one at this IOVA. */
-  copyOfSpace(except: bigint): IoAddressSpace {
-    const elsewhere = this.door.newIoas();
-    for (const { iova, length } of this.iommu.regions) {
-      if (iova !== except) elsewhere.copyMapping(this.door.ioas, { sourceIova: iova, length, iova });
-    }
-    return elsewhere;
-  }
-
-  [Symbol.dispose](): void {
-    this.#rig[Symbol.dispose]();
-  }
 }

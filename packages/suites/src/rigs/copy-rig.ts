@@ -1,4 +1,11 @@
-import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import {
+  DmaMemory,
+  type DmaRegion,
+  Iommu,
+  type IommuMode,
+  type OpenDeviceOptions,
+  PciDevice,
+} from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import type { SuiteTarget } from "../suite-target";
@@ -60,8 +67,8 @@ export class DeviceCopier {
   readonly #random: PseudoRandom;
   #closed = false;
 
-  constructor(target: SuiteTarget, iommu: Iommu, address: string, seed: number) {
-    this.device = PciDevice.open(iommu, address);
+  constructor(target: SuiteTarget, iommu: Iommu, address: string, seed: number, options: OpenDeviceOptions = {}) {
+    this.device = PciDevice.open(iommu, address, options);
     this.session = new DriverSession(findCopyDriver(target, this.device), this.device, iommu);
     this.size = Math.min(this.session.limits.maxMemcpySize, LARGEST_COPY);
     this.#memory = DmaMemory.allocate(2 * LARGEST_COPY);

@@ -1,0 +1,140 @@
+import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
+import { fixture, requireMode } from "@vfio-selftests/harness";
+import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
+import { DeviceCopier } from "../rigs/copy-rig";
+import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
+import {
+  check_map,
+  IOMMU_TEST_OP_MD_CHECK_MAP,
+  IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
+  mock_domain,
+} from "../rigs/mock-iommu/test-command";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { Reach } from "../rigs/reach";
+import type { SuiteTarget } from "../suite-target";
+
+const PAGE = BigInt(PAGE_SIZE);
+/** The mock IOMMU's addresses (MOCK_APERTURE_START and MOCK_APERTURE_LAST in iommufd_test.h). */
+const MOCK_APERTURE: IovaRange = { start: 1n << 24n, last: (1n << 31n) - 1n };
+const IOVA = 0x0200_0000n;
+/** Addresses that only the device's IOMMU has. */
+const BELOW = MOCK_APERTURE.start / 2n;
+const ABOVE = MOCK_APERTURE.last + 1n;
+
+/** A PCI device behind its IOMMU and a device behind the kernel's mock IOMMU, attached to one address space. */
+interface Both {
+  readonly rig: MockRig;
+  readonly mock: MockIds;
+  readonly copier: DeviceCopier;
+  readonly reach: Reach;
+}
+
+/** One address space of two IOMMUs of different drivers: what is in it is in both, and it can be only what both can. */
+export function twoIommusSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  if (mode === undefined) return;
+
+  fixture("iommufd_two_iommus", target, (address) => {
+    requireMode(mode);
+
+    const withCopier = (rig: MockRig, use: (copier: DeviceCopier) => void): void => {
+      const copier = new DeviceCopier(target, rig.iommu, address, 0);
+      try {
+        use(copier);
+      } finally {
+        copier.close();
+      }
+    };
+    const withBoth = (use: (both: Both) => void): void => {
+      using rig = new MockRig(mode);
+      // First, because the driver's memory must then lie where both reach.
+      const mock = rig.device();
+      withCopier(rig, (copier) => use({ rig, mock, copier, reach: new Reach(copier) }));
+    };
+    const holds = ({ rig, mock }: Both, iova: bigint, memory = rig.memory) =>
+      rig.test(IOMMU_TEST_OP_MD_CHECK_MAP, check_map, {
+        id: mock.pageTable,
+        iova,
+        length: memory.length,
+        uptr: memory.address,
+      }).outcome;
+
+    it("a_mapping_is_in_both", () => {
+      using rig = new MockRig(mode);
+      const mock = rig.device();
+      const earlier = rig.iommu.map(rig.memory, { iova: IOVA });
+      withCopier(rig, (copier) => {
+        const both = { rig, mock, copier, reach: new Reach(copier) };
+        const { reach } = both;
+        const later = rig.iommu.map(rig.memory, { iova: 2n * IOVA });
+        for (const iova of [IOVA, 2n * IOVA]) {
+          reach.expectWrite(iova, rig.bytes);
+          expect([iova, holds(both, iova)]).toEqual([iova, 0]);
+        }
+        earlier.unmap();
+        reach.expectNoWrite(IOVA, rig.bytes);
+        reach.expectWrite(2n * IOVA, rig.bytes);
+        expect([holds(both, IOVA), holds(both, 2n * IOVA)]).toEqual(["EINVAL", 0]);
+        later.unmap();
+        reach.expectNoWrite(2n * IOVA, rig.bytes);
+        expect(holds(both, 2n * IOVA)).toBe("EINVAL");
+      });
+    });
+
+    it("usable_addresses_are_those_of_both", () => {
+      withBoth(({ rig, mock }) => {
+        const raw = new IommufdFile(rig.door.file);
+        const outside = () =>
+          rig.door.ioas
+            .iovaRanges()
+            .filter(({ start, last }) => start < MOCK_APERTURE.start || last > MOCK_APERTURE.last);
+        const map = (iova: bigint) => raw.map({ ioas: rig.ioas, vaddr: rig.memory.address, length: PAGE, iova }).code;
+        expect(outside()).toEqual([]);
+        // iopt_check_iova refuses what a page table reserved.
+        expect([BELOW, ABOVE].map(map)).toEqual(["EINVAL", "EINVAL"]);
+        expect(rig.raw.destroy(mock.test)).toBe(0);
+        expect(outside()).not.toEqual([]);
+        expect([BELOW, ABOVE].map(map)).toEqual(["ok", "ok"]);
+        for (const iova of [BELOW, ABOVE]) expect(raw.unmap(rig.ioas, iova, PAGE).code).toBe("ok");
+      });
+    });
+
+    it("a_mapping_that_the_other_cannot_have_keeps_it_out", () => {
+      using rig = new MockRig(mode);
+      withCopier(rig, (copier) => {
+        using memory = DmaMemory.allocate(PAGE_SIZE);
+        const reach = new Reach(copier);
+        const attach = () => rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain, { id: rig.ioas }).outcome;
+        const mapped = rig.iommu.map(memory, { iova: BELOW });
+        // iopt_table_add_domain reserves what the mock's page table lacks.
+        expect(attach()).toBe("EADDRINUSE");
+        reach.expectWrite(BELOW, new Uint8Array(memory.buffer));
+        mapped.unmap();
+      });
+    });
+
+    it("one_leaves_and_the_other_keeps_its_mappings", () => {
+      withBoth((both) => {
+        const { rig, mock, copier, reach } = both;
+        using second = DmaMemory.allocate(PAGE_SIZE);
+        const tie = iommufdDeviceOf(copier.device.vfio);
+        const first = rig.iommu.map(rig.memory, { iova: IOVA });
+        copier.session.remove();
+        tie.detach();
+        expect(holds(both, IOVA)).toBe(0);
+        const alone = rig.iommu.map(second, { iova: 2n * IOVA });
+        expect(holds(both, 2n * IOVA, second)).toBe(0);
+        tie.attach(rig.door.ioas);
+        copier.session.create();
+        // The device finds what came while it was away.
+        reach.expectWrite(2n * IOVA, new Uint8Array(second.buffer));
+        expect(rig.raw.destroy(mock.test)).toBe(0);
+        reach.expectWrite(IOVA, rig.bytes);
+        first.unmap();
+        reach.expectNoWrite(IOVA, rig.bytes);
+        alone.unmap();
+      });
+    });
+  });
+}
