@@ -23,10 +23,10 @@ import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { JEST_ENVIRONMENT } from "../run/jest-process";
 import { SUITE_OPTIONS } from "../run/options";
+import type { SuiteOptions } from "../run/run-options";
 import { findPrograms } from "../upstream/find-programs";
 import { installConsent } from "./consent";
 import { MUTATE_DEFAULTS, type MutateOptions } from "./mutate-options";
-import type { SuiteOptions } from "../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "./options";
 
 /** `lab mutate` */

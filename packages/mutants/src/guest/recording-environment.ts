@@ -1,11 +1,6 @@
 import { appendFileSync } from "node:fs";
 import { identify } from "@vfio-selftests/harness";
-import {
-  type CircusEvent,
-  type CircusState,
-  HarnessEnvironment,
-  titlesOf,
-} from "@vfio-selftests/harness/jest";
+import { type CircusEvent, type CircusState, HarnessEnvironment, titlesOf } from "@vfio-selftests/harness/jest";
 import type { TestReach } from "../campaign/test-reach";
 import { KernelSwitch, type Seen } from "./kernel-switch";
 import { split } from "./record-each";
