@@ -72,7 +72,7 @@ describe("bash", () => {
   });
 
   it.each([
-    ["run --reporter ", ["default", "tap", "json", "junit"]],
+    ["run --reporter ", ["default", "tap", "ktap", "json", "junit"]],
     ["run --reporter j", ["json", "junit"]],
     ["run --reporter=j", ["json", "junit"]],
     ["run --repo", ["--reporter"]],
