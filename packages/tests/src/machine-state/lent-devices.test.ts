@@ -25,9 +25,11 @@ jest.setTimeout(2 * START_TIMEOUT_MS);
 fixture("lent_device", { devices: target.devices.slice(0, 1) }, (address) => {
   requireMode(mode);
   let owner: GuardedDriver;
-  let folder: string;
-  let children: ChildProcess[];
-  let programs: number[];
+  /** A skipped test has no set-up, but the clean-up. */
+  let isSetUp = false;
+  let folder = "";
+  let children: ChildProcess[] = [];
+  let programs: number[] = [];
 
   onlyInLab("the test binds drivers and kills commands");
   beforeEach(() => {
@@ -35,6 +37,7 @@ fixture("lent_device", { devices: target.devices.slice(0, 1) }, (address) => {
     children = [];
     programs = [];
     owner = new GuardedDriver(address);
+    isSetUp = true;
     owner.bind(OWNER);
     expect(state()).toEqual(OWNED);
   });
@@ -42,6 +45,8 @@ fixture("lent_device", { devices: target.devices.slice(0, 1) }, (address) => {
     for (const child of children) child.kill("SIGKILL");
     // A program that has the device open would keep this process in the kernel at the next line but one.
     for (const program of programs) tryKill(program);
+    if (!isSetUp) return;
+    isSetUp = false;
     await until(() => owner.current === OWNER, RESTORE_TIMEOUT_MS);
     owner[Symbol.dispose]();
     rmSync(folder, { recursive: true });
