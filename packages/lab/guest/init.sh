@@ -7,20 +7,21 @@
 # and mounts the host's folders that the guest may write to. It checks each mount before it goes on.
 #
 # The host and init talk through virtio-serial ports, which init finds by name:
-#   lab.control  guest to host: "ready", "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
+#   lab.control  guest to host: "ready", "alive" (every ten seconds), "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
 #   lab.stdin    the command's standard input, when the plan asks for it
 #   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
 control_reader=
+alive=
 
 power_off() {
   sync
   echo "$1" >&3
   # The host says "off" once it has all of the output, and later ends the VM if need be. The shell waits by itself: a
     # program would come from the host's file server, which may end before the VM does.
-  [ -z "$control_reader" ] || kill "$control_reader"
+  [ -z "$control_reader" ] || kill "$control_reader" $alive
   while read -r word <&3; do
     [ "$word" != off ] || echo o >/proc/sysrq-trigger
   done
@@ -173,6 +174,13 @@ control_reader=$!
 
 echo "ready $(cut -d' ' -f1 /proc/uptime)" >&3
 
+# The host ends a guest of which it hears nothing: its kernel hangs.
+while :; do
+  sleep 10
+  echo alive >&3
+done &
+alive=$!
+
 # The command runs in the foreground, because a shell makes background commands ignore SIGINT.
 if [ "$LAB_MODE" = shell ]; then
   setsid -c sh /dev/lab/command.sh <>/dev/hvc0 >&0 2>&1
@@ -198,12 +206,36 @@ setsid sh /dev/lab/command.sh <$input >/dev/lab/out 2>/dev/lab/err 3<&- 5>&- 6>&
 status=$?
 
 # Processes that the command left behind would hold the pipes open. End all but kernel threads and our own.
+left=
 for process in /proc/[0-9]*; do
   pid=${process#/proc/}
-  case " 1 $out_relay $err_relay $control_reader " in *" $pid "*) continue ;; esac
-  [ -n "$(readlink "$process/exe")" ] && kill -9 "$pid" 2>/dev/null
+  case " 1 $out_relay $err_relay $control_reader $alive " in *" $pid "*) continue ;; esac
+  [ -n "$(readlink "$process/exe")" ] && kill -9 "$pid" 2>/dev/null && left="$left $pid"
 done
-wait $out_relay $err_relay
+# A process that hangs in the kernel does not end, and the pipes would stay open for ever. Ten seconds are long enough for
+# the others. A process that has ended has no program any more.
+tries=0
+while [ -n "$left" ] && [ $tries -lt 100 ]; do
+  hanging=
+  for pid in $left; do
+    [ -n "$(readlink "/proc/$pid/exe")" ] && hanging="$hanging $pid"
+  done
+  left=$hanging
+  [ -z "$left" ] || sleep 0.1
+  tries=$((tries + 1))
+done
+if [ -z "$left" ]; then
+  wait $out_relay $err_relay
+else
+  for pid in $left; do
+    read -r name <"/proc/$pid/comm"
+    echo "lab: process $pid ($name) does not end: it hangs in the kernel" >&6
+    # Its stack, where the kernel shows it, goes to the console.
+    echo "lab: process $pid ($name) hangs in the kernel:" >&2
+    cat "/proc/$pid/stack" >&2 2>/dev/null
+  done
+  kill -9 $out_relay $err_relay
+fi
 printf %s "$LAB_END_MARK" >&5
 printf %s "$LAB_END_MARK" >&6
 power_off "exit $status"

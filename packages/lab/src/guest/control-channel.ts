@@ -3,11 +3,15 @@ import { createInterface } from "node:readline";
 
 /** A message of the guest's init. */
 export type GuestMessage =
-  { kind: "ready"; uptimeSeconds: number } | { kind: "failed"; reason: string } | { kind: "exit"; status: number };
+  | { kind: "ready"; uptimeSeconds: number }
+  | { kind: "alive" }
+  | { kind: "failed"; reason: string }
+  | { kind: "exit"; status: number };
 
 export function parseGuestMessage(line: string): GuestMessage | undefined {
   const [, word = "", rest = ""] = /^(\w+) ?(.*)$/.exec(line) ?? [];
   if (word === "ready") return { kind: "ready", uptimeSeconds: Number(rest) };
+  if (word === "alive") return { kind: "alive" };
   if (word === "failed") return { kind: "failed", reason: rest };
   if (word === "exit" && /^\d+$/.test(rest)) return { kind: "exit", status: Number(rest) };
   return undefined;

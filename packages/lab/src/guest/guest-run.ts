@@ -23,6 +23,12 @@ import { type LabResult, resultOf } from "./lab-result";
 /** Milliseconds for the guest's kernel to switch the VM off after the command. */
 const POWER_OFF_MS = 5000;
 
+/**
+ * How long the guest may be silent, whose init speaks every ten seconds: as long as a busy host may need to give it the
+ * CPU, in milliseconds, times the kernel's slowness.
+ */
+const SILENCE_MS = 300_000;
+
 const GUEST_INIT = join(__dirname, "../../guest/init.sh");
 
 /** The VM, and what a caller brings for it. */
@@ -78,6 +84,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   using session = new GuestSession({
     bootTimeoutMs: machine.bootTimeoutMs,
     timeoutMs: run.timeoutMs,
+    // gdb stops the guest for as long as somebody thinks.
+    silenceMs: run.debugger === undefined ? SILENCE_MS * machine.slowdown : undefined,
     console: run.console,
     onStream: (name, socket) => run.onStream(name, socket, endMark),
     onReady: (control) => run.onReady?.(control),

@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly bootTimeoutMs: number;
   /** The command's limit in milliseconds. Undefined: no limit. */
   readonly timeoutMs: number | undefined;
+  /** How long the guest may give no sign of life under the command, in milliseconds. Undefined: as long as it likes. */
+  readonly silenceMs: number | undefined;
   /** Receives the kernel's console live. */
   readonly console: Writable | undefined;
   /** Takes a stream of the guest. Resolves when it has passed all data on. Rejects when it cannot. */
@@ -42,6 +44,9 @@ export class GuestSession implements Disposable {
   #resolve: (outcome: Outcome) => void = () => undefined;
   #control: ControlChannel | undefined;
   #timer: NodeJS.Timeout | undefined;
+  #silence: NodeJS.Timeout | undefined;
+  /** When the last message of init came (`performance.now`). */
+  #heard = 0;
   #interrupted = false;
   #bootMs = 0;
 
@@ -91,10 +96,12 @@ export class GuestSession implements Disposable {
   [Symbol.dispose](): void {
     this.#state = "ended";
     clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
     this.#interrupts[Symbol.dispose]();
   }
 
   #receive(message: GuestMessage): void {
+    this.#heard = performance.now();
     if (message.kind === "exit") this.#end({ kind: "exit", status: message.status });
     else if (message.kind === "failed") this.#end({ kind: "no boot", reason: message.reason });
     else if (this.#state === "booting") this.#run();
@@ -104,13 +111,27 @@ export class GuestSession implements Disposable {
     this.#state = "running";
     this.#bootMs = performance.now() - this.#poweredOn;
     clearTimeout(this.#timer);
+    const { timeoutMs, silenceMs } = this.#options;
+    if (silenceMs !== undefined) this.#listen(silenceMs, silenceMs);
     if (this.#control !== undefined) this.#options.onReady?.(this.#control);
-    const { timeoutMs } = this.#options;
     if (timeoutMs === undefined) return;
     this.#after(timeoutMs, () => {
       this.#control?.signal("SIGTERM");
       this.#after(GRACE_MS, () => this.#end({ kind: "timeout" }));
     });
+  }
+
+  /** Ends the guest when nothing more comes from its init: a kernel that hangs ends neither itself nor the command. */
+  #listen(silenceMs: number, left: number): void {
+    this.#silence = setTimeout(() => {
+      // This process may have been stopped. The messages of that time come in the same turn of the event loop.
+      setImmediate(() => {
+        const stillLeft = silenceMs - (performance.now() - this.#heard);
+        if (this.#state !== "running") return;
+        if (stillLeft > 0) this.#listen(silenceMs, stillLeft);
+        else this.#end({ kind: "lost", reason: `no sign of life for ${silenceMs / 1000} s: its kernel hangs` });
+      });
+    }, left);
   }
 
   /** The first interrupt goes to the command. A second one ends the VM, as does one during the boot. */
