@@ -42,7 +42,7 @@ export async function copyOnEventLoop(copy: AsyncCopy): Promise<void> {
     // The call that took the device has stopped it, and closed its vectors.
     const cause = taken();
     if (cause !== undefined) throw cause;
-    stop(copy);
+    await stop(copy);
     throw error;
   }
   const cause = taken();
@@ -120,13 +120,25 @@ function endLate(copy: AsyncCopy): void {
 }
 
 /** Stops the device and leaves it usable. It drops the error of the abandoned copy; the next copy reports any other. */
-function stop({ instance, vector }: AsyncCopy): void {
+async function stop({ instance, vector }: AsyncCopy): Promise<void> {
+  let ended = false;
   try {
     instance.memcpyWait({ timeoutMs: 0 });
+    ended = true;
   } catch (error) {
     if (!(error instanceof VfioError)) throw error;
-  } finally {
-    discardInterrupt(vector);
+  }
+  // The interrupt of a copy that has just ended may still be on its way, and is nobody else's.
+  if (ended && vector !== undefined) await interruptOrClosed(vector);
+  else discardInterrupt(vector);
+}
+
+/** Takes the interrupt of a copy that has ended, unless another call closes the vector meanwhile. */
+async function interruptOrClosed(vector: InterruptVector): Promise<void> {
+  try {
+    await interruptWithin(vector, LATE_INTERRUPT_MS, undefined);
+  } catch (error) {
+    if (!vector.closed) throw error;
   }
 }
 

@@ -286,6 +286,20 @@ describe("DriverSession", () => {
       await expect(session.memcpy(0n, 0n, 64, { signal: AbortSignal.abort(reason) })).rejects.toBe(reason);
     });
 
+    test("a signal that comes when the copy has just ended leaves no interrupt to anybody", async () => {
+      driver.completionVector = 1;
+      using session = new DriverSession(driver, device, iommu);
+      const controller = new AbortController();
+      const reason = new Error("enough");
+      const copy = session.memcpy(buffer.iova, buffer.iova + half, 64, { signal: controller.signal });
+      controller.abort(reason);
+      setTimeout(() => driver.vfio.interrupts.raise(MSIX, 1), 3);
+      await expect(copy).rejects.toBe(reason);
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      expect(session.msi.tryRead()).toBeUndefined();
+      expect(session.copying).toBe(false);
+    });
+
     test.each([undefined, 1])("gives up in time (vector %p), and tells what the driver says", async (vector) => {
       driver.completionVector = vector;
       using session = new DriverSession(driver, device, iommu);
