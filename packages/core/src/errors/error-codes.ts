@@ -89,7 +89,7 @@ export const ERROR_CODES = {
       "Read the console's log in the cache. With a kernel of your own, compare its options with the lab's fragment.",
   },
   ERR_LAB_GUEST_LOST: {
-    meaning: "The VM ended, or its kernel panicked, before the command did.",
+    meaning: "The VM ended, or its kernel panicked or hung, before the command did.",
     remedy: "Read the console's last lines in the message.",
   },
   ERR_LAB_INTERRUPTED: {
