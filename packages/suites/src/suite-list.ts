@@ -74,6 +74,7 @@ import { sriovLifecycleSuite } from "./pci/sriov-lifecycle";
 import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
+/** A suite, and where it applies. */
 export interface SuiteEntry {
   readonly suite: Suite;
   /** Whether the suite tests an interface that only a kernel has, and so does not apply to models. */

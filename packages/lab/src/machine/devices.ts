@@ -53,6 +53,7 @@ function rootPort(slot: Slot): string {
 
 const VFIO_USER = "vfio-user-pci";
 
+/** The devices that a VM may have. */
 export const LAB_DEVICES: readonly LabDevice[] = [
   {
     name: "igb",

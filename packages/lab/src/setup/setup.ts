@@ -19,6 +19,7 @@ import type { SourcePatch } from "./kernel/patched-source";
 import { Preparation, type QemuChoice } from "./preparation";
 import type { MayInstall } from "./required-packages";
 
+/** What the set-up prepares, and from where. */
 export interface LabSetupOptions {
   /** Prepares everything anew, with the newest packages, whatever the cache holds. */
   force?: boolean;
@@ -38,6 +39,7 @@ export interface LabSetupOptions {
   host?: LabHost;
 }
 
+/** The prepared lab. */
 export interface LabSetupResult extends LabState {
   /** False when the cache had everything. */
   readonly changed: boolean;
@@ -77,6 +79,7 @@ export async function setupLab(
   });
 }
 
+/** Which kernel to build. */
 export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel">, KernelChoice {
   /** A change of the source, which each build makes first. */
   patch?: SourcePatch;
