@@ -23,6 +23,7 @@ import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
+import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
@@ -64,6 +65,7 @@ import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
+import { nextUserSuite } from "./pci/next-user";
 import { noiommuSuite } from "./pci/noiommu";
 import { pciConfigSuite } from "./pci/pci-config";
 import { pciDeviceSuite } from "./pci/pci-device";
@@ -102,6 +104,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: nextUserSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
   { suite: sriovLifecycleSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
@@ -109,6 +112,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: messageVectorsSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
   { suite: deviceEventsSuite, kernelOnly: true },
+  { suite: eventfdHoldsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: mapRequestsSuite, kernelOnly: true },
