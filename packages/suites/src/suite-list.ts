@@ -26,6 +26,7 @@ import { deviceEventsSuite } from "./interrupts/device-events";
 import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
+import { intxWithoutMaskBitSuite } from "./interrupts/intx-without-mask-bit";
 import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { kvmIrqfdSuite } from "./interrupts/kvm-irqfd";
@@ -112,6 +113,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
+  { suite: intxWithoutMaskBitSuite, kernelOnly: true },
   { suite: deviceEventsSuite, kernelOnly: true },
   { suite: eventfdHoldsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
