@@ -145,6 +145,7 @@ export function kvmVfioSuite(target: SuiteTarget): void {
           expect(bridge.has(VFIO_FILE + 1, FILE_ADD)).toBe("ENXIO");
           expect(bridge.set(99, 0)).toBe("ENXIO");
           expect(bridge.set(FILE_ADD, 0, VFIO_FILE + 1)).toBe("ENXIO");
+          expect([bridge.setWithoutValue(FILE_ADD), bridge.setWithoutValue(FILE_DEL)]).toEqual(["EFAULT", "EFAULT"]);
         });
       });
     });
