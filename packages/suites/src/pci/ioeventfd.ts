@@ -1,6 +1,7 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
+  vfio_device_ioeventfd,
   VFIO_DEVICE_IOEVENTFD_8,
   VFIO_DEVICE_IOEVENTFD_16,
   VFIO_DEVICE_IOEVENTFD_32,
@@ -296,6 +297,15 @@ export function ioeventfdSuite(target: SuiteTarget): void {
         using eventfd = new Eventfd("ioeventfd");
         expect(raw.ioeventfd({ ...request, fd: eventfd.fd })).toBe(0);
         expect(raw.ioeventfd({ ...request, fd: -1 })).toBe(0);
+      });
+
+      it("but_not_the_shortest_structure", () => {
+        withScratch((_, set) => {
+          using eventfd = new Eventfd("ioeventfd");
+          const { fd } = vfio_device_ioeventfd.fields;
+          expect(set({ argsz: fd.offset + fd.width, fd: eventfd.fd })).toBe(0);
+          expect(set({ fd: -1 })).toBe(0);
+        });
       });
 
       it("but_not_the_last_register_of_the_bar", () => {
