@@ -23,8 +23,10 @@ import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
+import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
+import { intxWithoutMaskBitSuite } from "./interrupts/intx-without-mask-bit";
 import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { kvmIrqfdSuite } from "./interrupts/kvm-irqfd";
@@ -47,6 +49,7 @@ import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
+import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
@@ -64,6 +67,7 @@ import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
+import { nextUserSuite } from "./pci/next-user";
 import { noiommuSuite } from "./pci/noiommu";
 import { pciConfigSuite } from "./pci/pci-config";
 import { pciDeviceSuite } from "./pci/pci-device";
@@ -103,13 +107,16 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: nextUserSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
   { suite: sriovLifecycleSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
+  { suite: intxWithoutMaskBitSuite, kernelOnly: true },
   { suite: deviceEventsSuite, kernelOnly: true },
+  { suite: eventfdHoldsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: mapRequestsSuite, kernelOnly: true },
@@ -144,6 +151,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageTablesSuite, kernelOnly: true },
   { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
+  { suite: unwritableAnswersSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
