@@ -37,7 +37,8 @@ export async function* check({ ids, ...run }: ClientRun): AsyncGenerator<CheckRe
   const path = run.socketPath ?? join(own ?? "", "client.sock");
   using _folder = { [Symbol.dispose]: () => own !== undefined && rmSync(own, { recursive: true, force: true }) };
   using socket = new ListeningSocket(path);
-  if (run.command.length === 0) process.stderr.write(`listening on ${path} (in ${dirname(path)}): start the client now\n`);
+  if (run.command.length === 0)
+    process.stderr.write(`listening on ${path} (in ${dirname(path)}): start the client now\n`);
   let missing = false;
   for (const scenario of clientScenarios()) {
     const checks = CLIENT_CHECKS.filter((one) => one.scenario === scenario.name && ids.has(one.id));
@@ -46,11 +47,12 @@ export async function* check({ ids, ...run }: ClientRun): AsyncGenerator<CheckRe
     const record: ClientRecord | undefined = missing ? undefined : await meet(socket, scenario, run);
     missing ||= record === undefined && run.command.length === 0;
     const durationMs = (performance.now() - started) / checks.length;
-    for (const { id, section, judge } of checks) {
+    for (const one of checks) {
+      const { id, section } = one;
       const verdict =
         record === undefined
           ? ({ verdict: "skip", ...noClient(run, scenario) } as const)
-          : verdictOf(() => judge(record));
+          : verdictOf(() => one.judge(record));
       yield { id, section, durationMs, ...verdict };
     }
   }

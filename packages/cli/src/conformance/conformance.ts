@@ -1,10 +1,10 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import type { CheckName, CheckResult } from "@vfio-selftests/vfio-user/conformance";
 import { exitCodeOf } from "@vfio-selftests/harness";
+import type { CheckName, CheckResult } from "@vfio-selftests/vfio-user/conformance";
 import { ExitCode } from "../exit-codes";
 import { requireWritable } from "../run/report-file";
-import type { ConformanceOptions } from "./command";
 import { outcomeOf } from "./check-outcome";
+import type { ConformanceOptions } from "./command";
 import { ConformanceReport } from "./conformance-report";
 
 /** The `conformance` command: makes the checks, reports each, and tells by its status whether all were passed. */

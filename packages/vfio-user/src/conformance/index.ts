@@ -1,6 +1,6 @@
 /** Checks of what the vfio-user specification demands of a peer. Apart from the main entry, because no test needs it. */
 export { type CheckName, type CheckResult, type Verdict, verdictOf } from "./check";
-export type { ClientCheck } from "./client/client-checks";
+export type { ClientCheck } from "./client/client-family";
 export { CLIENT_CHECKS, clientScenarios } from "./client/client-checks";
 export type { ClientRecord } from "./client/client-record";
 export type { Scenario } from "./client/scenario";

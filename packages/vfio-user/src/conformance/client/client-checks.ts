@@ -1,17 +1,22 @@
+import { IovaMap } from "../../iova-map";
 import { commandOf } from "../../protocol/commands";
-import { type CheckName, demand, NotApplicable } from "../check";
+import { demand } from "../check";
 import { capabilityValues } from "../server/server-under-test";
-import { u32At, u64At } from "../wire/bytes";
-import { errnoText } from "../wire/conversation";
-import { type ClientRecord, commandsOf, type Entry, isCommand, replyTo } from "./client-record";
-import { ASKED, ASKED_BYTES, askingScenario, CONFORMING, FAULT_SCENARIOS, REFUSED_SCENARIOS, type Scenario } from "./scenario";
-
-/** One demand of the specification on a client: what its conversation with a server in this scenario must look like. */
-export interface ClientCheck extends CheckName {
-  readonly scenario: string;
-  /** Throws a Departure or NotApplicable. */
-  judge(record: ClientRecord): void;
-}
+import {
+  type ClientCheck,
+  each,
+  family,
+  field,
+  FIELDS,
+  isError,
+  nameOf,
+  requireArgsz,
+  requireZeros,
+  wide,
+} from "./client-family";
+import { type ClientRecord, commandsOf, type Entry, replyTo } from "./client-record";
+import { faultChecks } from "./fault-checks";
+import { askingScenario, CONFORMING, FAULT_SCENARIOS, REFUSED_SCENARIOS, type Scenario } from "./scenario";
 
 const VERSION = 1;
 const DMA_MAP = 2;
@@ -23,9 +28,7 @@ const IRQ_INFO = 7;
 const SET_IRQS = 8;
 const REGION_READ = 9;
 const REGION_WRITE = 10;
-const DMA_WRITE = 12;
 const WRITE_MULTI = 15;
-const ERROR = 0x20;
 
 /** What the session behind the scenarios tells of itself, where the client proposes these capabilities. */
 const MAX_TRANSFER = 1024 * 1024;
@@ -33,81 +36,30 @@ const MAX_MAPS = 65_535;
 const MAX_FDS = 16;
 const PAGE = 4095n;
 
-/** Bytes of the fields of each request. */
-const FIELDS: Readonly<Record<number, number>> = {
-  [VERSION]: 4,
-  [DMA_MAP]: 32,
-  [DMA_UNMAP]: 24,
-  [GET_INFO]: 16,
-  [REGION_INFO]: 32,
-  [IO_FDS]: 16,
-  [IRQ_INFO]: 16,
-  [SET_IRQS]: 20,
-  [REGION_READ]: 16,
-  [REGION_WRITE]: 16,
-  [WRITE_MULTI]: 8,
-  16: 8,
-  17: 8,
-  18: 8,
-};
-
-const nameOf = ({ command }: Entry): string => commandOf(command)?.name ?? `command ${command}`;
-const isError = ({ flags }: Entry): boolean => (flags & ERROR) !== 0;
-
-function family(
-  name: string,
-  section: string,
-  scenario: string,
-  checks: Readonly<Record<string, (record: ClientRecord) => void>>,
-): readonly ClientCheck[] {
-  return Object.entries(checks).map(([check, judge]) => ({ id: `${name}.${check}`, section, scenario, judge }));
-}
-
-/** A check of every command with this number that has all its fields. */
-function each(number: number, check: (entry: Entry, record: ClientRecord) => void): (record: ClientRecord) => void {
-  return (record) => {
-    const found = commandsOf(record, number).filter(({ body }) => body.length >= (FIELDS[number] ?? 0));
-    if (found.length === 0) {
-      const name = commandOf(number)?.name ?? String(number);
-      throw new NotApplicable(`the client sent no ${name}`, "make the client do more: use the device");
-    }
-    for (const entry of found) check(entry, record);
-  };
-}
-
-const field = ({ body }: Entry, offset: number): number => u32At(body, offset);
-const wide = ({ body }: Entry, offset: number): bigint => u64At(body, offset);
-
-/** Requires zeros in 32-bit fields of a request, "all other fields must be zero". */
-function requireZeros(entry: Entry, offsets: readonly number[]): void {
-  for (const at of offsets) demand(field(entry, at) === 0, `0 at offset ${at} of ${nameOf(entry)}`, field(entry, at));
-}
-
-function requireArgsz(entry: Entry, least: number): void {
-  demand(field(entry, 0) >= least, `an argsz of at least ${least} in ${nameOf(entry)}`, field(entry, 0));
-}
-
 interface Mapped {
   readonly start: bigint;
-  readonly size: bigint;
+  readonly last: bigint;
 }
 
-/** Walks through maps and unmaps as they happened, and calls `check` before each. */
-function walkMaps(record: ClientRecord, check: (entry: Entry, living: readonly Mapped[]) => void): void {
-  const living: Mapped[] = [];
+function rangeOf(start: bigint, size: bigint): Mapped {
+  return { start, last: start + size - 1n };
+}
+
+/** Walks through maps and unmaps as they happened, and calls `check` before each with what is mapped then. */
+function walkMaps(record: ClientRecord, check: (entry: Entry, living: IovaMap<Mapped>) => void): void {
+  const living = new IovaMap<Mapped>();
   for (const entry of commandsOf(record, DMA_MAP, DMA_UNMAP)) {
     if (entry.body.length < (FIELDS[entry.command] ?? 0)) continue;
     check(entry, living);
     const reply = replyTo(record, entry);
     if (reply !== undefined && isError(reply)) continue;
     if (entry.command === DMA_MAP) {
-      living.push({ start: wide(entry, 16), size: wide(entry, 24) });
+      living.add(rangeOf(wide(entry, 16), wide(entry, 24)));
     } else if ((field(entry, 4) & 2) !== 0) {
-      living.length = 0;
+      living.clear();
     } else {
-      const [start, end] = [wide(entry, 8), wide(entry, 8) + wide(entry, 16)];
-      const kept = living.filter((map) => map.start < start || map.start + map.size > end);
-      living.splice(0, living.length, ...kept);
+      const { start, last } = rangeOf(wide(entry, 8), wide(entry, 16));
+      living.removeInside(start, last);
     }
   }
 }
@@ -115,12 +67,20 @@ function walkMaps(record: ClientRecord, check: (entry: Entry, living: readonly M
 const headerChecks = family("header", "Header", CONFORMING.name, {
   commands_are_those_of_a_client: (record) => {
     for (const entry of commandsOf(record)) {
-      demand(commandOf(entry.command)?.from === "client" && entry.command !== 14, "commands of the client's", nameOf(entry));
+      demand(
+        commandOf(entry.command)?.from === "client" && entry.command !== 14,
+        "commands of the client's",
+        nameOf(entry),
+      );
     }
   },
   flags_are_known: (record) => {
     for (const { command, flags } of commandsOf(record)) {
-      demand((flags & ~0x1f) === 0, "no flag of a command but No_reply", `0x${flags.toString(16)} with command ${command}`);
+      demand(
+        (flags & ~0x1f) === 0,
+        "no flag of a command but No_reply",
+        `0x${flags.toString(16)} with command ${command}`,
+      );
     }
   },
   error_field_is_zero: (record) => {
@@ -151,7 +111,11 @@ const versionChecks = family("version", "VFIO_USER_VERSION", CONFORMING.name, {
   data_are_json_that_ends_with_nul: each(VERSION, ({ body }) => {
     if (body.length === 4) return;
     demand(body.at(-1) === 0 && body.indexOf(0, 4) === body.length - 1, "one NUL, at the end", "another end");
-    demand(capabilityValues(body) !== undefined, "an object `capabilities` in JSON", Buffer.from(body.subarray(4)).toString());
+    demand(
+      capabilityValues(body) !== undefined,
+      "an object `capabilities` in JSON",
+      Buffer.from(body.subarray(4)).toString(),
+    );
   }),
   capabilities_have_the_types_of_the_specification: each(VERSION, ({ body }) => {
     const values = capabilityValues(body) ?? {};
@@ -160,7 +124,8 @@ const versionChecks = family("version", "VFIO_USER_VERSION", CONFORMING.name, {
       if (value !== undefined) demand(typeof value === "number", `a number for ${name}`, JSON.stringify(value));
     }
     const { write_multiple: multiple, twin_socket: twin } = values;
-    if (multiple !== undefined) demand(typeof multiple === "boolean", "a boolean for write_multiple", JSON.stringify(multiple));
+    if (multiple !== undefined)
+      demand(typeof multiple === "boolean", "a boolean for write_multiple", JSON.stringify(multiple));
     if (twin !== undefined) demand(typeof twin === "object", "an object for twin_socket", JSON.stringify(twin));
   }),
 });
@@ -173,10 +138,15 @@ const dmaMapChecks = family("dma_map", "VFIO_USER_DMA_MAP", CONFORMING.name, {
   }),
   ranges_are_whole_pages: each(DMA_MAP, (entry) => {
     const [address, size] = [wide(entry, 16), wide(entry, 24)];
-    demand(((address | size) & PAGE) === 0n && size > 0n, "whole pages of 4 KiB", `${size} bytes at 0x${address.toString(16)}`);
+    demand(
+      ((address | size) & PAGE) === 0n && size > 0n,
+      "whole pages of 4 KiB",
+      `${size} bytes at 0x${address.toString(16)}`,
+    );
   }),
   offset_is_zero_without_a_descriptor: each(DMA_MAP, (entry) => {
-    if (entry.descriptors === 0) demand(wide(entry, 8) === 0n, "offset 0 of memory without a descriptor", wide(entry, 8));
+    if (entry.descriptors === 0)
+      demand(wide(entry, 8) === 0n, "offset 0 of memory without a descriptor", wide(entry, 8));
   }),
   at_most_one_descriptor_comes_along: each(DMA_MAP, ({ descriptors }) =>
     demand(descriptors <= 1, "at most one descriptor", descriptors),
@@ -185,14 +155,13 @@ const dmaMapChecks = family("dma_map", "VFIO_USER_DMA_MAP", CONFORMING.name, {
     each(DMA_MAP, () => undefined)(record);
     walkMaps(record, (entry, living) => {
       if (entry.command !== DMA_MAP) return;
-      const [start, end] = [wide(entry, 16), wide(entry, 16) + wide(entry, 24)];
-      const hit = living.find((map) => map.start < end && start < map.start + map.size);
-      demand(hit === undefined, "a range that is not mapped", `0x${start.toString(16)}, which is`);
+      const { start, last } = rangeOf(wide(entry, 16), wide(entry, 24));
+      demand(!living.overlaps(start, last), "a range that is not mapped", `0x${start.toString(16)}, which is`);
     });
   },
   at_most_max_dma_maps_live: (record) => {
     each(DMA_MAP, () => undefined)(record);
-    walkMaps(record, (_entry, { length }) => demand(length <= MAX_MAPS, `at most ${MAX_MAPS} maps`, length));
+    walkMaps(record, (_entry, { size }) => demand(size <= MAX_MAPS, `at most ${MAX_MAPS} maps`, size));
   },
 });
 
@@ -203,9 +172,10 @@ const dmaUnmapChecks = family("dma_unmap", "VFIO_USER_DMA_UNMAP", CONFORMING.nam
     each(DMA_UNMAP, () => undefined)(record);
     walkMaps(record, (entry, living) => {
       if (entry.command !== DMA_UNMAP) return;
-      const [start, size] = [wide(entry, 8), wide(entry, 16)];
-      const exact = living.some((map) => map.start === start && map.size === size);
-      demand(exact, "exactly the range of a map", `${size} bytes at 0x${start.toString(16)}`);
+      const { start, last } = rangeOf(wide(entry, 8), wide(entry, 16));
+      const map = living.find(start);
+      const isExact = map?.start === start && map.last === last;
+      demand(isExact, "exactly the range of a map", `${wide(entry, 16)} bytes at 0x${start.toString(16)}`);
     });
   },
 });
@@ -287,7 +257,11 @@ function requireInside(entry: Entry, record: ClientRecord): void {
   const [offset, region, count] = [wide(entry, 0), field(entry, 8), field(entry, 12)];
   const size = toldSize(record, region);
   if (size === undefined) return;
-  demand(offset + BigInt(count) <= size, `an access inside the ${size} bytes of region ${region}`, `${count} at ${offset}`);
+  demand(
+    offset + BigInt(count) <= size,
+    `an access inside the ${size} bytes of region ${region}`,
+    `${count} at ${offset}`,
+  );
 }
 
 const accessChecks = [
@@ -316,88 +290,6 @@ const accessChecks = [
   }),
 ];
 
-/** The client's reply to something that the server asked. */
-function answer(record: ClientRecord, id: number): { asked: Entry; reply: Entry } {
-  const asked = record.entries.find((entry) => entry.from === "server" && isCommand(entry.flags) && entry.id === id);
-  if (asked === undefined) {
-    throw new NotApplicable("the client mapped no memory that could be asked for", "use a client that maps memory");
-  }
-  const reply = replyTo(record, asked);
-  demand(reply !== undefined, `a reply to ${nameOf(asked)}`, "none");
-  demand(reply.command === asked.command, `the command of ${nameOf(asked)} in the reply`, reply.command);
-  return { asked, reply };
-}
-
-function requireRefusal(record: ClientRecord, id: number, what: string): void {
-  const { reply } = answer(record, id);
-  demand(isError(reply), `an error for ${what}`, `success, with ${reply.body.length} bytes`);
-  demand(reply.body.length === 0, "an error reply of the header alone", `${reply.body.length} bytes behind the header`);
-}
-
-const ASKING = askingScenario().name;
-
-const memoryChecks = [
-  ...family("dma_read", "VFIO_USER_DMA_READ", ASKING, {
-    reply_has_the_data: (record) => {
-      const { asked, reply } = answer(record, ASKED.read);
-      demand(!isError(reply), "the bytes of mapped memory", `an error (${errnoText(reply.error)})`);
-      const { body } = reply;
-      demand(body.length === 16 + ASKED_BYTES, `${16 + ASKED_BYTES} bytes behind the header`, body.length);
-      demand(u64At(body, 0) === wide(asked, 0), "the address of the request", u64At(body, 0));
-      demand(u64At(body, 8) === BigInt(ASKED_BYTES), `a count of ${ASKED_BYTES}, in 8 bytes`, `0x${u64At(body, 8).toString(16)}`);
-    },
-    memory_that_is_not_mapped_is_an_error: (record) => requireRefusal(record, ASKED.outside, "memory that is not mapped"),
-  }),
-  ...family("dma_write", "VFIO_USER_DMA_WRITE", ASKING, {
-    reply_says_what_was_written: (record) => {
-      const { asked, reply } = answer(record, ASKED.write);
-      demand(asked.command === DMA_WRITE && !isError(reply), "success", `an error (${errnoText(reply.error)})`);
-      const { body } = reply;
-      // The count has 4 bytes in the reply's table and 8 in the request's.
-      demand(body.length === 12 || body.length === 16, "address and count behind the header", `${body.length} bytes`);
-      demand(u64At(body, 0) === wide(asked, 0), "the address of the request", u64At(body, 0));
-      demand(u32At(body, 8) === ASKED_BYTES, `a count of ${ASKED_BYTES}`, u32At(body, 8));
-    },
-  }),
-  ...family("commands", "Commands", ASKING, {
-    an_unknown_one_is_an_error: (record) => requireRefusal(record, ASKED.unknown, "an unknown command"),
-  }),
-];
-
-function requireClosed(record: ClientRecord): void {
-  const after = commandsOf(record).filter(({ command }) => command !== VERSION);
-  demand(after.length === 0, "no command after the reply to VERSION", after.map(nameOf).join(", "));
-  demand(record.ending === "client", "that the client closes the connection", "it is still open");
-}
-
-const refusalChecks = [
-  ...family("negotiation", "VFIO_USER_VERSION", REFUSED_SCENARIOS.anotherMajor.name, {
-    another_major_ends_the_connection: requireClosed,
-  }),
-  ...family("negotiation", "VFIO_USER_VERSION", REFUSED_SCENARIOS.twinWithoutDescriptor.name, {
-    a_twin_socket_without_its_descriptor_ends_the_connection: (record) => {
-      const [greeting] = commandsOf(record, VERSION);
-      const twin = greeting === undefined ? undefined : capabilityValues(greeting.body)?.["twin_socket"];
-      if ((twin as { supported?: unknown } | undefined)?.supported !== true) {
-        throw new NotApplicable("the client asks for no twin socket", "none: the capability is optional");
-      }
-      requireClosed(record);
-    },
-  }),
-];
-
-const survivalChecks = Object.entries(FAULT_SCENARIOS).flatMap(([name, scenario]) =>
-  family("survives", "Security Considerations", scenario.name, {
-    [name]: ({ process }) => {
-      if (process === undefined) {
-        throw new NotApplicable("nobody saw how the client ended", "let this command start the client: -- command {socket}");
-      }
-      const { signal } = process;
-      demand(signal === null, `a client that survives ${scenario.name}`, `one that ${signal ?? ""} ended`);
-    },
-  }),
-);
-
 /** Everything that the harness demands of a client, those of one scenario after the other. */
 export const CLIENT_CHECKS: readonly ClientCheck[] = [
   ...headerChecks,
@@ -407,9 +299,7 @@ export const CLIENT_CHECKS: readonly ClientCheck[] = [
   ...infoChecks,
   ...irqChecks,
   ...accessChecks,
-  ...memoryChecks,
-  ...refusalChecks,
-  ...survivalChecks,
+  ...faultChecks,
 ];
 
 /** The scenarios, in the order in which clients meet them. Each call gives new ones, because one may have a state. */

@@ -1,10 +1,12 @@
-import { TYPE_COMMAND, TYPE_MASK } from "../../protocol/structs";
+import { FLAG_NO_REPLY, TYPE_COMMAND, TYPE_MASK } from "../../protocol/structs";
 
 /** A message of a conversation with a client. */
 export interface Entry {
   readonly from: "client" | "server";
   readonly id: number;
   readonly command: number;
+  /** As the header has it. */
+  readonly size: number;
   readonly flags: number;
   readonly error: number;
   readonly body: Uint8Array;
@@ -37,12 +39,32 @@ export function commandsOf({ entries }: ClientRecord, ...numbers: readonly numbe
   );
 }
 
-/** The reply that follows a command. */
-export function replyTo({ entries }: ClientRecord, command: Entry): Entry | undefined {
-  const from = command.from === "client" ? "server" : "client";
-  return entries
-    .slice(entries.indexOf(command) + 1)
-    .find((entry) => entry.from === from && !isCommand(entry.flags) && entry.id === command.id);
+const pairs = new WeakMap<ClientRecord, ReadonlyMap<Entry, Entry>>();
+
+/** The reply to a command of the record. */
+export function replyTo(record: ClientRecord, command: Entry): Entry | undefined {
+  let replies = pairs.get(record);
+  if (replies === undefined) pairs.set(record, (replies = pairReplies(record)));
+  return replies.get(command);
+}
+
+/** Ids may be used again, so a reply belongs to the oldest command of its id that waits for one. */
+function pairReplies({ entries }: ClientRecord): ReadonlyMap<Entry, Entry> {
+  const replies = new Map<Entry, Entry>();
+  const waiting = new Map<string, Entry[]>();
+  for (const entry of entries) {
+    const asker = isCommand(entry.flags) === (entry.from === "client") ? "client" : "server";
+    const key = `${asker} ${entry.id}`;
+    if (!isCommand(entry.flags)) {
+      const command = waiting.get(key)?.shift();
+      if (command !== undefined) replies.set(command, entry);
+    } else if ((entry.flags & FLAG_NO_REPLY) === 0) {
+      const others = waiting.get(key);
+      if (others === undefined) waiting.set(key, [entry]);
+      else others.push(entry);
+    }
+  }
+  return replies;
 }
 
 export function isCommand(flags: number): boolean {

@@ -45,7 +45,14 @@ export function askingScenario(): Scenario {
     // Without a twin socket, which a server need not offer.
     reply: (bytes, request) =>
       request.command === VERSION && isSuccess(bytes)
-        ? { bytes: versionReply(request, { max_msg_fds: 16, max_data_xfer_size: 1_048_576, pgsizes: 4096, max_dma_maps: 65_535 }) }
+        ? {
+            bytes: versionReply(request, {
+              max_msg_fds: 16,
+              max_data_xfer_size: 1_048_576,
+              pgsizes: 4096,
+              max_dma_maps: 65_535,
+            }),
+          }
         : undefined,
     replied: (request, reply) => {
       const flags = request.command === DMA_MAP && request.body.length >= 32 ? u32At(request.body, 4) : 0;
@@ -62,7 +69,9 @@ export function askingScenario(): Scenario {
     heard: ({ id, flags, body }) => {
       if (id !== ASKED.read || (flags & ERROR) !== 0 || body.length < 16 + ASKED_BYTES || !writable) return [];
       // The same bytes, so that a guest does not notice.
-      return [Buffer.from(frame(DMA_WRITE, join(access(address), body.slice(16, 16 + ASKED_BYTES)), { id: ASKED.write }))];
+      return [
+        Buffer.from(frame(DMA_WRITE, join(access(address), body.slice(16, 16 + ASKED_BYTES)), { id: ASKED.write })),
+      ];
     },
   };
 }
@@ -136,14 +145,18 @@ export const FAULT_SCENARIOS: Readonly<Record<string, Scenario>> = {
   noise: faulty("noise instead of a reply", GET_INFO, () => ({
     bytes: Buffer.from(Array.from({ length: 256 }, (_, i) => (i * 167 + 13) & 0xff)),
   })),
-  a_capability_chain_that_leaves_the_reply: faulty("a region whose capabilities lie elsewhere", REGION_INFO, (bytes, { id }) => {
-    const body = Buffer.from(bytes.subarray(16));
-    if (body.length >= 32) {
-      body.writeUInt32LE(0xf, 4);
-      body.writeUInt32LE(0xffff_fff0, 12);
-    }
-    return { bytes: Buffer.from(frame(REGION_INFO, body, { id, flags: REPLY })) };
-  }),
+  a_capability_chain_that_leaves_the_reply: faulty(
+    "a region whose capabilities lie elsewhere",
+    REGION_INFO,
+    (bytes, { id }) => {
+      const body = Buffer.from(bytes.subarray(16));
+      if (body.length >= 32) {
+        body.writeUInt32LE(0xf, 4);
+        body.writeUInt32LE(0xffff_fff0, 12);
+      }
+      return { bytes: Buffer.from(frame(REGION_INFO, body, { id, flags: REPLY })) };
+    },
+  ),
   a_region_of_2_to_the_63: faulty("regions of 2^63 bytes", REGION_INFO, (bytes, { id }) => {
     const body = Buffer.from(bytes.subarray(16));
     if (body.length >= 32) body.writeBigUInt64LE(1n << 63n, 16);

@@ -1,8 +1,8 @@
 import { setImmediate } from "node:timers/promises";
-import { MessageSocket } from "../../socket/message-socket";
 import type { DeviceModel } from "../../server/device-model";
 import { ServedDevice } from "../../server/served-device";
 import { ClientSession } from "../../server/session/client-session";
+import { MessageSocket } from "../../socket/message-socket";
 import type { ClientRecord, Ending } from "./client-record";
 import type { Scenario } from "./scenario";
 import { TappedSocket } from "./tapped-socket";

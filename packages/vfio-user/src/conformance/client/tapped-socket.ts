@@ -72,7 +72,10 @@ export class TappedSocket implements SessionSocket {
   #write(bytes: Buffer, fds: readonly number[]): number {
     if (bytes.length === 0) return 0;
     if (bytes.length >= HEADER) this.entries.push(entryOf("server", bytes, fds.length));
-    return Math.min(0, native.sendMessage(this.#socket.fd, [bytes], [...fds], SEND_TIMEOUT_MS));
+    const result = Math.min(0, native.sendMessage(this.#socket.fd, [bytes], [...fds], SEND_TIMEOUT_MS));
+    // A client may go without reading its replies.
+    this.closed ||= result < 0;
+    return result;
   }
 }
 
@@ -83,6 +86,7 @@ export function entryOf(from: Entry["from"], bytes: Uint8Array, descriptors: num
     from,
     id: view.getUint16(0, true),
     command: view.getUint16(2, true),
+    size: view.getUint32(4, true),
     flags: view.getUint32(8, true),
     error: view.getUint32(12, true),
     body: bytes.slice(HEADER),
