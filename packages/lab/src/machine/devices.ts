@@ -11,6 +11,13 @@ interface Slot {
   readonly address: string;
 }
 
+/** A device that goes and comes while the VM runs: QEMU's properties of it. */
+export interface PluggableDevice {
+  readonly driver: string;
+  readonly id: string;
+  readonly bus: string;
+}
+
 /** A kind of device the lab can put into the VM. */
 export interface LabDevice {
   readonly name: string;
@@ -25,6 +32,8 @@ export interface LabDevice {
    * firmware chooses.
    */
   readonly functions: (slot: Slot) => string[];
+  /** What the guest's tests unplug and plug, where the machine lets them: the properties of `device_add`. */
+  readonly pluggable?: (slot: Slot) => PluggableDevice;
   /** A name for what follows the colon in `name:argument`, for devices that take an argument. */
   readonly argument?: string;
 }
@@ -51,6 +60,12 @@ function rootPort(slot: Slot): string {
   return `pcie-root-port,id=port${number},chassis=${number},slot=${number},x-speed=2_5,addr=0x${address}`;
 }
 
+const pluggableIgb = ({ number }: Slot): PluggableDevice => ({
+  driver: "igb",
+  id: `plug${number}`,
+  bus: `port${number}`,
+});
+
 const VFIO_USER = "vfio-user-pci";
 
 export const LAB_DEVICES: readonly LabDevice[] = [
@@ -61,6 +76,18 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     since: [8, 0],
     devices: (slot) => [rootPort(slot), `igb,bus=port${slot.number}`],
     functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+  },
+  {
+    name: "igb-hotplug",
+    summary: "igb that tests unplug and plug again, and whose PCI Express errors they inject",
+    model: "igb",
+    since: [8, 0],
+    devices: (slot) => {
+      const { driver, id, bus } = pluggableIgb(slot);
+      return [rootPort(slot), `${driver},id=${id},bus=${bus}`];
+    },
+    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+    pluggable: pluggableIgb,
   },
   simple("edu", "QEMU's teaching device: DMA, INTx and MSI"),
   {
@@ -75,6 +102,23 @@ export const LAB_DEVICES: readonly LabDevice[] = [
       `edu,bus=bridge${slot.number},addr=2`,
     ],
     functions: (slot) => ["1", "2"].map((device) => `${onRootBus(slot)}/*:*:00.0/*:*:0${device}.0`),
+  },
+  {
+    name: "edu-bridges",
+    summary: "two edu devices, the second behind one more PCI bridge: both do DMA under the first bridge's id",
+    model: "edu",
+    since: [8, 0],
+    devices: (slot) => [
+      rootPort(slot),
+      `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`,
+      `edu,bus=bridge${slot.number},addr=1`,
+      `pci-bridge,id=inner${slot.number},bus=bridge${slot.number},addr=2,chassis_nr=${100 + slot.number}`,
+      `edu,bus=inner${slot.number},addr=1`,
+    ],
+    functions: (slot) => {
+      const bridge = `${onRootBus(slot)}/*:*:00.0`;
+      return [`${bridge}/*:*:01.0`, `${bridge}/*:*:02.0/*:*:01.0`];
+    },
   },
   simple("nvme", "NVMe controller without a disk: FLR, MSI-X", ",serial=lab"),
   simple("e1000e", "Intel 82574L network card: MSI, MSI-X and INTx, an I/O port BAR"),
