@@ -10,14 +10,18 @@ const FAULTS = [
   /AMD-Vi: Event logged \[IO_PAGE_FAULT device=(?<requester>[\da-f:.]+) .*address=(?<iova>0x[\da-f]+)/,
 ] as const;
 
-const REPORT_MS = 5000;
+/** Drivers report ten faults in five seconds at most (DEFAULT_RATELIMIT_INTERVAL), whoever provoked the others. */
+const REPORT_MS = 15_000;
 
-/** Does something that the IOMMU must refuse. Returns the requester that the kernel's log names, as in `0000:02:00.0`. */
+/**
+ * Does something that the IOMMU must refuse, until the kernel reports it. Returns the requester that its log names, as in
+ * `0000:02:00.0`.
+ */
 export function requesterOfFault(iova: bigint, provoke: () => void): string | undefined {
   using log = new KernelLog();
-  provoke();
   let requester: string | undefined;
   const isTold = (): boolean => {
+    provoke();
     for (const { text } of log.read().records) requester ??= requesterIn(text, iova);
     return requester !== undefined;
   };

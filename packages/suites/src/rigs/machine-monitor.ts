@@ -6,6 +6,7 @@ import { bridgesAbove } from "./upstream-bridge";
 
 const PORT = "lab.monitor";
 const ANSWER_MS = 10_000;
+const EJECT_MS = 10_000;
 const ANSWER_BYTES = 4096;
 
 /** What the lab's host does to the machine around the guest, for a device that is made for it (`igb-hotplug`). */
@@ -34,9 +35,15 @@ export class MachineMonitor implements Disposable {
     this.#ask("unplug");
   }
 
-  /** Plugs the device into its slot. */
+  /** Plugs the device into its slot. QEMU lets go of the one before some time after the slot's power is off. */
   plug(): void {
-    this.#ask("plug");
+    let answer = "";
+    const isPlugged = (): boolean => {
+      answer = this.#answerTo("plug");
+      return !answer.includes("Duplicate device ID");
+    };
+    pollUntil(isPlugged, { timeoutMs: EJECT_MS, what: "QEMU to let go of the device before", subject: this.#port });
+    requireOk("plug", answer);
   }
 
   /** Makes the device report an error, by QEMU's name of it (hw/pci/pci-hmp-cmds.c): `POISON_TLP`. */
@@ -48,16 +55,19 @@ export class MachineMonitor implements Disposable {
     closeSync(this.#fd);
   }
 
-  #ask(...words: readonly string[]): void {
-    const [request = "", ...rest] = words;
+  #ask(request: string, ...rest: readonly string[]): void {
+    requireOk(request, this.#answerTo(request, ...rest));
+  }
+
+  #answerTo(request: string, ...rest: readonly string[]): string {
     writeSync(this.#fd, `${[request, this.#port, ...rest].join(" ")}\n`);
     let answer = "";
     const isAnswered = (): boolean => {
       answer += this.#read();
       return answer.endsWith("\n");
     };
-    pollUntil(isAnswered, { timeoutMs: ANSWER_MS, what: `the answer to "${words.join(" ")}"`, subject: PORT });
-    if (answer !== "ok\n") throw new Error(`${words.join(" ")}: ${answer.trim()}`);
+    pollUntil(isAnswered, { timeoutMs: ANSWER_MS, what: `the answer to "${request}"`, subject: PORT });
+    return answer.trim();
   }
 
   #read(): string {
@@ -69,4 +79,8 @@ export class MachineMonitor implements Disposable {
       throw error;
     }
   }
+}
+
+function requireOk(request: string, answer: string): void {
+  if (answer !== "ok") throw new Error(`${request}: ${answer}`);
 }
