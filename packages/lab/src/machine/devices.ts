@@ -11,11 +11,12 @@ interface Slot {
   readonly address: string;
 }
 
-/** A device that goes and comes while the VM runs: QEMU's properties of it. */
+/** A device that QEMU's monitor can name, unplug and plug: the properties of `device_add`. */
 export interface PluggableDevice {
   readonly driver: string;
   readonly id: string;
   readonly bus: string;
+  readonly aer?: boolean;
 }
 
 /** A kind of device the lab can put into the VM. */
@@ -32,7 +33,7 @@ export interface LabDevice {
    * firmware chooses.
    */
   readonly functions: (slot: Slot) => string[];
-  /** What the guest's tests unplug and plug, where the machine lets them: the properties of `device_add`. */
+  /** What the guest's tests unplug, plug and let report errors, by QEMU's monitor. */
   readonly pluggable?: (slot: Slot) => PluggableDevice;
   /** A name for what follows the colon in `name:argument`, for devices that take an argument. */
   readonly argument?: string;
@@ -60,11 +61,22 @@ function rootPort(slot: Slot): string {
   return `pcie-root-port,id=port${number},chassis=${number},slot=${number},x-speed=2_5,addr=0x${address}`;
 }
 
-const pluggableIgb = ({ number }: Slot): PluggableDevice => ({
-  driver: "igb",
-  id: `plug${number}`,
-  bus: `port${number}`,
-});
+/** A device behind a root port of its own that the guest's tests reach by QEMU's monitor. */
+function pluggable(name: string, summary: string, properties: Pick<PluggableDevice, "driver" | "aer">): LabDevice {
+  const deviceIn = ({ number }: Slot): PluggableDevice => ({ ...properties, id: `plug${number}`, bus: `port${number}` });
+  return {
+    name,
+    summary,
+    model: properties.driver,
+    since: [8, 0],
+    devices: (slot) => {
+      const { driver, id, bus, aer } = deviceIn(slot);
+      return [rootPort(slot), `${driver},id=${id},bus=${bus}${aer === true ? ",aer=on" : ""}`];
+    },
+    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+    pluggable: deviceIn,
+  };
+}
 
 const VFIO_USER = "vfio-user-pci";
 
@@ -77,18 +89,12 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     devices: (slot) => [rootPort(slot), `igb,bus=port${slot.number}`],
     functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
   },
-  {
-    name: "igb-hotplug",
-    summary: "igb that tests unplug and plug again, and whose PCI Express errors they inject",
-    model: "igb",
-    since: [8, 0],
-    devices: (slot) => {
-      const { driver, id, bus } = pluggableIgb(slot);
-      return [rootPort(slot), `${driver},id=${id},bus=${bus}`];
-    },
-    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
-    pluggable: pluggableIgb,
-  },
+  pluggable("igb-hotplug", "igb that tests unplug and plug again", { driver: "igb" }),
+  // QEMU's igb has the capability of error reporting, but no way to enable it.
+  pluggable("virtio-rng-aer", "random number generator that reports the PCI Express errors tests ask for: FLR, MSI-X", {
+    driver: "virtio-rng-pci",
+    aer: true,
+  }),
   simple("edu", "QEMU's teaching device: DMA, INTx and MSI"),
   {
     name: "edu-group",

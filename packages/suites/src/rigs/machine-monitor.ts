@@ -9,7 +9,7 @@ const ANSWER_MS = 10_000;
 const EJECT_MS = 10_000;
 const ANSWER_BYTES = 4096;
 
-/** What the lab's host does to the machine around the guest, for a device that is made for it (`igb-hotplug`). */
+/** What the lab's host does to the machine around the guest, for a device that is made for it (`igb-hotplug`, `virtio-rng-aer`). */
 export class MachineMonitor implements Disposable {
   readonly #fd: number;
   /** The root port that the device is behind. */
@@ -23,7 +23,7 @@ export class MachineMonitor implements Disposable {
     if (entry === undefined || port === undefined) {
       skip({
         reason: "nobody outside can be asked to unplug the device or to let it report an error",
-        remedy: "run it in the lab with a device for that: vfio-selftests lab run --device igb-hotplug",
+        remedy: "run it in the lab with a device for that: vfio-selftests lab run --device igb-hotplug, or virtio-rng-aer",
       });
     }
     this.#port = port;
