@@ -63,7 +63,11 @@ function rootPort(slot: Slot): string {
 
 /** A device behind a root port of its own that the guest's tests reach by QEMU's monitor. */
 function pluggable(name: string, summary: string, properties: Pick<PluggableDevice, "driver" | "aer">): LabDevice {
-  const deviceIn = ({ number }: Slot): PluggableDevice => ({ ...properties, id: `plug${number}`, bus: `port${number}` });
+  const deviceIn = ({ number }: Slot): PluggableDevice => ({
+    ...properties,
+    id: `plug${number}`,
+    bus: `port${number}`,
+  });
   return {
     name,
     summary,

@@ -1,6 +1,6 @@
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer, connect, type Server, type Socket } from "node:net";
+import { connect, createServer, type Server, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -66,8 +66,9 @@ test("an error is QEMU's description of it", async () => {
 
 test("QEMU's end rejects what still waits", async () => {
   await start(({ execute }) => {
-    if (execute === "quit") qemu.end();
-    return execute === "quit" ? { id: -1 } : { return: {} };
+    if (execute !== "quit") return { return: {} };
+    setImmediate(() => qemu.end());
+    return { id: -1 };
   });
   await expect(client.execute("quit", {})).rejects.toThrow("QEMU has ended");
 });

@@ -9,8 +9,8 @@ interface QmpMessage {
 }
 
 interface Waiting {
-  resolve(value: unknown): void;
-  reject(error: Error): void;
+  readonly resolve: (value: unknown) => void;
+  readonly reject: (error: Error) => void;
 }
 
 /** QEMU's monitor, by its machine protocol. QEMU answers commands in their order. */

@@ -1,7 +1,22 @@
 import { writeFileSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
-import { existsPath, iommuGroupMembers, iommuGroupOf, listDirectory, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
-import { defaultMode, eachMode, GuardedDriver, KernelLog, knownKernelDefect, requireMode, skip } from "@vfio-selftests/harness";
+import {
+  existsPath,
+  iommuGroupMembers,
+  iommuGroupOf,
+  listDirectory,
+  readNumber,
+  systemPaths,
+} from "@vfio-selftests/core/sysfs";
+import {
+  defaultMode,
+  eachMode,
+  GuardedDriver,
+  KernelLog,
+  knownKernelDefect,
+  requireMode,
+  skip,
+} from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
 import { CopyRig, DeviceCopier } from "../rigs/copy-rig";
 import { requesterOfFault } from "../rigs/fault-sources";

@@ -229,7 +229,9 @@ export function hotUnplugSuite(target: SuiteTarget): void {
 /** The device's own file and its group's. */
 function vfioFilesOf(address: string): string[] {
   return [
-    ...listDirectory(systemPaths.pciDevice(address, "vfio-dev")).map((name) => systemPaths.dev("vfio", "devices", name)),
+    ...listDirectory(systemPaths.pciDevice(address, "vfio-dev")).map((name) =>
+      systemPaths.dev("vfio", "devices", name),
+    ),
     systemPaths.dev("vfio", String(iommuGroupOf(address))),
   ];
 }

@@ -68,7 +68,9 @@ export function sysfsResetSuite(target: SuiteTarget): void {
           resetBySysfs();
           destination.bytes.fill(GUARD);
           // The driver does not know, and rings a doorbell in vain.
-          expect(() => session.memcpySync(source.iova, destination.iova, 64, { timeoutMs: COPY_MS })).toThrow(VfioError);
+          expect(() => session.memcpySync(source.iova, destination.iova, 64, { timeoutMs: COPY_MS })).toThrow(
+            VfioError,
+          );
           expect(destination.bytes.every((byte) => byte === GUARD)).toBe(true);
           session.remove();
           session.create();

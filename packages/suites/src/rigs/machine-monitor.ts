@@ -23,7 +23,8 @@ export class MachineMonitor implements Disposable {
     if (entry === undefined || port === undefined) {
       skip({
         reason: "nobody outside can be asked to unplug the device or to let it report an error",
-        remedy: "run it in the lab with a device for that: vfio-selftests lab run --device igb-hotplug, or virtio-rng-aer",
+        remedy:
+          "run it in the lab with a device for that: vfio-selftests lab run --device igb-hotplug, or virtio-rng-aer",
       });
     }
     this.#port = port;
