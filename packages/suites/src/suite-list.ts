@@ -23,6 +23,7 @@ import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
+import { errorRecoverySuite } from "./interrupts/error-recovery";
 import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
@@ -62,9 +63,11 @@ import { deviceFileSuite } from "./pci/device-file";
 import { deviceGroupsSuite } from "./pci/device-groups";
 import { deviceInfoSuite } from "./pci/device-info";
 import { deviceLifecycleSuite } from "./pci/device-lifecycle";
+import { dmaAliasSuite } from "./pci/dma-alias";
 import { dmaBufSuite } from "./pci/dma-buf";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
+import { hotUnplugSuite } from "./pci/hot-unplug";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
 import { nextUserSuite } from "./pci/next-user";
@@ -74,7 +77,9 @@ import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
 import { regionAccessSuite } from "./pci/region-access";
+import { slotHotplugSuite } from "./pci/slot-hotplug";
 import { sriovLifecycleSuite } from "./pci/sriov-lifecycle";
+import { sysfsResetSuite } from "./pci/sysfs-reset";
 import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
@@ -143,6 +148,11 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: intxRaceSuite, kernelOnly: true },
   { suite: noiommuSuite, kernelOnly: true },
   { suite: hotResetSuite, kernelOnly: true },
+  { suite: hotUnplugSuite, kernelOnly: true },
+  { suite: slotHotplugSuite, kernelOnly: true },
+  { suite: sysfsResetSuite, kernelOnly: true },
+  { suite: errorRecoverySuite, kernelOnly: true },
+  { suite: dmaAliasSuite, kernelOnly: true },
   { suite: iommuBackendsSuite, kernelOnly: true },
   { suite: deviceGroupsSuite, kernelOnly: true },
   { suite: dmaLoadSuite, kernelOnly: true },
