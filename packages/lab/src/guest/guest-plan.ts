@@ -24,8 +24,9 @@ const OWN_FOLDERS = ["/tmp", "/run"];
 /** `plan.sh`, which tells the guest's init what to do before and after the command. */
 export function guestPlan(plan: GuestPlan): string {
   const functions = plan.devices.flatMap(({ device, slot }) => device.functions(slot));
-  const covered = OWN_FOLDERS.filter((folder) => !contains(folder, plan.cwd));
-  const writable = plan.shares.filter((share) => share.writable);
+  const isHostTree = !plan.shares.some(({ name }) => name === "run");
+  const covered = OWN_FOLDERS.filter((folder) => !isHostTree || !contains(folder, plan.cwd));
+  const mounted = plan.shares.filter(({ name }) => name !== "root" && name !== "run");
   const variables = {
     LAB_MODE: plan.mode,
     LAB_STDIN: plan.stdin ? "yes" : "no",
@@ -35,7 +36,7 @@ export function guestPlan(plan: GuestPlan): string {
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}\n`);
   // A function, because a folder's name may hold anything.
-  const mounts = writable.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
+  const mounts = mounted.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
   return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n"].join("");
 }
 
