@@ -33,7 +33,9 @@ if (arch !== process.arch) {
 } else {
   // An addon for another CPU was built from sources that have changed since.
   const prebuilds = join(packageDirectory, "prebuilds");
-  const others = existsSync(prebuilds) ? readdirSync(prebuilds) : [];
+  const others = (existsSync(prebuilds) ? readdirSync(prebuilds) : []).filter(
+    (name) => name !== `${process.platform}-${arch}`,
+  );
   for (const name of others) rmSync(join(prebuilds, name), { recursive: true });
 }
 
