@@ -63,7 +63,7 @@ mount_optional() {
 }
 
 mount_share() {
-  [ -d "$2" ] || mkdir -p "$2"
+  [ -d "$2" ] || mkdir -p "$2" || fail "the guest cannot make a folder at $2: its kernel has no overlayfs"
   mount -n -t virtiofs "$1" "$2" || fail "the guest cannot mount the host's $2"
 }
 

@@ -142,12 +142,7 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
 
 /** Runs the suites in one VM, where `run` writes the report into the folder. */
 function runInOne(options: LabRunOptions, folder: string | undefined): Promise<number> {
-  const command = [
-    nodeIn(options),
-    RUN_PROGRAM,
-    "run",
-    ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options)),
-  ];
+  const command = [nodeIn(options), RUN_PROGRAM, "run", ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options))];
   return inLab(machineOf(options, folder), async (lab) => {
     const result = await runInLab({ ...lab, ...limitOf(options), command });
     const console = readConsole(result.consoleLog);

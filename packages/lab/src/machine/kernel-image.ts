@@ -8,7 +8,8 @@ export function requireKernelImage(path: string, architecture: KernelArchitectur
   let what: string | undefined;
   if (stat === undefined) what = "does not exist";
   else if (!stat.isFile()) what = "is not a file";
-  else if (!looksLikeKernel(path, architecture)) what = `is not a Linux kernel image (neither ${architecture.image} nor vmlinux)`;
+  else if (!looksLikeKernel(path, architecture))
+    what = `is not a Linux kernel image (neither ${architecture.image} nor vmlinux)`;
   if (what === undefined) return;
   throw new VfioError(`the kernel image ${path} ${what}`, {
     code: "ERR_LAB_NO_IMAGE",

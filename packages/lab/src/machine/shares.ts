@@ -58,9 +58,10 @@ export function sharesBeside(
     { name: "root", folder: root, writable: false },
     { name: "run", folder: run, writable: false },
     // A folder inside a project is mounted after it.
-    ...[...seen.map((folder) => ({ folder, writable: false })), ...folders.map((folder) => ({ folder, writable: true }))].map(
-      (share, index): Share => ({ name: `share${index}`, ...share }),
-    ),
+    ...[
+      ...seen.map((folder) => ({ folder, writable: false })),
+      ...folders.map((folder) => ({ folder, writable: true })),
+    ].map((share, index): Share => ({ name: `share${index}`, ...share })),
   ];
 }
 

@@ -15,7 +15,13 @@ import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, type Qemu, systemQemu } fro
 import { type AptWorkspace, openAptWorkspace } from "./debian/apt-workspace";
 import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debian-mirror";
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
-import { GUEST_ROOT_BYTES, guestRootRecipe, type GuestRootRecipe, isGuestRoot, makeGuestRoot } from "./guest/guest-root";
+import {
+  GUEST_ROOT_BYTES,
+  guestRootRecipe,
+  type GuestRootRecipe,
+  isGuestRoot,
+  makeGuestRoot,
+} from "./guest/guest-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
 import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
@@ -140,7 +146,11 @@ export class Preparation {
     this.#progress.step("QEMU");
     if (choice !== "root") {
       try {
-        const found = await systemQemu(this.#host, choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU, this.#architecture);
+        const found = await systemQemu(
+          this.#host,
+          choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU,
+          this.#architecture,
+        );
         this.#progress.done(`the system's ${versionText(found.version)}`);
         return found;
       } catch (error) {
@@ -173,7 +183,12 @@ export class Preparation {
     const wanted = [
       { isWanted: makes.qemu, what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS },
       { isWanted: makes.kernel, what: "a kernel", bytes: KERNEL_BUILD_BYTES, requirements: kernelRequirements },
-      { isWanted: makes.guest, what: "the guest's programs", bytes: GUEST_ROOT_BYTES, requirements: GUEST_ROOT_REQUIREMENTS },
+      {
+        isWanted: makes.guest,
+        what: "the guest's programs",
+        bytes: GUEST_ROOT_BYTES,
+        requirements: GUEST_ROOT_REQUIREMENTS,
+      },
     ].filter(({ isWanted }) => isWanted === true);
     if (wanted.length === 0) return;
     const purpose = `making ${wanted.map(({ what }) => what).join(" and ")}`;
@@ -186,10 +201,17 @@ export class Preparation {
 
   async #makeQemu(): Promise<Qemu> {
     this.#progress.step("QEMU in a Debian root");
-    const made = await makeDebianRoot(this.#host, this.#cache.qemuRoot, await this.#openApt(), this.#suites, {
-      ...this.#following(),
-      logFile: join(this.#cache.work, "mmdebstrap.log"),
-    }, this.#architecture);
+    const made = await makeDebianRoot(
+      this.#host,
+      this.#cache.qemuRoot,
+      await this.#openApt(),
+      this.#suites,
+      {
+        ...this.#following(),
+        logFile: join(this.#cache.work, "mmdebstrap.log"),
+      },
+      this.#architecture,
+    );
     this.#progress.done(versionText(made.version));
     return made;
   }

@@ -2,11 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
-import {
-  DEFAULT_ARCHITECTURE,
-  type LabArchitecture,
-  parseArchitecture,
-} from "../architecture/architecture";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture, parseArchitecture } from "../architecture/architecture";
 import { type LabCache, labCache, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
 import { type LabHost, thisHost } from "../host/host";
@@ -161,7 +157,8 @@ function readyLab(
   const state = readLabState(cache);
   if (state === undefined || !existsSync(state.kernel)) return undefined;
   if (choice !== "auto" && (choice === "system") !== (state.qemu.origin === "system")) return undefined;
-  if (state.guestRoot !== undefined && !isGuestRoot(state.guestRoot, guestRootRecipe(architecture, host))) return undefined;
+  if (state.guestRoot !== undefined && !isGuestRoot(state.guestRoot, guestRootRecipe(architecture, host)))
+    return undefined;
   if (kernel !== undefined) return state.kernel === kernel ? state : undefined;
   return state.fragment === labKernelFragment(architecture).key ? state : undefined;
 }

@@ -18,7 +18,14 @@ export interface FakeQemu {
 
 const VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
-export const ALL_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu", "arm-smmuv3"];
+export const ALL_MODELS = [
+  "vhost-user-fs-pci",
+  "virtio-serial-pci",
+  "virtconsole",
+  "pcie-root-port",
+  "intel-iommu",
+  "arm-smmuv3",
+];
 
 /** Gives the host a QEMU and a virtiofsd that answer as the real ones do, and a guest that a test writes. */
 export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {

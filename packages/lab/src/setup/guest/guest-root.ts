@@ -65,7 +65,8 @@ export async function makeGuestRoot(
   try {
     await extractPackages(host, unfinished, recipe.packages, architecture.debian, { ...apt, sources, suites }, options);
     const [node, ...modules] = recipe.npm;
-    if (node !== undefined) await unpackNpm(host, node, join(unfinished, dirname(dirname(GUEST_NODE))), ["package/bin/node"], options);
+    if (node !== undefined)
+      await unpackNpm(host, node, join(unfinished, dirname(dirname(GUEST_NODE))), ["package/bin/node"], options);
     for (const module of modules) {
       await unpackNpm(host, module, join(unfinished, GUEST_MODULES, module.name), [], options);
     }
@@ -99,7 +100,8 @@ async function unpackNpm(
   try {
     const remedy = "check the network and npm's settings (`npm ping`), and run `lab setup` again";
     const command = ["npm", "pack", "--silent", `--pack-destination=${archives}`, `${name}@${version}`];
-    const archive = (await execute(host, command, { ...options, cwd: archives, remedy })).trim().split("\n").at(-1) ?? "";
+    const archive =
+      (await execute(host, command, { ...options, cwd: archives, remedy })).trim().split("\n").at(-1) ?? "";
     const unpack = ["tar", "-xzf", join(archives, archive), "-C", folder, "--strip-components=1", ...members];
     await execute(host, unpack, options);
   } finally {

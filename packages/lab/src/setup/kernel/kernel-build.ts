@@ -47,7 +47,17 @@ export async function buildKernel(
   const make = async (...args: string[]): Promise<unknown> =>
     execute(
       host,
-      [...alone, "make", "-C", tree, `O=${build}`, "--no-print-directory", ...compiler, ...architecture.makeVariables, ...args],
+      [
+        ...alone,
+        "make",
+        "-C",
+        tree,
+        `O=${build}`,
+        "--no-print-directory",
+        ...compiler,
+        ...architecture.makeVariables,
+        ...args,
+      ],
       // A time stamp would make each kernel a different one, for ccache, too.
       { ...options, logFile: places.log, env: { KBUILD_BUILD_TIMESTAMP: "1970-01-01" } },
     ).catch((error: unknown) => {
