@@ -66,6 +66,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labRunCommand,
   },
   {
+    name: "lab matrix",
+    summary: "run the suites on several devices, IOMMUs and kernels, and show in what they differ",
+    load: async () => (await import("./lab/commands.js")).labMatrixCommand,
+  },
+  {
     name: "lab shell",
     summary: "open a shell in the VM",
     load: async () => (await import("./lab/commands.js")).labShellCommand,
@@ -114,6 +119,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "report merge",
     summary: "make one JSON report of the shards of a run",
     load: async () => (await import("./report/commands.js")).reportMergeCommand,
+  },
+  {
+    name: "report compare",
+    summary: "show on the terminal in what JSON reports of the same tests differ",
+    load: async () => (await import("./report/commands.js")).reportCompareCommand,
   },
   {
     name: "report kcidb",

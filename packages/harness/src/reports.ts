@@ -1,4 +1,6 @@
-/** What reads, merges and shows JSON reports. Apart from the index, because no test needs it. */
+/** What reads, merges, compares and shows JSON reports. Apart from the index, because no test needs it. */
+export type { ComparedRun } from "./comparison/comparison-lines";
+export { comparisonLines } from "./comparison/comparison-lines";
 export { fileSink } from "./formats/report-sink";
 export type { JsonReport, JsonTest, PlannedTest, RunFacts } from "./json-report/json-report";
 export { parseReport, readReport } from "./json-report/read-report";

@@ -3,6 +3,7 @@ import { defineCommand } from "../options/command";
 import { tellError } from "../report-error";
 import { withBisectStatus } from "../run/bisect-status";
 import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
+import { MATRIX_OPTIONS, type MatrixOptions } from "./matrix/options";
 import { MUTATE_OPTIONS, type MutateOptions } from "./mutate-options";
 import {
   COVERAGE_OPTIONS,
@@ -43,6 +44,15 @@ export const labRunCommand = defineCommand<LabRunOptions>({
       async () => (await import("./lab-commands.js")).labRun(command, options),
       tellError,
     ),
+});
+
+export const labMatrixCommand = defineCommand<MatrixOptions>({
+  options: MATRIX_OPTIONS,
+  notes: [
+    "Runs the same tests on each device × IOMMU × kernel, one machine after the other. At the end a table shows each machine's\ntotals, and the tests whose results are not the same everywhere, with the reasons of skips and failures.",
+    "A machine that cannot be, or whose kernel does not boot, has its reason in the table and fails the command.",
+  ],
+  run: async (_args, options) => (await import("./matrix/lab-matrix.js")).labMatrix(options),
 });
 
 export const labShellCommand = defineCommand<MachineOptions>({

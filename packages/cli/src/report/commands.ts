@@ -22,6 +22,15 @@ export const reportMergeCommand = defineCommand<ReportOptions>({
   run: async (files, options) => (await import("./merge-files.js")).mergeFiles(files, options),
 });
 
+export const reportCompareCommand = defineCommand<object>({
+  argument: FILES,
+  options: {},
+  notes: [
+    "Shows the totals of each report, then the tests whose results are not the same in all of them, with the reasons of skips and failures. Two machines' addresses of the same device count as one.",
+  ],
+  run: async (files) => (await import("./compare-files.js")).compareFiles(files),
+});
+
 export const reportKcidbCommand = defineCommand<KcidbOptions>({
   argument: FILES,
   options: KCIDB_OPTIONS,

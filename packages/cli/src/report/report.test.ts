@@ -77,6 +77,24 @@ describe("report", () => {
   });
 });
 
+describe("report compare", () => {
+  it("tells in what the reports differ, by their files' names", async () => {
+    const failed = { id: "f.iommufd.b", mode: "iommufd", status: "failed", durationMs: 5, failures: ["it broke"] };
+    const passed = { id: "f.iommufd.a", mode: "iommufd", status: "passed", durationMs: 5 };
+    const good = write("good.json", ["f.iommufd.a", "f.iommufd.b"]);
+    const { code, out } = await run("report", "compare", good, write("bad.json", [], { tests: [passed, failed] }));
+    expect(code).toBe(0);
+    expect(out).toContain("  1  good ");
+    expect(out).toMatch(/^ {2}f\.iommufd\.b +\.F\n {6}2: it broke$/m);
+    expect(out).toMatch(/^1 of 2 tests have the same result/m);
+  });
+
+  it("no file is wrong usage, and a bad one an error", async () => {
+    expect((await run("report", "compare")).code).toBe(2);
+    expect((await run("report", "compare", join(folder, "none.json"))).code).toBe(1);
+  });
+});
+
 describe("report merge", () => {
   it("ends with the totals and the run's exit code", async () => {
     const merged = join(folder, "merged.json");

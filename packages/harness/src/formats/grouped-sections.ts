@@ -1,6 +1,7 @@
 import type { RunOutcome } from "../outcome/run-outcome";
 import { fullId } from "../outcome/test-identity";
 import type { TestOutcome } from "../outcome/test-outcome";
+import { groupBy } from "./group-by";
 
 /** Ids of one group that are listed. */
 const MOST_IDS = 10;
@@ -73,11 +74,5 @@ function idLines(group: readonly TestOutcome[], verbose: boolean): readonly stri
 
 /** The values by their keys, the largest group first, else in their order. */
 function grouped<T>(values: readonly T[], keyOf: (value: T) => string): readonly (readonly [string, readonly T[]])[] {
-  const groups = new Map<string, T[]>();
-  for (const value of values) {
-    const group = groups.get(keyOf(value));
-    if (group === undefined) groups.set(keyOf(value), [value]);
-    else group.push(value);
-  }
-  return [...groups].sort(([, a], [, b]) => b.length - a.length);
+  return [...groupBy(values, keyOf)].sort(([, a], [, b]) => b.length - a.length);
 }

@@ -3,6 +3,7 @@ import type { TestOutcome } from "../outcome/test-outcome";
 import { duration } from "./duration";
 import { deviceOf, distinct, modeOf } from "./plan-dimensions";
 import type { RunPlan } from "./report-format";
+import { shortened } from "./shortened";
 
 /** No line of the tables is longer. */
 const COLUMNS = 80;
@@ -82,8 +83,4 @@ function markOf(tests: readonly TestOutcome[]): string {
 
 function countText(count: number): string {
   return count === 0 ? "-" : String(count);
-}
-
-function shortened(name: string, width: number): string {
-  return name.length > width ? `${name.slice(0, width - 1)}…` : name;
 }

@@ -1,5 +1,6 @@
+import { groupBy } from "../formats/group-by";
 import { type Html, html } from "./html";
-import { groupBy, type History, newest } from "./page-run";
+import { type History, newest } from "./page-run";
 import { table } from "./table";
 import { breakable, duration, folded } from "./text";
 

@@ -1,6 +1,7 @@
+import { groupBy } from "../formats/group-by";
 import { failureFacts, isOfKernel } from "./failure-facts";
 import { type Html, html } from "./html";
-import { distinct, groupBy, type PageRun, type Result } from "./page-run";
+import { distinct, type PageRun, type Result } from "./page-run";
 import { repeatingCommand } from "./repeating-command";
 import { breakable, counted, folded } from "./text";
 
@@ -18,7 +19,7 @@ export function failureGroups(results: readonly Result[]): readonly FailureGroup
   const groups = groupBy(failed, ({ test }) => JSON.stringify(test.failures ?? []));
   return [...groups.values()].map((group, index) => ({
     anchor: `failure-${index + 1}`,
-    failures: group[0]?.test.failures ?? [],
+    failures: group[0].test.failures ?? [],
     results: group,
   }));
 }
@@ -88,7 +89,7 @@ function commands(results: readonly Result[]): Html {
   const byTarget = groupBy(results, ({ run }) => JSON.stringify(run.report.command ?? []));
   const lines = [...byTarget.values()].flatMap((group) => {
     const ids = distinct(group.map(({ test }) => test.id));
-    return repeatingCommand(group[0]?.run.report.command, ids);
+    return repeatingCommand(group[0].run.report.command, ids);
   });
   const blocks = lines.map(
     (line) =>

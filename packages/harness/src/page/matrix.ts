@@ -1,5 +1,6 @@
+import { groupBy } from "../formats/group-by";
 import { type Html, html } from "./html";
-import { type Column, distinct, groupBy, type History, newest, type Result } from "./page-run";
+import { type Column, distinct, type History, newest, type Result } from "./page-run";
 import { scrolling } from "./table";
 import { breakable, counted, duration } from "./text";
 

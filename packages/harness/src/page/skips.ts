@@ -1,6 +1,7 @@
+import { groupBy } from "../formats/group-by";
 import { isOfKernel } from "./failure-facts";
 import { type Html, html, type Part } from "./html";
-import { distinct, groupBy, type Result } from "./page-run";
+import { distinct, type Result } from "./page-run";
 import { breakable, counted, folded } from "./text";
 
 /** Skips of one reason and remedy, the most frequent first. */

@@ -1,0 +1,75 @@
+import { statSync } from "node:fs";
+import { basename } from "node:path";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { describeMachine, LAB_DEFAULTS } from "@vfio-selftests/lab";
+import { chosenBuild, type KernelOptions } from "../kernel-choice";
+import { machineName } from "../machine-name";
+import type { MachineOptions } from "../options";
+import type { MatrixOptions } from "./options";
+
+/** One machine of the matrix. */
+export interface MatrixMachine {
+  /** `igb+intel`, `edu+amd+bzImage`: distinguishes it, also as a file's name. */
+  readonly name: string;
+  readonly options: Pick<MachineOptions, "devices" | "iommu"> & KernelOptions;
+}
+
+/** The lab's own kernel, beside images and trees. */
+const LAB_KERNEL = "lab";
+const MODEL = /^model:/;
+
+/**
+ * Every device with every IOMMU on every kernel. Equal kernels stand together, then equal devices.
+ *
+ * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`: a word that fits no machine at all. What a machine takes
+ *   only alone shows when it runs.
+ */
+export function matrixMachines({ devices, iommus, kernels }: MatrixOptions): readonly MatrixMachine[] {
+  const deviceLists = (devices ?? [LAB_DEFAULTS.devices.join(",")]).map(requireDevices);
+  const iommuNames = iommus ?? [LAB_DEFAULTS.iommu];
+  for (const iommu of iommuNames) describeMachine({ iommu });
+  const kernelChoices = (kernels ?? [LAB_KERNEL]).map(requireKernel);
+  const machines = kernelChoices.flatMap(({ label, options }) =>
+    deviceLists.flatMap((own) =>
+      iommuNames.map((iommu): MatrixMachine => {
+        const name = [machineName({ devices: own, iommu }), ...label].join("+").replace(/[^\w+:*.,-]+/g, "-");
+        return { name, options: { devices: own, iommu, ...options } };
+      }),
+    ),
+  );
+  requireDistinct(machines);
+  return machines;
+}
+
+function requireDevices(word: string): readonly string[] {
+  const devices = word.split(",").filter((name) => name !== "");
+  if (devices.length === 0) throw argumentError("lab matrix", "device", word, "the devices of a machine");
+  // A model has a socket only while it runs.
+  const real = devices.filter((name) => !MODEL.test(name));
+  if (real.length > 0) describeMachine({ devices: real });
+  return devices;
+}
+
+interface KernelChoice {
+  /** Its part of the machine's name. Empty for the lab's own. */
+  readonly label: readonly string[];
+  readonly options: KernelOptions;
+}
+
+function requireKernel(word: string): KernelChoice {
+  if (word === LAB_KERNEL) return { label: [], options: {} };
+  const isTree = statSync(word, { throwIfNoEntry: false })?.isDirectory() === true;
+  const options = isTree ? { source: word } : { kernel: word };
+  if (isTree) chosenBuild(options);
+  else describeMachine(options);
+  return { label: [basename(word)], options };
+}
+
+/** Two machines of one name would write one report. */
+function requireDistinct(machines: readonly MatrixMachine[]): void {
+  const names = machines.map(({ name }) => name);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice === undefined) return;
+  const remedy = "each device, IOMMU and kernel once, and kernels whose files have different names";
+  throw argumentError("lab matrix", "machine", twice, remedy);
+}
