@@ -1,6 +1,7 @@
 #!/bin/sh
 # First process of the lab's guest. The kernel starts it from the host's file tree, with LAB_RUN in its environment: the
-# folder on the host that holds `plan.sh` (shell variables and functions) and `command.sh` (what to run).
+# folder on the host that holds `plan.sh` (shell variables and functions) and `command.sh` (what to run). A guest with
+# another CPU has a tree of its own, which is handled like the host's, and LAB_RUN is where it has mounted that folder.
 # Everything here is POSIX shell and the userland of any distribution, because that is what the host offers.
 #
 # The tree is shared read-only. Init lays a file system of the guest's own over it, where the kernel has one (overlayfs),
@@ -63,7 +64,7 @@ mount_optional() {
 }
 
 mount_share() {
-  [ -d "$2" ] || mkdir -p "$2"
+  [ -d "$2" ] || mkdir -p "$2" || fail "the guest cannot make a folder at $2: its kernel has no overlayfs"
   mount -n -t virtiofs "$1" "$2" || fail "the guest cannot mount the host's $2"
 }
 
@@ -138,8 +139,8 @@ exec 3<>"$control"
 devices=""
 for slot in $LAB_BIND; do
   found=""
-  # A slot is a path below the root bus. "*" stands for the bus number that the firmware chose.
-  for device in /sys/devices/pci0000:00/$slot; do
+  # A slot is a path that begins on the root bus. "*" stands for the bus number that the firmware or the kernel chose.
+  for device in /sys/bus/pci/devices/$slot; do
     [ -e "$device/vendor" ] || continue
     found=yes
     address=${device##*/}

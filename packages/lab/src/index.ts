@@ -1,3 +1,9 @@
+export {
+  DEFAULT_ARCHITECTURE,
+  LAB_ARCHITECTURES,
+  type LabArchitecture,
+  parseArchitecture,
+} from "./architecture/architecture";
 export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
 export { takeCacheLock, type CacheLock, type CacheLockOptions } from "./cache/cache-lock";
 export { shellQuote } from "./guest/guest-plan";
@@ -12,7 +18,8 @@ export { INTERRUPT_STATUS, onInterrupt, type InterruptSignal } from "./host/inte
 export { availableMiB } from "./host/memory";
 export { TextProgress, silentProgress, type Progress } from "./host/progress";
 export { LAB_DEVICES, deviceUsage, type LabDevice } from "./machine/devices";
-export { LAB_IOMMUS, type LabIommu } from "./machine/iommus";
+export { GUEST_NODE } from "./machine/guest-programs";
+export type { LabIommu } from "./machine/iommus";
 export {
   LAB_DEFAULTS,
   LAB_LIMITS,

@@ -1,7 +1,8 @@
 // Builds the addon for the running Node into prebuilds/<platform>-<arch>/vfio_native.node.
+// With an argument, `arm64`: for that CPU, by Debian's cross compiler, beside the one that is there.
 "use strict";
 const { spawnSync } = require("node:child_process");
-const { existsSync, realpathSync } = require("node:fs");
+const { existsSync, readdirSync, realpathSync, rmSync } = require("node:fs");
 const { delimiter, dirname, join } = require("node:path");
 
 const packageDirectory = dirname(__dirname);
@@ -17,6 +18,27 @@ environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
 environment.PATH = [dirname(process.execPath), environment.PATH].join(delimiter);
 environment.JOBS ??= "max";
 
+const CROSS_TOOLS = { arm64: "aarch64-linux-gnu" };
+const arch = process.argv[2] ?? process.arch;
+if (arch !== process.arch) {
+  const tools = CROSS_TOOLS[arch];
+  if (tools === undefined) throw new Error(`no cross compiler is known for ${arch}; there is one for arm64`);
+  environment.CC = `${tools}-gcc`;
+  environment.CXX = `${tools}-g++`;
+  environment.PREBUILD_STRIP_BIN = `${tools}-strip`;
+  if (spawnSync(environment.CXX, ["--version"]).error) {
+    console.error(`${environment.CXX} is not installed. Remedy: apt-get install g++-${tools}`);
+    process.exit(1);
+  }
+} else {
+  // An addon for another CPU was built from sources that have changed since.
+  const prebuilds = join(packageDirectory, "prebuilds");
+  const others = (existsSync(prebuilds) ? readdirSync(prebuilds) : []).filter(
+    (name) => name !== `${process.platform}-${arch}`,
+  );
+  for (const name of others) rmSync(join(prebuilds, name), { recursive: true });
+}
+
 const gypDirectory = join(packageDirectory, "gyp");
 // The lock keeps two builds of one checkout from deleting each other's objects.
 // Without --target, prebuildify takes the newest Node it knows and downloads its headers.
@@ -29,6 +51,7 @@ const { status, error } = spawnSync(
     "--napi",
     "--strip",
     `--target=${process.versions.node}`,
+    `--arch=${arch}`,
     `--cwd=${gypDirectory}`,
     `--out=${packageDirectory}`,
     "--name=vfio_native",

@@ -1,7 +1,9 @@
 import {
+  DEFAULT_ARCHITECTURE,
   describeMachine,
   labCache,
   type LabOptions,
+  parseArchitecture,
   readLabState,
   setupLab,
   TextProgress,
@@ -48,12 +50,14 @@ export async function withMachine<Result>(
  * The progress goes to standard error, so that the run's own output stays clean.
  */
 async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
-  const { kernel } = options;
-  const state = readLabState(labCache(thisHost()));
+  const { arch, kernel } = options;
+  const architecture = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
+  const state = readLabState(labCache(thisHost(), architecture));
   if (state !== undefined && choosesBuild(options)) return;
   const ownKernel = kernel !== undefined || (state !== undefined && state.fragment === undefined);
   if (state !== undefined && ownKernel) return;
   if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
   using progress = new TextProgress(process.stderr);
-  await setupLab({ ...(kernel === undefined ? {} : { kernel }), ...installConsent(options) }, progress);
+  const choice = { arch: architecture.name, ...(kernel === undefined ? {} : { kernel }) };
+  await setupLab({ ...choice, ...installConsent(options) }, progress);
 }

@@ -2,8 +2,10 @@ import { existsSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { argumentError, VfioError } from "@vfio-selftests/core/errors";
 import {
+  DEFAULT_ARCHITECTURE,
   type KeptBuild,
   LAB_DEFAULTS,
+  type LabArchitecture,
   labCache,
   type LabMachineOptions,
   requireKeptBuild,
@@ -12,6 +14,7 @@ import {
 
 /** The kernel to use, as the command line names it. */
 export interface KernelOptions {
+  readonly arch?: LabArchitecture["name"];
   readonly kernel?: string;
   /** Names of variants. */
   readonly with?: readonly string[];
@@ -27,6 +30,7 @@ export function choosesBuild({ with: variants, source }: KernelOptions): boolean
 /** The built kernel of `--with` and `--source`. Undefined when neither is given. */
 export function chosenBuild(options: KernelOptions): KeptBuild | undefined {
   if (!choosesBuild(options)) return undefined;
+  requireBuildableArchitecture(options);
   if (options.kernel !== undefined) {
     throw argumentError(
       "lab",
@@ -36,6 +40,12 @@ export function chosenBuild(options: KernelOptions): KeptBuild | undefined {
     );
   }
   return requireKeptBuild(labCache(thisHost()), { variants: options.with ?? [], tree: options.source });
+}
+
+/** Throws for another architecture than x86_64, for which the lab builds its own kernel alone. */
+export function requireBuildableArchitecture({ arch = DEFAULT_ARCHITECTURE.name }: Pick<KernelOptions, "arch">): void {
+  if (arch === DEFAULT_ARCHITECTURE.name) return;
+  throw argumentError("lab", "arch", arch, `${DEFAULT_ARCHITECTURE.name} beside --with, --source and --coverage`);
 }
 
 /** The VM for a kept kernel: its image, the arguments it needs on its command line, and limits for its speed. */

@@ -2,7 +2,8 @@ import { mkdirSync, mkdtempSync, rmSync, symlinkSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type * as Lab from "@vfio-selftests/lab";
-import { labRun } from "./lab-commands";
+import { GUEST_NODE } from "@vfio-selftests/lab";
+import { labRun, labSetup } from "./lab-commands";
 
 const runs: Lab.LabRunOptions[] = [];
 const KASAN = { image: "/kasan/bzImage", build: "/kasan/build", parameters: ["kasan_multi_shot"], slowdown: 3 };
@@ -55,6 +56,21 @@ test("a command gets the VM that is described, and nothing of ours", async () =>
       command: ["dmesg", "-w"],
     },
   ]);
+});
+
+test("a VM with another CPU runs its own Node; a command is passed on as it is", async () => {
+  await labRun([], { ...SUITES, arch: "arm64" });
+  await labRun(["dmesg"], { reporter: "default", arch: "arm64" });
+  expect(runs.map(({ arch }) => arch)).toEqual(["arm64", "arm64"]);
+  expect(runs[0]?.command.slice(0, 1)).toEqual([GUEST_NODE]);
+  expect(runs[0]?.command).toContain("--called=--arch=arm64");
+  expect(runs[1]?.command).toEqual(["dmesg"]);
+});
+
+test("kernels that find bugs are built for x86_64 alone", async () => {
+  const options = { reporter: "default", arch: "arm64", with: ["kasan"] } as const;
+  await expect(labRun(["dmesg"], options)).rejects.toThrow(/"arm64".*x86_64 beside --with/);
+  await expect(labSetup({ arch: "arm64", source: "/linux" })).rejects.toThrow(/"arm64".*x86_64 beside --with/);
 });
 
 test("--jobs says nothing to a command", async () => {

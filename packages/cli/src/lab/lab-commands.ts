@@ -7,9 +7,12 @@ import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   availableMiB,
   buildLabKernel,
+  DEFAULT_ARCHITECTURE,
+  GUEST_NODE,
   kernelVariants,
   LAB_LIMITS,
   labCache,
+  parseArchitecture,
   publishedFragment,
   runInLab,
   setupLab,
@@ -33,7 +36,7 @@ import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
 import { LineWriter } from "./jobs/line-writer";
-import { choosesBuild, chosenBuild, findVmlinux } from "./kernel-choice";
+import { choosesBuild, chosenBuild, findVmlinux, requireBuildableArchitecture } from "./kernel-choice";
 import { machineName } from "./machine-name";
 import {
   type GdbOptions,
@@ -50,7 +53,8 @@ export async function labSetup({ yes, with: variants, source, ...options }: Setu
   using progress = new TextProgress();
   const consent = installConsent({ ...(yes && { yes }) });
   if (variants !== undefined || source !== undefined) {
-    const { kernel, ...rest } = options;
+    const { arch, kernel, ...rest } = options;
+    requireBuildableArchitecture({ ...(arch && { arch }) });
     if (kernel !== undefined) throw argumentError("lab setup", "kernel", kernel, "no image where one is to be built");
     const built = await buildLabKernel({ ...rest, ...consent, variants: variants ?? [], tree: source }, progress);
     console.log(`ready: kernel ${built.image}`);
@@ -138,12 +142,7 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
 
 /** Runs the suites in one VM, where `run` writes the report into the folder. */
 function runInOne(options: LabRunOptions, folder: string | undefined): Promise<number> {
-  const command = [
-    process.execPath,
-    RUN_PROGRAM,
-    "run",
-    ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options)),
-  ];
+  const command = [nodeIn(options), RUN_PROGRAM, "run", ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options))];
   return inLab(machineOf(options, folder), async (lab) => {
     const result = await runInLab({ ...lab, ...limitOf(options), command });
     const console = readConsole(result.consoleLog);
@@ -190,7 +189,7 @@ async function runInSeveral(
         // A VM that replaces another one has the rest of the time.
         const limit =
           timeoutMs === undefined ? {} : { timeoutMs: Math.max(1, timeoutMs - (performance.now() - started)) };
-        const command = [process.execPath, WORKER_PROGRAM];
+        const command = [nodeIn(options), WORKER_PROGRAM];
         const result = await runInLab({ ...lab, ...limit, ...streams, ...console, command });
         // At its time limit the run in the VM gets a signal and ends in good order. Its status does not say why it
         // ended.
@@ -204,6 +203,12 @@ async function runInSeveral(
 /** Writes a line to standard error, where the report may keep a live line on the same terminal. */
 function tellPerson(line: string): void {
   process.stderr.write(`${process.stderr.isTTY ? "\r\u001b[K" : ""}${line}\n`);
+}
+
+/** Node as the VM has it: the host's own, unless the VM's CPU does not run that. */
+function nodeIn({ arch }: Pick<LabRunOptions, "arch">): string {
+  const architecture = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
+  return architecture.node === process.arch ? process.execPath : GUEST_NODE;
 }
 
 const RUN_PROGRAM = join(__dirname, "..", "main.js");

@@ -1,10 +1,13 @@
-import { LAB_DEFAULTS } from "@vfio-selftests/lab";
+import { DEFAULT_ARCHITECTURE, LAB_DEFAULTS, parseArchitecture } from "@vfio-selftests/lab";
 import type { MachineOptions } from "./options";
 
 /** What durations and coverage depend on, beside the test. */
-export type MachineKind = Pick<MachineOptions, "devices" | "iommu" | "with">;
+export type MachineKind = Pick<MachineOptions, "arch" | "devices" | "iommu" | "with">;
 
-/** `igb+intel`, `edu+amd+kasan`: devices, IOMMU, and the kind of kernel. */
-export function machineName({ devices, iommu, with: variants = [] }: MachineKind): string {
-  return [...(devices ?? LAB_DEFAULTS.devices), iommu ?? LAB_DEFAULTS.iommu, ...variants].join("+");
+/** `igb+intel`, `edu+amd+kasan`, `igb+smmuv3+arm64`: devices, IOMMU, another CPU, and the kind of kernel. */
+export function machineName({ arch, devices, iommu, with: variants = [] }: MachineKind): string {
+  const architecture = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
+  const [defaultIommu] = architecture.iommus;
+  const cpu = architecture === DEFAULT_ARCHITECTURE ? [] : [architecture.name];
+  return [...(devices ?? LAB_DEFAULTS.devices), iommu ?? defaultIommu.name, ...cpu, ...variants].join("+");
 }

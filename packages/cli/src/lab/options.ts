@@ -1,10 +1,12 @@
 import {
+  DEFAULT_ARCHITECTURE,
   deviceUsage,
   KERNEL_VARIANTS,
+  LAB_ARCHITECTURES,
   LAB_DEFAULTS,
   LAB_DEVICES,
-  LAB_IOMMUS,
   LAB_LIMITS,
+  type LabArchitecture,
   type LabMachineOptions,
 } from "@vfio-selftests/lab";
 import { choice, count, flag, list, type OptionTable, pattern, text, words } from "../options/option";
@@ -18,6 +20,7 @@ export interface ConsentOptions {
 }
 
 export interface SetupOptions extends ConsentOptions, KernelOptions {
+  readonly arch?: LabArchitecture["name"];
   readonly qemu?: "auto" | "system" | "root";
   readonly force?: boolean;
 }
@@ -45,9 +48,13 @@ export interface LabRunOptions extends MachineOptions, SuiteOptions {
 
 const WEEK_S = 7 * 24 * 3600;
 const VARIANTS = KERNEL_VARIANTS.map(({ name }) => name).join(", ");
+const ARCHITECTURES = LAB_ARCHITECTURES.map(({ name }) => name);
+const IOMMUS = [...new Set(LAB_ARCHITECTURES.flatMap(({ iommus }) => iommus.map(({ name }) => name)))];
+const arch = choice("--arch <name>", `the CPU of the VM (default: ${DEFAULT_ARCHITECTURE.name})`, ARCHITECTURES);
 const yes = flag("--yes", "as root, install Debian packages that are missing, without asking");
 
 export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
+  arch,
   kernel: text("--kernel <image>", "use this kernel image instead of building one"),
   with: list("--with <variant...>", `build a kernel that finds bugs, beside the lab's own: ${VARIANTS}`),
   source: text("--source <tree>", "build from this kernel tree, beside the lab's own; the tree is not changed"),
@@ -61,12 +68,9 @@ export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
 };
 
 export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
+  arch,
   devices: list("-d, --device <lab-device...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
-  iommu: choice(
-    "--iommu <name>",
-    `the VM's IOMMU (default: ${LAB_DEFAULTS.iommu})`,
-    LAB_IOMMUS.map(({ name }) => name),
-  ),
+  iommu: choice("--iommu <name>", `the VM's IOMMU (default: ${describeIommus()})`, IOMMUS),
   kernel: text("--kernel <image>", "boot this kernel image"),
   with: list("--with <variant...>", "boot the kernel that `lab setup --with` built of these"),
   source: text("--source <tree>", "boot the kernel that `lab setup --source` built of this tree"),
@@ -122,6 +126,13 @@ export const LAB_RUN_OPTIONS: OptionTable<LabRunOptions> = {
   timeoutMs: count("--timeout <seconds>", "end the command after this time", { least: 1, most: WEEK_S, unit: 1000 }),
   ...SUITE_OPTIONS,
 };
+
+/** `intel; with --arch arm64: smmuv3, virtio or none`. The help lists the choices of all architectures. */
+function describeIommus(): string {
+  const [first] = DEFAULT_ARCHITECTURE.iommus;
+  const others = LAB_ARCHITECTURES.filter((architecture) => architecture !== DEFAULT_ARCHITECTURE);
+  return [first.name, ...others.map(({ name, iommus }) => `with --arch ${name} ${iommus[0].name}`)].join("; ");
+}
 
 /** `igb (default), edu, …, vfio-user:SOCKET, model:NAME`. */
 function describeDevices(): string {

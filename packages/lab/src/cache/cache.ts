@@ -2,6 +2,7 @@ import { randomBytes } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import type { LabHost } from "../host/host";
 
 /** Where the lab keeps what it prepared. Every entry appears by a rename, so it is complete when it is there. */
@@ -9,10 +10,12 @@ export interface LabCache {
   readonly folder: string;
   /** Held while a set-up runs. */
   readonly lock: string;
-  /** The chosen QEMU and kernel, and whether they booted: `LabState`. */
+  /** The chosen QEMU and kernel of the architecture, and whether they booted: `LabState`. */
   readonly state: string;
-  /** The Debian root that QEMU runs from where the system's own QEMU does not serve. */
+  /** The Debian root that the architecture's QEMU runs from where the system's own QEMU does not serve. */
   readonly qemuRoot: string;
+  /** The tree of a guest whose CPU does not run the host's programs. */
+  readonly guestRoot: string;
   /** Built kernels, one folder each. */
   readonly kernels: string;
   /** Kernels with `--with` or of a tree of the user's, with their build folders, one folder each. */
@@ -31,14 +34,16 @@ export interface LabCache {
  * Where the lab keeps its files for this user. Where the cache may not be written to, runs go to the user's state
  * folder.
  */
-export function labCache(host: LabHost): LabCache {
+export function labCache(host: LabHost, architecture: LabArchitecture = DEFAULT_ARCHITECTURE): LabCache {
   const folder = ownFolder(host, "XDG_CACHE_HOME", ".cache");
   const runs = mayWrite(folder) ? folder : join(ownFolder(host, "XDG_STATE_HOME", ".local/state"), "lab");
+  const suffix = architecture === DEFAULT_ARCHITECTURE ? "" : `-${architecture.name}`;
   return {
     folder,
     lock: join(folder, "lock"),
-    state: join(folder, "lab.json"),
-    qemuRoot: join(folder, "qemu"),
+    state: join(folder, `lab${suffix}.json`),
+    qemuRoot: join(folder, `qemu${suffix}`),
+    guestRoot: join(folder, `guest${suffix}`),
     kernels: join(folder, "kernels"),
     builds: join(folder, "builds"),
     sources: join(folder, "sources"),

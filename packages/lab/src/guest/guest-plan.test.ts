@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import fc from "fast-check";
 import { parseDevices } from "../machine/devices";
-import { sharesOf } from "../machine/shares";
+import { sharesBeside, sharesOf } from "../machine/shares";
 import { guestCommand, guestPlan, passedOnEnvironment, shellQuote } from "./guest-plan";
 
 const word = fc.string({ unit: "grapheme" }).map((text) => text.replaceAll("\0", ""));
@@ -79,6 +79,18 @@ test("the plan mounts the folders that the guest may write to, whatever their na
   try {
     const script = `mount_share() { printf '%s|' "$@"; }\n${guestPlan({ ...plan, shares: sharesOf(folder, []) })}mount_shares`;
     expect(spawnSync("sh", ["-c", script], { encoding: "utf8" }).stdout).toBe(`share0|${folder}|`);
+  } finally {
+    rmdirSync(folder);
+  }
+});
+
+test("a guest with a tree of its own has a /tmp of its own wherever the command starts, and mounts all that it sees of the host", () => {
+  const folder = mkdtempSync(join(tmpdir(), "beside-"));
+  try {
+    const shares = sharesBeside("/tree", "/run-1", folder, [], []);
+    const text = guestPlan({ ...plan, cwd: "/tmp/clone", shares });
+    expect(text).toContain("LAB_TMPFS='/tmp /run'");
+    expect(text.match(/mount_share .*/g)).toEqual([`mount_share share0 '${folder}'`]);
   } finally {
     rmdirSync(folder);
   }

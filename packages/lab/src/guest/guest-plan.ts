@@ -24,8 +24,9 @@ const OWN_FOLDERS = ["/tmp", "/run"];
 /** `plan.sh`, which tells the guest's init what to do before and after the command. */
 export function guestPlan(plan: GuestPlan): string {
   const functions = plan.devices.flatMap(({ device, slot }) => device.functions(slot));
-  const covered = OWN_FOLDERS.filter((folder) => !contains(folder, plan.cwd));
-  const writable = plan.shares.filter((share) => share.writable);
+  const isHostTree = !plan.shares.some(({ name }) => name === "run");
+  const covered = OWN_FOLDERS.filter((folder) => !isHostTree || !contains(folder, plan.cwd));
+  const mounted = plan.shares.filter(({ name }) => name !== "root" && name !== "run");
   const variables = {
     LAB_MODE: plan.mode,
     LAB_STDIN: plan.stdin ? "yes" : "no",
@@ -35,7 +36,7 @@ export function guestPlan(plan: GuestPlan): string {
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}\n`);
   // A function, because a folder's name may hold anything.
-  const mounts = writable.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
+  const mounts = mounted.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
   return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n"].join("");
 }
 
@@ -69,7 +70,7 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
 
 /** Variables that mean nothing in the guest, or name the host's own devices. */
 const NOT_PASSED_ON =
-  /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
+  /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|NODE_EXTRA_CA_CERTS|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
 
 /**
  * The caller's environment as the guest's command gets it. The guest's root writes to the caller's folders as the

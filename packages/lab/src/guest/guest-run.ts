@@ -12,8 +12,9 @@ import { requireDevicesServed } from "../machine/devices";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
 import { type LabState, requireLabState } from "../machine/lab-state";
 import type { GuestMode } from "../machine/qemu-arguments";
+import { GUEST_MODULES } from "../machine/guest-programs";
 import { makeRunFolder, type RunFile } from "../machine/run-folder";
-import { sharesOf } from "../machine/shares";
+import { sharesBeside, sharesOf } from "../machine/shares";
 import { VirtualMachine } from "../machine/virtual-machine";
 import type { ControlChannel } from "./control-channel";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
@@ -61,19 +62,24 @@ export interface GuestRun extends LabOptions {
 /** Boots the VM, runs the command to its end, and ends the VM, whatever happens. */
 export async function runGuest(run: GuestRun): Promise<LabResult> {
   const host = run.host ?? thisHost();
-  const cache = labCache(host);
   const machine = describeMachine(run);
-  const { qemu, kernel } = run.lab ?? requireLabState(cache, machine.kernel);
+  const { architecture } = machine;
+  const cache = labCache(host, architecture);
+  const { qemu, kernel, guestRoot } = run.lab ?? requireLabState(cache, architecture, machine.kernel);
   requireDevicesServed(machine.devices, qemu);
-  const accelerator = await chooseAccelerator(host, cache, qemu, kernel);
+  const accelerator = await chooseAccelerator(host, cache, qemu, kernel, architecture);
   const cwd = run.cwd ?? process.cwd();
-  const shares = sharesOf(cwd, machine.writable);
   const endMark = `--${randomBytes(16).toString("hex")}--`;
 
   using folder = makeRunFolder(host);
+  const shares =
+    guestRoot === undefined
+      ? sharesOf(cwd, machine.writable)
+      : sharesBeside(guestRoot, folder.path, cwd, machine.writable, [__dirname]);
   const { mode, command, terminal } = run;
   const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
-  const override = { ...slowdown, ...run.env };
+  const modules = guestRoot === undefined ? {} : { NODE_PATH: GUEST_MODULES };
+  const override = { ...slowdown, ...modules, ...run.env };
   const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
   writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);

@@ -1,6 +1,7 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
+import type { LabArchitecture } from "../architecture/architecture";
 import { type LabCache, readJson, writeJson } from "../cache/cache";
 import { childExit, killChild, startChild } from "../host/child-process";
 import { type LabHost, systemPath } from "../host/host";
@@ -20,7 +21,9 @@ export async function chooseAccelerator(
   cache: LabCache,
   qemu: Qemu,
   kernel: string,
+  architecture: LabArchitecture,
 ): Promise<Accelerator> {
+  if (architecture.node !== host.architecture) return "tcg";
   const device = systemPath(host, "/dev/kvm");
   try {
     accessSync(device, constants.R_OK | constants.W_OK);
@@ -33,7 +36,7 @@ export async function chooseAccelerator(
   const path = join(cache.runs, "accelerator.json");
   const kept = readJson(path) as Partial<KvmAnswers> | undefined;
   const answers = kept?.boot === boot ? (kept.works ?? {}) : {};
-  const works = answers[question] ?? (await kernelStartsUnderKvm(host, qemu, kernel));
+  const works = answers[question] ?? (await kernelStartsUnderKvm(host, qemu, kernel, architecture));
   if (answers[question] === undefined) writeJson(path, { boot, works: { ...answers, [question]: works } });
   return works ? "kvm" : "tcg";
 }
@@ -52,10 +55,15 @@ function bootId(host: LabHost): string {
   }
 }
 
-async function kernelStartsUnderKvm(host: LabHost, qemu: Qemu, kernel: string): Promise<boolean> {
-  const machine = ["-machine", "q35,kernel-irqchip=split", "-accel", "kvm", "-cpu", "max", "-m", "512"];
+async function kernelStartsUnderKvm(
+  host: LabHost,
+  qemu: Qemu,
+  kernel: string,
+  architecture: LabArchitecture,
+): Promise<boolean> {
+  const machine = ["-machine", architecture.qemu.machine, "-accel", "kvm", "-cpu", architecture.qemu.cpu, "-m", "512"];
   const output = ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot", "-serial", "stdio"];
-  const command = ["-kernel", kernel, "-append", "console=ttyS0 panic=-1"];
+  const command = ["-kernel", kernel, "-append", `console=${architecture.console} panic=-1`];
   const child = startChild(host, [...qemu.qemu, ...machine, ...output, ...command], {
     stdio: ["ignore", "pipe", "ignore"],
     deathSignal: "KILL",

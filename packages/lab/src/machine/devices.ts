@@ -192,15 +192,20 @@ export function deviceUsage(device: LabDevice): string {
 }
 
 /** Throws when a device cannot work behind the IOMMU, or no process serves it. */
-export function requireDevicesWork(placed: readonly PlacedDevice[], iommu: LabIommu): void {
+export function requireDevicesWork(
+  placed: readonly PlacedDevice[],
+  iommu: LabIommu,
+  iommus: readonly LabIommu[],
+): void {
   for (const { device, argument } of placed) {
     if (device.model !== VFIO_USER) continue;
     if (!iommu.announcesMappings) {
+      const announcing = iommus.filter(({ announcesMappings, devices }) => announcesMappings && devices.length > 0);
       throw new VfioError(`a ${device.name} device cannot do DMA behind the IOMMU ${iommu.name}`, {
         code: "ERR_INVALID_ARGUMENT",
         operation: "lab run",
         subject: iommu.name,
-        remedy: "choose another IOMMU: intel, amd or virtio",
+        remedy: `choose another IOMMU: ${announcing.map(({ name }) => name).join(", ")}`,
       });
     }
     if (statSync(argument, { throwIfNoEntry: false })?.isSocket() !== true) {

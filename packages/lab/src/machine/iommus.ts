@@ -20,8 +20,8 @@ export interface LabIommu {
 /** The device number on the root bus that QEMU's ACPI table (IVRS) gives the I/O APIC. No other device may be there. */
 export const AMD_SOUTHBRIDGE_ADDRESS = 0x14;
 
-/** The IOMMUs that a VM may have. */
-export const LAB_IOMMUS: readonly LabIommu[] = [
+/** The IOMMUs that a VM of x86-64 may have. */
+export const X86_IOMMUS: readonly [LabIommu, ...LabIommu[]] = [
   {
     name: "intel",
     summary: "VT-d with second-stage tables and interrupt remapping",
@@ -67,10 +67,42 @@ export const LAB_IOMMUS: readonly LabIommu[] = [
   },
 ];
 
-export function parseIommu(choice: string): LabIommu {
-  const iommu = LAB_IOMMUS.find(({ name }) => name === choice);
+export const ARM64_IOMMUS: readonly [LabIommu, ...LabIommu[]] = [
+  {
+    name: "smmuv3",
+    summary: "Arm's SMMUv3 with stage-1 tables; it has both stages",
+    devices: ["arm-smmuv3,primary-bus=pcie.0,stage=nested"],
+    kernel: [],
+    // hw/arm/smmuv3.c, smmuv3_notify_flag_changed: "SMMUv3 does not support 'MAP' notifier yet"
+    announcesMappings: false,
+  },
+  {
+    name: "smmuv3-stage2",
+    summary: "an SMMUv3 that has stage-2 tables alone",
+    devices: ["arm-smmuv3,primary-bus=pcie.0,stage=2"],
+    kernel: [],
+    announcesMappings: false,
+  },
+  {
+    name: "virtio",
+    summary: "virtio-iommu; messages of interrupts pass it untranslated to the GIC's ITS, which checks them",
+    devices: ["virtio-iommu-pci"],
+    kernel: [],
+    announcesMappings: true,
+  },
+  {
+    name: "none",
+    summary: "no IOMMU: VFIO's no-IOMMU mode, and the errors of a machine without one",
+    devices: [],
+    kernel: ["vfio.enable_unsafe_noiommu_mode=1"],
+    announcesMappings: true,
+  },
+];
+
+export function parseIommu(choice: string, iommus: readonly LabIommu[]): LabIommu {
+  const iommu = iommus.find(({ name }) => name === choice);
   if (iommu === undefined) {
-    throw argumentError("lab run", "iommu", choice, LAB_IOMMUS.map(({ name }) => name).join(", "));
+    throw argumentError("lab run", "iommu", choice, iommus.map(({ name }) => name).join(", "));
   }
   return iommu;
 }

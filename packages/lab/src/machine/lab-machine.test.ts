@@ -1,7 +1,11 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { describeMachine, type LabMachineOptions } from "./lab-machine";
 
 test("every part has a default", () => {
-  const { devices, iommu, kernel, ...rest } = describeMachine({});
+  const { architecture, devices, iommu, kernel, ...rest } = describeMachine({});
+  expect(architecture.name).toBe("x86_64");
   expect(devices.map(({ device }) => device.name)).toEqual(["igb"]);
   expect(iommu.name).toBe("intel");
   expect(kernel).toBeUndefined();
@@ -18,6 +22,7 @@ test("every part has a default", () => {
 
 test.each<[LabMachineOptions, RegExp]>([
   [{ iommu: "foo" }, /"foo".*none/],
+  [{ arch: "mips" as "arm64" }, /"mips".*x86_64, arm64/],
   [{ devices: ["ibg"] }, /"ibg".*igb/],
   [{ memoryMiB: 1 }, /512 to 1048576/],
   [{ memoryMiB: 1024.5 }, /whole number/],
@@ -44,4 +49,22 @@ test.each<[LabMachineOptions, RegExp]>([
 
 test("a kernel that is none is refused", () => {
   expect(() => describeMachine({ kernel: __filename })).toThrow(/is not a Linux kernel image/);
+});
+
+test("the image is one of the VM's architecture", () => {
+  const folder = mkdtempSync(join(tmpdir(), "lab-image-"));
+  try {
+    const kernel = join(folder, "Image");
+    // Documentation/arch/arm64/booting.rst: the magic number is at byte 56.
+    writeFileSync(kernel, Buffer.concat([Buffer.alloc(56), Buffer.from("ARMd"), Buffer.alloc(1000)]));
+    expect(describeMachine({ arch: "arm64", kernel }).kernel).toBe(kernel);
+    expect(() => describeMachine({ kernel })).toThrow(/neither bzImage nor vmlinux/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});
+
+test("without an IOMMU's name an arm64 VM has an SMMUv3, behind which no model in another process can do DMA", () => {
+  expect(describeMachine({ arch: "arm64" }).iommu.name).toBe("smmuv3");
+  expect(() => describeMachine({ arch: "arm64", devices: ["vfio-user:/nowhere"] })).toThrow(/behind the IOMMU smmuv3/);
 });

@@ -1,4 +1,5 @@
 import { argumentError } from "@vfio-selftests/core/errors";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture, parseArchitecture } from "../architecture/architecture";
 import { parseDevices, type PlacedDevice, requireDevicesWork } from "./devices";
 import { type LabIommu, parseIommu } from "./iommus";
 import { requireKernelImage } from "./kernel-image";
@@ -12,9 +13,11 @@ export interface HugePages {
 
 /** A VM as a caller describes it. Every part has a default. */
 export interface LabMachineOptions {
+  /** A name from `LAB_ARCHITECTURES`. Default: `x86_64`. */
+  readonly arch?: LabArchitecture["name"];
   /** Names from `LAB_DEVICES`, `name*count` for several, `vfio-user:<socket>`. Default: one `igb`. */
   readonly devices?: readonly string[];
-  /** A name from `LAB_IOMMUS`. Default: `intel`. */
+  /** A name from the architecture's `iommus`. Default: the first, `intel` on x86_64. */
   readonly iommu?: string;
   /** Kernel image instead of the one that the set-up chose. */
   readonly kernel?: string;
@@ -36,6 +39,7 @@ export interface LabMachineOptions {
 
 /** The complete, checked description of a VM, which makes QEMU's command line and the guest's plan. */
 export interface LabMachine {
+  readonly architecture: LabArchitecture;
   readonly devices: readonly PlacedDevice[];
   readonly iommu: LabIommu;
   /** Undefined: the set-up's. */
@@ -52,7 +56,6 @@ export interface LabMachine {
 /** The VM that a caller gets who describes none. */
 export const LAB_DEFAULTS = {
   devices: ["igb"],
-  iommu: "intel",
   memoryMiB: 6144,
   cpus: 2,
   hugePages: { gib1: 1, mib2: 64 },
@@ -83,11 +86,14 @@ const PARAMETER_BYTES = 1200;
 export function describeMachine(options: LabMachineOptions): LabMachine {
   const { kernel, kernelParameters = [], hugePages = LAB_DEFAULTS.hugePages } = options;
   const devices = parseDevices(options.devices ?? LAB_DEFAULTS.devices);
-  const iommu = parseIommu(options.iommu ?? LAB_DEFAULTS.iommu);
-  requireDevicesWork(devices, iommu);
-  if (kernel !== undefined) requireKernelImage(kernel);
+  const architecture = options.arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(options.arch);
+  const [defaultIommu] = architecture.iommus;
+  const iommu = parseIommu(options.iommu ?? defaultIommu.name, architecture.iommus);
+  requireDevicesWork(devices, iommu, architecture.iommus);
+  if (kernel !== undefined) requireKernelImage(kernel, architecture.kernel);
   requireParameters(kernelParameters);
   return {
+    architecture,
     devices,
     iommu,
     kernel,

@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import { type LabCache, readJson } from "../cache/cache";
 import { requireKernelImage } from "./kernel-image";
 import type { Qemu } from "./qemu";
@@ -9,6 +10,8 @@ export interface LabState {
   readonly qemu: Qemu;
   /** Path of the kernel image. */
   readonly kernel: string;
+  /** The tree that is the guest's root. Absent where that is the host's tree. */
+  readonly guestRoot?: string;
   /** The key of the kernel's option fragment. Absent for an image that the user gave. */
   readonly fragment?: string;
 }
@@ -17,8 +20,8 @@ export interface LabState {
 export function readLabState(cache: LabCache): LabState | undefined {
   const state = readJson(cache.state);
   if (!isLabState(state)) return undefined;
-  const programs = [state.qemu.qemu[0], state.qemu.virtiofsd[0]];
-  return programs.every((path) => path !== undefined && existsSync(path)) ? state : undefined;
+  const needed = [state.qemu.qemu[0], state.qemu.virtiofsd[0], state.guestRoot ?? "/"];
+  return needed.every((path) => path !== undefined && existsSync(path)) ? state : undefined;
 }
 
 function isLabState(value: unknown): value is LabState {
@@ -33,17 +36,18 @@ function isLabState(value: unknown): value is LabState {
 }
 
 /** QEMU and the kernel for a run. Throws when there was no set-up (ERR_LAB_NOT_SET_UP) or the image is missing. */
-export function requireLabState(cache: LabCache, kernel?: string): LabState {
+export function requireLabState(cache: LabCache, architecture: LabArchitecture, kernel?: string): LabState {
   const state = readLabState(cache);
   if (state === undefined) {
-    throw new VfioError("the lab is not set up", {
+    const arch = architecture === DEFAULT_ARCHITECTURE ? "" : ` --arch ${architecture.name}`;
+    throw new VfioError(`the lab is not set up${arch === "" ? "" : ` for ${architecture.name}`}`, {
       code: "ERR_LAB_NOT_SET_UP",
       operation: "lab run",
       subject: cache.folder,
-      remedy: "run `vfio-selftests lab setup` first",
+      remedy: `run \`vfio-selftests lab setup${arch}\` first`,
     });
   }
   const image = kernel ?? state.kernel;
-  requireKernelImage(image);
+  requireKernelImage(image, architecture.kernel);
   return { ...state, kernel: image };
 }

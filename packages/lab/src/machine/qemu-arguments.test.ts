@@ -1,8 +1,9 @@
-import { LAB_IOMMUS, parseIommu } from "./iommus";
+import { LAB_ARCHITECTURES } from "../architecture/architecture";
+import { parseIommu } from "./iommus";
 import { describeMachine, type LabMachineOptions } from "./lab-machine";
 import { type GuestMode, qemuArguments } from "./qemu-arguments";
 import type { RunFolder } from "./run-folder";
-import { sharesOf } from "./shares";
+import { sharesBeside, sharesOf } from "./shares";
 
 const folder: RunFolder = {
   path: "/tmp/vfio-lab-1",
@@ -16,7 +17,8 @@ interface Wanted extends LabMachineOptions {
 }
 
 function build({ accelerator = "tcg", mode = "run", ...options }: Wanted = {}, where: RunFolder = folder): string[] {
-  const shares = sharesOf(__dirname, []);
+  const isHostTree = options.arch === undefined || options.arch === "x86_64";
+  const shares = isHostTree ? sharesOf(__dirname, []) : sharesBeside("/cache/guest", where.path, __dirname, [], []);
   const boot = { kernel: "/k/bzImage", accelerator, mode, shares, folder: where, consoleLog: "/c/console.log" };
   return qemuArguments(describeMachine(options), boot);
 }
@@ -27,19 +29,37 @@ function valuesOf(args: string[], option: string): string[] {
 
 const commandLine = (args: string[]): string => valuesOf(args, "-append")[0] ?? "";
 
-test.each(LAB_IOMMUS.map(({ name }) => name))(
-  "IOMMU %s comes before all devices, its parameters reach the kernel",
-  (name) => {
-    const iommu = parseIommu(name);
-    const args = build({ iommu: name });
+test.each(LAB_ARCHITECTURES.flatMap(({ name, iommus }) => iommus.map((iommu) => [name, iommu.name] as const)))(
+  "on %s the IOMMU %s comes before all devices, its parameters reach the kernel",
+  (arch, name) => {
+    const iommus = LAB_ARCHITECTURES.find((architecture) => architecture.name === arch)?.iommus ?? [];
+    const iommu = parseIommu(name, iommus);
+    const args = build({ arch, iommu: name });
     expect(valuesOf(args, "-device").slice(0, iommu.devices.length)).toEqual(iommu.devices);
     expect(valuesOf(args, "-blockdev")).toEqual(iommu.blockDevices ?? []);
     for (const parameter of iommu.kernel) expect(commandLine(args).split(" ")).toContain(parameter);
   },
 );
 
-test("an unknown IOMMU is refused with the names of all", () => {
-  expect(() => parseIommu("arm")).toThrow(/"arm".*intel, intel-scalable, amd, virtio, none/);
+test("an IOMMU that the architecture does not have is refused with the names of those that it has", () => {
+  expect(() => build({ iommu: "smmuv3" })).toThrow(/"smmuv3".*intel, intel-scalable, amd, virtio, none/);
+  expect(() => build({ arch: "arm64", iommu: "intel" })).toThrow(/"intel".*smmuv3.*virtio, none/);
+});
+
+test("an arm64 VM is QEMU's virt with a GIC that translates messages, an SMMUv3 and a console of Arm's", () => {
+  const args = build({ arch: "arm64" });
+  expect(valuesOf(args, "-machine")).toEqual([expect.stringMatching(/^virt,.*its=on/)]);
+  expect(valuesOf(args, "-device")[0]).toMatch(/^arm-smmuv3,/);
+  expect(commandLine(args)).toMatch(/^console=ttyAMA0 /);
+  expect(commandLine(args)).not.toMatch(/no_timer_check|intel_iommu/);
+});
+
+test("a guest with a tree of its own mounts the run's folder, and starts init from there", () => {
+  const args = build({ arch: "arm64" });
+  expect(commandLine(args)).toMatch(
+    /LAB_RUN=\/lab init=\/bin\/sh -- -c "mount -n -t virtiofs run \/lab && exec sh \/lab\/init.sh"$/,
+  );
+  expect(valuesOf(args, "-device")).toContain("vhost-user-fs-pci,chardev=run,tag=run");
 });
 
 test("guest memory is one shared memfd of the size asked for", () => {

@@ -1,3 +1,4 @@
+import { GUEST_RUN_FOLDER } from "./guest-programs";
 import type { LabMachine } from "./lab-machine";
 import type { RunFolder } from "./run-folder";
 import type { Share } from "./shares";
@@ -39,7 +40,8 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     ...["-nodefaults", "-no-user-config", "-display", "none"],
     // A kernel that panics reboots (panic=-1), and QEMU ends then.
     "-no-reboot",
-    ...["-machine", "q35,kernel-irqchip=split", "-accel", boot.accelerator, "-cpu", "max"],
+    ...["-machine", machine.architecture.qemu.machine, "-accel", boot.accelerator],
+    ...["-cpu", machine.architecture.qemu.cpu],
     // The socket lies in a folder that only this user may enter, because a debugger is the guest's master.
     ...(boot.debugged === undefined ? [] : ["-gdb", `unix:${escapeComma(folder.file("gdb"))},server=on,wait=off`]),
     ...(boot.debugged?.waits === true ? ["-S"] : []),
@@ -102,11 +104,10 @@ function kernelCommandLine(machine: LabMachine, boot: Boot): string {
   const [root] = boot.shares;
   return [
     // The console shows warnings, too, because after the command's end only the host sees what the kernel prints.
-    ...["console=ttyS0", "loglevel=5", "panic=-1"],
+    ...[`console=${machine.architecture.console}`, "loglevel=5", "panic=-1"],
     ...[`root=${root?.name ?? ""}`, "rootfstype=virtiofs", "ro"],
     ...machine.iommu.kernel,
-    // The kernel checks its timer by counting ticks. On a busy machine an emulated CPU sees too few, and it panics.
-    "no_timer_check",
+    ...machine.architecture.kernelParameters,
     ...(boot.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
     // Shared anonymous memory takes 2 MiB pages where it can, because each page is a message to a vfio-user device.
     "transparent_hugepage_shmem=always",
@@ -116,9 +117,17 @@ function kernelCommandLine(machine: LabMachine, boot: Boot): string {
     ...["hugepagesz=1G", `hugepages=${hugePages.gib1}`, "hugepagesz=2M", `hugepages=${hugePages.mib2}`],
     ...machine.kernelParameters,
     // The kernel gives unknown parameters to init as its environment, and what follows "--" as its arguments.
-    `LAB_RUN=${boot.folder.path}`,
-    ...["init=/bin/sh", "--", boot.folder.file("init.sh")],
+    ...init(boot),
   ].join(" ");
+}
+
+/** The guest reads the run's folder from the host's tree where that is its root, or else mounts it first. */
+function init({ shares, folder }: Boot): string[] {
+  if (!shares.some(({ name }) => name === "run")) {
+    return [`LAB_RUN=${folder.path}`, "init=/bin/sh", "--", folder.file("init.sh")];
+  }
+  const script = `mount -n -t virtiofs run ${GUEST_RUN_FOLDER} && exec sh ${GUEST_RUN_FOLDER}/init.sh`;
+  return [`LAB_RUN=${GUEST_RUN_FOLDER}`, "init=/bin/sh", "--", "-c", `"${script}"`];
 }
 
 function device(...devices: readonly string[]): string[] {

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import type { OwnErrorCode } from "@vfio-selftests/core/errors";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
@@ -28,19 +29,24 @@ const VIRTIOFSD_PLACES = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virti
 /** Options that keep the guest from writing to the host's tree. */
 const NEEDED_VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
-/** The devices that the lab's VM needs in any case. */
-const NEEDED_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
+/** The devices that the lab's VM needs on every architecture. */
+const NEEDED_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port"];
 
 /** Describes the system's own QEMU. Rejects with the reason when it does not serve. */
-export async function systemQemu(host: LabHost, least: Version): Promise<Qemu> {
-  const qemu = findProgram(host, "qemu-system-x86_64");
-  if (qemu === undefined) throw notServing("qemu-system-x86_64 is not installed", "ERR_LAB_NO_QEMU");
+export async function systemQemu(
+  host: LabHost,
+  least: Version,
+  architecture: LabArchitecture = DEFAULT_ARCHITECTURE,
+): Promise<Qemu> {
+  const { program } = architecture.qemu;
+  const qemu = findProgram(host, program);
+  if (qemu === undefined) throw notServing(`${program} is not installed`, "ERR_LAB_NO_QEMU");
   const virtiofsds = VIRTIOFSD_PLACES.flatMap((place) => findProgram(host, place) ?? []);
   if (virtiofsds.length === 0) throw notServing("virtiofsd is not installed", "ERR_LAB_NO_QEMU");
   let failure: unknown;
   for (const virtiofsd of virtiofsds) {
     try {
-      return await checkQemu(host, { origin: "system", qemu: [qemu], virtiofsd: [virtiofsd] }, least);
+      return await checkQemu(host, { origin: "system", qemu: [qemu], virtiofsd: [virtiofsd] }, least, architecture);
     } catch (error) {
       failure = error;
     }
@@ -52,7 +58,11 @@ export async function systemQemu(host: LabHost, least: Version): Promise<Qemu> {
  * QEMU of a Debian root. The root's own dynamic loader runs it with the root's libraries, in the system's own file
  * tree. Without a chroot it needs no root rights and no mounts, and every path means what it means outside.
  */
-export async function debianRootQemu(host: LabHost, root: string): Promise<Qemu> {
+export async function debianRootQemu(
+  host: LabHost,
+  root: string,
+  architecture: LabArchitecture = DEFAULT_ARCHITECTURE,
+): Promise<Qemu> {
   const libraries = join(root, "usr/lib/x86_64-linux-gnu");
   const load = [join(libraries, "ld-linux-x86-64.so.2"), "--library-path", libraries];
   return checkQemu(
@@ -61,16 +71,22 @@ export async function debianRootQemu(host: LabHost, root: string): Promise<Qemu>
       origin: "debian-root",
       qemu: [
         ...load,
-        join(root, "usr/bin/qemu-system-x86_64"),
+        join(root, "usr/bin", architecture.qemu.program),
         ...["-L", join(root, "usr/share/qemu"), "-L", join(root, "usr/share/seabios")],
       ],
       virtiofsd: [...load, join(root, "usr/libexec/virtiofsd")],
     },
     COMPLETE_QEMU,
+    architecture,
   );
 }
 
-async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Version): Promise<Qemu> {
+async function checkQemu(
+  host: LabHost,
+  found: Omit<Qemu, "version">,
+  least: Version,
+  architecture: LabArchitecture,
+): Promise<Qemu> {
   const ask = async (command: readonly string[]): Promise<string> => execute(host, command, { timeoutMs: 20_000 });
   const [qemuText, virtiofsdText, virtiofsdHelp, devices] = await Promise.all([
     ask([...found.qemu, "--version"]),
@@ -94,7 +110,7 @@ async function checkQemu(host: LabHost, found: Omit<Qemu, "version">, least: Ver
   }
   const lacks = NEEDED_VIRTIOFSD_OPTIONS.filter((option) => !virtiofsdHelp.includes(option));
   if (lacks.length > 0) throw notServing(`virtiofsd is too old: it lacks ${lacks.join(", ")}`, "ERR_LAB_QEMU_TOO_OLD");
-  const missing = NEEDED_MODELS.filter((model) => !devices.includes(`"${model}"`));
+  const missing = [...NEEDED_MODELS, ...architecture.qemu.models].filter((model) => !devices.includes(`"${model}"`));
   if (missing.length > 0) throw notServing(`QEMU lacks ${missing.join(", ")}`, "ERR_LAB_NO_QEMU");
   return { ...found, version };
 }

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { contains, sharesOf, writableFolders } from "./shares";
+import { contains, projectFolder, sharesBeside, sharesOf, writableFolders } from "./shares";
 
 let folder = "";
 beforeEach(() => {
@@ -56,6 +56,30 @@ test("what is no folder, and too many folders, are refused", () => {
   const many = Array.from({ length: 9 }, (_, index) => join(folder, String(index)));
   for (const path of many) mkdirSync(path);
   expect(() => writableFolders(many)).toThrow(refusal(/8 folders at most/) as Error);
+});
+
+test("a guest with a tree of its own sees the project around the caller's folder, and writes to that folder", () => {
+  mkdirSync(join(folder, "a/node_modules"));
+  expect(sharesBeside("/tree", "/run-1", join(folder, "a/b"), [], [])).toEqual([
+    { name: "root", folder: "/tree", writable: false },
+    { name: "run", folder: "/run-1", writable: false },
+    { name: "share0", folder: join(folder, "a"), writable: false },
+    { name: "share1", folder: join(folder, "a/b"), writable: true },
+  ]);
+});
+
+test("a project inside a folder that can be written is part of that", () => {
+  mkdirSync(join(folder, "a/b/node_modules"));
+  const shares = sharesBeside("/tree", "/run-1", join(folder, "a"), [], [join(folder, "a/b")]);
+  expect(shares.slice(2)).toEqual([{ name: "share0", folder: join(folder, "a"), writable: true }]);
+});
+
+test("a project is the outermost folder with packages", () => {
+  mkdirSync(join(folder, "a/b/node_modules"));
+  expect(projectFolder(join(folder, "a/b"))).toBe(join(folder, "a/b"));
+  mkdirSync(join(folder, "node_modules"));
+  expect(projectFolder(join(folder, "a/b"))).toBe(folder);
+  expect(projectFolder(join(folder, "nowhere"))).toBeUndefined();
 });
 
 test("containment goes by whole names", () => {

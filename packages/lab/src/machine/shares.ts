@@ -1,11 +1,14 @@
 import { existsSync, realpathSync, statSync } from "node:fs";
-import { resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
 
 /** A folder of the host in the guest. Each has a virtiofsd of its own, which decides whether the guest may write. */
 export interface Share {
-  /** The name under which the guest mounts it, and the name of its socket in the run's folder. */
-  readonly name: "root" | `share${number}`;
+  /**
+   * The name under which the guest mounts it, and the name of its socket in the run's folder. `run` is that folder
+   * itself, which only a guest with a root of its own mounts.
+   */
+  readonly name: "root" | "run" | `share${number}`;
   readonly folder: string;
   readonly writable: boolean;
 }
@@ -18,12 +21,11 @@ const KERNEL_FOLDERS = /^\/(?:proc|sys|dev(?!\/shm\/.))(?:\/|$)/;
 
 /** Real paths of folders that the guest may write to. A folder inside another one is part of that one. */
 export function writableFolders(folders: readonly string[]): string[] {
-  const real = [...new Set(folders.map(realFolder))];
-  const outermost = real.filter((folder) => !real.some((other) => other !== folder && contains(other, folder)));
-  if (outermost.length > MOST_WRITABLE) {
-    throw argumentError("lab run", "rw", outermost.join(" "), `${MOST_WRITABLE} folders at most`);
+  const given = outermost(folders.map(realFolder));
+  if (given.length > MOST_WRITABLE) {
+    throw argumentError("lab run", "rw", given.join(" "), `${MOST_WRITABLE} folders at most`);
   }
-  return outermost;
+  return given;
 }
 
 /**
@@ -36,6 +38,49 @@ export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
     { name: "root", folder: "/", writable: false },
     ...folders.map((folder, index): Share => ({ name: `share${index}`, folder, writable: true })),
   ];
+}
+
+/**
+ * The shares of a guest whose root is a tree of its own, because the host's programs do not run on its CPU. It sees of the
+ * host, at their paths, the projects of `places` (read-only), and the folders that it may write to.
+ */
+export function sharesBeside(
+  root: string,
+  run: string,
+  cwd: string,
+  writable: readonly string[],
+  places: readonly string[],
+): Share[] {
+  const folders = writableFolders([...writable, ...startFolder(cwd)]);
+  const projects = outermost([cwd, ...places].flatMap((place) => projectFolder(place) ?? []));
+  const seen = projects.filter((project) => !folders.some((folder) => contains(folder, project)));
+  return [
+    { name: "root", folder: root, writable: false },
+    { name: "run", folder: run, writable: false },
+    // A folder inside a project is mounted after it.
+    ...[
+      ...seen.map((folder) => ({ folder, writable: false })),
+      ...folders.map((folder) => ({ folder, writable: true })),
+    ].map((share, index): Share => ({ name: `share${index}`, ...share })),
+  ];
+}
+
+/** The outermost folder around a place that has packages of npm. Undefined where there is none. */
+export function projectFolder(place: string): string | undefined {
+  if (!existsSync(place)) return undefined;
+  const folders = ancestors(realpathSync(place)).filter(isShareable);
+  return folders.findLast((folder) => existsSync(join(folder, "node_modules")));
+}
+
+/** The folder itself and all around it, from within. */
+function ancestors(folder: string): string[] {
+  const parent = dirname(folder);
+  return parent === folder ? [folder] : [folder, ...ancestors(parent)];
+}
+
+function outermost(folders: readonly string[]): string[] {
+  const different = [...new Set(folders)];
+  return different.filter((folder) => !different.some((other) => other !== folder && contains(other, folder)));
 }
 
 /** The command's own folder, if it exists and may be shared. If it does not exist, the command does not start. */

@@ -3,6 +3,7 @@ import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { VfioError } from "@vfio-selftests/core";
 import type { LabCache } from "../cache/cache";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import { runInLab } from "../guest/run";
 import { requireDiskSpace } from "../host/disk-space";
 import type { LabHost } from "../host/host";
@@ -14,6 +15,13 @@ import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, type Qemu, systemQemu } fro
 import { type AptWorkspace, openAptWorkspace } from "./debian/apt-workspace";
 import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debian-mirror";
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
+import {
+  GUEST_ROOT_BYTES,
+  guestRootRecipe,
+  type GuestRootRecipe,
+  isGuestRoot,
+  makeGuestRoot,
+} from "./guest/guest-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
 import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
@@ -24,7 +32,8 @@ import { fetchKernelSource, keptKernelSource, type KernelSource, newestKernelSou
 import { requireKernelTree } from "./kernel/kernel-tree";
 import { patchedSource, type SourcePatch } from "./kernel/patched-source";
 import {
-  KERNEL_BUILD_REQUIREMENTS,
+  GUEST_ROOT_REQUIREMENTS,
+  kernelBuildRequirements,
   type MayInstall,
   QEMU_ROOT_REQUIREMENTS,
   requirePackages,
@@ -41,6 +50,8 @@ export interface PreparationOptions {
   readonly force?: boolean;
   readonly mayInstall?: MayInstall;
   readonly suites?: DebianSuites;
+  /** Default: x86_64. */
+  readonly architecture?: LabArchitecture;
 }
 
 /** The steps of a set-up. The caller holds the lock of the cache. */
@@ -52,6 +63,7 @@ export class Preparation {
   readonly #suites: DebianSuites;
   readonly #force: boolean;
   readonly #mayInstall: MayInstall | undefined;
+  readonly #architecture: LabArchitecture;
   #apt: AptWorkspace | undefined;
 
   constructor(host: LabHost, cache: LabCache, progress: Progress, signal: AbortSignal, options: PreparationOptions) {
@@ -62,26 +74,30 @@ export class Preparation {
     this.#suites = options.suites ?? DEFAULT_SUITES;
     this.#force = options.force ?? false;
     this.#mayInstall = options.mayInstall;
+    this.#architecture = options.architecture ?? DEFAULT_ARCHITECTURE;
   }
 
   /** Makes what is missing. It checks all that it can before it fetches anything. */
   async prepare(choice: QemuChoice, image: string | undefined): Promise<LabState> {
     const foundQemu = await this.#findQemu(choice);
-    const fragment = labKernelFragment();
+    const fragment = labKernelFragment(this.#architecture);
     const foundKernel = image === undefined ? this.#findKernel(fragment) : undefined;
     const buildsKernel = image === undefined && foundKernel === undefined;
-    await this.#requireMeans(foundQemu === undefined, buildsKernel);
+    const root = this.#guestRoot();
+    await this.#requireMeans({ qemu: foundQemu === undefined, kernel: buildsKernel, guest: root?.isMissing === true });
     const qemu = foundQemu ?? (await this.#makeQemu());
-    if (image !== undefined) return { qemu, kernel: image };
+    if (root?.isMissing === true) await this.#makeGuestRoot(root.recipe);
+    const guest = root === undefined ? {} : { guestRoot: this.#cache.guestRoot };
+    if (image !== undefined) return { qemu, kernel: image, ...guest };
     const kernel = foundKernel ?? (await this.#makeKernel(fragment));
-    return { qemu, kernel: kernel.image, fragment: fragment.key };
+    return { qemu, kernel: kernel.image, fragment: fragment.key, ...guest };
   }
 
   /** QEMU, which it makes when there is none. */
   async prepareQemu(choice: QemuChoice): Promise<Qemu> {
     const found = await this.#findQemu(choice);
     if (found !== undefined) return found;
-    await this.#requireMeans(true, false);
+    await this.#requireMeans({ qemu: true });
     return this.#makeQemu();
   }
 
@@ -90,7 +106,7 @@ export class Preparation {
     const { patch } = choice;
     const tree = choice.tree === undefined ? undefined : requireKernelTree(choice.tree);
     const kept = this.#force ? undefined : keptKernelSource(this.#cache.sources);
-    await this.#requireMeans(false, true, tree === undefined && kept === undefined);
+    await this.#requireMeans({ kernel: true }, tree === undefined && kept === undefined);
     const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
     this.#progress.step(`kernel build in ${recipe.tree}`);
     // The record comes before the build, so that nobody takes the sources for unused, even after an interrupt.
@@ -130,7 +146,11 @@ export class Preparation {
     this.#progress.step("QEMU");
     if (choice !== "root") {
       try {
-        const found = await systemQemu(this.#host, choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU);
+        const found = await systemQemu(
+          this.#host,
+          choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU,
+          this.#architecture,
+        );
         this.#progress.done(`the system's ${versionText(found.version)}`);
         return found;
       } catch (error) {
@@ -139,7 +159,7 @@ export class Preparation {
     }
     if (!this.#force && existsSync(this.#cache.qemuRoot)) {
       try {
-        const kept = await debianRootQemu(this.#host, this.#cache.qemuRoot);
+        const kept = await debianRootQemu(this.#host, this.#cache.qemuRoot, this.#architecture);
         this.#progress.done(`${versionText(kept.version)}, there already`);
         return kept;
       } catch {
@@ -152,19 +172,24 @@ export class Preparation {
 
   #findKernel(fragment: KernelFragment): BuiltKernel | undefined {
     this.#progress.step("kernel");
-    const kept = this.#force ? undefined : builtKernel(this.#cache.kernels, fragment);
+    const kept = this.#force ? undefined : builtKernel(this.#cache.kernels, fragment, this.#architecture.kernel);
     this.#progress.done(kept === undefined ? "to be built" : `${describeKernel(kept)}, there already`);
     return kept;
   }
 
   /** Checks what the set-up needs of the machine: mirrors, disk space, programs. */
-  async #requireMeans(makesQemu: boolean, buildsKernel: boolean, fetches = true): Promise<void> {
+  async #requireMeans(makes: { qemu?: boolean; kernel?: boolean; guest?: boolean }, fetches = true): Promise<void> {
+    const kernelRequirements = kernelBuildRequirements(this.#architecture);
     const wanted = [
-      ...(makesQemu ? [{ what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS }] : []),
-      ...(buildsKernel
-        ? [{ what: "a kernel", bytes: KERNEL_BUILD_BYTES, requirements: KERNEL_BUILD_REQUIREMENTS }]
-        : []),
-    ];
+      { isWanted: makes.qemu, what: "QEMU", bytes: DEBIAN_ROOT_BYTES, requirements: QEMU_ROOT_REQUIREMENTS },
+      { isWanted: makes.kernel, what: "a kernel", bytes: KERNEL_BUILD_BYTES, requirements: kernelRequirements },
+      {
+        isWanted: makes.guest,
+        what: "the guest's programs",
+        bytes: GUEST_ROOT_BYTES,
+        requirements: GUEST_ROOT_REQUIREMENTS,
+      },
+    ].filter(({ isWanted }) => isWanted === true);
     if (wanted.length === 0) return;
     const purpose = `making ${wanted.map(({ what }) => what).join(" and ")}`;
     if (fetches) requireMirrors(this.#host, purpose);
@@ -176,12 +201,36 @@ export class Preparation {
 
   async #makeQemu(): Promise<Qemu> {
     this.#progress.step("QEMU in a Debian root");
-    const made = await makeDebianRoot(this.#host, this.#cache.qemuRoot, await this.#openApt(), this.#suites, {
-      ...this.#following(),
-      logFile: join(this.#cache.work, "mmdebstrap.log"),
-    });
+    const made = await makeDebianRoot(
+      this.#host,
+      this.#cache.qemuRoot,
+      await this.#openApt(),
+      this.#suites,
+      {
+        ...this.#following(),
+        logFile: join(this.#cache.work, "mmdebstrap.log"),
+      },
+      this.#architecture,
+    );
     this.#progress.done(versionText(made.version));
     return made;
+  }
+
+  /** The tree for a guest whose CPU does not run the host's programs. Undefined where the host's tree serves. */
+  #guestRoot(): { recipe: GuestRootRecipe; isMissing: boolean } | undefined {
+    if (this.#architecture.node === this.#host.architecture) return undefined;
+    const recipe = guestRootRecipe(this.#architecture, this.#host);
+    return { recipe, isMissing: this.#force || !isGuestRoot(this.#cache.guestRoot, recipe) };
+  }
+
+  async #makeGuestRoot(recipe: GuestRootRecipe): Promise<void> {
+    this.#progress.step("the guest's programs");
+    const apt = await this.#openApt();
+    await makeGuestRoot(this.#host, this.#cache.guestRoot, recipe, this.#architecture, apt, this.#suites, {
+      ...this.#following(),
+      logFile: join(this.#cache.work, "guest-root.log"),
+    });
+    this.#progress.done(recipe.npm.map(({ name, version }) => `${name} ${version}`).join(", "));
   }
 
   /** Makes the lab's own kernel. It keeps neither the source nor the build folder. */
@@ -196,9 +245,10 @@ export class Preparation {
       log: join(work, "kernel-build.log"),
       lock: join(work, "build.lock"),
     };
-    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true };
+    const architecture = this.#architecture.kernel;
+    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true, architecture };
     await buildKernel(this.#host, recipe, places, this.#following());
-    const built = describeBuilt(name, places.kernel, fragment);
+    const built = describeBuilt(name, places.kernel, fragment, architecture);
     this.#progress.done(describeKernel(built));
     return built;
   }
@@ -225,6 +275,7 @@ export class Preparation {
     const result = await runInLab({
       host: this.#host,
       lab,
+      arch: this.#architecture.name,
       command: ["sh", "-c", 'test -n "$VFIO_SELFTESTS_BDF" && uname -r'],
       cwd: "/",
       stdout: collect,

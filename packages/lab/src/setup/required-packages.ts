@@ -1,5 +1,6 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
+import type { LabArchitecture } from "../architecture/architecture";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import { type LabHost, systemPath } from "../host/host";
@@ -17,14 +18,18 @@ export const QEMU_ROOT_REQUIREMENTS: readonly Requirement[] = [
   { program: "apt-get", package: "apt" },
 ];
 
-export const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
+export const GUEST_ROOT_REQUIREMENTS: readonly Requirement[] = [
+  ...QEMU_ROOT_REQUIREMENTS,
+  { program: "npm", package: "npm" },
+  { program: "tar", package: "tar" },
+];
+
+const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
   { program: "apt-get", package: "apt" },
   { program: "dpkg-deb", package: "dpkg" },
   { program: "tar", package: "tar" },
   { program: "xz", package: "xz-utils" },
   { program: "make", package: "make" },
-  { program: "gcc", package: "gcc" },
-  { program: "ld", package: "binutils" },
   { program: "flex", package: "flex" },
   { program: "bison", package: "bison" },
   { program: "bc", package: "bc" },
@@ -32,6 +37,10 @@ export const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
   // objtool needs it, which every x86_64 kernel build runs over its objects.
   { header: "/usr/include/gelf.h", package: "libelf-dev" },
 ];
+
+export function kernelBuildRequirements({ kernel }: LabArchitecture): Requirement[] {
+  return [...KERNEL_BUILD_REQUIREMENTS, ...kernel.tools];
+}
 
 export function missingPackages(host: LabHost, requirements: readonly Requirement[]): string[] {
   const missing = requirements.filter(

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { ARM64 } from "../architecture/arm64";
 import { labCache, readJson, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
 import { silentProgress } from "../host/progress";
@@ -85,6 +86,30 @@ test("a changed option fragment makes the lab not ready", async () => {
   writeJson(labCache(host).state, { ...(readJson(labCache(host).state) as object), fragment: "0123456789ab" });
   await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_NO_MIRROR", /names no mirror/));
 });
+
+test("a lab with another CPU is set up beside the host's, with a tree for its guest", async () => {
+  using host = makeHost({ guest: BOOTS, program: "qemu-system-aarch64" });
+  host.addFile("/etc/apt/sources.list", "deb http://mirror.invalid/debian bookworm main\n");
+  for (const name of ["apt-get", "apt-config"]) host.addProgram(name, "#!/bin/sh\n");
+  host.addProgram("mmdebstrap", '#!/bin/sh\nwhile [ $# -gt 2 ]; do shift; done\nmkdir -p "$1/etc"\n');
+  host.addProgram("npm", FAKE_NPM);
+  const kernel = join(host.folder, "Image");
+  writeFileSync(kernel, Buffer.concat([Buffer.alloc(56), Buffer.from("ARMd"), Buffer.alloc(1000)]));
+  const cache = labCache(host, ARM64);
+  const first = await setupLab({ host, arch: "arm64", kernel });
+  expect(first).toMatchObject({ changed: true, kernel, guestRoot: cache.guestRoot });
+  expect(existsSync(join(cache.guestRoot, "usr/bin/node"))).toBe(true);
+  expect(await setupLab({ host, arch: "arm64", kernel })).toEqual({ ...first, changed: false });
+  expect(existsSync(labCache(host).state)).toBe(false);
+  rmSync(cache.guestRoot, { recursive: true });
+  expect(await setupLab({ host, arch: "arm64", kernel })).toEqual(first);
+});
+
+/** As npm does, it packs a package into the folder, and prints the archive's name. */
+const FAKE_NPM = `#!/bin/sh
+for word; do case $word in --pack-destination=*) to=\${word#*=} ;; esac; done
+mkdir -p package/bin && touch package/bin/node && tar -czf "$to/some.tgz" package && echo some.tgz
+`;
 
 test("a QEMU that is too old is refused where a Debian root is not wanted", async () => {
   using host = makeHost({ version: "7.2.17" });

@@ -2,6 +2,7 @@ import { existsSync } from "node:fs";
 import { resolve } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { argumentError } from "@vfio-selftests/core/errors";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture, parseArchitecture } from "../architecture/architecture";
 import { type LabCache, labCache, writeJson } from "../cache/cache";
 import { takeCacheLock } from "../cache/cache-lock";
 import { type LabHost, thisHost } from "../host/host";
@@ -10,6 +11,7 @@ import { type Progress, silentProgress } from "../host/progress";
 import { requireKernelImage } from "../machine/kernel-image";
 import { type LabState, readLabState } from "../machine/lab-state";
 import type { DebianSuites } from "./debian/debian-mirror";
+import { guestRootRecipe, isGuestRoot } from "./guest/guest-root";
 import type { KeptBuild } from "./kernel/kept-builds";
 import { labKernelFragment } from "./kernel/kernel-fragment";
 import type { KernelChoice } from "./kernel/kernel-recipe";
@@ -21,6 +23,8 @@ import type { MayInstall } from "./required-packages";
 
 /** What the set-up prepares, and from where. */
 export interface LabSetupOptions {
+  /** The CPU of the VM, by its name among `LAB_ARCHITECTURES`. Default: `x86_64`. */
+  arch?: LabArchitecture["name"];
   /** Prepares everything anew, with the newest packages, whatever the cache holds. */
   force?: boolean;
   /**
@@ -58,19 +62,20 @@ export async function setupLab(
   progress: Progress = silentProgress,
 ): Promise<LabSetupResult> {
   const host = options.host ?? thisHost();
-  const cache = labCache(host);
+  const architecture = options.arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(options.arch);
+  const cache = labCache(host, architecture);
   const kernel = options.kernel === undefined ? undefined : resolve(options.kernel);
-  if (kernel !== undefined) requireKernelImage(kernel);
+  if (kernel !== undefined) requireKernelImage(kernel, architecture.kernel);
   requireArchitecture(host);
   const choice = options.qemu ?? "auto";
-  const ready = options.force === true ? undefined : readyLab(cache, choice, kernel);
+  const ready = options.force === true ? undefined : readyLab(host, cache, architecture, choice, kernel);
   if (ready !== undefined) return { ...ready, changed: false };
 
   return exclusively(host, cache, progress, async (signal, waited) => {
     // The set-up that we waited for may have made what we want.
-    const made = waited ? readyLab(cache, choice, kernel) : undefined;
+    const made = waited ? readyLab(host, cache, architecture, choice, kernel) : undefined;
     if (made !== undefined) return { ...made, changed: false };
-    const preparation = new Preparation(host, cache, progress, signal, options);
+    const preparation = new Preparation(host, cache, progress, signal, { ...options, architecture });
     const lab = await preparation.prepare(choice, kernel);
     await preparation.bootOnce(lab);
     writeJson(cache.state, lab);
@@ -80,7 +85,7 @@ export async function setupLab(
 }
 
 /** Which kernel to build. */
-export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel">, KernelChoice {
+export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel" | "arch">, KernelChoice {
   /** A change of the source, which each build makes first. */
   patch?: SourcePatch;
 }
@@ -145,12 +150,20 @@ async function exclusively<Result>(
 }
 
 /** The lab of the last set-up, if it is what these options ask for. */
-function readyLab(cache: LabCache, choice: QemuChoice, kernel: string | undefined): LabState | undefined {
+function readyLab(
+  host: LabHost,
+  cache: LabCache,
+  architecture: LabArchitecture,
+  choice: QemuChoice,
+  kernel: string | undefined,
+): LabState | undefined {
   const state = readLabState(cache);
   if (state === undefined || !existsSync(state.kernel)) return undefined;
   if (choice !== "auto" && (choice === "system") !== (state.qemu.origin === "system")) return undefined;
+  if (state.guestRoot !== undefined && !isGuestRoot(state.guestRoot, guestRootRecipe(architecture, host)))
+    return undefined;
   if (kernel !== undefined) return state.kernel === kernel ? state : undefined;
-  return state.fragment === labKernelFragment().key ? state : undefined;
+  return state.fragment === labKernelFragment(architecture).key ? state : undefined;
 }
 
 function requireArchitecture(host: LabHost): void {

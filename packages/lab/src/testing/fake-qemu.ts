@@ -3,6 +3,8 @@ import { join } from "node:path";
 import type { TestHost } from "./test-host";
 
 export interface FakeQemu {
+  /** Default: qemu-system-x86_64. */
+  program?: string;
   version?: string;
   virtiofsdVersion?: string;
   virtiofsdOptions?: readonly string[];
@@ -16,7 +18,14 @@ export interface FakeQemu {
 
 const VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
 
-export const ALL_MODELS = ["vhost-user-fs-pci", "virtio-serial-pci", "virtconsole", "pcie-root-port", "intel-iommu"];
+export const ALL_MODELS = [
+  "vhost-user-fs-pci",
+  "virtio-serial-pci",
+  "virtconsole",
+  "pcie-root-port",
+  "intel-iommu",
+  "arm-smmuv3",
+];
 
 /** Gives the host a QEMU and a virtiofsd that answer as the real ones do, and a guest that a test writes. */
 export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {
@@ -24,7 +33,7 @@ export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {
   const script = join(host.folder, "guest.cjs");
   writeFileSync(script, GUEST_RUNTIME.replace("/* guest */", fake.guest ?? ""));
   host.addProgram(
-    "qemu-system-x86_64",
+    fake.program ?? "qemu-system-x86_64",
     `#!/bin/sh
 case "$1" in
   --version) echo "QEMU emulator version ${fake.version ?? "11.1.3"} (Debian)" ;;
@@ -56,17 +65,17 @@ require("node:net").createServer().listen(path);
 const GUEST_RUNTIME = `
 const fs = require("node:fs");
 const net = require("node:net");
+const path = require("node:path");
 const ports = {};
 let log;
 for (const word of process.argv) {
   const match = /^socket,id=(\\w+),path=([^,]+)(?:,logfile=([^,]+))?/.exec(word);
-  if (match === null || /^(root|share\\d+)$/.test(match[1])) continue;
+  if (match === null || /^(root|run|share\\d+)$/.test(match[1])) continue;
   ports[match[1]] = net.connect(match[2]);
   log ??= match[3];
 }
-const append = process.argv[process.argv.indexOf("-append") + 1];
-const folder = /LAB_RUN=(\\S+)/.exec(append)[1];
-const plan = fs.readFileSync(folder + "/plan.sh", "utf8");
+const [control] = process.argv.flatMap((word) => /^socket,id=control,path=([^,]+)/.exec(word)?.[1] ?? []);
+const plan = fs.readFileSync(path.join(path.dirname(control), "plan.sh"), "utf8");
 const endMark = /LAB_END_MARK='(.*)'/.exec(plan)[1];
 let buffered = "";
 const handlers = [];

@@ -6,6 +6,7 @@ import {
   INTERRUPT_STATUS,
   type InterruptSignal,
   LAB_DEFAULTS,
+  DEFAULT_ARCHITECTURE,
   labCache,
   type LabHost,
   onInterrupt,
@@ -125,7 +126,7 @@ function questionOf(options: BisectOptions): string {
 
 function machineText({
   devices = LAB_DEFAULTS.devices,
-  iommu = LAB_DEFAULTS.iommu,
+  iommu = DEFAULT_ARCHITECTURE.iommus[0].name,
   with: variants,
 }: BisectOptions): string {
   const kernel = variants === undefined ? "" : `, a kernel with ${variants.join(", ")}`;

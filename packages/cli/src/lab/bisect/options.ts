@@ -4,7 +4,7 @@ import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
 /** The description of the VM. The bisection chooses its kernels. */
-export type BisectMachineOptions = Omit<MachineOptions, "kernel" | "source" | "with">;
+export type BisectMachineOptions = Omit<MachineOptions, "arch" | "kernel" | "source" | "with">;
 
 export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {
   readonly test: string;
@@ -16,7 +16,7 @@ export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "m
   readonly output?: string;
 }
 
-const { kernel: _kernel, source: _source, with: variants, ...machine } = MACHINE_OPTIONS;
+const { arch: _arch, kernel: _kernel, source: _source, with: variants, ...machine } = MACHINE_OPTIONS;
 
 export const BISECT_MACHINE_OPTIONS: OptionTable<BisectMachineOptions> = machine;
 

@@ -14,6 +14,8 @@ export interface AptWorkspace {
   readonly sources: string;
   readonly preferences: string;
   readonly env: NodeJS.ProcessEnv;
+  /** The mirror that serves the suites. */
+  readonly mirror: DebianMirror;
 }
 
 /** Makes the workspace from the first mirror that serves the suites. */
@@ -43,7 +45,7 @@ export async function openAptWorkspace(
     writeFileSync(join(folder, "sources.d", "lab.sources"), mirrorSources(mirror, suites));
     try {
       await execute(host, ["apt-get", "update", "--error-on=any"], { env: workspace.env, ...options });
-      return workspace;
+      return { ...workspace, mirror };
     } catch (error) {
       options.signal?.throwIfAborted();
       failure = error;

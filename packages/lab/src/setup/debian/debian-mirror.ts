@@ -74,14 +74,14 @@ export function requireMirrors(host: LabHost, purpose: string): DebianMirror[] {
 }
 
 /** A deb822 sources file that offers both suites at a mirror. */
-export function mirrorSources(mirror: DebianMirror, suites: DebianSuites): string {
+export function mirrorSources(mirror: DebianMirror, suites: DebianSuites, architecture = "amd64"): string {
   const options = Object.entries(mirror.options).map(([name, value]) => `${name}: ${value}`);
   return [
     "Types: deb",
     `URIs: ${mirror.uri}`,
     `Suites: ${suites.stable} ${suites.backports}`,
     "Components: main",
-    "Architectures: amd64",
+    `Architectures: ${architecture}`,
     ...options,
     "",
   ].join("\n");

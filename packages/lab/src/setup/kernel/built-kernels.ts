@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_ARCHITECTURE, type KernelArchitecture } from "../../architecture/architecture";
 import { type LostOption, lostOptions } from "./kernel-config";
 import type { KernelFragment } from "./kernel-fragment";
 
@@ -14,9 +15,13 @@ export interface BuiltKernel {
 }
 
 /** The newest kernel that an earlier set-up built from this fragment. */
-export function builtKernel(kernels: string, fragment: KernelFragment): BuiltKernel | undefined {
+export function builtKernel(
+  kernels: string,
+  fragment: KernelFragment,
+  architecture: KernelArchitecture = DEFAULT_ARCHITECTURE.kernel,
+): BuiltKernel | undefined {
   const name = newestOf(kernels, fragment);
-  return name === undefined ? undefined : describeBuilt(name, join(kernels, name), fragment);
+  return name === undefined ? undefined : describeBuilt(name, join(kernels, name), fragment, architecture);
 }
 
 /** The newest folder whose name has this fragment's key. */
@@ -27,9 +32,14 @@ export function newestOf(folder: string, { key }: KernelFragment): string | unde
     .sort((a, b) => b.localeCompare(a, "en", { numeric: true }))[0];
 }
 
-export function describeBuilt(name: string, folder: string, fragment: KernelFragment): BuiltKernel {
+export function describeBuilt(
+  name: string,
+  folder: string,
+  fragment: KernelFragment,
+  { image }: KernelArchitecture = DEFAULT_ARCHITECTURE.kernel,
+): BuiltKernel {
   const config = readFileSync(join(folder, "config"), "utf8");
-  return { name, key: fragment.key, image: join(folder, "bzImage"), lost: lostOptions(fragment.wanted, config) };
+  return { name, key: fragment.key, image: join(folder, image), lost: lostOptions(fragment.wanted, config) };
 }
 
 /** Marks a folder as used now, and keeps only the `count` folders that were used last. */

@@ -1,6 +1,7 @@
 import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
+import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
 import { execute } from "../../host/execute";
 import { findProgram } from "../../host/find-program";
 import type { LabHost } from "../../host/host";
@@ -16,7 +17,7 @@ export const KERNEL_BUILD_BYTES = 3 * 1024 * 1024 * 1024;
 export interface BuildPlaces {
   /** make's output folder, which stays. */
   readonly build: string;
-  /** Gets the finished kernel, by a rename: `bzImage` and `config`. */
+  /** Gets the finished kernel, by a rename: the image and `config`. */
   readonly kernel: string;
   /** make's output of the last step. */
   readonly log: string;
@@ -37,17 +38,27 @@ export async function buildKernel(
   places: BuildPlaces,
   options: BuildOptions = {},
 ): Promise<LostOption[]> {
-  const { fragment } = recipe;
+  const { fragment, architecture = DEFAULT_ARCHITECTURE.kernel } = recipe;
   const tree = recipe.isShared === true ? linkedTree(recipe.tree, places.build) : recipe.tree;
   const build = recipe.isShared === true ? join(tree, "build") : places.build;
   mkdirSync(build, { recursive: true });
   const flock = findProgram(host, "flock");
   const alone = flock === undefined ? [] : [flock, "--no-fork", "--timeout", "120", places.lock];
-  const compiler = findProgram(host, "ccache") === undefined ? [] : ["CC=ccache gcc"];
+  const compiler = findProgram(host, "ccache") === undefined ? [] : [`CC=ccache ${architecture.compiler}`];
   const make = async (...args: string[]): Promise<unknown> =>
     execute(
       host,
-      [...alone, "make", "-C", tree, `O=${build}`, "--no-print-directory", ...compiler, ...args],
+      [
+        ...alone,
+        "make",
+        "-C",
+        tree,
+        `O=${build}`,
+        "--no-print-directory",
+        ...compiler,
+        ...architecture.makeVariables,
+        ...args,
+      ],
       // A time stamp would make each kernel a different one, for ccache, too.
       { ...options, logFile: places.log, env: { KBUILD_BUILD_TIMESTAMP: "1970-01-01" } },
     ).catch((error: unknown) => {
@@ -63,11 +74,11 @@ export async function buildKernel(
   await make("olddefconfig");
   checkRequired(fragment, readFileSync(config, "utf8"), recipe.tree);
   writeFileSync(configured, fragment.key);
-  await make(`-j${host.cpus}`, ...recipe.makeVariables, "bzImage");
+  await make(`-j${host.cpus}`, ...recipe.makeVariables, architecture.image);
   const unfinished = `${places.kernel}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
-  copyFileSync(join(build, "arch/x86/boot/bzImage"), join(unfinished, "bzImage"));
+  copyFileSync(join(build, architecture.builtImage), join(unfinished, architecture.image));
   copyFileSync(config, join(unfinished, "config"));
   rmSync(places.kernel, { recursive: true, force: true });
   renameSync(unfinished, places.kernel);

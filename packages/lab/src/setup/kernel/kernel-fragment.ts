@@ -1,6 +1,7 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../../architecture/architecture";
 import { type KernelOption, parseKernelConfig } from "./kernel-config";
 import { type KernelVariant, variantFragment } from "./kernel-variants";
 
@@ -19,8 +20,21 @@ export function makeKernelFragment(required: string, wanted: string): KernelFrag
 }
 
 /** The fragment of this package's data files. */
-export function labKernelFragment(): KernelFragment {
-  return makeKernelFragment(labConfig("required"), labConfig("wanted"));
+export function labKernelFragment({ name, kernel }: LabArchitecture = DEFAULT_ARCHITECTURE): KernelFragment {
+  const base = makeKernelFragment(labConfig("required"), labConfig("wanted"));
+  if (kernel.differences === undefined) return base;
+  const required = parseKernelConfig(labConfig(`${kernel.differences}/required`));
+  const wanted = parseKernelConfig(labConfig(`${kernel.differences}/wanted`));
+  const others = without([...required, ...wanted]);
+  return withKey({ required: [...others(base.required), ...required], wanted: [...others(base.wanted), ...wanted] }, [
+    `arch=${name}`,
+  ]);
+}
+
+/** Keeps the options that are not among those that win over them. */
+function without(winners: readonly KernelOption[]): (options: readonly KernelOption[]) => KernelOption[] {
+  const names = new Set(winners.map(({ name }) => name));
+  return (options) => options.filter(({ name }) => !names.has(name));
 }
 
 /**
@@ -34,8 +48,7 @@ export function extendFragment(
 ): KernelFragment {
   const added = variants.flatMap((variant) => parseKernelConfig(variantFragment(variant)));
   const isRequired = ({ name }: KernelOption): boolean => variants.some(({ option }) => option === name);
-  const others = (options: readonly KernelOption[]): KernelOption[] =>
-    options.filter(({ name }) => !added.some((option) => option.name === name));
+  const others = without(added);
   const wanted = new Map(added.filter((option) => !isRequired(option)).map((option) => [option.name, option]));
   return withKey(
     {
@@ -55,7 +68,7 @@ export function publishedFragment(variants: readonly KernelVariant[]): string {
   return parts.join("\n");
 }
 
-function labConfig(name: "required" | "wanted"): string {
+function labConfig(name: string): string {
   return readFileSync(join(__dirname, "../../../kernel", `${name}.config`), "utf8");
 }
 

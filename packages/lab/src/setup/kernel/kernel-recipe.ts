@@ -1,5 +1,6 @@
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
+import type { KernelArchitecture } from "../../architecture/architecture";
 import { extendFragment, type KernelFragment, labKernelFragment } from "./kernel-fragment";
 import { kernelVariants } from "./kernel-variants";
 import type { SourcePatch } from "./patched-source";
@@ -13,6 +14,8 @@ export interface KernelRecipe {
   readonly fragment: KernelFragment;
   /** Variables on make's command line. */
   readonly makeVariables: readonly string[];
+  /** What the kernel is for. Default: x86_64. */
+  readonly architecture?: KernelArchitecture;
   /** It is compiled with the same commands as others of these options, so that ccache knows what they have in common. */
   readonly isShared?: boolean;
 }
