@@ -7,6 +7,7 @@ import type { ClientRecord, Ending } from "./client-record";
 import type { Scenario } from "./scenario";
 import { TappedSocket } from "./tapped-socket";
 
+/** What to serve a client under test, and for how long. */
 export interface ServeClientOptions {
   readonly model: DeviceModel;
   readonly scenario: Scenario;

@@ -4,6 +4,7 @@ import type { Peer } from "../wire/conversation";
 import type { ServerCheck } from "./family";
 import { ServerUnderTest } from "./server-under-test";
 
+/** What one check has shown of a server. */
 export interface ServerCheckResult {
   readonly result: CheckResult;
   /** No client is served any more, so the checks that follow would say nothing. */
