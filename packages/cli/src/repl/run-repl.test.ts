@@ -6,7 +6,8 @@ import { join } from "node:path";
 
 const PROGRAM = join(__dirname, "../../dist/main.js");
 
-jest.setTimeout(60_000);
+/** Each test starts a process or two. */
+jest.setTimeout(120_000);
 
 let directory = "";
 const children: ChildProcess[] = [];
@@ -45,11 +46,11 @@ test("a pipe gets what each line gives, and nothing else", async () => {
     "memory.bytes.length",
     "bars[0].read8(8) === regs.CBVER",
     "config.vendorId",
-    "if (true) {",
-    "  await Promise.resolve('done');",
-    "}",
+    "await new Promise((resolve) => setTimeout(() => resolve('done'), 50))",
+    "[1,",
+    "2].length",
   );
-  expect(lines).toEqual(["51 (0x33)", "4096 (0x1000)", "true", "32902 (0x8086)", "'done'"]);
+  expect(lines).toEqual(["51 (0x33)", "4096 (0x1000)", "true", "32902 (0x8086)", "'done'", "2"]);
   expect(code).toBe(0);
 });
 
@@ -152,7 +153,9 @@ test("on a terminal it prompts, completes registers and keeps a history", async 
   };
   await until(/model:ioat> /);
   expect(screen).toMatch(/8086:\w{4}, mode vfio-user/);
-  child.stdin.write("regs.CBV\t\n");
+  child.stdin.write("regs.CBV\t");
+  await until(/regs\.CBV.*ER/s);
+  child.stdin.write("\n");
   await until(/51 \(0x33\)/);
   child.stdin.write(".exit\n");
   await once(child, "exit");
