@@ -26,6 +26,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./info/command.js")).infoCommand,
   },
   {
+    name: "repl",
+    summary: "open one device and try it out, line by line: registers by name, DMA, interrupts",
+    load: async () => (await import("./repl/command.js")).replCommand,
+  },
+  {
     name: "doctor",
     summary: "tell what this machine can run, why not the rest, and the commands that mend it",
     load: async () => (await import("./doctor/command.js")).doctorCommand,

@@ -11,6 +11,7 @@ import { needsInterruptHandles } from "./capabilities";
 import { type CompletionRecord, Descriptors } from "./descriptors";
 import { DsaDevice } from "./dsa-device";
 import { statusName } from "./error-names";
+import { NAMED_REGISTERS } from "./named-registers";
 import { checkPortal, portalRefusal, type Processor, thisProcessor } from "./portal-stores";
 import { Layout, MAX_BATCHES, MAX_COPIES_PER_BATCH } from "./region-layout";
 import { Flag, PORTALS_BAR, RECORD_BYTES, REGISTERS_BAR, Status, STATUS_MASK, STATUS_WRITE_FAULT } from "./registers";
@@ -46,6 +47,7 @@ export function dsaDriverOn(processor: Processor): Driver {
       return portalRefusal(device, processor) ?? true;
     },
     regionSize: Layout.size,
+    registers: NAMED_REGISTERS,
     create: (device, region) => {
       checkPortal(device, processor);
       return new DsaInstance(device, region);

@@ -7,6 +7,7 @@ import {
   type DriverLimits,
 } from "@vfio-selftests/core/driver";
 import type { IgbFunction } from "./igb-function";
+import { NAMED_REGISTERS } from "./named-registers";
 import { PhysicalFunction } from "./physical-function";
 import { HEADER_SIZE, Layout, RX_RING_SIZE } from "./region-layout";
 import { RX_ERROR } from "./registers";
@@ -41,6 +42,7 @@ export const igbDriver: Driver = {
   name: "igb",
   ids: [PHYSICAL, VIRTUAL],
   regionSize: Layout.size,
+  registers: NAMED_REGISTERS,
   create: (device, region) => new IgbInstance(device, region),
 };
 

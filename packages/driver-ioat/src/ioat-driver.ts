@@ -8,6 +8,7 @@ import {
 } from "@vfio-selftests/core/driver";
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
+import { NAMED_REGISTERS } from "./named-registers";
 import { Descriptor, Layout } from "./region-layout";
 import { BAR0_MINIMUM, Control, Reg, Status, STATUS_MASK } from "./registers";
 
@@ -27,6 +28,7 @@ export const ioatDriver: Driver = {
   name: "ioat",
   ids: IDS,
   regionSize: Layout.size,
+  registers: NAMED_REGISTERS,
   probe,
   create: (device, region) => new IoatInstance(device, region),
 };

@@ -10,7 +10,7 @@ const { EAGAIN, ECONNREFUSED, ENOENT } = constants.errno;
 /** How long a server may take to listen, or to accept its next client, in milliseconds. */
 const PATIENCE_MS = 5_000;
 /** A server that ends with its client has ended after this time. */
-const SETTLED_MS = 20;
+const SETTLED_MS = 50;
 const PAUSE_MS = 5;
 
 /** Where a server listens, and the program that starts it where it may have to be started again. */

@@ -22,6 +22,19 @@ export interface HiddenFaults {
   readonly why: string;
 }
 
+/** One register, for people who look at a device. */
+export interface NamedRegister {
+  /** Bytes from the start of the BAR, a multiple of `bytes`. */
+  readonly offset: number;
+  readonly bytes: 1 | 2 | 4 | 8;
+}
+
+/** Registers of one BAR by their names in the device's manual. */
+export interface NamedRegisters {
+  readonly bar: number;
+  readonly registers: Readonly<Record<string, NamedRegister>>;
+}
+
 /**
  * A device family's driver, on `core` alone: a vendor's private package could use everything here. The contract starts
  * from the kernel's (struct vfio_pci_driver_ops of libvfio/vfio_pci_driver.h in
@@ -41,6 +54,8 @@ export interface Driver {
    * every refused copy is an error of `memcpyWait`.
    */
   readonly hiddenFaults?: HiddenFaults;
+  /** The device's registers by name, for `vfio-selftests repl`. No test uses them. */
+  readonly registers?: readonly NamedRegisters[];
   /**
    * Brings the device up. `remove` brings it down. Both may be repeated. The driver switches on bus mastering, and enables
    * the interrupt vectors that it names (`device.interrupts.msix.enable`): nobody else does.
