@@ -12,6 +12,7 @@ export type Verdict =
   | { readonly verdict: "fail"; readonly expected: string; readonly came: string }
   | { readonly verdict: "skip"; readonly reason: string; readonly remedy: string };
 
+/** The verdict of one check. */
 export type CheckResult = CheckName & Verdict & { readonly durationMs: number };
 
 /** Thrown by a check: the peer departs from the specification. */
