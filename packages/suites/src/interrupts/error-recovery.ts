@@ -10,7 +10,7 @@ import {
   fixture,
   requireMode,
 } from "@vfio-selftests/harness";
-import { scratchRegistersOf } from "../devices/scratch-registers";
+import { errorReporterOf } from "../devices/error-reporter";
 import { MachineMonitor } from "../rigs/machine-monitor";
 import { PhysicalConfig } from "../rigs/physical-config";
 import type { SuiteTarget } from "../suite-target";
@@ -19,7 +19,6 @@ import type { SuiteTarget } from "../suite-target";
 const ERRORS = { nonfatal: "POISON_TLP", fatal: "DLP" } as const;
 type Severity = keyof typeof ERRORS;
 
-const MARK = 1;
 const EVENT_MS = 10_000;
 /** Long enough to see an event that must not come. */
 const QUIET_MS = 200;
@@ -58,31 +57,23 @@ export function errorRecoverySuite(target: SuiteTarget): void {
       await use(device, device.interrupts.err.vector(0));
     };
 
-    const scratchOf = (device: PciDevice) => {
-      const { bar, offset } = scratchRegistersOf(device);
-      return {
-        read: () => device.bar(bar).read32(offset),
-        write: (value: number) => device.bar(bar).write32(offset, value),
-      };
-    };
-
     eachMode(target, (each) => {
       it(
         "nonfatal_error_is_an_event_and_the_device_works_on",
         async () => {
           using monitor = new MachineMonitor(address);
           await withDevice(each, async (device, err) => {
-            const scratch = scratchOf(device);
+            const reporter = errorReporterOf(device);
             using physical = new PhysicalConfig(address);
             device.config.busMaster = true;
             const before = [physical.read16(PciConfig.command), physical.bytes(PciConfig.bar0, BARS)];
             for (let round = 0; round < 3; round++) {
-              scratch.write(MARK);
+              reporter.mark();
               const event = err.wait({ timeoutMs: EVENT_MS });
               report(monitor, "nonfatal");
               await expect(event).resolves.toBe(1n);
               assertNoInterrupt(err, { withinMs: QUIET_MS });
-              expect(scratch.read()).toBe(MARK);
+              expect(reporter.marked).toBe(true);
               expect([physical.read16(PciConfig.command), physical.bytes(PciConfig.bar0, BARS)]).toEqual(before);
             }
           });
@@ -101,10 +92,10 @@ export function errorRecoverySuite(target: SuiteTarget): void {
           using physical = new PhysicalConfig(address);
           const closed = physical.bytes(PciConfig.bar0, BARS);
           await withDevice(mode, async (device, err) => {
-            const scratch = scratchOf(device);
+            const reporter = errorReporterOf(device);
             device.config.busMaster = true;
             const bars = physical.bytes(PciConfig.bar0, BARS);
-            scratch.write(MARK);
+            reporter.mark();
             expectKernelLog(/Root Port link has been reset \(0\)/);
             expectKernelLog(/reset recovery - restoring BARs/);
             const event = err.wait({ timeoutMs: EVENT_MS });
@@ -118,9 +109,9 @@ export function errorRecoverySuite(target: SuiteTarget): void {
             device.config.command = device.config.command | ENABLED;
             expect(physical.read16(PciConfig.command) & ENABLED).toBe(ENABLED);
             expect(physical.bytes(PciConfig.bar0, BARS)).toEqual(bars);
-            expect(scratch.read()).toBe(0);
-            scratch.write(MARK);
-            expect(scratch.read()).toBe(MARK);
+            expect(reporter.marked).toBe(false);
+            reporter.mark();
+            expect(reporter.marked).toBe(true);
           });
           expect(physical.bytes(PciConfig.bar0, BARS)).toEqual(closed);
         },
@@ -131,6 +122,7 @@ export function errorRecoverySuite(target: SuiteTarget): void {
         "that_nobody_hears_is_not_kept_for_the_next_user",
         async () => {
           using monitor = new MachineMonitor(address);
+          await withDevice(mode, (device) => void errorReporterOf(device));
           report(monitor, "nonfatal");
           await withDevice(mode, (device, err) => {
             assertNoInterrupt(err, { withinMs: QUIET_MS });

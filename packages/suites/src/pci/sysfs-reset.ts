@@ -101,6 +101,7 @@ export function sysfsResetSuite(target: SuiteTarget): void {
         withDevice(async (device) => {
           const sources = interruptSourcesOf(device).filter(({ kind }) => kind !== "intx");
           if (sources.length === 0) skip({ reason: "no way is known to make it interrupt", remedy: "use QEMU's igb" });
+          const { bar, offset } = scratchRegistersOf(device);
           for (const source of sources) {
             const index = device.interrupts[source.kind];
             index.enable(0, source.vector + 1);
@@ -111,8 +112,9 @@ export function sysfsResetSuite(target: SuiteTarget): void {
               source.raise();
               await expect(vector.wait({ timeoutMs: INTERRUPT_MS })).resolves.toBe(1n);
               source.acknowledge();
+              device.bar(bar).write32(offset, MARK);
               resetBySysfs();
-              expect(messageIrqs(address)).toEqual(irqs);
+              expect([device.bar(bar).read32(offset), messageIrqs(address)]).toEqual([0, irqs]);
             }
             index.disable();
           }

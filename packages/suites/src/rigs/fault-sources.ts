@@ -13,20 +13,27 @@ const FAULTS = [
 /** Drivers report ten faults in five seconds at most (DEFAULT_RATELIMIT_INTERVAL), whoever provoked the others. */
 const REPORT_MS = 15_000;
 
-/**
- * Does something that the IOMMU must refuse, until the kernel reports it. Returns the requester that its log names, as in
- * `0000:02:00.0`.
- */
-export function requesterOfFault(iova: bigint, provoke: () => void): string | undefined {
+/** The kernel's report of a refused access. */
+export interface FaultReport {
+  /** As in `0000:02:00.0`. */
+  readonly requester: string;
+  readonly text: string;
+}
+
+/** Does something that the IOMMU must refuse, until the kernel reports the refusal at this IOVA. */
+export function faultReportOf(iova: bigint, provoke: () => void): FaultReport | undefined {
   using log = new KernelLog();
-  let requester: string | undefined;
+  let report: FaultReport | undefined;
   const isTold = (): boolean => {
     provoke();
-    for (const { text } of log.read().records) requester ??= requesterIn(text, iova);
-    return requester !== undefined;
+    for (const { text } of log.read().records) {
+      const requester = requesterIn(text, iova);
+      if (requester !== undefined) report ??= { requester, text };
+    }
+    return report !== undefined;
   };
   pollUntil(isTold, { timeoutMs: REPORT_MS, what: "the kernel to report the refused access", subject: hex(iova) });
-  return requester;
+  return report;
 }
 
 function requesterIn(text: string, iova: bigint): string | undefined {
