@@ -25,7 +25,7 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
-import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
+import { NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";
 
@@ -234,13 +234,8 @@ export function deviceAttachSuite(target: SuiteTarget): void {
           expect(ask(rig, id, 8, { __reserved: 1 }).outcome).toBe("EOPNOTSUPP");
           // Of data and of the room behind them.
           for (const room of [4, 8, 20]) {
-            using nowhere = new MemoryWithoutPages();
-            const answer = rig.raw.call(
-              { IOMMU_GET_HW_INFO },
-              iommu_hw_info,
-              { dev_id: id, data_len: room },
-              { data_uptr: nowhere.bytes },
-            );
+            const nowhere = { dev_id: id, data_len: room, data_uptr: NO_ADDRESS };
+            const answer = rig.raw.call({ IOMMU_GET_HW_INFO }, iommu_hw_info, nowhere);
             expect([room, answer.outcome]).toEqual([room, "EFAULT"]);
           }
           expect(ask(rig, UNKNOWN, 8).outcome).toBe("ENOENT");
