@@ -25,6 +25,7 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
+import { NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";
 
@@ -231,6 +232,12 @@ export function deviceAttachSuite(target: SuiteTarget): void {
           const { id } = rig.device();
           expect(ask(rig, id, 8, { flags: 2 }).outcome).toBe("EOPNOTSUPP");
           expect(ask(rig, id, 8, { __reserved: 1 }).outcome).toBe("EOPNOTSUPP");
+          // Of data and of the room behind them.
+          for (const room of [4, 8, 20]) {
+            const nowhere = { dev_id: id, data_len: room, data_uptr: NO_ADDRESS };
+            const answer = rig.raw.call({ IOMMU_GET_HW_INFO }, iommu_hw_info, nowhere);
+            expect([room, answer.outcome]).toEqual([room, "EFAULT"]);
+          }
           expect(ask(rig, UNKNOWN, 8).outcome).toBe("ENOENT");
           expect(ask(rig, rig.ioas, 8).outcome).toBe("ENOENT");
         });

@@ -24,6 +24,7 @@ import {
   trigger_iopf,
 } from "../rigs/mock-iommu/test-command";
 import { outcome } from "../rigs/raw/ask-kernel";
+import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import type { SuiteTarget } from "../suite-target";
 
 const REQUEST = iommu_hwpt_pgfault.size;
@@ -110,6 +111,19 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
         expect(third.group).toBe(3);
         expect(native.pollBlocking(fd, POLLIN | POLLOUT, 0)).toBe(POLLOUT);
         expect(outcome(native.write(fd, words(third.cookie, 0)))).toBe(ANSWER);
+      });
+    });
+
+    it("keeps_requests_that_cannot_be_told", () => {
+      withFaults((rig, device, fd) => {
+        using nowhere = new MemoryWithoutPages();
+        for (const group of [1, 2]) askForPage(rig, device, group);
+        native.pollBlocking(fd, POLLIN, 1000);
+        expect(outcome(native.read(fd, nowhere.bytes.subarray(0, 2 * REQUEST)))).toBe("EFAULT");
+        const requests = [readRequest(fd), readRequest(fd)];
+        expect(requests.map(({ group }) => group)).toEqual([1, 2]);
+        expect(outcome(native.write(fd, nowhere.bytes.subarray(0, ANSWER)))).toBe("EFAULT");
+        for (const { cookie } of requests) expect(outcome(native.write(fd, words(cookie, 0)))).toBe(ANSWER);
       });
     });
 

@@ -209,6 +209,21 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       expect(iommufd.unmap(ioas, 0n, SPACE_END - 1n)).toEqual({ code: "ok", length: bytes });
     });
 
+    it("allowed_iovas_too_narrow_for_the_memorys_alignment_are_not_chosen", () => {
+      using attached = new AttachedSpace(address, 2 * Number(MIB));
+      const { iommufd, ioas, memory } = attached;
+      const map = (length: bigint) => iommufd.map({ ioas, vaddr: memory.address, length }).code;
+      // Two pages, but not on a boundary of two (__alloc_iova_check_range).
+      expect(iommufd.allow(ioas, [{ start: IOVA + PAGE, last: IOVA + 3n * PAGE - 1n }])).toBe("ok");
+      expect(map(2n * PAGE)).toBe("ENOSPC");
+      expect(iommufd.allow(ioas, [{ start: IOVA + PAGE, last: IOVA + 4n * PAGE - 1n }])).toBe("ok");
+      expect(iommufd.chosen({ ioas, vaddr: memory.address, length: 2n * PAGE })).toBe(IOVA + 2n * PAGE);
+      // One page is left before it, and none behind.
+      expect(map(2n * PAGE)).toBe("ENOSPC");
+      expect(iommufd.chosen({ ioas, vaddr: memory.address, length: PAGE })).toBe(IOVA + PAGE);
+      expect(map(PAGE)).toBe("ENOSPC");
+    });
+
     it("allowed_iovas_bind_the_kernels_choice_and_not_the_users", () => {
       using attached = new AttachedSpace(address);
       const { iommufd, ioas, memory } = attached;

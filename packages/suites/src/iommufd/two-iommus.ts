@@ -1,5 +1,5 @@
 import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
 import { DeviceCopier } from "../rigs/copy-rig";
 import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
@@ -10,7 +10,7 @@ import {
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
 import { PAGE_SIZE } from "../rigs/page-size";
-import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { Reach } from "../rigs/reach";
 import type { SuiteTarget } from "../suite-target";
 
@@ -113,6 +113,36 @@ export function twoIommusSuite(target: SuiteTarget): void {
         mapped.unmap();
       });
     });
+
+    // Pages of the mock IOMMU are half as large (iopt_check_iova_alignment).
+    const halves: Readonly<
+      Record<string, { readonly iova: bigint; readonly address: bigint; readonly length: bigint }>
+    > = {
+      length: { iova: IOVA, address: 0n, length: PAGE / 2n },
+      iova_and_address: { iova: IOVA + PAGE / 2n, address: PAGE / 2n, length: PAGE },
+      address: { iova: IOVA, address: PAGE / 2n, length: PAGE },
+      iova: { iova: IOVA + PAGE / 2n, address: 0n, length: PAGE },
+    };
+    for (const [name, { iova, address: offset, length }] of Object.entries(halves)) {
+      it(`a_mapping_with_half_a_page_in_its_${name}_keeps_it_out`, () => {
+        using rig = new MockRig(mode);
+        const raw = new IommufdFile(rig.door.file);
+        rig.device();
+        using device = new DeviceFile(address);
+        expect(device.bind(raw).code).toBe("ok");
+        const request = { ioas: rig.ioas, vaddr: rig.memory.address + offset, length, iova };
+        const { code } = raw.map(request);
+        // The mock's pages, too, must lie at their own boundary in memory.
+        if (code === "EINVAL") skip({ reason: "the mock IOMMU cannot map it either", remedy: "see the other tests" });
+        expect(code).toBe("ok");
+        expect(device.attach(rig.ioas).code).toBe("EADDRINUSE");
+        expect(raw.unmap(rig.ioas, iova, length)).toEqual({ code: "ok", length });
+        expect(device.attach(rig.ioas).code).toBe("ok");
+        // Now both need whole pages.
+        expect(raw.map(request).code).toBe("EINVAL");
+        expect(device.detach()).toBe("ok");
+      });
+    }
 
     it("one_leaves_and_the_other_keeps_its_mappings", () => {
       withBoth((both) => {

@@ -15,6 +15,7 @@ import {
 import { POLLIN, POLLOUT, QUEUE_IOVA, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { outcome } from "../rigs/raw/ask-kernel";
+import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import type { SuiteTarget } from "../suite-target";
 
 const UNKNOWN = 0x7fff_fff0;
@@ -247,6 +248,33 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         });
       });
 
+      it("keeps_events_that_cannot_be_told", () => {
+        withRig((virtual) => {
+          using nowhere = new MemoryWithoutPages();
+          const queue = virtual.eventRig(8);
+          for (let number = 0; number < 3; number++) expect(queue.trigger()).toBe(0);
+          expect(queue.tryRead(nowhere.bytes.subarray(0, 2 * EVENT))).toBe("EFAULT");
+          // With room for one and a part of the next.
+          expect(queue.read(2 * EVENT - 1)).toEqual([event(0)]);
+          expect(queue.read(EVENT + HEADER - 1)).toEqual([event(1)]);
+          expect(queue.read(100)).toEqual([event(2)]);
+        });
+      });
+
+      it("keeps_the_news_of_lost_events_until_it_is_told", () => {
+        withRig((virtual) => {
+          const queue = virtual.eventRig(2);
+          for (let number = 0; number < 4; number++) expect(queue.trigger()).toBe(0);
+          expect(queue.read(2 * EVENT)).toEqual([event(0), event(1)]);
+          expect(queue.poll() & POLLIN).toBe(POLLIN);
+          expect(queue.tryRead(HEADER - 1)).toBe("EINVAL");
+          using nowhere = new MemoryWithoutPages();
+          expect(queue.tryRead(nowhere.bytes.subarray(0, HEADER))).toBe("EFAULT");
+          expect(queue.read(HEADER).map(({ lost }) => lost)).toEqual([true]);
+          expect(queue.poll()).toBe(0);
+        });
+      });
+
       it("takes_no_events_without_its_parts", () => {
         withRig((virtual) => {
           const { rig } = virtual;
@@ -313,6 +341,22 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           expect(virtual.rig.raw.destroy(id)).toBe(0);
           expect(region.unmap()).toBe(BigInt(virtual.rig.memory.length));
           expect(virtual.rig.raw.destroy(viommu)).toBe(0);
+        });
+      });
+
+      it("is_refused_in_memory_that_lies_in_pieces", () => {
+        withRig((virtual) => {
+          const { rig } = virtual;
+          // The same page twice: it cannot follow itself (iommufd_hw_queue_alloc_phys).
+          const half = { length: PAGE_SIZE };
+          const pieces = [
+            rig.iommu.map(rig.memory, { iova: QUEUE_IOVA, offset: PAGE_SIZE, ...half }),
+            rig.iommu.map(rig.memory, { iova: QUEUE_IOVA + BigInt(PAGE_SIZE), offset: PAGE_SIZE, ...half }),
+          ];
+          const viommu = virtual.allocate().need("out_viommu_id");
+          expect(virtual.hardwareQueue(viommu, { length: 2 * PAGE_SIZE }).outcome).toBe("EFAULT");
+          for (const piece of pieces) expect(piece.unmap()).toBe(BigInt(PAGE_SIZE));
+          expect(rig.raw.destroy(viommu)).toBe(0);
         });
       });
 

@@ -1,6 +1,5 @@
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
-  MAP_SHARED,
   type StructLayout,
   StructView,
   VFIO_DEVICE_FEATURE,
@@ -24,8 +23,8 @@ import {
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-  vfio_pci_hot_reset_info,
   VFIO_PCI_CONFIG_REGION_INDEX,
+  vfio_pci_hot_reset_info,
   VFIO_PCI_REQ_IRQ_INDEX,
   vfio_region_info,
   VFIO_REGION_INFO_FLAG_CAPS,
@@ -34,8 +33,8 @@ import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { openForBlock } from "../rigs/open-device";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
@@ -58,27 +57,6 @@ const ANSWERS: readonly { readonly named: Readonly<Record<string, number>>; read
   { named: { VFIO_DEVICE_GET_IRQ_INFO }, layout: vfio_irq_info },
   { named: { VFIO_DEVICE_GET_PCI_HOT_RESET_INFO }, layout: vfio_pci_hot_reset_info },
 ];
-
-/** Memory whose pages are gone, so that the kernel can neither read nor write it. */
-class MemoryWithoutPages implements Disposable {
-  readonly bytes: Uint8Array;
-  readonly #unmap: () => void;
-
-  constructor() {
-    const fd = native.memfdCreate("nowhere", 0);
-    native.ftruncate(fd, PAGE_SIZE);
-    const memory = native.mapMemory({ fd, length: PAGE_SIZE, flags: MAP_SHARED });
-    native.ftruncate(fd, 0);
-    native.close(fd);
-    if (typeof memory === "number") throw new Error(`mmap: ${codeOf(memory)}`);
-    this.bytes = new Uint8Array(memory.buffer);
-    this.#unmap = () => memory.unmap();
-  }
-
-  [Symbol.dispose](): void {
-    this.#unmap();
-  }
-}
 
 /** More than any structure: what the caller says it has, and has not. */
 const SAID = 512;

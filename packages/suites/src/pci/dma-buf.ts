@@ -14,7 +14,7 @@ import {
   vfio_region_dma_range,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { iommufdOf } from "@vfio-selftests/iommu-modes";
+import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
@@ -157,6 +157,35 @@ export function dmaBufSuite(target: SuiteTarget): void {
       });
     }
 
+    it("is_in_page_tables_that_come_later_and_leaves_them_when_it_is_revoked", () => {
+      withRig((rig) => {
+        const door = iommufdOf(rig.iommu);
+        const tie = iommufdDeviceOf(rig.device.vfio);
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        expect(rig.map(fd)).toBe(0);
+        const all = Array.from({ length: PAGES }, (_, page) => rig.physical(page));
+        const none = new Array<undefined>(PAGES).fill(undefined);
+        // iopt_fill_domain, iopt_unfill_domain
+        const table = door.newPageTable({ device: tie, ioas: door.ioas });
+        tie.attach(table);
+        expect(rig.pages()).toEqual(all);
+        rig.device.config.memoryEnable = false;
+        expect(rig.pages()).toEqual(none);
+        tie.attach(door.ioas);
+        expect(rig.pages()).toEqual(none);
+        rig.device.config.memoryEnable = true;
+        expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+        expect(rig.map(fd)).toBe(0);
+        expect(rig.pages()).toEqual(all);
+        tie.attach(table);
+        expect(rig.pages()).toEqual(all);
+        expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+        expect(rig.pages()).toEqual(none);
+        tie.attach(door.ioas);
+        table.close();
+      });
+    });
+
     it("is_of_no_use_after_the_device_is_closed", () => {
       withRig((rig) => {
         const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
@@ -270,14 +299,14 @@ function sizeOf(fd: number): number {
 class DmaBufRig implements Disposable {
   readonly device: PciDevice;
   readonly bar: PciDevice["bars"][number];
-  readonly #iommu: Iommu;
+  readonly iommu: Iommu;
   readonly #raw: RawDevice;
   readonly #buffers: OwnedDescriptor[] = [];
 
   constructor(iommu: Iommu, device: PciDevice) {
     const bar = device.bars.find(({ mappable, size }) => mappable && size >= 8 * PAGE_SIZE);
     if (bar === undefined) skip({ reason: "no BAR of eight pages can be mapped", remedy: "use a device with one" });
-    this.#iommu = iommu;
+    this.iommu = iommu;
     this.device = device;
     this.bar = bar;
     this.#raw = new RawDevice(device);
@@ -308,13 +337,13 @@ class DmaBufRig implements Disposable {
   }
 
   map(fd: number, { start = 0, length = PAGES * PAGE_SIZE, iova = IOVA } = {}): number | string {
-    const { file, ioas } = iommufdOf(this.#iommu);
+    const { file, ioas } = iommufdOf(this.iommu);
     const request = encodeIoctl(requests.ioasMapFile, ioas.id, "read-write", fd, start, iova, length);
     return outcome(file.attempt(request));
   }
 
   unmap(): bigint {
-    return iommufdOf(this.#iommu).ioas.unmap(IOVA, BigInt(PAGES * PAGE_SIZE));
+    return iommufdOf(this.iommu).ioas.unmap(IOVA, BigInt(PAGES * PAGE_SIZE));
   }
 
   /** The physical address to which the IOMMU leads each page. Skips the test where the kernel does not show it. */

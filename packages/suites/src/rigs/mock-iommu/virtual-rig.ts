@@ -133,8 +133,8 @@ export class EventRig {
     return native.pollBlocking(this.#fd, POLLIN | POLLOUT, 0);
   }
 
-  tryRead(length: number): number | string {
-    return outcome(native.read(this.#fd, new Uint8Array(length)));
+  tryRead(into: number | Uint8Array): number | string {
+    return outcome(native.read(this.#fd, typeof into === "number" ? new Uint8Array(into) : into));
   }
 
   read(length: number): VirtualEvent[] {
