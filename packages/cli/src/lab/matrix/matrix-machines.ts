@@ -1,7 +1,13 @@
 import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { describeMachine, LAB_DEFAULTS } from "@vfio-selftests/lab";
+import {
+  DEFAULT_ARCHITECTURE,
+  describeMachine,
+  LAB_ARCHITECTURES,
+  LAB_DEFAULTS,
+  type LabArchitecture,
+} from "@vfio-selftests/lab";
 import { chosenBuild, type KernelOptions } from "../kernel-choice";
 import { machineName } from "../machine-name";
 import type { MachineOptions } from "../options";
@@ -26,19 +32,30 @@ const MODEL = /^model:/;
  */
 export function matrixMachines({ devices, iommus, kernels }: MatrixOptions): readonly MatrixMachine[] {
   const deviceLists = (devices ?? [LAB_DEFAULTS.devices.join(",")]).map(requireDevices);
-  const iommuNames = iommus ?? [LAB_DEFAULTS.iommu];
-  for (const iommu of iommuNames) describeMachine({ iommu });
+  const iommuNames = iommus ?? [DEFAULT_ARCHITECTURE.iommus[0].name];
+  for (const iommu of iommuNames) describeMachine({ arch: architectureWith(iommu).name, iommu });
   const kernelChoices = (kernels ?? [LAB_KERNEL]).map(requireKernel);
   const machines = kernelChoices.flatMap(({ label, options }) =>
     deviceLists.flatMap((own) =>
       iommuNames.map((iommu): MatrixMachine => {
-        const name = [machineName({ devices: own, iommu }), ...label].join("+").replace(/[^\w+:*.,-]+/g, "-");
-        return { name, options: { devices: own, iommu, ...options } };
+        const architecture = architectureWith(iommu);
+        const machine = {
+          ...(architecture !== DEFAULT_ARCHITECTURE && { arch: architecture.name }),
+          devices: own,
+          iommu,
+        };
+        const name = [machineName(machine), ...label].join("+").replace(/[^\w+:*.,-]+/g, "-");
+        return { name, options: { ...machine, ...options } };
       }),
     ),
   );
   requireDistinct(machines);
   return machines;
+}
+
+/** The first architecture that has the IOMMU: `smmuv3` makes an arm64 machine. */
+function architectureWith(iommu: string): LabArchitecture {
+  return LAB_ARCHITECTURES.find(({ iommus }) => iommus.some(({ name }) => name === iommu)) ?? DEFAULT_ARCHITECTURE;
 }
 
 function requireDevices(word: string): readonly string[] {
