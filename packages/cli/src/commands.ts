@@ -136,6 +136,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./model/command.js")).modelServeCommand,
   },
   {
+    name: "conformance",
+    summary: "check a vfio-user server or client against the specification, message by message",
+    load: async () => (await import("./conformance/command.js")).conformanceCommand,
+  },
+  {
     name: "completion",
     summary: "print the script by which a shell completes these commands",
     load: async () => (await import("./completion/command.js")).completionOf(COMMANDS),

@@ -15,10 +15,12 @@ export interface CoverageDatabase {
   readonly machines: Readonly<Record<string, ReachedLines>>;
 }
 
+/** A database in which nothing has run. */
 export const EMPTY_DATABASE: CoverageDatabase = { format: 2, lines: {}, functions: {}, machines: {} };
 
-/** The ids of what ran before the first test and after the last one. They are no tests. */
+/** The id of what ran before the first test. It is no test. */
 export const BOOT = "(boot)";
+/** The id of what ran after the last test. It is no test. */
 export const AFTERWARDS = "(afterwards)";
 
 /** The id of a command that ran as a whole. It is no test, because nobody knows what is in it. */

@@ -7,6 +7,7 @@ export interface Share {
   readonly reached: number;
 }
 
+/** How much of each file ran, sorted by path. */
 export function fileShares(coverage: Coverage): Share[] {
   const rows = [...coverage].map(([path, { lines }]) => shareOf(path, lines.values()));
   return rows.sort((a, b) => a.name.localeCompare(b.name, "en"));
@@ -41,6 +42,7 @@ export function functionShares({ lines, functions }: FileCoverage): Share[] {
   });
 }
 
+/** `52.8 %`; a dash where there are no lines. */
 export function percent({ lines, reached }: Pick<Share, "lines" | "reached">): string {
   return lines === 0 ? "–" : `${((reached / lines) * 100).toFixed(1)} %`;
 }

@@ -5,6 +5,7 @@ export interface GcovArchive {
   readonly files: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 
+/** An archive as bytes: a line of JSON with paths and lengths, then the files' data. */
 export function encodeArchive({ test, files }: GcovArchive): Buffer {
   const index = files.map(({ path, data }) => [path, data.byteLength]);
   return Buffer.concat([Buffer.from(`${JSON.stringify({ test, files: index })}\n`), ...files.map(({ data }) => data)]);

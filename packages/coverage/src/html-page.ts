@@ -1,6 +1,7 @@
 import { fileShares, folderShares, functionShares, percent, type Share } from "./coverage-table";
 import type { Coverage, FileCoverage } from "./file-coverage";
 
+/** What the page tells beside the lines. */
 export interface PageOptions {
   readonly title: string;
   /** What was measured, a line each. */

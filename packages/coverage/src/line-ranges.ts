@@ -10,6 +10,7 @@ export function encodeLines(lines: Iterable<number>): string {
   return ranges.map(([first, last]) => (first === last ? String(first) : `${first}-${last}`)).join(",");
 }
 
+/** The line numbers of a text like `3-5,9`. */
 export function decodeLines(text: string): number[] {
   if (text === "") return [];
   return text.split(",").flatMap((range) => {

@@ -3,6 +3,7 @@ import type { DeviceModel } from "@vfio-selftests/vfio-user";
 import { DsaModel } from "./dsa/index";
 import { IoatModel } from "./ioat/index";
 
+/** Makes a model: a device in its state after power-on. */
 export type ModelFactory = () => DeviceModel;
 
 const MODELS: Readonly<Record<string, ModelFactory>> = {
@@ -10,6 +11,7 @@ const MODELS: Readonly<Record<string, ModelFactory>> = {
   dsa: () => new DsaModel(),
 };
 
+/** The names of the embedded models, for `model serve NAME` and `model:NAME`. */
 export const modelNames: readonly string[] = Object.keys(MODELS);
 
 /**

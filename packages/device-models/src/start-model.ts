@@ -2,6 +2,7 @@ import { extname, join } from "node:path";
 import { type ModelConnection, ModelWorker, type ModelWorkerOptions } from "@vfio-selftests/vfio-user";
 import { modelByName } from "./models";
 
+/** Where the model's server listens, and whom it trusts. */
 export type StartModelOptions = Pick<ModelWorkerOptions, "socketPath" | "fd" | "trustClients" | "execArgv">;
 
 /**

@@ -19,6 +19,7 @@ export { KernelWatch, type KernelFindings, type KernelWatchOptions } from "./ker
 export { BEGIN_MARK, END_MARK, failureMark, testOfMark } from "./kernel-log/marks";
 export { findReports, type SplatReport } from "./kernel-log/splat-reports";
 export { SPLATS, type Splat } from "./kernel-log/splats";
+export { GuardedDevice } from "./machine-state/guarded-device";
 export { GuardedDriver } from "./machine-state/guarded-driver";
 export { GuardedValue } from "./machine-state/guarded-value";
 export { machineSettled } from "./machine-state/machine-settled";

@@ -19,6 +19,7 @@ import { type MsiMessage, VirtualMachine } from "./virtual-machine";
 
 /** The lowest vector that a device may use, and the highest that the guest program leaves free. */
 export const FIRST_VECTOR = 32;
+/** The highest vector that a device may use: the one after it wakes vCPUs. */
 export const LAST_VECTOR = WAKE_VECTOR - 1;
 /** An xAPIC id has eight bits, and 255 is the broadcast id. */
 const MAX_XAPIC_VCPUS = 255;
@@ -26,6 +27,7 @@ const READY_TIMEOUT_MS = 30_000;
 const NMI_DELIVERY_MODE = 4 << 8;
 const MSI_ADDRESS_BASE = 0xfee00000;
 
+/** The guest's vCPUs, and how they take the interrupt. */
 export interface InterruptGuestOptions {
   readonly vcpus: number;
   readonly vector: number;

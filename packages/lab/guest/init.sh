@@ -9,6 +9,7 @@
 #
 # The host and init talk through virtio-serial ports, which init finds by name:
 #   lab.control  guest to host: "ready", "alive" (every ten seconds), "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
+#   lab.monitor  guest to host: requests to QEMU (src/guest/monitor-door.ts), where the machine has a device for them
 #   lab.stdin    the command's standard input, when the plan asks for it
 #   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
 

@@ -62,6 +62,7 @@ export interface NativeMemory {
   readonly unmap: () => number;
 }
 
+/** What to map (mmap(2)). */
 export interface MapOptions {
   /** -1 for anonymous memory. */
   fd: number;
@@ -115,6 +116,7 @@ export interface NativePoller {
   readonly close: () => number;
 }
 
+/** What one call received (recvmsg(2)). */
 export interface ReceivedMessage {
   /** Bytes received; 0 at end of stream; `-errno` (`-ETIMEDOUT` when nothing came in time). */
   length: number;
@@ -142,11 +144,16 @@ export interface NativeSocket {
   readonly receive: (offset: number, length: number, spinMicroseconds: number, timeoutMs: number) => number;
 }
 
+/** What this machine's CPU can do. */
 export interface CpuFeatures {
   /** Whether `store64Bytes` is one store. */
   readonly movdir64b: boolean;
 }
 
+/**
+ * The addon's functions. Each is one system call or a few, without policy; all return `-errno` instead of throwing,
+ * but for wrong types.
+ */
 export interface NativeBinding {
   // --- file descriptors (Linux open(2), close(2), pread(2), …; the addon always adds O_CLOEXEC) ---
   readonly open: (path: string, flags: number, mode?: number) => number;

@@ -23,8 +23,11 @@ import { failingExampleSuite } from "./driver/failing-example";
 import { pciDriverSuite } from "./driver/pci-driver";
 import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
+import { errorRecoverySuite } from "./interrupts/error-recovery";
+import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
+import { intxWithoutMaskBitSuite } from "./interrupts/intx-without-mask-bit";
 import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { kvmIrqfdSuite } from "./interrupts/kvm-irqfd";
@@ -47,6 +50,7 @@ import { pageTablesSuite } from "./iommufd/page-tables";
 import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
+import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
@@ -59,21 +63,27 @@ import { deviceFileSuite } from "./pci/device-file";
 import { deviceGroupsSuite } from "./pci/device-groups";
 import { deviceInfoSuite } from "./pci/device-info";
 import { deviceLifecycleSuite } from "./pci/device-lifecycle";
+import { dmaAliasSuite } from "./pci/dma-alias";
 import { dmaBufSuite } from "./pci/dma-buf";
 import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
+import { hotUnplugSuite } from "./pci/hot-unplug";
 import { ioeventfdSuite } from "./pci/ioeventfd";
 import { lowPowerSuite } from "./pci/low-power";
+import { nextUserSuite } from "./pci/next-user";
 import { noiommuSuite } from "./pci/noiommu";
 import { pciConfigSuite } from "./pci/pci-config";
 import { pciDeviceSuite } from "./pci/pci-device";
 import { pciDeviceInitPerfSuite } from "./pci/pci-device-init-perf";
 import { pciSriovUapiSuite } from "./pci/pci-sriov-uapi";
 import { regionAccessSuite } from "./pci/region-access";
+import { slotHotplugSuite } from "./pci/slot-hotplug";
 import { sriovLifecycleSuite } from "./pci/sriov-lifecycle";
+import { sysfsResetSuite } from "./pci/sysfs-reset";
 import { virtualFunctionSuite } from "./pci/virtual-function";
 import type { Suite, SuiteTarget } from "./suite-target";
 
+/** A suite, and where it applies. */
 export interface SuiteEntry {
   readonly suite: Suite;
   /** Whether the suite tests an interface that only a kernel has, and so does not apply to models. */
@@ -102,13 +112,16 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
   { suite: deviceLifecycleSuite, kernelOnly: true },
+  { suite: nextUserSuite, kernelOnly: true },
   { suite: virtualFunctionSuite, kernelOnly: true },
   { suite: sriovLifecycleSuite, kernelOnly: true },
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
+  { suite: intxWithoutMaskBitSuite, kernelOnly: true },
   { suite: deviceEventsSuite, kernelOnly: true },
+  { suite: eventfdHoldsSuite, kernelOnly: true },
   { suite: addressSpaceSuite, kernelOnly: true },
   { suite: dmaPatternsSuite, kernelOnly: true },
   { suite: mapRequestsSuite, kernelOnly: true },
@@ -135,6 +148,11 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: intxRaceSuite, kernelOnly: true },
   { suite: noiommuSuite, kernelOnly: true },
   { suite: hotResetSuite, kernelOnly: true },
+  { suite: hotUnplugSuite, kernelOnly: true },
+  { suite: slotHotplugSuite, kernelOnly: true },
+  { suite: sysfsResetSuite, kernelOnly: true },
+  { suite: errorRecoverySuite, kernelOnly: true },
+  { suite: dmaAliasSuite, kernelOnly: true },
   { suite: iommuBackendsSuite, kernelOnly: true },
   { suite: deviceGroupsSuite, kernelOnly: true },
   { suite: dmaLoadSuite, kernelOnly: true },
@@ -143,6 +161,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: pageTablesSuite, kernelOnly: true },
   { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
+  { suite: unwritableAnswersSuite, kernelOnly: true },
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },

@@ -11,6 +11,7 @@ export interface IovaRange {
 /** What the device may do with mapped memory. */
 export type DmaAccess = "read" | "write" | "read-write";
 
+/** How to open a device. */
 export interface OpenDeviceOptions {
   /** UUID that opens a VF whose PF is in user space (VFIO's vf_token). */
   readonly vfToken?: string;

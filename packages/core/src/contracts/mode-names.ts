@@ -7,6 +7,7 @@ export const KERNEL_MODE_NAMES = [
   "iommufd",
 ] as const;
 
+/** The name of a mode that the kernel has. */
 export type KernelModeName = (typeof KERNEL_MODE_NAMES)[number];
 
 /** The mode of devices in user space. */

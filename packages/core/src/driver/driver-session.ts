@@ -12,6 +12,7 @@ import type { Driver, DriverInstance, DriverLimits } from "./driver";
 import { checkLimits, memcpyChunks } from "./memcpy-chunks";
 import { checkInstance } from "./validate-driver";
 
+/** Where a driver's own memory lies. */
 export interface DriverSessionOptions {
   /** IOVA of the driver's region. Default: the address space allocates one. */
   readonly iova?: bigint;

@@ -20,6 +20,7 @@ const NAMES = [
   "ENOKEY", "EKEYEXPIRED", "EKEYREVOKED", "EKEYREJECTED", "EOWNERDEAD", "ENOTRECOVERABLE", "ERFKILL", "EHWPOISON",
 ] as const;
 
+/** The name of an errno, `EBUSY`, as Linux has it (include/uapi/asm-generic/errno.h). */
 export type ErrnoName = Exclude<(typeof NAMES)[number], "-">;
 
 /** Errno numbers by name: `Errno.EBUSY` is 16. */

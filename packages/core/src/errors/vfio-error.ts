@@ -2,6 +2,7 @@ import { Errno, errnoName } from "./errno";
 import type { VfioErrorCode } from "./error-codes";
 import { remedyFor } from "./remedies";
 
+/** The facts of a `VfioError`. */
 export interface VfioErrorOptions {
   /** Stable: an errno's name (`EBUSY`) or one of ours (`ERR_CLOSED`). docs/errors.md explains each. */
   code: VfioErrorCode;

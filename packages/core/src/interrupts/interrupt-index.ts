@@ -20,6 +20,7 @@ const interruptIndexes = {
   err: VFIO_PCI_ERR_IRQ_INDEX,
   req: VFIO_PCI_REQ_IRQ_INDEX,
 } as const;
+/** An interrupt index of a PCI device, by name (VFIO_PCI_*_IRQ_INDEX). */
 export type InterruptKind = keyof typeof interruptIndexes;
 
 /** Their usual spelling. */

@@ -11,6 +11,7 @@ import type { IovaReservation } from "./iova-space";
 import { MappingBooks } from "./mapping-books";
 import { toBigint } from "./page-number";
 
+/** Where and how to map memory. */
 export interface MapOptions extends IovaRequest {
   /**
    * Where to map. Absent: `Iommu` takes a free IOVA, in every mode alike. `kernel`: the kernel chooses, in modes whose

@@ -2,6 +2,7 @@ import type { IovaRange } from "../contracts/iommu";
 import { argumentError, VfioError } from "../errors/vfio-error";
 import { PAGE_NUMBER_END, PAGE_SIZE, pageAddress, pageNumber, pagesIn } from "./page-number";
 
+/** What a free IOVA must be like. */
 export interface IovaRequest {
   /**
    * Bytes, a power of two, independent of the size. Default: the largest power of two that is not above the length, at

@@ -8,6 +8,7 @@ import { F_ADD_SEALS, F_SEAL_GROW, F_SEAL_SHRINK, MAP_POPULATE } from "../uapi/m
 import { type BackingKind, BACKINGS } from "./backing";
 import { MappingRecord } from "./mapping-record";
 
+/** What memory to take from the kernel. */
 export interface DmaMemoryOptions {
   /** Default `anonymous`. */
   backing?: MemoryBacking;

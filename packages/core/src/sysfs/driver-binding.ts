@@ -17,6 +17,7 @@ export interface BindingState {
   readonly numVfs?: number;
 }
 
+/** How to give a device to a driver. */
 export interface BindOptions {
   /** Default `vfio-pci`. */
   readonly driver?: string;

@@ -124,6 +124,7 @@ export function listDirectory(path: string): string[] {
   }
 }
 
+/** Whether the path leads to something. A link that leads nowhere does not. */
 export function existsPath(path: string): boolean {
   return existsSync(path);
 }

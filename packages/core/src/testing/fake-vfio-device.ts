@@ -31,6 +31,7 @@ export interface FakeRegion {
   readonly mappableAreas?: readonly RegionArea[];
 }
 
+/** What the fake device has. Every part has a default. */
 export interface FakeVfioDeviceOptions {
   readonly address?: string;
   /** By region index. Missing ones have size 0. */

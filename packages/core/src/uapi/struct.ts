@@ -60,6 +60,7 @@ export interface NumberField {
   set(view: StructView, value: number): void;
 }
 
+/** An unsigned number of one byte (`__u8`). */
 export class U8Field implements NumberField {
   readonly width = 1;
   readonly signed = false;
@@ -72,6 +73,7 @@ export class U8Field implements NumberField {
   }
 }
 
+/** An unsigned number of two bytes (`__u16`), in the CPU's order. */
 export class U16Field implements NumberField {
   readonly width = 2;
   readonly signed = false;
@@ -87,6 +89,7 @@ export class U16Field implements NumberField {
   }
 }
 
+/** An unsigned number of four bytes (`__u32`), in the CPU's order. */
 export class U32Field implements NumberField {
   readonly width = 4;
   readonly signed = false;
@@ -102,6 +105,7 @@ export class U32Field implements NumberField {
   }
 }
 
+/** A signed number of four bytes (`__s32`), in the CPU's order. */
 export class S32Field implements NumberField {
   readonly width = 4;
   readonly signed = true;
@@ -144,12 +148,18 @@ export class U64Field {
   }
 }
 
+/** A field of a structure. */
 export type Field = U8Field | U16Field | U32Field | S32Field | U64Field;
 
+/** A `__u8` at so many bytes from the structure's start. */
 export const u8 = (offset: number): U8Field => new U8Field(offset);
+/** A `__u16` at so many bytes from the structure's start, a multiple of 2. */
 export const u16 = (offset: number): U16Field => new U16Field(offset);
+/** A `__u32` at so many bytes from the structure's start, a multiple of 4. */
 export const u32 = (offset: number): U32Field => new U32Field(offset);
+/** A `__s32` at so many bytes from the structure's start, a multiple of 4. */
 export const s32 = (offset: number): S32Field => new S32Field(offset);
+/** A `__u64` at so many bytes from the structure's start, a multiple of 8. Its value is a bigint. */
 export const u64 = (offset: number): U64Field => new U64Field(offset);
 
 /** One kernel structure. `size` is C's sizeof, without a flexible array at the end. */
@@ -162,6 +172,7 @@ export interface StructLayout<Fields extends Readonly<Record<string, Field>> = R
   copyOf(bytes: Uint8Array, offset?: number): StructView;
 }
 
+/** Describes a structure of so many bytes. Throws a RangeError for a field that ends after them. */
 export function struct<const Fields extends Readonly<Record<string, Field>>>(
   size: number,
   fields: Fields,

@@ -6,6 +6,7 @@ import { type AsyncWaitOptions, LONGEST_WAIT_MS, waitLimit } from "./time-out";
 const POLLIN = 1;
 const ECANCELED = -125;
 
+/** How waits for a file tell of it. */
 export interface FileReadinessOptions {
   /** The file's name in errors: `0000:01:00.0 MSI-X vector 3`. */
   readonly label: string;

@@ -2,6 +2,7 @@ import { VfioError } from "../errors/vfio-error";
 import { sleepSync } from "./sleep-sync";
 import { checkTimeout } from "./time-out";
 
+/** What a wait for a device's register tells when its time is over, and how often it looks. */
 export interface BoundedWaitOptions {
   /** What the wait is for, for the error: `CMDSTS.active to clear`. */
   readonly what: string;
@@ -15,6 +16,7 @@ export interface BoundedWaitOptions {
   readonly maxPauseMs?: number;
 }
 
+/** A wait for a device's register, with its time limit. */
 export interface PollOptions extends BoundedWaitOptions {
   /** Milliseconds until `ETIMEDOUT`. The wait checks the condition at least once more after that. */
   readonly timeoutMs: number;

@@ -6,11 +6,13 @@ export const DEFAULT_WAIT_MS = 5_000;
 /** The longest wait that a caller may ask for, and the longest timer of libuv and Node (2^31 - 1 ms, 24 days). */
 export const LONGEST_WAIT_MS = 0x7fff_ffff;
 
+/** The limit of a wait that blocks. */
 export interface WaitOptions {
   /** The most milliseconds to wait, 0 to 2^31 - 1. Default 5000. */
   readonly timeoutMs?: number;
 }
 
+/** The limit of a wait by promise, and what else ends it. */
 export interface AsyncWaitOptions {
   /** The most milliseconds to wait, 0 to 2^31 - 1. Default: 5000 without a signal, no limit with one. */
   readonly timeoutMs?: number;

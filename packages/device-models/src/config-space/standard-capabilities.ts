@@ -16,6 +16,7 @@ export function powerManagement(at: number) {
   } as const satisfies Capability;
 }
 
+/** The MSI-X capability of a model (PCI 3.0, section 6.8.2). */
 export interface MsixDeclaration {
   /** 1..2048. */
   readonly vectors: number;

@@ -13,6 +13,7 @@ import { Interrupts } from "./interrupts";
 import { type Bar0, Chanctrl, IOAT_BAR0 } from "./registers/bar0";
 import { type Config, IOAT_CONFIG } from "./registers/config-space";
 
+/** What a test replaces in the model. */
 export interface IoatModelOptions {
   /** Clock in milliseconds, for INTRDELAY and for the length of a step. Default `performance.now`. */
   readonly now?: () => number;

@@ -1,6 +1,7 @@
 /** Bits of a register: a number up to 32 bits wide, a bigint for 64-bit registers. */
 export type Bits = number | bigint;
 
+/** Bytes of a register. */
 export type RegisterWidth = 1 | 2 | 4 | 8;
 
 /**
@@ -30,6 +31,7 @@ export interface RegisterDeclaration {
   readonly repeat?: { readonly count: number; readonly stride?: number };
 }
 
+/** A device's registers by name, a table of its specification. */
 export type RegisterDeclarations = Readonly<Record<string, RegisterDeclaration>>;
 
 /** Declarations of a block, moved by `base` bytes, for blocks that the specification gives relative to a base. */

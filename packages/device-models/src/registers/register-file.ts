@@ -25,6 +25,7 @@ export interface RegisterHooks<Value> {
   afterWrite?(written: Value, lanes: number, index: number): void;
 }
 
+/** What the device does at accesses to its registers, by their names. */
 export type HooksOf<D extends RegisterDeclarations> = {
   readonly [N in keyof D]?: RegisterHooks<ValueOf<D[N]>>;
 };

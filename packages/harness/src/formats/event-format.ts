@@ -26,6 +26,7 @@ export const eventFormat: ReportFormatFactory = (sink, plan) => {
   };
 };
 
+/** An event as a line, for a process that watches this one. */
 export function eventLine(event: ReportEvent): string {
   return `${RECORD_SEPARATOR}${JSON.stringify(event)}\n`;
 }

@@ -14,4 +14,5 @@ export const REPORT_FORMATS = {
   ktap: ktapFormat,
 } as const satisfies Record<string, ReportFormatFactory>;
 
+/** The name of a format, as `--reporter` takes it. */
 export type ReportFormatName = keyof typeof REPORT_FORMATS;

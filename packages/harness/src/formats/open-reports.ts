@@ -17,6 +17,7 @@ export interface Reports extends Disposable {
   readonly formats: readonly ReportFormat[];
 }
 
+/** Opens the reports' files, in their order. */
 export function openReports(reports: readonly Report[], plan: RunPlan): Reports {
   const files: { close(): void }[] = [];
   const formats = reports.map(({ format, file }) => {

@@ -50,4 +50,5 @@ export interface ReportFormat {
   end(run: RunOutcome): void;
 }
 
+/** Makes a format that writes one run's report to the sink. */
 export type ReportFormatFactory = (sink: ReportSink, plan: RunPlan) => ReportFormat;

@@ -7,6 +7,7 @@ export interface CircusBlock {
   mode?: string | null;
 }
 
+/** A test, as jest-circus hands it to environments. */
 export interface CircusTest {
   readonly type: "test";
   readonly name: string;
@@ -18,6 +19,7 @@ export interface CircusTest {
   status?: string | null;
 }
 
+/** An event of jest-circus. Only the fields that the environment reads are here. */
 export interface CircusEvent {
   readonly name: string;
   readonly test?: CircusTest;
@@ -27,12 +29,14 @@ export interface CircusEvent {
   readonly describeBlock?: CircusBlock;
 }
 
+/** The state of jest-circus. Only the fields that the environment reads are here. */
 export interface CircusState {
   readonly rootDescribeBlock: CircusBlock;
   /** Milliseconds of a test that has no limit of its own. */
   readonly testTimeout: number;
 }
 
+/** The tests of a block and of all blocks in it, in their order. */
 export function* testsUnder(block: CircusBlock): Generator<CircusTest> {
   for (const child of block.children) {
     if (child.type === "test") yield child;

@@ -8,6 +8,7 @@ import { RunChannel } from "./run-channel";
 import { runState, testKey } from "./run-state";
 import { type JestTestResult, outcomeOf } from "./test-result";
 
+/** The second part of the reporter's entry in jest's `reporters`. */
 export interface HarnessReporterOptions {
   /** The formats to write, and where. Default: the one for people, on standard output. */
   readonly reports?: readonly Report[];

@@ -47,6 +47,7 @@ export interface PlannedTest {
   readonly mode: string;
 }
 
+/** One test's result. */
 export interface JsonTest {
   readonly id: string;
   readonly device?: string;

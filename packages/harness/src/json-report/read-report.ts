@@ -43,6 +43,7 @@ export function readReport(path: string): JsonReport {
   return parseReport(readText(path), path);
 }
 
+/** Reads a report's text. `name` is for the errors, which are those of {@link readReport}. */
 export function parseReport(content: string, name: string): JsonReport {
   let value: unknown;
   try {

@@ -9,8 +9,10 @@ export interface KcidbReport {
   readonly tests: readonly KcidbTest[];
 }
 
+/** KCIDB's verdicts, as far as our tests have them. */
 export type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
 
+/** A test, as KCIDB takes it (schema 5.3, `tests`). */
 export interface KcidbTest {
   readonly id: string;
   readonly origin: string;
@@ -27,6 +29,7 @@ export interface KcidbTest {
   readonly misc?: Readonly<Record<string, unknown>>;
 }
 
+/** What KCIDB must know and a report does not tell. */
 export interface KcidbSource {
   /** The CI system that submits. */
   readonly origin: string;

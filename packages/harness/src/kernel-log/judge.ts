@@ -19,6 +19,10 @@ export interface KernelExpectation {
   readonly skipped?: boolean;
 }
 
+/**
+ * Compares what the kernel said during a test with what the test expects: each report not expected, and each expected
+ * text that did not come, fails it.
+ */
 export function judge(
   findings: KernelFindings,
   { expected = [], skipped = false }: KernelExpectation = {},
@@ -53,6 +57,7 @@ export function describeReport(report: SplatReport): string {
   return `${name}${by}${open ? ", whose end did not come" : ""}:\n${textOf(report)}`;
 }
 
+/** The note on messages of the kernel that nobody could read, if there were any. */
 export function lostNotes(lost: number): string[] {
   if (lost === 0) return [];
   const messages = lost === 1 ? "1 message" : `${lost} messages`;

@@ -9,6 +9,7 @@ const LEVEL = "<4>";
 
 /** A run's part of the log lasts from here to {@link END_MARK}. The rest is for whoever reads the whole log. */
 export const BEGIN_MARK = `${PREFIX}run begins`;
+/** Ends the last test's part of the log. */
 export const END_MARK = `${PREFIX}run ends`;
 
 /** Names the test that runs from here on, until the next mark. */

@@ -3,7 +3,7 @@ import { linkName, readAttribute, type SystemPaths, systemPaths } from "@vfio-se
 import { MachineChanges } from "./machine-changes";
 
 /** What the kernel shows for an override that is not set. */
-const NO_OVERRIDE = "(null)";
+export const NO_OVERRIDE = "(null)";
 
 /**
  * The driver of a PCI function and its `driver_override`. Both go back to what they were at disposal, and also when the

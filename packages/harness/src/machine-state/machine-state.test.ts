@@ -14,6 +14,7 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { existsPath, listDirectory, readAttribute, SystemPaths } from "@vfio-selftests/core/sysfs";
+import { GuardedDevice } from "./guarded-device";
 import { GuardedDriver } from "./guarded-driver";
 import { GuardedValue } from "./guarded-value";
 import { JOURNALS } from "./machine-changes";
@@ -199,6 +200,40 @@ describe("GuardedDriver", () => {
     new GuardedDriver(PF, paths)[Symbol.dispose]();
     expect(readAttribute(driverFile("igb", "unbind"))).toBe("");
     expect(readAttribute(driverFile("igb", "bind"))).toBe("");
+  });
+});
+
+describe("GuardedDevice", () => {
+  const rescan = () => paths.sys("bus", "pci", "rescan");
+  beforeEach(() => put(rescan(), ""));
+
+  it("looks for the device, and gives it its override and driver again", () => {
+    put(paths.pciDevice(PF, "driver_override"), "igb\n");
+    const guarded = new GuardedDevice(PF, paths);
+    put(paths.pciDevice(PF, "driver_override"), "(null)\n");
+    guarded[Symbol.dispose]();
+    expect(readAttribute(rescan())).toBe("1");
+    expect(readAttribute(paths.pciDevice(PF, "driver_override"))).toBe("igb");
+    expect(readAttribute(driverFile("igb", "bind"))).toBe(PF);
+    expect(journals()).toEqual([]);
+  });
+
+  it("leaves a device alone that has its driver", () => {
+    mkdirSync(driverFile("igb", PF));
+    put(paths.pciDevice(PF, "driver_override"), "igb\n");
+    const guarded = new GuardedDevice(PF, paths);
+    put(paths.pciDevice(PF, "driver_override"), "other\n");
+    guarded[Symbol.dispose]();
+    expect(readAttribute(paths.pciDevice(PF, "driver_override"))).toBe("other");
+    expect(readAttribute(driverFile("igb", "bind"))).toBe("");
+  });
+
+  it("has nothing but a search to do where the device does not come back", () => {
+    const guarded = new GuardedDevice(PF, paths);
+    rmSync(paths.pciDevice(PF), { recursive: true });
+    guarded[Symbol.dispose]();
+    expect(readAttribute(rescan())).toBe("1");
+    expect(existsPath(paths.pciDevice(PF))).toBe(false);
   });
 });
 

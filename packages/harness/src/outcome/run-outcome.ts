@@ -10,8 +10,10 @@ export interface RunOutcome {
   readonly durationMs: number;
 }
 
+/** How many tests ended in which way. */
 export type Totals = Readonly<Record<TestStatus, number>>;
 
+/** Counts the tests by their status. */
 export function totalsOf(tests: readonly Pick<TestOutcome, "status">[]): Totals {
   const totals = { passed: 0, failed: 0, skipped: 0 };
   for (const { status } of tests) totals[status] += 1;
@@ -35,6 +37,7 @@ interface ExitFacts extends Pick<RunOutcome, "errors"> {
   readonly tests: readonly Pick<TestOutcome, "status">[];
 }
 
+/** The exit code of a run with these tests and errors. */
 export function exitCodeOf({ tests, errors }: ExitFacts): number {
   const { passed, failed } = totalsOf(tests);
   if (failed > 0 || errors.length > 0) return EXIT_CODES.failed;

@@ -1,8 +1,10 @@
 import type { SkipReason } from "./skip";
 import type { TestIdentity } from "./test-identity";
 
+/** How a test ended. */
 export type TestStatus = "passed" | "failed" | "skipped";
 
+/** A finished test. */
 export interface TestOutcome extends TestIdentity {
   readonly status: TestStatus;
   readonly durationMs: number;

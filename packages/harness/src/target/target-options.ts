@@ -27,6 +27,7 @@ export interface TargetOptions {
   readonly confined: boolean;
 }
 
+/** Environment variables by name. */
 export type Environment = Readonly<Record<string, string | undefined>>;
 
 /** The environment variables say what to test where a run has no options of its own. Nothing else reads them. */

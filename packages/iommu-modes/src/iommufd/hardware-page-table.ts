@@ -4,6 +4,7 @@ import type { FaultQueue } from "./fault-queue";
 import type { IoAddressSpace } from "./io-address-space";
 import { IommufdObject } from "./iommufd-object";
 
+/** What IOMMU_HWPT_ALLOC takes (include/uapi/linux/iommufd.h). */
 export interface HardwarePageTableOptions {
   /** The device whose IOMMU needs the table, by iommufd's id. */
   readonly device: { readonly id: number };

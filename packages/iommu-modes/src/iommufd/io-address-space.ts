@@ -6,6 +6,7 @@ import type { KernelFile } from "../kernel/kernel-file";
 import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasUnmap } from "../requests/iommufd";
 import { IommufdObject } from "./iommufd-object";
 
+/** What IOMMU_IOAS_COPY takes (include/uapi/linux/iommufd.h). */
 export interface CopyMappingOptions {
   /** An area inside one mapping of the source. */
   readonly sourceIova: bigint;

@@ -50,6 +50,7 @@ export function plainIoctl(named: NamedRequest, argument?: Uint8Array | number):
   return argument === undefined ? nameAndNumber(named) : { ...nameAndNumber(named), argument };
 }
 
+/** The request's bytes, without the call: for tests that call the kernel in ways of their own. */
 export function encodeIoctl<Parameters extends readonly unknown[]>(
   ioctl: StructIoctl<Parameters, unknown>,
   ...parameters: Parameters

@@ -26,4 +26,5 @@ export interface KernelEnvironment {
   readonly paths: SystemPaths;
 }
 
+/** The machine's own kernel, by the native addon. */
 export const realKernel: KernelEnvironment = { calls: native, paths: systemPaths };

@@ -20,6 +20,7 @@ export function createAutoMode(modes: readonly IommuMode[]): AutoMode {
 /** The five modes of this machine's kernel, in upstream's order. */
 export const iommuModes: readonly IommuMode[] = createModes();
 
+/** The mode `auto` on this machine. */
 export const autoMode: AutoMode = createAutoMode(iommuModes);
 
 /** iommufd, with memfds mapped by IOMMU_IOAS_MAP_FILE. */

@@ -46,11 +46,13 @@ export interface KernelArchitecture {
   readonly differences?: string;
 }
 
+/** The CPUs that a VM may have. */
 export const LAB_ARCHITECTURES: readonly LabArchitecture[] = [X86_64, ARM64];
 
 /** What the lab is where nobody says otherwise: the one that the lab's hosts have. */
 export const DEFAULT_ARCHITECTURE = X86_64;
 
+/** An architecture by its name. ERR_INVALID_ARGUMENT for another name. */
 export function parseArchitecture(choice: string): LabArchitecture {
   const architecture = LAB_ARCHITECTURES.find(({ name }) => name === choice);
   if (architecture !== undefined) return architecture;

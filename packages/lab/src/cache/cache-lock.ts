@@ -4,12 +4,14 @@ import { dirname } from "node:path";
 import { tryLock, waitForLock } from "../host/file-lock";
 import type { LabHost } from "../host/host";
 
+/** How to wait for the lock. */
 export interface CacheLockOptions {
   readonly signal: AbortSignal;
   /** Called once when another process holds the lock, with what that process wrote about itself. */
   onWait(holder: string): void;
 }
 
+/** The lock, held until disposal. */
 export interface CacheLock extends Disposable {
   /** Whether another process had the lock first. It may have changed the cache. */
   readonly waited: boolean;

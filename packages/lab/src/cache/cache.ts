@@ -30,6 +30,10 @@ export interface LabCache {
   readonly consoles: string;
 }
 
+/**
+ * Where the lab keeps its files for this user. Where the cache may not be written to, runs go to the user's state
+ * folder.
+ */
 export function labCache(host: LabHost, architecture: LabArchitecture = DEFAULT_ARCHITECTURE): LabCache {
   const folder = ownFolder(host, "XDG_CACHE_HOME", ".cache");
   const runs = mayWrite(folder) ? folder : join(ownFolder(host, "XDG_STATE_HOME", ".local/state"), "lab");

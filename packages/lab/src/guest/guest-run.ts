@@ -20,6 +20,7 @@ import type { ControlChannel } from "./control-channel";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
 import { GuestSession } from "./guest-session";
 import { type LabResult, resultOf } from "./lab-result";
+import { MonitorDoor } from "./monitor-door";
 
 /** Milliseconds for the guest's kernel to switch the VM off after the command. */
 const POWER_OFF_MS = 5000;
@@ -98,7 +99,11 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   });
   const boot = { kernel, accelerator, mode, shares, folder, consoleLog, debugged: run.debugger };
   run.debugger?.onSocket(folder.file("gdb"));
-  const { ended } = await vm.start(qemu, machine, boot, (name, socket) => session.connected(name, socket));
+  const door = new MonitorDoor(machine.devices);
+  const { ended } = await vm.start(qemu, machine, boot, (name, socket) => {
+    if (name === "qmp" || name === "monitor") door.connected(name, socket);
+    else session.connected(name, socket);
+  });
   void ended.then((description) => session.machineEnded(description));
   const outcome = await session.outcome;
   if (outcome.kind === "exit") {

@@ -3,6 +3,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { INTERRUPT_STATUS } from "../host/interruption";
 import type { Outcome } from "./guest-session";
 
+/** How a run in the VM ended. */
 export interface LabResult {
   /** The command's exit status; 128 + n when signal n ended it; 124 after the time-out. */
   readonly exitCode: number;

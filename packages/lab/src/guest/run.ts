@@ -5,6 +5,7 @@ import { EndMarkStream } from "./end-mark";
 import { type LabOptions, runGuest } from "./guest-run";
 import type { LabResult } from "./lab-result";
 
+/** A command, and the VM in which it runs. */
 export interface LabRunOptions extends LabOptions {
   /** Program and arguments. */
   command: readonly string[];

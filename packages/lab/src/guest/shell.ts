@@ -6,6 +6,7 @@ import { type LabOptions, runGuest } from "./guest-run";
 import type { LabResult } from "./lab-result";
 import { runInLab } from "./run";
 
+/** A shell, and the VM in which it runs. */
 export interface LabShellOptions extends LabOptions {
   /** Default: `$SHELL`, or `/bin/sh`. */
   shell?: string;

@@ -7,6 +7,7 @@ import type { LabHost } from "./host";
 /** The most lines of a failed program's output that its error message repeats. */
 const QUOTED_LINES = 20;
 
+/** How to run a program. */
 export interface ExecuteOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;

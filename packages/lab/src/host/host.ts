@@ -18,6 +18,7 @@ export interface LabHost {
   freeBytes(path: string): number;
 }
 
+/** The machine and user of this process. */
 export function thisHost(): LabHost {
   return {
     env: process.env,

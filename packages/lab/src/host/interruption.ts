@@ -1,6 +1,7 @@
 /** Signals with which a person or a CI system ends a program. */
 const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
+/** A signal by which a user or a CI ends a program. */
 export type InterruptSignal = (typeof SIGNALS)[number];
 
 /** The exit status that a shell gives a program that such a signal ended. */

@@ -8,6 +8,7 @@ export interface Progress {
   done(summary: string): void;
 }
 
+/** Shows nothing. */
 export const silentProgress: Progress = {
   step: () => undefined,
   detail: () => undefined,

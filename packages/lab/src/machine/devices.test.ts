@@ -52,6 +52,28 @@ test("the group's two devices sit behind one bridge", () => {
   ]);
 });
 
+test("the bridges' second device sits behind both", () => {
+  const [placed] = parseDevices(["edu-bridges"]);
+  expect(placed?.device.functions(placed.slot)).toEqual([
+    "0000:00:10.0/*:*:00.0/*:*:01.0",
+    "0000:00:10.0/*:*:00.0/*:*:02.0/*:*:01.0",
+  ]);
+  expect(placed?.device.devices(placed.slot, "").slice(1)).toEqual([
+    "pcie-pci-bridge,id=bridge1,bus=port1",
+    "edu,bus=bridge1,addr=1",
+    "pci-bridge,id=inner1,bus=bridge1,addr=2,chassis_nr=101",
+    "edu,bus=inner1,addr=1",
+  ]);
+});
+
+test("a device that is plugged anew is the one that was there", () => {
+  const [placed] = parseDevices(["igb-hotplug"]);
+  const plugged = placed?.device.pluggable?.(placed.slot);
+  expect(placed?.device.devices(placed.slot, "")).toContain(
+    `${plugged?.driver ?? ""},id=${plugged?.id ?? ""},bus=${plugged?.bus ?? ""}`,
+  );
+});
+
 test("a device that is newer than QEMU is refused with the remedy", () => {
   const placed = parseDevices(["igb", "vfio-user:/s"]);
   expect(() => requireDevicesServed(placed, { version: [10, 1] })).not.toThrow();

@@ -11,6 +11,14 @@ interface Slot {
   readonly address: string;
 }
 
+/** A device that QEMU's monitor can name, unplug and plug: the properties of `device_add`. */
+export interface PluggableDevice {
+  readonly driver: string;
+  readonly id: string;
+  readonly bus: string;
+  readonly aer?: boolean;
+}
+
 /** A kind of device the lab can put into the VM. */
 export interface LabDevice {
   readonly name: string;
@@ -25,6 +33,8 @@ export interface LabDevice {
    * firmware chooses.
    */
   readonly functions: (slot: Slot) => string[];
+  /** What the guest's tests unplug, plug and let report errors, by QEMU's monitor. */
+  readonly pluggable?: (slot: Slot) => PluggableDevice;
   /** A name for what follows the colon in `name:argument`, for devices that take an argument. */
   readonly argument?: string;
 }
@@ -51,8 +61,30 @@ function rootPort(slot: Slot): string {
   return `pcie-root-port,id=port${number},chassis=${number},slot=${number},x-speed=2_5,addr=0x${address}`;
 }
 
+/** A device behind a root port of its own that the guest's tests reach by QEMU's monitor. */
+function pluggable(name: string, summary: string, properties: Pick<PluggableDevice, "driver" | "aer">): LabDevice {
+  const deviceIn = ({ number }: Slot): PluggableDevice => ({
+    ...properties,
+    id: `plug${number}`,
+    bus: `port${number}`,
+  });
+  return {
+    name,
+    summary,
+    model: properties.driver,
+    since: [8, 0],
+    devices: (slot) => {
+      const { driver, id, bus, aer } = deviceIn(slot);
+      return [rootPort(slot), `${driver},id=${id},bus=${bus}${aer === true ? ",aer=on" : ""}`];
+    },
+    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+    pluggable: deviceIn,
+  };
+}
+
 const VFIO_USER = "vfio-user-pci";
 
+/** The devices that a VM may have. */
 export const LAB_DEVICES: readonly LabDevice[] = [
   {
     name: "igb",
@@ -62,6 +94,12 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     devices: (slot) => [rootPort(slot), `igb,bus=port${slot.number}`],
     functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
   },
+  pluggable("igb-hotplug", "igb that tests unplug and plug again", { driver: "igb" }),
+  // QEMU's igb has the capability of error reporting, but no way to enable it.
+  pluggable("virtio-rng-aer", "random number generator that reports the PCI Express errors tests ask for: FLR, MSI-X", {
+    driver: "virtio-rng-pci",
+    aer: true,
+  }),
   simple("edu", "QEMU's teaching device: DMA, INTx and MSI"),
   {
     name: "edu-group",
@@ -75,6 +113,23 @@ export const LAB_DEVICES: readonly LabDevice[] = [
       `edu,bus=bridge${slot.number},addr=2`,
     ],
     functions: (slot) => ["1", "2"].map((device) => `${onRootBus(slot)}/*:*:00.0/*:*:0${device}.0`),
+  },
+  {
+    name: "edu-bridges",
+    summary: "two edu devices, the second behind one more PCI bridge: both do DMA under the first bridge's id",
+    model: "edu",
+    since: [8, 0],
+    devices: (slot) => [
+      rootPort(slot),
+      `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`,
+      `edu,bus=bridge${slot.number},addr=1`,
+      `pci-bridge,id=inner${slot.number},bus=bridge${slot.number},addr=2,chassis_nr=${100 + slot.number}`,
+      `edu,bus=inner${slot.number},addr=1`,
+    ],
+    functions: (slot) => {
+      const bridge = `${onRootBus(slot)}/*:*:00.0`;
+      return [`${bridge}/*:*:01.0`, `${bridge}/*:*:02.0/*:*:01.0`];
+    },
   },
   simple("nvme", "NVMe controller without a disk: FLR, MSI-X", ",serial=lab"),
   simple("e1000e", "Intel 82574L network card: MSI, MSI-X and INTx, an I/O port BAR"),

@@ -20,6 +20,7 @@ export interface LabIommu {
 /** The device number on the root bus that QEMU's ACPI table (IVRS) gives the I/O APIC. No other device may be there. */
 export const AMD_SOUTHBRIDGE_ADDRESS = 0x14;
 
+/** The IOMMUs that a VM of x86-64 may have. */
 export const X86_IOMMUS: readonly [LabIommu, ...LabIommu[]] = [
   {
     name: "intel",

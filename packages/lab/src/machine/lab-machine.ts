@@ -53,6 +53,7 @@ export interface LabMachine {
   readonly slowdown: number;
 }
 
+/** The VM that a caller gets who describes none. */
 export const LAB_DEFAULTS = {
   devices: ["igb"],
   memoryMiB: 6144,

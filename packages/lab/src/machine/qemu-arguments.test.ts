@@ -123,3 +123,21 @@ test("igb sits behind a root port, which SR-IOV needs", () => {
   expect(devices).toContain("igb,bus=port1");
   expect(commandLine(build())).toContain("vfio_pci.enable_sriov=1");
 });
+
+test("a device that tests unplug brings QEMU's monitor, and a door to it", () => {
+  const args = build({ devices: ["igb-hotplug"] });
+  expect(valuesOf(args, "-mon")).toEqual(["chardev=qmp,mode=control"]);
+  expect(valuesOf(args, "-chardev")).toContain("socket,id=qmp,path=/tmp/vfio-lab-1/qmp");
+  expect(valuesOf(args, "-device")).toContain("igb,id=plug1,bus=port1");
+  const ports = valuesOf(args, "-device").filter((device) => device.startsWith("virtserialport"));
+  expect(ports.slice(-2)).toEqual([
+    "virtserialport,chardev=monitor,name=lab.monitor",
+    "virtserialport,chardev=control,name=lab.control",
+  ]);
+});
+
+test("no other machine has a monitor", () => {
+  const args = build({ devices: ["igb", "edu", "edu-group", "edu-bridges"] });
+  expect([...valuesOf(args, "-mon"), ...valuesOf(args, "-global")]).toEqual([]);
+  expect(args.join(" ")).not.toMatch(/monitor|qmp/);
+});

@@ -56,8 +56,9 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
       ...["-chardev", socket(name, folder.file(name))],
       ...device(`vhost-user-fs-pci,chardev=${name},tag=${name}`),
     ]),
+    ...(hasDoorToMonitor(machine) ? monitorArguments(folder) : []),
     ...device("virtio-serial-pci"),
-    ...streamPorts(boot.mode).flatMap(({ name, model }) => [
+    ...streamPorts(boot.mode, machine).flatMap(({ name, model }) => [
       ...["-chardev", socket(name, folder.file(name))],
       ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
     ]),
@@ -66,19 +67,35 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
 }
 
 interface StreamPort {
-  readonly name: "stdin" | "stdout" | "stderr" | "terminal" | "control";
+  readonly name: "stdin" | "stdout" | "stderr" | "terminal" | "monitor" | "control";
   readonly model: "virtserialport" | "virtconsole";
 }
 
 /** The virtio ports of a mode. Control is the last: when the guest sees it, all are there. */
-export function streamPorts(mode: GuestMode): StreamPort[] {
-  const control: StreamPort = { name: "control", model: "virtserialport" };
-  if (mode === "shell") return [{ name: "terminal", model: "virtconsole" }, control];
+export function streamPorts(mode: GuestMode, machine: Pick<LabMachine, "devices">): StreamPort[] {
+  const last: StreamPort[] = [
+    ...(hasDoorToMonitor(machine) ? [{ name: "monitor", model: "virtserialport" } as const] : []),
+    { name: "control", model: "virtserialport" },
+  ];
+  if (mode === "shell") return [{ name: "terminal", model: "virtconsole" }, ...last];
   return [
     { name: "stdin", model: "virtserialport" },
     { name: "stdout", model: "virtserialport" },
     { name: "stderr", model: "virtserialport" },
-    control,
+    ...last,
+  ];
+}
+
+/** Whether the guest may ask for what only QEMU's monitor can do. It may where a device is made for that. */
+export function hasDoorToMonitor({ devices }: Pick<LabMachine, "devices">): boolean {
+  return devices.some(({ device }) => device.pluggable !== undefined);
+}
+
+/** QEMU's monitor, and ports whose slots the kernel's own driver serves (pciehp) instead of ACPI. */
+function monitorArguments(folder: RunFolder): string[] {
+  return [
+    ...["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"],
+    ...["-chardev", socket("qmp", folder.file("qmp")), "-mon", "chardev=qmp,mode=control"],
   ];
 }
 

@@ -32,6 +32,8 @@ export type RunFile =
   | "stderr"
   | "terminal"
   | "gdb"
+  | "monitor"
+  | "qmp"
   | "serial"
   | Share["name"];
 

@@ -7,7 +7,7 @@ import { childExit, killChild, startChild } from "../host/child-process";
 import type { LabHost } from "../host/host";
 import type { LabMachine } from "./lab-machine";
 import type { Qemu } from "./qemu";
-import { type Boot, qemuArguments, streamPorts } from "./qemu-arguments";
+import { type Boot, hasDoorToMonitor, qemuArguments, streamPorts } from "./qemu-arguments";
 import type { RunFile } from "./run-folder";
 import type { Share } from "./shares";
 
@@ -44,7 +44,9 @@ export class VirtualMachine implements AsyncDisposable {
     boot: Boot,
     onConnection: (name: RunFile, socket: Socket) => void,
   ): Promise<{ ended: Promise<string> }> {
-    for (const { name } of [{ name: "serial" } as const, ...streamPorts(boot.mode)]) {
+    const ports = streamPorts(boot.mode, machine).map(({ name }) => name);
+    const monitor = hasDoorToMonitor(machine) ? (["qmp"] as const) : [];
+    for (const name of ["serial" as const, ...monitor, ...ports]) {
       await this.#listen(boot.folder.file(name), (socket) => onConnection(name, socket));
     }
     await Promise.all(boot.shares.map((share) => this.#serve(qemu, share, boot.folder.file(share.name))));

@@ -21,6 +21,7 @@ import type { SourcePatch } from "./kernel/patched-source";
 import { Preparation, type QemuChoice } from "./preparation";
 import type { MayInstall } from "./required-packages";
 
+/** What the set-up prepares, and from where. */
 export interface LabSetupOptions {
   /** The CPU of the VM, by its name among `LAB_ARCHITECTURES`. Default: `x86_64`. */
   arch?: LabArchitecture["name"];
@@ -42,6 +43,7 @@ export interface LabSetupOptions {
   host?: LabHost;
 }
 
+/** The prepared lab. */
 export interface LabSetupResult extends LabState {
   /** False when the cache had everything. */
   readonly changed: boolean;
@@ -82,6 +84,7 @@ export async function setupLab(
   });
 }
 
+/** Which kernel to build. */
 export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel" | "arch">, KernelChoice {
   /** A change of the source, which each build makes first. */
   patch?: SourcePatch;

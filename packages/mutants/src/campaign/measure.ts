@@ -16,6 +16,7 @@ import type { TestReach } from "./test-reach";
 import type { Trial } from "./trial";
 import { recordEachInVm, recordInVm, tryInVm } from "./vm";
 
+/** Which mutants to try, on what, and with which tests. */
 export interface MeasureOptions {
   readonly kernel: MutantKernel;
   readonly machine: LabMachineOptions;
@@ -43,6 +44,7 @@ export type Recording =
   /** A run of each of these tests, in whatever language they are. */
   | { readonly tests: readonly string[] };
 
+/** What became of the mutants that were tried. */
 export interface Measurement {
   readonly tried: readonly TriedMutant[];
   /** The tests in which a mutant makes a difference. */

@@ -17,6 +17,7 @@ const ORDER: readonly MutantStatus[] = [
   "not-reached",
 ];
 
+/** What each status means, for people. */
 export const STATUS_TEXT: Readonly<Record<MutantStatus, string>> = {
   killed: "killed by a test",
   splat: "reported by the kernel itself (WARNING, BUG, …)",
@@ -33,6 +34,7 @@ export function scoreOf(tried: readonly TriedMutant[]): { noticed: number; reach
   return { noticed: reached.filter(({ result }) => isNoticed(result.status)).length, reached: reached.length };
 }
 
+/** The number of mutants by status, and the score. */
 export function summaryLines(tried: readonly TriedMutant[]): string[] {
   const counts = ORDER.map((status) => ({
     status,

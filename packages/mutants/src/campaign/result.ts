@@ -14,6 +14,7 @@ export type MutantStatus =
   | "no-difference"
   | "not-reached";
 
+/** What became of one mutant. */
 export interface MutantResult {
   readonly number: number;
   readonly status: MutantStatus;

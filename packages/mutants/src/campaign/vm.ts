@@ -92,7 +92,7 @@ export async function tryInVm(
     ...(environmentVariable !== undefined && { environmentVariable }),
   };
   writeFileSync(planFile, JSON.stringify(plan));
-  const machine = machineFor(options, folder);
+  const machine = endAtOops(machineFor(options, folder));
   const watch = new SilenceWatch(VM_SILENCE_MS * kernel.slowdown, machine.bootTimeoutMs ?? LAB_DEFAULTS.bootTimeoutMs);
   const run: LabRunOptions = {
     ...machine,
@@ -109,6 +109,11 @@ export async function tryInVm(
   } finally {
     watch.destroy();
   }
+}
+
+/** After an oops the kernel often goes on with a lock that nobody releases: the VM would be silent for minutes. */
+function endAtOops(machine: LabMachineOptions): LabMachineOptions {
+  return { ...machine, kernelParameters: [...(machine.kernelParameters ?? []), "oops=panic"] };
 }
 
 function panicLine(message: string): string {

@@ -24,6 +24,7 @@ export interface MutantKernel {
   readonly notBuilt: number;
 }
 
+/** Which files to mutate, and how to build the kernel. */
 export interface MutantKernelOptions {
   /** Kernel variants: kasan, lockdep, … */
   readonly variants?: readonly string[];

@@ -37,8 +37,9 @@ import { ECAP, intelExtendedCapabilities } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { type Answer, askKernel, askPlainly, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
+import { type Answer, askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
@@ -146,6 +147,23 @@ export function containerUapiSuite(target: SuiteTarget): void {
             code: "EFAULT",
           });
         }
+      });
+
+      it("answers_that_cannot_be_written_are_refused", () => {
+        using files = ready(mode, address);
+        using memory = DmaMemory.allocate(PAGE_SIZE);
+        const ask = (named: Readonly<Record<string, number>>, bytes: Uint8Array): string => {
+          using readOnly = new ReadOnlyArgument(bytes);
+          return askPlainly(files.container, named, readOnly.address);
+        };
+        const infoLayout = vfio_iommu_type1_info;
+        expect(ask({ VFIO_IOMMU_GET_INFO }, bytesOf(infoLayout, { argsz: infoLayout.size }))).toBe("EFAULT");
+        expect(map(files, memory, BASE).code).toBe("ok");
+        const { size } = vfio_iommu_type1_dma_unmap;
+        const unmap = bytesOf(vfio_iommu_type1_dma_unmap, { argsz: size, iova: BASE, size: PAGE });
+        expect(ask({ VFIO_IOMMU_UNMAP_DMA }, unmap)).toBe("EFAULT");
+        // The mapping is gone, although nobody could be told.
+        expect(map(files, memory, BASE).code).toBe("ok");
       });
 
       it("info_needs_room_and_tells_how_much", () => {

@@ -25,8 +25,9 @@ import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
 const IOVA = 0x4000_0000n;
@@ -62,6 +63,12 @@ export function groupUapiSuite(target: SuiteTarget): void {
           expect({ ...named, code: askPlainly(files.group, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
         }
         expect(files.status()).toBe(VIABLE);
+      });
+
+      it("status_that_cannot_be_written_is_refused", () => {
+        using files = new GroupFiles(mode, address);
+        using readOnly = new ReadOnlyArgument(bytesOf(vfio_group_status, { argsz: vfio_group_status.size }));
+        expect(askPlainly(files.group, { VFIO_GROUP_GET_STATUS }, readOnly.address)).toBe("EFAULT");
       });
 
       it("takes_only_a_container_and_only_one", () => {

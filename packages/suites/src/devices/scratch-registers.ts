@@ -12,6 +12,8 @@ export interface ScratchRegisters {
 const KNOWN = [
   // 82576 datasheet, 8.10.15: the multicast table array, which matters only while packets are received.
   { vendor: 0x8086, device: 0x10c9, registers: { bar: 0, offset: 0x5200, count: 128 } },
+  // Virtio 1.2, 4.1.4.3: device_feature_select of the random number generator, which QEMU has at the start of BAR 4.
+  { vendor: 0x1af4, device: 0x1044, registers: { bar: 4, offset: 0, count: 1 } },
 ] as const;
 
 /** The device's scratch registers. It skips the test when none are known. */

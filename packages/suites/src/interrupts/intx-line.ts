@@ -286,6 +286,19 @@ export function intxLineSuite(target: SuiteTarget): void {
         });
       });
 
+      it("signalled_before_brings_an_asserted_line_again", () => {
+        withLine((line) => {
+          using unmask = new Eventfd("unmask");
+          line.source.raise();
+          expect(line.eventfd.waitSync()).toBe(1n);
+          unmask.signal();
+          expect(unmaskBy(line, unmask.fd)).toBe(0);
+          // The device still asserts the line: the kernel sends the interrupt again, by a worker.
+          expect(line.eventfd.waitSync()).toBe(1n);
+          expect(line.masked).toBe(true);
+        });
+      });
+
       it("closed_makes_room_for_another", () => {
         withLine((line) => {
           const first = new Eventfd("first");

@@ -128,6 +128,32 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
       });
     });
 
+    const collisions: Readonly<Record<string, readonly [there: Place, next: Place, answer: 0 | "EEXIST"]>> = {
+      any_width_is_there: [{ length: 0 }, {}, "EEXIST"],
+      any_width_twice: [{ length: 0 }, { length: 0 }, "EEXIST"],
+      a_value_is_there: [{ flags: IOEVENTFD.datamatch, match: 7 }, {}, "EEXIST"],
+      the_same_value_is_there: [
+        { flags: IOEVENTFD.datamatch, match: 7 },
+        { flags: IOEVENTFD.datamatch, match: 7 },
+        "EEXIST",
+      ],
+      another_value_is_there: [{ flags: IOEVENTFD.datamatch, match: 7 }, { flags: IOEVENTFD.datamatch, match: 8 }, 0],
+      // Only memory has a bus for writes of any width (KVM_FAST_MMIO_BUS).
+      any_width_of_a_port_is_there: [
+        { address: PORT, length: 0, flags: IOEVENTFD.port },
+        { address: PORT, length: 0 },
+        0,
+      ],
+    };
+    for (const [name, [there, next, answer]] of Object.entries(collisions)) {
+      it(`${answer === 0 ? "is_taken" : "is_refused"}_where_${name}`, () => {
+        withEventfd((vm, eventfd) => {
+          using other = new Eventfd("other");
+          expect([ioeventfd(vm, eventfd.fd, there), ioeventfd(vm, other.fd, next)]).toEqual([0, answer]);
+        });
+      });
+    }
+
     it("only_the_very_same_is_taken_away", () => {
       withEventfd((vm, eventfd) => {
         using other = new Eventfd("other");

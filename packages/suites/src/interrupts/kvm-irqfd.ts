@@ -150,6 +150,31 @@ export function kvmIrqfdSuite(target: SuiteTarget): void {
       });
     });
 
+    it("resampled_lines_are_told_apart", () => {
+      withVm((vm) => {
+        using eventfd = new Eventfd("irqfd");
+        using resampled = new Eventfd("resampled");
+        using other = new Eventfd("of another line");
+        using otherResampled = new Eventfd("another line's");
+        const pic = new FirstPic(vm);
+        pic.makeLevel(LINE);
+        const flags = IRQFD.resample;
+        expect(irqfd(vm, eventfd.fd, { flags, resample: resampled.fd })).toBe(0);
+        expect(irqfd(vm, other.fd, { flags, gsi: LINE + 1, resample: otherResampled.fd })).toBe(0);
+        eventfd.signal();
+        pic.waitForRequest(LINE);
+        expect(pic.requested).toBe(1 << LINE);
+        pic.serve(LINE);
+        vm.execute([0xb0, 0x20, 0xe6, 0x20]);
+        expect([resampled.tryRead(), otherResampled.tryRead()]).toEqual([1n, undefined]);
+        // The other one still has its line, whichever is taken away (kvm_irqfd_assign finds a line's own resampler).
+        expect(irqfd(vm, eventfd.fd, { flags: IRQFD.deassign })).toBe(0);
+        other.signal();
+        pic.waitForRequest(LINE + 1);
+        expect(pic.requested).toBe(1 << (LINE + 1));
+      });
+    });
+
     it("resampled_line_falls_when_its_last_is_taken_away", () => {
       withVm((vm) => {
         using eventfd = new Eventfd("irqfd");

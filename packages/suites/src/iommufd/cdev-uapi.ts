@@ -1,8 +1,10 @@
 import { DmaMemory } from "@vfio-selftests/core";
-import { systemPaths } from "@vfio-selftests/core/sysfs";
+import { iommuGroupOf, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
+  O_RDWR,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   vfio_device_attach_iommufd_pt,
+  VFIO_DEVICE_BIND_FLAG_TOKEN,
   VFIO_DEVICE_BIND_IOMMUFD,
   vfio_device_bind_iommufd,
   VFIO_DEVICE_DETACH_IOMMUFD_PT,
@@ -19,8 +21,9 @@ import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
 const NO_SUCH_ID = 0x7fff_fff0;
@@ -94,6 +97,45 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       for (const named of [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, { VFIO_DEVICE_DETACH_IOMMUFD_PT }]) {
         expect({ ...named, code: askPlainly(device.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
       }
+    });
+
+    it("answers_that_cannot_be_written_undo_the_request", () => {
+      using device = new DeviceFile(address);
+      using iommufd = new IommufdFile();
+      const bind = {
+        argsz: vfio_device_bind_iommufd.fields.token_uuid_ptr.offset,
+        iommufd: iommufd.file.descriptor("bind"),
+      };
+      {
+        using readOnly = new ReadOnlyArgument(bytesOf(vfio_device_bind_iommufd, bind));
+        expect(askPlainly(device.file, { VFIO_DEVICE_BIND_IOMMUFD }, readOnly.address)).toBe("EFAULT");
+      }
+      expect(askPlainly(device.file, { VFIO_DEVICE_RESET })).toBe("EINVAL");
+      // Its number is free again, and the device can be opened, also by its group (vfio_device_unblock_group).
+      const group = native.open(systemPaths.dev("vfio", String(iommuGroupOf(address))), O_RDWR);
+      expect(codeOf(group)).toBe("ok");
+      native.close(group);
+      const ioas = iommufd.newIoas();
+      const { code, id } = device.bind(iommufd);
+      expect([code, id]).toEqual(["ok", ioas + 1]);
+
+      const layout = vfio_device_attach_iommufd_pt;
+      using readOnly = new ReadOnlyArgument(bytesOf(layout, { argsz: layout.fields.pasid.offset, pt_id: ioas }));
+      expect(askPlainly(device.file, { VFIO_DEVICE_ATTACH_IOMMUFD_PT }, readOnly.address)).toBe("EFAULT");
+      expect(iommufd.destroy(ioas)).toBe("ok");
+    });
+
+    it("token_that_cannot_be_read_is_refused", () => {
+      using device = new DeviceFile(address);
+      using iommufd = new IommufdFile();
+      const token = {
+        flags: VFIO_DEVICE_BIND_FLAG_TOKEN,
+        iommufd: iommufd.file.descriptor("bind"),
+        token_uuid_ptr: NO_ADDRESS,
+      };
+      const { code } = askKernel(device.file, { VFIO_DEVICE_BIND_IOMMUFD }, vfio_device_bind_iommufd, token);
+      expect(code).toBe("EFAULT");
+      expect(device.bind(iommufd).code).toBe("ok");
     });
 
     it("is_bound_once_until_it_is_closed", () => {

@@ -1,9 +1,14 @@
+import { readdirSync } from "node:fs";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
+  type StructLayout,
+  vfio_device_feature,
+  VFIO_DEVICE_FEATURE,
   VFIO_DEVICE_FEATURE_GET as GET,
   VFIO_DEVICE_FEATURE_MIG_DATA_SIZE as DATA_SIZE,
   vfio_device_feature_mig_data_size,
   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE as DEVICE_STATE,
+  vfio_device_feature_mig_state,
   VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 as PRECOPY_INFO_V2,
   VFIO_DEVICE_FEATURE_MIGRATION as MIGRATION,
   vfio_device_feature_migration,
@@ -27,7 +32,8 @@ import { requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { MigrationRig, readAll, untouchedState } from "../rigs/mediated/migration-rig";
 import { DATA, FIFO_CONTROL, FIFO_ON, IDLE, LINE_STATUS, SCRATCH, type SerialCard } from "../rigs/mediated/serial-card";
-import { askPlainly, outcome } from "../rigs/raw/ask-kernel";
+import { askPlainly, bytesOf, outcome } from "../rigs/raw/ask-kernel";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
 /** By the names that debugfs shows. */
@@ -189,6 +195,27 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
       rig.fill(saved.subarray(saved.length - 1));
       expect(rig.tryFill(Uint8Array.of(0))).toBe("ENOMEM");
       expect(rig.setState(RUNNING).code).toBe("ok");
+    });
+
+    it("refuses_answers_that_cannot_be_written", () => {
+      using rig = new MigrationRig();
+      const ask = (flags: number, layout: StructLayout, values: object = {}): string => {
+        const payload = bytesOf(layout, values);
+        const argsz = vfio_device_feature.size + payload.length;
+        const header = bytesOf(vfio_device_feature, { argsz, flags });
+        using readOnly = new ReadOnlyArgument(Buffer.concat([header, payload]));
+        return askPlainly(rig.card.file, { VFIO_DEVICE_FEATURE }, readOnly.address);
+      };
+      expect(ask(MIGRATION | GET, vfio_device_feature_migration)).toBe("EFAULT");
+      expect(ask(DATA_SIZE | GET, vfio_device_feature_mig_data_size)).toBe("EFAULT");
+      expect(ask(DEVICE_STATE | GET, vfio_device_feature_mig_state)).toBe("EFAULT");
+      // The device has changed its state, and its file is gone, because nobody could be told of it.
+      const before = readdirSync(systemPaths.proc("self", "fd")).length;
+      expect(ask(DEVICE_STATE | SET, vfio_device_feature_mig_state, { device_state: STOP_COPY })).toBe("EFAULT");
+      expect(readdirSync(systemPaths.proc("self", "fd"))).toHaveLength(before);
+      expect(rig.state().state).toBe(STOP_COPY);
+      expect(rig.reset()).toBe("ok");
+      expect(rig.state().state).toBe(RUNNING);
     });
 
     it("refuses_malformed_requests", () => {

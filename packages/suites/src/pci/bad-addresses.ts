@@ -1,5 +1,6 @@
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
+  MAP_SHARED,
   type StructLayout,
   StructView,
   VFIO_DEVICE_FEATURE,
@@ -24,14 +25,17 @@ import {
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
   vfio_pci_hot_reset_info,
+  VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_REQ_IRQ_INDEX,
   vfio_region_info,
   VFIO_REGION_INFO_FLAG_CAPS,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
+import { native } from "@vfio-selftests/native";
 import { openForBlock } from "../rigs/open-device";
-import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { PAGE_SIZE } from "../rigs/page-size";
+import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
@@ -54,6 +58,27 @@ const ANSWERS: readonly { readonly named: Readonly<Record<string, number>>; read
   { named: { VFIO_DEVICE_GET_IRQ_INFO }, layout: vfio_irq_info },
   { named: { VFIO_DEVICE_GET_PCI_HOT_RESET_INFO }, layout: vfio_pci_hot_reset_info },
 ];
+
+/** Memory whose pages are gone, so that the kernel can neither read nor write it. */
+class MemoryWithoutPages implements Disposable {
+  readonly bytes: Uint8Array;
+  readonly #unmap: () => void;
+
+  constructor() {
+    const fd = native.memfdCreate("nowhere", 0);
+    native.ftruncate(fd, PAGE_SIZE);
+    const memory = native.mapMemory({ fd, length: PAGE_SIZE, flags: MAP_SHARED });
+    native.ftruncate(fd, 0);
+    native.close(fd);
+    if (typeof memory === "number") throw new Error(`mmap: ${codeOf(memory)}`);
+    this.bytes = new Uint8Array(memory.buffer);
+    this.#unmap = () => memory.unmap();
+  }
+
+  [Symbol.dispose](): void {
+    this.#unmap();
+  }
+}
 
 /** More than any structure: what the caller says it has, and has not. */
 const SAID = 512;
@@ -86,6 +111,22 @@ export function badAddressesSuite(target: SuiteTarget): void {
         view.u32[0] = layout.size;
         using readOnly = new ReadOnlyArgument(view.bytes);
         expect(askPlainly(file(), named, readOnly.address)).toBe("EFAULT");
+      });
+    }
+
+    for (const [name, region] of [
+      ["registers", 0],
+      ["configuration", VFIO_PCI_CONFIG_REGION_INDEX],
+    ] as const) {
+      it(`${name}_read_into_and_written_from_nowhere_are_refused`, () => {
+        using nowhere = new MemoryWithoutPages();
+        const position = new RawDevice(device()).positionOf(region, 4);
+        for (const length of [1, 2, 4, 8]) {
+          const bytes = nowhere.bytes.subarray(0, length);
+          const read = codeOf(native.pread(file().descriptor("read"), bytes, position));
+          const written = codeOf(native.pwrite(file().descriptor("write"), bytes, position));
+          expect({ length, read, written }).toEqual({ length, read: "EFAULT", written: "EFAULT" });
+        }
       });
     }
 

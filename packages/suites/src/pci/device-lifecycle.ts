@@ -1,9 +1,9 @@
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { readAttribute, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { readAttribute, readNumber, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import { VFIO_GROUP_GET_DEVICE_FD } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, GuardedValue, skip } from "@vfio-selftests/harness";
+import { eachMode, errorWithCode, fixture, GuardedValue, skip } from "@vfio-selftests/harness";
 import { iommufdOf, KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
@@ -162,6 +162,17 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
           // vfio_pci_zap_and_down_write_memory_lock: nobody reaches the device while it is reset.
           expect(fewest(TRIES, () => device.reset())).toBeGreaterThan(quiet);
         });
+      });
+
+      it("token_for_a_device_without_functions_is_refused", () => {
+        if (readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) !== undefined) {
+          skip({ reason: "the device has virtual functions", remedy: "use one without: lab run -d edu" });
+        }
+        using iommu = new Iommu(mode.open());
+        // vfio_pci_core_match_token_uuid
+        expect(() => iommu.openDevice(address, { vfToken: UUID })).toThrow(errorWithCode("EINVAL"));
+        using device = PciDevice.open(iommu, address);
+        expect(device.config.vendorId).not.toBe(0xffff);
       });
 
       if (mode.traits.api === "iommufd") {

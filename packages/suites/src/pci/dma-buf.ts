@@ -1,11 +1,15 @@
 import { readFileSync } from "node:fs";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
+import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { pciDevice, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_DEVICE_FEATURE_DMA_BUF,
   vfio_device_feature_dma_buf,
   VFIO_DEVICE_FEATURE_GET,
+  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
+  VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
+  VFIO_DEVICE_FEATURE_SET,
   VFIO_PCI_ROM_REGION_INDEX,
   vfio_region_dma_range,
 } from "@vfio-selftests/core/uapi";
@@ -19,9 +23,14 @@ import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
+const SET = VFIO_DEVICE_FEATURE_SET;
 const O_CLOEXEC = 0o2000000;
 const IOVA = 0x4000_0000n;
 const PAGES = 4;
+/** PCI Express (section 7.5.3) and power management (PCI-PM 1.2, section 3.2.4). */
+const EXPRESS = { deviceCapabilities: 4, canReset: 1 << 28, deviceControl: 8, functionReset: 1 << 15 } as const;
+const PMCSR = 4;
+const D3_HOT = 3;
 
 interface Range {
   readonly offset: number | bigint;
@@ -35,6 +44,43 @@ interface ExportRequest {
   /** The number that the structure gives. Default: the number of `ranges`. */
   readonly rangeCount?: number;
 }
+
+/** What takes a BAR away from those who map its dma-buf, and what gives it back where that is another request. */
+interface Revocation {
+  readonly name: string;
+  readonly revoke: (device: PciDevice) => void;
+  readonly restore?: (device: PciDevice) => void;
+}
+
+const REVOCATIONS: readonly Revocation[] = [
+  {
+    name: "memory_space_goes_off",
+    revoke: ({ config }) => (config.memoryEnable = false),
+    restore: ({ config }) => (config.memoryEnable = true),
+  },
+  { name: "the_device_is_reset", revoke: (device) => device.reset() },
+  {
+    name: "its_register_resets_the_device",
+    revoke: ({ config }) => {
+      const express = config.findCapability(PciCapabilityId.pciExpress)?.offset ?? 0;
+      if (express === 0 || (config.read32(express + EXPRESS.deviceCapabilities) & EXPRESS.canReset) === 0) {
+        skip({ reason: "the device has no function-level reset", remedy: "use QEMU's igb: vfio-selftests lab run" });
+      }
+      const control = config.read16(express + EXPRESS.deviceControl);
+      config.write16(express + EXPRESS.deviceControl, control | EXPRESS.functionReset);
+    },
+  },
+  {
+    name: "the_device_is_put_to_d3hot",
+    revoke: ({ config }) => config.write16(powerStateOf(config), D3_HOT),
+    restore: ({ config }) => config.write16(powerStateOf(config), 0),
+  },
+  {
+    name: "low_power_begins",
+    revoke: (device) => expect(new RawDevice(device).feature(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | SET)).toBe(0),
+    restore: (device) => expect(new RawDevice(device).feature(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | SET)).toBe(0),
+  },
+];
 
 /** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the kernel revokes it. */
 export function dmaBufSuite(target: SuiteTarget): void {
@@ -89,10 +135,7 @@ export function dmaBufSuite(target: SuiteTarget): void {
       });
     });
 
-    for (const [name, revoke] of [
-      ["memory_space_goes_off", ({ config }: PciDevice) => (config.memoryEnable = false)],
-      ["the_device_is_reset", (device: PciDevice) => device.reset()],
-    ] as const) {
+    for (const { name, revoke, restore } of REVOCATIONS) {
       it(`mapping_ends_when_${name}`, () => {
         withRig((rig) => {
           const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
@@ -101,6 +144,15 @@ export function dmaBufSuite(target: SuiteTarget): void {
           revoke(rig.device);
           // vfio_pci_dma_buf_move tells iommufd, which takes the pages from the IOMMU.
           expect(rig.pages()).toEqual(new Array(PAGES).fill(undefined));
+          if (restore !== undefined) {
+            expect(rig.map(fd, { iova: 2n * IOVA })).toBe("ENODEV");
+            restore(rig.device);
+          }
+          // The old mapping stays empty, and a new one can be made.
+          expect(rig.pages()).toEqual(new Array(PAGES).fill(undefined));
+          expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+          expect(rig.map(fd)).toBe(0);
+          expect(rig.pages()[0]).toBe(rig.physical(0));
         });
       });
     }
@@ -201,6 +253,13 @@ export function dmaBufSuite(target: SuiteTarget): void {
       }
     });
   });
+}
+
+/** Offset of the power state's register. Skips the test where the device has none. */
+function powerStateOf(config: PciDevice["config"]): number {
+  const pm = config.findCapability(PciCapabilityId.powerManagement);
+  if (pm === undefined) skip({ reason: "the device has no power management", remedy: "use QEMU's igb" });
+  return pm.offset + PMCSR;
 }
 
 function sizeOf(fd: number): number {

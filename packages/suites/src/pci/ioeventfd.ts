@@ -1,6 +1,7 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
+  vfio_device_ioeventfd,
   VFIO_DEVICE_IOEVENTFD_8,
   VFIO_DEVICE_IOEVENTFD_16,
   VFIO_DEVICE_IOEVENTFD_32,
@@ -25,6 +26,9 @@ const MOST = 1000;
 /** No process has this many descriptors open. */
 const NO_DESCRIPTOR = 0x7fff_fff0;
 const MSIX_TABLE = 4;
+/** Bits of the command register. */
+const IO_SPACE = 1 << 0;
+const MEMORY_SPACE = 1 << 1;
 
 /** VFIO_DEVICE_IOEVENTFD: an eventfd's signal makes the kernel write to a register. */
 export function ioeventfdSuite(target: SuiteTarget): void {
@@ -137,6 +141,47 @@ export function ioeventfdSuite(target: SuiteTarget): void {
           for (const eventfd of eventfds) eventfd.close();
         }
       });
+    });
+
+    it("same_offset_of_another_bar_is_another_place", () => {
+      withScratch(({ bar, offset }, set) => {
+        const other = device().bars.find(
+          ({ index, kind, size }) => index !== bar && kind === "memory" && size > offset,
+        );
+        if (other === undefined) skip({ reason: "no other BAR is as large", remedy: "use QEMU's igb" });
+        const elsewhere = new RawDevice(device()).positionOf(other.index, offset);
+        using eventfd = new Eventfd("ioeventfd");
+        using unused = new Eventfd("of the other BAR");
+        expect(set({ fd: eventfd.fd })).toBe(0);
+        expect(set({ offset: elsewhere, fd: unused.fd })).toBe(0);
+        expect(set({ offset: elsewhere, fd: -1 })).toBe(0);
+        expect(set({ offset: elsewhere, fd: -1 })).toBe("ENODEV");
+        eventfd.signal();
+        expect(device().bar(bar).read32(offset)).toBe(0x600d_f00d);
+        expect(set({ fd: -1 })).toBe(0);
+      });
+    });
+
+    it("of_io_ports_needs_no_memory_space", () => {
+      const ports = device().bars.find(({ kind }) => kind === "io");
+      if (ports === undefined) skip({ reason: "the device has no I/O ports", remedy: "use a device with I/O ports" });
+      const { config } = device();
+      const { command } = config;
+      const raw = new RawDevice(device());
+      // An Intel network card's IOADDR keeps what is written (82576 datasheet, section 3.1.1.2).
+      const request = { flags: VFIO_DEVICE_IOEVENTFD_32, offset: raw.positionOf(ports.index, 0), data: 0x18n };
+      using eventfd = new Eventfd("I/O ports");
+      config.command = command | IO_SPACE;
+      try {
+        expect(raw.ioeventfd({ ...request, fd: eventfd.fd })).toBe(0);
+        expect(raw.write(ports.index, 0, Uint8Array.of(0x08, 0, 0, 0))).toBe(4);
+        config.command = (command | IO_SPACE) & ~MEMORY_SPACE;
+        eventfd.signal();
+        expect(raw.read(ports.index, 0, 4)).toEqual({ result: 4, bytes: Buffer.of(0x18, 0, 0, 0) });
+        expect(raw.ioeventfd({ ...request, fd: -1 })).toBe(0);
+      } finally {
+        config.command = command;
+      }
     });
 
     it("signalled_before_counts", () => {
@@ -252,6 +297,15 @@ export function ioeventfdSuite(target: SuiteTarget): void {
         using eventfd = new Eventfd("ioeventfd");
         expect(raw.ioeventfd({ ...request, fd: eventfd.fd })).toBe(0);
         expect(raw.ioeventfd({ ...request, fd: -1 })).toBe(0);
+      });
+
+      it("but_not_the_shortest_structure", () => {
+        withScratch((_, set) => {
+          using eventfd = new Eventfd("ioeventfd");
+          const { fd } = vfio_device_ioeventfd.fields;
+          expect(set({ argsz: fd.offset + fd.width, fd: eventfd.fd })).toBe(0);
+          expect(set({ fd: -1 })).toBe(0);
+        });
       });
 
       it("but_not_the_last_register_of_the_bar", () => {

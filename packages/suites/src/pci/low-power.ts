@@ -1,4 +1,4 @@
-import { Eventfd, type PciDevice } from "@vfio-selftests/core";
+import { Eventfd, Iommu, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
@@ -9,8 +9,9 @@ import {
   VFIO_DEVICE_FEATURE_SET,
   vfio_device_low_power_entry_with_wakeup,
 } from "@vfio-selftests/core/uapi";
-import { assertNoInterrupt, defaultMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
+import { assertNoInterrupt, defaultMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { intxSourceOf } from "../devices/interrupt-sources";
+import { BoundWithParameter } from "../rigs/bound-with-parameter";
 import { openForBlock } from "../rigs/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
@@ -21,6 +22,8 @@ const EXIT = VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET;
 
 const SUSPEND_MS = 5000;
 const QUIET_MS = 50;
+/** Longer than an idle device stays awake. */
+const IDLE_MS = 500;
 /** No process has this many descriptors open. */
 const NO_DESCRIPTOR = 0x7fff_fff0;
 
@@ -214,6 +217,33 @@ export function lowPowerSuite(target: SuiteTarget): void {
           }
         });
       });
+    });
+  });
+
+  fixture("vfio_pci_idle", target, (address) => {
+    requireMode(mode);
+
+    it("keeps_a_device_awake_that_was_bound_so", () => {
+      using _bound = new BoundWithParameter(target, address, "disable_idle_d3");
+      const states = () => [
+        readAttribute(systemPaths.pciDevice(address, "power", "runtime_status"))?.trim(),
+        readAttribute(systemPaths.pciDevice(address, "power_state"))?.trim(),
+      ];
+      for (let round = 0; round < 2; round++) {
+        {
+          using iommu = new Iommu(mode.open());
+          using device = PciDevice.open(iommu, address);
+          const raw = new RawDevice(device);
+          expect(states()).toEqual(["active", "D0"]);
+          // It sleeps when its user says so (vfio_pci_core_pm_entry).
+          expect(raw.feature(ENTRY)).toBe(0);
+          pollUntil(() => states()[0] === "suspended", { timeoutMs: SUSPEND_MS, what: "sleep", subject: address });
+          expect(raw.feature(EXIT)).toBe(0);
+        }
+        const end = performance.now() + IDLE_MS;
+        do expect(states()).toEqual(["active", "D0"]);
+        while (performance.now() < end);
+      }
     });
   });
 }

@@ -106,9 +106,13 @@ export function regionAccessSuite(target: SuiteTarget): void {
         });
       }
 
-      it("reads_nothing_where_nothing_is_asked", () => {
+      it("reads_and_writes_nothing_where_nothing_is_asked", () => {
         for (const region of [0, VFIO_PCI_CONFIG_REGION_INDEX, VFIO_PCI_NUM_REGIONS]) {
           expect(raw().read(region, 0, 0).result).toBe(0);
+        }
+        // Also where a write would be refused.
+        for (const region of [0, VFIO_PCI_ROM_REGION_INDEX, VFIO_PCI_NUM_REGIONS]) {
+          expect(raw().write(region, 0, new Uint8Array(0))).toBe(0);
         }
       });
 

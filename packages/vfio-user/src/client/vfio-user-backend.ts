@@ -29,6 +29,7 @@ export interface ModelConnection {
   readonly failure?: () => string | undefined;
 }
 
+/** How to reach a server, and how long to wait for it. */
 export interface VfioUserOptions {
   /** Connects to the model `NAME` of an address `model:NAME`. Without it there are no such addresses. */
   readonly connectModel?: (name: string) => ModelConnection;

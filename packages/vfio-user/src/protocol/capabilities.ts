@@ -46,14 +46,23 @@ const NUMBERS: readonly NumberCapability[] = [
   { key: "pgsizes", property: "pageSizes", absent: 4096, min: 1, max: Number.MAX_SAFE_INTEGER },
 ];
 
-/** The JSON text of a message, with its terminating NUL. */
-export function encodeCapabilities(capabilities: Capabilities): Uint8Array {
+/**
+ * The JSON text of a message, with its terminating NUL. A reply names only what the client has `proposed`, as the
+ * specification demands.
+ */
+export function encodeCapabilities(capabilities: Capabilities, proposed?: readonly string[]): Uint8Array {
   const values: Record<string, unknown> = {};
   for (const { key, property } of NUMBERS) values[key] = capabilities[property];
   values["write_multiple"] = capabilities.writeMultiple;
   const twin = capabilities.twinSocket;
   if (twin !== undefined) values["twin_socket"] = { supported: true, fd_index: twin.fdIndex };
-  return new TextEncoder().encode(`${JSON.stringify({ capabilities: values })}\0`);
+  const named = Object.entries(values).filter(([name]) => proposed?.includes(name) !== false);
+  return new TextEncoder().encode(`${JSON.stringify({ capabilities: Object.fromEntries(named) })}\0`);
+}
+
+/** The names of the capabilities in a peer's text that {@link decodeCapabilities} takes. */
+export function capabilityNames(text: Uint8Array): readonly string[] {
+  return Object.keys(capabilityObject(text));
 }
 
 /**

@@ -75,6 +75,7 @@ export interface ModelRegion {
   readonly memory?: ModelRegionMemory;
 }
 
+/** Memory of the model that clients may map as a part of the region. */
 export interface ModelRegionMemory {
   /** The model keeps it; the server passes duplicates on. Byte n of the region is byte n of the file. */
   readonly fd: number;

@@ -6,6 +6,7 @@ import { IrqTable } from "./session/irq-table";
 
 const { EIO } = constants.errno;
 
+/** What the server may do for its clients, and who hears of a model's errors. */
 export interface ServedDeviceOptions {
   /**
    * Map even memory that its client could truncate. Such a client can end this process by SIGBUS, so use it only for

@@ -62,7 +62,9 @@ const REGISTERS = [
 ];
 const commands: readonly Omit<Command, "name">[] = Object.values(Commands);
 /** What clients propose: QEMU, and a client that knows only the specification. */
-const PROPOSALS = [OWN_CAPABILITIES, { ...OWN_CAPABILITIES, writeMultiple: false }].map(encodeCapabilities);
+const PROPOSALS = [OWN_CAPABILITIES, { ...OWN_CAPABILITIES, writeMultiple: false }].map((capabilities) =>
+  encodeCapabilities(capabilities),
+);
 const TWIN_PROPOSAL = encodeCapabilities({ ...OWN_CAPABILITIES, twinSocket: { fdIndex: undefined } });
 
 /**

@@ -91,6 +91,16 @@ test("without words it is the machine of `lab run`", async () => {
   expect(asked).toMatchObject([{ devices: ["igb"], iommu: "intel" }]);
 });
 
+test("an IOMMU of another CPU brings that CPU", async () => {
+  runOnMachine = (options) => write(options, "passed");
+  expect(await labMatrix({ iommus: ["virtio", "smmuv3"], output: folder })).toBe(0);
+  expect(asked.map(({ arch, iommu }) => [arch, iommu])).toEqual([
+    [undefined, "virtio"],
+    ["arm64", "smmuv3"],
+  ]);
+  expect(readdirSync(folder)).toContain("igb+smmuv3+arm64.json");
+});
+
 test("kernels are images and the lab's own", async () => {
   runOnMachine = (options) => write(options, "passed");
   // What tells a kernel image by its header is the lab's: MZ, and "HdrS" at 0x202.

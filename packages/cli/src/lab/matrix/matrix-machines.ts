@@ -1,13 +1,7 @@
 import { statSync } from "node:fs";
 import { basename } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
-import {
-  DEFAULT_ARCHITECTURE,
-  describeMachine,
-  LAB_ARCHITECTURES,
-  LAB_DEFAULTS,
-  type LabArchitecture,
-} from "@vfio-selftests/lab";
+import { DEFAULT_ARCHITECTURE, describeMachine, LAB_ARCHITECTURES, LAB_DEFAULTS } from "@vfio-selftests/lab";
 import { chosenBuild, type KernelOptions } from "../kernel-choice";
 import { machineName } from "../machine-name";
 import type { MachineOptions } from "../options";
@@ -17,7 +11,7 @@ import type { MatrixOptions } from "./options";
 export interface MatrixMachine {
   /** `igb+intel`, `edu+amd+bzImage`: distinguishes it, also as a file's name. */
   readonly name: string;
-  readonly options: Pick<MachineOptions, "devices" | "iommu"> & KernelOptions;
+  readonly options: Pick<MachineOptions, "arch" | "devices" | "iommu"> & KernelOptions;
 }
 
 /** The lab's own kernel, beside images and trees. */
@@ -32,20 +26,13 @@ const MODEL = /^model:/;
  */
 export function matrixMachines({ devices, iommus, kernels }: MatrixOptions): readonly MatrixMachine[] {
   const deviceLists = (devices ?? [LAB_DEFAULTS.devices.join(",")]).map(requireDevices);
-  const iommuNames = iommus ?? [DEFAULT_ARCHITECTURE.iommus[0].name];
-  for (const iommu of iommuNames) describeMachine({ arch: architectureWith(iommu).name, iommu });
+  const platforms = (iommus ?? [DEFAULT_ARCHITECTURE.iommus[0].name]).map(platformOf);
   const kernelChoices = (kernels ?? [LAB_KERNEL]).map(requireKernel);
   const machines = kernelChoices.flatMap(({ label, options }) =>
     deviceLists.flatMap((own) =>
-      iommuNames.map((iommu): MatrixMachine => {
-        const architecture = architectureWith(iommu);
-        const machine = {
-          ...(architecture !== DEFAULT_ARCHITECTURE && { arch: architecture.name }),
-          devices: own,
-          iommu,
-        };
-        const name = [machineName(machine), ...label].join("+").replace(/[^\w+:*.,-]+/g, "-");
-        return { name, options: { ...machine, ...options } };
+      platforms.map((platform): MatrixMachine => {
+        const name = [machineName({ devices: own, ...platform }), ...label].join("+").replace(/[^\w+:*.,-]+/g, "-");
+        return { name, options: { devices: own, ...platform, ...options } };
       }),
     ),
   );
@@ -53,9 +40,12 @@ export function matrixMachines({ devices, iommus, kernels }: MatrixOptions): rea
   return machines;
 }
 
-/** The first architecture that has the IOMMU: `smmuv3` makes an arm64 machine. */
-function architectureWith(iommu: string): LabArchitecture {
-  return LAB_ARCHITECTURES.find(({ iommus }) => iommus.some(({ name }) => name === iommu)) ?? DEFAULT_ARCHITECTURE;
+/** The IOMMU, and the CPU that has it where that is not the lab's usual one. */
+function platformOf(iommu: string): Pick<MachineOptions, "arch" | "iommu"> {
+  const has = LAB_ARCHITECTURES.find(({ iommus }) => iommus.some(({ name }) => name === iommu));
+  const arch = has === undefined || has === DEFAULT_ARCHITECTURE ? {} : { arch: has.name };
+  describeMachine({ ...arch, iommu });
+  return { ...arch, iommu };
 }
 
 function requireDevices(word: string): readonly string[] {

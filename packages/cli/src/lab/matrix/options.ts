@@ -28,7 +28,10 @@ export const MATRIX_OPTIONS: OptionTable<MatrixOptions> = {
     "-d, --device <lab-devices...>",
     "a machine with each of these devices, as `lab run` names them; a,b: one machine with both (default: igb)",
   ),
-  iommus: list("--iommu <name...>", "a machine with each of these IOMMUs (default: intel); smmuv3 makes an arm64 one"),
+  iommus: list(
+    "--iommu <name...>",
+    "a machine with each of these IOMMUs, and with the CPU that has it (default: intel)",
+  ),
   kernels: words(
     "--kernel <kernel...>",
     "each of these kernels: an image, a tree that `lab setup --source` built, or `lab`, the lab's own (default: lab)",

@@ -25,6 +25,7 @@ export interface BuildPlaces {
   readonly lock: string;
 }
 
+/** What ends a build, and who sees its output. */
 export interface BuildOptions {
   readonly signal?: AbortSignal | undefined;
   readonly onLine?: (line: string) => void;

@@ -32,6 +32,7 @@ function objectPattern(source: string): string {
   return source.endsWith(".c") ? `%/${source.replace(/\.c$/, ".o")}` : `${source}/%`;
 }
 
+/** Kinds of kernels that find bugs, as `lab setup --with` builds them. */
 export const KERNEL_VARIANTS: readonly KernelVariant[] = [
   {
     name: "kasan",

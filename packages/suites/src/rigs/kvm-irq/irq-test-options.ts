@@ -20,6 +20,7 @@ export interface IrqTestOptions {
   readonly seed?: number;
 }
 
+/** What the C program does without options. */
 export const DEFAULT_IRQ_TEST: IrqTestOptions = {
   irqs: 1000,
   vcpus: 1,

@@ -36,6 +36,11 @@ export class VfioBridge implements Disposable {
     return outcome(native.ioctl(this.#fd, KVM_SET_DEVICE_ATTR, attributeOf(group, attribute), 16, value));
   }
 
+  /** An attribute whose value the kernel finds at no address. */
+  setWithoutValue(attribute: number): number | string {
+    return outcome(native.ioctl(this.#fd, KVM_SET_DEVICE_ATTR, attributeOf(VFIO_FILE, attribute)));
+  }
+
   has(group: number, attribute: number): number | string {
     return outcome(native.ioctl(this.#fd, KVM_HAS_DEVICE_ATTR, attributeOf(group, attribute)));
   }

@@ -1,5 +1,5 @@
 import { constants } from "node:os";
-import { decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
+import { capabilityNames, decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
 import { commandOf, Commands } from "../../protocol/commands";
 import { HEADER_SIZE, VERSION } from "../../protocol/limits";
 import { shapeError } from "../../protocol/shape";
@@ -184,7 +184,8 @@ export class ClientSession {
   #negotiate(length: number): number {
     const { fields, size } = structs.version;
     const { body } = this.#socket.input;
-    const capabilities = decodeCapabilities(body.bytes.subarray(size, length));
+    const proposal = body.bytes.subarray(size, length);
+    const capabilities = decodeCapabilities(proposal);
     if (typeof capabilities === "string" || fields.major.get(body) !== VERSION.major) return this.#refuse();
     this.#client = { maxTransfer: capabilities.maxDataTransfer, ...quirksOf(capabilities) };
     const reply = this.#socket.output.body;
@@ -193,7 +194,8 @@ export class ClientSession {
     if (capabilities.twinSocket !== undefined && capabilities.maxMessageFds > 0) this.#twin = TwinSocket.create();
     const twinSocket = this.#twin?.offer(this.#replyFds);
     // Offer only what the client has proposed.
-    const text = encodeCapabilities({ ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple, twinSocket });
+    const offer = { ...OWN_CAPABILITIES, writeMultiple: capabilities.writeMultiple, twinSocket };
+    const text = encodeCapabilities(offer, capabilityNames(proposal));
     reply.bytes.set(text, size);
     return size + text.length;
   }

@@ -16,13 +16,15 @@ const { EINVAL, EIO, ENOTTY, EOPNOTSUPP } = constants.errno;
 const { region_access, irq_set, write_one } = structs;
 
 function dmaMap({ device, request, fds }: Exchange): number {
-  const { address, size, flags, offset } = structs.dma_map.fields;
+  const { argsz, address, size, flags, offset } = structs.dma_map.fields;
+  if (argsz.get(request) < structs.dma_map.size) return -EINVAL;
   return -device.maps.map(address.get(request), size.get(request), flags.get(request), offset.get(request), fds[0]);
 }
 
 function dmaUnmap({ device, request, reply }: Exchange): number {
-  const { address, size, flags } = structs.dma_unmap.fields;
   const { dma_unmap } = structs;
+  const { argsz, address, size, flags } = dma_unmap.fields;
+  if (argsz.get(request) < dma_unmap.size) return -EINVAL;
   if (flags.get(request) === structs.DMA_UNMAP_ALL) {
     if (address.get(request) !== 0n || size.get(request) !== 0n) return -EINVAL;
     device.maps.clear();

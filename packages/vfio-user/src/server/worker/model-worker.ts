@@ -8,6 +8,7 @@ import { ListeningSocket } from "../listen/listening-socket";
 import type { WorkerInput, WorkerStatus } from "./worker-state";
 import { END, WorkerState } from "./worker-state";
 
+/** The module of a model, and where to serve it. */
 export interface ModelWorkerOptions {
   /** Absolute path (or package specifier that resolves from here) of a module, CommonJS or ES. */
   readonly module: string;
