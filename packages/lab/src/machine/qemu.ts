@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import type { OwnErrorCode } from "@vfio-selftests/core/errors";
+import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import type { LabHost } from "../host/host";

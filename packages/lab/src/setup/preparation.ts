@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { Writable } from "node:stream";
 import { VfioError } from "@vfio-selftests/core";
-import type { LabCache } from "../cache/cache";
 import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
+import type { LabCache } from "../cache/cache";
 import { runInLab } from "../guest/run";
 import { requireDiskSpace } from "../host/disk-space";
 import type { LabHost } from "../host/host";
@@ -17,8 +17,8 @@ import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debi
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
 import {
   GUEST_ROOT_BYTES,
-  guestRootRecipe,
   type GuestRootRecipe,
+  guestRootRecipe,
   isGuestRoot,
   makeGuestRoot,
 } from "./guest/guest-root";

@@ -75,6 +75,16 @@ test("each device with each IOMMU, with the options they share and a report of i
   expect(readFileSync(join(folder, "report.html"), "utf8")).toContain("edu+igb*2+amd");
 });
 
+test("an IOMMU that only another CPU has makes a machine with that CPU", async () => {
+  runOnMachine = (options) => write(options, "passed");
+  await labMatrix({ iommus: ["smmuv3", "virtio"], output: folder });
+  expect(asked.map(({ arch, iommu }) => [arch, iommu])).toEqual([
+    ["arm64", "smmuv3"],
+    [undefined, "virtio"],
+  ]);
+  expect(readdirSync(folder)).toContain("igb+smmuv3+arm64.json");
+});
+
 test("without words it is the machine of `lab run`", async () => {
   runOnMachine = (options) => write(options, "skipped");
   expect(await labMatrix({ output: folder })).toBe(4);

@@ -4,7 +4,7 @@ import { ARM64 } from "../../architecture/arm64";
 import { makeTestHost, type TestHost } from "../../testing/test-host";
 import type { AptWorkspace } from "../debian/apt-workspace";
 import { DEFAULT_SUITES } from "../debian/debian-mirror";
-import { guestRootRecipe, type GuestRootRecipe, isGuestRoot, makeGuestRoot } from "./guest-root";
+import { type GuestRootRecipe, guestRootRecipe, isGuestRoot, makeGuestRoot } from "./guest-root";
 
 const RECIPE: GuestRootRecipe = {
   packages: ["dash", "mount"],
