@@ -1,9 +1,5 @@
-export {
-  DEFAULT_ARCHITECTURE,
-  LAB_ARCHITECTURES,
-  type LabArchitecture,
-  parseArchitecture,
-} from "./architecture/architecture";
+export { DEFAULT_ARCHITECTURE, LAB_ARCHITECTURES, parseArchitecture } from "./architecture/architecture";
+export type { LabArchitecture } from "./architecture/lab-architecture";
 export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
 export { takeCacheLock, type CacheLock, type CacheLockOptions } from "./cache/cache-lock";
 export { shellQuote } from "./guest/guest-plan";

@@ -1,19 +1,7 @@
-import type { ReportFormatName } from "@vfio-selftests/harness";
 import { defineCommand } from "../options/command";
 import { choice, count, flag, pattern, text } from "../options/option";
 import { REPORTERS } from "../run/options";
-
-export interface ConformanceOptions {
-  readonly server?: string;
-  readonly client?: boolean;
-  readonly socketPath?: string;
-  readonly model?: string;
-  readonly test?: string;
-  readonly list?: boolean;
-  readonly timeoutMs?: number;
-  readonly reporter: ReportFormatName;
-  readonly output?: string;
-}
+import type { ConformanceOptions } from "./options";
 
 export const conformanceCommand = defineCommand<ConformanceOptions>({
   argument: {

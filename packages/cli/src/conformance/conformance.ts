@@ -4,8 +4,8 @@ import type { CheckName, CheckResult } from "@vfio-selftests/vfio-user/conforman
 import { ExitCode } from "../exit-codes";
 import { requireWritable } from "../run/report-file";
 import { outcomeOf } from "./check-outcome";
-import type { ConformanceOptions } from "./command";
 import { ConformanceReport } from "./conformance-report";
+import type { ConformanceOptions } from "./options";
 
 /** The `conformance` command: makes the checks, reports each, and tells by its status whether all were passed. */
 export async function conformance(command: readonly string[], options: ConformanceOptions): Promise<number> {

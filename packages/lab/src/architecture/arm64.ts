@@ -1,5 +1,5 @@
 import { ARM64_IOMMUS } from "../machine/iommus";
-import type { LabArchitecture } from "./architecture";
+import type { LabArchitecture } from "./lab-architecture";
 
 const TOOLS = "aarch64-linux-gnu";
 

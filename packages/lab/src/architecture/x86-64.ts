@@ -1,5 +1,5 @@
 import { X86_IOMMUS } from "../machine/iommus";
-import type { LabArchitecture } from "./architecture";
+import type { LabArchitecture } from "./lab-architecture";
 
 export const X86_64: LabArchitecture = {
   name: "x86_64",

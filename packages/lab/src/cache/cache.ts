@@ -2,7 +2,8 @@ import { randomBytes } from "node:crypto";
 import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import type { LabHost } from "../host/host";
 
 /** Where the lab keeps what it prepared. Every entry appears by a rename, so it is complete when it is there. */

@@ -1,7 +1,7 @@
 import { accessSync, constants, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
-import type { LabArchitecture } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { type LabCache, readJson, writeJson } from "../cache/cache";
 import { childExit, killChild, startChild } from "../host/child-process";
 import { type LabHost, systemPath } from "../host/host";

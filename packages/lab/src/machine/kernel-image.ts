@@ -1,6 +1,6 @@
 import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
-import type { KernelArchitecture } from "../architecture/architecture";
+import type { KernelArchitecture } from "../architecture/lab-architecture";
 
 /** Throws ERR_LAB_NO_IMAGE unless the file can be a kernel. Otherwise a wrong path would show as a silent VM. */
 export function requireKernelImage(path: string, architecture: KernelArchitecture): void {

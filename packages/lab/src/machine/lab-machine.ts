@@ -1,5 +1,6 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture, parseArchitecture } from "../architecture/architecture";
+import { DEFAULT_ARCHITECTURE, parseArchitecture } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { parseDevices, type PlacedDevice, requireDevicesWork } from "./devices";
 import { type LabIommu, parseIommu } from "./iommus";
 import { requireKernelImage } from "./kernel-image";

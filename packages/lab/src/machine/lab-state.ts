@@ -1,6 +1,7 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { type LabCache, readJson } from "../cache/cache";
 import { requireKernelImage } from "./kernel-image";
 import type { Qemu } from "./qemu";

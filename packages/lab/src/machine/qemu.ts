@@ -1,7 +1,8 @@
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import type { OwnErrorCode } from "@vfio-selftests/core/errors";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import type { LabHost } from "../host/host";

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
-import type { LabArchitecture } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import { type LabHost, systemPath } from "../host/host";

@@ -2,14 +2,14 @@ import { readdirSync } from "node:fs";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   type StructLayout,
-  vfio_device_feature,
   VFIO_DEVICE_FEATURE,
+  vfio_device_feature,
   VFIO_DEVICE_FEATURE_GET as GET,
   VFIO_DEVICE_FEATURE_MIG_DATA_SIZE as DATA_SIZE,
   vfio_device_feature_mig_data_size,
   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE as DEVICE_STATE,
-  vfio_device_feature_mig_state,
   VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2 as PRECOPY_INFO_V2,
+  vfio_device_feature_mig_state,
   VFIO_DEVICE_FEATURE_MIGRATION as MIGRATION,
   vfio_device_feature_migration,
   VFIO_DEVICE_FEATURE_PROBE as PROBE,

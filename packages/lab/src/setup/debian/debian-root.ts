@@ -1,6 +1,7 @@
 import { mkdirSync, renameSync, rmSync } from "node:fs";
 import { dirname } from "node:path";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
+import type { LabArchitecture } from "../../architecture/lab-architecture";
 import type { LabHost } from "../../host/host";
 import { debianRootQemu, type Qemu } from "../../machine/qemu";
 import type { AptWorkspace } from "./apt-workspace";

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import type { LabArchitecture } from "../../architecture/architecture";
+import type { LabArchitecture } from "../../architecture/lab-architecture";
 import { readJson } from "../../cache/cache";
 
 /** npm packages that jest loads and that hold a program for one CPU. `CPU` stands for Node's name of it. */

@@ -1,7 +1,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
-import type { LabArchitecture } from "../../architecture/architecture";
+import type { LabArchitecture } from "../../architecture/lab-architecture";
 import { readJson, writeJson } from "../../cache/cache";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";

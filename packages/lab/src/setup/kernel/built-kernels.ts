@@ -1,6 +1,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from "node:fs";
 import { join } from "node:path";
-import { DEFAULT_ARCHITECTURE, type KernelArchitecture } from "../../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
+import type { KernelArchitecture } from "../../architecture/lab-architecture";
 import { type LostOption, lostOptions } from "./kernel-config";
 import type { KernelFragment } from "./kernel-fragment";
 

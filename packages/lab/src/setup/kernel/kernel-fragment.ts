@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
-import { DEFAULT_ARCHITECTURE, type LabArchitecture } from "../../architecture/architecture";
+import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
+import type { LabArchitecture } from "../../architecture/lab-architecture";
 import { type KernelOption, parseKernelConfig } from "./kernel-config";
 import { type KernelVariant, variantFragment } from "./kernel-variants";
 

@@ -1,6 +1,6 @@
 import { realpathSync } from "node:fs";
 import { basename } from "node:path";
-import type { KernelArchitecture } from "../../architecture/architecture";
+import type { KernelArchitecture } from "../../architecture/lab-architecture";
 import { extendFragment, type KernelFragment, labKernelFragment } from "./kernel-fragment";
 import { kernelVariants } from "./kernel-variants";
 import type { SourcePatch } from "./patched-source";
