@@ -85,7 +85,7 @@ export const ARM64_IOMMUS: readonly [LabIommu, ...LabIommu[]] = [
   },
   {
     name: "virtio",
-    summary: "virtio-iommu; messages of interrupts pass it untranslated to the GIC's ITS, which checks them",
+    summary: "virtio-iommu; vfio_type1v2_iommu gets no interrupts behind it",
     devices: ["virtio-iommu-pci"],
     kernel: [],
     announcesMappings: true,
