@@ -55,7 +55,7 @@ describe("the lab checks what it is asked for before it prepares or boots anythi
   });
 
   it.each([
-    [["-d", "ibg"], "igb, edu, edu-group"],
+    [["-d", "ibg"], "igb, igb-hotplug, "],
     [["-d", "model:none"], "none"],
     [["-d", "vfio-user:/nowhere/socket"], "a Unix socket that a server listens on"],
     [["--iommu", "foo"], "intel, intel-scalable, amd, virtio, none"],

@@ -81,7 +81,7 @@ describe("bash", () => {
     ["run --mode iommufd,au", ["iommufd,auto"]],
     ["run --mode=iommufd,au", ["iommufd,auto"]],
     ["lab run --iommu a", ["amd"]],
-    ["lab run -d ed", ["edu", "edu-group"]],
+    ["lab run -d ig", ["igb", "igb-hotplug"]],
     ["lab run --with kas", ["kasan"]],
     ["lab run --cpus ", []],
     ["completion ", ["bash", "zsh", "fish"]],

@@ -10,6 +10,7 @@ export const X86_64: LabArchitecture = {
     package: "qemu-system-x86",
     machine: "q35,kernel-irqchip=split",
     cpu: "max",
+    nativeHotplug: ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"],
     models: ["intel-iommu"],
   },
   console: "ttyS0",

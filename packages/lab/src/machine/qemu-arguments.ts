@@ -56,7 +56,7 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
       ...["-chardev", socket(name, folder.file(name))],
       ...device(`vhost-user-fs-pci,chardev=${name},tag=${name}`),
     ]),
-    ...(hasDoorToMonitor(machine) ? monitorArguments(folder) : []),
+    ...(hasDoorToMonitor(machine) ? monitorArguments(machine, folder) : []),
     ...device("virtio-serial-pci"),
     ...streamPorts(boot.mode, machine).flatMap(({ name, model }) => [
       ...["-chardev", socket(name, folder.file(name))],
@@ -92,9 +92,9 @@ export function hasDoorToMonitor({ devices }: Pick<LabMachine, "devices">): bool
 }
 
 /** QEMU's monitor, and ports whose slots the kernel's own driver serves (pciehp) instead of ACPI. */
-function monitorArguments(folder: RunFolder): string[] {
+function monitorArguments({ architecture }: LabMachine, folder: RunFolder): string[] {
   return [
-    ...["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"],
+    ...architecture.qemu.nativeHotplug,
     ...["-chardev", socket("qmp", folder.file("qmp")), "-mon", "chardev=qmp,mode=control"],
   ];
 }
