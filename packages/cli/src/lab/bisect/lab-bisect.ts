@@ -3,10 +3,10 @@ import { mkdirSync, realpathSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import {
+  DEFAULT_ARCHITECTURE,
   INTERRUPT_STATUS,
   type InterruptSignal,
   LAB_DEFAULTS,
-  DEFAULT_ARCHITECTURE,
   labCache,
   type LabHost,
   onInterrupt,
