@@ -1,6 +1,7 @@
 import { inspect } from "node:util";
 import type { RegisterAccess } from "@vfio-selftests/core";
 import type { NamedRegister, NamedRegisters } from "@vfio-selftests/core/driver";
+import { argumentError } from "@vfio-selftests/core/errors";
 
 /** A register, its BAR, and a way to it. */
 interface PlacedRegister extends NamedRegister {
@@ -26,7 +27,28 @@ export function registersOf(
   }
   // What shows the object must not read the device, because a read may have an effect.
   Object.defineProperty(registers, inspect.custom, { value: () => list.map(registerLine).join("\n") });
-  return { registers, list };
+  return { registers: withoutOtherNames(registers, list), list };
+}
+
+/** Names that JavaScript itself asks any object for: `await` and `JSON.stringify` do. */
+const ASKED_BY_LANGUAGE = ["then", "toJSON"];
+
+/** A misspelled register must not read as undefined, and a write to it must not vanish. */
+function withoutOtherNames(registers: object, list: readonly PlacedRegister[]): object {
+  const refuse = (name: string): never => {
+    const names = list.length === 0 ? "none: no driver names registers of this device" : list.map((one) => one.name);
+    throw argumentError("repl", "register", name, String(names).replaceAll(",", ", "));
+  };
+  return new Proxy(registers, {
+    get: (target, name, receiver): unknown => {
+      if (typeof name === "string" && !(name in target) && !ASKED_BY_LANGUAGE.includes(name)) refuse(name);
+      return Reflect.get(target, name, receiver);
+    },
+    set: (target, name, value, receiver) => {
+      if (!(name in target)) refuse(String(name));
+      return Reflect.set(target, name, value, receiver);
+    },
+  });
 }
 
 export function registerLine({ name, bar, offset, bytes }: PlacedRegister): string {

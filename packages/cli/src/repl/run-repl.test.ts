@@ -54,6 +54,15 @@ test("a pipe gets what each line gives, and nothing else", async () => {
   expect(code).toBe(0);
 });
 
+test("a register that does not exist is neither read nor written", async () => {
+  const { code, lines } = await type(["model:ioat"], "regs.CBVERR", "regs.CHANCTL = 1", "regs", "regs.CBVER");
+  expect(lines[0]).toMatch(/register is "CBVERR"; allowed: .*CBVER, /);
+  expect(lines[1]).toContain('register is "CHANCTL"');
+  expect(lines[2]).toMatch(/^XFERCAP +BAR 0, /);
+  expect(lines.at(-1)).toBe("51 (0x33)");
+  expect(code).toBe(1);
+});
+
 test("a device copies by named registers, and its interrupt arrives", async () => {
   const { code, lines } = await type(
     ["model:ioat"],
