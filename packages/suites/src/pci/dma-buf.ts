@@ -165,24 +165,28 @@ export function dmaBufSuite(target: SuiteTarget): void {
         expect(rig.map(fd)).toBe(0);
         const all = Array.from({ length: PAGES }, (_, page) => rig.physical(page));
         const none = new Array<undefined>(PAGES).fill(undefined);
+        expect(rig.pages()).toEqual(all);
         // iopt_fill_domain, iopt_unfill_domain
         const table = door.newPageTable({ device: tie, ioas: door.ioas });
-        tie.attach(table);
-        expect(rig.pages()).toEqual(all);
-        rig.device.config.memoryEnable = false;
-        expect(rig.pages()).toEqual(none);
-        tie.attach(door.ioas);
-        expect(rig.pages()).toEqual(none);
-        rig.device.config.memoryEnable = true;
-        expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
-        expect(rig.map(fd)).toBe(0);
-        expect(rig.pages()).toEqual(all);
-        tie.attach(table);
-        expect(rig.pages()).toEqual(all);
-        expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
-        expect(rig.pages()).toEqual(none);
-        tie.attach(door.ioas);
-        table.close();
+        try {
+          tie.attach(table);
+          expect(rig.pages()).toEqual(all);
+          rig.device.config.memoryEnable = false;
+          expect(rig.pages()).toEqual(none);
+          tie.attach(door.ioas);
+          expect(rig.pages()).toEqual(none);
+          rig.device.config.memoryEnable = true;
+          expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+          expect(rig.map(fd)).toBe(0);
+          expect(rig.pages()).toEqual(all);
+          tie.attach(table);
+          expect(rig.pages()).toEqual(all);
+          expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+          expect(rig.pages()).toEqual(none);
+        } finally {
+          tie.attach(door.ioas);
+          table.close();
+        }
       });
     });
 
