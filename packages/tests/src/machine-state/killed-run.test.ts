@@ -19,7 +19,7 @@ const target = kernelTarget();
 const mode = defaultMode(target);
 
 /** Programs start slowly under emulation. */
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 120_000;
 const RESTORE_TIMEOUT_MS = 10_000;
 jest.setTimeout(2 * START_TIMEOUT_MS);
 
