@@ -1,5 +1,4 @@
 import { Eventfd, Iommu, PciDevice } from "@vfio-selftests/core";
-import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
@@ -14,13 +13,13 @@ import { intxSourceOf } from "../devices/interrupt-sources";
 import { BoundWithParameter } from "../rigs/bound-with-parameter";
 import { openForBlock } from "../rigs/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
+import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/runtime-power";
 import type { SuiteTarget } from "../suite-target";
 
 const ENTRY = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET;
 const WAKEUP = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP | VFIO_DEVICE_FEATURE_SET;
 const EXIT = VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET;
 
-const SUSPEND_MS = 5000;
 const QUIET_MS = 50;
 /** Longer than an idle device stays awake. */
 const IDLE_MS = 500;
@@ -33,23 +32,12 @@ export function lowPowerSuite(target: SuiteTarget): void {
 
   fixture("vfio_pci_low_power", target, (address) => {
     const device = openForBlock(mode, address);
-    const status = () => readAttribute(systemPaths.pciDevice(address, "power", "runtime_status"))?.trim();
-
-    const waitForSuspend = (): void => {
-      pollUntil(() => status() === "suspended", {
-        timeoutMs: SUSPEND_MS,
-        what: "the device to sleep",
-        subject: address,
-      });
-    };
 
     const withDevice = (
       use: (opened: PciDevice, feature: (flags: number, payload?: Uint8Array) => unknown) => void,
     ): void => {
       const opened = device();
-      if (readAttribute(systemPaths.pciDevice(address, "power", "control"))?.trim() !== "auto") {
-        skip({ reason: "the device may not sleep", remedy: "load vfio-pci without disable_idle_d3" });
-      }
+      requireMaySleep(address);
       const raw = new RawDevice(opened);
       try {
         use(opened, (flags, payload) => raw.feature(flags, payload));
@@ -66,14 +54,14 @@ export function lowPowerSuite(target: SuiteTarget): void {
 
     it("entry_puts_the_device_to_sleep_and_exit_wakes_it", () => {
       withDevice(({ config }, feature) => {
-        expect(status()).toBe("active");
+        expect(runtimeStatus(address)).toBe("active");
         // Without the capability the device has no other state (pci_set_low_power_state).
         const asleep = config.findCapability(PciCapabilityId.powerManagement) === undefined ? "D0" : "D3hot";
         expect(feature(ENTRY)).toBe(0);
-        waitForSuspend();
+        waitForSuspend(address);
         expect(readAttribute(systemPaths.pciDevice(address, "power_state"))?.trim()).toBe(asleep);
         expect(feature(EXIT)).toBe(0);
-        expect(status()).toBe("active");
+        expect(runtimeStatus(address)).toBe("active");
         expect(readAttribute(systemPaths.pciDevice(address, "power_state"))?.trim()).toBe("D0");
       });
     });
@@ -93,10 +81,10 @@ export function lowPowerSuite(target: SuiteTarget): void {
       withDevice((opened, feature) => {
         expect(feature(EXIT)).toBe(0);
         expect(feature(EXIT)).toBe(0);
-        expect([status(), opened.config.vendorId]).toEqual(["active", expect.any(Number)]);
+        expect([runtimeStatus(address), opened.config.vendorId]).toEqual(["active", expect.any(Number)]);
         // The kernel's usage count still balances: the device can sleep.
         expect(feature(ENTRY)).toBe(0);
-        waitForSuspend();
+        waitForSuspend(address);
       });
     });
 
@@ -104,13 +92,13 @@ export function lowPowerSuite(target: SuiteTarget): void {
       withDevice((opened, feature) => {
         const { vendorId } = opened.config;
         expect(feature(ENTRY)).toBe(0);
-        waitForSuspend();
+        waitForSuspend(address);
         expect(opened.config.vendorId).toBe(vendorId);
-        waitForSuspend();
+        waitForSuspend(address);
         const registers = new Uint8Array(4);
         opened.vfio.readRegion(0, 0, registers);
         expect(registers).not.toEqual(Uint8Array.of(0xff, 0xff, 0xff, 0xff));
-        waitForSuspend();
+        waitForSuspend(address);
       });
     });
 
@@ -122,7 +110,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
         expect(feature(ENTRY)).toBe(0);
         // This holds for a page that was touched before, too, and while the device is awake for a moment.
         expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));
-        waitForSuspend();
+        waitForSuspend(address);
         expect(() => bar.read32(0)).toThrow(errorWithCode("EFAULT"));
         expect(feature(EXIT)).toBe(0);
         expect(bar.read32(0)).toBe(before);
@@ -134,7 +122,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
         opened.config.busMaster = true;
         const before = opened.config.bytes(0, 64);
         expect(feature(ENTRY)).toBe(0);
-        waitForSuspend();
+        waitForSuspend(address);
         expect(feature(EXIT)).toBe(0);
         expect(opened.config.bytes(0, 64)).toEqual(before);
         opened.config.busMaster = false;
@@ -147,13 +135,13 @@ export function lowPowerSuite(target: SuiteTarget): void {
           using eventfd = new Eventfd("wake-up");
           for (let round = 0; round < 2; round++) {
             expect(feature(WAKEUP, wakeupBy(eventfd.fd))).toBe(0);
-            waitForSuspend();
+            waitForSuspend(address);
             assertNoInterrupt(eventfd);
             expect(opened.config.vendorId).not.toBe(0xffff);
             expect(eventfd.tryRead()).toBe(1n);
             // Low power is over: the device stays awake, and its registers can be reached by their mapping.
             expect(opened.bars.find(({ mappable }) => mappable)?.read32(0)).toEqual(expect.any(Number));
-            expect(status()).toBe("active");
+            expect(runtimeStatus(address)).toBe("active");
           }
         });
       });
@@ -162,12 +150,12 @@ export function lowPowerSuite(target: SuiteTarget): void {
         withDevice((_, feature) => {
           using eventfd = new Eventfd("wake-up");
           expect(feature(WAKEUP, wakeupBy(eventfd.fd))).toBe(0);
-          waitForSuspend();
+          waitForSuspend(address);
           expect(feature(EXIT)).toBe(0);
           expect(eventfd.tryRead()).toBe(1n);
-          expect(status()).toBe("active");
+          expect(runtimeStatus(address)).toBe("active");
           expect(feature(ENTRY)).toBe(0);
-          waitForSuspend();
+          waitForSuspend(address);
         });
       });
 
@@ -176,7 +164,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
           expect(feature(WAKEUP, wakeupBy(-1))).toBe("EINVAL");
           expect(feature(WAKEUP, wakeupBy(0))).toBe("EINVAL");
           expect(feature(WAKEUP, wakeupBy(NO_DESCRIPTOR))).toBe("EBADF");
-          expect(status()).toBe("active");
+          expect(runtimeStatus(address)).toBe("active");
           // None of them began anything.
           expect(feature(ENTRY)).toBe(0);
         });
@@ -199,7 +187,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
             for (const masked of [false, true]) {
               if (masked) intx.mask();
               expect(feature(ENTRY)).toBe(0);
-              waitForSuspend();
+              waitForSuspend(address);
               expect(feature(EXIT)).toBe(0);
               source.prepare();
               source.raise();
@@ -237,7 +225,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
           expect(states()).toEqual(["active", "D0"]);
           // It sleeps when its user says so (vfio_pci_core_pm_entry).
           expect(raw.feature(ENTRY)).toBe(0);
-          pollUntil(() => states()[0] === "suspended", { timeoutMs: SUSPEND_MS, what: "sleep", subject: address });
+          waitForSuspend(address);
           expect(raw.feature(EXIT)).toBe(0);
         }
         const end = performance.now() + IDLE_MS;

@@ -1,7 +1,5 @@
 import { Eventfd, Iommu, PciDevice } from "@vfio-selftests/core";
-import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
   VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
@@ -14,13 +12,13 @@ import { scratchRegistersOf } from "../devices/scratch-registers";
 import { vfioInterrupts } from "../rigs/kernel-interrupts";
 import { PhysicalConfig } from "../rigs/physical-config";
 import { RawDevice } from "../rigs/raw/raw-device";
+import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/runtime-power";
 import type { SuiteTarget } from "../suite-target";
 
 const ENTRY = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET;
 const EXIT = VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | VFIO_DEVICE_FEATURE_SET;
 /** VFIO_PCI_IOEVENTFD_MAX (vfio_pci_priv.h). */
 const MOST_IOEVENTFDS = 1000;
-const SUSPEND_MS = 5000;
 /** Offsets in the header, and in the power management capability (PCI 3.0, section 6.1; PCI-PM 1.2, section 3.2.4). */
 const BAR_0 = 0x10;
 const INTERRUPT_LINE = 0x3c;
@@ -40,38 +38,26 @@ export function nextUserSuite(target: SuiteTarget): void {
       using device = PciDevice.open(iommu, address);
       use(device, new RawDevice(device));
     };
-    const status = () => readAttribute(systemPaths.pciDevice(address, "power", "runtime_status"))?.trim();
-    const waitForSuspend = (): void => {
-      pollUntil(() => status() === "suspended", {
-        timeoutMs: SUSPEND_MS,
-        what: "the device to sleep",
-        subject: address,
-      });
-    };
-    const requireSleep = (): void => {
-      if (readAttribute(systemPaths.pciDevice(address, "power", "control"))?.trim() === "auto") return;
-      skip({ reason: "the device may not sleep", remedy: "load vfio-pci without disable_idle_d3" });
-    };
 
     for (const state of ["asleep", "about_to_sleep"] as const) {
       it(`finds_the_device_awake_after_one_that_left_it_${state}`, () => {
-        requireSleep();
+        requireMaySleep(address);
         asUser((_, raw) => {
           expect(raw.feature(ENTRY)).toBe(0);
-          if (state === "asleep") waitForSuspend();
+          if (state === "asleep") waitForSuspend(address);
         });
         asUser((device, raw) => {
-          expect(status()).toBe("active");
+          expect(runtimeStatus(address)).toBe("active");
           // In low power no mapping leads anywhere (vfio_pci_vmf_insert_pfn).
           const bar = device.bars.find(({ mappable }) => mappable);
           if (bar !== undefined) expect(bar.read32(0)).toEqual(expect.any(Number));
           // It can begin and end low power itself: the kernel's usage count balances.
           expect(raw.feature(ENTRY)).toBe(0);
-          waitForSuspend();
+          waitForSuspend(address);
           expect(raw.feature(EXIT)).toBe(0);
-          expect(status()).toBe("active");
+          expect(runtimeStatus(address)).toBe("active");
         });
-        waitForSuspend();
+        waitForSuspend(address);
       });
     }
 
