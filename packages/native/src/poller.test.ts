@@ -289,7 +289,10 @@ describe("a poller that takes an eventfd's count", () => {
     await new Promise<void>((resolve, reject) => {
       const next = (taken: bigint): void => {
         counts.push(taken);
-        if (counts.length === 100) { resolve(); return; }
+        if (counts.length === 100) {
+          resolve();
+          return;
+        }
         expect(poller.take(1000, true, next, reject)).toBe(0);
         native.write(fd, count(BigInt(counts.length + 1)));
       };
