@@ -29,7 +29,7 @@ export interface DeviceModel {
   /** VFIO_USER_DEVICE_RESET does the same as a function level reset, and drops work under way. */
   reset(): void;
   /**
-   * Does a slice of the waiting work, at most about 100 us (some 512 KiB of copying). True when there is more to do at
+   * Does a slice of the waiting work, at most about 100 us. True when there is more to do at
    * once. False puts the server to sleep until the next message.
    */
   step(): boolean;
