@@ -177,9 +177,21 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: failingExampleSuite, kernelOnly: false },
 ];
 
+/**
+ * Frames that jest keeps of the place where a test is defined, which it shows when the test takes too long. The environment's hundred
+ * would take an eighth of the time in which jest starts and loads the suites.
+ */
+const DEFINITION_FRAMES = 4;
+
 /** Defines every suite that applies to the target. */
 export function defineSuites(target: SuiteTarget): void {
-  for (const { suite, kernelOnly } of SUITES) {
-    if (!kernelOnly || target.kind !== "models") suite(target);
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEFINITION_FRAMES;
+  try {
+    for (const { suite, kernelOnly } of SUITES) {
+      if (!kernelOnly || target.kind !== "models") suite(target);
+    }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }

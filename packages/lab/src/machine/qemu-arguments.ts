@@ -41,7 +41,7 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     // A kernel that panics reboots (panic=-1), and QEMU ends then.
     "-no-reboot",
     ...["-machine", machine.architecture.qemu.machine, "-accel", boot.accelerator],
-    ...["-cpu", machine.architecture.qemu.cpu],
+    ...["-cpu", cpu(machine.architecture.qemu, boot.accelerator)],
     // The socket lies in a folder that only this user may enter, because a debugger is the guest's master.
     ...(boot.debugged === undefined ? [] : ["-gdb", `unix:${escapeComma(folder.file("gdb"))},server=on,wait=off`]),
     ...(boot.debugged?.waits === true ? ["-S"] : []),
@@ -64,6 +64,11 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     ]),
     ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
   ];
+}
+
+function cpu({ cpu: model, slowToEmulate }: LabMachine["architecture"]["qemu"], accelerator: Accelerator): string {
+  if (accelerator !== "tcg") return model;
+  return [model, ...slowToEmulate.map((feature) => `-${feature}`)].join(",");
 }
 
 interface StreamPort {
