@@ -30,8 +30,9 @@ export class Falcon {
   readonly #generation: Generation;
   readonly #base: number;
   readonly #fbif: number;
-  /** Upper half of the last transfer's outside address. -1: the registers may hold anything. */
+  /** Upper half and block (bits 39:8) of the last transfer's outside address. -1: the registers may hold anything. */
   #high = -1;
+  #block = -1;
 
   constructor(device: PciDevice, generation: Generation) {
     this.#device = device;
@@ -65,8 +66,8 @@ export class Falcon {
 
   /**
    * Starts a transfer between `local` in DMEM and the outside address of these halves. `size` is a power of two, and both
-   * addresses are multiples of it. A register write to a device in software takes long: those of an address's upper part
-   * are left out where they hold it.
+   * addresses are multiples of it. A register write to a device in software takes long: those of the
+   * address's block are left out where the registers hold it.
    */
   start(high: number, low: number, local: number, size: number, write: number): void {
     if (high !== this.#high) {
@@ -74,7 +75,11 @@ export class Falcon {
       this.#write(FalconReg.DMATRFBASE1, (high >>> 8) & 0x7f);
       this.#high = high;
     }
-    this.#write(FalconReg.DMATRFBASE, (((high & 0xff) << 24) | (low >>> 8)) >>> 0);
+    const block = (((high & 0xff) << 24) | (low >>> 8)) >>> 0;
+    if (block !== this.#block) {
+      this.#write(FalconReg.DMATRFBASE, block);
+      this.#block = block;
+    }
     this.#write(FalconReg.DMATRFFBOFFS, low & 0xff);
     this.#write(FalconReg.DMATRFMOFFS, local);
     this.#write(FalconReg.DMATRFCMD, (sizeCode(size) << Dmatrfcmd.sizeShift) | write);
@@ -152,6 +157,7 @@ export class Falcon {
     const bar = this.#bar;
     const [transcfg, ctl] = [this.#fbif + FbifReg.TRANSCFG, this.#fbif + FbifReg.CTL];
     this.#high = -1;
+    this.#block = -1;
     this.#write(FalconReg.DMEMC, 0);
     bar.write32(transcfg, ((bar.read32(transcfg) & ~Transcfg.target) | Transcfg.physicalCoherentSystem) >>> 0);
     bar.write32(this.#fbif + FbifReg.CTL2, FBIF_CTL2_VALUE);

@@ -73,11 +73,14 @@ class NvFalconInstance implements DriverInstance {
     const boot0 = device.bar(0).read32(Reg.PMC_BOOT_0);
     const generation = generationOf(boot0);
     if (generation === undefined) {
-      throw new VfioError(`${device.address}: PMC_BOOT_0 is 0x${boot0.toString(16)}, a GPU that the driver does not know`, {
-        code: "ENODEV",
-        operation: "nv-falcon create",
-        subject: device.address,
-      });
+      throw new VfioError(
+        `${device.address}: PMC_BOOT_0 is 0x${boot0.toString(16)}, a GPU that the driver does not know`,
+        {
+          code: "ENODEV",
+          operation: "nv-falcon create",
+          subject: device.address,
+        },
+      );
     }
     this.#falcon = new Falcon(device, generation);
     this.#end = new BoundedWait(() => this.memcpyEnded(), {

@@ -110,17 +110,20 @@ describe("the falcon's reset", () => {
     ["ampere", false],
     ["ada", false],
     ["turing", true],
-  ] as const)("leaves the RISC-V core selected where there is one (%s), and then the falcon takes no command", (name, runs) => {
-    const gpu = new NvFalconFixture(name).bringUp();
-    gpu.write(Falcon.ENGINE, 1);
-    gpu.write(Falcon.ENGINE, 0);
-    gpu.wait();
-    gpu.request(SIZE_256, data);
-    expect(gpu.idle).toBe(!runs);
-    gpu.write(Falcon.BCR_CTRL, 0);
-    gpu.request(SIZE_256, data);
-    expect(gpu.idle).toBe(false);
-  });
+  ] as const)(
+    "leaves the RISC-V core selected where there is one (%s), and then the falcon takes no command",
+    (name, runs) => {
+      const gpu = new NvFalconFixture(name).bringUp();
+      gpu.write(Falcon.ENGINE, 1);
+      gpu.write(Falcon.ENGINE, 0);
+      gpu.wait();
+      gpu.request(SIZE_256, data);
+      expect(gpu.idle).toBe(!runs);
+      gpu.write(Falcon.BCR_CTRL, 0);
+      gpu.request(SIZE_256, data);
+      expect(gpu.idle).toBe(false);
+    },
+  );
 });
 
 describe("the ports to the falcon's memories", () => {

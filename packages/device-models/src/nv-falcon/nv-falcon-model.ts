@@ -1,4 +1,10 @@
-import { type DeviceHost, type DeviceModel, type ModelIrq, type ModelRegion, PciRegion } from "@vfio-selftests/vfio-user";
+import {
+  type DeviceHost,
+  type DeviceModel,
+  type ModelIrq,
+  type ModelRegion,
+  PciRegion,
+} from "@vfio-selftests/vfio-user";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { Command, INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
 import { RegisterFile, RegisterWindows } from "../registers/index";

@@ -38,5 +38,11 @@ it.each([
   ["lie askew", [0x104]],
   ["do not fit", [0xff8]],
 ])("refuses windows that %s", (_, places) => {
-  expect(() => new RegisterWindows(0x1000, places.map((at) => ({ at, registers: file() })))).toThrow(RangeError);
+  expect(
+    () =>
+      new RegisterWindows(
+        0x1000,
+        places.map((at) => ({ at, registers: file() })),
+      ),
+  ).toThrow(RangeError);
 });

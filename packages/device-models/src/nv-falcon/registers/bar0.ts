@@ -76,12 +76,7 @@ const falconRegisters = ({ riscv, fbif }: Generation) =>
       offset: 0x118,
       ...WORD,
       readWrite:
-        Dmatrfcmd.secure |
-        Dmatrfcmd.imem |
-        Dmatrfcmd.write |
-        Dmatrfcmd.size |
-        Dmatrfcmd.context |
-        Dmatrfcmd.setDmemTag,
+        Dmatrfcmd.secure | Dmatrfcmd.imem | Dmatrfcmd.write | Dmatrfcmd.size | Dmatrfcmd.context | Dmatrfcmd.setDmemTag,
     },
     DMATRFFBOFFS: { offset: 0x11c, ...WORD, readWrite: ALL },
     XFER_STATUS: { offset: 0x120, ...WORD },
