@@ -1,6 +1,5 @@
 import { type Bar, type PciDevice, VfioError } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
-import { allowFalconDma } from "./security-processor";
 import type { Generation } from "./generations";
 import {
   BOOTED,
@@ -12,10 +11,11 @@ import {
   FbifCtl,
   FbifReg,
   NEEDS_RESET,
-  Reg,
   REFUSED_HALF,
+  Reg,
   Transcfg,
 } from "./registers";
+import { allowFalconDma } from "./security-processor";
 
 /** The kernel's driver allows as much. */
 const BOOT_TIMEOUT_MS = 5000;

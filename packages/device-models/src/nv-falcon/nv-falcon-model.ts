@@ -1,3 +1,4 @@
+import { argumentError } from "@vfio-selftests/core/errors";
 import {
   type DeviceHost,
   type DeviceModel,
@@ -5,7 +6,6 @@ import {
   type ModelRegion,
   PciRegion,
 } from "@vfio-selftests/vfio-user";
-import { argumentError } from "@vfio-selftests/core/errors";
 import { Command, INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
 import { RegisterFile, RegisterWindows } from "../registers/index";
 import { BootProgress } from "./boot-progress";

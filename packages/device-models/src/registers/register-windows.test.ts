@@ -1,5 +1,5 @@
-import { registerMap } from "./register-map";
 import { RegisterFile } from "./register-file";
+import { registerMap } from "./register-map";
 import { RegisterWindows } from "./register-windows";
 
 const MIB = 1024 ** 2;
