@@ -2,7 +2,7 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import type { DeviceModel } from "@vfio-selftests/vfio-user";
 import { DsaModel } from "./dsa/index";
 import { IoatModel } from "./ioat/index";
-import { nvFalconGenerations,NvFalconModel } from "./nv-falcon/index";
+import { nvFalconGenerations, NvFalconModel } from "./nv-falcon/index";
 
 /** Makes a model: a device in its state after power-on. */
 export type ModelFactory = () => DeviceModel;

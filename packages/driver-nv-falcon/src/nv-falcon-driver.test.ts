@@ -202,6 +202,11 @@ describe("copying", () => {
     ]);
   });
 
+  it("stores no more at once than DMEM's side allows", () => {
+    const loads = ["10+4 @4: 0", "10+8 @8: 100"];
+    expect(transfers(copied(0x1004n, 0x2100n, 12))).toEqual([...loads, "21+0 @4: 20", "21+4 @8: 20", "21+8 @c: 20"]);
+  });
+
   it("carries into the upper half of an address", () => {
     expect(copied(0x1_ffff_ff80n, 0x1000n, 256).filter((write) => /^(100f04|110128|110110)/.test(write))).toEqual([
       "100f04 = 0",
