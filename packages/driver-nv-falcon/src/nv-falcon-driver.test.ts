@@ -313,7 +313,7 @@ describe("remove", () => {
 });
 
 it("names its registers, each at a place of its own", () => {
-  const [{ registers } = { registers: {} }] = nvFalconDriver.registers ?? [];
+  const registers = nvFalconDriver.registers?.[0]?.registers ?? {};
   expect(registers).toMatchObject({
     PMC_BOOT_0: { offset: 0, bytes: 4 },
     GSP_DMATRFCMD: { offset: 0x110118 },
