@@ -21,12 +21,12 @@ export class MessageData implements MigrationData {
     const wanted = Math.min(into.length, this.#connection.capabilities.maxDataTransfer);
     fields.argsz.set(request, size + wanted);
     fields.size.set(request, wanted);
-    this.#connection.ask("MIG_DATA_READ", size);
+    const came = this.#connection.ask("MIG_DATA_READ", size) - size;
     const { reply } = this.#connection;
     const count = fields.size.get(reply);
-    if (count > wanted) {
+    if (count > Math.min(came, wanted)) {
       throw systemError(-Errno.EPROTO, "VFIO_USER_MIG_DATA_READ", {
-        message: `VFIO_USER_MIG_DATA_READ: ${count} bytes came, at most ${wanted} were asked for`,
+        message: `VFIO_USER_MIG_DATA_READ: a size of ${count} bytes, ${came} came and ${wanted} were asked for`,
       });
     }
     into.set(reply.bytes.subarray(size, size + count));

@@ -146,7 +146,8 @@ export const Commands = {
     number: 17,
     from: "client",
     request: request(mig_data),
-    reply: reply(mig_data, bytes(mig_data.fields.size)),
+    // libvfio-user sends as many bytes as were asked for, and `size` says how many of them are data.
+    reply: reply(mig_data, open(MAX_DATA_TRANSFER)),
   },
   MIG_DATA_WRITE: {
     number: 18,
