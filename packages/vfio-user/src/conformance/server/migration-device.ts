@@ -1,4 +1,4 @@
-import { demand, NotApplicable } from "../check";
+import { demand, Departure, NotApplicable } from "../check";
 import { join, u32, u32At, u64At } from "../wire/bytes";
 import { type Conversation, describe, type Frame, isError } from "../wire/conversation";
 import { feature } from "../wire/messages";
@@ -59,8 +59,22 @@ export class MigratingDevice {
   }
 
   /** RUNNING again, by a reset. */
-  restart(): void {
+  reset(): void {
     requireSuccess(this.conversation.ask("DEVICE_RESET"), 0);
+  }
+
+  /** RUNNING again, by a reset where there is no other way. */
+  restart(): void {
+    if (isError(this.set(State.running))) this.reset();
+  }
+
+  /** Lets the device run, if the server can still be asked for it. */
+  leave(): void {
+    try {
+      this.restart();
+    } catch (error) {
+      if (!(error instanceof Departure)) throw error;
+    }
   }
 
   read(size: number, argsz = 8 + size): Frame {
