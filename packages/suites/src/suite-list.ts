@@ -52,9 +52,11 @@ import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
 import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
-import { deviceMigrationSuite } from "./mediated/device-migration";
-import { dmaLoggingSuite } from "./mediated/dma-logging";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
+import { dmaLoggingSuite } from "./migration/card-logging";
+import { deviceMigrationSuite } from "./migration/card-migration";
+import { modelLoggingSuite } from "./migration/model-logging";
+import { modelMigrationSuite } from "./migration/model-migration";
 import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
@@ -167,6 +169,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
+  { suite: modelMigrationSuite, kernelOnly: false },
+  { suite: modelLoggingSuite, kernelOnly: false },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },
