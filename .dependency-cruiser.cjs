@@ -3,7 +3,7 @@ const order = [
   ["native"],
   ["core"],
   ["coverage"],
-  ["harness", "iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
+  ["harness", "iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "driver-nvme", "kvm"],
   ["device-models"],
   ["suites"],
   ["lab"],

@@ -24,6 +24,7 @@ const TOOLKIT: Toolkit = {
     ioat: "@vfio-selftests/driver-ioat",
     dsa: "@vfio-selftests/driver-dsa",
     igb: "@vfio-selftests/driver-igb",
+    nvme: "@vfio-selftests/driver-nvme",
   },
 };
 
