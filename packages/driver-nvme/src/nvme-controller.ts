@@ -25,9 +25,9 @@ export class NvmeController {
   readonly #admin: QueuePair;
   /** Read and Write, without interrupts. */
   readonly copies: QueuePair;
-  /** A command here raises {@link MESSAGE_VECTOR}. Undefined until {@link bringUp}, and where the device has one vector. */
+  /** A command here raises {@link MESSAGE_VECTOR}. Undefined where the device has one vector. */
   readonly messages: QueuePair | undefined;
-  /** The memory of an admin command. */
+  /** The memory of an admin command: one page, so nothing is written to its list. */
   readonly #memory: CommandMemory;
   /** One wait for each queue of {@link run}. */
   readonly #ends: ReadonlyMap<QueuePair, BoundedWait>;
