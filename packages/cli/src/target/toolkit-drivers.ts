@@ -25,6 +25,7 @@ const TOOLKIT: Toolkit = {
     dsa: "@vfio-selftests/driver-dsa",
     igb: "@vfio-selftests/driver-igb",
     "nv-falcon": "@vfio-selftests/driver-nv-falcon",
+    nvme: "@vfio-selftests/driver-nvme",
   },
 };
 

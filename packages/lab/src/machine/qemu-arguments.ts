@@ -1,3 +1,4 @@
+import { scratchDisksOf } from "./devices";
 import { GUEST_RUN_FOLDER } from "./guest-programs";
 import type { LabMachine } from "./lab-machine";
 import type { RunFolder } from "./run-folder";
@@ -62,6 +63,7 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
       ...["-chardev", socket(name, folder.file(name))],
       ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
     ]),
+    ...scratchDisksOf(machine.devices).flatMap(({ drive }) => ["-drive", drive]),
     ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
   ];
 }
