@@ -52,6 +52,9 @@ import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
 import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
+import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
+import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
 import { deviceMigrationSuite } from "./mediated/device-migration";
 import { dmaLoggingSuite } from "./mediated/dma-logging";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
@@ -168,6 +171,9 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: kernelAccessSuite, kernelOnly: true },
+  { suite: liveUpdateUapiSuite, kernelOnly: true },
+  { suite: liveUpdateMemfdSuite, kernelOnly: true },
+  { suite: vfioLiveUpdateSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },
   { suite: kvmIoeventfdSuite, kernelOnly: true },
