@@ -3,7 +3,17 @@ const order = [
   ["native"],
   ["core"],
   ["coverage"],
-  ["harness", "iommu-modes", "vfio-user", "driver-ioat", "driver-dsa", "driver-igb", "kvm"],
+  [
+    "harness",
+    "iommu-modes",
+    "vfio-user",
+    "driver-ioat",
+    "driver-dsa",
+    "driver-igb",
+    "driver-nv-falcon",
+    "driver-nvme",
+    "kvm",
+  ],
   ["device-models"],
   ["suites"],
   ["lab"],
@@ -61,7 +71,7 @@ module.exports = {
     {
       name: "drivers-on-core-alone",
       severity: "error",
-      from: { path: "^packages/driver-[a-z]+/src/", pathNot: "[.]test[.]ts$" },
+      from: { path: "^packages/driver-[a-z-]+/src/", pathNot: "[.]test[.]ts$" },
       to: { path: "^packages/", pathNot: [`^packages/${driverAllowed}/`, "^packages/driver-"] },
     },
     {
@@ -77,7 +87,7 @@ module.exports = {
         "Drivers, device models and KVM reach the suites through their target: whoever runs them brings what they test",
       severity: "error",
       from: { path: "^packages/suites/src/" },
-      to: { path: "^packages/(driver-[a-z]+|device-models|vfio-user|kvm)/" },
+      to: { path: "^packages/(driver-[a-z-]+|device-models|vfio-user|kvm)/" },
     },
     {
       name: "declared",

@@ -7,22 +7,43 @@ const directory = process.argv[2];
 const total = { passed: 0, failed: 0, skipped: 0 };
 const problems = [];
 
-/** Adds up the counts in one log: those of jest's `Tests:` lines and of our own closing lines. */
-function countsOf(log) {
+/** The counts that a line of a log names, or undefined where it is no summary: jest's `Tests:` line, or our own closing line. */
+function testSummary(line) {
+  const jest = /(?:^|\s)Tests:\s+(.*\d+ total)\s*$/.test(line);
+  // turbo puts the task's name before each line.
+  const own = /^(?:\S+:test: )?\d+ passed, \d+ failed, \d+ skipped$/.test(line);
+  if (!jest && !own) return undefined;
+  return Object.fromEntries(
+    [...line.matchAll(/(\d+) (passed|failed|skipped)/g)].map(([, n, what]) => [what, Number(n)]),
+  );
+}
+
+/** The same for `lab mutate --known`. A run on a mutant that is noticed has a failed test, so its own summary must not count. */
+function mutantSummary(line) {
+  const [, noticed, of] = /^(\d+) of (\d+) known mutants noticed$/.exec(line) ?? [];
+  return of === undefined ? undefined : { passed: Number(noticed), failed: of - noticed };
+}
+
+/** How each kind of step names its counts. A `check` is counted as one test. */
+const SUMMARIES = { tests: testSummary, optional: testSummary, mutants: mutantSummary, check: testSummary };
+/** Kinds of steps that may run nothing, and say by themselves why. */
+const MAY_RUN_NONE = new Set(["optional", "mutants"]);
+
+/** Adds up the counts in one log. */
+function countsOf(kind, log) {
   const counts = { passed: 0, failed: 0, skipped: 0, summaries: 0 };
   for (const line of log.replace(/\u001b\[[0-9;]*m/g, "").split("\n")) {
-    const jest = /(?:^|\s)Tests:\s+(.*\d+ total)\s*$/.exec(line);
-    // turbo puts the task's name before each line.
-    const own = /^(?:\S+:test: )?\d+ passed, \d+ failed, \d+ skipped$/.exec(line.trimEnd());
-    if (!jest && !own) continue;
+    const summary = SUMMARIES[kind](line.trimEnd());
+    if (summary === undefined) continue;
     counts.summaries += 1;
-    for (const [, number, what] of line.matchAll(/(\d+) (passed|failed|skipped)/g)) counts[what] += Number(number);
+    for (const [what, number] of Object.entries(summary)) counts[what] += number;
   }
   return counts;
 }
 
-/** Lines with which jest, our reports and the compilers name a failure. */
-const FAILURE = /(^|\s)(FAIL|MISS)\s|● (?!Console)|^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
+/** Lines with which jest, our reports, the compilers and a run of known mutants name a failure. */
+const FAILURE =
+  /(^|\s)(FAIL|MISS)\s|^no longer noticed: |● (?!Console)|^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
 /**
  * How many failures of a step are quoted, and lines of each, so that the end of the output alone shows why it failed.
  */
@@ -44,18 +65,16 @@ function quoteFailures(name, log) {
 for (const step of readFileSync(join(directory, "steps"), "utf8").trim().split("\n")) {
   const [name, kind, status, seconds] = step.split(" ");
   const log = readFileSync(join(directory, `${name}.log`), "utf8");
-  const { failed } = countsOf(log);
-  if (status !== "0" || failed > 0) quoteFailures(name, log);
+  const counts = countsOf(kind, log);
+  if (status !== "0" || counts.failed > 0) quoteFailures(name, log);
   console.log(`${name}: exit ${status} after ${seconds} s`);
   if (kind === "check") {
     total[status === "0" ? "passed" : "failed"] += 1;
   } else {
-    const counts = countsOf(log);
     total.passed += counts.passed;
     total.failed += counts.failed;
     total.skipped += counts.skipped;
-    // An optional step says by itself what it left out.
-    if (counts.passed === 0 && !(kind === "optional" && status === "0"))
+    if (counts.passed === 0 && !(MAY_RUN_NONE.has(kind) && status === "0"))
       problems.push(`${name}: no test passed (${counts.summaries} summaries seen)`);
     if (status !== "0" && counts.failed === 0) problems.push(`${name}: exit status ${status} though no test failed`);
   }

@@ -30,8 +30,11 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["doctor", "--memory", "0"], "whole number"],
     [["lab", "run", "--cpus", "none"], "whole number"],
     [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
-    [["model", "serve", "nvme", "--socket", "/tmp/x"], "ioat, dsa, the path of a module, or a package installed"],
-    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "ioat, dsa, the path of a module"],
+    [
+      ["model", "serve", "nvme", "--socket", "/tmp/x"],
+      "nv-falcon-hopper, the path of a module, or a package installed",
+    ],
+    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "nv-falcon-hopper, the path of a module"],
     [["model", "serve", "ioat"], 'socket is "missing"; allowed: one of --socket, --socket-path and --fd'],
     [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], '/tmp/x and 3"; allowed: one of'],
     [["model", "serve", "ioat", "--fd", "three"], "A whole number from 0"],

@@ -2,17 +2,30 @@ import { argumentError } from "@vfio-selftests/core/errors";
 import type { DeviceModel } from "@vfio-selftests/vfio-user";
 import { DsaModel } from "./dsa/index";
 import { IoatModel } from "./ioat/index";
+import { nvFalconGenerations, NvFalconModel } from "./nv-falcon/index";
 
 /** Makes a model: a device in its state after power-on. */
 export type ModelFactory = () => DeviceModel;
 
-const MODELS: Readonly<Record<string, ModelFactory>> = {
+/** One of each kind of device. */
+const KINDS: Readonly<Record<string, ModelFactory>> = {
   ioat: () => new IoatModel(),
   dsa: () => new DsaModel(),
+  "nv-falcon": () => new NvFalconModel(),
+};
+
+const MODELS: Readonly<Record<string, ModelFactory>> = {
+  ...KINDS,
+  ...Object.fromEntries(
+    nvFalconGenerations.map((generation) => [`nv-falcon-${generation}`, () => new NvFalconModel({ generation })]),
+  ),
 };
 
 /** The names of the embedded models, for `model serve NAME` and `model:NAME`. */
 export const modelNames: readonly string[] = Object.keys(MODELS);
+
+/** Those of {@link modelNames} that stand for a kind of device: what tests on models use where nobody chooses. */
+export const modelKinds: readonly string[] = Object.keys(KINDS);
 
 /**
  * The maker of the model with this name, as in `model serve NAME` and `model:NAME`. ERR_INVALID_ARGUMENT for others.

@@ -207,6 +207,12 @@ const actions = {
     const again = () => random(2) === 0 && poller.start(1, 1, true, () => poller.close());
     poller?.start(often(() => one([1, 2, 4, 0x2000, 5]), wrong), often(() => random(3), wrong), often(() => true, wrong), often(() => again, wrong));
   },
+  pollerTake: () => {
+    const poller = one(kept.pollers);
+    const again = () => random(2) === 0 && poller.take(1, true, () => poller.close(), () => {});
+    poller?.take(often(() => random(3), wrong), often(() => true, wrong), often(() => again, wrong), often(() => again, wrong));
+  },
+  pollerWaiting: () => one(kept.pollers)?.waiting(),
   pollerStop: () => one(kept.pollers)?.stop(),
   pollerClose: () => one(kept.pollers)?.close(),
   socketpair: () => {

@@ -111,6 +111,20 @@ export interface NativePoller {
    * refuses `timeoutMs` < 0 (-EINVAL). The wait keeps the event loop alive unless `ref` is false.
    */
   readonly start: (events: number, timeoutMs: number, ref: boolean, callback: (result: number) => void) => number;
+  /**
+   * Starts a wait for an eventfd's count, as `start` does, and takes the count as soon as there is one: `taken` gets it
+   * (1 to 2^64 - 1). A wait that ends without a count calls `ended` instead, with 0 after `timeoutMs` or with `-errno`.
+   * Native code reads the count itself, because one more call from JavaScript would delay an interrupt by two
+   * microseconds. The eventfd must be non-blocking (EFD_NONBLOCK); `-EINVAL` for any other file.
+   */
+  readonly take: (
+    timeoutMs: number,
+    ref: boolean,
+    taken: (count: bigint) => void,
+    ended: (result: number) => void,
+  ) => number;
+  /** Whether a wait is under way, that is, whether `start` and `take` would return `-EBUSY`. */
+  readonly waiting: () => boolean;
   /** Ends a wait under way: its callback gets `-ECANCELED` (asynchronously). */
   readonly stop: () => number;
   readonly close: () => number;

@@ -211,3 +211,129 @@ describe("a poller", () => {
     expect(poller.start(linux.POLLIN, -1, true, nothing)).toBe(-linux.EINVAL);
   });
 });
+
+describe("a poller that takes an eventfd's count", () => {
+  let fd: number;
+  let poller: NativePoller;
+  beforeEach(() => {
+    fd = nonNegative(native.eventfd(0, linux.O_NONBLOCK));
+    poller = succeeded(native.createPoller(fd));
+  });
+  afterEach(() => {
+    poller.close();
+    native.close(fd);
+  });
+  const take = (by: NativePoller, timeoutMs: number): Promise<bigint | number> =>
+    new Promise((resolve) => {
+      const result = by.take(timeoutMs, true, resolve, resolve);
+      if (result !== 0) resolve(result);
+    });
+  const count = (value: bigint): Uint8Array => new Uint8Array(new BigUint64Array([value]).buffer);
+  const left = (): number => native.read(fd, new Uint8Array(8));
+
+  it("gives a count that comes and one that came before, and leaves none", async () => {
+    const waiting = take(poller, 10_000);
+    setTimeout(() => native.write(fd, count(7n)), 5);
+    expect(await waiting).toBe(7n);
+    native.write(fd, count(2n ** 64n - 2n));
+    expect(await take(poller, 10_000)).toBe(2n ** 64n - 2n);
+    expect(left()).toBe(-linux.EAGAIN);
+  });
+
+  it("ends with 0 after the time-out, not early, and takes nothing afterwards", async () => {
+    const began = performance.now();
+    expect(await take(poller, 20)).toBe(0);
+    expect(performance.now() - began).toBeGreaterThanOrEqual(20);
+    native.write(fd, one);
+    await turns();
+    expect(left()).toBe(8);
+  });
+
+  it("ends with -ECANCELED by stop and by close, and takes nothing", async () => {
+    native.write(fd, one);
+    const stopped = take(poller, 10_000);
+    poller.stop();
+    expect(await stopped).toBe(-linux.ECANCELED);
+    const closed = take(poller, 10_000);
+    poller.close();
+    expect(await closed).toBe(-linux.ECANCELED);
+    expect(left()).toBe(8);
+  });
+
+  it("goes on waiting when another was faster", async () => {
+    const other = succeeded(native.createPoller(fd));
+    const both = [take(poller, 10_000), take(other, 10_000)];
+    native.write(fd, one);
+    await Promise.race(both);
+    await turns();
+    expect([poller.waiting(), other.waiting()].sort()).toEqual([false, true]);
+    native.write(fd, count(2n));
+    expect((await Promise.all(both)).sort()).toEqual([1n, 2n]);
+    other.close();
+  });
+
+  it("tells whether a wait is under way, and allows one at a time", async () => {
+    expect(poller.waiting()).toBe(false);
+    const waiting = take(poller, 10_000);
+    expect(poller.waiting()).toBe(true);
+    expect(await take(poller, 1)).toBe(-linux.EBUSY);
+    expect(await wait(poller, 1)).toBe(-linux.EBUSY);
+    native.write(fd, one);
+    expect(await waiting).toBe(1n);
+    expect(poller.waiting()).toBe(false);
+    expect(await wait(poller, 0)).toBe(0);
+  });
+
+  it("lets the function that gets the count start the next wait", async () => {
+    const counts: bigint[] = [];
+    await new Promise<void>((resolve, reject) => {
+      const next = (taken: bigint): void => {
+        counts.push(taken);
+        if (counts.length === 100) {
+          resolve();
+          return;
+        }
+        expect(poller.take(1000, true, next, reject)).toBe(0);
+        native.write(fd, count(BigInt(counts.length + 1)));
+      };
+      poller.take(1000, true, next, reject);
+      native.write(fd, one);
+    });
+    expect(counts).toEqual(Array.from({ length: 100 }, (_, index) => BigInt(index + 1)));
+  });
+
+  it("refuses a file that is no eventfd or would block, and use after close", async () => {
+    const blocking = nonNegative(native.eventfd(0, 0));
+    const sockets = succeeded(native.socketpair());
+    for (const file of [blocking, sockets[0]]) {
+      const other = succeeded(native.createPoller(file));
+      expect(await take(other, 1)).toBe(-linux.EINVAL);
+      other.close();
+    }
+    [blocking, ...sockets].forEach(native.close);
+    expect(poller.take(-1, true, fail, fail)).toBe(-linux.EINVAL);
+    poller.close();
+    expect(await take(poller, 1)).toBe(-linux.EBADF);
+  });
+
+  const cases: [string, () => unknown, string][] = [
+    ["a time-out of NaN", () => poller.take(NaN, true, fail, fail), "take: timeoutMs is NaN"],
+    [
+      "no function for the count",
+      () => poller.take(1, true, 5 as never, fail),
+      "take: taken is 5; allowed is a function",
+    ],
+    [
+      "no function for the end",
+      () => poller.take(1, true, fail, 5 as never),
+      "take: ended is 5; allowed is a function",
+    ],
+  ];
+  it.each(cases)("refuses %s", (_name, call, message) => {
+    expect(call).toThrow(message);
+  });
+});
+
+function fail(): never {
+  throw new Error("called");
+}

@@ -44,6 +44,23 @@ describe("defineSuites", () => {
     expect(ids).toContain("vfio_pci_device_test.reset");
     expect(ids.filter((id) => /sriov|cdev|init_perf|mmio/.test(id))).toEqual([]);
   });
+
+  it("leaves the tests' errors their frames, even when a suite fails to define its tests", () => {
+    const { stackTraceLimit } = Error;
+    try {
+      Error.stackTraceLimit = 33;
+      const failing = {
+        ...TARGET,
+        get modes(): never {
+          throw new Error("no modes");
+        },
+      };
+      expect(() => idsOf(failing)).toThrow("no modes");
+      expect(Error.stackTraceLimit).toBe(33);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  });
 });
 
 describe("selectTests", () => {

@@ -55,9 +55,11 @@ import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
 import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
 import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
-import { deviceMigrationSuite } from "./mediated/device-migration";
-import { dmaLoggingSuite } from "./mediated/dma-logging";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
+import { dmaLoggingSuite } from "./migration/card-logging";
+import { deviceMigrationSuite } from "./migration/card-migration";
+import { modelLoggingSuite } from "./migration/model-logging";
+import { modelMigrationSuite } from "./migration/model-migration";
 import { badAddressesSuite } from "./pci/bad-addresses";
 import { configCapabilitiesSuite } from "./pci/config-capabilities";
 import { configHeaderSuite } from "./pci/config-header";
@@ -170,6 +172,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
+  { suite: modelMigrationSuite, kernelOnly: false },
+  { suite: modelLoggingSuite, kernelOnly: false },
   { suite: kernelAccessSuite, kernelOnly: true },
   { suite: liveUpdateUapiSuite, kernelOnly: true },
   { suite: liveUpdateMemfdSuite, kernelOnly: true },
@@ -183,9 +187,21 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: failingExampleSuite, kernelOnly: false },
 ];
 
+/**
+ * Frames that jest keeps of the place where a test is defined, which it shows when the test takes too long. The environment's hundred
+ * would take an eighth of the time in which jest starts and loads the suites.
+ */
+const DEFINITION_FRAMES = 4;
+
 /** Defines every suite that applies to the target. */
 export function defineSuites(target: SuiteTarget): void {
-  for (const { suite, kernelOnly } of SUITES) {
-    if (!kernelOnly || target.kind !== "models") suite(target);
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = DEFINITION_FRAMES;
+  try {
+    for (const { suite, kernelOnly } of SUITES) {
+      if (!kernelOnly || target.kind !== "models") suite(target);
+    }
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
   }
 }

@@ -13,6 +13,7 @@ const EXAMPLES: readonly { readonly package: string; readonly example: number; r
     { package: "device-models", example: 2, prints: ["56781234", "1"] },
     { package: "driver-ioat", example: 0, prints: ["3"] },
     { package: "driver-dsa", example: 0, prints: ["3"] },
+    { package: "driver-nv-falcon", example: 0, prints: ["4"] },
   ];
 
 function readme(name: string): string {

@@ -57,8 +57,8 @@ test("a device in a worker: info, registers, config space", () => {
   expect(device.regionInfo(0)).toMatchObject({ size: 4096, readable: true, writable: true, mappable: false });
   expect(device.regionInfo(3).size).toBe(0);
   expect(device.irqInfo(2)).toMatchObject({ count: 40, eventfd: true, maskable: false });
-  expect(() => device.feature(0x20006, new Uint8Array(24), [{ offset: 16, bytes: new Uint8Array(16) }])).toThrow(
-    "VFIO_DEVICE_FEATURE failed on model:scratch, feature 6: a vfio-user message carries no pointers",
+  expect(() => device.feature(0x1000b, new Uint8Array(24), [{ offset: 16, bytes: new Uint8Array(16) }])).toThrow(
+    "VFIO_DEVICE_FEATURE failed on model:scratch, feature 11: a vfio-user message carries no pointers",
   );
   const ids = new Uint8Array(4);
   device.readRegion(7, 0, ids);

@@ -11,6 +11,7 @@ export type {
   DmaFault,
   DmaSpace,
   ModelIrq,
+  ModelMigration,
   ModelRegion,
   ModelRegionMemory,
 } from "./server/device-model";

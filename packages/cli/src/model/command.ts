@@ -15,7 +15,8 @@ const LAST_DESCRIPTOR = 2 ** 31 - 1;
 export const modelServeCommand = defineCommand<ModelServeOptions>({
   argument: {
     usage: "<model>",
-    summary: "ioat, dsa, or a model of your own: a file or an installed package that exports createModel",
+    summary:
+      "ioat, dsa, nv-falcon (also -GENERATION), or a model of your own: a file or an installed package that exports createModel",
   },
   options: {
     socket: text("--socket <path>", "Unix socket to listen on"),

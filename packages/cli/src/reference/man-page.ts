@@ -5,6 +5,10 @@ import type { AnyOption } from "../options/option";
 
 const ENVIRONMENT: readonly (readonly [name: string, meaning: string])[] = [
   ["VFIO_SELFTESTS_BDF", "the devices of `run` and `upstream` where -d names none, separated by spaces or commas"],
+  [
+    "VFIO_SELFTESTS_NVME_SCRATCH",
+    "serial numbers of NVMe disks whose data may go, SERIAL or SERIAL/NAMESPACE, with commas between",
+  ],
   ["VFIO_SELFTESTS_DEBUG", "with any value, errors have their stack"],
 ];
 

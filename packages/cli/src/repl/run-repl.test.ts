@@ -106,6 +106,13 @@ test(".regs reads every named register; .help names what is there", async () => 
   expect(lines.every((line) => line.length <= 80)).toBe(true);
 });
 
+test("a driver that knows its devices by a look at them names their registers, too", async () => {
+  const { lines } = await type(["model:nv-falcon"], "regs.PMC_BOOT_0", "regs.GSP_DMATRFCMD");
+  expect(lines).toContainEqual(expect.stringContaining("0x164000a1"));
+  const other = await type(["model:ioat"], "regs.PMC_BOOT_0");
+  expect(other.code).toBe(1);
+});
+
 test("a device that goes away is told, keeps what was there, and can be opened again", async () => {
   const socket = join(directory, "model.sock");
   const serve = async (): Promise<ChildProcess> => {

@@ -1,4 +1,4 @@
-import { DmaMemory, type DmaRegion } from "@vfio-selftests/core";
+import { DmaMemory, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import type { Driver, NamedRegisters } from "@vfio-selftests/core/driver";
 import type { OpenDevice } from "./open-device";
 import { readRegister, registerLine, registersOf } from "./registers";
@@ -113,12 +113,17 @@ function helper(name: string, summary: string, value: () => unknown): Helper {
   return { name, summary, value };
 }
 
-/** The register names of the driver whose ids the device has. */
+/** The register names of the driver whose ids the device has, or, of one without ids, which takes the device. */
 function mapsOf({ device }: OpenDevice, drivers: readonly Driver[]): readonly NamedRegisters[] {
-  const { vendorId, deviceId } = device.config;
-  const found = drivers.find(
-    ({ ids, registers }) =>
-      registers !== undefined && ids?.some(({ vendor, device: id }) => vendor === vendorId && id === deviceId) === true,
-  );
-  return found?.registers ?? [];
+  return drivers.find((driver) => driver.registers !== undefined && serves(driver, device))?.registers ?? [];
+}
+
+function serves(driver: Driver, device: PciDevice): boolean {
+  if (driver.ids !== undefined) return driver.ids.some(({ vendor, device: id }) => device.matches(vendor, id));
+  try {
+    return driver.probe?.(device) === true;
+  } catch {
+    // Whoever looks at a device that does not answer must get at it all the same.
+    return false;
+  }
 }

@@ -55,7 +55,9 @@ test("a model that is named twice is tested once", async () => {
 
 test("KVM's interrupt test is not left out in silence where there is no device of the kernel", async () => {
   const named = { ...NOTHING_NAMED, kvmIrq: "-a" };
-  await expect(chooseTarget(named)).rejects.toThrow("--kvm-irq needs a device of the kernel, and ioat, dsa is none");
+  await expect(chooseTarget(named)).rejects.toThrow(
+    "--kvm-irq needs a device of the kernel, and ioat, dsa, nv-falcon is none",
+  );
 });
 
 describe("a run on the kernel's devices", () => {

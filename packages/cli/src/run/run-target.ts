@@ -89,7 +89,7 @@ function ownModels({ lab, confined }: TargetOptions): string[] {
 }
 
 function describe(devices: readonly string[]): string {
-  return devices.length === 0 ? "ioat, dsa" : devices.join(", ");
+  return devices.length === 0 ? "ioat, dsa, nv-falcon" : devices.join(", ");
 }
 
 /** A hint for users who have installed the command alone: without a driver, a model's copies cannot be tested. */

@@ -7,7 +7,7 @@ import { findDrivers } from "./find-drivers";
 import { findToolkitDriver, installedToolkitDrivers, missingToolkitDrivers } from "./toolkit-drivers";
 
 /** The workspace has them all. */
-const BUILT_IN = ["ioat", "dsa", "igb"];
+const BUILT_IN = ["ioat", "dsa", "igb", "nv-falcon", "nvme"];
 
 let project: string;
 let told: string[];

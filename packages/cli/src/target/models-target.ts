@@ -1,4 +1,4 @@
-import { modelNames } from "@vfio-selftests/device-models";
+import { modelKinds } from "@vfio-selftests/device-models";
 import { targetOptions } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "@vfio-selftests/suites";
 import { VfioUserMode } from "@vfio-selftests/vfio-user";
@@ -8,13 +8,13 @@ import { chooseDrivers } from "./choose-drivers";
 /** Models copy as fast as the CPU, but a first run should take seconds and no gigabyte of memory. */
 const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
 
-/** The vfio-user devices that the options name; without options, every device model. */
+/** The vfio-user devices that the options name; without options, a device model of each kind. */
 export function modelsTarget(options = targetOptions()): SuiteTarget {
   const { devices, full, failingExample } = options;
   return {
     kind: "models",
     modes: [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })],
-    devices: devices.length === 0 ? modelNames.map((name) => `model:${name}`) : devices,
+    devices: devices.length === 0 ? modelKinds.map((name) => `model:${name}`) : devices,
     drivers: chooseDrivers(options),
     failingExample,
     ...(full ? {} : { largestCopy: QUICK_LARGEST_COPY }),

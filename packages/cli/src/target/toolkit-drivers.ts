@@ -24,6 +24,8 @@ const TOOLKIT: Toolkit = {
     ioat: "@vfio-selftests/driver-ioat",
     dsa: "@vfio-selftests/driver-dsa",
     igb: "@vfio-selftests/driver-igb",
+    "nv-falcon": "@vfio-selftests/driver-nv-falcon",
+    nvme: "@vfio-selftests/driver-nvme",
   },
 };
 

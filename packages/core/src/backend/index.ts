@@ -11,4 +11,4 @@ export { MappingRecord } from "../memory/mapping-record";
 export { closeAll } from "../ownership/close-all";
 export { OwnedHandles } from "../ownership/owned-handles";
 export { OwnedDescriptor, type DescriptorCalls } from "../ownership/owned-descriptor";
-export { FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";
+export { type Awaited, FileReadiness, type FileReadinessOptions } from "../waits/file-readiness";

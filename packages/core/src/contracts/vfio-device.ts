@@ -88,6 +88,16 @@ export interface PayloadLink {
   readonly bytes: Uint8Array;
 }
 
+/** The stream of a device's state, in a state in which it is saved or restored. */
+export interface MigrationData extends Disposable {
+  /** Reads at most `into.length` bytes. Returns how many; 0: there are no more now. */
+  read(into: Uint8Array): number;
+  /** Writes at most `from.length` bytes, up to 1 MiB. Returns how many. */
+  write(from: Uint8Array): number;
+  /** Idempotent. */
+  close(): void;
+}
+
 /**
  * A device in VFIO's own vocabulary. The kernel (ioctl on a file) and vfio-user (messages on a socket) implement it
  * alike, because the protocol mirrors the ioctls one to one. Every method throws {@link VfioError}.
@@ -120,6 +130,11 @@ export interface VfioDevice extends Disposable {
    * throws ERR_NOT_SUPPORTED.
    */
   feature(flags: number, payload: Uint8Array, links?: readonly PayloadLink[]): Uint8Array;
+  /**
+   * The data of the migration state that the device is in. `fd`: what VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE gave
+   * (`data_fd`), which the data own. A device whose data go by messages ignores it.
+   */
+  openMigrationData?(fd: number): MigrationData;
   /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO; absent where no kernel drives the device. */
   hotResetInfo?(): HotResetInfo;
   /**

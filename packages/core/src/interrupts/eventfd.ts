@@ -1,7 +1,7 @@
 import { native } from "@vfio-selftests/native";
 import { argumentError, systemError, VfioError } from "../errors/vfio-error";
 import { OwnedDescriptor } from "../ownership/owned-descriptor";
-import { FileReadiness } from "../waits/file-readiness";
+import { type Awaited, FileReadiness } from "../waits/file-readiness";
 import { type AsyncWaitOptions, checkTimeout, DEFAULT_WAIT_MS, type WaitOptions } from "../waits/time-out";
 
 /** eventfd(2), fcntl(2): `<asm-generic/fcntl.h>`. */
@@ -25,7 +25,10 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
   readonly #bytes = new Uint8Array(8);
   readonly #counter = new DataView(this.#bytes.buffer);
   readonly #readiness: FileReadiness;
-  readonly #take = (): bigint | undefined => this.tryRead();
+  readonly #count: Awaited<bigint> = {
+    take: () => this.tryRead(),
+    start: (poller, timeoutMs, ref, taken, ended) => poller.take(timeoutMs, ref, taken, ended),
+  };
 
   constructor(label = "eventfd") {
     const fd = native.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
@@ -96,7 +99,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
    * `ETIMEDOUT`, with the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
   wait(options: AsyncWaitOptions = {}): Promise<bigint> {
-    return this.#readiness.until("Eventfd.wait", this.#take, options);
+    return this.#readiness.until("Eventfd.wait", this.#count, options);
   }
 
   /**
@@ -111,7 +114,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
     while (!this.closed) {
       let count: bigint;
       try {
-        count = await this.#readiness.until(operation, this.#take, options, limit);
+        count = await this.#readiness.until(operation, this.#count, options, limit);
       } catch (error) {
         if (isClosed(error)) return;
         throw error;

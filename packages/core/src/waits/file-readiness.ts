@@ -15,6 +15,23 @@ export interface FileReadinessOptions {
   readonly createPoller?: NativeBinding["createPoller"];
 }
 
+/** What a wait is for. */
+export interface Awaited<T> {
+  /** Takes what is there now, if anything. */
+  readonly take: () => T | undefined;
+  /**
+   * Starts one wait of the poller, which calls `ended` with the events or a negative errno. A poller that takes by itself
+   * calls `taken` instead. The result is 0 or a negative errno. Default: the file can be read.
+   */
+  readonly start?: (
+    poller: NativePoller,
+    timeoutMs: number,
+    ref: boolean,
+    taken: (value: T) => void,
+    ended: (result: number) => void,
+  ) => number;
+}
+
 /**
  * Waits on the event loop until a file has something to read. Only one wait may be under way. Does not close the file.
  */
@@ -22,7 +39,7 @@ export class FileReadiness {
   readonly #descriptor: (operation: string) => number;
   readonly #options: FileReadinessOptions;
   #poller: NativePoller | undefined;
-  /** Ends the wait under way, with the events or a negative errno. */
+  /** Ends the newest wait with the events or a negative errno. Without effect on a wait that has ended. */
   #settle: ((result: number) => void) | undefined;
   #closed = false;
 
@@ -33,34 +50,44 @@ export class FileReadiness {
   }
 
   /**
-   * Calls `take`, now and whenever the file can be read, until it returns something. Rejects with the error of
+   * Takes what is awaited, now or as soon as the file can be read. Rejects with the error of
    * {@link FileReadinessOptions.timeOut} after `limitMs` (default {@link waitLimit}; Infinity: never), with the signal's
    * reason, with `EBUSY` while another wait is under way, with `ERR_CLOSED` when closed meanwhile, and with any error of
    * `take`.
    *
-   * The promise is the only one between the event and the caller. Each further one delays an interrupt by a microsecond.
+   * The promise is the only one between the event and the caller, and a poller that takes by itself resolves it without
+   * any other JavaScript. Each further promise or function delays an interrupt by a microsecond.
    */
-  until<T>(operation: string, take: () => T | undefined, options: AsyncWaitOptions = {}, limitMs?: number): Promise<T> {
+  until<T>(operation: string, awaited: Awaited<T>, options: AsyncWaitOptions = {}, limitMs?: number): Promise<T> {
     return new Promise((resolve, reject) => {
       const { signal, ref = true } = options;
+      const { take, start = untilReadable } = awaited;
       const limit = limitMs ?? waitLimit(operation, options);
       signal?.throwIfAborted();
-      if (this.#settle !== undefined) throw this.#busy(operation);
+      if (!this.#closed && this.#poller?.waiting() === true) throw this.#busy(operation);
       const deadline = performance.now() + limit;
       const onAbort = (): void => {
         this.#poller?.stop();
       };
+      const stopListening = (): void => signal?.removeEventListener("abort", onAbort);
+      const succeed =
+        signal === undefined
+          ? resolve
+          : (taken: T): void => {
+              stopListening();
+              resolve(taken);
+            };
       /** Tries once. Waits for the next event if there was nothing to take. */
       const attempt = (): void => {
         const taken = take();
         if (taken !== undefined) {
-          end();
-          resolve(taken);
+          succeed(taken);
           return;
         }
         const left = deadline - performance.now();
         if (left <= 0) throw this.#options.timeOut(operation, limit);
-        const started = this.#openPoller().start(POLLIN, Math.min(Math.ceil(left), LONGEST_WAIT_MS), ref, settle);
+        const timeoutMs = Math.min(Math.ceil(left), LONGEST_WAIT_MS);
+        const started = start(this.#openPoller(), timeoutMs, ref, succeed, settle);
         if (started < 0) throw this.#pollError(started);
       };
       const settle = (result: number): void => {
@@ -70,21 +97,17 @@ export class FileReadiness {
           if (result < 0) throw this.#pollError(result);
           attempt();
         } catch (error) {
-          end();
+          stopListening();
           // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a signal's reason may be anything
           reject(error);
         }
-      };
-      const end = (): void => {
-        this.#settle = undefined;
-        signal?.removeEventListener("abort", onAbort);
       };
       this.#settle = settle;
       signal?.addEventListener("abort", onAbort, { once: true });
       try {
         attempt();
       } catch (error) {
-        end();
+        stopListening();
         throw error;
       }
     });
@@ -121,4 +144,14 @@ export class FileReadiness {
       remedy: "await the first one, or end it with its AbortSignal",
     });
   }
+}
+
+function untilReadable(
+  poller: NativePoller,
+  timeoutMs: number,
+  ref: boolean,
+  _taken: unknown,
+  ended: (result: number) => void,
+): number {
+  return poller.start(POLLIN, timeoutMs, ref, ended);
 }

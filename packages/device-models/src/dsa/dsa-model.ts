@@ -1,6 +1,7 @@
 import {
   type DeviceHost,
   type DeviceModel,
+  type DmaSpace,
   type ModelIrq,
   type ModelRegion,
   PciIrq,
@@ -22,8 +23,10 @@ import { type DsaConfigRegisters, dsaConfigSpace } from "./registers/config-spac
 import { DeviceStatus } from "./registers/device-status";
 import { PciControl } from "./registers/pci-control";
 
-/** Bytes that one step copies: some 100 us. */
-const STEP_BYTES = 2 * 1024 * 1024;
+/** How long one step may take before the server looks for messages again, in milliseconds. */
+const STEP_MS = 0.1;
+/** Bytes copied between two looks at the clock: 20 to 200 us of copying. */
+const PIECE_BYTES = 1024 * 1024;
 
 /**
  * Intel Data Streaming Accelerator of the first generation: 8086:0b25, architecture version 1.0. docs/dsa.md lists what
@@ -45,9 +48,11 @@ export class DsaModel implements DeviceModel {
   readonly #workQueues: WorkQueues;
   readonly #dispatcher: Dispatcher;
   readonly #commands: CommandProcessor;
+  readonly #now: () => number;
   #host: DeviceHost | undefined;
 
   constructor(options: DsaOptions = {}) {
+    this.#now = options.now ?? (() => performance.now());
     this.bar0 = new RegisterFile(dsaRegisterMap(options), this.#registerHooks());
     this.config = new RegisterFile(dsaConfigSpace(options), {
       COMMAND: { afterWrite: () => this.#busMasterWritten() },
@@ -99,19 +104,29 @@ export class DsaModel implements DeviceModel {
   step(): boolean {
     const dma = this.#host?.dma;
     if (dma === undefined) return false;
-    const { status } = this.#parts;
     const { drops } = this.#dispatcher;
     try {
       this.#commands.progress();
-      if (status.state === DeviceState.halted) return false;
-      this.#dispatcher.step(dma, STEP_BYTES);
+      if (this.#ready()) this.#work(dma);
       this.#commands.progress();
-      return status.state !== DeviceState.halted && this.#dispatcher.busy;
+      return this.#ready();
     } catch (error) {
       if (!(error instanceof DmaAborted)) throw error;
       if (this.#dispatcher.drops === drops) this.#dropWork();
       return false;
     }
+  }
+
+  /** Works for a step's time, at least a piece. */
+  #work(dma: DmaSpace): void {
+    const end = this.#now() + STEP_MS;
+    do this.#dispatcher.step(dma, PIECE_BYTES);
+    while (this.#ready() && this.#now() < end);
+  }
+
+  /** Whether it could work now. */
+  #ready(): boolean {
+    return this.#parts.status.state !== DeviceState.halted && this.#dispatcher.busy;
   }
 
   /** Registers keep their values. Descriptors do not outlive the memory they point to. */

@@ -1,31 +1,11 @@
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { offsetsOf, type RegisterMap } from "../registers/index";
+import { declaredRegisters, DocumentedTables } from "../testing/documented-tables";
 import { Control, OPERATIONS } from "./channel/descriptor";
 import { Chancmd, IOAT_BAR0 } from "./registers/bar0";
 import { ChannelError } from "./registers/channel-error";
 import { IOAT_CONFIG } from "./registers/config-space";
 
-const text = readFileSync(join(__dirname, "../../docs/ioat.md"), "utf8");
-
-/** Cells of the table rows below a heading, without the table's head. */
-function rows(heading: string): string[][] {
-  const section = text.split(/^## /m).find((part) => part.startsWith(heading)) ?? "";
-  const lines = section.split("\n").filter((line) => line.startsWith("|"));
-  return lines.slice(2).map((line) =>
-    line
-      .slice(1, -1)
-      .split("|")
-      .map((cell) => cell.trim().replaceAll("`", "")),
-  );
-}
-
-function declared(map: RegisterMap): string[] {
-  return Object.entries(map.declarations)
-    .map(([name, register]) => ({ name, register, offset: offsetsOf(register)[0] ?? 0 }))
-    .sort((a, b) => a.offset - b.offset)
-    .map(({ name, register, offset }) => `${name} 0x${offset.toString(16)} ${register.bytes * 8}`);
-}
+const tables = new DocumentedTables("ioat.md");
+const rows = (heading: string): string[][] => tables.rows(heading);
 
 function values(bits: Readonly<Record<string, number>>): string[] {
   return Object.entries(bits).map(([name, value]) => `${name} 0x${value.toString(16)}`);
@@ -36,7 +16,7 @@ describe("docs/ioat.md", () => {
     ["BAR0", IOAT_BAR0],
     ["Config space", IOAT_CONFIG],
   ] as const)("lists every register of %s with its place, and nothing else", (heading, map) => {
-    expect(rows(heading).map(([name, offset, bits]) => `${name} ${offset} ${bits}`)).toEqual(declared(map));
+    expect(rows(heading).map(([name, offset, bits]) => `${name} ${offset} ${bits}`)).toEqual(declaredRegisters(map));
   });
 
   it("lists every command, control bit and error", () => {

@@ -1,5 +1,6 @@
 import { type DeviceHost, PciIrq } from "@vfio-selftests/vfio-user";
 import { Command, Status } from "../config-space/index";
+import type { StateReader, StateWriter } from "../migration/state-bytes";
 import { type Bar0, Chanctrl, Intrctrl, Intrdelay } from "./registers/bar0";
 import type { Config } from "./registers/config-space";
 
@@ -68,6 +69,22 @@ export class Interrupts {
     this.#due = undefined;
     this.#send();
     return false;
+  }
+
+  save(state: StateWriter): void {
+    const left = this.#due === undefined ? 0 : Math.max(0, Math.ceil((this.#due - this.#now()) * 1000));
+    state
+      .flag(this.#lineUp)
+      .flag(this.#due !== undefined)
+      .u32(left);
+  }
+
+  /** A delayed interrupt waits for as long as it would have waited there. */
+  load(state: StateReader): void {
+    this.#lineUp = state.flag();
+    const waits = state.flag();
+    const microseconds = state.u32(Intrdelay.microseconds);
+    this.#due = waits ? this.#now() + microseconds / 1000 : undefined;
   }
 
   reset(): void {

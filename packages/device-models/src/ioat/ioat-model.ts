@@ -2,11 +2,13 @@ import {
   type DeviceHost,
   type DeviceModel,
   type ModelIrq,
+  type ModelMigration,
   type ModelRegion,
   PciIrq,
   PciRegion,
 } from "@vfio-selftests/vfio-user";
 import { INITIATE_FUNCTION_LEVEL_RESET } from "../config-space/index";
+import { StateReader, StateWriter } from "../migration/state-bytes";
 import { RegisterFile } from "../registers/index";
 import { Channel } from "./channel/channel";
 import { Interrupts } from "./interrupts";
@@ -33,6 +35,22 @@ export class IoatModel implements DeviceModel {
     [PciIrq.intx, { count: 1, maskable: true, autoMasked: true }],
     [PciIrq.msix, { count: 1, maskable: true, noResize: true }],
   ]);
+
+  /** A stopped device may be in the middle of a descriptor: it saves how far it has come. */
+  readonly migration: ModelMigration = {
+    version: 1,
+    save: () => {
+      const state = new StateWriter();
+      this.#channel.refresh();
+      for (const part of this.#parts()) part.save(state);
+      return state.finish();
+    },
+    load: (bytes) => {
+      const state = new StateReader(bytes);
+      for (const part of this.#parts()) part.load(state);
+      state.finish();
+    },
+  };
 
   readonly #channel: Channel;
   readonly #interrupts: Interrupts;
@@ -94,6 +112,11 @@ export class IoatModel implements DeviceModel {
   clientGone(): void {
     this.#channel.abort();
     this.#interrupts.reset();
+  }
+
+  /** What the device is made of, in the order of its saved state. */
+  #parts() {
+    return [this.config, this.bar0, this.#channel, this.#interrupts];
   }
 
   /** Resets config space as well, except for sticky bits. */

@@ -1,3 +1,4 @@
+import type { StateReader, StateWriter } from "../migration/state-bytes";
 import type { RegisterDeclaration, RegisterDeclarations } from "./declaration";
 import { Register, Register64, type RegisterCell } from "./register";
 import { offsetsOf, type RegisterMap } from "./register-map";
@@ -160,6 +161,16 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
     if (hooks?.writable?.(cell.index) === false) return;
     cell.merge(low, high, lanes(first, count, 0), lanes(first, count, 4));
     hooks?.afterWrite?.(cell.compose(low, high), byteMask(first, count), cell.index);
+  }
+
+  /** The values of all registers, for a device that moves. */
+  save(state: StateWriter): void {
+    for (const { low, high } of this.#cells) state.u32(low, high);
+  }
+
+  /** Takes over the values that {@link save} wrote for the same map. No access rule and no hook applies. */
+  load(state: StateReader): void {
+    for (const cell of this.#cells) cell.restore(state.u32(), state.u32());
   }
 
   /** Resets every register to its declared value. `keepSticky` (a function level reset) leaves sticky bits alone. */

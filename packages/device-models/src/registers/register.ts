@@ -72,6 +72,16 @@ export abstract class RegisterCell {
     this.high = ((this.#reset.high & ~keepHigh) | (this.high & keepHigh)) >>> 0;
   }
 
+  /** Takes over another device's value. Throws a RangeError for one that is wider than the register. */
+  restore(low: number, high: number): void {
+    const { bytes } = this.declaration;
+    if (low >= 2 ** (8 * Math.min(bytes, 4)) || (bytes < 8 && high !== 0)) {
+      throw new RangeError(`device state: ${this.name} has ${bytes} bytes; 0x${high.toString(16)}:${low.toString(16)}`);
+    }
+    this.low = low;
+    this.high = high;
+  }
+
   /** The value of the given halves, in this register's own type. */
   abstract compose(low: number, high: number): Bits;
 }

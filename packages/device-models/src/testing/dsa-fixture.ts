@@ -77,7 +77,9 @@ export class DsaFixture {
   readonly bytes: Uint8Array;
 
   constructor(options: DsaOptions = {}) {
-    this.model = new DsaModel(options);
+    // Every look at this clock is a millisecond later, so a step works on one piece.
+    let milliseconds = 0;
+    this.model = new DsaModel({ now: () => milliseconds++, ...options });
     for (let vector = 0; vector < DSA.msixVectors; vector++) this.memory.connected.add(`${PciIrq.msix}:${vector}`);
     this.model.attach(this.memory);
     this.bytes = this.memory.map(BASE, MEMORY_BYTES);

@@ -2,6 +2,7 @@ import type {
   DeviceInfo,
   HotResetInfo,
   IrqInfo,
+  MigrationData,
   PayloadLink,
   RegionArea,
   RegionInfo,
@@ -15,6 +16,7 @@ import { encodeIoctl } from "../kernel/ioctl";
 import type { KernelFile } from "../kernel/kernel-file";
 import { deviceFeature, getInfo, getIrqInfo, getRegionInfo, resetDevice, setIrqs } from "../requests/device";
 import { makeHotReset, readHotResetInfo } from "./hot-reset";
+import { MigrationFile } from "./migration-file";
 
 /** What a mode adds to a device that it opens. */
 export interface KernelDeviceOptions {
@@ -105,6 +107,10 @@ export class KernelDevice implements VfioDevice {
   feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("VFIO_DEVICE_FEATURE");
     return this.file.ask(deviceFeature, `${this.address}, feature ${flags & 0xffff}`, flags, payload, links);
+  }
+
+  openMigrationData(fd: number): MigrationData {
+    return new MigrationFile(fd, this.address);
   }
 
   hotResetInfo(): HotResetInfo {

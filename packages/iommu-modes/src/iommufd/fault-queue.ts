@@ -101,7 +101,7 @@ export class FaultQueue extends IommufdObject {
    * the signal's reason, or with `ERR_CLOSED` when closed meanwhile.
    */
   wait(options: AsyncWaitOptions = {}): Promise<PageRequest[]> {
-    return this.#readiness.until("FaultQueue.wait", this.#take, options);
+    return this.#readiness.until("FaultQueue.wait", { take: this.#take }, options);
   }
 
   /** Blocks the thread until there is at least one request. Throws ETIMEDOUT. `timeoutMs` is 0 to 60000. */

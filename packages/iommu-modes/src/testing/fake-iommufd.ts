@@ -129,9 +129,14 @@ export class FakeFaultQueue {
   createPoller(): NativePoller {
     return {
       start: (_events, _timeoutMs, _ref, callback) => {
-        this.arrived = callback;
+        this.arrived = (result) => {
+          this.arrived = undefined;
+          callback(result);
+        };
         return 0;
       },
+      take: () => -Errno.EINVAL,
+      waiting: () => this.arrived !== undefined,
       stop: () => {
         setImmediate(() => this.arrived?.(-Errno.ECANCELED));
         return 0;

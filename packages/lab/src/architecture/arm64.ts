@@ -13,6 +13,7 @@ export const ARM64: LabArchitecture = {
     machine: "virt,gic-version=3,its=on",
     // A CPU without pointer authentication, whose algorithm TCG computes slowly (docs/system/arm/cpu-features.rst).
     cpu: "neoverse-n1",
+    slowToEmulate: [],
     nativeHotplug: [],
     models: ["arm-smmuv3"],
   },

@@ -14,6 +14,8 @@ export interface LabArchitecture {
     /** QEMU's machine, without the accelerator. */
     readonly machine: string;
     readonly cpu: string;
+    /** Features that the CPU lacks where QEMU emulates it, because it is faster without them. */
+    readonly slowToEmulate: readonly string[];
     /** Makes the kernel's own driver serve hot-plug slots (pciehp) where the machine would take them for ACPI. */
     readonly nativeHotplug: readonly string[];
     /** Devices that the VM needs on this architecture alone. */

@@ -10,6 +10,9 @@ export const X86_64: LabArchitecture = {
     package: "qemu-system-x86",
     machine: "q35,kernel-irqchip=split",
     cpu: "max",
+    // With either of them the kernel and the C library clear and copy memory by REP STOSB and REP MOVSB, which TCG does byte by
+    // byte: a first touch of memory takes 2.7 times as long.
+    slowToEmulate: ["erms", "fsrm"],
     nativeHotplug: ["-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"],
     models: ["intel-iommu"],
   },

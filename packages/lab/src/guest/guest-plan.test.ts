@@ -106,6 +106,7 @@ test("the host's device and session are not passed on", () => {
   const env = {
     PATH: "/bin",
     VFIO_SELFTESTS_BDF: "0000:6a:01.0",
+    VFIO_SELFTESTS_NVME_SCRATCH: "S4EWNX0R123456",
     VFIO_SELFTESTS_MODE: "x",
     TMPDIR: "/t",
     SSH_TTY: "/d",

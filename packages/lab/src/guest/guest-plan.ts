@@ -78,7 +78,7 @@ export function guestCommand({ command, cwd, env, override, terminal }: GuestCom
 
 /** Variables that mean nothing in the guest, or name the host's own devices. */
 const NOT_PASSED_ON =
-  /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|NODE_EXTRA_CA_CERTS|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
+  /^(VFIO_SELFTESTS_BDF|VFIO_SELFTESTS_NVME_SCRATCH|VFIO_SELFTESTS_CONFINED|TMPDIR|XDG_RUNTIME_DIR|DBUS_.*|SSH_.*|NODE_EXTRA_CA_CERTS|DISPLAY|WAYLAND_DISPLAY|LAB_.*)$/;
 
 /**
  * The caller's environment as the guest's command gets it. The guest's root writes to the caller's folders as the

@@ -11,7 +11,7 @@ import { labCache } from "../cache/cache";
 import { newConsoleLog } from "../cache/console-log";
 import { type LabHost, thisHost } from "../host/host";
 import { chooseAccelerator } from "../machine/accelerator";
-import { requireDevicesServed } from "../machine/devices";
+import { requireDevicesServed, scratchDisksOf } from "../machine/devices";
 import { GUEST_MODULES } from "../machine/guest-programs";
 import { requireKernelImage } from "../machine/kernel-image";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
@@ -100,7 +100,9 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const { mode, command, terminal } = run;
   const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
   const modules = guestRoot === undefined ? {} : { NODE_PATH: GUEST_MODULES };
-  const override = { ...slowdown, ...modules, ...run.env };
+  const disks = scratchDisksOf(machine.devices).map(({ serial }) => serial);
+  const scratch = disks.length === 0 ? {} : { VFIO_SELFTESTS_NVME_SCRATCH: disks.join(",") };
+  const override = { ...slowdown, ...modules, ...scratch, ...run.env };
   const env = passedOnEnvironment(host);
   const writeCommand = (name: RunFile, words: readonly string[], stage: Record<string, string>): void => {
     const script = guestCommand({ command: words, cwd, env, override: { ...stage, ...override }, terminal });

@@ -1,4 +1,11 @@
-import { LAB_DEVICES, parseDevices, requireDevicesServed, requireDevicesWork } from "./devices";
+import {
+  LAB_DEVICES,
+  parseDevices,
+  type PlacedDevice,
+  requireDevicesServed,
+  requireDevicesWork,
+  scratchDisksOf,
+} from "./devices";
 import { AMD_SOUTHBRIDGE_ADDRESS, parseIommu, X86_IOMMUS } from "./iommus";
 
 test("each instance has a slot of its own, in the order asked for", () => {
@@ -72,6 +79,19 @@ test("a device that is plugged anew is the one that was there", () => {
   expect(placed?.device.devices(placed.slot, "")).toContain(
     `${plugged?.driver ?? ""},id=${plugged?.id ?? ""},bus=${plugged?.bus ?? ""}`,
   );
+});
+
+test("each NVMe controller has a disk of its own, and a serial number that no other has", () => {
+  const placed = parseDevices(["igb", "nvme*2"]);
+  const disks = scratchDisksOf(placed);
+  expect(disks.map(({ serial }) => serial)).toEqual(["lab-scratch-2", "lab-scratch-3"]);
+  for (const [index, { drive, serial }] of disks.entries()) {
+    const [, id] = /(?:^|,)id=(\w+)/.exec(drive) ?? [];
+    // Nothing of the host's: what is written goes to a temporary file.
+    expect(drive).toMatch(/file\.driver=null-co.*,snapshot=on$/);
+    const { device, slot } = placed[index + 1] as PlacedDevice;
+    expect(device.devices(slot, "")).toEqual([`nvme,serial=${serial},drive=${id ?? ""},addr=0x${slot.address}`]);
+  }
 });
 
 test("a device that is newer than QEMU is refused with the remedy", () => {

@@ -19,6 +19,14 @@ export interface PluggableDevice {
   readonly aer?: boolean;
 }
 
+/** A disk of the VM's own, which lives as long as QEMU. */
+export interface ScratchDisk {
+  /** Properties of `-drive`. */
+  readonly drive: string;
+  /** The serial number by which tests may overwrite it. */
+  readonly serial: string;
+}
+
 /** A kind of device the lab can put into the VM. */
 export interface LabDevice {
   readonly name: string;
@@ -35,6 +43,8 @@ export interface LabDevice {
   readonly functions: (slot: Slot) => string[];
   /** What the guest's tests unplug, plug and let report errors, by QEMU's monitor. */
   readonly pluggable?: (slot: Slot) => PluggableDevice;
+  /** The disk of a controller. */
+  readonly disk?: (slot: Slot) => ScratchDisk;
   /** A name for what follows the colon in `name:argument`, for devices that take an argument. */
   readonly argument?: string;
 }
@@ -82,6 +92,13 @@ function pluggable(name: string, summary: string, properties: Pick<PluggableDevi
   };
 }
 
+/** Zeroes that nobody stores, and behind them a temporary file of QEMU's that takes what is written. */
+function scratchDisk({ number }: Slot): ScratchDisk {
+  const zeroes = `file.driver=null-co,file.size=${SCRATCH_DISK},file.read-zeroes=on,format=raw`;
+  return { drive: `if=none,id=disk${number},${zeroes},snapshot=on`, serial: `lab-scratch-${number}` };
+}
+
+const SCRATCH_DISK = "64M";
 const VFIO_USER = "vfio-user-pci";
 
 /** The devices that a VM may have. */
@@ -131,7 +148,15 @@ export const LAB_DEVICES: readonly LabDevice[] = [
       return [`${bridge}/*:*:01.0`, `${bridge}/*:*:02.0/*:*:01.0`];
     },
   },
-  simple("nvme", "NVMe controller without a disk: FLR, MSI-X", ",serial=lab"),
+  {
+    name: "nvme",
+    summary: "NVMe controller with a disk of 64 MiB that tests overwrite: FLR, MSI-X, DMA by its queues",
+    model: "nvme",
+    since: [8, 0],
+    devices: (slot) => [`nvme,serial=${scratchDisk(slot).serial},drive=disk${slot.number},addr=0x${slot.address}`],
+    functions: (slot) => [onRootBus(slot)],
+    disk: scratchDisk,
+  },
   simple("e1000e", "Intel 82574L network card: MSI, MSI-X and INTx, an I/O port BAR"),
   simple("sdhci-pci", "SD host controller: a BAR of 256 bytes, less than a page; INTx only"),
   simple("pci-testdev", "QEMU's test device, with 2 GiB of memory as a BAR", ",membar=2G,membar-backed=on"),
@@ -184,6 +209,11 @@ export function parseDevices(choices: readonly string[]): PlacedDevice[] {
     }
   }
   return placed;
+}
+
+/** The disks of a machine's controllers. */
+export function scratchDisksOf(placed: readonly PlacedDevice[]): ScratchDisk[] {
+  return placed.flatMap(({ device, slot }) => device.disk?.(slot) ?? []);
 }
 
 /** `igb`, or `vfio-user:<socket>`. */

@@ -54,6 +54,13 @@ test("an arm64 VM is QEMU's virt with a GIC that translates messages, an SMMUv3 
   expect(commandLine(args)).not.toMatch(/no_timer_check|intel_iommu/);
 });
 
+test("an emulated CPU lacks what is slow to emulate, and only that", () => {
+  const cpu = (options: Wanted): string[] => valuesOf(build(options), "-cpu");
+  expect(cpu({ accelerator: "tcg" })).toEqual(["max,-erms,-fsrm"]);
+  expect(cpu({ accelerator: "kvm" })).toEqual(["max"]);
+  expect(cpu({ arch: "arm64", accelerator: "tcg" })).toEqual(["neoverse-n1"]);
+});
+
 test("a guest with a tree of its own mounts the run's folder, and starts init from there", () => {
   const args = build({ arch: "arm64" });
   expect(commandLine(args)).toMatch(

@@ -1,3 +1,4 @@
+import { scratchDisksOf } from "./devices";
 import { GUEST_RUN_FOLDER } from "./guest-programs";
 import type { LabMachine } from "./lab-machine";
 import type { RunFolder } from "./run-folder";
@@ -41,7 +42,7 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     // A kernel that panics reboots (panic=-1), and QEMU ends then.
     "-no-reboot",
     ...["-machine", machine.architecture.qemu.machine, "-accel", boot.accelerator],
-    ...["-cpu", machine.architecture.qemu.cpu],
+    ...["-cpu", cpu(machine.architecture.qemu, boot.accelerator)],
     // The socket lies in a folder that only this user may enter, because a debugger is the guest's master.
     ...(boot.debugged === undefined ? [] : ["-gdb", `unix:${escapeComma(folder.file("gdb"))},server=on,wait=off`]),
     ...(boot.debugged?.waits === true ? ["-S"] : []),
@@ -62,8 +63,14 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
       ...["-chardev", socket(name, folder.file(name))],
       ...device(model === "virtconsole" ? `${model},chardev=${name}` : `${model},chardev=${name},name=lab.${name}`),
     ]),
+    ...scratchDisksOf(machine.devices).flatMap(({ drive }) => ["-drive", drive]),
     ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
   ];
+}
+
+function cpu({ cpu: model, slowToEmulate }: LabMachine["architecture"]["qemu"], accelerator: Accelerator): string {
+  if (accelerator !== "tcg") return model;
+  return [model, ...slowToEmulate.map((feature) => `-${feature}`)].join(",");
 }
 
 interface StreamPort {

@@ -34,6 +34,12 @@ const SILENT_DEVICES: readonly SilentDevice[] = [
     why: "QEMU's edu ignores the result of its DMA (hw/misc/edu.c), and has no register that reports it",
   },
   {
+    vendor: 0x1b36,
+    devices: [0x0010],
+    hides: ["unmapped", "read-only"],
+    why: "QEMU's nvme takes a bounce buffer where the IOMMU refuses its DMA, and never learns of it (address_space_map in system/physmem.c)",
+  },
+  {
     vendor: 0x8086,
     devices: [0x0b25, 0x11fb, 0x1212],
     hides: ["read-only"],

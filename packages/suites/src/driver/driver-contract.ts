@@ -14,6 +14,8 @@ const RANDOM_COPIES = 100;
 const LARGEST_COPY = 4 * 1024 ** 2;
 /** Bytes that the random copies move within: enough for every chunk boundary, little enough to compare each time. */
 const RANDOM_AREA = 64 * 1024;
+/** A driver with small copies needs no more of them. */
+const RANDOM_CHUNKS = 4;
 const GUARD_BYTE = 0xa5;
 /** The kernel logs at most ten faults in five seconds. After such a pause it logs the next one. */
 const RATE_LIMIT_MS = 5500;
@@ -79,7 +81,7 @@ export function driverContractSuite(target: SuiteTarget): void {
       it("random_copies", () => {
         using rig = open();
         const { limits } = rig.session;
-        const area = Math.min(RANDOM_AREA, rig.size);
+        const area = Math.min(RANDOM_AREA, rig.size, RANDOM_CHUNKS * limits.maxMemcpySize);
         const random = new PseudoRandom(SEED);
         const steps = Math.floor((area - limits.minMemcpySize) / limits.alignment);
         note(`seed 0x${SEED.toString(16)}, ${RANDOM_COPIES} copies of ${limits.minMemcpySize} to ${area} bytes`);

@@ -1,4 +1,4 @@
-import { Eventfd, type PciDevice } from "@vfio-selftests/core";
+import { Eventfd } from "@vfio-selftests/core";
 import {
   VFIO_IRQ_SET_ACTION_MASK,
   VFIO_IRQ_SET_ACTION_TRIGGER,
@@ -6,14 +6,11 @@ import {
   VFIO_IRQ_SET_DATA_BOOL,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-  VFIO_PCI_INTX_IRQ_INDEX,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources";
+import { IntxLine } from "../rigs/intx-line";
 import { vfioInterrupts } from "../rigs/kernel-interrupts";
 import { openForBlock } from "../rigs/open-device";
-import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;
@@ -52,13 +49,13 @@ export function intxLineSuite(target: SuiteTarget): void {
 
     it("arrival_masks_the_line_in_the_device", () => {
       withLine((line) => {
-        expect(line.masked).toBe(false);
+        expect(line.maskedInDevice).toBe(false);
         line.source.raise();
         expect(line.eventfd.waitSync()).toBe(1n);
-        expect(line.masked).toBe(true);
+        expect(line.maskedInDevice).toBe(true);
         line.source.acknowledge();
         expect(line.set(NONE | UNMASK)).toBe(0);
-        expect(line.masked).toBe(false);
+        expect(line.maskedInDevice).toBe(false);
       });
     });
 
@@ -69,7 +66,7 @@ export function intxLineSuite(target: SuiteTarget): void {
       it(`mask_by_${name}_holds_the_interrupt_back`, () => {
         withLine((line) => {
           expect(line.set(flags | MASK, { data })).toBe(0);
-          expect(line.masked).toBe(true);
+          expect(line.maskedInDevice).toBe(true);
           line.source.raise();
           assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
           expect(line.set(flags | UNMASK, { data })).toBe(0);
@@ -93,7 +90,7 @@ export function intxLineSuite(target: SuiteTarget): void {
             expect(line.set(flags | UNMASK, { data })).toBe(0);
             expect(line.eventfd.tryRead()).toBe(1n);
             // The kernel sent it again at once, and the line stays masked.
-            expect(line.masked).toBe(true);
+            expect(line.maskedInDevice).toBe(true);
           }
           line.source.acknowledge();
           expect(line.set(flags | UNMASK, { data })).toBe(0);
@@ -106,12 +103,12 @@ export function intxLineSuite(target: SuiteTarget): void {
       withLine((line) => {
         const data = Uint8Array.of(0);
         expect(line.set(BOOL | MASK, { data })).toBe(0);
-        expect(line.masked).toBe(false);
+        expect(line.maskedInDevice).toBe(false);
         expect(line.set(BOOL | TRIGGER, { data })).toBe(0);
         expect(line.eventfd.tryRead()).toBeUndefined();
         expect(line.set(NONE | MASK)).toBe(0);
         expect(line.set(BOOL | UNMASK, { data })).toBe(0);
-        expect(line.masked).toBe(true);
+        expect(line.maskedInDevice).toBe(true);
       });
     });
 
@@ -133,7 +130,7 @@ export function intxLineSuite(target: SuiteTarget): void {
         // The kernel takes the interrupt and signals nobody.
         line.source.raise();
         assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
-        expect(line.masked).toBe(true);
+        expect(line.maskedInDevice).toBe(true);
         expect(line.set(EVENTFD | TRIGGER, { data: Int32Array.of(line.eventfd.fd) })).toBe(0);
         expect(line.set(NONE | UNMASK)).toBe(0);
         expect(line.eventfd.tryRead()).toBe(1n);
@@ -175,7 +172,7 @@ export function intxLineSuite(target: SuiteTarget): void {
         withLine((line) => {
           const { config } = device();
           config.interruptDisable = true;
-          expect([config.interruptDisable, line.masked]).toEqual([true, true]);
+          expect([config.interruptDisable, line.maskedInDevice]).toEqual([true, true]);
           line.source.raise();
           assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
           // vfio_send_intx_eventfd and vfio_pci_intx_unmask_handler look at the user's bit.
@@ -192,7 +189,7 @@ export function intxLineSuite(target: SuiteTarget): void {
         withLine((line) => {
           // The kernel's masking does not show in the bit that the user sees.
           expect(line.set(NONE | MASK)).toBe(0);
-          expect([device().config.interruptDisable, line.masked]).toEqual([false, true]);
+          expect([device().config.interruptDisable, line.maskedInDevice]).toEqual([false, true]);
           expect(line.set(NONE | UNMASK)).toBe(0);
         });
       });
@@ -205,7 +202,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(line.set(EVENTFD | TRIGGER, { data: Int32Array.of(line.eventfd.fd) })).toBe(0);
           line.source.raise();
           assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
-          expect(line.masked).toBe(true);
+          expect(line.maskedInDevice).toBe(true);
           config.interruptDisable = false;
           expect(line.eventfd.waitSync()).toBe(1n);
         });
@@ -215,9 +212,9 @@ export function intxLineSuite(target: SuiteTarget): void {
         withLine((line) => {
           const { config } = device();
           config.write8(COMMAND + 1, INTX_DISABLE >> 8);
-          expect([config.interruptDisable, line.masked]).toEqual([true, true]);
+          expect([config.interruptDisable, line.maskedInDevice]).toEqual([true, true]);
           config.write8(COMMAND + 1, 0);
-          expect([config.interruptDisable, line.masked]).toEqual([false, false]);
+          expect([config.interruptDisable, line.maskedInDevice]).toEqual([false, false]);
         });
       });
     });
@@ -238,7 +235,7 @@ export function intxLineSuite(target: SuiteTarget): void {
             expect(line.eventfd.waitSync()).toBe(1n);
             line.source.acknowledge();
             unmask.signal();
-            expect(line.masked).toBe(false);
+            expect(line.maskedInDevice).toBe(false);
           }
           // virqfd_wakeup took each count.
           expect(unmask.tryRead()).toBeUndefined();
@@ -253,9 +250,9 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(unmaskBy(line, second.fd)).toBe("EBUSY");
           expect(line.set(NONE | MASK)).toBe(0);
           second.signal();
-          expect(line.masked).toBe(true);
+          expect(line.maskedInDevice).toBe(true);
           unmask.signal();
-          expect(line.masked).toBe(false);
+          expect(line.maskedInDevice).toBe(false);
         });
       });
 
@@ -266,12 +263,12 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(unmaskBy(line, -1)).toBe(0);
           expect(line.set(NONE | MASK)).toBe(0);
           unmask.signal();
-          expect(line.masked).toBe(true);
+          expect(line.maskedInDevice).toBe(true);
           // Nobody took the count, and another eventfd can follow.
           expect(unmask.tryRead()).toBe(1n);
           expect(unmaskBy(line, unmask.fd)).toBe(0);
           unmask.signal();
-          expect(line.masked).toBe(false);
+          expect(line.maskedInDevice).toBe(false);
         });
       });
 
@@ -282,7 +279,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           unmask.signal();
           // vfio_virqfd_enable looks at what is pending.
           expect(unmaskBy(line, unmask.fd)).toBe(0);
-          expect(line.masked).toBe(false);
+          expect(line.maskedInDevice).toBe(false);
         });
       });
 
@@ -295,7 +292,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(unmaskBy(line, unmask.fd)).toBe(0);
           // The device still asserts the line: the kernel sends the interrupt again, by a worker.
           expect(line.eventfd.waitSync()).toBe(1n);
-          expect(line.masked).toBe(true);
+          expect(line.maskedInDevice).toBe(true);
         });
       });
 
@@ -308,7 +305,7 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(unmaskBy(line, second.fd)).toBe(0);
           expect(line.set(NONE | MASK)).toBe(0);
           second.signal();
-          expect(line.masked).toBe(false);
+          expect(line.maskedInDevice).toBe(false);
         });
       });
 
@@ -325,61 +322,4 @@ export function intxLineSuite(target: SuiteTarget): void {
       });
     });
   });
-}
-
-class IntxLine implements Disposable {
-  readonly eventfd = new Eventfd("INTx");
-  readonly source: InterruptSource;
-  readonly #device: PciDevice;
-  readonly #raw: RawDevice;
-  readonly #physical: PhysicalConfig;
-
-  /** Enables INTx. Skips the test where the device has none, or no way is known to make it raise one. */
-  constructor(device: PciDevice) {
-    const source = intxSourceOf(device);
-    if (device.interrupts.intx.count === 0 || source === undefined) {
-      this.eventfd.close();
-      skip({
-        reason: `no way is known to make ${device.address} assert INTx`,
-        remedy: "use a device with a known way: vfio-selftests lab run --device igb",
-      });
-    }
-    this.source = source;
-    this.#device = device;
-    this.#raw = new RawDevice(device);
-    this.#physical = new PhysicalConfig(device.address);
-    const result = this.set(EVENTFD | TRIGGER, { data: Int32Array.of(this.eventfd.fd) });
-    if (result !== 0) throw new Error(`INTx was not enabled: ${result}`);
-    source.prepare();
-  }
-
-  /** VFIO_DEVICE_SET_IRQS on the line. Returns the kernel's result or the name of the errno. */
-  set(
-    flags: number,
-    { count = 1, data }: { count?: number; data?: Int32Array | Uint8Array | undefined } = {},
-  ): number | string {
-    return this.#raw.setIrqs({
-      flags,
-      index: VFIO_PCI_INTX_IRQ_INDEX,
-      count,
-      ...(data === undefined ? {} : { data }),
-    });
-  }
-
-  /** Whether the device itself may not assert its line: the bit in its own command register, not in the user's copy. */
-  get masked(): boolean {
-    return (this.#physical.read16(COMMAND) & INTX_DISABLE) !== 0;
-  }
-
-  [Symbol.dispose](): void {
-    try {
-      this.source.acknowledge();
-      this.#device.config.interruptDisable = false;
-      // EINVAL where the test disabled it already.
-      this.set(NONE | TRIGGER, { count: 0 });
-    } finally {
-      this.#physical[Symbol.dispose]();
-      this.eventfd.close();
-    }
-  }
 }

@@ -1,9 +1,9 @@
 import { Eventfd, type InterruptIndex, Iommu, PciDevice, type SetIrqs } from "@vfio-selftests/core";
 import { sleepSync } from "@vfio-selftests/core/driver";
-import { assertNoInterrupt, defaultMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
+import { assertNoInterrupt, defaultMode, fixture, note, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources";
+import { requireIntxSource } from "../rigs/intx-line";
 import { Racer, type RacerCall } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 
@@ -34,7 +34,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
       const { intx } = device.interrupts;
-      const source = sourceOf(device);
+      const source = requireIntxSource(device);
       using unmask = new Eventfd("unmask");
       intx.enable();
       source.prepare();
@@ -84,7 +84,7 @@ export function intxRaceSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
         const { intx } = device.interrupts;
-        const source = sourceOf(device);
+        const source = requireIntxSource(device);
         intx.enable();
         source.prepare();
         await using racer = Racer.start(calls(intx).map((call) => callOf(device, call)));
@@ -125,17 +125,4 @@ function request(intx: InterruptIndex, action: SetIrqs["action"]): SetIrqs {
 
 function callOf(device: PciDevice, setIrqs: SetIrqs): RacerCall {
   return { file: deviceFileOf(device.vfio), ...encodeIoctl(requests.setIrqs, setIrqs) };
-}
-
-function sourceOf(device: PciDevice): InterruptSource {
-  if (device.interrupts.intx.count === 0) {
-    skip({ reason: "the device has no INTx", remedy: "use QEMU's edu device: vfio-selftests lab run --device edu" });
-  }
-  return (
-    intxSourceOf(device) ??
-    skip({
-      reason: "no way is known to make the device assert INTx",
-      remedy: "use QEMU's edu device: vfio-selftests lab run --device edu",
-    })
-  );
 }

@@ -6,13 +6,10 @@ import {
   VFIO_IRQ_SET_ACTION_UNMASK,
   VFIO_IRQ_SET_DATA_EVENTFD,
   VFIO_IRQ_SET_DATA_NONE,
-  VFIO_PCI_INTX_IRQ_INDEX,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources";
 import { BoundWithParameter } from "../rigs/bound-with-parameter";
-import { PhysicalConfig } from "../rigs/physical-config";
-import { RawDevice } from "../rigs/raw/raw-device";
+import { IntxLine } from "../rigs/intx-line";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;
@@ -23,8 +20,6 @@ const TRIGGER = VFIO_IRQ_SET_ACTION_TRIGGER;
 
 /** Long enough to see an interrupt that must not come. */
 const QUIET_MS = 50;
-const COMMAND = 4;
-const INTX_DISABLE = 1 << 10;
 
 /**
  * INTx of devices before PCI 2.3, which have no bit to mask it: vfio-pci masks the line at the interrupt controller. Its
@@ -36,11 +31,11 @@ export function intxWithoutMaskBitSuite(target: SuiteTarget): void {
   fixture("vfio_pci_intx_without_mask_bit", target, (address) => {
     requireMode(mode);
 
-    const withLine = (use: (line: Line) => void): void => {
+    const withLine = (use: (line: IntxLine) => void): void => {
       using _bound = new BoundWithParameter(target, address, "nointxmask");
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
-      using line = new Line(device);
+      using line = new IntxLine(device);
       use(line);
     };
 
@@ -61,7 +56,7 @@ export function intxWithoutMaskBitSuite(target: SuiteTarget): void {
         expect(line.eventfd.waitSync()).toBe(1n);
         // The device still asserts the line, and its own bit stays as it was.
         assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
-        expect(line.deviceBit).toBe(false);
+        expect(line.maskedInDevice).toBe(false);
         for (let round = 0; round < 2; round++) {
           expect(line.set(NONE | UNMASK)).toBe(0);
           expect(line.eventfd.waitSync()).toBe(1n);
@@ -90,7 +85,7 @@ export function intxWithoutMaskBitSuite(target: SuiteTarget): void {
     it("disable_bit_holds_the_interrupt_back", () => {
       withLine((line) => {
         line.device.config.interruptDisable = true;
-        expect([line.device.config.interruptDisable, line.deviceBit]).toEqual([true, false]);
+        expect([line.device.config.interruptDisable, line.maskedInDevice]).toEqual([true, false]);
         line.source.raise();
         assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
         expect(line.set(NONE | UNMASK)).toBe(0);
@@ -138,56 +133,4 @@ export function intxWithoutMaskBitSuite(target: SuiteTarget): void {
       });
     });
   });
-}
-
-/** INTx, enabled on one eventfd, of a device that is ready to raise it. */
-class Line implements Disposable {
-  readonly eventfd = new Eventfd("INTx");
-  readonly device: PciDevice;
-  readonly source: InterruptSource;
-  readonly #raw: RawDevice;
-  readonly #physical: PhysicalConfig;
-
-  /** Skips the test where no way is known to make the device raise INTx, or it has its line not for itself. */
-  constructor(device: PciDevice) {
-    const source = intxSourceOf(device);
-    if (device.interrupts.intx.count === 0 || source === undefined) {
-      this.eventfd.close();
-      skip({
-        reason: `no way is known to make ${device.address} assert INTx`,
-        remedy: "use a device with a known way: vfio-selftests lab run --device igb",
-      });
-    }
-    this.device = device;
-    this.source = source;
-    this.#raw = new RawDevice(device);
-    this.#physical = new PhysicalConfig(device.address);
-    const enabled = this.enable();
-    if (enabled === "EBUSY") {
-      this[Symbol.dispose]();
-      skip({ reason: "another device has the same interrupt line", remedy: "vfio-selftests lab run --device igb" });
-    }
-    expect(enabled).toBe(0);
-    source.prepare();
-  }
-
-  enable(): number | string {
-    return this.set(EVENTFD | TRIGGER, { data: Int32Array.of(this.eventfd.fd) });
-  }
-
-  /** VFIO_DEVICE_SET_IRQS on the line. Returns the kernel's result or the name of the errno. */
-  set(flags: number, request: { count?: number; data?: Int32Array } = {}): number | string {
-    return this.#raw.setIrqs({ flags, index: VFIO_PCI_INTX_IRQ_INDEX, ...request });
-  }
-
-  /** Whether the device's own bit forbids it to assert the line. */
-  get deviceBit(): boolean {
-    return (this.#physical.read16(COMMAND) & INTX_DISABLE) !== 0;
-  }
-
-  [Symbol.dispose](): void {
-    this.source.acknowledge();
-    this.#physical[Symbol.dispose]();
-    this.eventfd.close();
-  }
 }

@@ -9,6 +9,7 @@ import {
   skip,
 } from "@vfio-selftests/harness";
 import { intxSourceOf } from "../devices/interrupt-sources";
+import { requireIntxSource } from "../rigs/intx-line";
 import type { SuiteTarget } from "../suite-target";
 
 /** Long enough to see an interrupt that must not come. */
@@ -64,13 +65,7 @@ export function pciInterruptsSuite(target: SuiteTarget): void {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
       const intx = offered(device.interrupts.intx);
-      const source = intxSourceOf(device);
-      if (source === undefined) {
-        skip({
-          reason: "no way is known to make the device assert INTx",
-          remedy: "use QEMU's edu device: vfio-selftests lab run --device edu",
-        });
-      }
+      const source = requireIntxSource(device);
       intx.enable();
       source.prepare();
       source.raise();

@@ -4,6 +4,7 @@ import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
 import { fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { EDU, EDU_DMA_COMMAND, EDU_REGISTERS } from "../devices/edu/edu-registers";
 import { AttachedRig } from "../rigs/attached-rig";
+import { PAGE_SIZE } from "../rigs/page-size";
 import { Racer } from "../rigs/race/racer";
 import { type Side, type TableKind, TwoSpaces } from "../rigs/two-spaces";
 import type { SuiteTarget } from "../suite-target";
@@ -79,7 +80,8 @@ export function replaceUnderDmaSuite(target: SuiteTarget): void {
           "write_in_flight_goes_to_the_new_memory",
           async () => {
             using rig = new AttachedRig(target, mode, address);
-            const { device, session, source, size } = rig.copier;
+            const { device, session, source } = rig.copier;
+            const size = pageOf(rig);
             if (!device.matches(EDU.vendor, EDU.device)) {
               skip({
                 reason: "only of QEMU's edu does the test know that a write is under way",
@@ -120,7 +122,8 @@ async function switchWhileCopying(
   spaces: TwoSpaces,
   mayFail: "a copy may fail" | "no copy fails",
 ): Promise<void> {
-  const { session, source, size } = rig.copier;
+  const { session, source } = rig.copier;
+  const size = pageOf(rig);
   await using racer = Racer.start([spaces.attachCall(spaces.sides[1])]);
   const problems: string[] = [];
   let [switches, stamps, copies, failed] = [0, 0, 0, 0];
@@ -159,6 +162,11 @@ async function switchWhileCopying(
   note(`${switches} switches, ${copies} copies meanwhile, ${failed} of them failed`);
   expect(problems).toEqual([]);
   expect(racer.result(0)).toMatchObject({ succeeded: switches, failed: 0 });
+}
+
+/** Bytes of a copy: no more than the memory behind the IOVA. */
+function pageOf({ copier }: AttachedRig): number {
+  return Math.min(copier.size, PAGE_SIZE);
 }
 
 function extentOf({ full = false, kind }: SuiteTarget): { readonly switches: number; readonly longestMs: number } {

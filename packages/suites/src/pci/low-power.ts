@@ -9,8 +9,8 @@ import {
   vfio_device_low_power_entry_with_wakeup,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { intxSourceOf } from "../devices/interrupt-sources";
 import { BoundWithParameter } from "../rigs/bound-with-parameter";
+import { requireIntxSource } from "../rigs/intx-line";
 import { openForBlock } from "../rigs/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/runtime-power";
@@ -174,13 +174,7 @@ export function lowPowerSuite(target: SuiteTarget): void {
     describe("intx", () => {
       it("unmasked_before_is_unmasked_after", () => {
         withDevice((opened, feature) => {
-          const source = intxSourceOf(opened);
-          if (source === undefined || opened.interrupts.intx.count === 0) {
-            skip({
-              reason: "no way is known to make the device assert INTx",
-              remedy: "vfio-selftests lab run --device igb",
-            });
-          }
+          const source = requireIntxSource(opened);
           const { intx } = opened.interrupts;
           intx.enable();
           try {

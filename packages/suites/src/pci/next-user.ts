@@ -7,8 +7,8 @@ import {
   VFIO_DEVICE_IOEVENTFD_32,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { intxSourceOf } from "../devices/interrupt-sources";
 import { scratchRegistersOf } from "../devices/scratch-registers";
+import { requireIntxSource } from "../rigs/intx-line";
 import { vfioInterrupts } from "../rigs/kernel-interrupts";
 import { PhysicalConfig } from "../rigs/physical-config";
 import { RawDevice } from "../rigs/raw/raw-device";
@@ -96,13 +96,13 @@ export function nextUserSuite(target: SuiteTarget): void {
     ] as const) {
       it(`has_its_intx_unmasked_after_one_that_left_${name}`, () => {
         asUser((device) => {
-          requireIntx(device);
+          requireIntxSource(device);
           leave(device);
         });
         expect(vfioInterrupts(address)).toEqual([]);
         asUser((device) => {
           const { intx } = device.interrupts;
-          const source = requireIntx(device);
+          const source = requireIntxSource(device);
           expect(device.config.interruptDisable).toBe(false);
           intx.enable();
           source.prepare();
@@ -145,16 +145,6 @@ export function nextUserSuite(target: SuiteTarget): void {
         expect(Buffer.from(config.bytes(0, 256))).toEqual(first);
       });
     });
-  });
-}
-
-/** Skips the test where no way is known to make the device assert INTx. */
-function requireIntx(device: PciDevice): NonNullable<ReturnType<typeof intxSourceOf>> {
-  const source = intxSourceOf(device);
-  if (device.interrupts.intx.count > 0 && source !== undefined) return source;
-  skip({
-    reason: "no way is known to make the device assert INTx",
-    remedy: "use a device with a known way: vfio-selftests lab run --device igb",
   });
 }
 

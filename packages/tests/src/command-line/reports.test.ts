@@ -68,7 +68,9 @@ describe("reports", () => {
     const { out } = runCommand([...QUICK, "--reporter", "json"]);
     const report = JSON.parse(out) as { totals: object; tests: { device: string; mode: string }[] };
     expect(report.totals).toEqual({ passed: 4, failed: 0, skipped: 0 });
-    expect(new Set(report.tests.map(({ device }) => device))).toEqual(new Set(["model:ioat", "model:dsa"]));
+    expect(new Set(report.tests.map(({ device }) => device))).toEqual(
+      new Set(["model:ioat", "model:dsa", "model:nv-falcon"]),
+    );
     expect(new Set(report.tests.map(({ mode }) => mode))).toEqual(new Set(["vfio-user"]));
   });
 

@@ -1,6 +1,7 @@
 import type {
   DeviceInfo,
   IrqInfo,
+  MigrationData,
   PayloadLink,
   RegionArea,
   RegionInfo,
@@ -16,8 +17,10 @@ import { MAX_MULTI_WRITES } from "../protocol/limits";
 import * as structs from "../protocol/structs";
 import type { ClientMapping } from "./client-memory";
 import { askForRegion, type UserRegion } from "./device-regions";
+import { featureMessage } from "./feature-message";
 import { type IrqMessage, irqMessages } from "./irq-messages";
 import { MemoryPump } from "./memory-pump";
+import { MessageData } from "./message-data";
 import type { ServerConnection } from "./server-connection";
 
 /** Far more than any feature's data. */
@@ -154,22 +157,29 @@ export class VfioUserDevice implements VfioDevice {
   }
 
   /**
-   * A message carries no pointers. Where the kernel's structure has one, the protocol's has the array itself at its
-   * end, in a layout of each feature's own (vfio-user specification, VFIO_USER_DEVICE_FEATURE).
+   * A message carries no pointers. Where the kernel's structure of DMA logging has one, the message has the array itself
+   * behind the fields, and this method puts it there. Links of other features throw ERR_NOT_SUPPORTED.
    */
   feature(flags: number, payload: Uint8Array, links: readonly PayloadLink[] = []): Uint8Array {
     this.#books.requireOpen("feature");
-    if (links.length > 0) throw this.#noLinks(flags);
-    if (payload.length > MAX_FEATURE_DATA) {
-      throw argumentError("feature", "payload.length", payload.length, `at most ${MAX_FEATURE_DATA} bytes`);
+    const message = featureMessage(flags, payload, links);
+    if (message === undefined) throw this.#noLinks(flags);
+    const { data, room } = message;
+    if (data.length > MAX_FEATURE_DATA) {
+      throw argumentError("feature", "payload.length", data.length, `at most ${MAX_FEATURE_DATA} bytes`);
     }
     const { fields, size } = structs.device_feature;
     const { request } = this.#connection;
-    fields.argsz.set(request, size + payload.length);
+    fields.argsz.set(request, size + room);
     fields.flags.set(request, flags);
-    request.bytes.set(payload, size);
-    const length = this.#connection.ask("DEVICE_FEATURE", size + payload.length, `feature ${flags & 0xffff}`);
-    return this.#connection.reply.bytes.slice(size, length);
+    request.bytes.set(data, size);
+    const length = this.#connection.ask("DEVICE_FEATURE", size + data.length, `feature ${flags & 0xffff}`);
+    return message.answer(this.#connection.reply.bytes.slice(size, length));
+  }
+
+  /** The data go by messages. */
+  openMigrationData(): MigrationData {
+    return new MessageData(this.#connection, () => this.#books.requireOpen("migration data"));
   }
 
   /** Tells the server of a mapping. For {@link VfioUserBackend}. */

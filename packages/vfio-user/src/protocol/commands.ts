@@ -1,5 +1,5 @@
 import type { StructLayout, U32Field, U64Field } from "@vfio-selftests/core/uapi";
-import { MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
+import { MAX_BITMAP, MAX_CAPABILITIES_TEXT, MAX_DATA_TRANSFER, MAX_MESSAGE_FDS, MAX_MULTI_WRITES } from "./limits";
 import * as structs from "./structs";
 
 /** What follows the fixed part of a body. */
@@ -41,7 +41,7 @@ function reply(fixed: StructLayout, tail: Tail = NONE, fds = 0): Shape {
   return { fixed, tail, fds };
 }
 
-/** Most bytes of a capability chain, or of a feature's data: far more than any device has. */
+/** Most bytes of a capability chain, or of the data to set a feature: far more than any device has. */
 const MAX_CHAIN = 64 * 1024;
 
 const { region_access, dma_access, write_multi, mig_data } = structs;
@@ -140,13 +140,14 @@ export const Commands = {
     number: 16,
     from: "client",
     request: request(structs.device_feature, open(MAX_CHAIN)),
-    reply: reply(structs.device_feature, open(MAX_CHAIN)),
+    reply: reply(structs.device_feature, open(structs.dma_logging_report.size + MAX_BITMAP)),
   },
   MIG_DATA_READ: {
     number: 17,
     from: "client",
     request: request(mig_data),
-    reply: reply(mig_data, bytes(mig_data.fields.size)),
+    // libvfio-user sends as many bytes as were asked for, and `size` says how many of them are data.
+    reply: reply(mig_data, open(MAX_DATA_TRANSFER)),
   },
   MIG_DATA_WRITE: {
     number: 18,

@@ -34,5 +34,11 @@ export const MAX_CAPABILITIES_TEXT = 16 * 1024;
 /** Most writes in one VFIO_USER_REGION_WRITE_MULTI (QEMU's VFIO_USER_MULTI_MAX). */
 export const MAX_MULTI_WRITES = 200;
 
+/** Most bytes of one bitmap of written pages: 32 GiB in 4 KiB pages. */
+export const MAX_BITMAP = MAX_DATA_TRANSFER;
+
+/** Most ranges whose writes are logged. The kernel takes as many (LOG_MAX_RANGES, with pages of 4 KiB). */
+export const MAX_LOG_RANGES = 256;
+
 /** Bytes of the longest message that we take: a transfer of {@link MAX_DATA_TRANSFER} with its header and fields. */
 export const MAX_MESSAGE_SIZE = HEADER_SIZE + 32 + MAX_DATA_TRANSFER;

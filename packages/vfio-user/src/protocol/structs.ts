@@ -81,6 +81,10 @@ export const write_one = struct(24, { offset: u64(0), region: u32(8), count: u32
 /** The feature's data follow. */
 export const device_feature: typeof vfio_device_feature = vfio_device_feature;
 
+/** Features whose kernel structures have a pointer have the data behind the fields here: ranges, and a bitmap. */
+export const dma_logging_control = struct(16, { page_size: u64(0), num_ranges: u32(8), reserved: u32(12) });
+export const dma_logging_report = struct(24, { iova: u64(0), length: u64(8), page_size: u64(16) });
+
 /** In a write, and in the reply to a read, `size` bytes of migration data follow. */
 export const mig_data = struct(8, { argsz: u32(0), size: u32(4) });
 

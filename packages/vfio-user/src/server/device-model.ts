@@ -29,7 +29,7 @@ export interface DeviceModel {
   /** VFIO_USER_DEVICE_RESET does the same as a function level reset, and drops work under way. */
   reset(): void;
   /**
-   * Does a slice of the waiting work, at most about 100 us (some 512 KiB of copying). True when there is more to do at
+   * Does a slice of the waiting work, at most about 100 us. True when there is more to do at
    * once. False puts the server to sleep until the next message.
    */
   step(): boolean;
@@ -40,6 +40,33 @@ export interface DeviceModel {
   clientGone?(): void;
   /** The server has ended. Free what the model holds (region memory). */
   close?(): void;
+  /** How the device moves to another server. Without it, it cannot, and no client can ask which pages it has written. */
+  readonly migration?: ModelMigration;
+}
+
+/**
+ * How a device moves (VFIO's migration, version 2). The server has the states, the stream of data with its check sums,
+ * the interrupts that are still to be delivered, and the log of written pages. The model only turns its state into bytes
+ * and back. No callback of this runs inside `step`, and none uses DMA.
+ *
+ * A stopped device gets no `step`. So a model may be stopped between any two of them, in the middle of its work: it saves
+ * how far it has come, and goes on there.
+ */
+export interface ModelMigration {
+  /** Of the bytes that `save` and `saveAhead` give. A server refuses those of another version. */
+  readonly version: number;
+  /**
+   * A piece of state to send while the device still runs; undefined: none now. A model with much memory sends it so, and
+   * again what it has changed since. `load` gets the pieces in order. Without it, all is sent by `save`.
+   */
+  saveAhead?(): Uint8Array | undefined;
+  /** The whole state of the stopped device, except for what `saveAhead` has given in this migration. */
+  save(): Uint8Array;
+  /**
+   * Becomes the device that gave these bytes. They are whole and unaltered, from a model of the same name and version.
+   * Throws if they make no sense nevertheless. Then the device is in the state ERROR until it is reset.
+   */
+  load(state: Uint8Array, ahead: readonly Uint8Array[]): void;
 }
 
 /** VFIO's region indexes of a PCI device (linux/vfio.h). BAR n is index n. */

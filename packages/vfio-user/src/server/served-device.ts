@@ -1,7 +1,9 @@
 import { constants } from "node:os";
+import { VFIO_DEVICE_STATE_ERROR } from "@vfio-selftests/core/uapi";
 import type { DeviceHost, DeviceModel } from "./device-model";
 import { DmaMaps } from "./dma/dma-maps";
 import { ClientDmaSpace } from "./dma/dma-space";
+import { MigrationMachine } from "./migration/migration-machine";
 import { IrqTable } from "./session/irq-table";
 
 const { EIO } = constants.errno;
@@ -23,6 +25,8 @@ export class ServedDevice implements DeviceHost {
   readonly maps: DmaMaps;
   readonly irqs: IrqTable;
   readonly dma: ClientDmaSpace;
+  /** Undefined: the device cannot move. */
+  readonly migration: MigrationMachine | undefined;
   /** How many resets there were. A wait for a client's answer sees by it that its operation is void. */
   resets = 0;
   readonly #onModelError: (error: unknown, during: string) => void;
@@ -37,6 +41,11 @@ export class ServedDevice implements DeviceHost {
       ((error, during) => {
         process.stderr.write(`model ${model.name}: ${during} threw ${String(error)}\n`);
       });
+    const { migration } = model;
+    this.migration =
+      migration === undefined
+        ? undefined
+        : new MigrationMachine(model.name, migration, this.irqs, (during, callback) => this.guard(during, callback));
     model.attach(this);
   }
 
@@ -65,8 +74,9 @@ export class ServedDevice implements DeviceHost {
     return -EIO;
   }
 
-  /** Does one slice of the model's work. Returns whether there is more. */
+  /** Does one slice of the model's work. Returns whether there is more. A stopped device does nothing. */
   step(): boolean {
+    if (this.migration?.stopped === true) return false;
     this.maps.nextStep();
     this.dma.allowed = true;
     try {
@@ -82,11 +92,18 @@ export class ServedDevice implements DeviceHost {
   reset(): boolean {
     this.resets += 1;
     this.irqs.forgetPending();
+    this.migration?.reset();
     return this.guard("reset", () => this.model.reset());
   }
 
-  /** The client has gone. Drops everything that was its own, and keeps the model's state. */
+  /**
+   * The client has gone. Drops everything that was its own, and keeps the model's state. A migration was the client's,
+   * too: the device runs again, like a device file that is opened anew. One that had failed is reset.
+   */
   clientGone(): void {
+    if (this.migration?.state === VFIO_DEVICE_STATE_ERROR) this.reset();
+    this.migration?.reset();
+    this.dma.log = undefined;
     this.dma.peer = undefined;
     this.maps.clear();
     this.irqs.clear();

@@ -1,10 +1,13 @@
-import type { DeviceModel, ModelRegion } from "../server/device-model";
+import type { DeviceModel, ModelMigration, ModelRegion } from "../server/device-model";
 import { PciIrq, PciRegion } from "../server/device-model";
 import { createModel as createMappedModel } from "./mapped-model";
 
 const INTERRUPT_LINE = 0x3c;
 
-/** A device with everything that conformance checks look for: a region to map, one only to read, one only to write. */
+/**
+ * A device with everything that conformance checks look for: a region to map, one only to read, one only to write,
+ * migration.
+ */
 export function createModel(): DeviceModel {
   const model = createMappedModel();
   const regions = model.regions as Map<number, ModelRegion>;
@@ -26,5 +29,10 @@ export function createModel(): DeviceModel {
   const nothing = { read: () => 0, write: () => undefined };
   regions.set(PciRegion.bar4, { ...nothing, size: 4096, access: "read" });
   regions.set(PciRegion.vga, { ...nothing, size: 4096, access: "write" });
-  return Object.assign(model, { irqs: new Map([...model.irqs, [PciIrq.msi, { count: 2 }]]) });
+  const migration: ModelMigration = {
+    version: 1,
+    save: () => Uint8Array.of(line),
+    load: ([saved = 0]) => void (line = saved),
+  };
+  return Object.assign(model, { migration, irqs: new Map([...model.irqs, [PciIrq.msi, { count: 2 }]]) });
 }

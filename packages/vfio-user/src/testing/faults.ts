@@ -14,6 +14,9 @@ const REGION_READ = 9;
 const REGION_WRITE = 10;
 const WRITE_MULTI = 15;
 const FEATURE = 16;
+const MIG_DATA_READ = 17;
+/** The feature's index. */
+const LOGGING_REPORT = 8;
 
 const REPLY = 1;
 const NO_REPLY = 0x10;
@@ -82,7 +85,7 @@ const ignores = (which: (request: Heard) => boolean): Fault => ({
 export const SERVER_FAULTS: readonly (readonly [name: string, told: RegExp, fault: () => Fault])[] = [
   [
     "calls every request a success",
-    /_(is|are)_an_error$|is_refused$|^header\.(error_reply|unknown_type)|must_not_wrap$|must_be_zero$|argsz_too_small|^mig_data\.|^version\.(must_come_first|.*are_refused)/,
+    /_(is|are)_an_error$|is_refused$|^header\.(error_reply|unknown_type)|must_not_wrap$|must_be_zero$|^(?!mig_data|dma_logging).*argsz_too_small|^mig_data\.(a_running|more|data_cut|the_other)|^version\.(must_come_first|.*are_refused)/,
     () => ({ reply: (bytes, request) => (isError(bytes) ? success(request) : undefined) }),
   ],
   [
@@ -315,6 +318,66 @@ export const SERVER_FAULTS: readonly (readonly [name: string, told: RegExp, faul
   ["migrates and is stopped", /^device_feature\.a_device_runs/, () => ({ answer: migration({ state: 1 }) })],
   ["takes any state", /^device_feature\.states/, () => ({ answer: migration({ takesAnyState: true }) })],
   ["answers a probe with another feature", /^device_feature\.reply_to/, () => ({ answer: migration({ probed: 5 }) })],
+  [
+    "refuses to migrate, though it says that it can",
+    /^mig_state\.(reply|every|a_reset)|^mig_data\.(saved|reply|fewer)|^dma_logging\.(reply|no_ranges|a_report_is|argsz)/,
+    () => ({
+      answer: (r) =>
+        r.command === MIG_DATA_READ || (r.command === FEATURE && ((r.body[6] ?? 0) & (SET >> 16)) !== 0)
+          ? failure(r)
+          : undefined,
+    }),
+  ],
+  ["stays in its state", /^mig_state\.(every|a_reset)/, () => ({ answer: migration({ state: 3 }) })],
+  [
+    "gives as many bytes as were asked for",
+    /^mig_data\.reply_has/,
+    () => ({
+      reply: inReplies(MIG_DATA_READ, (bytes) => {
+        const padded = Buffer.concat([bytes, Buffer.alloc(16)]);
+        padded.writeUInt32LE(padded.length, 4);
+        return padded;
+      }),
+    }),
+  ],
+  [
+    "never ends its data, and has them without a state",
+    /^mig_data\.(fewer|argsz|the_other)/,
+    () => {
+      let read = 0;
+      return {
+        answer: (r) => {
+          if (r.command !== MIG_DATA_READ) return undefined;
+          read += 1;
+          // The first two reads are those of a whole stream.
+          const size = read > 2 ? 64 : 16;
+          return success(r, join(u32(8 + size, size), new Uint8Array(size)));
+        },
+      };
+    },
+  ],
+  [
+    "loses the last byte of its data",
+    /^mig_data\.saved/,
+    () => ({
+      reply: inReplies(MIG_DATA_READ, (bytes) => {
+        const size = bytes.readUInt32LE(20);
+        bytes.writeUInt32LE(Math.max(0, size - 1), 20);
+        return bytes;
+      }),
+    }),
+  ],
+  ["chooses no page size", /^dma_logging\.reply_to_a_start/, () => wrongByte(FEATURE, 9, 0)],
+  [
+    "has no room in mind for a bitmap",
+    /^dma_logging\.(argsz|a_report_is)/,
+    () => ({
+      answer: (r) =>
+        r.command === FEATURE && r.body[4] === LOGGING_REPORT
+          ? success(r, join(r.body.subarray(0, 8), u64(1n, 2n, 3n, 4n)))
+          : undefined,
+    }),
+  ],
   ["ignores argsz of a feature", /^device_feature\.argsz/, () => ({ answer: migration({ ignoresArgsz: true }) })],
 ];
 

@@ -85,6 +85,7 @@ export class FaultyServer implements Disposable {
         for (let more = true; more && !session.ended && !this.#dead;) {
           const received = session.receive(0, 0);
           more = this.#device.step() || received;
+          if (session.stepEnded()) more = true;
         }
         if (session.ended || this.#dead) end();
       });

@@ -160,6 +160,7 @@ export async function fuzzSessions(
       // Bounded: a copy of at most 64 KiB is a slice or two.
       for (let slices = 0; device.step(); slices += 1) if (slices > 1000) throw new Error("endless step");
       mostMaps = Math.max(mostMaps, device.maps.size);
+      session.stepEnded();
     }
     device.clientGone();
     socket.takeFds()?.forEach((fd) => native.close(fd));

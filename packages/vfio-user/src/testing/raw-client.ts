@@ -94,6 +94,7 @@ export class RawClient implements Disposable {
     for (let more = true; more;) {
       const received = session.receive(0, 0);
       more = this.device.step() || received;
+      if (session.stepEnded()) more = true;
     }
   }
 

@@ -78,11 +78,11 @@ function reservedFieldsClear(operation: Operation, descriptor: Descriptor, trust
 }
 
 function sizeRefused({ size: field }: Operation, { size }: Descriptor, workQueue: WorkQueue): number | undefined {
-  if (field === "transfer size" && (size === 0 || size > 2 ** workQueue.maximumTransferShift)) {
+  if (field === "transfer size" && (size === 0 || size > workQueue.maximumTransferSize)) {
     return Status.invalidTransferSize;
   }
   // The model takes no batch of one (GENCAP's Batch1 Support is 0).
-  if (field === "descriptor count" && (size < 2 || size > 2 ** workQueue.maximumBatchShift)) {
+  if (field === "descriptor count" && (size < 2 || size > workQueue.maximumBatchSize)) {
     return Status.invalidDescriptorCount;
   }
   return undefined;

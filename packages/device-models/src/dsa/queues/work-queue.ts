@@ -69,6 +69,16 @@ export class WorkQueue {
     return (this.#word("WQCFG_LIMITS") >>> 5) & 0xf;
   }
 
+  /** Bytes. */
+  get maximumTransferSize(): number {
+    return (1 << this.maximumTransferShift) >>> 0;
+  }
+
+  /** Descriptors. */
+  get maximumBatchSize(): number {
+    return 1 << this.maximumBatchShift;
+  }
+
   get occupancyInterrupt(): { readonly handle: number; readonly ims: boolean } {
     const word = this.#word("WQCFG_OCCUPANCY_INTERRUPT");
     return { handle: word & 0xffff, ims: (word & 0x1_0000) !== 0 };

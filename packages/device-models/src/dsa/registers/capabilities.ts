@@ -11,6 +11,8 @@ export interface DsaOptions {
   readonly pasid?: boolean;
   /** Demands interrupt handles from the Request Interrupt Handle command instead of MSI-X indexes. Default false. */
   readonly interruptHandles?: boolean;
+  /** Clock in milliseconds, for the length of a step. Default `performance.now`. */
+  readonly now?: () => number;
 }
 
 /** Sizes of the first generation (Sapphire Rapids, specification 1.x). */

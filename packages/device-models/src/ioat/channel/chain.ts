@@ -1,3 +1,5 @@
+import type { StateReader, StateWriter } from "../../migration/state-bytes";
+
 /** How software hands descriptors over: DMACOUNT counts them (version 2 and up), or a chain ends in a null pointer. */
 export type Submission = "count" | "chain";
 
@@ -28,6 +30,22 @@ export class Chain {
     this.next = next;
     this.nextIsFromRegister = false;
     this.#completed = (this.#completed + 1) & 0xffff;
+  }
+
+  save(state: StateWriter): void {
+    state
+      .flag(this.submission === "count")
+      .u64(this.next, this.last)
+      .flag(this.nextIsFromRegister);
+    state.flag(this.appendPending).u32(this.#completed);
+  }
+
+  load(state: StateReader): void {
+    this.submission = state.flag() ? "count" : "chain";
+    [this.next, this.last] = [state.u64(), state.u64()];
+    this.nextIsFromRegister = state.flag();
+    this.appendPending = state.flag();
+    this.#completed = state.u32(0xffff);
   }
 
   /** Whether a descriptor is left when DMACOUNT is `count`. */

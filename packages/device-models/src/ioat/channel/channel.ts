@@ -1,5 +1,6 @@
 import type { DmaSpace } from "@vfio-selftests/vfio-user";
 import { Command } from "../../config-space/index";
+import type { StateReader, StateWriter } from "../../migration/state-bytes";
 import type { Interrupts } from "../interrupts";
 import { type Bar0, Chancmd, Chanctrl, ChannelStatus, MAXIMUM_TRANSFER_BYTES } from "../registers/bar0";
 import { ChannelError } from "../registers/channel-error";
@@ -12,6 +13,7 @@ import {
   type Descriptor,
   DESCRIPTOR_BYTES,
   descriptorError,
+  encodeDescriptor,
   NEXT_OFFSET,
 } from "./descriptor";
 import { ErrorLog } from "./error-log";
@@ -121,6 +123,33 @@ export class Channel {
     this.#chain.begin(0n);
   }
 
+  /** The descriptor under way goes along with the bytes that it still has to move. */
+  save(state: StateWriter): void {
+    state.u32(this.#status).flag(this.#suspendPending).flag(this.#completion.addressSet);
+    this.#chain.save(state);
+    const current = this.#current;
+    state.flag(current !== undefined);
+    if (current === undefined) return;
+    state.u64(current.address).u32(current.transfer?.remaining ?? 0);
+    state.bytes(encodeDescriptor(current.descriptor));
+  }
+
+  load(state: StateReader): void {
+    this.#drop();
+    this.#status = state.u32(ChannelStatus.halted);
+    this.#suspendPending = state.flag();
+    this.#completion.addressSet = state.flag();
+    this.#chain.load(state);
+    if (!state.flag()) return;
+    const [address, remaining] = [state.u64(), state.u32(MAXIMUM_TRANSFER_BYTES)];
+    const bytes = state.bytes(DESCRIPTOR_BYTES);
+    const descriptor = decodeDescriptor(new DataView(bytes.buffer, bytes.byteOffset, bytes.length));
+    if (descriptorError(descriptor, MAXIMUM_TRANSFER_BYTES) !== 0 || remaining > descriptor.size) {
+      throw new RangeError("device state: the descriptor under way is none that the channel runs");
+    }
+    this.#current = { address, descriptor, transfer: this.#transferOf(descriptor, remaining) };
+  }
+
   /** Brings CHANSTS and CDAR up to date. */
   refresh(): void {
     const { CHANSTS, CDAR } = this.#bar0.registers;
@@ -204,9 +233,14 @@ export class Channel {
       this.#fail(dma, error, address, descriptor);
       return undefined;
     }
-    const isNull = (descriptor.control & Control.null) !== 0;
-    this.#current = { address, descriptor, transfer: isNull ? undefined : startTransfer(descriptor, this.#scratch) };
+    this.#current = { address, descriptor, transfer: this.#transferOf(descriptor, descriptor.size) };
     return this.#current;
+  }
+
+  /** Undefined for a null descriptor. */
+  #transferOf(descriptor: Descriptor, remaining: number): Transfer | undefined {
+    if ((descriptor.control & Control.null) !== 0) return undefined;
+    return startTransfer(descriptor, this.#scratch, remaining);
   }
 
   /**

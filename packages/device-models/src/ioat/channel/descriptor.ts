@@ -61,6 +61,17 @@ export function decodeDescriptor(bytes: DataView): Descriptor {
   };
 }
 
+/** The 64 bytes that {@link decodeDescriptor} reads. */
+export function encodeDescriptor(descriptor: Descriptor): Uint8Array {
+  const bytes = new DataView(new ArrayBuffer(DESCRIPTOR_BYTES));
+  bytes.setUint32(0, descriptor.size, true);
+  bytes.setUint32(4, descriptor.control | (descriptor.operation << 24), true);
+  bytes.setBigUint64(8, descriptor.source, true);
+  bytes.setBigUint64(16, descriptor.destination, true);
+  bytes.setBigUint64(NEXT_OFFSET, descriptor.next, true);
+  return new Uint8Array(bytes.buffer);
+}
+
 const ADDRESS_SPACE_END = 1n << 64n;
 
 /** The error in the descriptor itself; 0 if it may run. `maximumSize` is 2^XFERCAP. */

@@ -19,8 +19,12 @@ export interface Transfer {
   advance(dma: DmaSpace, limit: number): Progress;
 }
 
-export function startTransfer(descriptor: Descriptor, scratch: Uint8Array): Transfer {
-  return descriptor.operation === Operation.fill ? new Fill(descriptor, scratch) : new Copy(descriptor, scratch);
+/** `remaining`: bytes still to move. Fewer than the descriptor's: the device went on elsewhere after the others. */
+export function startTransfer(descriptor: Descriptor, scratch: Uint8Array, remaining = descriptor.size): Transfer {
+  const done = descriptor.size - remaining;
+  return descriptor.operation === Operation.fill
+    ? new Fill(descriptor, scratch, done)
+    : new Copy(descriptor, scratch, done);
 }
 
 /** Memory for bytes that a transfer cannot move in place. */
@@ -34,10 +38,10 @@ class Copy implements Transfer {
   #destination: bigint;
   readonly #bounce: Uint8Array;
 
-  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array) {
-    this.#source = source;
-    this.#destination = destination;
-    this.remaining = size;
+  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array, done: number) {
+    this.#source = source + BigInt(done);
+    this.#destination = destination + BigInt(done);
+    this.remaining = size - done;
     this.#bounce = scratch;
   }
 
@@ -84,9 +88,10 @@ class Fill implements Transfer {
   /** Position of the next byte in the eight bytes. */
   #phase = 0;
 
-  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array) {
-    this.#destination = destination;
-    this.remaining = size;
+  constructor({ source, destination, size }: Descriptor, scratch: Uint8Array, done: number) {
+    this.#destination = destination + BigInt(done);
+    this.#phase = done % PATTERN_BYTES;
+    this.remaining = size - done;
     this.#pattern = scratch;
     const view = new DataView(scratch.buffer, scratch.byteOffset);
     view.setBigUint64(0, source, true);

@@ -47,15 +47,24 @@ auto& slotValue(Slot& slot) {
 
 struct MappedIo;
 
+// What an access needs of a mapping, side by side: a pointer less to follow.
+struct Window {
+  uint8_t* base = nullptr;
+  // Bytes from the start that may be read, and written: of all the mapping, or none.
+  size_t readable = 0;
+  size_t writable = 0;
+  const MappedIo* io = nullptr;
+};
+
 // The mappings of an environment, by the numbers that stand in its slot. All of them share two functions for each
 // width, because a call in JavaScript that meets one function is much faster than one that meets several.
 struct IoTable {
   // Lives as long as the ArrayBuffer, which the functions that use it keep alive.
   Slot* slot = nullptr;
-  std::vector<MappedIo*> mappings;
+  std::vector<Window> windows;
   std::vector<uint32_t> unused;
 
-  uint32_t add(MappedIo* io);
+  uint32_t add(const MappedIo* io);
   void remove(uint32_t number);
 };
 
@@ -67,24 +76,23 @@ struct MappedIo : std::enable_shared_from_this<MappedIo> {
   std::shared_ptr<IoTable> table;
   uint32_t number;
   Mapping mapping;
-  // Bytes from the start that may be read, and written: of all the mapping, or none.
-  size_t readable = 0;
-  size_t writable = 0;
+
+  Window& window() const { return table->windows[number]; }
 };
 
-uint32_t IoTable::add(MappedIo* io) {
+uint32_t IoTable::add(const MappedIo* io) {
   if (unused.empty()) {
-    mappings.push_back(io);
-    return static_cast<uint32_t>(mappings.size() - 1);
+    windows.push_back({nullptr, 0, 0, io});
+    return static_cast<uint32_t>(windows.size() - 1);
   }
   const uint32_t number = unused.back();
   unused.pop_back();
-  mappings[number] = io;
+  windows[number] = {nullptr, 0, 0, io};
   return number;
 }
 
 void IoTable::remove(uint32_t number) {
-  mappings[number] = nullptr;
+  windows[number] = {};
   unused.push_back(number);
 }
 
@@ -117,7 +125,7 @@ napi_value read(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (io->readable == 0) return int32Value(env, -EACCES);
+  if (io->window().readable == 0) return int32Value(env, -EACCES);
   const Loaded loaded = load(address);
   if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
   napi_value result = nullptr;
@@ -176,36 +184,37 @@ napi_value write(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (io->writable == 0) return int32Value(env, -EACCES);
+  if (io->window().writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store(address, value)));
 }
 
-// The mapping that the slot names; null when no mapping has the number.
-const MappedIo* slotMapping(const IoTable& table) {
+// Why the mapping that the slot names refuses an access. An access that goes wrong may be slow.
+[[gnu::cold, gnu::noinline]] napi_value refusal(napi_env env, const IoTable& table, size_t width) {
   const uint32_t number = table.slot->mapping;
-  return number < table.mappings.size() ? table.mappings[number] : nullptr;
+  const MappedIo* io = number < table.windows.size() ? table.windows[number].io : nullptr;
+  if (io == nullptr) return int32Value(env, -EBADF);
+  uint8_t* address = nullptr;
+  const int located = locate(*io, table.slot->offset, width, &address);
+  return int32Value(env, located == 0 ? -EACCES : located);
 }
 
-// Why the mapping refuses an access that it has no right or no room for.
-int refusal(const MappedIo* io, size_t offset, size_t width) {
-  if (io == nullptr) return -EBADF;
-  uint8_t* address = nullptr;
-  const int located = locate(*io, offset, width, &address);
-  return located == 0 ? -EACCES : located;
+[[gnu::cold, gnu::noinline]] napi_value failure(napi_env env, int64_t error) {
+  return int32Value(env, static_cast<int32_t>(error));
 }
 
 // Undefined, or -errno.
 template <Loaded (*load)(const void*), size_t width>
 napi_value slotLoad(napi_env env, napi_callback_info info) {
   const auto* table = closureState<IoTable>(env, info);
-  const MappedIo* io = slotMapping(*table);
-  const size_t offset = table->slot->offset;
-  const bool allowed = io != nullptr && offset < io->readable && offset % width == 0;
-  if (!allowed) return int32Value(env, refusal(io, offset, width));
-  const Loaded loaded = load(io->mapping.base() + offset);
-  if (loaded.error != 0) return int32Value(env, static_cast<int32_t>(loaded.error));
+  Slot& slot = *table->slot;
+  const size_t offset = slot.offset;
+  if (slot.mapping >= table->windows.size()) return refusal(env, *table, width);
+  const Window& window = table->windows[slot.mapping];
+  if (offset >= window.readable || offset % width != 0) return refusal(env, *table, width);
+  const Loaded loaded = load(window.base + offset);
+  if (loaded.error != 0) return failure(env, loaded.error);
   // Narrow values fit: register_access.h
-  slotValue<width>(*table->slot) = loaded.value;
+  slotValue<width>(slot) = loaded.value;
   return nullptr;
 }
 
@@ -213,12 +222,13 @@ napi_value slotLoad(napi_env env, napi_callback_info info) {
 template <int64_t (*store)(void*, uint64_t), size_t width>
 napi_value slotStore(napi_env env, napi_callback_info info) {
   const auto* table = closureState<IoTable>(env, info);
-  const MappedIo* io = slotMapping(*table);
-  const size_t offset = table->slot->offset;
-  const bool allowed = io != nullptr && offset < io->writable && offset % width == 0;
-  if (!allowed) return int32Value(env, refusal(io, offset, width));
-  const int64_t error = store(io->mapping.base() + offset, slotValue<width>(*table->slot));
-  return error == 0 ? nullptr : int32Value(env, static_cast<int32_t>(error));
+  Slot& slot = *table->slot;
+  const size_t offset = slot.offset;
+  if (slot.mapping >= table->windows.size()) return refusal(env, *table, width);
+  const Window& window = table->windows[slot.mapping];
+  if (offset >= window.writable || offset % width != 0) return refusal(env, *table, width);
+  const int64_t error = store(window.base + offset, slotValue<width>(slot));
+  return error == 0 ? nullptr : failure(env, error);
 }
 
 int64_t store64(uint8_t* address, const uint8_t* source) {
@@ -246,14 +256,14 @@ napi_value store64Bytes(napi_env env, napi_callback_info info) {
   uint8_t* address = nullptr;
   const int located = locate(env, *io, arguments[0], width, &address);
   if (located != 0) return int32Value(env, located);
-  if (io->writable == 0) return int32Value(env, -EACCES);
+  if (io->window().writable == 0) return int32Value(env, -EACCES);
   return int32Value(env, static_cast<int32_t>(store64(address, source.data + from)));
 }
 
 napi_value unmap(napi_env env, napi_callback_info info) {
   auto* io = closureState<MappedIo>(env, info);
-  io->readable = 0;
-  io->writable = 0;
+  io->window().readable = 0;
+  io->window().writable = 0;
   return int32Value(env, io->mapping.unmap());
 }
 
@@ -288,8 +298,10 @@ Napi::Value mapIo(const Napi::CallbackInfo& info) {
   int result = installFaultRecovery();
   if (result == 0) result = io->mapping.map(request);
   if (result != 0) return Napi::Number::New(env, result);
-  io->readable = (request.prot & PROT_READ) != 0 ? io->mapping.length() : 0;
-  io->writable = (request.prot & PROT_WRITE) != 0 ? io->mapping.length() : 0;
+  Window& window = io->window();
+  window.base = io->mapping.base();
+  window.readable = (request.prot & PROT_READ) != 0 ? io->mapping.length() : 0;
+  window.writable = (request.prot & PROT_WRITE) != 0 ? io->mapping.length() : 0;
 
   const auto address = reinterpret_cast<uint64_t>(io->mapping.base());
   const auto accessor = [&](const char* name, napi_callback callback) {

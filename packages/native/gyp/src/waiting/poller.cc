@@ -46,6 +46,7 @@ class Poller : public std::enable_shared_from_this<Poller> {
   int open(napi_env env, int fd);
 
   int start(short events, int64_t timeoutMs, bool ref, napi_value callback);
+  int take(int64_t timeoutMs, bool ref, napi_value taken, napi_value ended);
   int stop();
   int close();
   bool waiting() const { return callback_ != nullptr; }
@@ -60,7 +61,9 @@ class Poller : public std::enable_shared_from_this<Poller> {
   int readyEvents() const;
   void onEvent(int status, int events);
   void onTimer();
+  bool finishWithCount();
   void finish(int result);
+  void end(napi_ref function, uint64_t count, int result);
   void beginClose();
   void onHandleClosed();
 
@@ -71,9 +74,13 @@ class Poller : public std::enable_shared_from_this<Poller> {
   uv_timer_t timer_ = {};
   napi_async_context asyncContext_ = nullptr;
   napi_async_cleanup_hook_handle cleanup_ = nullptr;
+  // Called once, when the wait ends. Null: no wait is under way.
   napi_ref callback_ = nullptr;
+  // Called in its place with the count that the wait took from an eventfd. Null: the wait takes nothing.
+  napi_ref taken_ = nullptr;
   short events_ = 0;
   bool eventfd_ = false;
+  bool nonBlocking_ = false;
   bool canceled_ = false;
   bool closing_ = false;
   bool abandoned_ = false;
@@ -91,6 +98,7 @@ int Poller::open(napi_env env, int fd) {
   // libuv makes the open file non-blocking, and the caller's descriptor shares that file. A poller must not change it.
   const int statusFlags = fcntl(fd_.get(), F_GETFL);
   eventfd_ = isEventfd(fd_.get());
+  nonBlocking_ = (statusFlags & O_NONBLOCK) != 0;
   const int result = uv_poll_init(loop, &poll_, fd_.get());
   fcntl(fd_.get(), F_SETFL, statusFlags);
   if (result != 0) return result;
@@ -148,6 +156,14 @@ int Poller::start(short events, int64_t timeoutMs, bool ref, napi_value callback
   return 0;
 }
 
+// A read of a file that blocks could stop the loop: another reader may have been faster.
+int Poller::take(int64_t timeoutMs, bool ref, napi_value taken, napi_value ended) {
+  if (!closing_ && (!eventfd_ || !nonBlocking_)) return -EINVAL;
+  const int result = start(POLLIN, timeoutMs, ref, ended);
+  if (result == 0) napi_create_reference(env_, taken, 1, &taken_);
+  return result;
+}
+
 int Poller::stop() {
   if (closing_) return -EBADF;
   if (!waiting() || canceled_) return 0;
@@ -172,25 +188,54 @@ void Poller::abandoned() {
 // microseconds longer, which an eventfd can do without.
 void Poller::onEvent(int status, int events) {
   const bool known = eventfd_ && status == 0 && events == UV_READABLE;
+  if (taken_ != nullptr && known) {
+    if (!finishWithCount()) watch();
+    return;
+  }
   const int ready = known ? POLLIN : readyEvents();
   if (ready != 0) return finish(ready);
   watch();  // nothing is ready any more, and libuv stops a handle that reported an error
 }
 
 void Poller::onTimer() {
-  finish(canceled_ ? -ECANCELED : readyEvents());
+  if (canceled_) return finish(-ECANCELED);
+  if (taken_ != nullptr && finishWithCount()) return;
+  finish(taken_ != nullptr ? 0 : readyEvents());
 }
 
-// Ends the wait and calls the callback, which may start the next wait or close.
+// Takes the eventfd's count and ends the wait with it. False when there is none (any more).
+bool Poller::finishWithCount() {
+  uint64_t count = 0;
+  if (read(fd_.get(), &count, sizeof count) != sizeof count) {
+    if (errno == EAGAIN || errno == EINTR) return false;
+    finish(-errno);
+    return true;
+  }
+  end(taken_, count, 0);
+  return true;
+}
+
 void Poller::finish(int result) {
+  end(callback_, 0, result);
+}
+
+// Ends the wait and calls the function with the count, or with the result when there is no count. The function may start
+// the next wait or close.
+void Poller::end(napi_ref function, uint64_t count, int result) {
   const std::shared_ptr<Poller> alive = self_;
-  napi_ref reference = std::exchange(callback_, nullptr);
+  napi_ref callbackOfThisWait = std::exchange(callback_, nullptr);
+  napi_ref takenOfThisWait = std::exchange(taken_, nullptr);
   napi_handle_scope scope = nullptr;
   if (napi_open_handle_scope(env_, &scope) != napi_ok) return;
   napi_value callback = nullptr;
   napi_value receiver = nullptr;
-  napi_get_reference_value(env_, reference, &callback);
-  napi_value argument = int32Value(env_, result);
+  napi_value argument = nullptr;
+  napi_get_reference_value(env_, function, &callback);
+  if (count != 0) {
+    napi_create_bigint_uint64(env_, count, &argument);
+  } else {
+    argument = int32Value(env_, result);
+  }
   napi_get_global(env_, &receiver);
   // Opens a callback scope: promise continuations run before it returns.
   if (napi_make_callback(env_, asyncContext_, receiver, callback, 1, &argument, nullptr) == napi_pending_exception) {
@@ -200,7 +245,8 @@ void Poller::finish(int result) {
   }
   napi_close_handle_scope(env_, scope);
   // Only now, because all that follows would come between the event and its waiter.
-  napi_delete_reference(env_, reference);
+  napi_delete_reference(env_, callbackOfThisWait);
+  if (takenOfThisWait != nullptr) napi_delete_reference(env_, takenOfThisWait);
   if (waiting() || closing_) return;
   uv_timer_stop(&timer_);
   uv_poll_stop(&poll_);
@@ -232,6 +278,25 @@ struct PollerHandle {
   PollerHandle(const PollerHandle&) = delete;
   ~PollerHandle() { poller->abandoned(); }
 };
+
+napi_value take(napi_env env, napi_callback_info info) {
+  napi_value arguments[4];
+  auto* handle = closureState<PollerHandle>(env, info, arguments);
+  ArgumentCheck check(env, "take");
+  const int64_t timeoutMs = check.integer(Napi::Value(env, arguments[0]), "timeoutMs", INT32_MIN, INT32_MAX);
+  const bool ref = check.boolean(Napi::Value(env, arguments[1]), "ref");
+  napi_value taken = check.function(Napi::Value(env, arguments[2]), "taken");
+  napi_value ended = check.function(Napi::Value(env, arguments[3]), "ended");
+  if (check.failed()) return nullptr;
+  if (timeoutMs < 0) return int32Value(env, -EINVAL);
+  return int32Value(env, handle->poller->take(timeoutMs, ref, taken, ended));
+}
+
+napi_value waiting(napi_env env, napi_callback_info info) {
+  napi_value result = nullptr;
+  napi_get_boolean(env, closureState<PollerHandle>(env, info)->poller->waiting(), &result);
+  return result;
+}
 
 napi_value start(napi_env env, napi_callback_info info) {
   napi_value arguments[4];
@@ -269,6 +334,8 @@ Napi::Value createPoller(const Napi::CallbackInfo& info) {
   const auto handle = std::make_shared<PollerHandle>(std::move(poller));
   const napi_property_descriptor properties[] = {
       readOnly("start", makeClosure(env, "start", start, handle)),
+      readOnly("take", makeClosure(env, "take", take, handle)),
+      readOnly("waiting", makeClosure(env, "waiting", waiting, handle)),
       readOnly("stop", makeClosure(env, "stop", stop, handle)),
       readOnly("close", makeClosure(env, "close", close, handle)),
   };

@@ -11,19 +11,13 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import type { StateAnswer, StateRig } from "../../migration/state-rules";
 import { askKernel, askPlainly, bytesOf, outcome } from "../raw/ask-kernel";
 import { CardFile } from "./card-file";
 import type { FeatureAnswer, SerialCard } from "./serial-card";
 
-export interface StateAnswer {
-  readonly code: string;
-  readonly state: number;
-  /** The descriptor of the device's data, or -1. The rig owns it. */
-  readonly fd: number;
-}
-
 /** A card with two ports, opened by its own file and bound, with the files of its data. */
-export class MigrationRig implements Disposable {
+export class MigrationRig implements StateRig {
   readonly card: SerialCard;
   readonly #cardFile: CardFile;
   readonly #dataFiles: OwnedDescriptor[] = [];

@@ -34,6 +34,7 @@ export async function serveClient(fd: number, options: ServeClientOptions): Prom
     while (performance.now() < deadline) {
       const received = session.receive(SPIN_MICROSECONDS, SLICE_MS);
       device.step();
+      session.stepEnded();
       if (tapped.over || session.ended) {
         ending = tapped.closed ? "client" : "server";
         break;

@@ -6,6 +6,7 @@ import { featureChecks, migrationDataChecks } from "./feature-checks";
 import { concurrencyChecks, headerChecks } from "./header-checks";
 import { deviceInfoChecks, irqInfoChecks, regionInfoChecks, regionIoFdsChecks } from "./info-checks";
 import { irqChecks } from "./irq-checks";
+import { dmaLoggingChecks, migratedDataChecks, migrationStateChecks } from "./migration-checks";
 import { regionReadChecks, regionWriteChecks, writeMultiChecks } from "./region-checks";
 import { resetChecks } from "./reset-checks";
 import { streamChecks } from "./stream-checks";
@@ -28,7 +29,10 @@ export const SERVER_CHECKS: readonly ServerCheck[] = [
   ...resetChecks,
   ...writeMultiChecks,
   ...featureChecks,
+  ...migrationStateChecks,
   ...migrationDataChecks,
+  ...migratedDataChecks,
+  ...dmaLoggingChecks,
   ...disconnectChecks,
   ...descriptorChecks,
   ...streamChecks,

@@ -46,6 +46,8 @@ export class DmaMaps {
    * KiB pieces.
    */
   readonly #runs = new IovaMap<DmaMap>();
+  /** The result of the last look-up: a device works on one memory for a while. */
+  #recent: DmaMap | undefined;
   readonly #files: SharedFiles;
 
   /** `trusting`: map even files that the client could truncate. */
@@ -68,8 +70,12 @@ export class DmaMaps {
 
   /** The mapped memory around `iova`, in a piece as long as is worth while; undefined if nothing is mapped there. */
   run(iova: bigint): DmaMap | undefined {
-    const known = this.#runs.find(iova);
-    if (known !== undefined) return known;
+    const recent = this.#recent;
+    if (recent !== undefined && iova >= recent.start && iova <= recent.last) return recent;
+    return (this.#recent = this.#runs.find(iova) ?? this.#findRun(iova));
+  }
+
+  #findRun(iova: bigint): DmaMap | undefined {
     const maps = this.#maps.following(iova, MOST_JOINED, continues);
     const [first] = maps;
     // A map that nothing continues is its own run. Finding it takes no longer than finding a remembered one.
@@ -99,6 +105,8 @@ export class DmaMaps {
       if (typeof opened === "number") return opened;
       file = opened;
     }
+    // The new map may continue it.
+    this.#recent = undefined;
     // With both flags set, map the file, as libvfio-user does.
     const fileIo = (flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) === DMA_MAP_FILE_IO;
     this.#maps.add({
@@ -123,14 +131,19 @@ export class DmaMaps {
     if (last > MAX_ADDRESS) return EOVERFLOW;
     if (this.#maps.cutBy(address, last) !== undefined) return EINVAL;
     const removed = this.#maps.removeInside(address, last);
-    if (removed.length > 0) this.#runs.clear();
+    if (removed.length > 0) this.#forgetRuns();
     this.#release(removed);
     return 0;
   }
 
   clear(): void {
-    this.#runs.clear();
+    this.#forgetRuns();
     this.#release(this.#maps.clear());
+  }
+
+  #forgetRuns(): void {
+    this.#recent = undefined;
+    this.#runs.clear();
   }
 
   #release(maps: readonly DmaMap[]): void {

@@ -1,5 +1,6 @@
 import { constants } from "node:os";
 import type { DmaFault, DmaSpace } from "../device-model";
+import type { DirtyLog } from "../migration/dirty-log";
 import type { DmaMap, DmaMaps } from "./dma-maps";
 import type { SharedFile } from "./shared-file";
 
@@ -23,6 +24,8 @@ export class ClientDmaSpace implements DmaSpace {
   peer: MemoryPeer | undefined;
   /** True while the model's `step` runs, the only time when it may use DMA. */
   allowed = false;
+  /** Hears of every page that the device writes. Undefined: nobody asked for it. */
+  log: DirtyLog | undefined;
 
   constructor(maps: DmaMaps) {
     this.#maps = maps;
@@ -57,7 +60,9 @@ export class ClientDmaSpace implements DmaSpace {
   view(iova: bigint, length: number, access: "read" | "write"): Uint8Array | undefined {
     this.#checkAllowed();
     const run = this.#maps.run(iova);
-    return run === undefined || !permits(run, access) ? undefined : viewOf(run, iova, length);
+    const memory = run === undefined || !permits(run, access) ? undefined : viewOf(run, iova, length);
+    if (access === "write" && memory !== undefined) this.log?.written(iova, memory.length);
+    return memory;
   }
 
   #transfer(access: "read" | "write", iova: bigint, data: Uint8Array): DmaFault | undefined {
@@ -72,6 +77,8 @@ export class ClientDmaSpace implements DmaSpace {
       const length = Math.min(data.length - done, run.size - Number(at - run.start));
       const part = data.subarray(done, done + length);
       const { file } = run;
+      // Also when it fails: the client may have stored a part of it.
+      if (access === "write") this.log?.written(at, length);
       const moved = file === undefined ? this.#byMessage(access, at, part) : throughFile(access, file, run, at, part);
       if (typeof moved !== "number") return { iova: at, reason: moved.reason, access };
       if (moved === 0) return { iova: at, reason: "failed", access };

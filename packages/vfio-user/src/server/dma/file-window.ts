@@ -15,7 +15,9 @@ const WIDE_STORE = 64;
 
 /** A part of a file that JavaScript may touch like any memory. No change of the file can raise SIGBUS. */
 export class PlainWindow {
-  readonly bytes: Uint8Array;
+  readonly buffer: ArrayBuffer;
+  /** Bytes. */
+  readonly length: number;
   /** The model's step that used it last. */
   lastUsed = 0;
   readonly #memory: NativeMemory;
@@ -28,7 +30,8 @@ export class PlainWindow {
 
   private constructor(memory: NativeMemory) {
     this.#memory = memory;
-    this.bytes = new Uint8Array(memory.buffer);
+    this.buffer = memory.buffer;
+    this.length = memory.buffer.byteLength;
   }
 
   unmap(): void {

@@ -54,9 +54,9 @@ export class SharedFile {
     const index = Math.floor(offset / WINDOW_SIZE);
     const at = offset - index * WINDOW_SIZE;
     const window = this.#plain.get(index) ?? this.#map(this.#plain, index, (...where) => PlainWindow.map(...where));
-    if (window === undefined || at >= window.bytes.length) return undefined;
+    if (window === undefined || at >= window.length) return undefined;
     window.lastUsed = this.#budget.step;
-    return window.bytes.subarray(at, at + length);
+    return new Uint8Array(window.buffer, at, Math.min(length, window.length - at));
   }
 
   /** Reads from `offset` on. Returns how many bytes it could read. */

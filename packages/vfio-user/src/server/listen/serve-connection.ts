@@ -32,6 +32,8 @@ export async function serveConnection(device: ServedDevice, fd: number, stopped:
         await setImmediate();
       }
       if (received || busy) busy = device.step();
+      // A request that had to wait may have given the model work.
+      if (session.stepEnded()) busy = true;
     }
   } finally {
     session.end();

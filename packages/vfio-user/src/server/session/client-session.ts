@@ -2,6 +2,7 @@ import { constants } from "node:os";
 import { capabilityNames, decodeCapabilities, encodeCapabilities, OWN_CAPABILITIES } from "../../protocol/capabilities";
 import { commandOf, Commands } from "../../protocol/commands";
 import { HEADER_SIZE, VERSION } from "../../protocol/limits";
+import { MessageBuffer } from "../../protocol/message-buffer";
 import { shapeError } from "../../protocol/shape";
 import * as structs from "../../protocol/structs";
 import type { MessageClient } from "../dma/message-dma";
@@ -17,6 +18,16 @@ const { EINVAL, ENOSYS } = constants.errno;
 
 /** How long a client may leave our bytes unread, in milliseconds. */
 const SEND_TIMEOUT_MS = 5_000;
+
+/** Requests about the device's state as a whole. */
+const BETWEEN_STEPS: readonly number[] = [
+  Commands.DEVICE_FEATURE.number,
+  Commands.MIG_DATA_READ.number,
+  Commands.MIG_DATA_WRITE.number,
+];
+
+/** The most requests that wait for the end of a step. A client that sends more is not waiting for its replies. */
+const MAX_WAITING = 64;
 
 /** With two sockets to watch: how many turns to spin before blocking on the twin, and how long in each. */
 const EAGER_TURNS = 40;
@@ -42,6 +53,8 @@ export class ClientSession {
   readonly #exchange: Exchange;
   readonly #fds: number[] = [];
   readonly #replyFds: number[] = [];
+  /** Requests that came in the middle of a step and wait for its end, in order. */
+  readonly #waiting: { readonly input: MessageBuffer; readonly fds: readonly number[] | undefined }[] = [];
 
   /** `stopped`: called now and then while the session waits for the client in the middle of a DMA. */
   constructor(socket: SessionSocket, device: ServedDevice, stopped: () => boolean = () => false) {
@@ -77,6 +90,20 @@ export class ClientSession {
   end(): void {
     this.#ended = true;
     this.#twin?.close();
+    for (const { fds } of this.#waiting.splice(0)) closeEach(fds ?? []);
+  }
+
+  /**
+   * Serves what had to wait for the end of the model's step: call it after each. A device stops between two steps, and
+   * its state and the log of its writes are whole only there. True if there was something.
+   */
+  stepEnded(): boolean {
+    const waiting = this.#waiting.splice(0);
+    for (const { input, fds } of waiting) {
+      if (this.#ended) closeEach(fds ?? []);
+      else this.#answer(input, { ...this.#exchange, request: input.body, requestData: input.data }, fds);
+    }
+    return waiting.length > 0;
   }
 
   /** Waits for one message and handles it. True if there was one. */
@@ -89,7 +116,7 @@ export class ClientSession {
         this.end();
         return false;
       case "malformed":
-        this.#reply(-EINVAL);
+        this.#reply(this.#socket.input, -EINVAL);
         this.end();
         return false;
       case "message":
@@ -132,19 +159,39 @@ export class ClientSession {
     }
     if (type !== structs.TYPE_COMMAND) {
       closeEach(fds ?? []);
-      this.#reply(-EINVAL);
+      this.#reply(input, -EINVAL);
       this.end();
       return;
     }
+    if (this.#mustWait(input.command)) this.#keep(input, fds);
+    else this.#answer(input, this.#exchange, fds);
+  }
+
+  #answer(input: MessageBuffer, exchange: Exchange, fds: readonly number[] | undefined): void {
     if (fds !== undefined) for (const fd of fds) this.#fds.push(fd);
-    const result = fds === undefined ? -EINVAL : this.#serve();
+    const result = fds === undefined ? -EINVAL : this.#serve(input, exchange);
     if (this.#fds.length > 0) closeAll(this.#fds);
-    this.#reply(result);
+    this.#reply(input, result);
+  }
+
+  /** The model is in the middle of a step, and this request, or one before it, has to do with its state as a whole. */
+  #mustWait(command: number): boolean {
+    return this.#device.dma.allowed && (this.#waiting.length > 0 || BETWEEN_STEPS.includes(command));
+  }
+
+  #keep(input: MessageBuffer, fds: readonly number[] | undefined): void {
+    if (this.#waiting.length >= MAX_WAITING) {
+      closeEach(fds ?? []);
+      this.end();
+      return;
+    }
+    const copy = new MessageBuffer(input.size);
+    copy.bytes.set(input.message());
+    this.#waiting.push({ input: copy, fds });
   }
 
   /** Returns the bytes of the reply's body, or `-errno`. */
-  #serve(): number {
-    const { input } = this.#socket;
+  #serve(input: MessageBuffer, given: Exchange): number {
     // Setting the length of an empty array costs a tenth of a microsecond, too.
     if (this.#replyFds.length > 0) this.#replyFds.length = 0;
     const command = commandOf(input.command);
@@ -162,7 +209,7 @@ export class ClientSession {
     }
     const handler = handlerOf(command.number);
     if (wrong !== undefined || handler === undefined) return -EINVAL;
-    const exchange = this.#exchange as { length: number } & Exchange;
+    const exchange = given as { length: number } & Exchange;
     exchange.length = length;
     const { dma } = this.#device;
     // This may run in the middle of a step. A request's callbacks must still not use DMA.
@@ -200,9 +247,8 @@ export class ClientSession {
     return size + text.length;
   }
 
-  /** Answers the current message. `result` is the reply's length or `-errno`. */
-  #reply(result: number): void {
-    const { id, command, flags } = this.#socket.input;
+  /** Answers a message. `result` is the reply's length or `-errno`. */
+  #reply({ id, command, flags }: MessageBuffer, result: number): void {
     if ((flags & structs.FLAG_NO_REPLY) !== 0) return;
     const { output } = this.#socket;
     if (result >= 0) output.setHeader(id, command, structs.TYPE_REPLY, result);

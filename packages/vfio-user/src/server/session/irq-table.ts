@@ -10,6 +10,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import type { ModelIrq } from "../device-model";
+import type { PendingVector } from "../migration/server-state";
 
 const { EINVAL, ENOTTY } = constants.errno;
 
@@ -38,7 +39,7 @@ class Vector {
   maskEvent = -1;
   unmaskEvent = -1;
   masked = false;
-  /** Raised while masked. Unmasking delivers it. */
+  /** Raised while masked, or while the device was stopped. Unmasking, or running on, delivers it. */
   pending = false;
 }
 
@@ -47,6 +48,7 @@ export class IrqTable {
   readonly #irqs: ReadonlyMap<number, ModelIrq>;
   /** Made at first use, because MSI-X may have 2048. */
   readonly #vectors = new Map<number, Vector[]>();
+  #held = false;
 
   constructor(irqs: ReadonlyMap<number, ModelIrq>) {
     this.#irqs = irqs;
@@ -89,7 +91,7 @@ export class IrqTable {
   raise(index: number, vectorNumber: number): "raised" | "pending" | "unconnected" {
     const vector = this.#vectors.get(index)?.[vectorNumber];
     if (vector === undefined) return "unconnected";
-    if (vector.masked) {
+    if (vector.masked || this.#held) {
       vector.pending = true;
       return "pending";
     }
@@ -106,6 +108,36 @@ export class IrqTable {
   /** The device was reset, which forgets what it had raised. Eventfds and masks are the client's, and stay. */
   forgetPending(): void {
     for (const vectors of this.#vectors.values()) for (const vector of vectors) vector.pending = false;
+  }
+
+  /** Keeps every interrupt back, as a stopped device must, or delivers what was kept. */
+  hold(held: boolean): void {
+    this.#held = held;
+    if (held) return;
+    for (const [index, vectors] of this.#vectors) {
+      for (const [number, vector] of vectors.entries()) {
+        if (!vector.pending || vector.masked) continue;
+        vector.pending = false;
+        this.raise(index, number);
+      }
+    }
+  }
+
+  /** What the device raised and the client has not got. */
+  pendingVectors(): PendingVector[] {
+    return [...this.#vectors].flatMap(([index, vectors]) =>
+      vectors.flatMap(({ pending }, vector) => (pending ? [{ index, vector }] : [])),
+    );
+  }
+
+  /** Takes over what another server's client had not got. A vector without an eventfd delivers it when it gets one. */
+  pend(vectors: readonly PendingVector[]): void {
+    for (const { index, vector: number } of vectors) {
+      const vector = this.#of(index)[number];
+      if (vector === undefined) continue;
+      vector.pending = true;
+      if (vector.trigger < 0) vector.masked = true;
+    }
   }
 
   /** Disconnects everything. */

@@ -6,12 +6,14 @@ import { commandOf, Commands } from "../../protocol/commands";
 import { MAX_DATA_TRANSFER } from "../../protocol/limits";
 import * as structs from "../../protocol/structs";
 import type { ModelRegion } from "../device-model";
+import { readMigrationData, writeMigrationData } from "../migration/data-handlers";
+import { deviceFeature } from "../migration/feature-handlers";
 import type { ServedDevice } from "../served-device";
 import type { Exchange, Handler } from "./exchange";
 import { deviceInfo, irqInfo, regionInfo, regionIoFds } from "./info-handlers";
 import { readRegion, writeRegion } from "./region-access";
 
-const { EINVAL, EIO, ENOTTY, EOPNOTSUPP } = constants.errno;
+const { EINVAL, EIO, EOPNOTSUPP } = constants.errno;
 
 const { region_access, irq_set, write_one } = structs;
 
@@ -138,11 +140,10 @@ const HANDLERS: Readonly<Partial<Record<CommandName, Handler>>> = {
   REGION_WRITE: regionWrite,
   DEVICE_RESET: ({ device }) => (device.reset() ? 0 : -EIO),
   REGION_WRITE_MULTI: regionWriteMulti,
-  // The protocol's features are those of migration. A kernel device without them answers so.
-  DEVICE_FEATURE: () => -ENOTTY,
+  DEVICE_FEATURE: deviceFeature,
   DIRTY_PAGES: () => -EOPNOTSUPP,
-  MIG_DATA_READ: () => -EOPNOTSUPP,
-  MIG_DATA_WRITE: () => -EOPNOTSUPP,
+  MIG_DATA_READ: readMigrationData,
+  MIG_DATA_WRITE: writeMigrationData,
 };
 
 const BY_NUMBER: readonly (Handler | undefined)[] = Object.values(Commands).reduce<(Handler | undefined)[]>(

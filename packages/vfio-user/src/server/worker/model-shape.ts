@@ -47,6 +47,13 @@ const irq = object({
   noResize: optional(aBoolean),
 });
 
+const migration = object({
+  version: integer(2 ** 32 - 1),
+  saveAhead: optional(aFunction),
+  save: aFunction,
+  load: aFunction,
+});
+
 const model = object({
   name: mustBe("a text", (value) => typeof value === "string" && value !== ""),
   regions: mapOf(region),
@@ -56,6 +63,7 @@ const model = object({
   step: aFunction,
   clientGone: optional(aFunction),
   close: optional(aFunction),
+  migration: optional(migration),
 });
 
 /** Why a value is no `DeviceModel`, in words that follow its name; undefined if it is one. */

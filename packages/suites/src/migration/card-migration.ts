@@ -15,12 +15,9 @@ import {
   VFIO_DEVICE_FEATURE_PROBE as PROBE,
   VFIO_DEVICE_FEATURE_SET as SET,
   VFIO_DEVICE_RESET,
-  VFIO_DEVICE_STATE_ERROR as ERROR,
   VFIO_DEVICE_STATE_PRE_COPY as PRE_COPY,
-  VFIO_DEVICE_STATE_PRE_COPY_P2P as PRE_COPY_P2P,
   VFIO_DEVICE_STATE_RESUMING as RESUMING,
   VFIO_DEVICE_STATE_RUNNING as RUNNING,
-  VFIO_DEVICE_STATE_RUNNING_P2P as RUNNING_P2P,
   VFIO_DEVICE_STATE_STOP as STOP,
   VFIO_DEVICE_STATE_STOP_COPY as STOP_COPY,
   VFIO_MIGRATION_P2P,
@@ -35,13 +32,8 @@ import { DATA, FIFO_CONTROL, FIFO_ON, IDLE, LINE_STATUS, SCRATCH, type SerialCar
 import { askPlainly, bytesOf, outcome } from "../rigs/raw/ask-kernel";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
+import { stateRules, STATES } from "./state-rules";
 
-/** By the names that debugfs shows. */
-const STATES = { STOP, RUNNING, STOP_COPY, RESUMING, RUNNING_P2P, PRE_COPY, PRE_COPY_P2P } as const;
-type State = keyof typeof STATES;
-/** States in which the device's data go through a file. */
-const WITH_FILE: readonly State[] = ["STOP_COPY", "RESUMING", "PRE_COPY", "PRE_COPY_P2P"];
-const PRE_COPYING: readonly State[] = ["PRE_COPY", "PRE_COPY_P2P"];
 /** struct mtty_data before the ports. */
 const HEADER = 24;
 
@@ -64,29 +56,7 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
     });
 
     describe("state", () => {
-      for (const from of Object.keys(STATES) as State[]) {
-        it(`goes_from_${from.toLowerCase()}`, () => {
-          const saved = untouchedState();
-          for (const to of Object.keys(STATES) as State[]) {
-            using rig = new MigrationRig();
-            rig.go(STATES[from]);
-            if (from === "RESUMING") rig.fill(saved);
-            const { code, fd } = rig.setState(STATES[to]);
-            const blocked = from === "STOP_COPY" && PRE_COPYING.includes(to);
-            const opens = !blocked && from !== to && WITH_FILE.includes(to) && !continues(from, to);
-            expect([from, to, code, fd >= 0]).toEqual([from, to, blocked ? "EINVAL" : "ok", opens]);
-            expect(rig.state().state).toBe(STATES[blocked ? from : to]);
-          }
-        });
-      }
-
-      it("is_never_one_that_does_not_exist", () => {
-        using rig = new MigrationRig();
-        for (const state of [ERROR, 8, 0xffff_ffff]) {
-          expect(rig.setState(state)).toEqual({ code: "EINVAL", state, fd: -1 });
-          expect(rig.state().state).toBe(RUNNING);
-        }
-      });
+      stateRules({ make: () => new MigrationRig(), saved: untouchedState, p2p: true, byFile: true });
 
       it("is_running_again_after_a_reset", () => {
         using rig = new MigrationRig();
@@ -231,11 +201,6 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
       expect(rig.state().state).toBe(RUNNING);
     });
   });
-}
-
-/** The file of the copy in advance stays until the copy ends. */
-function continues(from: State, to: State): boolean {
-  return PRE_COPYING.includes(from) && (PRE_COPYING.includes(to) || to === "STOP_COPY");
 }
 
 /** Bytes that the device says it will send. */

@@ -1,0 +1,81 @@
+import {
+  vfio_device_feature_dma_logging_control,
+  vfio_device_feature_dma_logging_range,
+  VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT as LOGGING_REPORT,
+  vfio_device_feature_dma_logging_report,
+  VFIO_DEVICE_FEATURE_DMA_LOGGING_START as LOGGING_START,
+  VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP as LOGGING_STOP,
+  VFIO_DEVICE_FEATURE_GET as GET,
+  VFIO_DEVICE_FEATURE_PROBE as PROBE,
+  VFIO_DEVICE_FEATURE_SET as SET,
+} from "@vfio-selftests/core/uapi";
+import { requireMode } from "@vfio-selftests/harness";
+import { MigrationRig } from "../rigs/mediated/migration-rig";
+import { bytesOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import type { SuiteTarget } from "../suite-target";
+import { type LoggingRig, loggingRules } from "./logging-rules";
+
+const PAGE = 4096n;
+
+/** What a device tells of the pages that it wrote. On the kernel's sample device, which makes no DMA. */
+export function dmaLoggingSuite(target: SuiteTarget): void {
+  const mode = target.modes.find(({ traits }) => traits.api === "iommufd" && traits.container === undefined);
+  if (mode === undefined) return;
+
+  describe("vfio_dma_logging", () => {
+    requireMode(mode);
+
+    loggingRules({ make: () => new CardLog(new MigrationRig()), noRange: "EINVAL" });
+
+    it("refuses_ranges_that_cannot_be_read", () => {
+      using rig = new MigrationRig();
+      const values = { page_size: PAGE, num_ranges: 1, ranges: NO_ADDRESS };
+      const asked = bytesOf(vfio_device_feature_dma_logging_control, values);
+      expect(rig.card.feature(LOGGING_START | SET, asked).code).toBe("EFAULT");
+    });
+
+    it("refuses_malformed_requests", () => {
+      using rig = new MigrationRig();
+      const ask = (flags: number, size: number) => rig.card.feature(flags, new Uint8Array(size)).code;
+      const { size: control } = vfio_device_feature_dma_logging_control;
+      const { size: asked } = vfio_device_feature_dma_logging_report;
+      expect([ask(LOGGING_START | GET, control), ask(LOGGING_START | SET, control - 1)]).toEqual(["EINVAL", "EINVAL"]);
+      expect([ask(LOGGING_STOP | GET, 0), ask(LOGGING_STOP | SET | PROBE, 0)]).toEqual(["EINVAL", "ok"]);
+      expect([ask(LOGGING_REPORT | SET, asked), ask(LOGGING_REPORT | GET, asked - 1)]).toEqual(["EINVAL", "EINVAL"]);
+      expect([ask(LOGGING_START | SET | PROBE, control), ask(LOGGING_REPORT | GET | PROBE, asked)]).toEqual([
+        "ok",
+        "ok",
+      ]);
+    });
+  });
+}
+
+class CardLog implements LoggingRig {
+  readonly #rig: MigrationRig;
+
+  constructor(rig: MigrationRig) {
+    this.#rig = rig;
+  }
+
+  start(pairs: readonly bigint[]): string {
+    const layout = vfio_device_feature_dma_logging_control;
+    const bytes = new Uint8Array(BigUint64Array.from(pairs.map((value) => BigInt.asUintN(64, value))).buffer);
+    const values = { page_size: PAGE, num_ranges: bytes.length / vfio_device_feature_dma_logging_range.size };
+    const links = bytes.length === 0 ? {} : { [layout.fields.ranges.offset]: bytes };
+    return this.#rig.card.feature(LOGGING_START | SET, bytesOf(layout, values), links).code;
+  }
+
+  report(iova: bigint, length: bigint, page_size: bigint, bitmap: Uint8Array): string {
+    const layout = vfio_device_feature_dma_logging_report;
+    const asked = bytesOf(layout, { iova, length, page_size });
+    return this.#rig.card.feature(LOGGING_REPORT | GET, asked, { [layout.fields.bitmap.offset]: bitmap }).code;
+  }
+
+  stop(): string {
+    return this.#rig.card.feature(LOGGING_STOP | SET).code;
+  }
+
+  [Symbol.dispose](): void {
+    this.#rig[Symbol.dispose]();
+  }
+}
