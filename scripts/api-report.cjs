@@ -68,7 +68,7 @@ function reportOf(folder, types, name, temporary) {
 }
 
 /** Names of the kernel's own headers, which document them. */
-const KERNEL_NAME = /^(?:(?:vfio|iommu)_\w+|(?:F|IOMMU|IOMMUFD|MADV|MAP|MFD|O|PROT|VFIO)_\w+)$/;
+const KERNEL_NAME = /^(?:(?:vfio|iommu|liveupdate)_\w+|(?:F|IOMMU|IOMMUFD|LIVEUPDATE|MADV|MAP|MFD|O|PROT|VFIO)_\w+)$/;
 
 /** Public names without a comment. Members that say what they are (`read32(offset)`) need none. */
 function undocumentedNames(report) {

@@ -76,6 +76,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./lab/commands.js")).labMatrixCommand,
   },
   {
+    name: "lab kexec",
+    summary: "jump from one kernel into another in the VM, which takes over what the first one preserved (live update)",
+    load: async () => (await import("./lab/commands.js")).labKexecCommand,
+  },
+  {
     name: "lab shell",
     summary: "open a shell in the VM",
     load: async () => (await import("./lab/commands.js")).labShellCommand,

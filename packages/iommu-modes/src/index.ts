@@ -1,11 +1,13 @@
 export { KernelDevice } from "./device/kernel-device";
 export { FaultQueue, decodePageRequests, type PageAnswer, type PageRequest } from "./iommufd/fault-queue";
 export { HardwarePageTable, type HardwarePageTableOptions } from "./iommufd/hardware-page-table";
-export { IoAddressSpace, type CopyMappingOptions } from "./iommufd/io-address-space";
+export { IoAddressSpace, type CopyMappingOptions, type PhysicalRange } from "./iommufd/io-address-space";
 export type { Iommufd } from "./iommufd/iommufd";
 export type { IommufdDevice } from "./iommufd/iommufd-device";
 export { realKernel, type KernelCalls, type KernelEnvironment } from "./kernel/kernel-calls";
 export { KernelFile, type KernelFileAccess } from "./kernel/kernel-file";
+export { LiveUpdate } from "./liveupdate/live-update";
+export { LiveUpdateSession } from "./liveupdate/live-update-session";
 export type { LentSpace, RawSpace } from "./kernel/raw-space";
 export { vfTokenBytes } from "./kernel/vf-token";
 export { AutoMode, type AutoChoice } from "./modes/auto-mode";

@@ -8,10 +8,14 @@
 # and mounts the host's folders that the guest may write to. It checks each mount before it goes on.
 #
 # The host and init talk through virtio-serial ports, which init finds by name:
-#   lab.control  guest to host: "ready", "alive" (every ten seconds), "failed <why>", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
+#   lab.control  guest to host: "ready", "alive" (every ten seconds), "failed <why>", "jump", "exit <status>"; host to guest: "signal <name>", "size <rows> <columns>", "off"
 #   lab.monitor  guest to host: requests to QEMU (src/guest/monitor-door.ts), where the machine has a device for them
 #   lab.stdin    the command's standard input, when the plan asks for it
 #   lab.stdout, lab.stderr   the command's output; each ends with the plan's end mark, so that the host knows it has all
+#
+# A plan may have a second stage: another kernel and the command to run on it. Then the first command's success makes init
+# say "jump" and let the kernel jump there (kexec). That kernel starts init anew, with LAB_STAGE=2 in its environment, and
+# the same ports go on.
 
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 
@@ -80,6 +84,13 @@ is_mounted devtmpfs /dev || mount_own devtmpfs mode=755 /dev
 mkdir /dev/lab
 cp "$LAB_RUN/plan.sh" "$LAB_RUN/command.sh" /dev/lab/ || fail "the guest cannot read $LAB_RUN"
 . /dev/lab/plan.sh
+if [ "$LAB_NEXT" = yes ] && [ "$LAB_STAGE" = 2 ]; then
+  LAB_NEXT=no
+  cp "$LAB_RUN/next-command.sh" /dev/lab/command.sh || fail "the guest cannot read $LAB_RUN"
+fi
+if [ "$LAB_NEXT" = yes ]; then
+  cp "$LAB_RUN/next-kernel" /dev/lab/ || fail "the guest cannot read $LAB_RUN"
+fi
 
 # Lays the guest's memory over the host's tree. What the command writes stays until the VM ends. Without the overlay
 # the tree is read-only.
@@ -206,6 +217,25 @@ else
 fi
 setsid sh /dev/lab/command.sh <$input >/dev/lab/out 2>/dev/lab/err 3<&- 5>&- 6>&-
 status=$?
+
+# Lets the kernel jump into the next one. What the command left behind lives until then: it may hold a live update session,
+# which ends with the last process that has it open.
+jump() {
+  # The relays end with the command's output, unless a process that the command left behind has it open. What the command
+  # itself wrote has passed long before two seconds are over.
+  tries=0
+  while [ -n "$(readlink "/proc/$out_relay/exe" || readlink "/proc/$err_relay/exe")" ] && [ $tries -lt 20 ]; do
+    sleep 0.1
+    tries=$((tries + 1))
+  done
+  sync
+  echo jump >&3
+  # On the console, between the two kernels' messages.
+  echo "$LAB_JUMP_MARK" >&2
+  reason=$(jump_to_next 2>&1)
+  fail "$reason"
+}
+if [ "$LAB_NEXT" = yes ] && [ $status = 0 ]; then jump; fi
 
 # Processes that the command left behind would hold the pipes open. End all but kernel threads and our own.
 left=

@@ -2,8 +2,8 @@ export { DEFAULT_ARCHITECTURE, LAB_ARCHITECTURES, parseArchitecture } from "./ar
 export type { LabArchitecture } from "./architecture/lab-architecture";
 export { labCache, readJson, writeJson, type LabCache } from "./cache/cache";
 export { takeCacheLock, type CacheLock, type CacheLockOptions } from "./cache/cache-lock";
-export { shellQuote } from "./guest/guest-plan";
-export type { LabOptions } from "./guest/guest-run";
+export { JUMP_MARK, shellQuote } from "./guest/guest-plan";
+export type { LabOptions, NextStage } from "./guest/guest-run";
 export type { LabResult } from "./guest/lab-result";
 export { runInLab, type LabRunOptions } from "./guest/run";
 export { shellInLab, type LabShellOptions } from "./guest/shell";

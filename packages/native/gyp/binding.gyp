@@ -11,6 +11,7 @@
         "src/calls/descriptors.cc",
         "src/calls/fail_nth.cc",
         "src/calls/ioctl.cc",
+        "src/calls/kexec.cc",
         "src/calls/single_threaded.cc",
         "src/calls/threads.cc",
         "src/memory/external_memory.cc",

@@ -283,4 +283,13 @@ export interface NativeBinding {
     call: (...args: Arguments) => Result,
     ...args: Arguments
   ) => [result: Result, left: number] | number;
+
+  // --- the next kernel ---
+  /**
+   * kexec_file_load(2) without an initramfs: loads the kernel image of a descriptor, with its command line. It only makes
+   * the image ready. `-ENOSYS` without CONFIG_KEXEC_FILE, `-EPERM` without CAP_SYS_BOOT, `-ENOEXEC` for what is no image.
+   */
+  readonly kexecFileLoad: (kernel: number, commandLine: string) => number;
+  /** Jumps into the loaded kernel at once (reboot(2), LINUX_REBOOT_CMD_KEXEC). It returns only `-errno`: `-EINVAL` when none is loaded. */
+  readonly kexec: () => number;
 }

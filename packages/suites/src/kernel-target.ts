@@ -6,7 +6,7 @@ import type { SuiteTarget } from "./suite-target";
 
 /** The target of the devices that the options name, with what the caller brings. Without a device, every test skips. */
 export function kernelTargetWith(
-  { lab, modes, devices, full, kvmIrq, failingExample }: TargetOptions,
+  { lab, modes, devices, full, kvmIrq, failingExample, stage }: TargetOptions,
   brought: Pick<SuiteTarget, "drivers" | "kvm">,
 ): SuiteTarget {
   return {
@@ -15,6 +15,7 @@ export function kernelTargetWith(
     devices: devices.map(normalizePciAddress),
     full,
     failingExample,
+    ...(stage === undefined ? {} : { stage }),
     ...(kvmIrq === undefined ? {} : { kvmIrq: parseIrqTestOptions(kvmIrq) }),
     ...brought,
   };

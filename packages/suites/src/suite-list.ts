@@ -52,6 +52,9 @@ import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
 import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
+import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
+import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { dmaLoggingSuite } from "./migration/card-logging";
 import { deviceMigrationSuite } from "./migration/card-migration";
@@ -172,6 +175,9 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: modelMigrationSuite, kernelOnly: false },
   { suite: modelLoggingSuite, kernelOnly: false },
   { suite: kernelAccessSuite, kernelOnly: true },
+  { suite: liveUpdateUapiSuite, kernelOnly: true },
+  { suite: liveUpdateMemfdSuite, kernelOnly: true },
+  { suite: vfioLiveUpdateSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },
   { suite: kvmIoeventfdSuite, kernelOnly: true },

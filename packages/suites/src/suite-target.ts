@@ -12,6 +12,8 @@ export interface SuiteTarget extends Target {
   readonly kvm?: Kvm;
   /** The options of one run of the KVM interrupt test, which replaces its variants. */
   readonly kvmIrq?: IrqTestOptions;
+  /** On which of a live update's kernels the tests run: 1, the first, or 2, the next. Absent: there is no live update. */
+  readonly stage?: number;
   /** Whether the example that fails on purpose is part of the run. */
   readonly failingExample?: boolean;
 }

@@ -3,6 +3,7 @@ import { defineCommand } from "../options/command";
 import { tellError } from "../report-error";
 import { withBisectStatus } from "../run/bisect-status";
 import { BISECT_OPTIONS, type BisectOptions } from "./bisect/options";
+import { KEXEC_OPTIONS, type KexecOptions } from "./kexec/options";
 import { MATRIX_OPTIONS, type MatrixOptions } from "./matrix/options";
 import { MUTATE_OPTIONS, type MutateOptions } from "./mutate-options";
 import {
@@ -53,6 +54,20 @@ export const labMatrixCommand = defineCommand<MatrixOptions>({
     "A machine that cannot be, or whose kernel does not boot, has its reason in the table and fails the command.",
   ],
   run: async (_args, options) => (await import("./matrix/lab-matrix.js")).labMatrix(options),
+});
+
+export const labKexecCommand = defineCommand<KexecOptions>({
+  argument: { usage: "[commands...]", summary: "two commands, each after --: the first kernel's, and the next one's" },
+  usage: "[options] [-- command... -- command...]",
+  options: KEXEC_OPTIONS,
+  notes: [
+    "The VM boots, runs the first command, jumps into the next kernel (kexec) and runs the second command there. Both kernels have\n" +
+      "their Live Update Orchestrator switched on (kho=on liveupdate=on). A first command that fails ends the VM without a jump.",
+    "Processes that the first command leaves behind live until the jump: a live update session ends with the last one that has it\nopen. VFIO_SELFTESTS_STAGE tells a command its stage, 1 or 2.",
+    "Without commands both kernels run the suites, by default the tests named liveupdate.",
+    `${FILES}.`,
+  ],
+  run: async (words, options) => (await import("./kexec/lab-kexec.js")).labKexec(words, options),
 });
 
 export const labShellCommand = defineCommand<MachineOptions>({

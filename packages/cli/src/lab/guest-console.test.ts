@@ -1,3 +1,4 @@
+import { JUMP_MARK } from "@vfio-selftests/lab";
 import { parseConsole } from "./guest-console";
 
 const WARN = [
@@ -48,4 +49,12 @@ test("the tests that failed are the console's to tell the host", () => {
 test("a time stamp with the caller is none of the line", () => {
   const console = WARN.map((line) => `[    1.000000][  T123] ${line}\n`).join("");
   expect(parseConsole(console).reports[0]?.report.lines).toEqual(WARN);
+});
+
+test("each of two kernels has its reports, after the end of the run on it", () => {
+  const run = [BEGIN, "vfio-selftests: test a.b", END];
+  expect(told(...run, ...WARN, JUMP_MARK, ...run, ...WARN)).toEqual([
+    "WARNING after the last test, a.b",
+    "WARNING after the last test, a.b",
+  ]);
 });

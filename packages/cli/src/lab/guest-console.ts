@@ -1,5 +1,14 @@
 import { existsSync, readFileSync } from "node:fs";
-import { BEGIN_MARK, END_MARK, findReports, type SplatReport, testOfMark } from "@vfio-selftests/harness";
+import {
+  BEGIN_MARK,
+  describeReport,
+  END_MARK,
+  findReports,
+  type SplatReport,
+  testOfMark,
+} from "@vfio-selftests/harness";
+import { JUMP_MARK } from "@vfio-selftests/lab";
+import { ExitCode } from "../exit-codes";
 
 /** A report of the guest's kernel that no run in the guest has read. */
 export interface ConsoleReport {
@@ -23,11 +32,17 @@ export function readConsole(path: string): GuestConsole | undefined {
   return existsSync(path) ? parseConsole(readFileSync(path, "utf8")) : undefined;
 }
 
+/** The serial console has all the kernel's reports, to its very end: those of each kernel, where one jumped into another. */
+export function parseConsole(console: string): GuestConsole {
+  const kernels = console.split(JUMP_MARK).map(parseKernel);
+  return { reports: kernels.flatMap(({ reports }) => reports), failed: kernels.flatMap(({ failed }) => failed) };
+}
+
 /**
- * The serial console has all the kernel's reports, to its very end. The reports from the boot to the end of a run in
+ * The reports from the boot to the end of a run in
  * the guest are left out: that run reads them itself, and it knows which of them its tests expect.
  */
-export function parseConsole(console: string): GuestConsole {
+function parseKernel(console: string): GuestConsole {
   const lines = console.split(/\r?\n/).map((line) => line.replace(PREFIX, ""));
   const marks = lines.flatMap((line, index) => {
     const mark = testOfMark(line);
@@ -51,4 +66,19 @@ function describeEnd(id: string | undefined): string {
 
 function describeMiddle(id: string | undefined): string {
   return id === undefined ? "before the first test" : `while ${id} ran`;
+}
+
+/** A report as a sentence for people. */
+export function describeConsoleReport({ when, report }: ConsoleReport): string {
+  return `the guest's kernel reported ${when}: ${describeReport(report)}`;
+}
+
+/**
+ * The exit code, after the reports of the guest's kernel. One that no run in the guest has reported fails the command,
+ * too.
+ */
+export function tellReports(reports: readonly ConsoleReport[], exitCode: number): number {
+  for (const report of reports) process.stderr.write(`vfio-selftests: ${describeConsoleReport(report)}\n`);
+  const isGood = exitCode === ExitCode.ok || exitCode === ExitCode.nothingRan;
+  return reports.length > 0 && isGood ? ExitCode.failed : exitCode;
 }

@@ -2,7 +2,6 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { describeReport } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   availableMiB,
@@ -31,7 +30,7 @@ import { namedTarget, type SuiteOptions } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import { gdbCommand } from "./gdb";
-import { type ConsoleReport, readConsole } from "./guest-console";
+import { describeConsoleReport, readConsole, tellReports } from "./guest-console";
 import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
 import { KeptDurations } from "./jobs/kept-durations";
@@ -249,20 +248,6 @@ function forGuest(options: LabRunOptions): LabRunOptions {
 
 function keepFailed(problem: string | undefined): void {
   if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
-}
-
-function describeConsoleReport({ when, report }: ConsoleReport): string {
-  return `the guest's kernel reported ${when}: ${describeReport(report)}`;
-}
-
-/**
- * The exit code, after the reports of the guest's kernel. One that no run in the guest has reported fails the command,
- * too.
- */
-function tellReports(reports: readonly ConsoleReport[], exitCode: number): number {
-  for (const report of reports) process.stderr.write(`vfio-selftests: ${describeConsoleReport(report)}\n`);
-  const isGood = exitCode === ExitCode.ok || exitCode === ExitCode.nothingRan;
-  return reports.length > 0 && isGood ? ExitCode.failed : exitCode;
 }
 
 /** `lab shell` */

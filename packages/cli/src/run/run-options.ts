@@ -55,5 +55,6 @@ export function namedTarget(
     lab: environment.lab,
     slowdown: environment.slowdown,
     confined: environment.confined,
+    stage: environment.stage,
   };
 }

@@ -73,6 +73,7 @@ const TARGET = {
   lab: false,
   slowdown: 1,
   confined: false,
+  stage: undefined,
 };
 
 async function run(processes: Script[], options: Partial<JestRun> = {}): Promise<JestOutcome> {

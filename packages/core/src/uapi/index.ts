@@ -3,6 +3,8 @@ export * from "./capability-chain";
 export { decodeIrqInfo, decodeRegionInfo } from "./decode-info";
 export * from "./iommufd-numbers";
 export * from "./iommufd-structs";
+export * from "./liveupdate-numbers";
+export * from "./liveupdate-structs";
 export * from "./mman";
 export * from "./struct";
 export * from "./vfio-ioctls";

@@ -21,6 +21,7 @@ export const IOMMU_VDEVICE_ALLOC = 0x3b91;
 export const IOMMU_IOAS_CHANGE_PROCESS = 0x3b92;
 export const IOMMU_VEVENTQ_ALLOC = 0x3b93;
 export const IOMMU_HW_QUEUE_ALLOC = 0x3b94;
+export const IOMMU_IOAS_NOIOMMU_GET_PA = 0x3b95;
 
 export const IOMMU_IOAS_MAP_FIXED_IOVA = 1 << 0;
 export const IOMMU_IOAS_MAP_WRITEABLE = 1 << 1;

@@ -53,6 +53,16 @@ export const iommu_ioas_copy = struct(40, {
 });
 export const iommu_ioas_unmap = struct(24, { size: u32(0), ioas_id: u32(4), iova: u64(8), length: u64(16) });
 
+export const iommu_ioas_noiommu_get_pa = struct(40, {
+  size: u32(0),
+  flags: u32(4),
+  ioas_id: u32(8),
+  __reserved: u32(12),
+  iova: u64(16),
+  length: u64(24),
+  out_phys: u64(32),
+});
+
 export const iommu_option = struct(24, {
   size: u32(0),
   option_id: u32(4),

@@ -4,6 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import * as iommufdNumbers from "./iommufd-numbers";
 import * as iommufdStructs from "./iommufd-structs";
+import * as liveupdateNumbers from "./liveupdate-numbers";
+import * as liveupdateStructs from "./liveupdate-structs";
 import type { StructLayout } from "./struct";
 import * as vfioIoctls from "./vfio-ioctls";
 import * as vfioNumbers from "./vfio-numbers";
@@ -17,6 +19,7 @@ import * as vfioStructs from "./vfio-structs";
 const HEADERS = [
   { header: "linux/vfio.h", numbers: { ...vfioIoctls, ...vfioNumbers }, structs: vfioStructs },
   { header: "linux/iommufd.h", numbers: iommufdNumbers, structs: iommufdStructs },
+  { header: "linux/liveupdate.h", numbers: liveupdateNumbers, structs: liveupdateStructs },
 ] as const;
 
 const includeDirectory = process.env["VFIO_KERNEL_HEADERS"];

@@ -22,5 +22,6 @@ export const MADV_HUGEPAGE = 14;
 export const MFD_ALLOW_SEALING = 2;
 export const MFD_HUGETLB = 4;
 export const F_ADD_SEALS = 1033;
+export const F_GET_SEALS = 1034;
 export const F_SEAL_SHRINK = 2;
 export const F_SEAL_GROW = 4;

@@ -11,6 +11,7 @@ const NOTHING = {
   lab: false,
   slowdown: 1,
   confined: false,
+  stage: undefined,
 };
 
 describe("environmentOptions", () => {
@@ -30,6 +31,7 @@ describe("environmentOptions", () => {
       VFIO_SELFTESTS_LAB: "1",
       VFIO_SELFTESTS_SLOWDOWN: "12",
       VFIO_SELFTESTS_CONFINED: "1",
+      VFIO_SELFTESTS_STAGE: "2",
     };
     expect(environmentOptions(environment)).toEqual({
       devices: ["0000:6a:01.0", "0000:6b:00.0"],
@@ -42,13 +44,17 @@ describe("environmentOptions", () => {
       lab: true,
       slowdown: 12,
       confined: true,
+      stage: 2,
     });
   });
 });
 
-it.each(["VFIO_SELFTESTS_SEED", "VFIO_SELFTESTS_SLOWDOWN"])("%s that is no number is an error", (name) => {
-  expect(() => environmentOptions({ [name]: "1x" })).toThrow(new RegExp(`${name}.*a whole number`));
-});
+it.each(["VFIO_SELFTESTS_SEED", "VFIO_SELFTESTS_SLOWDOWN", "VFIO_SELFTESTS_STAGE"])(
+  "%s that is no number is an error",
+  (name) => {
+    expect(() => environmentOptions({ [name]: "1x" })).toThrow(new RegExp(`${name}.*a whole number`));
+  },
+);
 
 describe("targetOptions", () => {
   const given = (options: object | undefined) => Object.assign(globalThis, { [TARGET]: options });

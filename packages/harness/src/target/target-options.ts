@@ -25,6 +25,8 @@ export interface TargetOptions {
   readonly slowdown: number;
   /** Whether an ordinary user owns the VM, whose root can change no file of anybody else. */
   readonly confined: boolean;
+  /** On which of a live update's kernels the process runs: 1, the first, or 2, the next. Undefined: there is no live update. */
+  readonly stage: number | undefined;
 }
 
 /** Environment variables by name. */
@@ -43,6 +45,7 @@ export function environmentOptions(environment: Environment = process.env): Targ
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
     slowdown: number(environment, "VFIO_SELFTESTS_SLOWDOWN") ?? 1,
     confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
+    stage: number(environment, "VFIO_SELFTESTS_STAGE"),
   };
 }
 

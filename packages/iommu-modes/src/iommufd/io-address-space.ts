@@ -3,7 +3,7 @@ import { Errno, systemError } from "@vfio-selftests/core/errors";
 import { iommu_iova_range } from "@vfio-selftests/core/uapi";
 import { encodeIoctl } from "../kernel/ioctl";
 import type { KernelFile } from "../kernel/kernel-file";
-import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasUnmap } from "../requests/iommufd";
+import { ioasAlloc, ioasCopy, ioasIovaRanges, ioasNoiommuGetPa, ioasUnmap } from "../requests/iommufd";
 import { IommufdObject } from "./iommufd-object";
 
 /** What IOMMU_IOAS_COPY takes (include/uapi/linux/iommufd.h). */
@@ -16,6 +16,13 @@ export interface CopyMappingOptions {
   readonly iova?: bigint;
   /** What devices may do with it here, at most what they may do there. Default `read-write`. */
   readonly access?: DmaAccess;
+}
+
+/** Memory that is contiguous for the CPU's bus, and for a device without an IOMMU. */
+export interface PhysicalRange {
+  readonly address: bigint;
+  /** Bytes. */
+  readonly length: bigint;
 }
 
 /**
@@ -49,6 +56,19 @@ export class IoAddressSpace extends IommufdObject {
   unmap(iova: bigint, length: bigint): bigint {
     this.requireOpen("unmap");
     return this.iommufd.ask(ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length}, ${this.name}`, this.id, iova, length);
+  }
+
+  /**
+   * IOMMU_IOAS_NOIOMMU_GET_PA: where the memory mapped at `iova` is, for a device without an IOMMU, which reaches memory by
+   * physical addresses only. The pages are pinned as long as they are mapped. Gives the contiguous part, `length` bytes at
+   * most (default: one page). Throws ENOENT where nothing is mapped, EOPNOTSUPP unless a device without an IOMMU is
+   * attached, EPERM without CAP_SYS_RAWIO, EINVAL for 0 bytes, and ENOTTY on a kernel before 7.3 or without
+   * CONFIG_IOMMUFD_NOIOMMU.
+   */
+  physicalRange(iova: bigint, length = BigInt(this.iommufd.kernel.calls.pageSize())): PhysicalRange {
+    this.requireOpen("physicalRange");
+    const subject = `IOVA 0x${iova.toString(16)} + ${length}, ${this.name}`;
+    return this.iommufd.ask(ioasNoiommuGetPa, subject, this.id, iova, length);
   }
 
   /** Usable IOVAs of the attached devices: sorted, disjoint. */

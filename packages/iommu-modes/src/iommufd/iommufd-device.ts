@@ -1,6 +1,12 @@
 import type { OpenDeviceOptions, VfioDevice, VfioError } from "@vfio-selftests/core";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
-import { iommuGroupOf, requirePciDevice, requireVfioDriver, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import {
+  iommuGroupOf,
+  noiommuCdevPath,
+  requirePciDevice,
+  requireVfioDriver,
+  vfioCdevPath,
+} from "@vfio-selftests/core/sysfs";
 import { KernelDevice } from "../device/kernel-device";
 import { busyRemedy, describeBlockers, describeUsers, groupNotViable } from "../kernel/group-diagnosis";
 import { encodeIoctl } from "../kernel/ioctl";
@@ -58,18 +64,25 @@ export function tieOf(device: VfioDevice): IommufdDevice | undefined {
   return ties.get(device);
 }
 
+/** How a device is opened by its own file. */
+interface FileOptions extends OpenDeviceOptions {
+  /** Whether the file is that of a device without an IOMMU. */
+  readonly withoutIommu?: boolean;
+}
+
 /** Opens a device by its own file, binds it to the iommufd, and attaches it if `attachTo` is given. */
 export function openByFile(
   kernel: KernelEnvironment,
   iommufd: KernelFile,
   attachTo: PageTable | undefined,
   address: string,
-  { vfToken }: OpenDeviceOptions = {},
+  { vfToken, withoutIommu = false }: FileOptions = {},
 ): KernelDevice {
   const { paths } = kernel;
   const name = requirePciDevice(address, paths);
   requireVfioDriver(name, "openDevice", paths);
-  const file = KernelFile.open(kernel, vfioCdevPath(name, paths), (result) =>
+  const path = withoutIommu ? noiommuCdevPath(name, paths) : vfioCdevPath(name, paths);
+  const file = KernelFile.open(kernel, path, (result) =>
     result === -Errno.EBUSY ? busyRemedy(iommuGroupOf(name, paths), paths) : undefined,
   );
   let tie: IommufdDevice;

@@ -31,6 +31,16 @@ export class Iommufd {
     return this.#devices.add(openByFile(this.#file.kernel, this.#file, undefined, address, options));
   }
 
+  /**
+   * Opens a device that has no IOMMU, bound to the iommufd and attached to nothing yet (`iommufdDeviceOf(device).attach`). It
+   * reads and writes the machine's memory by physical addresses, whatever is mapped: nothing protects the kernel and other
+   * programs from it. `IoAddressSpace.physicalRange` tells the addresses of what is mapped, and so pinned, in an address space
+   * that the device is attached to. Needs CAP_SYS_RAWIO, and taints the kernel. Throws ENOENT for a device with an IOMMU.
+   */
+  openDeviceWithoutIommu(address: string): VfioDevice {
+    return this.#devices.add(openByFile(this.#file.kernel, this.#file, undefined, address, { withoutIommu: true }));
+  }
+
   /** Closes the devices opened here, the last one first. It closes all of them, whatever one throws. */
   closeDevices(): void {
     closeAll(this.#file.name, this.#devices.closing());

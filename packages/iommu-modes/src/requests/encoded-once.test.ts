@@ -3,8 +3,8 @@ import { join, relative } from "node:path";
 import * as uapi from "@vfio-selftests/core/uapi";
 
 const PACKAGES = join(__dirname, "../../..");
-/** `_IO(';', 100)` to `_IO(';', 148)`: VFIO's and iommufd's requests. */
-const [FIRST, LAST] = [0x3b64, 0x3b94];
+/** `_IO(';', 100)` to `_IO(';', 149)`: VFIO's and iommufd's requests. */
+const [FIRST, LAST] = [0x3b64, 0x3b95];
 const REQUESTS = Object.entries(uapi).flatMap(([name, value]) =>
   typeof value === "number" && value >= FIRST && value <= LAST && /^(VFIO|IOMMU)_/.test(name) ? [name] : [],
 );

@@ -21,6 +21,8 @@ import {
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
+  IOMMU_IOAS_NOIOMMU_GET_PA,
+  iommu_ioas_noiommu_get_pa,
   IOMMU_IOAS_UNMAP,
   iommu_ioas_unmap,
   iommu_iova_range,
@@ -97,6 +99,17 @@ export const ioasUnmap = structIoctl({ IOMMU_IOAS_UNMAP }, iommu_ioas_unmap, {
     unmap.length.set(view, length);
   },
   answer: (view) => unmap.length.get(view),
+});
+
+const physical = iommu_ioas_noiommu_get_pa.fields;
+/** Where the mapping at an IOVA lies in memory. Answers the physical address, and how many bytes from there on. */
+export const ioasNoiommuGetPa = structIoctl({ IOMMU_IOAS_NOIOMMU_GET_PA }, iommu_ioas_noiommu_get_pa, {
+  write: (view, ioas: number, iova: bigint, length: bigint) => {
+    physical.ioas_id.set(view, ioas);
+    physical.iova.set(view, iova);
+    physical.length.set(view, length);
+  },
+  answer: (view) => ({ address: physical.out_phys.get(view), length: physical.length.get(view) }),
 });
 
 /** A mapping of one IOAS, or a part of it, that goes into another IOAS of the same iommufd. */

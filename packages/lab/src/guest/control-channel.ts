@@ -6,12 +6,14 @@ export type GuestMessage =
   | { kind: "ready"; uptimeSeconds: number }
   | { kind: "alive" }
   | { kind: "failed"; reason: string }
+  | { kind: "jump" }
   | { kind: "exit"; status: number };
 
 export function parseGuestMessage(line: string): GuestMessage | undefined {
   const [, word = "", rest = ""] = /^(\w+) ?(.*)$/.exec(line) ?? [];
   if (word === "ready") return { kind: "ready", uptimeSeconds: Number(rest) };
   if (word === "alive") return { kind: "alive" };
+  if (word === "jump") return { kind: "jump" };
   if (word === "failed") return { kind: "failed", reason: rest };
   if (word === "exit" && /^\d+$/.test(rest)) return { kind: "exit", status: Number(rest) };
   return undefined;

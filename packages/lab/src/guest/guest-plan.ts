@@ -16,7 +16,12 @@ export interface GuestPlan {
   /** The folder in which the command starts. Around it the guest sees the host's files, even below /tmp or /run. */
   readonly cwd: string;
   readonly shares: readonly Share[];
+  /** The words of the program that loads a kernel image, its last argument, and jumps into it. Undefined: no jump. */
+  readonly jump?: readonly string[] | undefined;
 }
+
+/** Init writes this line on the console before the kernel jumps into the next one. */
+export const JUMP_MARK = "vfio-selftests: the next kernel";
 
 /** Folders over which the guest mounts file systems of its own. */
 const OWN_FOLDERS = ["/tmp", "/run"];
@@ -33,11 +38,14 @@ export function guestPlan(plan: GuestPlan): string {
     LAB_TMPFS: covered.join(" "),
     LAB_BIND: functions.join(" "),
     LAB_END_MARK: plan.endMark,
+    LAB_NEXT: plan.jump === undefined ? "no" : "yes",
+    LAB_JUMP_MARK: JUMP_MARK,
   };
   const assignments = Object.entries(variables).map(([name, value]) => `${name}=${shellQuote(value)}\n`);
   // A function, because a folder's name may hold anything.
   const mounts = mounted.map(({ name, folder }) => `  mount_share ${name} ${shellQuote(folder)}\n`);
-  return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n"].join("");
+  const jump = plan.jump === undefined ? ":" : `${plan.jump.map(shellQuote).join(" ")} /dev/lab/next-kernel`;
+  return [...assignments, "mount_shares() {\n", ...mounts, "  :\n}\n", `jump_to_next() {\n  ${jump}\n}\n`].join("");
 }
 
 export interface GuestCommand {

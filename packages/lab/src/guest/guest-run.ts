@@ -4,12 +4,16 @@ import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
+import { argumentError } from "@vfio-selftests/core/errors";
+import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
+import type { LabArchitecture } from "../architecture/lab-architecture";
 import { labCache } from "../cache/cache";
 import { newConsoleLog } from "../cache/console-log";
 import { type LabHost, thisHost } from "../host/host";
 import { chooseAccelerator } from "../machine/accelerator";
 import { requireDevicesServed, scratchDisksOf } from "../machine/devices";
 import { GUEST_MODULES } from "../machine/guest-programs";
+import { requireKernelImage } from "../machine/kernel-image";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
 import { type LabState, requireLabState } from "../machine/lab-state";
 import type { GuestMode } from "../machine/qemu-arguments";
@@ -57,7 +61,24 @@ export interface GuestRun extends LabOptions {
   /** Takes a stream of the guest, which ends with the mark (see `SessionOptions.onStream`). */
   onStream(name: RunFile, socket: Socket, endMark: string): Promise<void>;
   onReady?(control: ControlChannel): void;
+  /** What follows the command's success, if anything does. */
+  readonly next?: NextStage;
 }
+
+/** Another kernel in the same VM, and the command to run on it. */
+export interface NextStage {
+  /** Path of its image. Default: that of the VM's first kernel. */
+  readonly kernel?: string;
+  /** Program and arguments. */
+  readonly command: readonly string[];
+  /** Called when the kernel is about to jump. */
+  readonly onJump?: (kernel: string) => void;
+  /** Called when the kernel has booted, with the milliseconds since the jump. */
+  readonly onArrival?: (ms: number) => void;
+}
+
+/** Loads a kernel in the guest and jumps into it. */
+const JUMP_PROGRAM = join(__dirname, "../kexec/main.js");
 
 /** Boots the VM, runs the command to its end, and ends the VM, whatever happens. */
 export async function runGuest(run: GuestRun): Promise<LabResult> {
@@ -82,10 +103,24 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const disks = scratchDisksOf(machine.devices).map(({ serial }) => serial);
   const scratch = disks.length === 0 ? {} : { VFIO_SELFTESTS_NVME_SCRATCH: disks.join(",") };
   const override = { ...slowdown, ...modules, ...scratch, ...run.env };
-  const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares });
-  writeFileSync(folder.file("plan.sh"), plan);
   const env = passedOnEnvironment(host);
-  writeFileSync(folder.file("command.sh"), guestCommand({ command, cwd, env, override, terminal }), { mode: 0o600 });
+  const writeCommand = (name: RunFile, words: readonly string[], stage: Record<string, string>): void => {
+    const script = guestCommand({ command: words, cwd, env, override: { ...stage, ...override }, terminal });
+    writeFileSync(folder.file(name), script, { mode: 0o600 });
+  };
+  const { next } = run;
+  const nextKernel = next?.kernel ?? kernel;
+  if (next === undefined) writeCommand("command.sh", command, {});
+  else {
+    requireKexec(architecture);
+    requireKernelImage(nextKernel, architecture.kernel);
+    copyFileSync(nextKernel, folder.file("next-kernel"));
+    writeCommand("command.sh", command, { VFIO_SELFTESTS_STAGE: "1" });
+    writeCommand("next-command.sh", next.command, { VFIO_SELFTESTS_STAGE: "2" });
+  }
+  const jump = next === undefined ? undefined : [process.execPath, JUMP_PROGRAM];
+  const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares, jump });
+  writeFileSync(folder.file("plan.sh"), plan);
   copyFileSync(GUEST_INIT, folder.file("init.sh"));
   const consoleLog = newConsoleLog(cache);
 
@@ -98,6 +133,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     console: run.console,
     onStream: (name, socket) => run.onStream(name, socket, endMark),
     onReady: (control) => run.onReady?.(control),
+    onJump: () => next?.onJump?.(nextKernel),
+    onArrival: (ms) => next?.onArrival?.(ms),
   });
   const boot = { kernel, accelerator, mode, shares, folder, consoleLog, debugged: run.debugger };
   run.debugger?.onSocket(folder.file("gdb"));
@@ -113,5 +150,13 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     session.powerOff();
     await Promise.race([ended, delay(POWER_OFF_MS, undefined, { ref: false })]);
   }
-  return resultOf(outcome, { kernel, bootMs: session.bootMs, consoleLog, messages: vm.messages });
+  const { bootMs, jumped } = session;
+  const facts = { kernel: jumped ? nextKernel : kernel, jumped, bootMs, consoleLog, messages: vm.messages };
+  return resultOf(outcome, facts);
+}
+
+/** The lab's kernel for arm64 has no kexec, so that it takes half the time to build (kernel/arm64/wanted.config). */
+function requireKexec({ name }: LabArchitecture): void {
+  if (name === DEFAULT_ARCHITECTURE.name) return;
+  throw argumentError("lab kexec", "arch", name, DEFAULT_ARCHITECTURE.name);
 }

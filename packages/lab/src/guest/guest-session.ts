@@ -24,14 +24,19 @@ export interface SessionOptions {
   /** Takes a stream of the guest. Resolves when it has passed all data on. Rejects when it cannot. */
   onStream(name: RunFile, socket: Socket): Promise<void>;
   onReady?(control: ControlChannel): void;
+  /** Called when the kernel is about to jump into the next one, which then has the same time to boot. */
+  onJump?(): void;
+  /** Called when the next kernel has booted, with the milliseconds since the jump. */
+  onArrival?(ms: number): void;
 }
 
 /** Milliseconds between the request to end, which a command gets that overran its time, and the end of the VM. */
 const GRACE_MS = 5_000;
 
 /**
- * What happens between power-on and the end of one guest: it boots, it runs the command, it ends. Messages of its init,
- * connections, interrupts and time limits come in. The first that ends the guest is the outcome.
+ * What happens between power-on and the end of one guest: it boots, it runs the command, it ends. A guest that
+ * jumps into another kernel boots and runs a command twice. Messages of its init, connections, interrupts and time
+ * limits come in. The first that ends the guest is the outcome.
  */
 export class GuestSession implements Disposable {
   /** Resolves when the guest has ended, for whatever reason. */
@@ -49,6 +54,8 @@ export class GuestSession implements Disposable {
   #heard = 0;
   #interrupted = false;
   #bootMs = 0;
+  /** When the kernel jumped (`performance.now`). */
+  #jumpedAt: number | undefined;
 
   constructor(options: SessionOptions) {
     this.#options = options;
@@ -56,15 +63,17 @@ export class GuestSession implements Disposable {
       this.#resolve = resolve;
     });
     this.#interrupts = onInterrupt((signal) => this.#interrupt(signal));
-    const { bootTimeoutMs } = options;
-    this.#after(bootTimeoutMs, () => {
-      this.#end({ kind: "no boot", reason: `no sign of life within ${bootTimeoutMs / 1000} s` });
-    });
+    this.#boot();
   }
 
-  /** Milliseconds from power-on to the command's start. */
+  /** Milliseconds from power-on to the first command's start. */
   get bootMs(): number {
     return this.#bootMs;
+  }
+
+  /** Whether the first kernel has jumped into the next one. */
+  get jumped(): boolean {
+    return this.#jumpedAt !== undefined;
   }
 
   /** Called when QEMU has connected one of the guest's ports. */
@@ -104,12 +113,31 @@ export class GuestSession implements Disposable {
     this.#heard = performance.now();
     if (message.kind === "exit") this.#end({ kind: "exit", status: message.status });
     else if (message.kind === "failed") this.#end({ kind: "no boot", reason: message.reason });
-    else if (this.#state === "booting") this.#run();
+    else if (message.kind === "jump") this.#jump();
+    // The first kernel's last signs of life may come after the word that it jumps.
+    else if (message.kind === "ready" && this.#state === "booting") this.#run();
+  }
+
+  #boot(): void {
+    this.#state = "booting";
+    const { bootTimeoutMs } = this.#options;
+    this.#after(bootTimeoutMs, () => {
+      this.#end({ kind: "no boot", reason: `no sign of life within ${bootTimeoutMs / 1000} s` });
+    });
+  }
+
+  #jump(): void {
+    this.#jumpedAt = performance.now();
+    clearTimeout(this.#timer);
+    clearTimeout(this.#silence);
+    this.#options.onJump?.();
+    this.#boot();
   }
 
   #run(): void {
     this.#state = "running";
-    this.#bootMs = performance.now() - this.#poweredOn;
+    if (this.#jumpedAt === undefined) this.#bootMs = performance.now() - this.#poweredOn;
+    else this.#options.onArrival?.(performance.now() - this.#jumpedAt);
     clearTimeout(this.#timer);
     const { timeoutMs, silenceMs } = this.#options;
     if (silenceMs !== undefined) this.#listen(silenceMs, silenceMs);

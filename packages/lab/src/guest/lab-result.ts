@@ -1,6 +1,7 @@
 import { readFileSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
 import { INTERRUPT_STATUS } from "../host/interruption";
+import { JUMP_MARK } from "./guest-plan";
 import type { Outcome } from "./guest-session";
 
 /** How a run in the VM ended. */
@@ -12,7 +13,9 @@ export interface LabResult {
    * reads any more), or by the time-out.
    */
   readonly ended: "exit" | "interrupt" | "timeout";
-  /** Milliseconds from power-on to the command's start. */
+  /** Whether the VM jumped into another kernel. The exit status is then that of the command on that kernel. */
+  readonly jumped: boolean;
+  /** Milliseconds from power-on to the (first) command's start. */
   readonly bootMs: number;
   /** The guest's console, kept in the cache with those of the last runs. */
   readonly consoleLog: string;
@@ -21,6 +24,7 @@ export interface LabResult {
 /** What a run knows beside its outcome. */
 export interface RunFacts {
   readonly kernel: string;
+  readonly jumped: boolean;
   readonly bootMs: number;
   readonly consoleLog: string;
   /** What QEMU and virtiofsd printed. */
@@ -42,16 +46,16 @@ const TEST_MARK = /vfio-selftests: test (.*?)\r?$/gm;
 
 /** The result for a run's caller. Throws when the guest did not boot, or went down under the command. */
 export function resultOf(outcome: Outcome, facts: RunFacts): LabResult {
-  const { bootMs, consoleLog } = facts;
+  const { jumped, bootMs, consoleLog } = facts;
   switch (outcome.kind) {
     case "exit":
-      return { exitCode: outcome.status, ended: "exit", bootMs, consoleLog };
+      return { exitCode: outcome.status, ended: "exit", jumped, bootMs, consoleLog };
     case "interrupt":
-      return { exitCode: INTERRUPT_STATUS[outcome.signal], ended: "interrupt", bootMs, consoleLog };
+      return { exitCode: INTERRUPT_STATUS[outcome.signal], ended: "interrupt", jumped, bootMs, consoleLog };
     case "unread":
-      return { exitCode: SIGPIPE_STATUS, ended: "interrupt", bootMs, consoleLog };
+      return { exitCode: SIGPIPE_STATUS, ended: "interrupt", jumped, bootMs, consoleLog };
     case "timeout":
-      return { exitCode: TIMEOUT_STATUS, ended: "timeout", bootMs, consoleLog };
+      return { exitCode: TIMEOUT_STATUS, ended: "timeout", jumped, bootMs, consoleLog };
     case "no boot":
     case "lost":
       throw guestError(outcome, facts);
@@ -61,12 +65,13 @@ export function resultOf(outcome: Outcome, facts: RunFacts): LabResult {
 function guestError(outcome: Extract<Outcome, { reason: string }>, facts: RunFacts): VfioError {
   const booted = outcome.kind === "lost";
   const console = readFileSync(facts.consoleLog, "utf8");
-  const reason = INIT_SAYS.exec(console)?.[1] ?? outcome.reason;
+  const ofThisKernel = console.split(JUMP_MARK).at(-1) ?? console;
+  const reason = INIT_SAYS.exec(ofThisKernel)?.[1] ?? outcome.reason;
   const tail = console.trimEnd().split(/\r?\n/).slice(-CONSOLE_TAIL_LINES).join("\n");
   const test = [...console.matchAll(TEST_MARK)].at(-1)?.[1];
   const during = test === undefined ? "while the command ran" : `in the test ${test}`;
   return new VfioError(
-    `${booted ? `the guest went down ${during}` : "the guest did not boot"}: ${reason}` +
+    `${booted ? `the guest went down ${during}` : facts.jumped ? "the jump into the next kernel failed" : "the guest did not boot"}: ${reason}` +
       quote("QEMU said", facts.messages.replace(HARMLESS_MESSAGES, "")) +
       quote(`end of the guest's console (all of it: ${facts.consoleLog})`, tail),
     {

@@ -2,7 +2,7 @@ import type { Socket } from "node:net";
 import type { Readable, Writable } from "node:stream";
 import { argumentError } from "@vfio-selftests/core/errors";
 import { EndMarkStream } from "./end-mark";
-import { type LabOptions, runGuest } from "./guest-run";
+import { type LabOptions, type NextStage, runGuest } from "./guest-run";
 import type { LabResult } from "./lab-result";
 
 /** A command, and the VM in which it runs. */
@@ -15,6 +15,11 @@ export interface LabRunOptions extends LabOptions {
   env?: Readonly<Record<string, string>>;
   /** Milliseconds after which the command gets SIGTERM. The VM ends 5 s later. Default: no limit. */
   timeoutMs?: number;
+  /**
+   * After the command's success the VM's kernel jumps into another one (kexec), on which a second command runs. It has
+   * the same folders, streams and time limit. `VFIO_SELFTESTS_STAGE` tells the commands their stage, 1 or 2.
+   */
+  next?: NextStage;
   /** The command's input. Default: none. */
   stdin?: Readable;
   /** Default: this process's. */
@@ -32,7 +37,8 @@ export interface LabRunOptions extends LabOptions {
  */
 export async function runInLab(options: LabRunOptions): Promise<LabResult> {
   const { stdin, stdout = process.stdout, stderr = process.stderr, ...run } = options;
-  if (run.command.length === 0) throw argumentError("lab run", "command", "", "a program and its arguments");
+  if (run.command.length === 0 || run.next?.command.length === 0)
+    throw argumentError("lab run", "command", "", "a program and its arguments");
   const onStream = async (name: string, socket: Socket, endMark: string): Promise<void> => {
     if (name === "stdin") stdin?.pipe(socket);
     else await passOutput(socket, name === "stdout" ? stdout : stderr, endMark);

@@ -25,6 +25,8 @@ export interface RunFolder extends Disposable {
 export type RunFile =
   | "plan.sh"
   | "command.sh"
+  | "next-command.sh"
+  | "next-kernel"
   | "init.sh"
   | "control"
   | "stdin"

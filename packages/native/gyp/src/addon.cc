@@ -15,6 +15,7 @@ Napi::Object addAll(Napi::Env env, Napi::Object exports) {
   addSockets(env, exports);
   addThreads(env, exports);
   addFailNth(env, exports);
+  addKexec(env, exports);
   return exports;
 }
 

@@ -12,6 +12,7 @@ void addBoundSocket(Napi::Env env, Napi::Object exports);
 void addCpu(Napi::Env env, Napi::Object exports);
 void addDescriptors(Napi::Env env, Napi::Object exports);
 void addFailNth(Napi::Env env, Napi::Object exports);
+void addKexec(Napi::Env env, Napi::Object exports);
 void addIoctl(Napi::Env env, Napi::Object exports);
 void addMappedIo(Napi::Env env, Napi::Object exports);
 void addMappedMemory(Napi::Env env, Napi::Object exports);

@@ -39,6 +39,7 @@ export const EACCES = 13;
 export const EFAULT = 14;
 export const EBUSY = 16;
 export const EINVAL = 22;
+export const ENOSYS = 38;
 export const EPERM = 1;
 export const ENOTTY = 25;
 export const EFBIG = 27;

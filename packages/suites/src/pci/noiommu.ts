@@ -8,6 +8,7 @@ import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/
 import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
+import { noiommuDeviceFile } from "./noiommu-device-file";
 
 /** linux/vfio.h: the IOMMU type of a device without an IOMMU. */
 const VFIO_NOIOMMU_IOMMU = 8;
@@ -84,6 +85,10 @@ export function noiommuSuite(target: SuiteTarget): void {
           expect(native.open(group.path, O_RDWR)).toBe(-Errno.EBUSY);
         });
       });
+    }
+    const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+    if (mode !== undefined) {
+      describe("iommufd", () => noiommuDeviceFile(target, mode, address));
     }
   });
 }

@@ -1,0 +1,19 @@
+import { spawn } from "node:child_process";
+import type { LiveUpdateSession } from "@vfio-selftests/iommu-modes";
+
+/** Long enough for the rest of a run, and for the kexec. */
+const SECONDS = 3600;
+
+/**
+ * Lets a session outlive this process: a process of its own has it open until the kernel jumps. A session ends with the last
+ * process that has it.
+ */
+export function keepSession(session: LiveUpdateSession): void {
+  const descriptor = session.file.descriptor("spawn");
+  const keeper = spawn("sleep", [String(SECONDS)], {
+    detached: true,
+    stdio: ["ignore", "ignore", "ignore", descriptor],
+  });
+  if (keeper.pid === undefined) throw new Error("no process keeps the session: there is no program sleep");
+  keeper.unref();
+}
