@@ -108,9 +108,7 @@ describe("PCI functions in sysfs", () => {
     requireVfioDriver("0000:01:00.0", "openDevice", system.paths);
     expect(() => {
       requireVfioDriver("0000:02:00.0", "openDevice", system.paths);
-    }).toThrow(
-      "is not bound to a driver, not to vfio-pci\n  Remedy: sudo vfio-selftests bind 0000:02:00.0",
-    );
+    }).toThrow("is not bound to a driver, not to vfio-pci\n  Remedy: sudo vfio-selftests bind 0000:02:00.0");
     expect(["vfio-pci", "nvgrace-gpu-vfio-pci", "vfio_pci_stub", "novfio-pci", undefined].map(isVfioDriver)).toEqual([
       true,
       true,
