@@ -4,7 +4,18 @@ import tseslint from "typescript-eslint";
 
 export default tseslint.config(
   {
-    ignores: ["**/dist/**", "**/prebuilds/**", "**/gyp/**", "**/*.cjs", "**/*.mjs", "**/*.d.cts", "packages/*/bin/**"],
+    ignores: [
+      "**/dist/**",
+      "**/prebuilds/**",
+      "**/gyp/**",
+      "**/*.cjs",
+      "**/*.mjs",
+      "**/*.d.cts",
+      "packages/*/bin/**",
+      "**/*.mts",
+      "docs/public/**",
+      "docs/.vitepress/cache/**",
+    ],
   },
   ...tseslint.configs.strictTypeChecked,
   {

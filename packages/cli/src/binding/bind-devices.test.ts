@@ -49,6 +49,17 @@ class Machine extends FakeSystem {
 }
 
 describe("bind and unbind", () => {
+  it("take all devices of a vendor and device, and go on after ids that no device has", () => {
+    const [one, two] = ["0000:01:00.0", "0000:01:00.1"].map((address) => ({ address, driver: "e1000e", group: 3 }));
+    using machine = new Machine(one as FakePciDevice, two as FakePciDevice, DISK);
+    const ids = readAttribute(machine.paths.pciDevice("0000:01:00.0", "vendor"))?.slice(2);
+    const device = readAttribute(machine.paths.pciDevice("0000:01:00.0", "device"))?.slice(2);
+    expect(machine.bind(["ffff:ffff", `${ids}:${device}`])).toBe(1);
+    expect(machine.errors.join("")).toContain("no PCI device has vendor and device ffff:ffff");
+    expect(machine.lines).toContain("0000:01:00.1 is bound to vfio-pci (was e1000e)");
+    expect(machine.lines).toContain("0000:01:00.0 is bound to vfio-pci (was e1000e)");
+  });
+
   it("gives a device to vfio-pci and back, with its override and virtual functions", () => {
     using machine = new Machine(NIC);
     expect(machine.bind([NIC.address])).toBe(0);

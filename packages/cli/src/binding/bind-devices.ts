@@ -4,13 +4,13 @@ import {
   BindingStore,
   isVfioDriver,
   linkName,
-  normalizePciAddress,
   restoreBinding,
   type SystemPaths,
   systemPaths,
 } from "@vfio-selftests/core/sysfs";
 import { ExitCode } from "../exit-codes";
 import { reportError } from "../report-error";
+import { addressesNamed } from "../target/named-devices";
 import { loadVfioPci } from "./load-vfio-pci";
 
 export interface BindOptions {
@@ -43,18 +43,21 @@ export function unbindDevices(addresses: readonly string[], options: BindOptions
 }
 
 function forEachDevice(
-  addresses: readonly string[],
-  machine: BindingMachine,
+  names: readonly string[],
+  { paths, print, printError }: BindingMachine,
   act: (address: string) => string,
 ): number {
   let code: number = ExitCode.ok;
-  for (const address of addresses) {
+  const attempt = <T>(action: () => T): T | undefined => {
     try {
-      machine.print(act(normalizePciAddress(address)));
+      return action();
     } catch (error) {
-      code = Math.max(code, reportError(error, machine.printError));
+      code = Math.max(code, reportError(error, printError));
+      return undefined;
     }
-  }
+  };
+  const addresses = names.flatMap((name) => attempt(() => addressesNamed(name, paths)) ?? []);
+  for (const address of new Set(addresses)) attempt(() => print(act(address)));
   return code;
 }
 

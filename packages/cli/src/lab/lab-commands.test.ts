@@ -20,8 +20,13 @@ jest.mock("@vfio-selftests/lab", () => ({
   },
 }));
 
+// A checkout need not have the addon of another CPU. guest-addon.test.ts covers that.
+const requireGuestAddon = jest.fn();
+jest.mock("./guest-addon", () => ({ requireGuestAddon: (): unknown => requireGuestAddon() }));
+
 let folder = "";
 beforeEach(() => {
+  requireGuestAddon.mockReset();
   runs.length = 0;
   folder = mkdtempSync(join(tmpdir(), "lab-commands-"));
 });
@@ -117,6 +122,22 @@ describe("what the suites would refuse is refused before anything boots", () => 
     await expect(labRun([], { ...SUITES, driver: ["./nowhere.cjs"] })).rejects.toThrow("nowhere.cjs was not found");
     await expect(labRun([], { ...SUITES, mode: ["type9"] })).rejects.toThrow("type9");
     await expect(labRun([], { ...SUITES, kvmIrq: "-z" })).rejects.toThrow("-z");
+  });
+
+  test("a pattern or an id that no test can match, also beside --list", async () => {
+    const refusal = /test is "nothing_has_this_name"; allowed: a pattern or id/;
+    await expect(labRun([], { ...SUITES, test: "nothing_has_this_name" })).rejects.toThrow(refusal);
+    await expect(labRun([], { ...SUITES, test: "nothing_has_this_name", list: true })).rejects.toThrow(refusal);
+    await expect(labRun([], { ...SUITES, run: ["nothing_has_this_name"] })).rejects.toThrow(refusal);
+    const other = { mode: ["iommufd"], test: "vfio_type1_iommu" };
+    await expect(labRun([], { ...SUITES, ...other })).rejects.toThrow(/vfio_type1_iommu/);
+  });
+
+  test("a VM whose CPU the addon was not built for", async () => {
+    requireGuestAddon.mockImplementation(() => {
+      throw new Error("no addon");
+    });
+    await expect(labRun([], { ...SUITES, arch: "arm64" })).rejects.toThrow("no addon");
   });
 
   test("the environment that the VM gets", async () => {

@@ -30,6 +30,7 @@ import { namedTarget, type SuiteOptions } from "../run/run-options";
 import { findDrivers } from "../target/find-drivers";
 import { installConsent } from "./consent";
 import { gdbCommand } from "./gdb";
+import { requireGuestAddon } from "./guest-addon";
 import { describeConsoleReport, readConsole, tellReports } from "./guest-console";
 import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
@@ -284,4 +285,7 @@ async function checkSuites(options: LabRunOptions): Promise<void> {
   for (const name of modes) findMode(name);
   findDrivers(drivers);
   if (kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(kvmIrq);
+  const { requireTest } = await import("./guest-tests.js");
+  await requireTest(options);
+  requireGuestAddon(options);
 }

@@ -6,7 +6,6 @@ import {
   type PciDeviceEntry,
   type SystemPaths,
   systemPaths,
-  vfioDriverRemedy,
 } from "@vfio-selftests/core/sysfs";
 
 /** A device as `list` shows it. */
@@ -58,7 +57,7 @@ function findObstacle(entry: PciDeviceEntry, paths: SystemPaths): { reason: stri
   if (!isVfioDriver(driver)) {
     return {
       reason: driver === undefined ? "it has no driver" : `it is bound to ${driver}`,
-      remedy: vfioDriverRemedy(address, paths) ?? `vfio-selftests bind ${address}`,
+      remedy: bindRemedy(address),
     };
   }
   const blockers = groupBlockers(iommuGroup, paths);
@@ -66,11 +65,15 @@ function findObstacle(entry: PciDeviceEntry, paths: SystemPaths): { reason: stri
     const names = blockers.map((blocker) => `${blocker.address} (${blocker.driver ?? ""})`);
     return {
       reason: `its IOMMU group ${iommuGroup} is not viable because of ${names.join(", ")}`,
-      remedy: `vfio-selftests bind ${blockers.map((blocker) => blocker.address).join(" ")}`,
+      remedy: bindRemedy(...blockers.map((blocker) => blocker.address)),
     };
   }
   const use = describeVfioUsers([address], paths);
   return use === undefined ? undefined : { reason: `it is in use: ${use}`, remedy: "end that process" };
+}
+
+function bindRemedy(...addresses: readonly string[]): string {
+  return `sudo vfio-selftests bind ${addresses.join(" ")}`;
 }
 
 function hex(value: number): string {

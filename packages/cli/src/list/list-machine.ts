@@ -1,3 +1,4 @@
+import { asCalled } from "@vfio-selftests/core/errors";
 import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
 import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
@@ -23,7 +24,7 @@ export function listMachine({ json = false, all = false }: { json?: boolean; all
     return { name: mode.name, description: mode.description, ...mode.availability() };
   });
   if (json) console.log(JSON.stringify({ devices, modes }, undefined, 2));
-  else for (const line of [...deviceLines(devices, all), "", ...modeLines(modes)]) console.log(line);
+  else for (const line of [...deviceLines(devices, all), "", ...modeLines(modes)]) console.log(asCalled(line));
   return ExitCode.ok;
 }
 

@@ -28,6 +28,11 @@ export function deviceNamed(name: string, paths: SystemPaths = systemPaths): str
   throw argumentError("find PCI device", "device", name, `one device, by its address: ${all}`);
 }
 
+/** The addresses that this name means, as `devicesNamed`. An address need not be a device's: the device may be gone. */
+export function addressesNamed(name: string, paths: SystemPaths = systemPaths): string[] {
+  return IDS.test(name) ? devicesOf(name, paths) : [addressOf(name)];
+}
+
 function devicesOf(name: string, paths: SystemPaths): string[] {
   const [, vendor, device] = IDS.exec(name) ?? [];
   if (vendor === undefined || device === undefined) return [requirePciDevice(addressOf(name), paths)];

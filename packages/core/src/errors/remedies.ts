@@ -6,10 +6,10 @@
 const OPEN_DEVICE_NODE =
   "run as root, or give your user the device file (udev rule, or chown) and enough locked memory (ulimit -l)";
 const KERNEL_VFIO_CONTAINER =
-  "load it (modprobe vfio vfio_iommu_type1 vfio-pci), or use a kernel with CONFIG_VFIO, CONFIG_VFIO_GROUP, " +
+  "load it (sudo modprobe vfio vfio_iommu_type1 vfio-pci), or use a kernel with CONFIG_VFIO, CONFIG_VFIO_GROUP, " +
   "CONFIG_VFIO_CONTAINER and CONFIG_VFIO_IOMMU_TYPE1";
 const KERNEL_IOMMUFD =
-  "load it (modprobe iommufd), or use a kernel with CONFIG_IOMMUFD; modes on /dev/vfio/vfio do without it";
+  "load it (sudo modprobe iommufd), or use a kernel with CONFIG_IOMMUFD; modes on /dev/vfio/vfio do without it";
 const LOCKED_MEMORY =
   "raise the limit on locked memory (ulimit -l, memlock in /etc/security/limits.conf, or LimitMEMLOCK= of the service)";
 const RESET_NEEDED = "enable memory space in the command register, or wait until the device is out of reset";

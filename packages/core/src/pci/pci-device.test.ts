@@ -5,6 +5,7 @@ import { Iommu } from "../iommu/iommu";
 import { FakeIommuBackend } from "../testing/fake-iommu-backend";
 import { FakeVfioDevice, type FakeVfioDeviceOptions } from "../testing/fake-vfio-device";
 import { openDescriptors } from "../testing/open-descriptors";
+import { VFIO_PCI_CONFIG_REGION_INDEX } from "../uapi/vfio-numbers";
 import { PciDevice } from "./pci-device";
 
 const withCode = (code: string): Error => expect.objectContaining({ code }) as Error;
@@ -180,6 +181,19 @@ describe("PciDevice", () => {
     const vfio = new FakeVfioDevice(options);
     Object.defineProperty(vfio, "info", { value: { ...vfio.info, flags: 4 } });
     expect(() => PciDevice.open({ openDevice: () => vfio }, vfio.address)).toThrow("is not a PCI device");
+    expect(vfio.closed).toBe(true);
+  });
+
+  test("refuses a device without configuration space, as a model that forgot it, and closes it", () => {
+    const vfio = new FakeVfioDevice(options);
+    const { regionInfo } = vfio;
+    jest.spyOn(vfio, "regionInfo").mockImplementation((index) => {
+      const info = regionInfo.call(vfio, index);
+      return index === VFIO_PCI_CONFIG_REGION_INDEX ? { ...info, size: 0 } : info;
+    });
+    expect(() => PciDevice.open({ openDevice: () => vfio }, vfio.address)).toThrow(
+      /has no PCI configuration space \(its region has 0 bytes\)\n.*Remedy: a model gives one/,
+    );
     expect(vfio.closed).toBe(true);
   });
 

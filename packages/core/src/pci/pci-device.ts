@@ -19,6 +19,9 @@ export interface DeviceOpener {
   adopt?(child: PciDevice): () => void;
 }
 
+/** The part of configuration space that every device has (PCI Local Bus 3.0, section 6.1). */
+const HEADER_BYTES = 64;
+
 /** A PCI device in user space: configuration space, BARs, interrupts and reset. It knows no particular device. */
 export class PciDevice implements Disposable {
   /** The device in VFIO's vocabulary. This object owns it. */
@@ -59,6 +62,15 @@ export class PciDevice implements Disposable {
     }
     this.vfio = vfio;
     this.config = new ConfigSpace(vfio);
+    if (this.config.size < HEADER_BYTES) {
+      throw new VfioError(`${address} has no PCI configuration space (its region has ${this.config.size} bytes)`, {
+        code: "ERR_NOT_SUPPORTED",
+        operation: "PciDevice.open",
+        subject: address,
+        remedy:
+          "a model gives one: 256 bytes, or 4096 for PCI Express (`configSpace` of @vfio-selftests/device-models)",
+      });
+    }
     const indexes = Array.from({ length: BAR_COUNT }, (_, index) => index);
     const types = readBarTypes(
       this.config,

@@ -11,22 +11,21 @@ export function vfioDriverRemedy(address: string, paths: SystemPaths = systemPat
   const driver = linkName(paths.pciDevice(address, "driver"));
   if (isVfioDriver(driver)) return undefined;
   return driver === undefined
-    ? `bind it, it has no driver: vfio-selftests bind ${address}`
-    : `bind it to vfio-pci, it is bound to ${driver}: vfio-selftests bind ${address}`;
+    ? `bind it, it has no driver: sudo vfio-selftests bind ${address}`
+    : `bind it to vfio-pci, it is bound to ${driver}: sudo vfio-selftests bind ${address}`;
 }
 
 /** Throws ENODEV, with the present driver and the command, unless the device is bound to a VFIO driver. */
 export function requireVfioDriver(address: string, operation: string, paths: SystemPaths = systemPaths): void {
-  const remedy = vfioDriverRemedy(address, paths);
-  if (remedy === undefined) return;
   const driver = linkName(paths.pciDevice(address, "driver"));
+  if (isVfioDriver(driver)) return;
   throw new VfioError(
     `${address} is ${driver === undefined ? "not bound to a driver" : `bound to ${driver}`}, not to vfio-pci`,
     {
       code: "ENODEV",
       operation,
       subject: address,
-      remedy,
+      remedy: `sudo vfio-selftests bind ${address}`,
     },
   );
 }

@@ -76,6 +76,14 @@ export class RunReport implements RunListener {
       device: undefined,
       ...this.#plan,
     };
-    return (this.#opened ??= openReports(this.#reports, plan)).formats;
+    // Where no test was to run, a report of none would only replace an earlier one.
+    const reports = this.#isEmpty ? this.#reports.filter(({ file }) => file === undefined) : this.#reports;
+    return (this.#opened ??= openReports(reports, plan)).formats;
+  }
+
+  /** Whether the run has chosen no test, and nothing went wrong. A shard without tests is a part of a run that has some. */
+  get #isEmpty(): boolean {
+    const chosen = this.#size?.unsharded ?? this.#size?.all;
+    return chosen?.length === 0 && this.#errors.length === 0;
   }
 }

@@ -40,7 +40,7 @@ function containerAvailability(
     if (!existsPath(kernel.paths.sys("class", "vfio"))) {
       return unavailable(
         "this kernel has no VFIO groups",
-        "load VFIO (modprobe vfio-pci), or use a kernel with CONFIG_VFIO_GROUP; mode iommufd needs none",
+        "load VFIO (sudo modprobe vfio-pci), or use a kernel with CONFIG_VFIO_GROUP; mode iommufd needs none",
       );
     }
     return AVAILABLE;
@@ -53,7 +53,7 @@ function iommufdAvailability(kernel: KernelEnvironment): Availability {
     if (!(readAttribute(kernel.paths.proc("devices")) ?? "").includes("vfio-dev")) {
       return unavailable(
         "this kernel has no VFIO device files",
-        "load VFIO (modprobe vfio-pci), or use a kernel with CONFIG_VFIO_DEVICE_CDEV (6.6 or newer); modes on containers need none",
+        "load VFIO (sudo modprobe vfio-pci), or use a kernel with CONFIG_VFIO_DEVICE_CDEV (6.6 or newer); modes on containers need none",
       );
     }
     return AVAILABLE;

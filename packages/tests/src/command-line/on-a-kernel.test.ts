@@ -1,14 +1,18 @@
 import { readlinkSync } from "node:fs";
-import { basename } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { kernelTarget } from "@vfio-selftests/cli/kernel-target";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { iommuGroupMembers, iommuGroupOf } from "@vfio-selftests/core/sysfs";
-import { fixture, skip } from "@vfio-selftests/harness";
+import { environmentOptions, fixture, skip, type TargetOptions, type TestIdentity } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
-import { type CommandResult, runCommand } from "./run-command";
+import { type CommandResult, PROGRAM, runCommand } from "./run-command";
 
 const QUICK = "vfio_pci_device_test.config_space_read_write";
 const TIMEOUT_MS = 120_000;
+
+interface GuestTests {
+  readonly guestTests: (options: TargetOptions) => readonly TestIdentity[];
+}
 
 /** What the command does to a device of the kernel, and what it says when it cannot. */
 fixture("command_on_a_kernel", kernelTarget(), (address) => {
@@ -20,6 +24,21 @@ fixture("command_on_a_kernel", kernelTarget(), (address) => {
       expect(out).toContain(`Devices ${address} on the kernel`);
       expect(out.trimEnd().split("\n").at(-1)).toBe("1 passed, 0 failed, 0 skipped");
       expect(code).toBe(0);
+    },
+    TIMEOUT_MS,
+  );
+
+  it(
+    "lists_no_test_that_the_lab_would_refuse_before_the_boot",
+    async () => {
+      // No export of the package, because nobody else needs it.
+      const { guestTests } = (await import(join(dirname(PROGRAM), "lab", "guest-tests.js"))) as GuestTests;
+      const possible = new Set(guestTests({ ...environmentOptions({}), lab: true }).map(({ id }) => id));
+      const { out, code } = runCommand(["run", "-d", address, "--list"]);
+      expect(code).toBe(0);
+      const listed = out.trimEnd().split("\n");
+      expect(listed.length).toBeGreaterThan(1000);
+      expect(listed.filter((id) => !possible.has(id))).toEqual([]);
     },
     TIMEOUT_MS,
   );
@@ -62,7 +81,7 @@ fixture("command_on_a_kernel", kernelTarget(), (address) => {
       try {
         expect(runCommand(["unbind", address]).code).toBe(0);
         expect(driverOf(address)).not.toBe("vfio-pci");
-        expectError(runCommand(["run", "-d", address]), new RegExp(`Remedy: bind it.*vfio-selftests bind ${address}`));
+        expectError(runCommand(["run", "-d", address]), new RegExp(`Remedy: sudo .*vfio-selftests bind ${address}`));
       } finally {
         expect(runCommand(["bind", address]).code).toBe(0);
       }

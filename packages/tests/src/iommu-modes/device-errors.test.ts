@@ -22,7 +22,7 @@ fixture("iommu_modes_device_errors", target, (address) => {
         skip({ reason: "every device here is bound to vfio-pci", remedy: "use the lab, which has others" });
       using iommu = new Iommu(mode.open());
       expect(() => iommu.openDevice(other.address)).toThrow(
-        `${other.address} is bound to ${other.driver}, not to vfio-pci\n  Remedy: bind it to vfio-pci, it is bound to ${other.driver}: vfio-selftests bind ${other.address}`,
+        `${other.address} is bound to ${other.driver}, not to vfio-pci\n  Remedy: sudo vfio-selftests bind ${other.address}`,
       );
     });
 

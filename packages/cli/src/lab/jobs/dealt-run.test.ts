@@ -278,3 +278,14 @@ test("lines that are no events reach the person, with the VM's number", async ()
   });
   expect(lines).toEqual(["VM 2: hello"]);
 });
+
+test("VMs whose test processes end before they list the tests are no mistake of -t", async () => {
+  const start: StartWorker = async (_vm, streams) => {
+    const worker = await FakeWorker.start(streams);
+    worker.event({ kind: "plan", plan: { headline: [], size: undefined, defaultMode: "iommufd", device: "x" } });
+    return worker.end(["the process that ran the tests was ended by SIGSEGV"]);
+  };
+  await expect(run(start, { options: { reporter: "default", test: "vfio_x" } })).rejects.toThrow(
+    /no VM listed its tests: the process that ran the tests was ended by SIGSEGV\n.*Remedy: .*--jobs 1 --console/,
+  );
+});

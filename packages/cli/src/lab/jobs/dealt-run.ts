@@ -163,7 +163,7 @@ class DealtRun implements Disposable {
     const [failure] = this.#failures;
     if (tests === undefined) {
       if (stopped !== undefined) return stopped;
-      throw failure ?? new Error("no VM told what tests there are");
+      throw failure ?? noTestListed(this.#merged.errors);
     }
     const left = this.#merged.rest();
     if (stopped === undefined || left.length === 0) {
@@ -179,4 +179,14 @@ class DealtRun implements Disposable {
     tellTotals(options, run);
     return this.#signal === undefined ? exitCodeOf(run) : INTERRUPT_STATUS[this.#signal];
   }
+}
+
+/** The error of VMs that came up, and ended before they had listed the tests. */
+function noTestListed(errors: readonly string[]): VfioError {
+  const why = [...new Set(errors)];
+  return new VfioError(`no VM listed its tests: ${why.length === 0 ? "none said why" : why.join("; ")}`, {
+    code: "ERR_LAB_GUEST_LOST",
+    operation: "lab run",
+    remedy: "see what one VM does: vfio-selftests lab run --jobs 1 --console",
+  });
 }

@@ -71,6 +71,11 @@ export class MergedRun implements Disposable {
     for (const test of tests) this.#miss(-1, test, why, 0);
   }
 
+  /** What went wrong outside any test. */
+  get errors(): readonly string[] {
+    return this.#errors;
+  }
+
   /** Notes what went wrong outside any test. */
   fail(error: string): void {
     this.#errors.push(error);
@@ -92,7 +97,9 @@ export class MergedRun implements Disposable {
   /** Takes the first VM's plan. The other VMs' plans are alike. */
   #plan(plan: RunPlan): void {
     if (this.#tests !== undefined) return;
-    const { all: tests = [] } = plan.size ?? {};
+    // A run whose test process ended before it had listed the tests has a plan without a size.
+    const tests = plan.size?.all;
+    if (tests === undefined) return;
     this.#tests = tests;
     this.#shares = dealTests(tests, this.#jobs, this.#durations);
     this.#expected = new Map([...expectedDurations(tests, this.#durations)].map(([test, ms]) => [fullId(test), ms]));
