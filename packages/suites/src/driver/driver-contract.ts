@@ -9,6 +9,8 @@ import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x5eed;
+/** Copies checked so far: the seed of the next one's data. */
+let copies = 0;
 const RANDOM_COPIES = 100;
 /** Bytes. Upstream's tests make the larger copies. */
 const LARGEST_COPY = 4 * 1024 ** 2;
@@ -90,7 +92,6 @@ export function driverContractSuite(target: SuiteTarget): void {
           const places = Math.floor((area - size) / limits.alignment) + 1;
           const from = random.below(places) * limits.alignment;
           const to = random.below(places) * limits.alignment;
-          random.fill(rig.source.bytes.subarray(0, area));
           expectCopy(rig, from, to, size, area);
         }
       });
@@ -282,6 +283,8 @@ async function loggedFault(log: KernelLog, { session, unmapped, destination, one
 function expectCopy(rig: DriverRig, from: number, to: number, size: number, area = rig.size): void {
   const source = rig.source.bytes.subarray(0, area);
   const destination = rig.destination.bytes.subarray(0, area);
+  // New data for each copy: a device that copies what it has from an older one must not pass.
+  new PseudoRandom(++copies).fill(source.subarray(from, from + size));
   const before = Buffer.from(source);
   destination.fill(GUARD_BYTE);
   rig.session.memcpySync(rig.source.iovaOf(from), rig.destination.iovaOf(to), size);

@@ -14,9 +14,7 @@ export class PseudoRandom {
 
   /** An integer from 0 to `limit` - 1; `limit` is at most 2^32. */
   below(limit: number): number {
-    this.#state ^= this.#state << 13;
-    this.#state ^= this.#state >>> 17;
-    this.#state ^= this.#state << 5;
+    this.#next();
     return (this.#state >>> 0) % limit;
   }
 
@@ -27,6 +25,14 @@ export class PseudoRandom {
   }
 
   fill(bytes: Uint8Array): void {
-    for (let i = 0; i < bytes.length; i++) bytes[i] = this.below(256);
+    for (let i = 0; i < bytes.length; i++) {
+      if (i % 4 === 0) this.#next();
+      bytes[i] = this.#state >>> (8 * (i % 4));
+    }
+  }
+  #next(): void {
+    this.#state ^= this.#state << 13;
+    this.#state ^= this.#state >>> 17;
+    this.#state ^= this.#state << 5;
   }
 }
