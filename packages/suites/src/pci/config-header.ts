@@ -265,12 +265,14 @@ export function configHeaderSuite(target: SuiteTarget): void {
 
       it("any_alignment_and_length_shows_the_same", () => {
         const all = seen(0, 256);
-        for (let offset = 0; offset < 128; offset++) {
-          for (const length of [2, 3, 4, 5, 8, 13]) {
-            const part = seen(offset, length);
-            expect([offset, length, part]).toEqual([offset, length, all.subarray(offset, offset + length)]);
-          }
-        }
+        const parts = Array.from({ length: 128 }, (_, offset) =>
+          [2, 3, 4, 5, 8, 13].map((length) => ({ offset, length, bytes: seen(offset, length) })),
+        ).flat();
+        // One assertion for all 768, because each takes milliseconds on an emulated CPU.
+        const others = parts.filter(
+          ({ offset, length, bytes }) => !bytes.equals(all.subarray(offset, offset + length)),
+        );
+        expect(others).toEqual([]);
       });
 
       it("unaligned_write_reaches_each_register", () => {
