@@ -64,8 +64,8 @@ class GeneratedSocket implements SessionSocket {
   #truncated = false;
   /** The server's request that awaits an answer. */
   #asked: { readonly id: number; readonly command: number; readonly count: number } | undefined;
-  /** Whether the current message may get an answer. */
-  #mayReply = false;
+  /** Messages that may get an answer, in order. Requests about the device's state wait for the end of a step. */
+  readonly #unanswered: { readonly id: number; readonly command: number }[] = [];
   greeted = false;
   messages = 0;
   replies = 0;
@@ -86,11 +86,17 @@ class GeneratedSocket implements SessionSocket {
     if (this.#asked === undefined && random.chance(1)) return "timeout";
     this.messages += 1;
     const fds = this.#generate();
-    const { size, flags } = this.input;
-    this.#mayReply = (flags & structs.FLAG_NO_REPLY) === 0;
+    const { id, command, size, flags } = this.input;
+    const malformed = size < HEADER_SIZE || size > MAX_MESSAGE_SIZE;
+    const isReply = (flags & structs.TYPE_MASK) === structs.TYPE_REPLY;
+    if ((flags & structs.FLAG_NO_REPLY) === 0 && (malformed || !isReply)) {
+      // A malformed message is answered at once, because it ends the session.
+      if (malformed) this.#unanswered.length = 0;
+      this.#unanswered.push({ id, command });
+    }
     this.#truncated = fds > 16;
     for (let i = 0; i < Math.min(fds, 16); i += 1) this.#fds.push(native.dup(random.pick(this.#pool)));
-    return size < HEADER_SIZE || size > MAX_MESSAGE_SIZE ? "malformed" : "message";
+    return malformed ? "malformed" : "message";
   }
 
   takeFds(): number[] | undefined {
@@ -107,12 +113,12 @@ class GeneratedSocket implements SessionSocket {
     if (fds.length > 0 && !this.#generator.askedForTwin) this.complaints.push("descriptors");
     if ((flags & structs.TYPE_MASK) === structs.TYPE_REPLY) {
       this.replies += 1;
-      if (!this.#mayReply) this.complaints.push("a reply that nobody wants");
-      if (id !== this.input.id || command !== this.input.command) this.complaints.push("a reply to something else");
+      const awaited = this.#unanswered.shift();
+      if (awaited === undefined) this.complaints.push("a reply that nobody wants");
+      else if (id !== awaited.id || command !== awaited.command) this.complaints.push("a reply to something else");
       if ((flags & structs.FLAG_ERROR) !== 0 && (size !== HEADER_SIZE || message.error === 0)) {
         this.complaints.push("an error reply with a body, or without an errno");
       }
-      this.#mayReply = false;
     } else {
       this.dmaRequests += 1;
       const count = structs.dma_access.fields.count.getNumber(body) >= 2 ** 32 ? 2 ** 32 : (body.u32[2] ?? 0);
