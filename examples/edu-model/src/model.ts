@@ -36,8 +36,12 @@ class EduModel implements DeviceModel {
         this.#bar0.registers.STATUS.value |= Status.computing;
       },
     },
-    INTERRUPT_RAISE: { afterWrite: (written) => this.#setInterrupts(this.#pending | written) },
-    INTERRUPT_ACKNOWLEDGE: { afterWrite: (written) => this.#setInterrupts(this.#pending & ~written) },
+    INTERRUPT_RAISE: { afterWrite: (written) => this.#raiseInterrupt(written) },
+    INTERRUPT_ACKNOWLEDGE: {
+      afterWrite: (written) => {
+        this.#bar0.registers.INTERRUPT_STATUS.value &= ~written;
+      },
+    },
   });
   // #endregion hooks
 
@@ -78,7 +82,7 @@ class EduModel implements DeviceModel {
     for (let factor = 2; factor <= FACTORIAL.value && result !== 0; factor++) result = Math.imul(result, factor);
     FACTORIAL.value = result;
     STATUS.value &= ~Status.computing;
-    if ((STATUS.value & Status.interruptWhenDone) !== 0) this.#setInterrupts(this.#pending | Interrupt.factorial);
+    if ((STATUS.value & Status.interruptWhenDone) !== 0) this.#raiseInterrupt(Interrupt.factorial);
   }
 
   // #region dma
@@ -97,20 +101,16 @@ class EduModel implements DeviceModel {
       if (fault?.reason === "aborted") return;
     }
     DMA_COMMAND.low &= ~DmaCommand.start;
-    if ((DMA_COMMAND.low & DmaCommand.interruptWhenDone) !== 0) this.#setInterrupts(this.#pending | Interrupt.dma);
+    if ((DMA_COMMAND.low & DmaCommand.interruptWhenDone) !== 0) this.#raiseInterrupt(Interrupt.dma);
   }
   // #endregion dma
 
   // #region interrupt
-  get #pending(): number {
-    return this.#bar0.registers.INTERRUPT_STATUS.value;
-  }
-
-  /** A message for each new cause, as QEMU's device sends its MSI. */
-  #setInterrupts(causes: number): void {
-    const news = causes & ~this.#pending;
-    this.#bar0.registers.INTERRUPT_STATUS.value = causes;
-    if (news !== 0) this.#host?.raiseInterrupt(PciIrq.msix, 0);
+  /** A message each time, also for a cause that is set already (edu_raise_irq in QEMU's hw/misc/edu.c). */
+  #raiseInterrupt(causes: number): void {
+    const { INTERRUPT_STATUS } = this.#bar0.registers;
+    INTERRUPT_STATUS.value |= causes;
+    if (INTERRUPT_STATUS.value !== 0) this.#host?.raiseInterrupt(PciIrq.msix, 0);
   }
   // #endregion interrupt
 }

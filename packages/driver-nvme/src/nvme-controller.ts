@@ -10,6 +10,8 @@ import { statusText } from "./status-names";
 const COMMAND_TIMEOUT_MS = 5000;
 /** CAP.TO counts half seconds. Zero is no time that a device can keep. */
 const TIMEOUT_UNIT_MS = 500;
+/** CAP.TO says nothing of a shutdown. The kernel waits as long, too (shutdown_timeout in drivers/nvme/host/core.c). */
+const SHUTDOWN_TIMEOUT_MS = 5000;
 
 const COPY_QUEUE = 1;
 const MESSAGE_QUEUE = 2;
@@ -56,8 +58,18 @@ export class NvmeController {
 
   /** Makes commands work from any state. None is in progress afterwards. */
   bringUp(): void {
+    this.reset();
+    this.createQueues();
+  }
+
+  /** Makes {@link identify} work from any state. No command is in progress afterwards. */
+  reset(): void {
     this.#disableOrReplace();
     this.#enable();
+  }
+
+  /** Makes the copies' and the messages' commands work after {@link reset}. */
+  createQueues(): void {
     const queues = this.messages === undefined ? 1 : 2;
     const wanted = queues - 1;
     this.#run(Admin.setFeatures, regs.FEATURE_NUMBER_OF_QUEUES, wanted | (wanted << 16));
@@ -165,6 +177,7 @@ export class NvmeController {
     this.#until(
       () => (this.#read(Reg.CSTS) & Csts.shutdownStatus) === Csts.shutdownComplete,
       "CSTS.SHST to show that the shutdown is complete",
+      Math.max(this.#timeoutMs, SHUTDOWN_TIMEOUT_MS),
     );
   }
 
@@ -192,9 +205,9 @@ export class NvmeController {
     this.#until(() => (this.#read(Reg.CSTS) & Csts.ready) === 0, "CSTS.RDY to clear");
   }
 
-  #until(condition: () => boolean, what: string): void {
+  #until(condition: () => boolean, what: string, timeoutMs = this.#timeoutMs): void {
     pollUntil(condition, {
-      timeoutMs: this.#timeoutMs,
+      timeoutMs,
       what,
       subject: this.device.address,
       state: () => this.state(),

@@ -10,6 +10,9 @@ const GUARD = 0xa5;
 const UNMAPPED = 0x7000_0000n;
 const WRITE = 1;
 const READ = 2;
+const IDENTIFY = 6;
+/** Longer than the fake's CAP.TO, 500 ms. */
+const SLOW_SHUTDOWN_MS = 700;
 /** The engine may box a time or two (16 bytes each). One BigInt, closure or object for each copy takes more. */
 const MOST_BYTES = 40;
 
@@ -105,6 +108,7 @@ describe("the disk", () => {
     expect(error.code).toBe("ERR_INVALID_ARGUMENT");
     expect(error.message).toMatch(/VFIO_SELFTESTS_NVME_SCRATCH is "FAKE"; allowed: PRECIOUS/);
     expect(bench.nvme.commands).toEqual([]);
+    expect(bench.nvme.adminCommands).toEqual([IDENTIFY]);
     expect(bench.nvme.enabled).toBe(false);
     expect(bench.device.interrupts.msix.enabled).toBe(false);
   });
@@ -153,6 +157,43 @@ describe("the disk", () => {
     bench.nvme.holds = false;
     session.remove();
     expect(bench.nvme.disk.equals(before)).toBe(true);
+  });
+
+  it("gets back what it held by the next create and remove, when a remove failed", () => {
+    const bench = setUp();
+    const before = Buffer.from(bench.nvme.disk);
+    const session = bench.open();
+    expectCopy(bench, session, 0, 0, 8192);
+    bench.nvme.isGone = true;
+    const error = thrownBy(() => session.remove());
+    expect(error.message).toMatch(
+      /does not answer\n {2}Not put back: blocks 768 to 1023 of namespace 1 of disk FAKE hold/,
+    );
+    bench.nvme.isGone = false;
+    expect(bench.nvme.disk.equals(before)).toBe(false);
+    session.create();
+    expect(bench.nvme.disk.equals(before)).toBe(true);
+    expectCopy(bench, session, 0, 0, 8192);
+    session.remove();
+    expect(bench.nvme.disk.equals(before)).toBe(true);
+  });
+
+  it("has time for its shutdown", () => {
+    const bench = setUp();
+    const session = bench.open();
+    bench.nvme.shutdownMs = SLOW_SHUTDOWN_MS;
+    session.remove();
+    expect(bench.nvme.enabled).toBe(false);
+  });
+
+  it.each([
+    [{ serial: "" }, /serial is ""/],
+    [{ serial: "FAKE " }, /serial is "FAKE "/],
+    [{ serial: "FAKE", namespace: 0 }, /namespace is 0; allowed: 1 to 4294967294/],
+    [{ serial: "FAKE", namespace: 2 ** 32 + 1 }, /namespace is 4294967297/],
+    [{ serial: "FAKE", namespace: 1.5 }, /namespace is 1.5/],
+  ])("is refused as %j", (disk, message) => {
+    expect(() => nvmeDriverFor([disk])).toThrow(message);
   });
 
   it("keeps a copy's data when the driver's memory is unmapped before the driver is removed", () => {

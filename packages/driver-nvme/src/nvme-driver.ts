@@ -11,8 +11,8 @@ import { NAMED_REGISTERS } from "./named-registers";
 import { field, MESSAGE_VECTOR, NvmeController } from "./nvme-controller";
 import { Layout } from "./region-layout";
 import { Cap, DOORBELLS, Nvm, NVM_COMMAND_SET, PAGE_SIZE, Reg } from "./registers";
-import { parseScratchDisks, SCRATCH_VARIABLE, type ScratchDisk } from "./scratch-disks";
-import { findScratchRange, type ScratchRange } from "./scratch-range";
+import { checkScratchDisks, parseScratchDisks, SCRATCH_VARIABLE, type ScratchDisk } from "./scratch-disks";
+import { findScratchRange, isSameRange, rangeText, type ScratchRange } from "./scratch-range";
 import { isTransferError, statusText } from "./status-names";
 
 /** Mass storage, non-volatile memory, NVM Express I/O controller. */
@@ -21,8 +21,15 @@ const ZEROES_BASED = 1;
 /** How often to look for a fatal error, while commands are outstanding. */
 const TROUBLE_INTERVAL_MS = 1;
 
-/** The driver for disks that a program names. */
+/**
+ * Ranges that may hold something else than at first. The blocks for them lie in the region. It outlives an instance, so that
+ * the next one on the region puts back what a failed `remove` could not.
+ */
+const owedRanges = new WeakMap<DmaRegion, ScratchRange>();
+
+/** The driver for disks that a program names. Throws ERR_INVALID_ARGUMENT for a serial number or a namespace that cannot be. */
 export function nvmeDriverFor(disks: readonly ScratchDisk[]): Driver {
+  checkScratchDisks(disks);
   return makeDriver(() => disks);
 }
 
@@ -73,8 +80,6 @@ class NvmeInstance implements DriverInstance {
   /** When to look next. 0: an interval after the next poll. */
   #lookAt = 0;
   #trouble: string | undefined;
-  /** The scratch range may hold something else than it did at first. */
-  #written = false;
   /** Recovery from an error failed. The driver tries again before the next command. */
   #broken = false;
   #removed = false;
@@ -98,9 +103,12 @@ class NvmeInstance implements DriverInstance {
       this.sendMsi = () => this.#sendMsi();
     }
     try {
-      this.#controller.bringUp();
+      // A disk that nobody named gets no command but Identify.
+      this.#controller.reset();
       this.#range = findScratchRange(this.#controller, disks);
+      this.#controller.createQueues();
       this.#saved.aim(region.iovaOf(Layout.saved), this.#range.bytes, 0);
+      this.#payBack();
       this.#transferSaved(Nvm.read);
     } catch (error) {
       this.#giveUp();
@@ -117,7 +125,7 @@ class NvmeInstance implements DriverInstance {
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
     this.#repair();
-    this.#written = true;
+    owedRanges.set(this.#region, this.#range);
     const { blockBytes } = this.#range;
     this.#blocks = Math.ceil(size / blockBytes);
     const padding = this.#blocks * blockBytes - size;
@@ -171,9 +179,13 @@ class NvmeInstance implements DriverInstance {
     this.#removed = true;
     try {
       this.#putBack();
-    } finally {
-      this.#stop();
+    } catch (error) {
+      if (error instanceof VfioError)
+        error.message += `\n  Not put back: ${rangeText(this.#range)} hold data of copies`;
+      this.#giveUp();
+      throw error;
     }
+    this.#stop();
   }
 
   #submit(opcode: number, memory: CommandMemory, count: number): void {
@@ -209,10 +221,19 @@ class NvmeInstance implements DriverInstance {
    * Without its region in the address space, the device could not read what to write.
    */
   #putBack(): void {
-    if (!this.#written || !this.#region.mapped) return;
+    if (!owedRanges.has(this.#region) || !this.#region.mapped) return;
     this.#controller.bringUp();
+    this.#payBack();
+  }
+
+  #payBack(): void {
+    const owed = owedRanges.get(this.#region);
+    if (owed === undefined) return;
+    if (!isSameRange(owed, this.#range)) {
+      throw this.#controller.error("ERR_INVALID_STATE", "create", `the driver must put back ${rangeText(owed)} first`);
+    }
     this.#transferSaved(Nvm.write);
-    this.#written = false;
+    owedRanges.delete(this.#region);
   }
 
   #stop(): void {
@@ -223,12 +244,12 @@ class NvmeInstance implements DriverInstance {
     }
   }
 
-  /** Stops the device before its queues' memory goes away. */
+  /** Stops the device after an error, before its queues' memory goes away. */
   #giveUp(): void {
     try {
       this.#stop();
     } catch {
-      // The caller must know why the device did not come up.
+      // The caller must know of the first error.
     }
   }
 

@@ -6,6 +6,8 @@ import { SCRATCH_VARIABLE, type ScratchDisk } from "./scratch-disks";
 
 /** The blocks that copies go through: the last ones of a namespace that the caller gave away. */
 export interface ScratchRange {
+  /** The disk's serial number. */
+  readonly serial: string;
   readonly namespace: number;
   readonly blockBytes: number;
   readonly bytes: number;
@@ -49,6 +51,7 @@ export function findScratchRange(controller: NvmeController, disks: readonly Scr
   if (count === 0n) throw refusal(controller, `namespace ${number} has ${blocks} blocks of ${blockBytes} bytes`);
   const first = blocks - count;
   return {
+    serial,
     namespace: number,
     blockBytes,
     bytes: Number(count) * blockBytes,
@@ -56,6 +59,19 @@ export function findScratchRange(controller: NvmeController, disks: readonly Scr
     firstLow: Number(first & 0xffff_ffffn),
     firstHigh: Number(first >> 32n),
   };
+}
+
+/** Whether both are the same blocks of the same disk. */
+export function isSameRange(a: ScratchRange, b: ScratchRange): boolean {
+  const keys = ["serial", "namespace", "blockBytes", "bytes", "firstLow", "firstHigh"] as const;
+  return keys.every((key) => a[key] === b[key]);
+}
+
+/** The blocks as text, for errors. */
+export function rangeText({ serial, namespace, firstLow, firstHigh, bytes, blockBytes }: ScratchRange): string {
+  const first = (BigInt(firstHigh) << 32n) | BigInt(firstLow);
+  const last = first + BigInt(bytes / blockBytes) - 1n;
+  return `blocks ${first} to ${last} of namespace ${namespace} of disk ${serial}`;
 }
 
 function findNamespace(controller: NvmeController, disk: ScratchDisk): Namespace {

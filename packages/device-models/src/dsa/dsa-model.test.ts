@@ -53,6 +53,32 @@ describe("capabilities", () => {
   });
 });
 
+describe("a step", () => {
+  /** Steps that 64 MiB take when each look at the clock finds it `ms` later. */
+  const stepsAt = (ms: number): number => {
+    let time = 0;
+    const dsa = new DsaFixture({ now: () => (time += ms) });
+    dsa.memory.map(0x1_0000_0000n, 64 * MIB);
+    dsa.enable();
+    dsa.submit({
+      ...copy(64 * MIB),
+      source: 0x1_0000_0000n,
+      destination: 0x1_0000_0000n,
+      completion: RECORD,
+      flags: NOTIFY,
+    });
+    const steps = dsa.run();
+    expect(dsa.record().status).toBe(Status.success);
+    return steps;
+  };
+
+  it("works for 0.1 ms, and on a MiB at least", () => {
+    // A piece of a MiB, and a look at the clock after each: 4 in 0.1 ms.
+    expect(stepsAt(0.03)).toBe(16);
+    expect(stepsAt(1)).toBe(64);
+  });
+});
+
 describe("Enable Device", () => {
   const cases: [name: string, error: number, wrong: (dsa: DsaFixture) => void][] = [
     ["bus mastering off", CommandError.busMasterDisabled, (b) => b.writeConfig(4, 2, 0x402)],

@@ -76,15 +76,22 @@ interface CompletionQueue extends Queue {
 export class FakeNvme extends FakeVfioDevice {
   readonly disk: Buffer;
   readonly commands: SeenCommand[] = [];
+  /** Opcodes of admin commands. */
+  readonly adminCommands: number[] = [];
   readonly #options: FakeNvmeOptions;
   /** The controller takes commands and completes none. */
   holds = false;
   /** CSTS.RDY stays set until a function reset. */
   staysReady = false;
+  /** Registers read all ones, as without power. */
+  isGone = false;
+  /** Milliseconds that a shutdown takes. */
+  shutdownMs = 0;
   functionResets = 0;
   backend: FakeIommuBackend | undefined;
   #configuration = 0;
   #status = 0;
+  #shutDownAt = Infinity;
   readonly #registers = new Map<number, number>();
   #submissions = new Map<number, SubmissionQueue>();
   #completions = new Map<number, CompletionQueue>();
@@ -148,9 +155,10 @@ export class FakeNvme extends FakeVfioDevice {
   }
 
   #read(offset: number): number {
+    if (this.isGone) return 0xffff_ffff;
     if (offset === VS) return 0x0001_0400;
     if (offset === CC) return this.#configuration;
-    if (offset === CSTS) return this.#status;
+    if (offset === CSTS) return this.#status | (performance.now() < this.#shutDownAt ? 0 : SHUT_DOWN);
     return this.#registers.get(offset) ?? 0;
   }
 
@@ -165,7 +173,7 @@ export class FakeNvme extends FakeVfioDevice {
     this.#configuration = value;
     if ((was & 1) === 0 && (value & 1) === 1) this.#start();
     if ((was & 1) === 1 && (value & 1) === 0 && !this.staysReady) this.#stop();
-    if ((value & 0xc000) !== 0) this.#status |= SHUT_DOWN;
+    if ((value & 0xc000) !== 0) this.#shutDownAt = performance.now() + this.shutdownMs;
   }
 
   #start(): void {
@@ -178,6 +186,7 @@ export class FakeNvme extends FakeVfioDevice {
 
   #stop(): void {
     this.#status = 0;
+    this.#shutDownAt = Infinity;
     this.#submissions = new Map();
     this.#completions = new Map();
   }
@@ -225,6 +234,7 @@ export class FakeNvme extends FakeVfioDevice {
     const dword = (index: number): number => command.getUint32(index * 4, true);
     const queue = { base: command.getBigUint64(24, true), entries: (dword(10) >>> 16) + 1, index: 0 };
     const id = dword(10) & 0xffff;
+    this.adminCommands.push(command.getUint8(0));
     switch (command.getUint8(0)) {
       case 0x01:
         if (!this.#completions.has(dword(11) >>> 16)) return [INVALID_QUEUE, 0];

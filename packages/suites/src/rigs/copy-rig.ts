@@ -6,6 +6,7 @@ import {
   type OpenDeviceOptions,
   PciDevice,
 } from "@vfio-selftests/core";
+import { closeAll } from "@vfio-selftests/core/backend";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import type { SuiteTarget } from "../suite-target";
@@ -47,11 +48,7 @@ export class CopyRig implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    try {
-      for (const copier of this.copiers) copier.close();
-    } finally {
-      this.iommu.close();
-    }
+    closeAll("the rig", [...this.copiers.map((copier) => () => copier.close()), () => this.iommu.close()]);
   }
 }
 
@@ -107,10 +104,12 @@ export class DeviceCopier {
   close(): void {
     if (this.#closed) return;
     this.#closed = true;
-    this.session.close();
-    this.source.unmap();
-    this.destination.unmap();
-    this.device.close();
-    this.#memory.close();
+    closeAll(`the copier of ${this.device.address}`, [
+      () => this.session.close(),
+      () => void this.source.unmap(),
+      () => void this.destination.unmap(),
+      () => this.device.close(),
+      () => this.#memory.close(),
+    ]);
   }
 }
