@@ -1,4 +1,6 @@
+import { asCalled } from "@vfio-selftests/core/errors";
 import { runCommandLine } from "./command-line";
+import { COMMANDS } from "./commands";
 
 /** Runs the program in this process and gives its exit code and what it wrote. */
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -146,3 +148,10 @@ describe("list", () => {
     for (const { available, reason, remedy } of modes) expect(available || (reason !== "" && remedy !== "")).toBe(true);
   });
 });
+
+test.each([...new Set(COMMANDS.map(({ name }) => name.split(" ")[0]))])(
+  "a remedy that says %s names the command as it was called",
+  (command) => {
+    expect(asCalled(`vfio-selftests ${command}`, { npm_lifecycle_event: "vfio" })).toBe(`pnpm vfio ${command}`);
+  },
+);

@@ -12,7 +12,6 @@ export function loadVfioPci(paths: SystemPaths): void {
   throw new VfioError("the kernel has no driver vfio-pci", {
     code: "ERR_NO_DRIVER",
     operation: "bind",
-    remedy:
-      "load it as root (modprobe vfio-pci), or use a kernel with CONFIG_VFIO_PCI; in a VM: vfio-selftests lab run",
+    remedy: "load it (sudo modprobe vfio-pci), or use a kernel with CONFIG_VFIO_PCI; in a VM: vfio-selftests lab run",
   });
 }

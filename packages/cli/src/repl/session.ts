@@ -12,8 +12,6 @@ export interface Helper {
   value(): unknown;
 }
 
-const PAGE = 4096;
-
 /** What a session offers on an open device. */
 export class Session {
   readonly helpers: readonly Helper[];
@@ -76,9 +74,9 @@ export class Session {
     return count === 0 ? "none" : String(count);
   }
 
-  /** Memory of `size` bytes, rounded up to pages, at an IOVA. */
+  /** Memory of `size` bytes, rounded up to pages of the CPU, at an IOVA. */
   readonly #dma = (size: number): DmaBuffer => {
-    const memory = DmaMemory.allocate(Math.max(1, Math.ceil(size / PAGE)) * PAGE, { backing: "memfd" });
+    const memory = DmaMemory.allocate(size, { backing: "memfd" });
     try {
       return new DmaBuffer(memory, this.#open.iommu.map(memory));
     } catch (error) {

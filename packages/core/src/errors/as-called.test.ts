@@ -14,6 +14,6 @@ test.each([
   expect(asCalled(TEXT, environment)).toBe(expected);
 });
 
-test.each(["bind", "doctor", "info", "lab", "list", "run"])("%s is one of the commands", (command) => {
-  expect(asCalled(`vfio-selftests ${command}`, { npm_lifecycle_event: "vfio" })).toBe(`pnpm vfio ${command}`);
+test("a word that only begins like a command is left alone", () => {
+  expect(asCalled("vfio-selftests runs in a VM", { npm_lifecycle_event: "vfio" })).toBe("vfio-selftests runs in a VM");
 });

@@ -1,5 +1,9 @@
+/** The first words of the commands. A test of the command line compares them with its table. */
+const COMMANDS =
+  "bind|completion|conformance|create|doctor|exec|info|kselftest|lab|list|model|repl|report|restore|run|shell|unbind|upstream";
+
 /** The command, followed by one of its own commands, so that a package's name or a folder's is left alone. */
-const COMMAND = /\bvfio-selftests (?=bind|create|doctor|info|lab|list|model|report|restore|run|unbind|upstream)/g;
+const COMMAND = new RegExp(`\\bvfio-selftests (?=(?:${COMMANDS})\\b)`, "g");
 
 /** The text with the command named as this process was called: a user of npx or of a clone has no `vfio-selftests` to type. */
 export function asCalled(text: string, environment: NodeJS.ProcessEnv = process.env): string {

@@ -182,7 +182,7 @@ export const ERROR_CODES = {
   },
   ERR_NO_DRIVER: {
     meaning: "No driver, of ours or of the kernel, fits the device.",
-    remedy: "Name one with `--driver`, or load the kernel's (`modprobe vfio-pci`).",
+    remedy: "Name one with `--driver`, or load the kernel's (`sudo modprobe vfio-pci`).",
   },
   ERR_NO_IOVA: {
     meaning: "The allowed IOVA ranges have no free place of this size and alignment.",

@@ -6,7 +6,7 @@
 const OPEN_DEVICE_NODE =
   "run as root, or give your user the device file (udev rule, or chown) and enough locked memory (ulimit -l)";
 const KERNEL_VFIO_CONTAINER =
-  "load it (sudo modprobe vfio vfio_iommu_type1 vfio-pci), or use a kernel with CONFIG_VFIO, CONFIG_VFIO_GROUP, " +
+  "load it (sudo modprobe -a vfio vfio_iommu_type1 vfio-pci), or use a kernel with CONFIG_VFIO, CONFIG_VFIO_GROUP, " +
   "CONFIG_VFIO_CONTAINER and CONFIG_VFIO_IOMMU_TYPE1";
 const KERNEL_IOMMUFD =
   "load it (sudo modprobe iommufd), or use a kernel with CONFIG_IOMMUFD; modes on /dev/vfio/vfio do without it";

@@ -72,7 +72,7 @@ describe("bindDriver and restoreBinding", () => {
     system.pci({ address: ADDRESS, driver: "igb" });
     system.pci({ address: "0000:00:01.0", class: 0x060400, driver: "pcieport" });
     const bind = (address: string, driver: string) => () => bindDriver(address, { driver, paths: system.paths });
-    expect(bind(ADDRESS, "nvgrace-gpu-vfio-pci")).toThrow("modprobe nvgrace-gpu-vfio-pci");
+    expect(bind(ADDRESS, "nvgrace-gpu-vfio-pci")).toThrow("sudo modprobe nvgrace-gpu-vfio-pci");
     expect(bind("0000:00:01.0", "vfio-pci")).toThrow("is a bridge");
     expect(bind("0000:7f:00.0", "vfio-pci")).toThrow("no PCI device at 0000:7f:00.0");
     expect(system.paths.writes).toEqual([]);

@@ -56,7 +56,7 @@ export function bindDriver(address: string, options: BindOptions = {}): BindingS
       "ERR_NO_DRIVER",
       device.address,
       `cannot be bound: the driver ${driver} is not loaded`,
-      `modprobe ${driver} (kernel option CONFIG_VFIO_PCI)`,
+      `sudo modprobe ${driver} (kernel option CONFIG_VFIO_PCI)`,
     );
   }
   if (!force) requireUnused(device, paths);

@@ -92,6 +92,6 @@ export function extensionMissing(path: string, typeName: string): VfioError {
     operation: "VFIO_CHECK_EXTENSION",
     subject: path,
     remedy:
-      "load the IOMMU driver (modprobe vfio_iommu_type1; kernel option CONFIG_VFIO_IOMMU_TYPE1), or use another mode",
+      "load the IOMMU driver (sudo modprobe vfio_iommu_type1; kernel option CONFIG_VFIO_IOMMU_TYPE1), or use another mode",
   });
 }

@@ -50,6 +50,7 @@ export interface LabDevice {
 }
 
 const onRootBus = (slot: Slot): string => `0000:00:${slot.address}.0`;
+const behindRootPort = (slot: Slot): string => `${onRootBus(slot)}/*:*:00.0`;
 
 function simple(model: string, summary: string, properties = "", since: Version = [8, 0]): LabDevice {
   return {
@@ -71,6 +72,11 @@ function rootPort(slot: Slot): string {
   return `pcie-root-port,id=port${number},chassis=${number},slot=${number},x-speed=2_5,addr=0x${address}`;
 }
 
+/** A bridge to a conventional PCI bus, `bridge1` in slot 1, behind a root port of its own. */
+function pciBridge(slot: Slot): string[] {
+  return [rootPort(slot), `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`];
+}
+
 /** A device behind a root port of its own that the guest's tests reach by QEMU's monitor. */
 function pluggable(name: string, summary: string, properties: Pick<PluggableDevice, "driver" | "aer">): LabDevice {
   const deviceIn = ({ number }: Slot): PluggableDevice => ({
@@ -87,7 +93,7 @@ function pluggable(name: string, summary: string, properties: Pick<PluggableDevi
       const { driver, id, bus, aer } = deviceIn(slot);
       return [rootPort(slot), `${driver},id=${id},bus=${bus}${aer === true ? ",aer=on" : ""}`];
     },
-    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+    functions: (slot) => [behindRootPort(slot)],
     pluggable: deviceIn,
   };
 }
@@ -109,7 +115,7 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     model: "igb",
     since: [8, 0],
     devices: (slot) => [rootPort(slot), `igb,bus=port${slot.number}`],
-    functions: (slot) => [`${onRootBus(slot)}/*:*:00.0`],
+    functions: (slot) => [behindRootPort(slot)],
   },
   pluggable("igb-hotplug", "igb that tests unplug and plug again", { driver: "igb" }),
   // QEMU's igb has the capability of error reporting, but no way to enable it.
@@ -124,12 +130,11 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     model: "edu",
     since: [8, 0],
     devices: (slot) => [
-      rootPort(slot),
-      `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`,
+      ...pciBridge(slot),
       `edu,bus=bridge${slot.number},addr=1`,
       `edu,bus=bridge${slot.number},addr=2`,
     ],
-    functions: (slot) => ["1", "2"].map((device) => `${onRootBus(slot)}/*:*:00.0/*:*:0${device}.0`),
+    functions: (slot) => ["1", "2"].map((device) => `${behindRootPort(slot)}/*:*:0${device}.0`),
   },
   {
     name: "edu-bridges",
@@ -137,14 +142,13 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     model: "edu",
     since: [8, 0],
     devices: (slot) => [
-      rootPort(slot),
-      `pcie-pci-bridge,id=bridge${slot.number},bus=port${slot.number}`,
+      ...pciBridge(slot),
       `edu,bus=bridge${slot.number},addr=1`,
       `pci-bridge,id=inner${slot.number},bus=bridge${slot.number},addr=2,chassis_nr=${100 + slot.number}`,
       `edu,bus=inner${slot.number},addr=1`,
     ],
     functions: (slot) => {
-      const bridge = `${onRootBus(slot)}/*:*:00.0`;
+      const bridge = behindRootPort(slot);
       return [`${bridge}/*:*:01.0`, `${bridge}/*:*:02.0/*:*:01.0`];
     },
   },

@@ -1,20 +1,22 @@
 import { join, u16, u32, u64 } from "../conformance/wire/bytes";
+import {
+  DMA_MAP,
+  DMA_UNMAP,
+  FEATURE,
+  GET_INFO,
+  IO_FDS,
+  IRQ_INFO,
+  MIG_DATA_READ,
+  REGION_INFO,
+  REGION_READ,
+  REGION_WRITE,
+  SET_IRQS,
+  VERSION,
+  WRITE_MULTI,
+} from "../conformance/wire/commands";
 import { frame } from "../conformance/wire/messages";
 import type { Fault, Heard } from "./faulty-server";
 
-const VERSION = 1;
-const DMA_MAP = 2;
-const DMA_UNMAP = 3;
-const GET_INFO = 4;
-const REGION_INFO = 5;
-const IO_FDS = 6;
-const IRQ_INFO = 7;
-const SET_IRQS = 8;
-const REGION_READ = 9;
-const REGION_WRITE = 10;
-const WRITE_MULTI = 15;
-const FEATURE = 16;
-const MIG_DATA_READ = 17;
 /** The feature's index. */
 const LOGGING_REPORT = 8;
 

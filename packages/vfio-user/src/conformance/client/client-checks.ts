@@ -3,6 +3,19 @@ import { commandOf } from "../../protocol/commands";
 import { demand } from "../check";
 import { capabilityValues } from "../server/server-under-test";
 import {
+  DMA_MAP,
+  DMA_UNMAP,
+  GET_INFO,
+  IO_FDS,
+  IRQ_INFO,
+  REGION_INFO,
+  REGION_READ,
+  REGION_WRITE,
+  SET_IRQS,
+  VERSION,
+  WRITE_MULTI,
+} from "../wire/commands";
+import {
   type ClientCheck,
   each,
   family,
@@ -17,18 +30,6 @@ import {
 import { type ClientRecord, commandsOf, type Entry, replyTo } from "./client-record";
 import { faultChecks } from "./fault-checks";
 import { askingScenario, CONFORMING, FAULT_SCENARIOS, REFUSED_SCENARIOS, type Scenario } from "./scenario";
-
-const VERSION = 1;
-const DMA_MAP = 2;
-const DMA_UNMAP = 3;
-const GET_INFO = 4;
-const REGION_INFO = 5;
-const IO_FDS = 6;
-const IRQ_INFO = 7;
-const SET_IRQS = 8;
-const REGION_READ = 9;
-const REGION_WRITE = 10;
-const WRITE_MULTI = 15;
 
 /** What the session behind the scenarios tells of itself, where the client proposes these capabilities. */
 const MAX_TRANSFER = 1024 * 1024;

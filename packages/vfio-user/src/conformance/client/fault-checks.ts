@@ -2,14 +2,11 @@ import { demand, NotApplicable } from "../check";
 import { CONFIG_REGION } from "../server/device-facts";
 import { capabilityValues } from "../server/server-under-test";
 import { u32At, u64At } from "../wire/bytes";
+import { DMA_WRITE, REGION_WRITE, VERSION } from "../wire/commands";
 import { errnoText } from "../wire/conversation";
 import { type ClientCheck, family, field, isError, nameOf, wide } from "./client-family";
 import { type ClientRecord, commandsOf, type Entry, isCommand, replyTo } from "./client-record";
 import { ASKED, ASKED_BYTES, askingScenario, FAULT_SCENARIOS, REFUSED_SCENARIOS } from "./scenario";
-
-const VERSION = 1;
-const REGION_WRITE = 10;
-const DMA_WRITE = 12;
 
 /** The client's reply to something that the server asked. */
 function answer(record: ClientRecord, id: number): { asked: Entry; reply: Entry } {

@@ -1,5 +1,6 @@
 import { u32At, u64At } from "../wire/bytes";
 import { join, u16, u32, u64 } from "../wire/bytes";
+import { DMA_MAP, DMA_READ, DMA_WRITE, GET_INFO, REGION_INFO, VERSION } from "../wire/commands";
 import { frame } from "../wire/messages";
 import type { Entry } from "./client-record";
 
@@ -14,12 +15,6 @@ export interface Scenario {
   heard?(reply: Entry): readonly Buffer[];
 }
 
-const VERSION = 1;
-const DMA_MAP = 2;
-const GET_INFO = 4;
-const REGION_INFO = 5;
-const DMA_READ = 11;
-const DMA_WRITE = 12;
 const UNKNOWN = 0x7fff;
 const REPLY = 1;
 const ERROR = 0x20;

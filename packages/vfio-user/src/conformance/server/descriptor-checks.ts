@@ -1,12 +1,11 @@
 import { native } from "@vfio-selftests/native";
 import type { CommandName } from "../../protocol/commands";
+import { GET_INFO } from "../wire/commands";
 import { type Conversation } from "../wire/conversation";
 import { access, deviceInfo, dmaUnmap, frame, irqInfo, regionInfo } from "../wire/messages";
 import { Witness } from "../wire/witness";
 import { CONFIG_REGION } from "./device-facts";
 import { family } from "./family";
-
-const GET_INFO = 4;
 
 /** Requests that have no use for a descriptor. */
 const WITHOUT: readonly (readonly [CommandName, Uint8Array])[] = [

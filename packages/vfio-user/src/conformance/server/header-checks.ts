@@ -1,10 +1,10 @@
 import { demand } from "../check";
+import { GET_INFO } from "../wire/commands";
 import { describe, requireReply } from "../wire/conversation";
 import { deviceInfo, frame } from "../wire/messages";
 import { requireError, requireRefused, requireSuccess } from "./expectations";
 import { family } from "./family";
 
-const GET_INFO = 4;
 const NO_REPLY = 0x10;
 const ERROR = 0x20;
 const REPLY = 1;

@@ -1,4 +1,5 @@
 import { demand } from "../check";
+import { DMA_MAP, DMA_UNMAP, GET_INFO, REGION_READ, RESET, SET_IRQS } from "../wire/commands";
 import { type Conversation, describe } from "../wire/conversation";
 import { access, deviceInfo, dmaMap, dmaUnmap, frame, irqSet } from "../wire/messages";
 import { CONFIG_REGION } from "./device-facts";
@@ -6,12 +7,6 @@ import { requireSuccess } from "./expectations";
 import { family } from "./family";
 import type { ServerUnderTest } from "./server-under-test";
 
-const DMA_MAP = 2;
-const DMA_UNMAP = 3;
-const GET_INFO = 4;
-const SET_IRQS = 8;
-const REGION_READ = 9;
-const RESET = 13;
 const NO_REPLY = 0x10;
 
 function resettable(server: ServerUnderTest): Conversation {

@@ -1,14 +1,11 @@
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { join } from "../wire/bytes";
+import { DMA_MAP, GET_INFO, VERSION } from "../wire/commands";
 import { deviceInfo, dmaMap, frame, version } from "../wire/messages";
 import { SharedMemory } from "./dma-checks";
 import { requireRefused, requireSuccess } from "./expectations";
 import { family } from "./family";
 import { PROPOSAL } from "./server-under-test";
-
-const VERSION = 1;
-const DMA_MAP = 2;
-const GET_INFO = 4;
 
 /** Pseudo-random bytes, the same in every run (xorshift32). */
 function noise(seed: number, length: number): Uint8Array {

@@ -1,14 +1,12 @@
 import { fstatSync } from "node:fs";
 import { demand, NotApplicable } from "../check";
 import { u16 } from "../wire/bytes";
+import { GET_INFO, VERSION } from "../wire/commands";
 import { describe, type Frame, isError } from "../wire/conversation";
 import { deviceInfo, frame, version } from "../wire/messages";
 import { requireRefused } from "./expectations";
 import { family } from "./family";
 import { capabilityValues, PROPOSAL, type ServerUnderTest } from "./server-under-test";
-
-const VERSION = 1;
-const GET_INFO = 4;
 
 /** The types of the capabilities, by their names. */
 const TYPES: Readonly<Record<string, string>> = {

@@ -1,0 +1,20 @@
+/**
+ * The numbers of the specification's table "Commands", by hand as all of a check's messages: a wrong number in the protocol's
+ * own table would otherwise be wrong on both sides, and no check would see it.
+ */
+export const VERSION = 1;
+export const DMA_MAP = 2;
+export const DMA_UNMAP = 3;
+export const GET_INFO = 4;
+export const REGION_INFO = 5;
+export const IO_FDS = 6;
+export const IRQ_INFO = 7;
+export const SET_IRQS = 8;
+export const REGION_READ = 9;
+export const REGION_WRITE = 10;
+export const DMA_READ = 11;
+export const DMA_WRITE = 12;
+export const RESET = 13;
+export const WRITE_MULTI = 15;
+export const FEATURE = 16;
+export const MIG_DATA_READ = 17;
