@@ -181,6 +181,29 @@ describe("the data", () => {
     expect(destination.model.bytes).toEqual(source.model.bytes);
   });
 
+  test.each([
+    ["was given up", RUNNING],
+    ["was stopped in it", STOP_COPY],
+  ])("go whole again after a migration that %s", (_how, between) => {
+    using source = new Mover();
+    source.poke(0, 1);
+    expect(source.go(PRE_COPY)).toBe(0);
+    expect(source.readAll().length).toBeGreaterThan(Moving.memorySize);
+    expect([source.go(between), source.go(STOP)]).toEqual([0, 0]);
+    const saved = savedOf(source);
+    using destination = new Mover();
+    expect([destination.go(RESUMING), destination.write(saved), destination.go(STOP)]).toEqual([0, 0, 0]);
+    expect(destination.model.bytes).toEqual(source.model.bytes);
+  });
+
+  test("go ahead whole in a second migration", () => {
+    using source = new Mover();
+    expect(source.go(PRE_COPY)).toBe(0);
+    const first = source.readAll();
+    expect([source.go(RUNNING), source.go(PRE_COPY)]).toEqual([0, 0]);
+    expect(source.readAll()).toEqual(first);
+  });
+
   test("take a pending interrupt along", () => {
     using source = new Mover();
     using event = new Eventfd("test");
