@@ -63,8 +63,8 @@ class Mover implements Disposable {
     expect(this.client.ask("REGION_WRITE", at).error).toBe(0);
   }
 
-  setIrq(flags: number, fds: number[] = []): number {
-    const fields = { argsz: 20, flags, index: PciIrq.msix, start: 1, count: 1 };
+  setIrq(flags: number, fds: number[] = [], start = 1): number {
+    const fields = { argsz: 20, flags, index: PciIrq.msix, start, count: 1 };
     return this.client.ask("DEVICE_SET_IRQS", body(irq_set, fields), { fds }).error;
   }
 
@@ -218,6 +218,20 @@ describe("the data", () => {
     expect(destination.setIrq(connect, [native.dup(other.fd)])).toBe(0);
     expect([event.tryRead(), other.tryRead()]).toEqual([undefined, 1n]);
     expect(source.setIrq(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK)).toBe(0);
+  });
+
+  test("take no interrupt along that nobody listened for", () => {
+    const connect = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+    using event = new Eventfd("test");
+    using source = new Mover();
+    expect(source.setIrq(connect, [native.dup(event.fd)])).toBe(0);
+    expect(source.go(STOP)).toBe(0);
+    source.poke(Moving.interrupt, 2);
+    const saved = savedOf(source);
+    using destination = new Mover();
+    expect([destination.go(RESUMING), destination.write(saved), destination.go(RUNNING)]).toEqual([0, 0, 0]);
+    expect(destination.setIrq(connect, [native.dup(event.fd)], 2)).toBe(0);
+    expect(event.tryRead()).toBeUndefined();
   });
 
   test("cut short leave the device as it was, and may still go on", () => {
