@@ -64,8 +64,8 @@ class GeneratedSocket implements SessionSocket {
   #truncated = false;
   /** The server's request that awaits an answer. */
   #asked: { readonly id: number; readonly command: number; readonly count: number } | undefined;
-  /** Whether the current message may get an answer. */
-  #mayReply = false;
+  /** Messages that may still get an answer: one that came in the middle of a step gets it after later ones came. */
+  readonly #unanswered: { readonly id: number; readonly command: number }[] = [];
   greeted = false;
   messages = 0;
   replies = 0;
@@ -86,8 +86,8 @@ class GeneratedSocket implements SessionSocket {
     if (this.#asked === undefined && random.chance(1)) return "timeout";
     this.messages += 1;
     const fds = this.#generate();
-    const { size, flags } = this.input;
-    this.#mayReply = (flags & structs.FLAG_NO_REPLY) === 0;
+    const { id, command, size, flags } = this.input;
+    if ((flags & structs.FLAG_NO_REPLY) === 0) this.#unanswered.push({ id, command });
     this.#truncated = fds > 16;
     for (let i = 0; i < Math.min(fds, 16); i += 1) this.#fds.push(native.dup(random.pick(this.#pool)));
     return size < HEADER_SIZE || size > MAX_MESSAGE_SIZE ? "malformed" : "message";
@@ -107,12 +107,12 @@ class GeneratedSocket implements SessionSocket {
     if (fds.length > 0 && !this.#generator.askedForTwin) this.complaints.push("descriptors");
     if ((flags & structs.TYPE_MASK) === structs.TYPE_REPLY) {
       this.replies += 1;
-      if (!this.#mayReply) this.complaints.push("a reply that nobody wants");
-      if (id !== this.input.id || command !== this.input.command) this.complaints.push("a reply to something else");
+      const answered = this.#unanswered.findLastIndex((asked) => asked.id === id && asked.command === command);
+      if (answered < 0) this.complaints.push("a reply that nobody wants");
+      else this.#unanswered.splice(answered, 1);
       if ((flags & structs.FLAG_ERROR) !== 0 && (size !== HEADER_SIZE || message.error === 0)) {
         this.complaints.push("an error reply with a body, or without an errno");
       }
-      this.#mayReply = false;
     } else {
       this.dmaRequests += 1;
       const count = structs.dma_access.fields.count.getNumber(body) >= 2 ** 32 ? 2 ** 32 : (body.u32[2] ?? 0);
@@ -158,9 +158,12 @@ export async function fuzzSessions(
     while (!session.ended) {
       session.receive(0, 0);
       // Bounded: a copy of at most 64 KiB is a slice or two.
-      for (let slices = 0; device.step(); slices += 1) if (slices > 1000) throw new Error("endless step");
+      for (let [slices, more] = [0, true]; more; slices += 1) {
+        if (slices > 1000) throw new Error("endless step");
+        more = device.step();
+        if (session.stepEnded()) more = true;
+      }
       mostMaps = Math.max(mostMaps, device.maps.size);
-      session.stepEnded();
     }
     device.clientGone();
     socket.takeFds()?.forEach((fd) => native.close(fd));
