@@ -57,7 +57,9 @@ it.each(["VFIO_SELFTESTS_SEED", "VFIO_SELFTESTS_SLOWDOWN", "VFIO_SELFTESTS_STAGE
 );
 
 it.each(["0", "3"])("%s is no stage of a live update", (stage) => {
-  expect(() => environmentOptions({ VFIO_SELFTESTS_STAGE: stage })).toThrow(/VFIO_SELFTESTS_STAGE.*1 before .*, 2 after/);
+  expect(() => environmentOptions({ VFIO_SELFTESTS_STAGE: stage })).toThrow(
+    /VFIO_SELFTESTS_STAGE.*1 before .*, 2 after/,
+  );
 });
 
 describe("targetOptions", () => {

@@ -235,7 +235,9 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         withRig((rig) => {
           const { id } = rig.device();
           expect(ask(rig, id, 8, { flags: 2 }).outcome).toBe("EOPNOTSUPP");
-          expect(rig.raw.call({ IOMMU_GET_HW_INFO }, RESERVED, { dev_id: id, __reserved: 1 }).outcome).toBe("EOPNOTSUPP");
+          expect(rig.raw.call({ IOMMU_GET_HW_INFO }, RESERVED, { dev_id: id, __reserved: 1 }).outcome).toBe(
+            "EOPNOTSUPP",
+          );
           // Of data and of the room behind them.
           for (const room of [4, 8, 20]) {
             const nowhere = { dev_id: id, data_len: room, data_uptr: NO_ADDRESS };

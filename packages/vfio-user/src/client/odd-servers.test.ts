@@ -403,7 +403,9 @@ describe("migration", () => {
     const data = Uint8Array.from({ length: 2 * piece + 1 }, (_, i) => i * 7);
     migration.write(data);
     for (let other = 0; other < 3; other += 1) server.hear();
-    const heard = taken.map(() => server.hear()?.bytes.subarray(HEADER_SIZE + structs.mig_data.size) ?? new Uint8Array());
+    const heard = taken.map(
+      () => server.hear()?.bytes.subarray(HEADER_SIZE + structs.mig_data.size) ?? new Uint8Array(),
+    );
     expect(heard.map(({ length }) => length)).toEqual([piece, piece, 1]);
     expect(Buffer.concat(heard)).toEqual(Buffer.from(data));
   });
