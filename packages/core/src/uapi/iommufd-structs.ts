@@ -84,6 +84,7 @@ export const iommu_hwpt_alloc = struct(48, {
   data_uptr: u64(32),
   fault_id: u32(40),
 });
+/** Without `__reserved`, which moved when Linux 6.15 put `out_max_pasid_log2` in its place: headers differ. */
 export const iommu_hw_info = struct(40, {
   size: u32(0),
   flags: u32(4),
@@ -92,8 +93,6 @@ export const iommu_hw_info = struct(40, {
   data_uptr: u64(16),
   out_data_type: u32(24),
   out_max_pasid_log2: u8(28),
-  /** The first of three. */
-  __reserved: u8(29),
   out_capabilities: u64(32),
 });
 export const iommu_hw_info_vtd = struct(24, { flags: u32(0), cap_reg: u64(8), ecap_reg: u64(16) });

@@ -56,6 +56,12 @@ it.each(["VFIO_SELFTESTS_SEED", "VFIO_SELFTESTS_SLOWDOWN", "VFIO_SELFTESTS_STAGE
   },
 );
 
+it.each(["0", "3"])("%s is no stage of a live update", (stage) => {
+  expect(() => environmentOptions({ VFIO_SELFTESTS_STAGE: stage })).toThrow(
+    /VFIO_SELFTESTS_STAGE.*1 before .*, 2 after/,
+  );
+});
+
 describe("targetOptions", () => {
   const given = (options: object | undefined) => Object.assign(globalThis, { [TARGET]: options });
   const environment = { VFIO_SELFTESTS_BDF: "0000:01:00.0", VFIO_SELFTESTS_MODE: "iommufd" };

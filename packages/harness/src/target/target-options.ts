@@ -45,7 +45,7 @@ export function environmentOptions(environment: Environment = process.env): Targ
     lab: environment["VFIO_SELFTESTS_LAB"] !== undefined,
     slowdown: number(environment, "VFIO_SELFTESTS_SLOWDOWN") ?? 1,
     confined: environment["VFIO_SELFTESTS_CONFINED"] !== undefined,
-    stage: number(environment, "VFIO_SELFTESTS_STAGE"),
+    stage: stage(environment, "VFIO_SELFTESTS_STAGE"),
   };
 }
 
@@ -73,6 +73,13 @@ function number(environment: Environment, name: string): number | undefined {
   if (text === undefined) return undefined;
   if (/^\d+$/.test(text)) return Number(text);
   throw argumentError("environment", name, text, "a whole number");
+}
+
+/** Throws for any other number, with which the tests of both stages would skip. */
+function stage(environment: Environment, name: string): number | undefined {
+  const value = number(environment, name);
+  if (value === undefined || value === 1 || value === 2) return value;
+  throw argumentError("environment", name, value, "1 before the jump, 2 after it");
 }
 
 /** Parts separated by spaces or commas. */

@@ -110,7 +110,7 @@ export class KernelDevice implements VfioDevice {
   }
 
   openMigrationData(fd: number): MigrationData {
-    return new MigrationFile(fd, this.address);
+    return new MigrationFile(fd, this.address, this.file.kernel.calls);
   }
 
   hotResetInfo(): HotResetInfo {

@@ -1,25 +1,29 @@
 import type { MigrationData } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import { systemError } from "@vfio-selftests/core/errors";
-import { native } from "@vfio-selftests/native";
+import { Errno, systemError } from "@vfio-selftests/core/errors";
+import type { KernelCalls } from "../kernel/kernel-calls";
 
 /** A device's migration data by the file that the kernel gave for them (`data_fd`). */
 export class MigrationFile implements MigrationData {
   readonly #file: OwnedDescriptor;
   readonly #address: string;
+  readonly #calls: KernelCalls;
 
   /** Owns the descriptor from now on. */
-  constructor(fd: number, address: string) {
-    this.#file = new OwnedDescriptor(fd, `migration data of ${address}`);
+  constructor(fd: number, address: string, calls: KernelCalls) {
+    this.#file = new OwnedDescriptor(fd, `migration data of ${address}`, calls);
     this.#address = address;
+    this.#calls = calls;
   }
 
   read(into: Uint8Array): number {
-    return this.#checked("read", native.read(this.#file.descriptor("read"), into));
+    const count = this.#calls.read(this.#file.descriptor("read"), into);
+    // The "temporary end of stream" of a device that still runs (linux/vfio.h, VFIO_MIG_GET_PRECOPY_INFO).
+    return count === -Errno.ENOMSG ? 0 : this.#checked("read", count);
   }
 
   write(from: Uint8Array): number {
-    return this.#checked("write", native.write(this.#file.descriptor("write"), from));
+    return this.#checked("write", this.#calls.write(this.#file.descriptor("write"), from));
   }
 
   close(): void {

@@ -8,6 +8,8 @@ import {
   IOMMU_HW_INFO_TYPE_INTEL_VTD,
   iommu_hw_info_vtd,
   IOMMU_HWPT_ALLOC_PASID,
+  struct,
+  u8,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
@@ -33,6 +35,8 @@ const UNKNOWN = 0x7fff_fff0;
 const PASID = 100;
 /** The mock fails the second attachment of this one (IOMMU_TEST_PASID_RESERVED). */
 const FAILING_PASID = 1024;
+/** The last of the bytes that struct iommu_hw_info reserves, in front of `out_capabilities`. */
+const RESERVED = struct(iommu_hw_info.size, { ...iommu_hw_info.fields, __reserved: u8(31) });
 /** struct iommu_test_hw_info: flags and a register. */
 const INFO = [0, IOMMU_HW_INFO_SELFTEST_REGVAL] as const;
 const FILL = 0xa5;
@@ -231,7 +235,9 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         withRig((rig) => {
           const { id } = rig.device();
           expect(ask(rig, id, 8, { flags: 2 }).outcome).toBe("EOPNOTSUPP");
-          expect(ask(rig, id, 8, { __reserved: 1 }).outcome).toBe("EOPNOTSUPP");
+          expect(rig.raw.call({ IOMMU_GET_HW_INFO }, RESERVED, { dev_id: id, __reserved: 1 }).outcome).toBe(
+            "EOPNOTSUPP",
+          );
           // Of data and of the room behind them.
           for (const room of [4, 8, 20]) {
             const nowhere = { dev_id: id, data_len: room, data_uptr: NO_ADDRESS };

@@ -1,5 +1,5 @@
-import type { PayloadLink } from "@vfio-selftests/core";
-import { argumentError } from "@vfio-selftests/core/errors";
+import type { PayloadLink, VfioError } from "@vfio-selftests/core";
+import { argumentError, Errno, systemError } from "@vfio-selftests/core/errors";
 import {
   vfio_device_feature_dma_logging_control,
   VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT,
@@ -48,11 +48,20 @@ const reportLog: Translation = (payload, bitmap) => {
     throw argumentError("feature", "links[0].bytes.length", bitmap.length, allowed);
   }
   const answer = (reply: Uint8Array): Uint8Array => {
+    const came = Math.max(0, reply.length - size);
+    // Pages without a bit would count as not written.
+    if (came < needed) throw shortBitmap(came, needed);
     for (const [i, bits] of reply.subarray(size, size + Number(needed)).entries()) bitmap[i] = (bitmap[i] ?? 0) | bits;
     return payload.slice();
   };
   return { data: payload.subarray(0, size), room: size + Number(needed), answer };
 };
+
+function shortBitmap(came: number, needed: bigint): VfioError {
+  const operation = "VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT";
+  const message = `${operation}: a bitmap of ${came} bytes, the range has ${needed}`;
+  return systemError(-Errno.EPROTO, operation, { message });
+}
 
 /** Features whose kernel structure has a pointer: where, the structure's size, and the message instead. */
 const POINTERS: Readonly<Record<number, { offset: number; size: number; translate: Translation }>> = {

@@ -1,5 +1,5 @@
 import type { MigrationData } from "@vfio-selftests/core";
-import { argumentError, Errno, systemError } from "@vfio-selftests/core/errors";
+import { Errno, systemError } from "@vfio-selftests/core/errors";
 import * as structs from "../protocol/structs";
 import type { ServerConnection } from "./server-connection";
 
@@ -36,15 +36,14 @@ export class MessageData implements MigrationData {
   write(from: Uint8Array): number {
     this.#requireOpen();
     const { fields, size } = structs.mig_data;
-    const most = this.#connection.capabilities.maxDataTransfer;
-    if (from.length > most) throw argumentError("write", "from.length", from.length, `at most ${most} bytes`);
     const { request } = this.#connection;
+    const count = Math.min(from.length, this.#connection.capabilities.maxDataTransfer);
     // The specification asks for room for the reply, which is none. libvfio-user wants room for the data.
-    fields.argsz.set(request, size + from.length);
-    fields.size.set(request, from.length);
-    request.bytes.set(from, size);
-    this.#connection.ask("MIG_DATA_WRITE", size + from.length);
-    return from.length;
+    fields.argsz.set(request, size + count);
+    fields.size.set(request, count);
+    request.bytes.set(from.subarray(0, count), size);
+    this.#connection.ask("MIG_DATA_WRITE", size + count);
+    return count;
   }
 
   /** Does nothing: the data belong to the device's state. */

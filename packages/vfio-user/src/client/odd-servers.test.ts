@@ -1,7 +1,8 @@
 import { constants } from "node:os";
 import fc from "fast-check";
-import { DmaMemory, VfioError } from "@vfio-selftests/core";
+import { DeviceMigration, DmaLog, DmaMemory, VfioError } from "@vfio-selftests/core";
 import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
+import { VFIO_DEVICE_STATE_RESUMING } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { OWN_CAPABILITIES } from "../protocol/capabilities";
 import { Commands } from "../protocol/commands";
@@ -386,4 +387,36 @@ test("posted writes are one message where the server takes them so, else one eac
   const plain = open(greeting({ ...OWN_CAPABILITIES, writeMultiple: false }), info(), bar0());
   plain.postWrites(writes);
   expect(Array.from({ length: 5 }, () => server.hear()?.command)).toEqual([1, 4, 5, 10, 10]);
+});
+
+describe("migration", () => {
+  const feature = (id: number, data: Uint8Array) =>
+    reply(id, "DEVICE_FEATURE", body(structs.device_feature, { argsz: 8 + data.length }, data));
+
+  test("data go in pieces of the size that the server takes", () => {
+    const piece = 1000;
+    const state = new Uint8Array(Uint32Array.of(VFIO_DEVICE_STATE_RESUMING, 0xffff_ffff).buffer);
+    const taken = [3, 4, 5].map((id) => reply(id, "MIG_DATA_WRITE"));
+    const device = open(greeting({ ...OWN_CAPABILITIES, maxDataTransfer: piece }), info(), feature(2, state), ...taken);
+    using migration = new DeviceMigration(device);
+    migration.setState(VFIO_DEVICE_STATE_RESUMING);
+    const data = Uint8Array.from({ length: 2 * piece + 1 }, (_, i) => i * 7);
+    migration.write(data);
+    for (let other = 0; other < 3; other += 1) server.hear();
+    const heard = taken.map(
+      () => server.hear()?.bytes.subarray(HEADER_SIZE + structs.mig_data.size) ?? new Uint8Array(),
+    );
+    expect(heard.map(({ length }) => length)).toEqual([piece, piece, 1]);
+    expect(Buffer.concat(heard)).toEqual(Buffer.from(data));
+  });
+
+  test("a bitmap of written pages that is cut short is no bitmap without written pages", () => {
+    const range = { start: 0n, last: 65n * 4096n - 1n };
+    const control = body(structs.dma_logging_control, { page_size: 4096n, num_ranges: 1 });
+    const report = body(structs.dma_logging_report, { length: 65n * 4096n, page_size: 4096n }, new Uint8Array(8));
+    const device = open(greeting(), info(), feature(2, control), feature(3, report));
+    const log = new DmaLog(device, { ranges: [range] });
+    const error = thrownBy(() => log.report(range));
+    expect([error.code, error.message]).toEqual(["EPROTO", expect.stringMatching(/8 bytes.*16/)]);
+  });
 });

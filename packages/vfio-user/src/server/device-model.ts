@@ -57,11 +57,12 @@ export interface ModelMigration {
   readonly version: number;
   /**
    * A piece of state to send while the device still runs; undefined: none now. A model with much memory sends it so, and
-   * again what it has changed since. `load` gets the pieces in order. Without it, all is sent by `save`.
+   * again what it has changed since. `load` gets the pieces in order. Without it, all is sent by `save`. `sent` pieces
+   * were given in this migration. With 0 it is a new one, whose receiver has nothing of an earlier one.
    */
-  saveAhead?(): Uint8Array | undefined;
-  /** The whole state of the stopped device, except for what `saveAhead` has given in this migration. */
-  save(): Uint8Array;
+  saveAhead?(sent: number): Uint8Array | undefined;
+  /** The whole state of the stopped device, except for the `sent` pieces that `saveAhead` has given in this migration. */
+  save(sent: number): Uint8Array;
   /**
    * Becomes the device that gave these bytes. They are whole and unaltered, from a model of the same name and version.
    * Throws if they make no sense nevertheless. Then the device is in the state ERROR until it is reset.

@@ -54,12 +54,12 @@ export class MovingModel implements DeviceModel {
     const memory = () => new Uint8Array(bar.buffer, 0, Moving.memorySize);
     this.migration = {
       version,
-      saveAhead: () => {
-        if (!this.#changed) return undefined;
+      saveAhead: (sent) => {
+        if (sent > 0 && !this.#changed) return undefined;
         this.#changed = false;
         return memory().slice();
       },
-      save: () => Uint8Array.from(this.#changed ? [...memory(), ...registers()] : registers()),
+      save: (sent) => Uint8Array.from(sent === 0 || this.#changed ? [...memory(), ...registers()] : registers()),
       load: (state, ahead) => {
         this.loads += 1;
         for (const piece of ahead) memory().set(piece);

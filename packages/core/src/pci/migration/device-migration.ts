@@ -1,5 +1,6 @@
 import type { MigrationData, VfioDevice } from "../../contracts/vfio-device";
-import { VfioError } from "../../errors/vfio-error";
+import { Errno } from "../../errors/errno";
+import { systemError, VfioError } from "../../errors/vfio-error";
 import {
   VFIO_DEVICE_FEATURE_GET,
   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE,
@@ -102,9 +103,17 @@ export class DeviceMigration implements Disposable {
     }
   }
 
-  /** Writes a saved device's data, all of them or a part. */
+  /** Writes a saved device's data, all of them or a part. Throws `EIO` if the device takes none without an error. */
   write(from: Uint8Array): void {
-    for (let done = 0; done < from.length;) done += this.#stream("write").write(from.subarray(done, done + CHUNK));
+    for (let done = 0; done < from.length;) {
+      const count = this.#stream("write").write(from.subarray(done, done + CHUNK));
+      if (count === 0) {
+        const subject = this.#device.address;
+        const message = `write of migration data: ${subject} took ${done} of ${from.length} bytes, and no more`;
+        throw systemError(-Errno.EIO, "DeviceMigration.write", { subject, message });
+      }
+      done += count;
+    }
   }
 
   /** Lets go of the data, not of the device. Idempotent. */

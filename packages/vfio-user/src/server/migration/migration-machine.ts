@@ -139,7 +139,7 @@ export class MigrationMachine {
   #saveState(ahead: number): Uint8Array | undefined {
     let frame: Uint8Array | undefined;
     this.#guard("save", () => {
-      const content = packState({ pending: this.#irqs.pendingVectors(), model: this.#model.save() });
+      const content = packState({ pending: this.#irqs.pendingVectors(), model: this.#model.save(ahead) });
       frame = encodeFrame(this.#identity, FrameKind.state, content, ahead);
     });
     return frame;
@@ -148,7 +148,7 @@ export class MigrationMachine {
   /** Whether the running device has more to send; undefined if it failed. */
   #saveAhead(output: DataQueue): boolean | undefined {
     let content: Uint8Array | undefined;
-    if (!this.#guard("saveAhead", () => (content = this.#model.saveAhead?.()))) return undefined;
+    if (!this.#guard("saveAhead", () => (content = this.#model.saveAhead?.(this.#sentAhead)))) return undefined;
     if (content === undefined) return false;
     output.push(encodeFrame(this.#identity, FrameKind.ahead, content));
     this.#sentAhead += 1;

@@ -63,8 +63,8 @@ class Mover implements Disposable {
     expect(this.client.ask("REGION_WRITE", at).error).toBe(0);
   }
 
-  setIrq(flags: number, fds: number[] = []): number {
-    const fields = { argsz: 20, flags, index: PciIrq.msix, start: 1, count: 1 };
+  setIrq(flags: number, fds: number[] = [], start = 1): number {
+    const fields = { argsz: 20, flags, index: PciIrq.msix, start, count: 1 };
     return this.client.ask("DEVICE_SET_IRQS", body(irq_set, fields), { fds }).error;
   }
 
@@ -181,6 +181,29 @@ describe("the data", () => {
     expect(destination.model.bytes).toEqual(source.model.bytes);
   });
 
+  test.each([
+    ["was given up", RUNNING],
+    ["was stopped in it", STOP_COPY],
+  ])("go whole again after a migration that %s", (_how, between) => {
+    using source = new Mover();
+    source.poke(0, 1);
+    expect(source.go(PRE_COPY)).toBe(0);
+    expect(source.readAll().length).toBeGreaterThan(Moving.memorySize);
+    expect([source.go(between), source.go(STOP)]).toEqual([0, 0]);
+    const saved = savedOf(source);
+    using destination = new Mover();
+    expect([destination.go(RESUMING), destination.write(saved), destination.go(STOP)]).toEqual([0, 0, 0]);
+    expect(destination.model.bytes).toEqual(source.model.bytes);
+  });
+
+  test("go ahead whole in a second migration", () => {
+    using source = new Mover();
+    expect(source.go(PRE_COPY)).toBe(0);
+    const first = source.readAll();
+    expect([source.go(RUNNING), source.go(PRE_COPY)]).toEqual([0, 0]);
+    expect(source.readAll()).toEqual(first);
+  });
+
   test("take a pending interrupt along", () => {
     using source = new Mover();
     using event = new Eventfd("test");
@@ -195,6 +218,20 @@ describe("the data", () => {
     expect(destination.setIrq(connect, [native.dup(other.fd)])).toBe(0);
     expect([event.tryRead(), other.tryRead()]).toEqual([undefined, 1n]);
     expect(source.setIrq(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_UNMASK)).toBe(0);
+  });
+
+  test("take no interrupt along that nobody listened for", () => {
+    const connect = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;
+    using event = new Eventfd("test");
+    using source = new Mover();
+    expect(source.setIrq(connect, [native.dup(event.fd)])).toBe(0);
+    expect(source.go(STOP)).toBe(0);
+    source.poke(Moving.interrupt, 2);
+    const saved = savedOf(source);
+    using destination = new Mover();
+    expect([destination.go(RESUMING), destination.write(saved), destination.go(RUNNING)]).toEqual([0, 0, 0]);
+    expect(destination.setIrq(connect, [native.dup(event.fd)], 2)).toBe(0);
+    expect(event.tryRead()).toBeUndefined();
   });
 
   test("cut short leave the device as it was, and may still go on", () => {

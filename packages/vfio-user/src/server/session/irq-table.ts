@@ -91,11 +91,11 @@ export class IrqTable {
   raise(index: number, vectorNumber: number): "raised" | "pending" | "unconnected" {
     const vector = this.#vectors.get(index)?.[vectorNumber];
     if (vector === undefined) return "unconnected";
+    if (!vector.masked && vector.trigger < 0) return "unconnected";
     if (vector.masked || this.#held) {
       vector.pending = true;
       return "pending";
     }
-    if (vector.trigger < 0) return "unconnected";
     signal(vector.trigger);
     if (this.#irqs.get(index)?.autoMasked === true) mask(vector);
     return "raised";
