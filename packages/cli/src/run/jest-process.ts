@@ -1,3 +1,4 @@
+import { readSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { runCLI } from "jest";
 import type { HarnessEnvironmentOptions, HarnessReporterOptions } from "@vfio-selftests/harness";
@@ -6,7 +7,7 @@ import type { CoverageEnvironmentOptions } from "../coverage/coverage-environmen
 /** The test files of this package, in `entries/`. */
 export type SuiteEntry = "kernel" | "models";
 
-/** What a process that runs tests gets, as JSON on its command line. */
+/** What a process that runs tests gets, as a line of JSON on {@link CHANNEL}. */
 export interface JestProcessOptions {
   readonly entry: SuiteEntry;
   readonly environment: HarnessEnvironmentOptions | CoverageEnvironmentOptions;
@@ -15,7 +16,7 @@ export interface JestProcessOptions {
 /** Names a variable for another jest environment. It extends the harness's, to measure something between the tests. */
 export const JEST_ENVIRONMENT = "VFIO_SELFTESTS_JEST_ENVIRONMENT";
 
-/** The file descriptor on which the process reports the run's progress. */
+/** The descriptor of a socket, on which the process gets its options and then reports the run's progress. */
 export const CHANNEL = 3;
 
 /** Runs jest in this process on one file of built JavaScript: nothing is transformed, cached or watched. */
@@ -56,7 +57,18 @@ function testEnvironment(options: JestProcessOptions["environment"]): string {
   return process.env[JEST_ENVIRONMENT] ?? require.resolve("@vfio-selftests/harness/jest-environment");
 }
 
+/** Blocks until the line is there. It ends early only when the other process does. */
+function readLine(descriptor: number): string {
+  const pieces: Buffer[] = [];
+  const buffer = Buffer.alloc(65_536);
+  for (;;) {
+    const piece = buffer.subarray(0, readSync(descriptor, buffer));
+    pieces.push(Buffer.from(piece));
+    if (piece.length === 0 || piece.includes("\n")) return Buffer.concat(pieces).toString();
+  }
+}
+
 if (require.main === module) {
   // A device's open handle must not keep a finished run alive.
-  void runTests(JSON.parse(process.argv[2] ?? "") as JestProcessOptions).then(() => process.exit(0));
+  void runTests(JSON.parse(readLine(CHANNEL)) as JestProcessOptions).then(() => process.exit(0));
 }

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { delimiter, join } from "node:path";
 import { createInterface } from "node:readline";
-import type { Readable } from "node:stream";
+import type { Duplex } from "node:stream";
 import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
 import type { RunEvent } from "@vfio-selftests/harness";
 import { CHANNEL, type JestProcessOptions } from "./jest-process";
@@ -27,15 +27,15 @@ export class TestProcess {
     this.ended = new Promise((resolve) => {
       this.#resolve = resolve;
     });
-    const program = [
-      process.execPath,
-      ...process.execArgv,
-      require.resolve("./jest-process.js"),
-      JSON.stringify(options),
-    ];
+    const program = [process.execPath, ...process.execArgv, require.resolve("./jest-process.js")];
     const [command = "", ...args] = diesWithUs(program);
     this.#child = spawn(command, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
-    const events = createInterface({ input: this.#child.stdio[CHANNEL] as Readable });
+    const channel = this.#child.stdio[CHANNEL] as Duplex;
+    // A process that has ended reads nothing. "close" says how it ended.
+    channel.on("error", () => undefined);
+    // The list of chosen tests may be longer than an argument may be (128 KiB).
+    channel.write(`${JSON.stringify(options)}\n`);
+    const events = createInterface({ input: channel });
     events.on("line", (line) => onEvent(JSON.parse(line) as RunEvent));
     this.#child.once("error", (error) => this.#end(`could not be started: ${error.message}`));
     // "close" comes after the end of the pipe; "exit" may come before it.
