@@ -24,9 +24,9 @@ function busy(options: ConstructorParameters<typeof IoatFixture>[0] = {}): IoatF
 
 /** Moves a device's state, and the memory that was its client's, to another device. */
 function moved(source: IoatFixture, target = new IoatFixture()): IoatFixture {
-  const state = source.model.migration.save();
+  const state = source.model.migration.save(0);
   target.model.migration.load(state, []);
-  expect(target.model.migration.save()).toEqual(state);
+  expect(target.model.migration.save(0)).toEqual(state);
   target.descriptors.set(source.descriptors);
   target.data.set(source.data);
   target.completion.set(source.completion);
@@ -121,7 +121,7 @@ test("bytes that are no state of the device are refused", () => {
   const source = busy();
   source.model.step();
   const { migration } = source.model;
-  const state = migration.save();
+  const state = migration.save(0);
   expect(() => migration.load(state.subarray(0, -1), [])).toThrow(RangeError);
   expect(() => migration.load(Buffer.concat([state, Uint8Array.of(0)]), [])).toThrow(RangeError);
   fc.assert(
