@@ -14,6 +14,8 @@ export function keepSession(session: LiveUpdateSession): void {
     detached: true,
     stdio: ["ignore", "ignore", "ignore", descriptor],
   });
+  // Without a listener, a program that is not there would end this process besides the error below.
+  keeper.on("error", () => undefined);
   if (keeper.pid === undefined) throw new Error("no process keeps the session: there is no program sleep");
   keeper.unref();
 }
