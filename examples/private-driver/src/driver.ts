@@ -7,6 +7,7 @@ import {
   type DriverInstance,
   type DriverLimits,
   pollUntil,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import { DescriptorRing, MAX_COPIES, RING_REGION_BYTES } from "./descriptor-ring.js";
 import { Control, CONTROL_EVENTS, DEVICE_ID, Flag, Interrupt, Reg, VENDOR_ID } from "./registers.js";
@@ -52,6 +53,7 @@ class PlxDma implements DriverInstance {
   readonly #interrupts: InterruptIndex;
   readonly #ring: DescriptorRing;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   #removed = false;
 
   // #region create
@@ -59,6 +61,7 @@ class PlxDma implements DriverInstance {
     this.#device = device;
     this.#bar = device.bar(0);
     this.#ring = new DescriptorRing(region);
+    this.#recovery = new Recovery(() => this.#bringUp());
     this.#end = new BoundedWait(() => this.memcpyEnded(), {
       what: "the last descriptor",
       subject: device.address,
@@ -86,18 +89,16 @@ class PlxDma implements DriverInstance {
     try {
       this.#end.wait(options?.timeoutMs ?? DEFAULT_WAIT_MS);
     } catch (error) {
-      this.#bringUp();
-      throw error;
+      throw this.#recovery.after(error);
     }
     const failure = this.#ring.failure();
     if (failure === undefined) return;
-    const state = this.#state();
-    this.#bringUp();
-    throw new VfioError(`plx-dma: ${failure} on ${this.#device.address}; ${state}`, {
+    const error = new VfioError(`plx-dma: ${failure} on ${this.#device.address}; ${this.#state()}`, {
       code: "EIO",
       operation: "plx-dma memcpy",
       subject: this.#device.address,
     });
+    throw this.#recovery.after(error);
   }
   // #endregion wait
 
@@ -119,6 +120,7 @@ class PlxDma implements DriverInstance {
   }
 
   #start(source: bigint, destination: bigint, size: number, count: number, flags: number): void {
+    this.#recovery.retry();
     this.#ring.push(source, destination, size, count, flags);
     this.#bar.write16(Reg.control, START);
   }

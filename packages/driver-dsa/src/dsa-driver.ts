@@ -6,6 +6,7 @@ import {
   type Driver,
   type DriverInstance,
   type DriverLimits,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import { needsInterruptHandles } from "./capabilities";
 import { type CompletionRecord, Descriptors } from "./descriptors";
@@ -69,6 +70,7 @@ class DsaInstance implements DriverInstance {
   readonly #msiDestination: bigint;
   readonly #copiesPerBatch: number;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   /** Offset of the copy's first completion record, and how many records follow each other from there. */
   #firstRecord: number = Layout.copyRecord;
   #awaited = 0;
@@ -77,8 +79,6 @@ class DsaInstance implements DriverInstance {
   /** When to look at the registers again, and what they said last. */
   #lookAt = 0;
   #trouble: string | undefined;
-  /** Recovery from an error failed. The driver tries again before the next descriptor. */
-  #broken = false;
   #removed = false;
 
   constructor(device: PciDevice, region: DmaRegion) {
@@ -87,6 +87,7 @@ class DsaInstance implements DriverInstance {
     this.#msiDestination = region.iovaOf(Layout.msiDestination);
     this.#descriptors = new Descriptors(region);
     this.#dsa = new DsaDevice(device);
+    this.#recovery = new Recovery(() => this.#dsa.bringUp());
     const { maximumTransferShift, maximumBatchShift, totalWorkQueueSize } = this.#dsa.capabilities;
     this.#copiesPerBatch = Math.min(2 ** maximumBatchShift, MAX_COPIES_PER_BATCH);
     this.limits = {
@@ -170,7 +171,7 @@ class DsaInstance implements DriverInstance {
   }
 
   #prepare(): void {
-    this.#repair();
+    this.#recovery.retry();
     this.#descriptors.clearRecords();
     this.#firstRecord = Layout.copyRecord;
     this.#awaited = 0;
@@ -207,9 +208,9 @@ class DsaInstance implements DriverInstance {
     try {
       this.#end.wait(timeoutMs);
     } catch (error) {
-      throw this.#afterRecovery(error);
+      throw this.#recovery.after(error);
     }
-    if (this.#trouble !== undefined) throw this.#afterRecovery(this.#error(operation, "EIO", this.#trouble));
+    if (this.#trouble !== undefined) throw this.#recovery.after(this.#error(operation, "EIO", this.#trouble));
     for (let index = 0; index < this.#awaited; index++) {
       if (this.#descriptors.status(this.#record(index)) !== Status.success) this.#throwFailure(operation, index);
     }
@@ -223,27 +224,9 @@ class DsaInstance implements DriverInstance {
     const where = isBatch ? `batch ${index + 1} of ${this.#awaited}: ` : "";
     const { code, text } = describe(record);
     const error = this.#error(operation, code, `${where}${text}; ${this.#dsa.state()}`);
-    if (!this.#dsa.ready) throw this.#afterRecovery(error);
+    if (!this.#dsa.ready) throw this.#recovery.after(error);
     this.#dsa.clearError();
     throw error;
-  }
-
-  /** Stops the device and brings it up again. Returns the error that was the reason. */
-  #afterRecovery(error: unknown): unknown {
-    this.#broken = true;
-    try {
-      this.#repair();
-    } catch (cause) {
-      // The caller asked about the first error. The next descriptor shows whether the device is still broken.
-      if (error instanceof VfioError) error.message += `\n  Recovery failed: ${String(cause)}`;
-    }
-    return error;
-  }
-
-  #repair(): void {
-    if (!this.#broken) return;
-    this.#dsa.bringUp();
-    this.#broken = false;
   }
 
   #error(operation: string, code: VfioErrorCode, text: string): VfioError {

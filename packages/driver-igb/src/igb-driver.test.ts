@@ -210,11 +210,14 @@ describe("recovery", () => {
     expect(igb.functionResets).toBe(1);
   });
 
-  it("reports a device that stays dead and cannot be reset", () => {
+  it("reports a device that stays dead and cannot be reset, and tries again before the next copy", () => {
     const { igb, data, copy } = setUp("hardware", { resettable: false });
     igb.wedgesAtFaults = true;
     igb.faulting = data.iova;
-    expect(thrownBy(copy).message).toMatch(/waited 200 ms for a test frame to come back/);
+    const error = thrownBy(copy);
+    expect(error.code).toBe("EIO");
+    expect(error.message).toMatch(/a frame was lost[^]*Recovery failed: waited 200 ms for a test frame to come back/);
+    expect(thrownBy(copy).message).toMatch(/^waited 200 ms for a test frame to come back/);
     expect(igb.functionResets).toBe(0);
   });
 

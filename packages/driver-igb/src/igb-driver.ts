@@ -5,6 +5,7 @@ import {
   type Driver,
   type DriverInstance,
   type DriverLimits,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import type { IgbFunction } from "./igb-function";
 import { NAMED_REGISTERS } from "./named-registers";
@@ -57,6 +58,7 @@ class IgbInstance implements DriverInstance {
   readonly #vectors: number;
   readonly #end: BoundedWait;
   readonly #testFrame: BoundedWait;
+  readonly #recovery: Recovery;
   /** Frames of the copy in progress. */
   #pending = 0;
   #size = 0;
@@ -70,6 +72,7 @@ class IgbInstance implements DriverInstance {
     const virtual = device.matches(VIRTUAL.vendor, VIRTUAL.device);
     this.#igb = virtual ? new VirtualFunction(device) : new PhysicalFunction(device);
     this.#rings = new Rings(region);
+    this.#recovery = new Recovery(() => this.#resetAndBringUp());
     const description = { subject: device.address, state: () => this.#igb.state() };
     this.#end = new BoundedWait(() => this.memcpyEnded(), { ...description, what: "the last frame" });
     this.#testFrame = new BoundedWait(() => this.#rings.isReceived(1), {
@@ -86,6 +89,7 @@ class IgbInstance implements DriverInstance {
       this.completion = {
         vector: COMPLETION_VECTOR,
         start: (source, destination, size) => {
+          this.#recovery.retry();
           this.#igb.armInterrupts(1 << COMPLETION_VECTOR);
           this.memcpyStart(source, destination, size, 1);
         },
@@ -101,6 +105,7 @@ class IgbInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
+    this.#recovery.retry();
     this.#rings.aim(source, destination);
     for (let i = 0; i < count; i++) this.#rings.push(size);
     this.#pending = count;
@@ -129,8 +134,7 @@ class IgbInstance implements DriverInstance {
     try {
       this.#end.wait(options?.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     } catch (error) {
-      this.#recover(false);
-      throw error;
+      throw this.#afterRecovery(error, false);
     }
     this.#igb.maskInterrupts(1 << COMPLETION_VECTOR);
     if (!this.#rings.isReceived(1)) this.#throwLost();
@@ -140,6 +144,7 @@ class IgbInstance implements DriverInstance {
   }
 
   sendMsi(): void {
+    this.#recovery.retry();
     this.#igb.armInterrupts(1 << MSI_VECTOR);
     this.#igb.raiseInterrupt(MSI_VECTOR);
   }
@@ -196,16 +201,17 @@ class IgbInstance implements DriverInstance {
   #throwLost(): never {
     const state = this.#igb.state();
     const stuck = !this.#igb.transmitted;
-    this.#recover(stuck);
-    throw this.#error(stuck ? "ETIMEDOUT" : "EIO", stuck ? "the device is stuck" : "a frame was lost", state);
+    const [code, what] = stuck
+      ? (["ETIMEDOUT", "the device is stuck"] as const)
+      : (["EIO", "a frame was lost"] as const);
+    throw this.#afterRecovery(this.#error(code, what, state), stuck);
   }
 
   #throwDamaged(back: number): never {
     const status = this.#rings.isReceived(back) ? this.#rings.status(back) >>> 0 : 0;
     const length = this.#rings.isReceived(back) ? this.#rings.length(back) : 0;
-    this.#recover(false);
     const state = `status 0x${status.toString(16)}, ${length} of ${this.#size} bytes`;
-    throw this.#error("EIO", "a frame arrived damaged", state);
+    throw this.#afterRecovery(this.#error("EIO", "a frame arrived damaged", state), false);
   }
 
   /**
@@ -213,11 +219,14 @@ class IgbInstance implements DriverInstance {
    * in step again; that takes milliseconds and keeps the link up. It is enough for an emulated device. In hardware, a
    * faulted DMA read can leave the descriptor engine unable to work, which CTRL.RST does not mend (the kernel's
    * selftests' igb.c). Then no test frame comes back, and the driver resets the function through VFIO and brings it up
-   * from the start. A device that cannot be reset so gets CTRL.RST alone.
+   * from the start. A device that cannot be reset so gets CTRL.RST alone. Returns the error that was the reason.
    */
-  #recover(stuck: boolean): void {
+  #afterRecovery(error: unknown, stuck: boolean): unknown {
     this.#pending = 0;
-    if (!stuck && this.#restartQueues()) return;
+    return !stuck && this.#restartQueues() ? error : this.#recovery.after(error);
+  }
+
+  #resetAndBringUp(): void {
     if (this.#device.info.resettable) this.#device.reset();
     this.#device.config.memoryEnable = true;
     this.#device.config.busMaster = true;

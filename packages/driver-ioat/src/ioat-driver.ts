@@ -5,6 +5,7 @@ import {
   type Driver,
   type DriverInstance,
   type DriverLimits,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import { IDS, VERSIONS } from "./devices";
 import { IoatChannel } from "./ioat-channel";
@@ -48,6 +49,7 @@ class IoatInstance implements DriverInstance {
   readonly completion: CompletionInterrupt = {
     vector: MSI_VECTOR,
     start: (source, destination, size) => {
+      this.#recovery.retry();
       this.#channel.rearmInterrupt();
       this.#start(source, destination, size, 1, Control.interrupt | Control.completionWrite);
     },
@@ -60,6 +62,7 @@ class IoatInstance implements DriverInstance {
   readonly #msiSource: bigint;
   readonly #msiDestination: bigint;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   /** Repeats of the copy in progress. 0: none is in progress. */
   #pending = 0;
   /** CHANSTS's status, as last read. */
@@ -75,6 +78,7 @@ class IoatInstance implements DriverInstance {
     this.#msiSource = region.iovaOf(Layout.msiSource);
     this.#msiDestination = region.iovaOf(Layout.msiDestination);
     this.#channel = new IoatChannel(device, region.iovaOf(Layout.completion));
+    this.#recovery = new Recovery(() => this.#channel.bringUp());
     this.#end = new BoundedWait(() => this.#hasStopped(), {
       what: "CHANSTS to show done",
       subject: device.address,
@@ -91,6 +95,7 @@ class IoatInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
+    this.#recovery.retry();
     // The first of several repeats would write the completion word. Only CHANSTS shows that the last has ended.
     this.#start(source, destination, size, count, count === 1 ? Control.completionWrite : 0);
   }
@@ -105,8 +110,7 @@ class IoatInstance implements DriverInstance {
       if (this.#hasHalted()) throw this.#copyError();
       this.#channel.suspend();
     } catch (error) {
-      this.#recover(error);
-      throw error;
+      throw this.#recovery.after(error);
     } finally {
       this.#pending = 0;
     }
@@ -163,23 +167,6 @@ class IoatInstance implements DriverInstance {
       } while (performance.now() < spinUntil);
     }
     this.#end.wait(timeoutMs);
-  }
-
-  /** Stops what may still be going on and makes the next copy possible. */
-  #recover(cause: unknown): void {
-    try {
-      this.#channel.bringUp();
-    } catch (error) {
-      const { address } = this.#device;
-      const reasons = [cause, error].map((reason) => (reason instanceof Error ? reason.message : String(reason)));
-      throw new VfioError(`ioat memcpy failed and ${address} does not recover: ${reasons.join("; then ")}`, {
-        code: error instanceof VfioError ? error.code : "EIO",
-        operation: "ioat memcpy",
-        subject: address,
-        remedy: "reset or replace the device",
-        cause,
-      });
-    }
   }
 
   #copyError(): VfioError {

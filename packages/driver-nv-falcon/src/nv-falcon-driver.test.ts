@@ -269,6 +269,21 @@ describe("copying", () => {
     expect(() => instance.memcpyWait()).not.toThrow();
   });
 
+  it("reports a falcon that does not come up again, and tries again before the next copy", () => {
+    const { gpu, create } = setUp();
+    const instance = create();
+    gpu.behaviour = "hangs";
+    instance.memcpyStart(0x1000n, 0x2000n, 64, 1);
+    gpu.scrubbing = Infinity;
+    const error = thrownBy(() => instance.memcpyWait({ timeoutMs: 1 }));
+    expect(error.message).toMatch(/^waited 1 ms for the falcon's transfer[^]*Recovery failed: .* scrubbing has ended/);
+    expect(() => instance.memcpyStart(0x1000n, 0x2000n, 64, 1)).toThrow(/scrubbing has ended/);
+    gpu.scrubbing = 0;
+    gpu.behaviour = "ends";
+    instance.memcpyStart(0x1000n, 0x2000n, 64, 1);
+    expect(() => instance.memcpyWait()).not.toThrow();
+  });
+
   it("resets the whole GPU where a hung falcon has no reset", () => {
     const { gpu, create } = setUp({ boot0: HOPPER });
     const instance = create();

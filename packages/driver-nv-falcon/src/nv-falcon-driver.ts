@@ -1,5 +1,11 @@
 import { type PciDevice, VfioError } from "@vfio-selftests/core";
-import { BoundedWait, type Driver, type DriverInstance, type DriverLimits } from "@vfio-selftests/core/driver";
+import {
+  BoundedWait,
+  type Driver,
+  type DriverInstance,
+  type DriverLimits,
+  Recovery,
+} from "@vfio-selftests/core/driver";
 import { chunkSize } from "./chunk-size";
 import { Falcon } from "./falcon";
 import { generationOf } from "./generations";
@@ -52,6 +58,7 @@ class NvFalconInstance implements DriverInstance {
   readonly #device: PciDevice;
   readonly #falcon: Falcon;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   /** The copy's addresses as they came, and their halves (docs/architecture.md, rule 2). */
   readonly #addresses = new BigUint64Array(2);
   readonly #halves = new Uint32Array(this.#addresses.buffer);
@@ -88,11 +95,16 @@ class NvFalconInstance implements DriverInstance {
       subject: device.address,
       state: () => this.#falcon.state(),
     });
+    this.#recovery = new Recovery(() => {
+      this.#falcon.bringDown();
+      this.#falcon.bringUp();
+    });
     this.#falcon.bringUp();
     this.#clearAborts();
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number): void {
+    this.#recovery.retry();
     this.#addresses[0] = source;
     this.#addresses[1] = destination;
     this.#size = size;
@@ -118,9 +130,7 @@ class NvFalconInstance implements DriverInstance {
       this.#end.wait(options?.timeoutMs ?? DEFAULT_TIMEOUT_MS);
     } catch (error) {
       this.#size = 0;
-      this.#falcon.bringDown();
-      this.#falcon.bringUp();
-      throw error;
+      throw this.#recovery.after(error);
     }
     if (this.#aborts !== 0) this.#throwAborted();
   }

@@ -5,6 +5,7 @@ import {
   type Driver,
   type DriverInstance,
   type DriverLimits,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import { CommandMemory } from "./command-memory";
 import { NAMED_REGISTERS } from "./named-registers";
@@ -74,20 +75,20 @@ class NvmeInstance implements DriverInstance {
   readonly #destination: CommandMemory;
   readonly #saved: CommandMemory;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   /** Reads that follow the writes in progress. 0: reads are in progress, or nothing. */
   #reads = 0;
   #blocks = 0;
   /** When to look next. 0: an interval after the next poll. */
   #lookAt = 0;
   #trouble: string | undefined;
-  /** Recovery from an error failed. The driver tries again before the next command. */
-  #broken = false;
   #removed = false;
 
   constructor(device: PciDevice, region: DmaRegion, disks: readonly ScratchDisk[]) {
     this.#device = device;
     this.#region = region;
     this.#controller = new NvmeController(device, region);
+    this.#recovery = new Recovery(() => this.#controller.bringUp());
     this.#source = new CommandMemory(region, Layout.sourceList, Layout.padding);
     this.#destination = new CommandMemory(region, Layout.destinationList, Layout.padding);
     this.#saved = new CommandMemory(region, Layout.savedList, Layout.padding);
@@ -124,7 +125,7 @@ class NvmeInstance implements DriverInstance {
   }
 
   memcpyStart(source: bigint, destination: bigint, size: number, count: number): void {
-    this.#repair();
+    this.#recovery.retry();
     owedRanges.set(this.#region, this.#range);
     const { blockBytes } = this.#range;
     this.#blocks = Math.ceil(size / blockBytes);
@@ -163,10 +164,10 @@ class NvmeInstance implements DriverInstance {
     try {
       this.#end.wait(options?.timeoutMs ?? DEFAULT_WAIT_MS);
     } catch (error) {
-      throw this.#afterRecovery(error);
+      throw this.#recovery.after(error);
     }
     const { copies } = this.#controller;
-    if (copies.outstanding > 0) throw this.#afterRecovery(this.#error("EIO", this.#trouble ?? "no answer"));
+    if (copies.outstanding > 0) throw this.#recovery.after(this.#error("EIO", this.#trouble ?? "no answer"));
     if (copies.failure === 0) return;
     // All commands have ended, and the controller goes on.
     const command = this.#reads > 0 ? "Write" : "Read";
@@ -199,12 +200,12 @@ class NvmeInstance implements DriverInstance {
   #sendMsi(): void {
     const { messages } = this.#controller;
     if (messages === undefined) return;
-    this.#repair();
+    this.#recovery.retry();
     messages.add(Nvm.flush, this.#range.namespace);
     try {
       this.#controller.run(messages, "sendMsi");
     } catch (error) {
-      throw this.#afterRecovery(error);
+      throw this.#recovery.after(error);
     }
   }
 
@@ -251,24 +252,6 @@ class NvmeInstance implements DriverInstance {
     } catch {
       // The caller must know of the first error.
     }
-  }
-
-  /** Stops the device and brings it up again. Returns the error that was the reason. */
-  #afterRecovery(error: unknown): unknown {
-    this.#broken = true;
-    try {
-      this.#repair();
-    } catch (cause) {
-      // The caller asked about the first error. The next copy shows whether the device is still broken.
-      if (error instanceof VfioError) error.message += `\n  Recovery failed: ${String(cause)}`;
-    }
-    return error;
-  }
-
-  #repair(): void {
-    if (!this.#broken) return;
-    this.#controller.bringUp();
-    this.#broken = false;
   }
 
   #error(code: VfioErrorCode, text: string): VfioError {

@@ -16,6 +16,7 @@ export { DriverRegistry, type DriverVerdict, type RegisteredDriver } from "./dri
 export { DriverSession, type DriverSessionOptions } from "./driver-session";
 export { memcpyChunks, type MemcpyChunk } from "./memcpy-chunks";
 export { storesWhole64Bytes } from "./processor";
+export { Recovery } from "./recovery";
 export { loadProjectConfig, type LoadedProjectConfig, type ProjectConfig } from "./project-config";
 export { driverOfModule, validateDriver } from "./validate-driver";
 export { codeOwner, untrustedFolder, type CodeOwner } from "./untrusted-folder";

@@ -7,6 +7,7 @@ import {
   type DriverInstance,
   type DriverLimits,
   pollUntil,
+  Recovery,
 } from "@vfio-selftests/core/driver";
 import { Control, DEVICE_ID, MAX_COUNT, MAX_SIZE, Reg, Status, VECTOR, VENDOR_ID, VERSION } from "./registers.js";
 
@@ -37,11 +38,13 @@ class CopyEngine implements DriverInstance {
   readonly #device: PciDevice;
   readonly #bar: Bar;
   readonly #end: BoundedWait;
+  readonly #recovery: Recovery;
   #removed = false;
 
   constructor(device: PciDevice) {
     this.#device = device;
     this.#bar = device.bar(0);
+    this.#recovery = new Recovery(() => this.#reset());
     // Made once, because a wait that makes objects disturbs what the tests measure.
     this.#end = new BoundedWait(() => this.memcpyEnded(), {
       what: "the copy to end",
@@ -66,17 +69,15 @@ class CopyEngine implements DriverInstance {
     try {
       this.#end.wait(options?.timeoutMs ?? DEFAULT_WAIT_MS);
     } catch (error) {
-      this.#reset();
-      throw error;
+      throw this.#recovery.after(error);
     }
     if ((this.#bar.read32(Reg.status) & (Status.readFault | Status.writeFault)) === 0) return;
-    const state = this.#state();
-    this.#reset();
-    throw new VfioError(`__DRIVER_NAME__: the copy failed on ${this.#device.address}: ${state}`, {
+    const error = new VfioError(`__DRIVER_NAME__: the copy failed on ${this.#device.address}: ${this.#state()}`, {
       code: "EIO",
       operation: "__DRIVER_NAME__ memcpy",
       subject: this.#device.address,
     });
+    throw this.#recovery.after(error);
   }
 
   sendMsi(): void {
@@ -94,6 +95,7 @@ class CopyEngine implements DriverInstance {
   }
 
   #start(source: bigint, destination: bigint, size: number, count: number, control: number): void {
+    this.#recovery.retry();
     this.#bar.write64(Reg.source, source);
     this.#bar.write64(Reg.destination, destination);
     this.#bar.write32(Reg.size, size);
