@@ -15,13 +15,13 @@ import {
   VERSION,
   WRITE_MULTI,
 } from "../wire/commands";
+import { isError } from "../wire/header-flags";
 import {
   type ClientCheck,
   each,
   family,
   field,
   FIELDS,
-  isError,
   nameOf,
   requireArgsz,
   requireZeros,

@@ -1,5 +1,4 @@
 import { commandOf } from "../../protocol/commands";
-import { FLAG_ERROR } from "../../protocol/structs";
 import { type CheckName, demand, NotApplicable } from "../check";
 import { u32At, u64At } from "../wire/bytes";
 import { type ClientRecord, commandsOf, type Entry } from "./client-record";
@@ -30,7 +29,6 @@ export const FIELDS: Readonly<Record<number, number>> = {
 };
 
 export const nameOf = ({ command }: Entry): string => commandOf(command)?.name ?? `command ${command}`;
-export const isError = ({ flags }: Entry): boolean => (flags & FLAG_ERROR) !== 0;
 
 export function family(
   name: string,

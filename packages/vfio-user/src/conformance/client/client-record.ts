@@ -1,4 +1,4 @@
-import { FLAG_NO_REPLY, TYPE_COMMAND, TYPE_MASK } from "../../protocol/structs";
+import { isCommand, NO_REPLY } from "../wire/header-flags";
 
 /** A message of a conversation with a client. */
 export interface Entry {
@@ -34,8 +34,7 @@ export interface ClientRecord {
 /** The client's commands with this number, or all. */
 export function commandsOf({ entries }: ClientRecord, ...numbers: readonly number[]): Entry[] {
   return entries.filter(
-    ({ from, flags, command }) =>
-      from === "client" && isCommand(flags) && (numbers.length === 0 || numbers.includes(command)),
+    (entry) => entry.from === "client" && isCommand(entry) && (numbers.length === 0 || numbers.includes(entry.command)),
   );
 }
 
@@ -53,20 +52,16 @@ function pairReplies({ entries }: ClientRecord): ReadonlyMap<Entry, Entry> {
   const replies = new Map<Entry, Entry>();
   const waiting = new Map<string, Entry[]>();
   for (const entry of entries) {
-    const asker = isCommand(entry.flags) === (entry.from === "client") ? "client" : "server";
+    const asker = isCommand(entry) === (entry.from === "client") ? "client" : "server";
     const key = `${asker} ${entry.id}`;
-    if (!isCommand(entry.flags)) {
+    if (!isCommand(entry)) {
       const command = waiting.get(key)?.shift();
       if (command !== undefined) replies.set(command, entry);
-    } else if ((entry.flags & FLAG_NO_REPLY) === 0) {
+    } else if ((entry.flags & NO_REPLY) === 0) {
       const others = waiting.get(key);
       if (others === undefined) waiting.set(key, [entry]);
       else others.push(entry);
     }
   }
   return replies;
-}
-
-export function isCommand(flags: number): boolean {
-  return (flags & TYPE_MASK) === TYPE_COMMAND;
 }

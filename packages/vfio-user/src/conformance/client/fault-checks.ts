@@ -4,13 +4,14 @@ import { capabilityValues } from "../server/server-under-test";
 import { u32At, u64At } from "../wire/bytes";
 import { DMA_WRITE, REGION_WRITE, VERSION } from "../wire/commands";
 import { errnoText } from "../wire/conversation";
-import { type ClientCheck, family, field, isError, nameOf, wide } from "./client-family";
-import { type ClientRecord, commandsOf, type Entry, isCommand, replyTo } from "./client-record";
+import { isCommand, isError } from "../wire/header-flags";
+import { type ClientCheck, family, field, nameOf, wide } from "./client-family";
+import { type ClientRecord, commandsOf, type Entry, replyTo } from "./client-record";
 import { ASKED, ASKED_BYTES, askingScenario, FAULT_SCENARIOS, REFUSED_SCENARIOS } from "./scenario";
 
 /** The client's reply to something that the server asked. */
 function answer(record: ClientRecord, id: number): { asked: Entry; reply: Entry } {
-  const asked = record.entries.find((entry) => entry.from === "server" && isCommand(entry.flags) && entry.id === id);
+  const asked = record.entries.find((entry) => entry.from === "server" && isCommand(entry) && entry.id === id);
   if (asked === undefined) {
     throw new NotApplicable("the client mapped no memory that could be asked for", "use a client that maps memory");
   }

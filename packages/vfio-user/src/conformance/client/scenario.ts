@@ -1,6 +1,7 @@
 import { u32At, u64At } from "../wire/bytes";
 import { join, u16, u32, u64 } from "../wire/bytes";
 import { DMA_MAP, DMA_READ, DMA_WRITE, GET_INFO, REGION_INFO, VERSION } from "../wire/commands";
+import { ERROR, isError, REPLY } from "../wire/header-flags";
 import { frame } from "../wire/messages";
 import type { Entry } from "./client-record";
 
@@ -16,8 +17,6 @@ export interface Scenario {
 }
 
 const UNKNOWN = 0x7fff;
-const REPLY = 1;
-const ERROR = 0x20;
 const EIO = 5;
 
 /** Ids of what the server asks, by its purpose. */
@@ -61,8 +60,9 @@ export function askingScenario(): Scenario {
         Buffer.from(frame(UNKNOWN, u32(0), { id: ASKED.unknown })),
       ];
     },
-    heard: ({ id, flags, body }) => {
-      if (id !== ASKED.read || (flags & ERROR) !== 0 || body.length < 16 + ASKED_BYTES || !writable) return [];
+    heard: (reply) => {
+      const { id, body } = reply;
+      if (id !== ASKED.read || isError(reply) || body.length < 16 + ASKED_BYTES || !writable) return [];
       // The same bytes, so that a guest does not notice.
       return [
         Buffer.from(frame(DMA_WRITE, join(access(address), body.slice(16, 16 + ASKED_BYTES)), { id: ASKED.write })),
@@ -71,7 +71,7 @@ export function askingScenario(): Scenario {
   };
 }
 
-const isSuccess = (bytes: Buffer): boolean => (bytes.readUInt32LE(8) & ERROR) === 0;
+const isSuccess = (bytes: Buffer): boolean => !isError({ flags: bytes.readUInt32LE(8) });
 
 function versionReply({ id }: Pick<Entry, "id">, capabilities: object, major = 0, minor = 0): Buffer {
   const json = new TextEncoder().encode(`${JSON.stringify({ capabilities })}\0`);

@@ -2,7 +2,8 @@ import { native } from "@vfio-selftests/native";
 import type { MessageBuffer } from "../../protocol/message-buffer";
 import type { SessionSocket } from "../../server/session/session-socket";
 import type { Arrival, MessageSocket } from "../../socket/message-socket";
-import { type Entry, isCommand } from "./client-record";
+import { isCommand } from "../wire/header-flags";
+import type { Entry } from "./client-record";
 import type { Scenario } from "./scenario";
 
 const SEND_TIMEOUT_MS = 2_000;
@@ -38,7 +39,7 @@ export class TappedSocket implements SessionSocket {
       this.#fds = this.#socket.takeFds();
       const entry = entryOf("client", this.input.message(), this.#fds?.length ?? Infinity);
       this.entries.push(entry);
-      if (isCommand(entry.flags)) {
+      if (isCommand(entry)) {
         this.#request = entry;
         return arrival;
       }

@@ -1,6 +1,7 @@
 import { NotApplicable } from "../check";
 import { u32At, u64At } from "../wire/bytes";
-import { type Conversation, isError } from "../wire/conversation";
+import { type Conversation } from "../wire/conversation";
+import { isError } from "../wire/header-flags";
 import { deviceInfo, irqInfo, regionInfo } from "../wire/messages";
 import { requireSuccess } from "./expectations";
 
@@ -52,7 +53,7 @@ export class DeviceFacts {
   regions(): RegionFacts[] {
     return this.#indexes(this.regionCount).flatMap((index) => {
       const { body, ...reply } = this.#conversation.ask("DEVICE_GET_REGION_INFO", regionInfo(index));
-      if (isError({ body, ...reply }) || body.length < 32) return [];
+      if (isError(reply) || body.length < 32) return [];
       const facts = { index, flags: u32At(body, 4), size: u64At(body, 16) };
       return facts.size === 0n ? [] : [facts];
     });
@@ -62,7 +63,7 @@ export class DeviceFacts {
   irqs(): IrqFacts[] {
     return this.#indexes(this.irqCount).flatMap((index) => {
       const { body, ...reply } = this.#conversation.ask("DEVICE_GET_IRQ_INFO", irqInfo(index));
-      if (isError({ body, ...reply }) || body.length < 16) return [];
+      if (isError(reply) || body.length < 16) return [];
       const facts = { index, flags: u32At(body, 4), count: u32At(body, 12) };
       return facts.count === 0 ? [] : [facts];
     });

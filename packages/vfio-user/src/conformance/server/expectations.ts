@@ -1,5 +1,6 @@
 import { demand, Departure } from "../check";
-import { type Arrival, type Conversation, describe, errnoText, type Frame, isError } from "../wire/conversation";
+import { type Arrival, type Conversation, describe, errnoText, type Frame } from "../wire/conversation";
+import { isError } from "../wire/header-flags";
 
 /** A reply without error and with exactly `length` bytes behind the header. */
 export function requireSuccess(reply: Frame, length: number): void {

@@ -1,16 +1,13 @@
 import { demand, NotApplicable } from "../check";
 import { u32, u32At, u64At } from "../wire/bytes";
-import { type Conversation, isError } from "../wire/conversation";
+import { type Conversation } from "../wire/conversation";
+import { GET, MIG_DEVICE_STATE, MIGRATION, PROBE, SET } from "../wire/features";
+import { isError } from "../wire/header-flags";
 import { feature } from "../wire/messages";
 import { requireArgszObeyed, requireError, requireSuccess } from "./expectations";
 import { family } from "./family";
 import type { ServerUnderTest } from "./server-under-test";
 
-const GET = 1 << 16;
-const SET = 1 << 17;
-const PROBE = 1 << 18;
-const MIGRATION = 1;
-const MIG_DEVICE_STATE = 2;
 const UNKNOWN = 0xffff;
 const STOP_COPY = 1n;
 const ERROR_STATE = 0;

@@ -1,13 +1,10 @@
 import { demand } from "../check";
 import { GET_INFO } from "../wire/commands";
 import { describe, requireReply } from "../wire/conversation";
+import { ERROR, NO_REPLY, REPLY } from "../wire/header-flags";
 import { deviceInfo, frame } from "../wire/messages";
 import { requireError, requireRefused, requireSuccess } from "./expectations";
 import { family } from "./family";
-
-const NO_REPLY = 0x10;
-const ERROR = 0x20;
-const REPLY = 1;
 
 /** Numbers that the table "Commands" does not have; 14 was one in an early version. */
 const UNKNOWN_COMMANDS = [0, 14, 19, 0x7fff, 0xffff];

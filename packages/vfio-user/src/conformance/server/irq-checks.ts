@@ -1,6 +1,7 @@
 import { native } from "@vfio-selftests/native";
 import { demand, Departure, NotApplicable } from "../check";
-import { type Conversation, describe, isError } from "../wire/conversation";
+import { type Conversation, describe } from "../wire/conversation";
+import { isError } from "../wire/header-flags";
 import { irqSet, type IrqSetValues } from "../wire/messages";
 import { IRQ_MASKABLE_FLAG } from "./device-facts";
 import { requireError, requireSuccess } from "./expectations";

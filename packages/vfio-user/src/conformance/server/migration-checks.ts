@@ -1,15 +1,14 @@
 import { demand } from "../check";
 import { join, NO_BYTES, u32, u32At, u64, u64At } from "../wire/bytes";
-import { type Conversation, describe, type Frame, isError } from "../wire/conversation";
+import { type Conversation, describe, type Frame } from "../wire/conversation";
+import { GET, LOGGING_REPORT, LOGGING_START, LOGGING_STOP, MIG_DEVICE_STATE, SET } from "../wire/features";
+import { isError } from "../wire/header-flags";
 import { dmaMap, feature } from "../wire/messages";
 import { requireArgszObeyed, requireError, requireSuccess } from "./expectations";
 import { family } from "./family";
-import { GET, MIG_DEVICE_STATE, MigratingDevice, SET, State } from "./migration-device";
+import { MigratingDevice, State } from "./migration-device";
 import type { ServerUnderTest } from "./server-under-test";
 
-const LOGGING_START = 6;
-const LOGGING_STOP = 7;
-const LOGGING_REPORT = 8;
 const PAGE = 4096n;
 /** Bytes of a report's fields. */
 const REPORT = 24;

@@ -1,17 +1,12 @@
 import { demand, Departure, NotApplicable } from "../check";
 import { join, u32, u32At, u64At } from "../wire/bytes";
-import { type Conversation, describe, type Frame, isError } from "../wire/conversation";
+import { type Conversation, describe, type Frame } from "../wire/conversation";
+import { GET, MIG_DEVICE_STATE, MIGRATION, PROBE, SET } from "../wire/features";
+import { isError } from "../wire/header-flags";
 import { feature } from "../wire/messages";
 import { requireSuccess } from "./expectations";
 import type { ServerUnderTest } from "./server-under-test";
 
-export const GET = 1 << 16;
-export const SET = 1 << 17;
-export const PROBE = 1 << 18;
-
-/** Indexes of features. */
-export const MIGRATION = 1;
-export const MIG_DEVICE_STATE = 2;
 const PRE_COPY_FLAG = 4n;
 
 /** enum vfio_device_mig_state, as far as vfio-user uses it. */

@@ -1,6 +1,7 @@
 import { demand, NotApplicable } from "../check";
 import { join, u32At, u64, u64At } from "../wire/bytes";
-import { type Conversation, describe, type Frame, isError } from "../wire/conversation";
+import { type Conversation, describe, type Frame } from "../wire/conversation";
+import { isError } from "../wire/header-flags";
 import { access, oneWrite } from "../wire/messages";
 import { CONFIG_REGION, INTERRUPT_LINE, REGION_READ_FLAG, REGION_WRITE_FLAG } from "./device-facts";
 import { requireError, requireSuccess } from "./expectations";

@@ -1,13 +1,12 @@
 import { demand } from "../check";
 import { DMA_MAP, DMA_UNMAP, GET_INFO, REGION_READ, RESET, SET_IRQS } from "../wire/commands";
 import { type Conversation, describe } from "../wire/conversation";
+import { NO_REPLY } from "../wire/header-flags";
 import { access, deviceInfo, dmaMap, dmaUnmap, frame, irqSet } from "../wire/messages";
 import { CONFIG_REGION } from "./device-facts";
 import { requireSuccess } from "./expectations";
 import { family } from "./family";
 import type { ServerUnderTest } from "./server-under-test";
-
-const NO_REPLY = 0x10;
 
 function resettable(server: ServerUnderTest): Conversation {
   const { conversation, facts } = server.device();

@@ -1,5 +1,6 @@
 import { createModel } from "../../testing/conforming-model";
-import { migration, SERVER_FAULTS } from "../../testing/faults";
+import { migration } from "../../testing/faults/migration-faults";
+import { SERVER_FAULTS } from "../../testing/faults/server-faults";
 import { type Fault, FaultyServer } from "../../testing/faulty-server";
 import type { CheckResult } from "../check";
 import { runServerCheck } from "./run-server-check";

@@ -1,7 +1,8 @@
 import { VfioError } from "@vfio-selftests/core";
-import { Commands } from "../../protocol/commands";
 import { demand, Departure } from "../check";
-import { Conversation, describe, isError, type Peer } from "../wire/conversation";
+import { VERSION } from "../wire/commands";
+import { Conversation, describe, type Peer } from "../wire/conversation";
+import { isError } from "../wire/header-flags";
 import { frame, version } from "../wire/messages";
 import { DeviceFacts } from "./device-facts";
 
@@ -64,7 +65,7 @@ export class ServerUnderTest implements Disposable {
   requireAlive(): void {
     this.closeAll();
     const conversation = this.connect();
-    conversation.send(frame(Commands.VERSION.number, version(0, 0, PROPOSAL)));
+    conversation.send(frame(VERSION, version(0, 0, PROPOSAL)));
     const arrival = conversation.listen();
     demand(typeof arrival !== "string", "that the next client is served", describe(arrival));
     this.closeAll();

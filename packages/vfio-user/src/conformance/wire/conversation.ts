@@ -1,12 +1,12 @@
 import { constants } from "node:os";
 import { native } from "@vfio-selftests/native";
-import type { CommandName } from "../../protocol/commands";
-import { commandName, Commands } from "../../protocol/commands";
+import { type CommandName, commandName } from "../../protocol/commands";
 import { HEADER_SIZE } from "../../protocol/limits";
-import { FLAG_ERROR, FLAG_NO_REPLY, TYPE_COMMAND, TYPE_MASK, TYPE_REPLY } from "../../protocol/structs";
 import { MessageSocket } from "../../socket/message-socket";
 import { demand, Departure } from "../check";
 import { NO_BYTES } from "./bytes";
+import { NUMBERS } from "./commands";
+import { isCommand, isError, isReply, NO_REPLY, REPLY, TYPE_MASK } from "./header-flags";
 import { frame, type HeaderValues } from "./messages";
 
 /** A connection to a peer. */
@@ -87,7 +87,7 @@ export class Conversation implements Disposable {
   listenForReply(): Arrival {
     for (;;) {
       const arrival = this.listen();
-      if (typeof arrival === "string" || (arrival.flags & TYPE_MASK) !== TYPE_COMMAND) return arrival;
+      if (typeof arrival === "string" || !isCommand(arrival)) return arrival;
     }
   }
 
@@ -97,7 +97,7 @@ export class Conversation implements Disposable {
     body: Uint8Array = NO_BYTES,
     { fds, ...header }: HeaderValues & { readonly fds?: readonly number[] } = {},
   ): Frame {
-    const { number } = Commands[name];
+    const number = NUMBERS[name];
     const id = header.id ?? this.takeId();
     this.send(frame(number, body, { ...header, id }), fds);
     return this.replyTo(id, number);
@@ -105,7 +105,7 @@ export class Conversation implements Disposable {
 
   /** Sends a command that says No_reply. */
   post(name: CommandName, body: Uint8Array = NO_BYTES): void {
-    this.send(frame(Commands[name].number, body, { id: this.takeId(), flags: FLAG_NO_REPLY }));
+    this.send(frame(NUMBERS[name], body, { id: this.takeId(), flags: NO_REPLY }));
   }
 
   /** The reply to a command that was sent. */
@@ -151,7 +151,7 @@ export class Conversation implements Disposable {
 export function requireReply(reply: Frame, id: number, command: number): void {
   const name = commandName(command);
   const type = reply.flags & TYPE_MASK;
-  demand(type === TYPE_REPLY, `a reply to ${name} (type ${TYPE_REPLY})`, `a message of type ${type}`);
+  demand(type === REPLY, `a reply to ${name} (type ${REPLY})`, `a message of type ${type}`);
   demand(reply.command === command, `a reply to ${name}`, `a reply to ${commandName(reply.command)}`);
   demand(reply.id === id, `message id ${id} in the reply to ${name}`, reply.id);
   if (!isError(reply)) return;
@@ -159,15 +159,11 @@ export function requireReply(reply: Frame, id: number, command: number): void {
   demand(length === 0, `an error reply to ${name} of the header alone`, `${length} bytes behind the header`);
 }
 
-export function isError({ flags }: Frame): boolean {
-  return (flags & FLAG_ERROR) !== 0;
-}
-
 /** What arrived, for people. */
 export function describe(arrival: Arrival): string {
   if (typeof arrival === "string") return WORDS[arrival];
-  const { id, command, flags, error, body } = arrival;
-  const kind = (flags & TYPE_MASK) === TYPE_REPLY ? "reply to" : "message";
+  const { id, command, error, body } = arrival;
+  const kind = isReply(arrival) ? "reply to" : "message";
   if (isError(arrival)) return `an error (${errnoText(error)}) as ${kind} ${commandName(command)}`;
   return `a ${kind} ${commandName(command)}, id ${id}, with ${body.length} bytes behind the header`;
 }

@@ -46,3 +46,17 @@ test("writes outside the ranges are not logged, and a report forgets only its ow
   log.report(0n, 8n * PAGE, PAGE, all);
   expect(bits(all)).toEqual([1]);
 });
+
+test("a page that lies in the report in part is told, and not forgotten", () => {
+  const log = new DirtyLog([]);
+  log.written(0n, 2 * LOG_PAGE);
+  const bitmap = new Uint8Array(8);
+  log.report(512n, PAGE, PAGE, bitmap);
+  expect(bits(bitmap)).toEqual([0]);
+  const all = new Uint8Array(8);
+  log.report(0n, 2n * PAGE, PAGE, all);
+  expect(bits(all)).toEqual([0, 1]);
+  const none = new Uint8Array(8);
+  log.report(0n, 2n * PAGE, PAGE, none);
+  expect(bits(none)).toEqual([]);
+});

@@ -34,7 +34,8 @@ export class DirtyLog {
 
   /**
    * Sets the bit of every written page of the range in `bitmap`, bit n for the n-th `pageSize` bytes from `iova` on, and
-   * forgets them. The bitmap has room for the range.
+   * forgets the pages that lie in the range as a whole: the writes of one that lies there in part may be outside. The bitmap has
+   * room for the range.
    */
   report(iova: bigint, length: bigint, pageSize: bigint, bitmap: Uint8Array): void {
     const last = iova + length - 1n;
@@ -48,7 +49,7 @@ export class DirtyLog {
           const start = base + BigInt((at * 8 + bit) * LOG_PAGE);
           const end = start + BigInt(LOG_PAGE) - 1n;
           if (start > last || end < iova) continue;
-          piece[at] = (piece[at] ?? 0) & ~(1 << bit);
+          if (start >= iova && end <= last) piece[at] = (piece[at] ?? 0) & ~(1 << bit);
           const from = (start > iova ? start : iova) - iova;
           setBit(bitmap, Number(from / pageSize));
         }
