@@ -1,13 +1,9 @@
-import { DmaMemory, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory } from "@vfio-selftests/core";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
-import type { StructView } from "@vfio-selftests/core/uapi";
 import {
-  infoCapabilities,
   VFIO_API_VERSION,
   VFIO_CHECK_EXTENSION,
   VFIO_DMA_CC_IOMMU,
-  VFIO_DMA_MAP_FLAG_READ,
-  VFIO_DMA_UNMAP_FLAG_ALL,
   VFIO_GET_API_VERSION,
   VFIO_IOMMU_DIRTY_PAGES,
   VFIO_IOMMU_GET_INFO,
@@ -15,17 +11,13 @@ import {
   VFIO_IOMMU_INFO_PGSIZES,
   VFIO_IOMMU_MAP_DMA,
   vfio_iommu_type1_dirty_bitmap,
-  vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
   vfio_iommu_type1_info,
   VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE,
-  vfio_iommu_type1_info_cap_iova_range,
   VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION,
   vfio_iommu_type1_info_cap_migration,
   VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL,
-  vfio_iommu_type1_info_dma_avail,
   VFIO_IOMMU_UNMAP_DMA,
-  vfio_iova_range,
   VFIO_NOIOMMU_IOMMU,
   VFIO_TYPE1_IOMMU,
   VFIO_TYPE1v2_IOMMU,
@@ -37,7 +29,19 @@ import { ECAP, intelExtendedCapabilities } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { type Answer, askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
+import {
+  type Chain,
+  chainOf,
+  INFO,
+  info,
+  map,
+  mappingsLeft,
+  rangesOf,
+  ready,
+  ROOM,
+  unmapAll,
+} from "../rigs/raw/container-requests";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import { usableIovas } from "../rigs/reserved-regions";
@@ -47,9 +51,6 @@ const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024 ** 2;
 const BASE = 0x4000_0000n;
 const EXTENSIONS = 32;
-/** More than any chain of capabilities needs. */
-const ROOM = 4096;
-const INFO = vfio_iommu_type1_info.fields;
 
 /** The ioctls of a container's file in each state (drivers/vfio/container.c, vfio_iommu_type1.c, vfio_compat.c). */
 export function containerUapiSuite(target: SuiteTarget): void {
@@ -286,18 +287,6 @@ function parameter(name: string): string {
   return systemPaths.sys("module", "vfio_iommu_type1", "parameters", name);
 }
 
-/** A container whose group and IOMMU are set. */
-function ready(mode: IommuMode, address: string): GroupFiles {
-  const files = new GroupFiles(mode, address);
-  expect([files.setContainer(), files.setIommu()]).toEqual(["ok", "ok"]);
-  if (!files.isType1) {
-    // iommufd's address space knows the device's IOMMU once the device has been opened.
-    const device = files.openDevice();
-    files.group.adopt(device);
-  }
-  return files;
-}
-
 /** The answer to each extension's number. */
 function extensions({ container }: GroupFiles): Record<number, number | string> {
   return Object.fromEntries(
@@ -330,70 +319,4 @@ function expectedExtensions({ isType1 }: GroupFiles, state: ContainerState): Rec
 /** 1 where every IOMMU can enforce snooping (intel_iommu_enforce_cache_coherency_ss); other vendors' always can. */
 function enforcesCoherency(): number {
   return intelExtendedCapabilities().every((capabilities) => (capabilities & ECAP.snoopControl) !== 0n) ? 1 : 0;
-}
-
-function info({ container }: GroupFiles, bytes: number, said = bytes): Answer {
-  return askKernel(container, { VFIO_IOMMU_GET_INFO }, vfio_iommu_type1_info, {}, { bytes, said });
-}
-
-function map(
-  { container }: GroupFiles,
-  memory: DmaMemory,
-  iova: bigint,
-  vaddr = memory.address,
-  size: bigint | number = PAGE,
-): Answer {
-  const request = { flags: VFIO_DMA_MAP_FLAG_READ, vaddr, iova, size };
-  return askKernel(container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, request);
-}
-
-function unmapAll({ container }: GroupFiles): Answer {
-  const request = { flags: VFIO_DMA_UNMAP_FLAG_ALL };
-  return askKernel(container, { VFIO_IOMMU_UNMAP_DMA }, vfio_iommu_type1_dma_unmap, request);
-}
-
-function mappingsLeft(files: GroupFiles): number {
-  const capability = chainOf(info(files, ROOM)).capabilities[VFIO_IOMMU_TYPE1_INFO_DMA_AVAIL];
-  if (capability === undefined) throw new Error("the kernel does not report how many mappings can still be made");
-  return vfio_iommu_type1_info_dma_avail.fields.avail.get(vfio_iommu_type1_info_dma_avail.copyOf(capability.bytes));
-}
-
-interface Capability {
-  readonly version: number;
-  readonly offset: number;
-  /** From its header to the end of the reply. */
-  readonly bytes: Uint8Array;
-}
-
-interface Chain {
-  readonly flags: number;
-  readonly pageSizes: bigint;
-  /** By id. */
-  readonly capabilities: Readonly<Record<number, Capability>>;
-}
-
-function chainOf({ code, view }: Answer): Chain {
-  expect(code).toBe("ok");
-  const { bytes } = view;
-  const chain = infoCapabilities(bytes, INFO.cap_offset.get(view), vfio_iommu_type1_info.size);
-  const capabilities = chain.map(
-    ({ id, version, offset }) => [id, { version, offset, bytes: bytes.subarray(offset) }] as const,
-  );
-  expect(new Set(capabilities.map(([id]) => id)).size).toBe(capabilities.length);
-  return {
-    flags: INFO.flags.get(view),
-    pageSizes: INFO.iova_pgsizes.get(view),
-    capabilities: Object.fromEntries(capabilities),
-  };
-}
-
-/** In the kernel's order. */
-function rangesOf(capabilities: Chain["capabilities"]): { start: bigint; last: bigint }[] {
-  const bytes = capabilities[VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE]?.bytes ?? new Uint8Array();
-  const head = vfio_iommu_type1_info_cap_iova_range;
-  const count = head.fields.nr_iovas.get(head.copyOf(bytes));
-  return Array.from({ length: count }, (_, number) => {
-    const range: StructView = vfio_iova_range.copyOf(bytes, head.size + number * vfio_iova_range.size);
-    return { start: vfio_iova_range.fields.start.get(range), last: vfio_iova_range.fields.end.get(range) };
-  });
 }

@@ -1,24 +1,16 @@
-import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
+import { MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
-import {
-  check_cache,
-  IOMMU_TEST_DEV_CACHE_DEFAULT,
-  IOMMU_TEST_INVALIDATE_FLAG_ALL,
-  IOMMU_TEST_OP_DEV_CHECK_CACHE,
-  IOMMU_TEST_OP_TRIGGER_VEVENT,
-  IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
-  MOCK_CACHES,
-  trigger_vevent,
-} from "../rigs/mock-iommu/test-command";
-import { POLLIN, POLLOUT, QUEUE_IOVA, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { MockRig, UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
+import { IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent } from "../rigs/mock-iommu/test-command";
+import { POLLIN, POLLOUT, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { outcome } from "../rigs/raw/ask-kernel";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import type { SuiteTarget } from "../suite-target";
+import { hardwareQueueTests } from "./hardware-queue";
+import { virtualDeviceTests } from "./virtual-device";
 
-const UNKNOWN = 0x7fff_fff0;
 const GREETING = 0x1234_abcd;
 const HEADER = 8;
 const EVENT = HEADER + 4;
@@ -101,8 +93,8 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         flags: ["EOPNOTSUPP", () => ({ flags: 1 })],
         default_type: ["EOPNOTSUPP", () => ({ type: 0 })],
         unknown_type: ["EOPNOTSUPP", () => ({ type: 0xabcd })],
-        unknown_device: ["ENOENT", () => ({ dev_id: UNKNOWN })],
-        unknown_parent: ["ENOENT", () => ({ hwpt_id: UNKNOWN })],
+        unknown_device: ["ENOENT", () => ({ dev_id: UNKNOWN_ID })],
+        unknown_parent: ["ENOENT", () => ({ hwpt_id: UNKNOWN_ID })],
         space_as_its_parent: ["ENOENT", ({ rig }) => ({ hwpt_id: rig.ioas })],
         parent_that_is_none: [
           "EINVAL",
@@ -118,94 +110,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
       }
     });
 
-    describe("device", () => {
-      it("has_one_virtual_number", () => {
-        withRig((virtual) => {
-          const viommu = virtual.allocate().need("out_viommu_id");
-          const other = virtual.rig.device();
-          const first = virtual.device(viommu, virtual.device1, VIRTUAL_ID);
-          expect(first.outcome).toBe(0);
-          expect(virtual.device(viommu, virtual.device1, VIRTUAL_ID + 1).outcome).toBe("EEXIST");
-          expect(virtual.device(viommu, other, VIRTUAL_ID).outcome).toBe("EEXIST");
-          expect(virtual.device(viommu, other, VIRTUAL_ID + 1).outcome).toBe(0);
-          expect(virtual.rig.raw.destroy(first.need("out_vdevice_id"))).toBe(0);
-          expect(virtual.device(viommu, virtual.device1, VIRTUAL_ID).outcome).toBe(0);
-        });
-      });
-
-      it("holds_its_viommu_until_it_goes", () => {
-        withRig((virtual) => {
-          const viommu = virtual.allocate().need("out_viommu_id");
-          const id = virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
-          expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
-          expect(virtual.rig.raw.destroy(id)).toBe(0);
-          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
-        });
-      });
-
-      it("goes_with_the_real_one", () => {
-        withRig((virtual) => {
-          const viommu = virtual.allocate().need("out_viommu_id");
-          const other = virtual.rig.device();
-          const id = virtual.device(viommu, other, VIRTUAL_ID).need("out_vdevice_id");
-          expect(virtual.rig.raw.destroy(other.test)).toBe(0);
-          // A tombstone stays in its place (iommufd_device_remove_vdev).
-          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
-          expect(["ENOENT", 0]).toContain(virtual.rig.raw.destroy(id));
-        });
-      });
-
-      it("malformed_is_refused", () => {
-        withRig((virtual) => {
-          const viommu = virtual.allocate().need("out_viommu_id");
-          expect(virtual.device(UNKNOWN, virtual.device1, 1).outcome).toBe("ENOENT");
-          expect(virtual.device(virtual.rig.ioas, virtual.device1, 1).outcome).toBe("ENOENT");
-          expect(virtual.device(viommu, { ...virtual.device1, id: UNKNOWN }, 1).outcome).toBe("ENOENT");
-          expect(virtual.device(viommu, { ...virtual.device1, id: viommu }, 1).outcome).toBe("ENOENT");
-          // None of them left anything.
-          expect(virtual.device(viommu, virtual.device1, 1).outcome).toBe(0);
-        });
-      });
-
-      it("invalidation_reaches_its_cache", () => {
-        withRig((virtual) => {
-          const { rig } = virtual;
-          const viommu = virtual.allocate().need("out_viommu_id");
-          const other = rig.device();
-          virtual.device(viommu, virtual.device1, VIRTUAL_ID).need("out_vdevice_id");
-          virtual.device(viommu, other, VIRTUAL_ID + 1).need("out_vdevice_id");
-          const cached = (device: MockIds) =>
-            Array.from({ length: MOCK_CACHES }, (_, cache) => {
-              const values = { id: device.id, cache_id: cache, value: IOMMU_TEST_DEV_CACHE_DEFAULT };
-              return rig.test(IOMMU_TEST_OP_DEV_CHECK_CACHE, check_cache, values).outcome === 0;
-            });
-          const invalidate = (...entries: readonly number[][]) => {
-            const { outcome: result, get } = rig.raw.call(
-              { IOMMU_HWPT_INVALIDATE },
-              iommu_hwpt_invalidate,
-              {
-                hwpt_id: viommu,
-                data_type: IOMMU_VIOMMU_INVALIDATE_DATA_SELFTEST,
-                entry_len: 12,
-                entry_num: entries.length,
-              },
-              { data_uptr: words(...entries.flat()) },
-            );
-            return [result, get("entry_num")];
-          };
-          expect(cached(virtual.device1)).toEqual([true, true, true, true]);
-          expect(invalidate([0, VIRTUAL_ID, 2])).toEqual([0, 1]);
-          expect([cached(virtual.device1), cached(other)]).toEqual([
-            [true, true, false, true],
-            [true, true, true, true],
-          ]);
-          expect(invalidate([0, VIRTUAL_ID + 1, 0], [0, VIRTUAL_ID + 7, 0])).toEqual(["EINVAL", 1]);
-          expect(cached(other)).toEqual([false, true, true, true]);
-          expect(invalidate([IOMMU_TEST_INVALIDATE_FLAG_ALL, VIRTUAL_ID, 0])).toEqual([0, 1]);
-          expect(cached(virtual.device1)).toEqual([false, false, false, false]);
-        });
-      });
-    });
+    virtualDeviceTests(withRig);
 
     describe("event_queue", () => {
       it("gives_events_in_order", () => {
@@ -311,7 +216,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         default_type: ["EOPNOTSUPP", { type: 0 }],
         no_depth: ["EINVAL", { veventq_depth: 0 }],
         too_much_depth: ["EINVAL", { veventq_depth: MOST_EVENTS + 1 }],
-        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
+        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN_ID }],
       };
       for (const [name, [errno, values]] of Object.entries(refused)) {
         it(`refuses_${name}`, () => {
@@ -330,87 +235,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
       });
     });
 
-    describe("hardware_queue", () => {
-      it("pins_its_memory", () => {
-        withRig((virtual) => {
-          const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
-          const viommu = virtual.allocate().need("out_viommu_id");
-          const id = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
-          expect(() => region.unmap()).toThrow(expect.objectContaining({ code: "EBUSY" }) as Error);
-          expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
-          expect(virtual.rig.raw.destroy(id)).toBe(0);
-          expect(region.unmap()).toBe(BigInt(virtual.rig.memory.length));
-          expect(virtual.rig.raw.destroy(viommu)).toBe(0);
-        });
-      });
-
-      it("is_refused_in_memory_that_lies_in_pieces", () => {
-        withRig((virtual) => {
-          const { rig } = virtual;
-          // The same page twice: it cannot follow itself (iommufd_hw_queue_alloc_phys).
-          const half = { length: PAGE_SIZE };
-          const pieces = [
-            rig.iommu.map(rig.memory, { iova: QUEUE_IOVA, offset: PAGE_SIZE, ...half }),
-            rig.iommu.map(rig.memory, { iova: QUEUE_IOVA + BigInt(PAGE_SIZE), offset: PAGE_SIZE, ...half }),
-          ];
-          const viommu = virtual.allocate().need("out_viommu_id");
-          expect(virtual.hardwareQueue(viommu, { length: 2 * PAGE_SIZE }).outcome).toBe("EFAULT");
-          for (const piece of pieces) expect(piece.unmap()).toBe(BigInt(PAGE_SIZE));
-          expect(rig.raw.destroy(viommu)).toBe(0);
-        });
-      });
-
-      it("may_depend_on_another", () => {
-        withRig((virtual) => {
-          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
-          const viommu = virtual.allocate().need("out_viommu_id");
-          // The mock's second queue needs the first, and holds it.
-          expect(virtual.hardwareQueue(viommu, { index: 1 }).outcome).toBe("EIO");
-          const first = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
-          expect(virtual.hardwareQueue(viommu).outcome).toBe("EEXIST");
-          const second = virtual.hardwareQueue(viommu, { index: 1 }).need("out_hw_queue_id");
-          expect(virtual.rig.raw.destroy(first)).toBe("EBUSY");
-          expect(virtual.rig.raw.destroy(second)).toBe(0);
-          expect(virtual.rig.raw.destroy(first)).toBe(0);
-        });
-      });
-
-      it("begins_anywhere_in_a_page", () => {
-        withRig((virtual) => {
-          virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
-          const viommu = virtual.allocate().need("out_viommu_id");
-          // The mock compares the physical address with its own look-up (mock_hw_queue_init_phys).
-          expect(virtual.hardwareQueue(viommu, { nesting_parent_iova: QUEUE_IOVA + 0x140n, length: 256 }).outcome).toBe(
-            0,
-          );
-        });
-      });
-
-      const refused: Readonly<Record<string, readonly [string, object]>> = {
-        flags: ["EOPNOTSUPP", { flags: 1 }],
-        default_type: ["EOPNOTSUPP", { type: 0 }],
-        unknown_type: ["EOPNOTSUPP", { type: 77 }],
-        no_length: ["EINVAL", { length: 0 }],
-        overflow: ["EOVERFLOW", { nesting_parent_iova: 2n ** 64n - 256n, length: 512 }],
-        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN }],
-        index_beyond: ["EINVAL", { index: 2 }],
-        unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],
-        // It ends with the last IOVA, which is no overflow.
-        unmapped_end_of_the_space: ["ENOENT", { nesting_parent_iova: 2n ** 64n - 256n, length: 256 }],
-      };
-      for (const [name, [errno, values]] of Object.entries(refused)) {
-        it(`refuses_${name}`, () => {
-          withRig((virtual) => {
-            const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
-            const viommu = virtual.allocate().need("out_viommu_id");
-            expect(virtual.hardwareQueue(viommu, values).outcome).toBe(errno);
-            // Nothing stays pinned, nothing holds the vIOMMU.
-            expect(region.unmap()).toBe(BigInt(virtual.rig.memory.length));
-            expect(virtual.rig.raw.destroy(viommu)).toBe(0);
-          });
-        });
-      }
-    });
+    hardwareQueueTests(withRig);
   });
 }
 

@@ -1,6 +1,5 @@
 import {
   vfio_device_feature_dma_logging_control,
-  vfio_device_feature_dma_logging_range,
   VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT as LOGGING_REPORT,
   vfio_device_feature_dma_logging_report,
   VFIO_DEVICE_FEATURE_DMA_LOGGING_START as LOGGING_START,
@@ -13,7 +12,8 @@ import { requireMode } from "@vfio-selftests/harness";
 import { MigrationRig } from "../rigs/mediated/migration-rig";
 import { bytesOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
-import { type LoggingRig, loggingRules } from "./logging-rules";
+import { DeviceLog } from "./device-log";
+import { loggingRules } from "./logging-rules";
 
 const PAGE = 4096n;
 
@@ -25,7 +25,7 @@ export function dmaLoggingSuite(target: SuiteTarget): void {
   describe("vfio_dma_logging", () => {
     requireMode(mode);
 
-    loggingRules({ make: () => new CardLog(new MigrationRig()), noRange: "EINVAL" });
+    loggingRules({ make: cardLog, noRange: "EINVAL" });
 
     it("refuses_ranges_that_cannot_be_read", () => {
       using rig = new MigrationRig();
@@ -50,32 +50,10 @@ export function dmaLoggingSuite(target: SuiteTarget): void {
   });
 }
 
-class CardLog implements LoggingRig {
-  readonly #rig: MigrationRig;
-
-  constructor(rig: MigrationRig) {
-    this.#rig = rig;
-  }
-
-  start(pairs: readonly bigint[]): string {
-    const layout = vfio_device_feature_dma_logging_control;
-    const bytes = new Uint8Array(BigUint64Array.from(pairs.map((value) => BigInt.asUintN(64, value))).buffer);
-    const values = { page_size: PAGE, num_ranges: bytes.length / vfio_device_feature_dma_logging_range.size };
-    const links = bytes.length === 0 ? {} : { [layout.fields.ranges.offset]: bytes };
-    return this.#rig.card.feature(LOGGING_START | SET, bytesOf(layout, values), links).code;
-  }
-
-  report(iova: bigint, length: bigint, page_size: bigint, bitmap: Uint8Array): string {
-    const layout = vfio_device_feature_dma_logging_report;
-    const asked = bytesOf(layout, { iova, length, page_size });
-    return this.#rig.card.feature(LOGGING_REPORT | GET, asked, { [layout.fields.bitmap.offset]: bitmap }).code;
-  }
-
-  stop(): string {
-    return this.#rig.card.feature(LOGGING_STOP | SET).code;
-  }
-
-  [Symbol.dispose](): void {
-    this.#rig[Symbol.dispose]();
-  }
+function cardLog(): DeviceLog {
+  const rig = new MigrationRig();
+  return new DeviceLog(rig, ({ flags, payload, links }) => {
+    const byOffset = Object.fromEntries(links.map(({ offset, bytes }) => [offset, bytes]));
+    return rig.card.feature(flags, payload, byOffset).code;
+  });
 }

@@ -1,20 +1,10 @@
-import { DmaLog, type IovaRange } from "@vfio-selftests/core";
-import {
-  vfio_device_feature_dma_logging_control,
-  vfio_device_feature_dma_logging_range,
-  VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT as LOGGING_REPORT,
-  vfio_device_feature_dma_logging_report,
-  VFIO_DEVICE_FEATURE_DMA_LOGGING_START as LOGGING_START,
-  VFIO_DEVICE_FEATURE_DMA_LOGGING_STOP as LOGGING_STOP,
-  VFIO_DEVICE_FEATURE_GET as GET,
-  VFIO_DEVICE_FEATURE_SET as SET,
-} from "@vfio-selftests/core/uapi";
+import { DmaLog, type IommuMode, type IovaRange } from "@vfio-selftests/core";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { DriverRig } from "../rigs/driver-rig";
 import { codeOf, migrationOf, MovingRig } from "../rigs/moving-rig";
-import { bytesOf } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
-import { type LoggingRig, loggingRules } from "./logging-rules";
+import { DeviceLog } from "./device-log";
+import { loggingRules } from "./logging-rules";
 
 const PAGE = 4096;
 
@@ -27,7 +17,7 @@ export function modelLoggingSuite(target: SuiteTarget): void {
     requireMode(mode);
 
     // "A value of zero indicates that all writes should be logged."
-    loggingRules({ make: () => new ModelLog(new MovingRig(mode, address)), noRange: "ok" });
+    loggingRules({ make: () => modelLog(mode, address), noRange: "ok" });
 
     it("tells_every_page_that_a_copy_wrote_and_no_other", () => {
       using rig = DriverRig.open(target, mode, address);
@@ -58,34 +48,9 @@ export function modelLoggingSuite(target: SuiteTarget): void {
   });
 }
 
-class ModelLog implements LoggingRig {
-  readonly #rig: MovingRig;
-
-  constructor(rig: MovingRig) {
-    this.#rig = rig;
-  }
-
-  start(pairs: readonly bigint[]): string {
-    const layout = vfio_device_feature_dma_logging_control;
-    const bytes = new Uint8Array(BigUint64Array.from(pairs.map((value) => BigInt.asUintN(64, value))).buffer);
-    const num_ranges = bytes.length / vfio_device_feature_dma_logging_range.size;
-    const payload = bytesOf(layout, { page_size: BigInt(PAGE), num_ranges });
-    const links = bytes.length === 0 ? [] : [{ offset: layout.fields.ranges.offset, bytes }];
-    return codeOf(() => this.#rig.device.vfio.feature(LOGGING_START | SET, payload, links));
-  }
-
-  report(iova: bigint, length: bigint, page_size: bigint, bitmap: Uint8Array): string {
-    const layout = vfio_device_feature_dma_logging_report;
-    const payload = bytesOf(layout, { iova, length, page_size });
-    const links = [{ offset: layout.fields.bitmap.offset, bytes: bitmap }];
-    return codeOf(() => this.#rig.device.vfio.feature(LOGGING_REPORT | GET, payload, links));
-  }
-
-  stop(): string {
-    return codeOf(() => this.#rig.device.vfio.feature(LOGGING_STOP | SET, new Uint8Array(0)));
-  }
-
-  [Symbol.dispose](): void {
-    this.#rig[Symbol.dispose]();
-  }
+function modelLog(mode: IommuMode, address: string): DeviceLog {
+  const rig = new MovingRig(mode, address);
+  return new DeviceLog(rig, ({ flags, payload, links }) =>
+    codeOf(() => rig.device.vfio.feature(flags, payload, links)),
+  );
 }

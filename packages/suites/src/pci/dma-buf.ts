@@ -1,86 +1,13 @@
 import { readFileSync } from "node:fs";
 import { Iommu, PciDevice } from "@vfio-selftests/core";
-import { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { pciDevice, systemPaths } from "@vfio-selftests/core/sysfs";
-import {
-  VFIO_DEVICE_FEATURE_DMA_BUF,
-  vfio_device_feature_dma_buf,
-  VFIO_DEVICE_FEATURE_GET,
-  VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
-  VFIO_DEVICE_FEATURE_LOW_POWER_EXIT,
-  VFIO_DEVICE_FEATURE_SET,
-  VFIO_PCI_ROM_REGION_INDEX,
-  vfio_region_dma_range,
-} from "@vfio-selftests/core/uapi";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
+import { VFIO_PCI_ROM_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
+import { DmaBufRig, type ExportRequest, IOVA, PAGES } from "../rigs/dma-buf/dma-buf-rig";
+import { REVOCATIONS } from "../rigs/dma-buf/revocations";
 import { PAGE_SIZE } from "../rigs/page-size";
-import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
-import { outcome } from "../rigs/raw/ask-kernel";
-import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
-
-const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
-const SET = VFIO_DEVICE_FEATURE_SET;
-const O_CLOEXEC = 0o2000000;
-const IOVA = 0x4000_0000n;
-const PAGES = 4;
-/** PCI Express (section 7.5.3) and power management (PCI-PM 1.2, section 3.2.4). */
-const EXPRESS = { deviceCapabilities: 4, canReset: 1 << 28, deviceControl: 8, functionReset: 1 << 15 } as const;
-const PMCSR = 4;
-const D3_HOT = 3;
-
-interface Range {
-  readonly offset: number | bigint;
-  readonly length: number | bigint;
-}
-
-interface ExportRequest {
-  readonly region: number;
-  readonly ranges: readonly Range[];
-  readonly flags?: number;
-  /** The number that the structure gives. Default: the number of `ranges`. */
-  readonly rangeCount?: number;
-}
-
-/** What takes a BAR away from those who map its dma-buf, and what gives it back where that is another request. */
-interface Revocation {
-  readonly name: string;
-  readonly revoke: (device: PciDevice) => void;
-  readonly restore?: (device: PciDevice) => void;
-}
-
-const REVOCATIONS: readonly Revocation[] = [
-  {
-    name: "memory_space_goes_off",
-    revoke: ({ config }) => (config.memoryEnable = false),
-    restore: ({ config }) => (config.memoryEnable = true),
-  },
-  { name: "the_device_is_reset", revoke: (device) => device.reset() },
-  {
-    name: "its_register_resets_the_device",
-    revoke: ({ config }) => {
-      const express = config.findCapability(PciCapabilityId.pciExpress)?.offset ?? 0;
-      if (express === 0 || (config.read32(express + EXPRESS.deviceCapabilities) & EXPRESS.canReset) === 0) {
-        skip({ reason: "the device has no function-level reset", remedy: "use QEMU's igb: vfio-selftests lab run" });
-      }
-      const control = config.read16(express + EXPRESS.deviceControl);
-      config.write16(express + EXPRESS.deviceControl, control | EXPRESS.functionReset);
-    },
-  },
-  {
-    name: "the_device_is_put_to_d3hot",
-    revoke: ({ config }) => config.write16(powerStateOf(config), D3_HOT),
-    restore: ({ config }) => config.write16(powerStateOf(config), 0),
-  },
-  {
-    name: "low_power_begins",
-    revoke: (device) => expect(new RawDevice(device).feature(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | SET)).toBe(0),
-    restore: (device) => expect(new RawDevice(device).feature(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | SET)).toBe(0),
-  },
-];
 
 /** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the kernel revokes it. */
 export function dmaBufSuite(target: SuiteTarget): void {
@@ -288,85 +215,6 @@ export function dmaBufSuite(target: SuiteTarget): void {
   });
 }
 
-/** Offset of the power state's register. Skips the test where the device has none. */
-function powerStateOf(config: PciDevice["config"]): number {
-  const pm = config.findCapability(PciCapabilityId.powerManagement);
-  if (pm === undefined) skip({ reason: "the device has no power management", remedy: "use QEMU's igb" });
-  return pm.offset + PMCSR;
-}
-
 function sizeOf(fd: number): number {
   return Number(/^size:\s*(\d+)/m.exec(readFileSync(systemPaths.proc("self", "fdinfo", String(fd)), "utf8"))?.[1]);
-}
-
-/** A device, its dma-bufs, and the IOVAs at which they are mapped. */
-class DmaBufRig implements Disposable {
-  readonly device: PciDevice;
-  readonly bar: PciDevice["bars"][number];
-  readonly iommu: Iommu;
-  readonly #raw: RawDevice;
-  readonly #buffers: OwnedDescriptor[] = [];
-
-  constructor(iommu: Iommu, device: PciDevice) {
-    const bar = device.bars.find(({ mappable, size }) => mappable && size >= 8 * PAGE_SIZE);
-    if (bar === undefined) skip({ reason: "no BAR of eight pages can be mapped", remedy: "use a device with one" });
-    this.iommu = iommu;
-    this.device = device;
-    this.bar = bar;
-    this.#raw = new RawDevice(device);
-  }
-
-  /** Returns a descriptor, or the name of an errno. */
-  tryExport({ region, ranges, flags = 0, rangeCount = ranges.length }: ExportRequest): number | string {
-    const { fields, size } = vfio_device_feature_dma_buf;
-    const view = vfio_device_feature_dma_buf.allocate(ranges.length * vfio_region_dma_range.size);
-    fields.region_index.set(view, region);
-    fields.open_flags.set(view, O_CLOEXEC);
-    fields.flags.set(view, flags);
-    fields.nr_ranges.set(view, rangeCount);
-    ranges.forEach(({ offset, length }, number) => {
-      const at = (size + number * vfio_region_dma_range.size) / 8;
-      view.u64[at] = BigInt(offset);
-      view.u64[at + 1] = BigInt(length);
-    });
-    const result = this.#raw.feature(GET, view.bytes);
-    if (typeof result === "number") this.#buffers.push(new OwnedDescriptor(result, "dma-buf"));
-    return result;
-  }
-
-  export(request: ExportRequest): number {
-    const result = this.tryExport(request);
-    if (typeof result === "string") throw new Error(`the kernel did not export the BAR: ${result}`);
-    return result;
-  }
-
-  map(fd: number, { start = 0, length = PAGES * PAGE_SIZE, iova = IOVA } = {}): number | string {
-    const { file, ioas } = iommufdOf(this.iommu);
-    const request = encodeIoctl(requests.ioasMapFile, ioas.id, "read-write", fd, start, iova, length);
-    return outcome(file.attempt(request));
-  }
-
-  unmap(): bigint {
-    return iommufdOf(this.iommu).ioas.unmap(IOVA, BigInt(PAGES * PAGE_SIZE));
-  }
-
-  /** The physical address to which the IOMMU leads each page. Skips the test where the kernel does not show it. */
-  pages(): (bigint | undefined)[] {
-    return Array.from({ length: PAGES }, (_, page) => {
-      const entry = ioPageTableEntry(this.device.address, IOVA + BigInt(page * PAGE_SIZE));
-      if (entry.readable) return entry.physical;
-      skip({ reason: entry.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
-    });
-  }
-
-  /** Physical address of a page of the BAR. */
-  physical(page: number): bigint {
-    const start = pciDevice(this.device.address).resources[this.bar.index]?.start ?? 0n;
-    return start + BigInt(page * PAGE_SIZE);
-  }
-
-  [Symbol.dispose](): void {
-    for (const buffer of this.#buffers) buffer.close();
-    if (!this.device.closed) this.device.close();
-  }
 }

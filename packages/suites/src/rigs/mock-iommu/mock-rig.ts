@@ -99,6 +99,12 @@ export class MockRig implements Disposable {
   }
 }
 
+/** No object has this id. */
+export const UNKNOWN_ID = 0x7fff_fff0;
+
+/** Gives each test a rig of its own, with a device. */
+export type WithMockRig = (use: (rig: MockRig, device: MockIds) => void) => void;
+
 /** Numbers of 32 bits as the kernel reads them. */
 export function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
