@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { setTimeout as delay } from "node:timers/promises";
+import { signalTree } from "./process-tree";
 
 /** How a process ended by itself. */
 export interface ProcessEnding {
@@ -34,13 +35,13 @@ export class ClientProcess implements Disposable {
   async end(): Promise<ProcessEnding> {
     await this.#wait();
     if (this.#ending !== undefined) return this.#ending;
-    this.#child.kill("SIGTERM");
+    signalTree(this.#child, "SIGTERM");
     await this.#wait();
     return ALIVE;
   }
 
   [Symbol.dispose](): void {
-    if (this.#ending === undefined) this.#child.kill("SIGKILL");
+    if (this.#ending === undefined) signalTree(this.#child, "SIGKILL");
   }
 
   async #wait(): Promise<void> {

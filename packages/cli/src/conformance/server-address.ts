@@ -4,6 +4,7 @@ import { constants } from "node:os";
 import { sleepSync } from "@vfio-selftests/core/driver";
 import { systemError, type VfioError } from "@vfio-selftests/core/errors";
 import { connectTo, type Peer } from "@vfio-selftests/vfio-user/conformance";
+import { signalTree } from "./process-tree";
 
 const { EAGAIN, ECONNREFUSED, ENOENT } = constants.errno;
 
@@ -58,7 +59,7 @@ export class ServerAddress implements Disposable {
 
   [Symbol.dispose](): void {
     this.#child?.removeAllListeners();
-    this.#child?.kill("SIGKILL");
+    if (this.#child !== undefined) signalTree(this.#child, "SIGKILL");
     if (this.#command.length > 0) rmSync(this.#path, { force: true });
   }
 

@@ -35,6 +35,13 @@ export class KernelFile extends OwnedDescriptor {
     return new KernelFile(kernel, descriptor, path);
   }
 
+  /** Opens the file of somebody's descriptor once more. The caller keeps that descriptor. */
+  static copyOf(kernel: KernelEnvironment, descriptor: number, name: string): KernelFile {
+    const copy = kernel.calls.dup(descriptor);
+    if (copy < 0) throw systemError(copy, "dup", { subject: name });
+    return new KernelFile(kernel, copy, name);
+  }
+
   /** Owns the descriptor from now on. */
   constructor(kernel: KernelEnvironment, descriptor: number, name: string) {
     super(descriptor, name, kernel.calls);

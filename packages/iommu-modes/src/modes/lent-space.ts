@@ -1,6 +1,5 @@
 import type { Iommu, IommuBackend, OpenDeviceOptions, VfioDevice } from "@vfio-selftests/core";
 import { closeAll, OwnedHandles } from "@vfio-selftests/core/backend";
-import { systemError } from "@vfio-selftests/core/errors";
 import { GroupDevices } from "../container/group-devices";
 import { openByFile } from "../iommufd/iommufd-device";
 import { type KernelEnvironment, realKernel } from "../kernel/kernel-calls";
@@ -32,9 +31,7 @@ export interface BorrowedSpace extends Disposable {
 /** Takes up a loan in another thread, with a descriptor of its own. */
 export function openLentSpace(space: LentSpace, kernel: KernelEnvironment = realKernel): BorrowedSpace {
   const name = "the lent address space";
-  const descriptor = kernel.calls.dup(space.descriptor);
-  if (descriptor < 0) throw systemError(descriptor, "dup", { subject: name });
-  const file = new KernelFile(kernel, descriptor, name);
+  const file = KernelFile.copyOf(kernel, space.descriptor, name);
   const devices = new OwnedHandles<VfioDevice>();
   const close = { [Symbol.dispose]: () => closeAll(name, [...devices.closing(), () => file.close()]) };
   if (space.api === "container") {

@@ -8,7 +8,6 @@ import {
   type LiveUpdateSession,
   realKernel,
 } from "@vfio-selftests/iommu-modes";
-import { native } from "@vfio-selftests/native";
 import { keepSession } from "../rigs/liveupdate/keep-session";
 import { openLiveUpdate } from "../rigs/liveupdate/require-live-update";
 import { liveUpdateStages } from "../rigs/liveupdate/stages";
@@ -80,8 +79,7 @@ export function vfioLiveUpdateSuite(target: SuiteTarget): void {
           // A device that nobody took over keeps its session from its end.
           expect(() => session.finish()).toThrow(VfioError);
           using preserved = session.retrieve(TOKEN);
-          const descriptor = native.dup(preserved.descriptor("dup"));
-          using device = new DeviceFile(new KernelFile(realKernel, descriptor, address));
+          using device = new DeviceFile(KernelFile.copyOf(realKernel, preserved.descriptor("dup"), address));
           using iommufd = new IommufdFile();
           expect([device.bind(iommufd).code, device.attach(iommufd.newIoas()).code]).toEqual(["ok", "ok"]);
           expect(askKernel(device.file, { VFIO_DEVICE_GET_INFO }, vfio_device_info, {}).code).toBe("ok");

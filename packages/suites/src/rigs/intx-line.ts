@@ -1,4 +1,5 @@
 import { Eventfd, type PciDevice } from "@vfio-selftests/core";
+import { closeAll } from "@vfio-selftests/core/backend";
 import {
   VFIO_IRQ_SET_ACTION_TRIGGER,
   VFIO_IRQ_SET_DATA_EVENTFD,
@@ -35,17 +36,25 @@ export class IntxLine implements Disposable {
   constructor(device: PciDevice) {
     this.source = requireIntxSource(device);
     this.device = device;
-    this.eventfd = new Eventfd("INTx");
     this.#raw = new RawDevice(device);
     this.#physical = new PhysicalConfig(device.address);
-    const enabled = this.enable();
-    if (enabled !== 0) {
-      this[Symbol.dispose]();
+    this.eventfd = new Eventfd("INTx");
+    try {
+      const enabled = this.enable();
       // vfio-pci asks for a line of its own where it cannot mask the device (vfio_intx_set_signal).
-      if (enabled !== "EBUSY") throw new Error(`INTx was not enabled: ${enabled}`);
-      skip({ reason: "another device has the same interrupt line", remedy: "vfio-selftests lab run --device igb" });
+      if (enabled === "EBUSY") {
+        skip({ reason: "another device has the same interrupt line", remedy: "vfio-selftests lab run --device igb" });
+      }
+      if (enabled !== 0) throw new Error(`INTx was not enabled: ${enabled}`);
+      this.source.prepare();
+    } catch (error) {
+      try {
+        this[Symbol.dispose]();
+      } catch {
+        // The caller must know of the first error.
+      }
+      throw error;
     }
-    this.source.prepare();
   }
 
   /** Enables INTx on the eventfd. Returns the kernel's result or the name of the errno. */
@@ -74,14 +83,13 @@ export class IntxLine implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    try {
-      this.source.acknowledge();
-      this.device.config.interruptDisable = false;
+    closeAll(`INTx of ${this.device.address}`, [
+      () => this.source.acknowledge(),
+      () => void (this.device.config.interruptDisable = false),
       // EINVAL where the test disabled it already.
-      this.set(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, { count: 0 });
-    } finally {
-      this.#physical[Symbol.dispose]();
-      this.eventfd.close();
-    }
+      () => void this.set(VFIO_IRQ_SET_DATA_NONE | VFIO_IRQ_SET_ACTION_TRIGGER, { count: 0 }),
+      () => this.#physical[Symbol.dispose](),
+      () => this.eventfd.close(),
+    ]);
   }
 }

@@ -185,10 +185,9 @@ test("a message that comes a byte at a time does not outlast the time-out", asyn
   const began = performance.now();
   const arrivals = new Set<string>();
   do {
-    const slice = performance.now();
     arrivals.add(socket.next(0, 100));
-    expect(performance.now() - slice).toBeLessThan(600);
   } while (!arrivals.has("message") && performance.now() - began < 20_000);
+  // The bytes take two seconds at least. A wait that began anew with each of them would see the message alone.
   expect(arrivals).toEqual(new Set(["timeout", "message"]));
   expect(socket.input.message()).toEqual(bytes);
   await drip.terminate();

@@ -74,7 +74,7 @@ export class MigrationRig implements StateRig {
 
   /** A copy of a descriptor, for an ioctl. The rig owns the copy. */
   ownCopy(descriptor: number): KernelFile {
-    const file = new KernelFile(realKernel, native.dup(descriptor), "migration data");
+    const file = KernelFile.copyOf(realKernel, descriptor, "migration data");
     this.#dataFiles.push(file);
     return file;
   }
