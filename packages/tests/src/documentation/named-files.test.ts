@@ -22,6 +22,21 @@ it("docs/architecture.md names files that are there, in its tour", () => {
   expect(named.filter((path) => !existsSync(join(PACKAGES, built(path))))).toEqual([]);
 });
 
+it("docs/architecture.md names files and folders that are there, in its text", () => {
+  const text = readFileSync(join(ROOT, "docs/architecture.md"), "utf8");
+  const packages = readdirSync(PACKAGES);
+  const named = [...text.matchAll(/`(\w[\w.-]*(?:\/[\w.-]+)+\/?)`/g)].map(([, path]) => path ?? "");
+  const isOurs = (path: string): boolean => existsSync(join(ROOT, path.split("/")[0] ?? "")) || isOfPackage(path);
+  const isOfPackage = (path: string): boolean => packages.includes(path.split("/")[0] ?? "");
+  const ours = named.filter(isOurs);
+  expect(ours.length).toBeGreaterThan(25);
+  // `core/testing` is the subpath of a package, `core/src/testing` its folder.
+  const isThere = (path: string): boolean =>
+    [ROOT, PACKAGES].some((folder) => existsSync(join(folder, path))) ||
+    existsSync(join(PACKAGES, path.replace("/", "/src/")));
+  expect(ours.filter((path) => !isThere(path))).toEqual([]);
+});
+
 it.each(pages)("%s links to files that are there", (page) => {
   const text = readFileSync(join(ROOT, page), "utf8");
   const links = [...text.matchAll(/\]\((?!https?:|#)([^)#\s]+)/g)].map(([, path]) => path ?? "");
