@@ -1,7 +1,10 @@
 import { spawn } from "node:child_process";
 import type { LiveUpdateSession } from "@vfio-selftests/iommu-modes";
 
-/** Long enough for the rest of a run, and for the kexec. */
+/**
+ * Long enough for the rest of a run, and for the kexec. Where no jump comes, the session lasts as long: nothing tells this process
+ * from one whose kernel is about to jump.
+ */
 const SECONDS = 3600;
 
 /**
