@@ -29,7 +29,7 @@ const MSI_BYTES = 8;
 const MSI_TIMEOUT_MS = 2000;
 
 /** How often to look at the registers while a copy runs: often enough for people, seldom enough for the device. */
-const TROUBLE_INTERVAL_MS = 2;
+const TROUBLE_INTERVAL_MS = 10;
 
 /** Flags of every descriptor whose completion the driver awaits. */
 const RECORDED = Flag.completionAddressValid | Flag.requestCompletionRecord;

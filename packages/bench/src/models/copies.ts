@@ -6,6 +6,8 @@ const MEMORY_SIZE = 64 << 20;
 const LARGE_SIZES = [1 << 20, 16 << 20] as const;
 const SMALL = 4096;
 const SMALL_COPIES = 5000;
+/** V8 compiles what a model does once per step only after some thousand steps. */
+const WARM_UP_ROUNDS = 3;
 /** Bytes copied for one throughput figure. */
 const VOLUME = 4 * 2 ** 30;
 
@@ -29,8 +31,8 @@ function throughput(name: string, { session, region }: ModelSession, size: numbe
   const destination = bytes.subarray(MEMORY_SIZE / 2, MEMORY_SIZE / 2 + size);
   const model: number[] = [];
   const memcpy: number[] = [];
-  // The first round maps pages and compiles code, and does not count.
-  for (let round = -1; round < rounds; round++) {
+  // The first rounds map pages and compile code, and do not count.
+  for (let round = -WARM_UP_ROUNDS; round < rounds; round++) {
     let start = process.hrtime.bigint();
     for (let i = 0; i < count; i++) destination.set(source);
     const memcpyTime = Number(process.hrtime.bigint() - start);

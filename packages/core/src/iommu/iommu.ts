@@ -8,6 +8,7 @@ import { useUntilSettled } from "../ownership/use-until-settled";
 import { type DmaRegion, regionState } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import type { IovaReservation } from "./iova-space";
+import { areaError, isAccess, isArea, requireAddress, restFrom } from "./map-arguments";
 import { MappingBooks } from "./mapping-books";
 import { toBigint } from "./page-number";
 
@@ -91,28 +92,14 @@ export class Iommu implements Disposable {
    * `ERR_NO_IOVA`, and the kernel's: `EEXIST`, `EINVAL`, `EOVERFLOW`, `ENOMEM`, …
    */
   map(memory: MappableMemory, options: MapOptions = DEFAULTS): DmaRegion {
-    if (this.#closed) throw closedError("map", `Iommu ${this.mode}`);
-    if (memory.closed) throw closedError("map", "the memory");
-    const offset = options.offset ?? 0;
-    if (!Number.isInteger(offset)) throw argumentError("map", "offset", offset, "an integer, of type number");
-    const length = options.length ?? memory.length - offset;
-    if (!Number.isInteger(length)) throw argumentError("map", "length", length, "an integer, of type number");
-    if (offset < 0 || length < 0 || offset + length > memory.length) {
-      throw argumentError("map", "area", `${offset} + ${length}`, `inside the memory's ${memory.length} bytes`);
-    }
-    const access = options.access ?? "read-write";
+    const { offset = 0, access = "read-write", iova: wanted } = options;
+    const { length = restFrom(offset, memory.length) } = options;
+    if (this.#closed || memory.closed) throw closedError("map", this.#closed ? `Iommu ${this.mode}` : "the memory");
+    if (!isArea(offset, length, memory.length)) throw areaError(offset, length, memory.length);
     if (!isAccess(access)) throw argumentError("map", "access", access, "read, write, read-write");
-
-    const wanted = options.iova;
     let iova: bigint;
     if (wanted === undefined) {
-      const free = this.#books.space.allocate(length, options);
-      try {
-        iova = this.backend.map(memory, offset, length, free, access);
-      } catch (error) {
-        this.#books.space.unmapped(free, length);
-        throw error;
-      }
+      iova = this.#mapAnywhere(memory, offset, length, access, options);
     } else {
       iova = this.backend.map(memory, offset, length, this.#fixed(wanted), access);
       this.#books.space.mapped(iova, length);
@@ -257,6 +244,23 @@ export class Iommu implements Disposable {
     this.close();
   }
 
+  /** Maps at a free IOVA, which it returns. */
+  #mapAnywhere(
+    memory: MappableMemory,
+    offset: number,
+    length: number,
+    access: DmaAccess,
+    request: IovaRequest,
+  ): bigint {
+    const free = this.#books.space.allocate(length, request);
+    try {
+      return this.backend.map(memory, offset, length, free, access);
+    } catch (error) {
+      this.#books.space.unmapped(free, length);
+      throw error;
+    }
+  }
+
   /** The IOVA to pass to the back end. Undefined leaves the choice to the kernel. */
   #fixed(wanted: bigint | "kernel"): bigint | undefined {
     if (wanted !== "kernel") {
@@ -293,14 +297,4 @@ export class Iommu implements Disposable {
   #requireOpen(operation: string): void {
     if (this.#closed) throw closedError(operation, `Iommu ${this.mode}`);
   }
-}
-
-function requireAddress(operation: string, name: string, value: unknown): void {
-  if (typeof value !== "bigint" || BigInt.asUintN(64, value) !== value) {
-    throw argumentError(operation, name, value, "a bigint from 0 to 2^64 - 1");
-  }
-}
-
-function isAccess(access: unknown): boolean {
-  return access === "read-write" || access === "read" || access === "write";
 }

@@ -29,8 +29,10 @@ export function pageAddress(page: number): bigint {
  * `value`, an integer from 0 to 2^53, as a bigint. `BigInt(value)` would be a call, a quarter of the cost of an unmap.
  */
 export function toBigint(value: number): bigint {
-  halves[1] = value / 0x1_0000_0000;
-  halves[0] = value;
+  // Usual sizes take no floating-point operation (see uapi/struct.ts).
+  const low = value >>> 0;
+  halves[1] = low === value ? 0 : value / 0x1_0000_0000;
+  halves[0] = low;
   return wide[0] as bigint;
 }
 

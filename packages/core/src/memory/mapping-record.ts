@@ -14,11 +14,12 @@ export class MappingRecord {
 
   /** Does nothing for a mapping that is not in the record. */
   remove(mapping: DmaMapping): void {
-    const last = this.#mappings.length - 1;
-    const index = this.#mappings[last] === mapping ? last : this.#mappings.indexOf(mapping);
-    if (index < 0) return;
-    this.#mappings[index] = this.#mappings[last] as DmaMapping;
-    this.#mappings.pop();
+    const last = this.#mappings.pop();
+    if (last === undefined || last === mapping) return;
+    // One that is not in the record leaves it as it was.
+    const index = this.#mappings.indexOf(mapping);
+    if (index < 0) this.#mappings.push(last);
+    else this.#mappings[index] = last;
   }
 
   /** Throws ERR_STILL_MAPPED, with the IOVAs, while a mapping exists. */

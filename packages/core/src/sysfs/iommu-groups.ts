@@ -1,4 +1,5 @@
 import { VfioError } from "../errors/vfio-error";
+import { normalizePciAddress } from "./pci-address";
 import { pciDevice, type PciDeviceEntry, requirePciDevice } from "./pci-devices";
 import { linkName, listDirectory, type SystemPaths, systemPaths } from "./system-paths";
 import { isVfioDriver } from "./vfio-driver";
@@ -8,9 +9,9 @@ const HARMLESS_DRIVERS: ReadonlySet<string> = new Set(["pci-stub", "pcieport"]);
 
 /** The number of a device's IOMMU group. Throws ENODEV if the device is not behind an IOMMU. */
 export function iommuGroupOf(address: string, paths: SystemPaths = systemPaths): number {
-  const device = requirePciDevice(address, paths);
-  const group = linkName(paths.pciDevice(device, "iommu_group"));
+  const group = linkName(paths.pciDevice(normalizePciAddress(address), "iommu_group"));
   if (group !== undefined) return Number(group);
+  const device = requirePciDevice(address, paths);
   throw new VfioError(`${device} is in no IOMMU group`, {
     code: "ENODEV",
     operation: "find IOMMU group",

@@ -1,4 +1,5 @@
 import { VfioError } from "../errors/vfio-error";
+import { normalizePciAddress } from "./pci-address";
 import { requirePciDevice } from "./pci-devices";
 import { listDirectory, type SystemPaths, systemPaths } from "./system-paths";
 import { vfioDriverRemedy } from "./vfio-driver";
@@ -24,9 +25,10 @@ export function noiommuCdevPath(address: string, paths: SystemPaths = systemPath
 
 /** Path of a device's VFIO character device, `/dev/vfio/devices/vfioN`. Throws ENOENT with the reason. */
 export function vfioCdevPath(address: string, paths: SystemPaths = systemPaths): string {
-  const device = requirePciDevice(address, paths);
-  const entry = listDirectory(paths.pciDevice(device, "vfio-dev")).find((name) => name.startsWith("vfio"));
+  const folder = paths.pciDevice(normalizePciAddress(address), "vfio-dev");
+  const entry = listDirectory(folder).find((name) => name.startsWith("vfio"));
   if (entry !== undefined) return paths.dev("vfio", "devices", entry);
+  const device = requirePciDevice(address, paths);
   throw new VfioError(`${device} has no VFIO device file`, {
     code: "ENOENT",
     operation: "find VFIO device file",

@@ -69,7 +69,7 @@ describe("KernelDevice", () => {
     expect(kernel.requests.filter((request) => request === "device 0x3b6c").length).toBe(1);
   });
 
-  it("maps with the region's rights and an address aligned like the BAR, in whole pages", () => {
+  it("maps with the region's rights, in whole pages", () => {
     const asked: Parameters<KernelCalls["mapIo"]>[0][] = [];
     const device = open({
       mapIo: (options) => {
@@ -82,9 +82,29 @@ describe("KernelDevice", () => {
     );
     expect(() => device.mapRegion(0, { offset: 0x1000, size: 100 })).toThrow("ENOMEM");
     expect(asked).toMatchObject([
-      { fd, length: 65536, prot: 3, flags: 1, offset: 0n, alignment: 65536 },
+      { fd, length: 65536, prot: 3, flags: 1, offset: 0n, alignment: 0 },
       { length: 4096, offset: 0x1000n, alignment: 0 },
     ]);
+  });
+
+  it("maps a BAR of huge pages' size for huge pages, at an address aligned like the BAR", () => {
+    const asked: Parameters<KernelCalls["mapIo"]>[0][] = [];
+    const size = 1 << 22;
+    const device = open({
+      ioctl: (file, request, argument) => {
+        const result = kernel.environment.calls.ioctl(file, request, argument);
+        if (request === 0x3b6c && argument instanceof Uint8Array) new Uint32Array(argument.buffer)[4] = size;
+        return result;
+      },
+      mapIo: (options) => {
+        asked.push(options);
+        return -Errno.ENOMEM;
+      },
+    });
+    expect(() => device.mapRegion(0, { offset: 0, size })).toThrow("ENOMEM");
+    expect(() => device.mapRegion(0, { offset: 0, size: size / 4 })).toThrow("ENOMEM");
+    expect(asked).toMatchObject([{ length: size, alignment: size, advice: 14 }, { alignment: 0 }]);
+    expect(asked[1]).not.toHaveProperty("advice");
   });
 
   it("passes a feature's payload both ways", () => {

@@ -28,6 +28,8 @@ export interface KernelDeviceOptions {
   readonly afterClose?: () => void;
 }
 
+/** Of the huge pages of any CPU. */
+const SMALLEST_HUGE_PAGE = 2 ** 21;
 const LARGEST_DMA_PAGE = 2 ** 30;
 
 /** A device that the kernel's VFIO drives: every operation is an ioctl, a read, a write or an mmap on one file. */
@@ -81,14 +83,15 @@ export class KernelDevice implements VfioDevice {
     const { calls } = this.file.kernel;
     const pageSize = calls.pageSize();
     // Huge pages in the process's and the IOMMU's tables need an address aligned like the BAR.
-    const natural = Math.min(2 ** Math.floor(Math.log2(area.size)), LARGEST_DMA_PAGE);
+    const isHuge = area.size >= SMALLEST_HUGE_PAGE;
+    const natural = isHuge ? Math.min(2 ** Math.floor(Math.log2(area.size)), LARGEST_DMA_PAGE) : 0;
     return this.#books.map(index, area, options, (_region, request) =>
       calls.mapIo({
         ...request,
         fd: this.file.descriptor("mapRegion"),
         length: Math.ceil(area.size / pageSize) * pageSize,
-        alignment: options.alignment ?? (natural > pageSize ? natural : 0),
-        advice: MADV_HUGEPAGE,
+        alignment: options.alignment ?? natural,
+        ...(isHuge ? { advice: MADV_HUGEPAGE } : {}),
       }),
     );
   }

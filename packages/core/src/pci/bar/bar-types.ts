@@ -15,13 +15,15 @@ export interface BarType {
 /** The meaning of the six base address registers. `sizes` are the regions' (0: not implemented). */
 export function readBarTypes(config: ConfigSpace, sizes: readonly number[]): BarType[] {
   const types: BarType[] = [];
+  // One read of all: each is a system call, or a message.
+  const registers = new DataView(config.bytes(PciConfig.bar0, 4 * BAR_COUNT).buffer);
   for (let index = 0; index < BAR_COUNT; index++) {
     const below = types.at(-1);
     if (below?.is64Bit === true && below.kind === "memory") {
       types.push({ kind: "none", is64Bit: true, prefetchable: false });
       continue;
     }
-    const register = config.read32(PciConfig.bar0 + 4 * index);
+    const register = registers.getUint32(4 * index, true);
     if ((sizes[index] ?? 0) === 0) {
       types.push({ kind: "none", is64Bit: false, prefetchable: false });
     } else if ((register & PciBar.io) !== 0) {

@@ -1,4 +1,3 @@
-import { native } from "@vfio-selftests/native";
 import type { MappedRegisters } from "../../contracts/mapped-registers";
 import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionArea, RegionInfo, VfioDevice } from "../../contracts/vfio-device";
@@ -8,13 +7,13 @@ import { AreaAccess } from "./area-access";
 import type { BarType } from "./bar-types";
 import { RegionAccess } from "./region-access";
 
-/** The largest alignment of a mapping, so that the kernel can use huge pages for big BARs (as upstream does). */
+/** Mappings are aligned so that the kernel can use huge pages for big BARs: 2 MiB is the smallest of any CPU. */
+const SMALLEST_ALIGNMENT = 2 * 1024 ** 2;
 const LARGEST_ALIGNMENT = 1024 ** 3;
 
 /**
  * The registers behind one base address register. The first access maps them, where the device allows it: each mappable
- * area by itself, aligned to min(size, 1 GiB). The rest goes through the device's file. So opening a device costs
- * nothing for BARs that nobody uses.
+ * area by itself. The rest goes through the device's file. So opening a device costs nothing for BARs that nobody uses.
  */
 export class Bar implements BarType, RegisterAccess {
   readonly index: number;
@@ -155,7 +154,7 @@ export class Bar implements BarType, RegisterAccess {
   }
 }
 
-/** The address's alignment: min(size, 1 GiB), or 0 (the kernel's choice) for BARs smaller than a page. */
+/** The address's alignment: min(size, 1 GiB), or 0 (the kernel's choice) for BARs smaller than a huge page. */
 function mappingAlignment(size: number): number {
-  return size < native.pageSize() ? 0 : Math.min(2 ** Math.floor(Math.log2(size)), LARGEST_ALIGNMENT);
+  return size < SMALLEST_ALIGNMENT ? 0 : Math.min(2 ** Math.floor(Math.log2(size)), LARGEST_ALIGNMENT);
 }

@@ -66,7 +66,7 @@ export class DeviceMemory {
     let from = bytes;
     let done = 0;
     while (done < bytes.length) {
-      const at = BigInt.asUintN(64, address + BigInt(done));
+      const at = BigInt.asUintN(64, further(address, done));
       const view = this.#dma.view(at, bytes.length - done, "write");
       if (view !== undefined) {
         view.set(view.length === from.length ? from : from.subarray(done, done + view.length));
@@ -117,6 +117,11 @@ export class DeviceMemory {
     const { address, write } = fault;
     return { status: Status.pageFault, completed, fault: { address, write }, ...more };
   }
+}
+
+/** The address so many bytes further on. Most copies are a single piece, and its address is not calculated. */
+export function further(address: bigint, bytes: number): bigint {
+  return bytes === 0 ? address : address + BigInt(bytes);
 }
 
 /** Bytes before the fault. An aborted access ends everything. */

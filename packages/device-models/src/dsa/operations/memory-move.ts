@@ -1,5 +1,5 @@
 import type { Outcome } from "../descriptors/completion-record";
-import { AccessFault } from "../descriptors/device-memory";
+import { AccessFault, further } from "../descriptors/device-memory";
 import { Flag } from "../descriptors/flags";
 import { type Job, type Operation, WRITES } from "./operation";
 import { Transfer } from "./transfer";
@@ -31,10 +31,9 @@ class ForwardMove extends Transfer {
   }
 
   protected override process(length: number): Outcome | undefined {
-    const offset = BigInt(this.done);
-    const source = this.memory.read(this.#source + offset, length);
+    const source = this.memory.read(further(this.#source, this.done), length);
     if (source instanceof AccessFault) return this.memory.outcomeOf(source, this.done);
-    const fault = this.memory.write(this.#destination + offset, source);
+    const fault = this.memory.write(further(this.#destination, this.done), source);
     this.done += fault?.completed ?? source.length;
     return fault === undefined ? undefined : this.memory.outcomeOf(fault, this.done);
   }

@@ -39,8 +39,9 @@ class Copy implements Transfer {
   readonly #bounce: Uint8Array;
 
   constructor({ source, destination, size }: Descriptor, scratch: Uint8Array, done: number) {
-    this.#source = source + BigInt(done);
-    this.#destination = destination + BigInt(done);
+    // Here and in #moved: most copies are a single piece, and BigInt(…) takes a tenth of a microsecond.
+    this.#source = done === 0 ? source : source + BigInt(done);
+    this.#destination = done === 0 ? destination : destination + BigInt(done);
     this.remaining = size - done;
     this.#bounce = scratch;
   }
@@ -73,9 +74,11 @@ class Copy implements Transfer {
   }
 
   #moved(bytes: number): Progress {
-    this.#source += BigInt(bytes);
-    this.#destination += BigInt(bytes);
     this.remaining -= bytes;
+    if (this.remaining > 0) {
+      this.#source += BigInt(bytes);
+      this.#destination += BigInt(bytes);
+    }
     return { bytes };
   }
 }

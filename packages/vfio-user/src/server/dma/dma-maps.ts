@@ -46,8 +46,9 @@ export class DmaMaps {
    * KiB pieces.
    */
   readonly #runs = new IovaMap<DmaMap>();
-  /** The result of the last look-up: a device works on one memory for a while. */
+  /** The results of the last two look-ups that differ: a device works on its descriptors and on the data in turns. */
   #recent: DmaMap | undefined;
+  #earlier: DmaMap | undefined;
   readonly #files: SharedFiles;
 
   /** `trusting`: map even files that the client could truncate. */
@@ -72,7 +73,10 @@ export class DmaMaps {
   run(iova: bigint): DmaMap | undefined {
     const recent = this.#recent;
     if (recent !== undefined && iova >= recent.start && iova <= recent.last) return recent;
-    return (this.#recent = this.#runs.find(iova) ?? this.#findRun(iova));
+    const earlier = this.#earlier;
+    this.#earlier = recent;
+    const isEarlier = earlier !== undefined && iova >= earlier.start && iova <= earlier.last;
+    return (this.#recent = isEarlier ? earlier : (this.#runs.find(iova) ?? this.#findRun(iova)));
   }
 
   #findRun(iova: bigint): DmaMap | undefined {
@@ -105,8 +109,8 @@ export class DmaMaps {
       if (typeof opened === "number") return opened;
       file = opened;
     }
-    // The new map may continue it.
-    this.#recent = undefined;
+    // The new map may continue one of them.
+    this.#forgetRecent();
     // With both flags set, map the file, as libvfio-user does.
     const fileIo = (flags & (DMA_MAP_MMAP | DMA_MAP_FILE_IO)) === DMA_MAP_FILE_IO;
     this.#maps.add({
@@ -142,8 +146,13 @@ export class DmaMaps {
   }
 
   #forgetRuns(): void {
-    this.#recent = undefined;
+    this.#forgetRecent();
     this.#runs.clear();
+  }
+
+  #forgetRecent(): void {
+    this.#recent = undefined;
+    this.#earlier = undefined;
   }
 
   #release(maps: readonly DmaMap[]): void {

@@ -68,14 +68,14 @@ export class ClientDmaSpace implements DmaSpace {
   #transfer(access: "read" | "write", iova: bigint, data: Uint8Array): DmaFault | undefined {
     this.#checkAllowed();
     for (let done = 0; done < data.length;) {
-      const at = iova + BigInt(done);
+      const at = done === 0 ? iova : iova + BigInt(done);
       const run = this.#maps.run(at);
       if (run === undefined || !permits(run, access)) {
         this.peer?.reportFault(at, access, run !== undefined);
         return { iova: at, reason: run === undefined ? "unmapped" : "protection", access };
       }
       const length = Math.min(data.length - done, run.size - Number(at - run.start));
-      const part = data.subarray(done, done + length);
+      const part = length === data.length ? data : data.subarray(done, done + length);
       const { file } = run;
       // Also when it fails: the client may have stored a part of it.
       if (access === "write") this.log?.written(at, length);

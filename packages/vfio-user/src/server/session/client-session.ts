@@ -98,12 +98,13 @@ export class ClientSession {
    * its state and the log of its writes are whole only there. True if there was something.
    */
   stepEnded(): boolean {
+    if (this.#waiting.length === 0) return false;
     const waiting = this.#waiting.splice(0);
     for (const { input, fds } of waiting) {
       if (this.#ended) closeEach(fds ?? []);
       else this.#answer(input, { ...this.#exchange, request: input.body, requestData: input.data }, fds);
     }
-    return waiting.length > 0;
+    return true;
   }
 
   /** Waits for one message and handles it. True if there was one. */
