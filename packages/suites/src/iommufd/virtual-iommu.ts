@@ -1,6 +1,7 @@
 import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate, MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { expectClosedByExec } from "../rigs/closed-by-exec";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   check_cache,
@@ -288,6 +289,13 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           expect(trigger()).toBe("EOPNOTSUPP");
           virtual.eventQueue(viommu).need("out_veventq_id");
           expect(trigger()).toBe(0);
+        });
+      });
+
+      it("is_closed_by_exec", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          expectClosedByExec(virtual.eventQueue(viommu).need("out_veventq_fd"));
         });
       });
 
