@@ -13,6 +13,7 @@ import { dmaMappingMmioSuite } from "./dma/dma-mapping-mmio";
 import { dmaPatternsSuite } from "./dma/dma-patterns";
 import { hugeGuestSuite } from "./dma/huge-guest";
 import { hugePageRaceSuite } from "./dma/huge-page-race";
+import { iommuResourcesSuite } from "./dma/iommu-resources";
 import { iommuStressSuite } from "./dma/iommu-stress";
 import { iovaEdgesSuite } from "./dma/iova-edges";
 import { lockedMemorySuite } from "./dma/locked-memory";
@@ -25,6 +26,7 @@ import { failNthSuite } from "./faults/fail-nth";
 import { deviceEventsSuite } from "./interrupts/device-events";
 import { errorRecoverySuite } from "./interrupts/error-recovery";
 import { eventfdHoldsSuite } from "./interrupts/eventfd-holds";
+import { interruptRemappingSuite } from "./interrupts/interrupt-remapping";
 import { intxLineSuite } from "./interrupts/intx-line";
 import { intxRaceSuite } from "./interrupts/intx-race";
 import { intxWithoutMaskBitSuite } from "./interrupts/intx-without-mask-bit";
@@ -36,7 +38,9 @@ import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
 import { setIrqsRefusedSuite } from "./interrupts/set-irqs-refused";
 import { cdevUapiSuite } from "./iommufd/cdev-uapi";
+import { compatCutsSuite } from "./iommufd/compat-cuts";
 import { deviceAttachSuite } from "./iommufd/device-attach";
+import { dirtyBitmapSuite } from "./iommufd/dirty-bitmap";
 import { faultQueueFileSuite } from "./iommufd/fault-queue-file";
 import { ioasUapiSuite } from "./iommufd/ioas-uapi";
 import { iommuBackendsSuite } from "./iommufd/iommu-backends";
@@ -51,6 +55,7 @@ import { refusedRequestsSuite } from "./iommufd/refused-requests";
 import { replaceUnderDmaSuite } from "./iommufd/replace-under-dma";
 import { twoIommusSuite } from "./iommufd/two-iommus";
 import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
+import { userAccountingSuite } from "./iommufd/user-accounting";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
 import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
@@ -123,6 +128,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: dmaBufSuite, kernelOnly: true },
   { suite: setIrqsRefusedSuite, kernelOnly: true },
   { suite: messageVectorsSuite, kernelOnly: true },
+  { suite: interruptRemappingSuite, kernelOnly: true },
   { suite: intxLineSuite, kernelOnly: true },
   { suite: intxWithoutMaskBitSuite, kernelOnly: true },
   { suite: deviceEventsSuite, kernelOnly: true },
@@ -138,6 +144,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: ioasUapiSuite, kernelOnly: true },
   { suite: iommufdUapiSuite, kernelOnly: true },
   { suite: refusedRequestsSuite, kernelOnly: true },
+  { suite: userAccountingSuite, kernelOnly: true },
+  { suite: compatCutsSuite, kernelOnly: true },
   { suite: containerUapiSuite, kernelOnly: true },
   { suite: groupUapiSuite, kernelOnly: true },
   { suite: modeInitSuite, kernelOnly: true },
@@ -145,6 +153,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: lockedMemorySuite, kernelOnly: true },
   { suite: manyMapsSuite, kernelOnly: true },
   { suite: accountingRaceSuite, kernelOnly: true },
+  { suite: iommuResourcesSuite, kernelOnly: true },
   { suite: iommuStressSuite, kernelOnly: true },
   { suite: hugeGuestSuite, kernelOnly: true },
   { suite: barMappingSuite, kernelOnly: true },
@@ -164,6 +173,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: iommufdFaultQueueSuite, kernelOnly: true },
   { suite: faultQueueFileSuite, kernelOnly: true },
   { suite: pageTablesSuite, kernelOnly: true },
+  { suite: dirtyBitmapSuite, kernelOnly: true },
   { suite: pageMotionSuite, kernelOnly: true },
   { suite: virtualIommuSuite, kernelOnly: true },
   { suite: unwritableAnswersSuite, kernelOnly: true },

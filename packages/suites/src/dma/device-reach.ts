@@ -16,6 +16,9 @@ const ELSEWHERE = BASE + 0x200_0000n;
 /** Pages of the mappings that a test unmaps. Not all are powers of two, in which the IOMMU's caches are flushed. */
 const SIZES = [1, 2, 3, 5, 8, 17, 64] as const;
 
+/** Where a mapping of two pages is in two tables of the page table, one and two levels above the last, and farther. */
+const BOUNDARIES = [1n << 30n, 1n << 31n, 1n << 33n, 1n << 38n, 1n << 39n] as const;
+
 /** The device's own accesses prove what a map or an unmap did. The kernel's answers and its books are no proof. */
 export function deviceReachSuite(target: SuiteTarget): void {
   fixture("vfio_device_reach", target, (address) => {
@@ -56,6 +59,28 @@ export function deviceReachSuite(target: SuiteTarget): void {
           rig.reach.expectRead(BASE + BigInt(offset), memory.bytes, offset);
           rig.reach.expectNoWrite(BASE + BigInt(offset), memory.bytes);
         }
+      });
+
+      it("huge_read_only_memory_is_read_and_not_written", () => {
+        using memory = new TestMemory((2 * MIB) / PAGE_SIZE, 2 * MIB);
+        using rig = open();
+        rig.map(memory, { iova: BASE, access: "read" });
+        for (const offset of [0, MIB, 2 * MIB - PAGE_SIZE]) {
+          rig.reach.expectRead(BASE + BigInt(offset), memory.bytes, offset);
+          rig.reach.expectNoWrite(BASE + BigInt(offset), memory.bytes.subarray(offset, offset + PAGE_SIZE));
+        }
+      });
+
+      it("memory_that_nobody_has_touched", () => {
+        using memory = new TestMemory(4);
+        using rig = open();
+        rig.map(memory, { iova: BASE });
+        // Neither a page of zeros that all share, nor one that the process leaves behind when it writes first.
+        rig.reach.expectWrite(BASE, memory.bytes);
+        memory.bytes[PAGE_SIZE] = 1;
+        rig.reach.expectWrite(BASE + PAGE, memory.bytes, PAGE_SIZE);
+        rig.reach.expectRead(BASE + 2n * PAGE, memory.bytes, 2 * PAGE_SIZE);
+        expect(memory.bytes.subarray(3 * PAGE_SIZE).every((byte) => byte === 0)).toBe(true);
       });
 
       it("write_only_memory_is_written_and_not_read", () => {
@@ -118,6 +143,24 @@ export function deviceReachSuite(target: SuiteTarget): void {
         rig.map(fresh, { iova: BASE + BigInt(MIB) });
         rig.reach.expectWrite(BASE + BigInt(MIB), fresh.bytes);
         rig.reach.expectNoWrite(BASE, old.bytes, fresh.bytes);
+      });
+
+      it("nothing_that_was_unmapped_over_a_great_boundary", () => {
+        using old = new TestMemory(2);
+        using rig = open();
+        if (reachesLittle(rig)) skipForReach();
+        const ranges = rig.rig.iommu.iovaRanges();
+        for (const boundary of BOUNDARIES) {
+          const iova = boundary - PAGE;
+          if (!ranges.some(({ start, last }) => start <= iova && last >= boundary + PAGE)) continue;
+          // A flush by page takes powers of two, so here it takes everything (calculate_psi_aligned_address).
+          rig.map(old, { iova });
+          rig.reach.expectWrite(iova, old.bytes);
+          rig.reach.expectWrite(boundary, old.bytes, PAGE_SIZE);
+          rig.unmap(iova);
+          rig.reach.expectNoWrite(iova, old.bytes);
+          rig.reach.expectNoWrite(boundary, old.bytes);
+        }
       });
 
       it("the_neighbours_of_what_was_unmapped", () => {
@@ -234,12 +277,7 @@ export function deviceReachSuite(target: SuiteTarget): void {
       it("iova_0_and_the_edges_of_every_range", () => {
         using memory = new TestMemory(1);
         using rig = open();
-        if (reachesLittle(rig)) {
-          skip({
-            reason: "the device reaches 28 bits of addresses",
-            remedy: "use a device with 64: vfio-selftests lab run -d igb",
-          });
-        }
+        if (reachesLittle(rig)) skipForReach();
         const ranges = rig.rig.iommu.iovaRanges();
         for (const { start, last } of ranges) {
           for (const iova of [start, last + 1n - PAGE]) {
@@ -295,6 +333,13 @@ class ReachRig implements Disposable {
   [Symbol.dispose](): void {
     this.rig[Symbol.dispose]();
   }
+}
+
+function skipForReach(): never {
+  skip({
+    reason: "the device reaches 28 bits of addresses",
+    remedy: "use a device with 64: vfio-selftests lab run -d igb",
+  });
 }
 
 /** The suites' own edu driver serves a device of 28 address bits. */

@@ -1,11 +1,14 @@
 import { DmaMemory, Iommu, type IovaRange, PciDevice } from "@vfio-selftests/core";
-import { eachMode, errorWithCode, fixture } from "@vfio-selftests/harness";
+import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
+import { addressBits, intelCapabilities, usesFirstStage } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { reservedRegions, usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
 const SPACE_END = 1n << 64n;
+/** Where an x86 processor takes writes for interrupts (Intel SDM 3A, 12.11.1). */
+const INTERRUPTS: IovaRange = { start: 0xfee0_0000n, last: 0xfeef_ffffn };
 
 /** The usable IOVAs that the kernel reports, compared with what it does with maps there. */
 export function iovaEdgesSuite(target: SuiteTarget): void {
@@ -19,6 +22,31 @@ export function iovaEdgesSuite(target: SuiteTarget): void {
         expect(ranges).toEqual(usableIovas(address, lastOf(ranges)));
         // An IOMMU's address space ends at a power of two (iommu_domain_geometry).
         expect((lastOf(ranges) + 1n) & lastOf(ranges)).toBe(0n);
+      });
+
+      it("ranges_leave_out_the_interrupts_of_a_pc", () => {
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        if (process.arch !== "x64" || intelCapabilities().length === 0) {
+          skip({ reason: "the machine has no Intel IOMMU", remedy: "vfio-selftests lab run --iommu intel" });
+        }
+        // Writes there are interrupts whatever is mapped (VT-d 3.14), so neither sysfs nor the driver may say otherwise.
+        const [first, second] = iommu.iovaRanges();
+        expect([first?.last, second?.start]).toEqual([INTERRUPTS.start - 1n, INTERRUPTS.last + 1n]);
+      });
+
+      it("ranges_end_where_the_hardware_does", () => {
+        using iommu = new Iommu(mode.open());
+        using _device = PciDevice.open(iommu, address);
+        const widths = intelCapabilities().map(addressBits);
+        const [bits] = widths;
+        if (bits === undefined || widths.some((width) => width !== bits) || usesFirstStage()) {
+          skip({
+            reason: "the machine has no Intel IOMMU, or several with other widths, or one with first-stage tables",
+            remedy: "vfio-selftests lab run --iommu intel",
+          });
+        }
+        expect(lastOf(iommu.iovaRanges())).toBe((1n << BigInt(bits)) - 1n);
       });
 
       it("each_range_takes_maps_up_to_its_edges_and_none_beyond", () => {

@@ -3,6 +3,7 @@ import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   IOMMU_GET_HW_INFO,
   IOMMU_HW_CAP_DIRTY_TRACKING,
+  IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED,
   iommu_hw_info,
   IOMMU_HW_INFO_FLAG_INPUT_TYPE,
   IOMMU_HW_INFO_TYPE_INTEL_VTD,
@@ -11,7 +12,7 @@ import {
   struct,
   u8,
 } from "@vfio-selftests/core/uapi";
-import { fixture, requireMode, skip } from "@vfio-selftests/harness";
+import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -27,6 +28,8 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
+import { extendedCapabilities } from "../rigs/physical-capabilities";
+import { PhysicalConfig } from "../rigs/physical-config";
 import { NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";
@@ -35,8 +38,17 @@ const UNKNOWN = 0x7fff_fff0;
 const PASID = 100;
 /** The mock fails the second attachment of this one (IOMMU_TEST_PASID_RESERVED). */
 const FAILING_PASID = 1024;
-/** The last of the bytes that struct iommu_hw_info reserves, in front of `out_capabilities`. */
-const RESERVED = struct(iommu_hw_info.size, { ...iommu_hw_info.fields, __reserved: u8(31) });
+/** The bytes that struct iommu_hw_info reserves, in front of `out_capabilities`. */
+const RESERVED = struct(iommu_hw_info.size, {
+  ...iommu_hw_info.fields,
+  first_reserved: u8(29),
+  second_reserved: u8(30),
+  third_reserved: u8(31),
+});
+/** MOCK_PASID_WIDTH in iommufd_test.h. */
+const PASID_BITS = 20;
+/** PCI Express 6.0, sections 7.8.8 and 7.8.9. */
+const EXTENDED = { ats: 0x0f, pasid: 0x1b } as const;
 /** struct iommu_test_hw_info: flags and a register. */
 const INFO = [0, IOMMU_HW_INFO_SELFTEST_REGVAL] as const;
 const FILL = 0xa5;
@@ -220,6 +232,14 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         });
       });
 
+      it("tells_how_many_pasids_a_device_has", () => {
+        withRig((rig) => {
+          const bits = (device: MockIds) => ask(rig, device.id, 8).get("out_max_pasid_log2");
+          expect(bits(rig.device())).toBe(0);
+          expect(bits(rig.device({ flags: MOCK_FLAGS_DEVICE_PASID }))).toBe(PASID_BITS);
+        });
+      });
+
       it("of_a_type_that_is_asked_for", () => {
         withRig((rig) => {
           const { id } = rig.device();
@@ -235,9 +255,10 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         withRig((rig) => {
           const { id } = rig.device();
           expect(ask(rig, id, 8, { flags: 2 }).outcome).toBe("EOPNOTSUPP");
-          expect(rig.raw.call({ IOMMU_GET_HW_INFO }, RESERVED, { dev_id: id, __reserved: 1 }).outcome).toBe(
-            "EOPNOTSUPP",
-          );
+          for (const field of ["first_reserved", "second_reserved", "third_reserved"] as const) {
+            const answer = rig.raw.call({ IOMMU_GET_HW_INFO }, RESERVED, { dev_id: id, [field]: 1 });
+            expect([field, answer.outcome]).toEqual([field, "EOPNOTSUPP"]);
+          }
           // Of data and of the room behind them.
           for (const room of [4, 8, 20]) {
             const nowhere = { dev_id: id, data_len: room, data_uptr: NO_ADDRESS };
@@ -254,6 +275,23 @@ export function deviceAttachSuite(target: SuiteTarget): void {
   fixture("iommufd_hardware_info", target, (address) => {
     requireMode(mode);
 
+    it("tells_what_a_device_lacks", () => {
+      using iommu = new Iommu(mode.open());
+      using device = PciDevice.open(iommu, address);
+      // vfio-pci may hide them (pci_ext_cap_length).
+      using physical = new PhysicalConfig(address);
+      const ids = extendedCapabilities(physical, device.config.size).map(({ id }) => id);
+      const { outcome, get } = new RawIommufd(iommufdOf(iommu).file).call({ IOMMU_GET_HW_INFO }, iommu_hw_info, {
+        dev_id: iommufdDeviceOf(device.vfio).id,
+      });
+      expect(outcome).toBe(0);
+      // The IOMMU, too, must allow them, so nothing follows from what a device has.
+      if (!ids.includes(EXTENDED.pasid)) expect(get("out_max_pasid_log2")).toBe(0);
+      const lacksAts = (get("out_capabilities") & IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED) !== 0;
+      if (ids.includes(EXTENDED.ats)) notChecked("that ATS cannot be used", "the device has it");
+      else expect(lacksAts).toBe(true);
+    });
+
     it("is_the_iommus_of_sysfs", () => {
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);
@@ -264,12 +302,18 @@ export function deviceAttachSuite(target: SuiteTarget): void {
         skip({ reason: "the IOMMU is not Intel's", remedy: "vfio-selftests lab run --iommu intel" });
       }
       const data = new Uint8Array(iommu_hw_info_vtd.size);
-      const { outcome, get } = new RawIommufd(iommufdOf(iommu).file).call(
-        { IOMMU_GET_HW_INFO },
-        iommu_hw_info,
-        { dev_id: iommufdDeviceOf(device.vfio).id, data_len: data.length },
-        { data_uptr: data },
-      );
+      const ask = (values: object = {}) =>
+        new RawIommufd(iommufdOf(iommu).file).call(
+          { IOMMU_GET_HW_INFO },
+          iommu_hw_info,
+          { dev_id: iommufdDeviceOf(device.vfio).id, data_len: data.length, ...values },
+          { data_uptr: data },
+        );
+      // intel_iommu_hw_info has one type.
+      const typed = { flags: IOMMU_HW_INFO_FLAG_INPUT_TYPE, out_data_type: IOMMU_HW_INFO_TYPE_INTEL_VTD };
+      expect(ask(typed).outcome).toBe(0);
+      expect(ask({ ...typed, out_data_type: IOMMU_HW_INFO_TYPE_SELFTEST }).outcome).toBe("EOPNOTSUPP");
+      const { outcome, get } = ask();
       expect([outcome, get("out_data_type"), get("data_len")]).toEqual([0, IOMMU_HW_INFO_TYPE_INTEL_VTD, data.length]);
       const view = iommu_hw_info_vtd.copyOf(data);
       const { cap_reg, ecap_reg } = iommu_hw_info_vtd.fields;

@@ -8,10 +8,13 @@ import {
   iommu_hwpt_pgfault,
   IOMMU_PGFAULT_FLAGS_LAST_PAGE as LAST_PAGE,
   IOMMU_PGFAULT_FLAGS_PASID_VALID as PASID_VALID,
+  IOMMU_PGFAULT_PERM_EXEC as EXECUTE,
   IOMMU_PGFAULT_PERM_READ as READ,
+  IOMMU_PGFAULT_PERM_WRITE as WRITE,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { expectClosedByExec } from "../rigs/closed-by-exec";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
@@ -112,6 +115,31 @@ export function faultQueueFileSuite(target: SuiteTarget): void {
         expect(native.pollBlocking(fd, POLLIN | POLLOUT, 0)).toBe(POLLOUT);
         expect(outcome(native.write(fd, words(third.cookie, 0)))).toBe(ANSWER);
       });
+    });
+
+    it("tells_the_address_and_the_access_that_the_device_asked_for", () => {
+      withFaults((rig, device, fd) => {
+        // Addresses within a page, and each kind of access.
+        const asked = [READ, WRITE, READ | WRITE, EXECUTE].map((permissions, group) => ({
+          group,
+          permissions,
+          address: IOVA + BigInt(group * 0x111),
+        }));
+        for (const { group, permissions, address } of asked) {
+          const values = { dev_id: device.id, grpid: group, perm: permissions, addr: address };
+          rig.test(IOMMU_TEST_OP_TRIGGER_IOPF, trigger_iopf, values).need("dev_id");
+        }
+        native.pollBlocking(fd, POLLIN, 1000);
+        for (const request of asked) {
+          const told = readRequest(fd);
+          expect(told).toMatchObject(request);
+          expect(outcome(native.write(fd, words(told.cookie, 0)))).toBe(ANSWER);
+        }
+      });
+    });
+
+    it("is_closed_by_exec", () => {
+      withQueue((fd) => expectClosedByExec(fd));
     });
 
     it("keeps_requests_that_cannot_be_told", () => {

@@ -1,3 +1,4 @@
+import { DmaMemory } from "@vfio-selftests/core";
 import {
   IOMMU_DESTROY,
   iommu_destroy,
@@ -8,13 +9,14 @@ import {
   IOMMU_IOAS_MAP_FIXED_IOVA as FIXED,
   IOMMU_IOAS_MAP_READABLE as READ,
   IOMMU_IOAS_MAP_WRITEABLE as WRITE,
+  IOMMU_OPTION_HUGE_PAGES,
 } from "@vfio-selftests/core/uapi";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
-import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
@@ -224,6 +226,70 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       expect(map(PAGE)).toBe("ENOSPC");
     });
 
+    it("allowed_iovas_keep_a_device_out_that_may_not_use_them", () => {
+      using iommufd = new IommufdFile();
+      using device = new DeviceFile(address);
+      expect(device.bind(iommufd).code).toBe("ok");
+      const ioas = iommufd.newIoas();
+      expect(device.attach(ioas).code).toBe("ok");
+      const [first, second] = iommufd.ranges(ioas, 16).ranges;
+      if (first === undefined || second === undefined) {
+        skip({ reason: "the device has no reserved range between two others", remedy: "use a PC's IOMMU" });
+      }
+      expect(device.detach()).toBe("ok");
+      // iopt_reserve_iova: a byte of the reserved range at either end is too much.
+      for (const range of [
+        { start: first.start, last: first.last + 1n },
+        { start: second.start - 1n, last: second.last },
+      ]) {
+        expect(iommufd.allow(ioas, [range])).toBe("ok");
+        expect(device.attach(ioas).code).toBe("EADDRINUSE");
+      }
+      expect(iommufd.allow(ioas, [first, second])).toBe("ok");
+      expect(device.attach(ioas).code).toBe("ok");
+      // It is also kept from moving there, and stays where it is.
+      const other = iommufd.newIoas();
+      expect(iommufd.allow(other, [{ start: first.start, last: second.last }])).toBe("ok");
+      expect(device.attach(other).code).toBe("EADDRINUSE");
+      expect([iommufd.destroy(ioas), iommufd.destroy(other)]).toEqual(["EBUSY", "ok"]);
+    });
+
+    it("alignment_is_a_page_while_somebody_needs_pages", () => {
+      using iommufd = new IommufdFile();
+      using device = new DeviceFile(address);
+      using memory = DmaMemory.allocate(2 * PAGE_SIZE);
+      expect(device.bind(iommufd).code).toBe("ok");
+      const ioas = iommufd.newIoas();
+      const huge = IOMMU_OPTION_HUGE_PAGES;
+      const alignment = () => iommufd.ranges(ioas, 16).alignment;
+      const mapHalf = () => {
+        const { code } = iommufd.map({ ioas, vaddr: memory.address, length: PAGE / 2n, iova: IOVA });
+        if (code === "ok") expect(iommufd.unmap(ioas, IOVA, PAGE / 2n).length).toBe(PAGE / 2n);
+        return code;
+      };
+      // iopt_calculate_iova_alignment
+      const steps: Readonly<Record<string, () => string>> = {
+        nobody: () => "ok",
+        device_attached: () => device.attach(ioas).code,
+        device_detached: () => device.detach(),
+        small_pages_alone: () => iommufd.setOption(huge, ioas, 0),
+        huge_pages_again: () => iommufd.setOption(huge, ioas, 1),
+      };
+      const seen = Object.entries(steps).map(([name, take]) => [name, take(), alignment(), mapHalf()]);
+      expect(seen).toEqual([
+        ["nobody", "ok", 1n, "ok"],
+        ["device_attached", "ok", PAGE, "EINVAL"],
+        ["device_detached", "ok", 1n, "ok"],
+        ["small_pages_alone", "ok", PAGE, "EINVAL"],
+        ["huge_pages_again", "ok", 1n, "ok"],
+      ]);
+      // What is mapped already may not fit.
+      const half = { ioas, vaddr: memory.address, length: PAGE / 2n, iova: IOVA };
+      expect(iommufd.map(half).code).toBe("ok");
+      expect(iommufd.setOption(huge, ioas, 0)).toBe("EADDRINUSE");
+      expect([iommufd.option(huge, ioas).value, alignment()]).toEqual([1n, 1n]);
+    });
+
     it("allowed_iovas_bind_the_kernels_choice_and_not_the_users", () => {
       using attached = new AttachedSpace(address);
       const { iommufd, ioas, memory } = attached;
@@ -240,6 +306,8 @@ export function ioasUapiSuite(target: SuiteTarget): void {
         empty: [[{ start: IOVA, last: IOVA }], "EINVAL"],
         backward: [[{ start: IOVA + PAGE, last: IOVA }], "EINVAL"],
         overlapping: [[allowed, { start: IOVA + PAGE, last: IOVA + 4n * PAGE }], "EINVAL"],
+        overlapping_by_a_byte: [[allowed, { start: allowed.last, last: IOVA + 4n * PAGE }], "EINVAL"],
+        overlapping_before: [[allowed, { start: IOVA - PAGE, last: IOVA }], "EINVAL"],
         reserved: [attached.reserved(), "EADDRINUSE"],
       } as const;
       expectAnswers(bad, (ranges) => iommufd.allow(ioas, ranges));

@@ -6,9 +6,10 @@ import {
   IOMMU_IOAS_MAP_READABLE as READ,
   IOMMU_IOAS_MAP_WRITEABLE as WRITE,
 } from "@vfio-selftests/core/uapi";
-import { fixture, requireMode } from "@vfio-selftests/harness";
+import { fixture, notChecked, requireMode } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { AttachedRig } from "../rigs/attached-rig";
+import { usesFirstStage } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
@@ -84,6 +85,45 @@ export function iommufdReachSuite(target: SuiteTarget): void {
       ioas.unmap(readOnly + 4n * PAGE, PAGE);
       rig.reach.expectNoWrite(readOnly + 4n * PAGE, bytes);
       ioas.unmap(readOnly, PAGE);
+    });
+
+    it("copies_for_writing_only", () => {
+      using memory = DmaMemory.allocate(2 * PAGE_SIZE);
+      using rig = open();
+      const bytes = new Uint8Array(memory.buffer);
+      rig.iommu.map(memory, { iova: BASE });
+      const { ioas } = rig.door;
+      const copy = BASE + 16n * PAGE;
+      ioas.copyMapping(ioas, { sourceIova: BASE, length: 2 * PAGE_SIZE, iova: copy, access: "write" });
+      rig.reach.expectWrite(copy, bytes);
+      if (usesFirstStage())
+        notChecked("the read", "VT-d's first-stage tables cannot forbid it: what may be written may be read");
+      else rig.reach.expectNoRead(copy + PAGE, bytes.subarray(PAGE_SIZE));
+      ioas.unmap(copy, 2n * PAGE);
+    });
+
+    it("copies_over_several_mappings_in_their_order", () => {
+      using memory = DmaMemory.allocate(6 * PAGE_SIZE);
+      using rig = open();
+      const bytes = new Uint8Array(memory.buffer);
+      // Side by side as IOVAs, and not in memory.
+      [4, 0, 2].forEach((page, number) =>
+        rig.iommu.map(memory, {
+          iova: BASE + BigInt(2 * number) * PAGE,
+          offset: page * PAGE_SIZE,
+          length: 2 * PAGE_SIZE,
+        }),
+      );
+      const { ioas } = rig.door;
+      const copy = BASE + 16n * PAGE;
+      // From the first's second page to the third's first.
+      ioas.copyMapping(ioas, { sourceIova: BASE + PAGE, length: 4 * PAGE_SIZE, iova: copy });
+      [5, 0, 1, 2].forEach((page, place) =>
+        rig.reach.expectWrite(copy + BigInt(place) * PAGE, bytes, page * PAGE_SIZE),
+      );
+      // It is as many mappings as it was copied from.
+      expect(ioas.unmap(copy, PAGE)).toBe(PAGE);
+      expect(ioas.unmap(copy + PAGE, 3n * PAGE)).toBe(3n * PAGE);
     });
 
     it("a_file_by_its_offset", () => {

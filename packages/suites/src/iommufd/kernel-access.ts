@@ -149,6 +149,28 @@ export function kernelAccessSuite(target: SuiteTarget): void {
         });
       });
 
+      it("of_every_holder_go_when_they_are_unmapped", () => {
+        withPins((access, rig) => {
+          rig.bytes.fill(1);
+          using second = new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+          using third = new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+          const region = rig.iommu.map(rig.memory, { iova: IOVA });
+          const holders = [access, second, third];
+          // Of the same pages, and of others.
+          const pins = holders.map((holder, page) => holder.pin(IOVA + BigInt(page * PAGE_SIZE), PAGE_SIZE, { page }));
+          expect(third.pin(IOVA, PAGE_SIZE).outcome).toBe(0);
+          expect(pins.map(({ outcome }) => outcome)).toEqual([0, 0, 0]);
+          expect(region.unmap()).toBe(BigInt(rig.memory.length));
+          expect([0, 1, 2].map((page) => access.pinsOf(0, page))).toEqual([true, true, true]);
+          const ids = pins.map((pin) => pin.get("out_access_pages_id"));
+          expect(holders.map((holder, number) => holder.unpin(ids[number] ?? 0))).toEqual([
+            "ENOENT",
+            "ENOENT",
+            "ENOENT",
+          ]);
+        });
+      });
+
       it("stay_when_others_are_unmapped", () => {
         withPins((access, rig) => {
           rig.bytes.fill(1);

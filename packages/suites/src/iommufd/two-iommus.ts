@@ -2,13 +2,15 @@ import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
 import { DeviceCopier } from "../rigs/copy-rig";
-import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   check_map,
+  IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_OP_MD_CHECK_MAP,
   IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS,
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
+import { VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { Reach } from "../rigs/reach";
@@ -143,6 +145,25 @@ export function twoIommusSuite(target: SuiteTarget): void {
         expect(device.detach()).toBe("ok");
       });
     }
+
+    it("what_belongs_to_one_is_refused_to_a_device_of_the_other", () => {
+      using rig = new MockRig(mode);
+      using device = new DeviceFile(address);
+      using virtual = new VirtualRig(rig);
+      const { id } = device.bind(new IommufdFile(rig.door.file));
+      const foreign = { id, test: 0, pageTable: 0 };
+      const viommu = virtual.allocate().need("out_viommu_id");
+      const nested = { data_type: IOMMU_HWPT_DATA_SELFTEST, flags: 0 };
+      // iommufd_vdevice_alloc_ioctl, iommufd_hwpt_alloc, iommufd_hwpt_nested_alloc
+      expect(virtual.device(viommu, foreign, 1).outcome).toBe("EINVAL");
+      expect(rig.pageTable(foreign, { ...nested, pt_id: viommu }, words(0, 0)).outcome).toBe("EINVAL");
+      // An IOMMU's driver without nesting knows no such request at all.
+      const inParent = rig.pageTable(foreign, { ...nested, pt_id: virtual.parent }, words(0, 0)).outcome;
+      expect(["EINVAL", "EOPNOTSUPP"]).toContain(inParent);
+      // The mock device may have them all.
+      expect(virtual.device(viommu, virtual.device1, 1).outcome).toBe(0);
+      expect(rig.pageTable(virtual.device1, { ...nested, pt_id: viommu }, words(0, 0)).outcome).toBe(0);
+    });
 
     it("one_leaves_and_the_other_keeps_its_mappings", () => {
       withBoth((both) => {

@@ -9,13 +9,35 @@ export const ECAP = {
   firstStage: 1n << 47n,
 } as const;
 
-/** The register's value for each of the machine's Intel IOMMUs; empty where there is none. */
+/** Bits of addresses of a second-stage table, by the bits of SAGAW. The first of these is reserved. */
+const TABLE_BITS = [0, 39, 48, 57] as const;
+
+/** The extended capability register of each of the machine's Intel IOMMUs; empty where there is none. */
 export function intelExtendedCapabilities(): bigint[] {
+  return intelRegisters("ecap");
+}
+
+/** The capability register of each. */
+export function intelCapabilities(): bigint[] {
+  return intelRegisters("cap");
+}
+
+/**
+ * Bits of the addresses that a second-stage page table of this IOMMU translates: as many as the hardware takes (MGAW), and as many as
+ * its largest table has (SAGAW; VT-d 4.1, section 11.4.2).
+ */
+export function addressBits(capabilities: bigint): number {
+  const hardware = Number((capabilities >> 16n) & 0x3fn) + 1;
+  const tables = TABLE_BITS.filter((_, bit) => ((capabilities >> BigInt(8 + bit)) & 1n) !== 0n);
+  return Math.min(hardware, Math.max(...tables));
+}
+
+function intelRegisters(name: "cap" | "ecap"): bigint[] {
   const directory = systemPaths.sys("class", "iommu");
   return listDirectory(directory)
-    .filter((name) => name.startsWith("dmar"))
-    .map((name) => {
-      const file = systemPaths.sys("class", "iommu", name, "intel-iommu", "ecap");
+    .filter((unit) => unit.startsWith("dmar"))
+    .map((unit) => {
+      const file = systemPaths.sys("class", "iommu", unit, "intel-iommu", name);
       return BigInt(`0x${readFileSync(file, "utf8").trim()}`);
     });
 }

@@ -9,9 +9,9 @@ export interface LockedMemory {
   readonly pinned: number;
 }
 
-/** What the kernel counts of this process (/proc/self/status). */
-export function lockedMemory(): LockedMemory {
-  const status = readFileSync(systemPaths.proc("self", "status"), "utf8");
+/** What the kernel counts of a process (/proc/PID/status), by default of this one. */
+export function lockedMemory(process: number | "self" = "self"): LockedMemory {
+  const status = readFileSync(systemPaths.proc(String(process), "status"), "utf8");
   const [locked = NaN, pinned = NaN] = ["VmLck", "VmPin"].map(
     (name) => (Number(new RegExp(`^${name}:\\s*(\\d+) kB$`, "m").exec(status)?.[1]) * 1024) / PAGE_SIZE,
   );

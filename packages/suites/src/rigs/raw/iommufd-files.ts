@@ -36,6 +36,8 @@ import {
 import { KernelFile, type KernelFileAccess, realKernel } from "@vfio-selftests/iommu-modes";
 import { type Answer, askKernel, type AskOptions } from "./ask-kernel";
 
+/** Behind the room for an answer, where the kernel must not write. */
+const GUARD_BYTE = 0xa5;
 const READ_WRITE = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
 
 /** A map of `length` bytes at `vaddr`. Without `iova` the kernel chooses. */
@@ -105,7 +107,7 @@ export class IommufdFile implements Disposable {
   /** IOMMU_IOAS_IOVA_RANGES with room for `room` ranges. */
   ranges(ioas: number, room: number): { code: string; count: number; alignment: bigint; ranges: IovaRange[] } {
     const { num_iovas, allowed_iovas, out_iova_alignment } = iommu_ioas_iova_ranges.fields;
-    const into = new Uint8Array(Math.max(room, 1) * iommu_iova_range.size);
+    const into = new Uint8Array((room + 1) * iommu_iova_range.size).fill(GUARD_BYTE);
     const { code, view } = askKernel(
       this.file,
       { IOMMU_IOAS_IOVA_RANGES },
@@ -114,6 +116,8 @@ export class IommufdFile implements Disposable {
       { links: [allowed_iovas.offset, into] },
     );
     const count = num_iovas.get(view);
+    const behind = into.subarray(room * iommu_iova_range.size);
+    expect({ room, behind: [...behind] }).toEqual({ room, behind: new Array(behind.length).fill(GUARD_BYTE) });
     const { start, last } = iommu_iova_range.fields;
     const ranges = Array.from({ length: Math.min(count, room) }, (_, number) => {
       const range = iommu_iova_range.copyOf(into, number * iommu_iova_range.size);
