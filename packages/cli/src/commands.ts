@@ -3,6 +3,7 @@ import type { CommandEntry } from "./options/command";
 /** Summaries of the groups of two-word commands; the first word is the key. */
 export const COMMAND_GROUPS: Readonly<Record<string, string>> = {
   create: "packages of your own",
+  farm: "test farms that give out jobs",
   kselftest: "the kernel's own way to run its tests",
   lab: "a VM with a real kernel, IOMMU and devices, on any machine",
   model: "device models in software",
@@ -119,6 +120,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     name: "kselftest install",
     summary: "add the suites to an installed kselftest, for `run_kselftest.sh -c vfio-ts`",
     load: async () => (await import("./kselftest/command.js")).kselftestInstallCommand,
+  },
+  {
+    name: "farm kernelci",
+    summary: "run KernelCI's jobs in the lab: take one, boot its kernel, send the results, and wait for the next",
+    load: async () => (await import("./farm/kernelci/command.js")).farmKernelciCommand,
   },
   {
     name: "report",

@@ -1,6 +1,6 @@
 /** The first words of the commands. A test of the command line compares them with its table. */
 const COMMANDS =
-  "bind|completion|conformance|create|doctor|exec|info|kselftest|lab|list|model|repl|report|restore|run|shell|unbind|upstream";
+  "bind|completion|conformance|create|doctor|exec|farm|info|kselftest|lab|list|model|repl|report|restore|run|shell|unbind|upstream";
 
 /** The command, followed by one of its own commands, so that a package's name or a folder's is left alone. */
 const COMMAND = new RegExp(`\\bvfio-selftests (?=(?:${COMMANDS})\\b)`, "g");

@@ -75,6 +75,14 @@ export const ERROR_CODES = {
     meaning: "The call does not fit the state: a wait without a start, or a start during a copy.",
     remedy: "Call in the order that the contract gives.",
   },
+  ERR_KERNELCI_API: {
+    meaning: "KernelCI's API is away, refused what was asked, or gave an answer that is none of its own.",
+    remedy: "Check the address, the network and the token in KERNELCI_API_TOKEN.",
+  },
+  ERR_KERNELCI_JOB: {
+    meaning: "A job of KernelCI's asks for what this lab does not do, or is malformed. The message names the field.",
+    remedy: "Correct the job in KernelCI's pipeline.",
+  },
   ERR_KVM_VERSION: {
     meaning: "`/dev/kvm` speaks another version of the KVM interface.",
     remedy: "Use a Linux kernel with KVM API version 12: every one since 2.6.22.",

@@ -1,12 +1,13 @@
-import { existsSync, mkdirSync, rmSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { errnoName, systemError, systemResult, VfioError } from "@vfio-selftests/core/errors";
+import { VfioError } from "@vfio-selftests/core/errors";
 import { type ComparedRun, comparisonLines, readReport, reportPage } from "@vfio-selftests/harness/reports";
 import { ExitCode } from "../../exit-codes";
 import { asArguments, optionsOf } from "../../options/option";
 import { writeFile } from "../../report/write-file";
 import { tellError } from "../../report-error";
 import { requireWritable } from "../../run/report-file";
+import { makeReportFolder } from "../../run/report-folder";
 import { labRun } from "../lab-commands";
 import { LAB_RUN_OPTIONS, type LabRunOptions } from "../options";
 import { type MatrixMachine, matrixMachines } from "./matrix-machines";
@@ -19,7 +20,7 @@ const INTERRUPTED = 128;
 export async function labMatrix(options: MatrixOptions): Promise<number> {
   const machines = matrixMachines(options);
   const { output, devices: _devices, iommus: _iommus, kernels: _kernels, ...common } = options;
-  makeFolder(output);
+  makeReportFolder(output, "lab matrix");
   const page = join(output, "report.html");
   requireWritable(page, "lab matrix");
   const runs: ComparedRun[] = [];
@@ -62,19 +63,6 @@ async function runOn(
     const code = tellError(error);
     const [missing = ""] = error.message.split("\n");
     return { code, run: { name, report: { missing } } };
-  }
-}
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    const result = systemResult(error);
-    throw systemError(result, "lab matrix", {
-      message: `cannot make the folder ${path}: ${errnoName(-result)}`,
-      subject: path,
-      remedy: "give --output a folder that you may write to",
-    });
   }
 }
 
