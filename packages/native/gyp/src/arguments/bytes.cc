@@ -6,7 +6,8 @@ namespace {
 // Float16Array exists from Node 24 on. Older headers have no name for it.
 constexpr int float16Array = 11;
 // Node-API leaves the type alone when it has no number for it, as Node 24's first releases do for Float16Array.
-constexpr auto unknownType = static_cast<napi_typedarray_type>(-1);
+// 15 is the largest value of the enumeration's bits; a cast of another one is no constant to clang.
+constexpr auto unknownType = static_cast<napi_typedarray_type>(15);
 
 size_t elementSize(int type) {
   switch (type) {
