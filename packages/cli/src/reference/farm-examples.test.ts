@@ -2,10 +2,8 @@ import { spawnSync } from "node:child_process";
 import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { Command } from "commander";
 import { parseAllDocuments } from "yaml";
-import { COMMANDS } from "../commands";
-import { addCommand } from "../options/parser";
+import { callsIn, parse } from "./testing/calls";
 
 const ROOT = join(__dirname, "../../../..");
 const GUIDE = "docs/guides/farms.md";
@@ -17,15 +15,6 @@ function filesIn(folder: string): readonly string[] {
     .filter((entry) => entry.isFile())
     .map((entry) => relative(ROOT, join(entry.parentPath, entry.name)));
 }
-
-/** What an engine or a shell puts in place of these words. */
-const VALUES: readonly (readonly [RegExp, string])[] = [
-  [/\$\{\{ matrix\.mode \}\}/g, "iommufd"],
-  [/\$\{\{ matrix\.shard \}\}|\$\(\(JOB_COMPLETION_INDEX \+ 1\)\)|\$SLURM_ARRAY_TASK_ID/g, "1"],
-  [/\$SHARDS/g, "8"],
-  [/"\$@"|\$OPTIONS\b/g, ""],
-  [/\$\w+/g, "x"],
-];
 
 /** The texts of a file that a shell gets. */
 function shellTexts(path: string): readonly string[] {
@@ -47,34 +36,6 @@ function yamlDocuments(path: string): readonly unknown[] {
 function stringsOf(value: unknown): readonly string[] {
   if (typeof value === "string") return [value];
   return typeof value === "object" && value !== null ? Object.values(value).flatMap(stringsOf) : [];
-}
-
-/** The words of each call of our command. */
-function callsIn(text: string): readonly (readonly string[])[] {
-  const lines = text
-    .replace(/\\\n/g, " ")
-    .split("\n")
-    .filter((line) => !/^\s*#/.test(line));
-  return lines
-    .flatMap((line) => line.split(/\|\||&&|[;|<>]/))
-    .flatMap((part) => /(?:^|\s)(?:vfio-selftests|pnpm vfio) (.*)$/.exec(part)?.[1] ?? [])
-    .map((call) => VALUES.reduce((words, [variable, value]) => words.replace(variable, value), call))
-    .map((call) => [...call.matchAll(/(?:"[^"]*"|[^\s"])+/g)].map(([word]) => word.replaceAll('"', "")));
-}
-
-/** Parses the words as the command does, and runs nothing. */
-async function parse(words: readonly string[]): Promise<void> {
-  const program = new Command().exitOverride().configureOutput({ writeErr: () => undefined });
-  for (const entry of COMMANDS) {
-    const command = { ...(await entry.load()), run: () => Promise.resolve(0) };
-    addCommand(program, entry, command, {}, () => undefined);
-  }
-  const settle = (command: Command): void => {
-    command.exitOverride().configureOutput({ writeErr: () => undefined });
-    command.commands.forEach(settle);
-  };
-  settle(program);
-  await program.parseAsync(words, { from: "user" });
 }
 
 const CALLS = FILES.flatMap((path) =>

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
+import type { Job } from "kubernetes-types/batch/v1";
 import {
   createCompilerHost,
   createProgram,
@@ -36,8 +37,8 @@ function problems(job: unknown): readonly string[] {
   return diagnostics.map(({ messageText }) => flattenDiagnosticMessageText(messageText, "\n"));
 }
 
-function read(name: string): Record<string, unknown> {
-  return parse(readFileSync(join(FOLDER, name), "utf8")) as Record<string, unknown>;
+function read(name: string): Job {
+  return parse(readFileSync(join(FOLDER, name), "utf8")) as Job;
 }
 
 it.each(FILES)("%s keeps to the schema of the Kubernetes API", (name) => {
@@ -46,7 +47,7 @@ it.each(FILES)("%s keeps to the schema of the Kubernetes API", (name) => {
 
 it("a field that the API does not have, or a wrong value, would be found", () => {
   const job = read("lab.yaml");
-  const spec = job["spec"] as Record<string, unknown>;
+  const { spec } = job;
   expect(problems({ ...job, spec: { ...spec, completion: 8 } })).toContainEqual(
     expect.stringContaining("does not exist in type 'JobSpec'"),
   );
