@@ -16,6 +16,7 @@ import {
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
+import { closesOnExec } from "../rigs/close-on-exec";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { outcome } from "../rigs/raw/ask-kernel";
@@ -41,6 +42,8 @@ interface ExportRequest {
   readonly region: number;
   readonly ranges: readonly Range[];
   readonly flags?: number;
+  /** Of the descriptor. Default: closed when another program is executed. */
+  readonly openFlags?: number;
   /** The number that the structure gives. Default: the number of `ranges`. */
   readonly rangeCount?: number;
 }
@@ -157,6 +160,61 @@ export function dmaBufSuite(target: SuiteTarget): void {
       });
     }
 
+    for (const { name, revoke, restore } of REVOCATIONS.slice(1)) {
+      it(`stays_of_no_use_without_memory_space_after_${name}`, () => {
+        withRig((rig) => {
+          const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+          const { config } = rig.device;
+          config.memoryEnable = false;
+          revoke(rig.device);
+          restore?.(rig.device);
+          // Each of these requests gives the BARs back only where the user's memory space is on.
+          expect([config.memoryEnable, rig.map(fd)]).toEqual([false, "ENODEV"]);
+          config.memoryEnable = true;
+          expect(rig.map(fd)).toBe(0);
+          expect(rig.pages()[0]).toBe(rig.physical(0));
+        });
+      });
+    }
+
+    it("stays_of_no_use_in_d3hot_whatever_memory_space_is", () => {
+      withRig((rig) => {
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        const { config } = rig.device;
+        const power = powerStateOf(config);
+        config.write16(power, D3_HOT);
+        for (const on of [false, true]) {
+          config.memoryEnable = on;
+          expect([on, rig.map(fd)]).toEqual([on, "ENODEV"]);
+        }
+        config.write16(power, 0);
+        expect(rig.map(fd)).toBe(0);
+      });
+    });
+
+    it("every_one_ends_with_memory_space", () => {
+      withRig((rig) => {
+        const buffers = [0, 1, 2].map((page) =>
+          rig.export({ region: rig.bar.index, ranges: [{ offset: page * PAGE_SIZE, length: PAGE_SIZE }] }),
+        );
+        const iova = (number: number) => IOVA + BigInt(number * PAGE_SIZE);
+        const map = () => buffers.map((fd, number) => rig.map(fd, { length: PAGE_SIZE, iova: iova(number) }));
+        expect(map()).toEqual([0, 0, 0]);
+        expect(rig.pages()).toEqual([rig.physical(0), rig.physical(1), rig.physical(2), undefined]);
+        rig.device.config.memoryEnable = false;
+        expect(rig.pages()).toEqual(new Array(PAGES).fill(undefined));
+        rig.device.config.memoryEnable = true;
+      });
+    });
+
+    it("descriptor_is_inherited_by_programs_only_where_asked", () => {
+      withRig((rig) => {
+        const request = { region: rig.bar.index, ranges: [{ offset: 0, length: PAGE_SIZE }] };
+        const flags = [O_CLOEXEC, 0].map((openFlags) => closesOnExec(rig.export({ ...request, openFlags })));
+        expect(flags).toEqual([true, false]);
+      });
+    });
+
     it("is_in_page_tables_that_come_later_and_leaves_them_when_it_is_revoked", () => {
       withRig((rig) => {
         const door = iommufdOf(rig.iommu);
@@ -254,6 +312,11 @@ export function dmaBufSuite(target: SuiteTarget): void {
           ranges: [{ offset: 512, length: PAGE_SIZE }],
           errno: "EINVAL",
         }),
+        second_range_beyond_the_bar: ({ bar }) => ({
+          region: bar.index,
+          ranges: [page, { offset: bar.size, length: PAGE_SIZE }],
+          errno: "EINVAL",
+        }),
         end_of_the_bar: ({ bar }) => ({
           region: bar.index,
           ranges: [{ offset: bar.size, length: PAGE_SIZE }],
@@ -317,11 +380,12 @@ class DmaBufRig implements Disposable {
   }
 
   /** Returns a descriptor, or the name of an errno. */
-  tryExport({ region, ranges, flags = 0, rangeCount = ranges.length }: ExportRequest): number | string {
+  tryExport(request: ExportRequest): number | string {
+    const { region, ranges, flags = 0, openFlags = O_CLOEXEC, rangeCount = ranges.length } = request;
     const { fields, size } = vfio_device_feature_dma_buf;
     const view = vfio_device_feature_dma_buf.allocate(ranges.length * vfio_region_dma_range.size);
     fields.region_index.set(view, region);
-    fields.open_flags.set(view, O_CLOEXEC);
+    fields.open_flags.set(view, openFlags);
     fields.flags.set(view, flags);
     fields.nr_ranges.set(view, rangeCount);
     ranges.forEach(({ offset, length }, number) => {
