@@ -1,6 +1,6 @@
 import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
-import { iommuGroupOf, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { iommuGroupOf, readAttribute, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import {
   O_RDWR,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
@@ -22,6 +22,7 @@ import {
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import { closesOnExec } from "../rigs/close-on-exec";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -145,6 +146,27 @@ export function groupUapiSuite(target: SuiteTarget): void {
         if (files.isType1) expect(files.unsetContainer()).toBe("ok");
       });
 
+      it("gives_descriptors_that_programs_do_not_inherit", () => {
+        using files = new GroupFiles(mode, address);
+        expect([files.setContainer(), files.setIommu()]).toEqual(["ok", "ok"]);
+        using device = files.openDevice();
+        // vfio_group_ioctl_get_device_fd: O_CLOEXEC
+        expect(closesOnExec(device.descriptor("test"))).toBe(true);
+      });
+
+      it("lets_go_of_each_container_that_is_unset", () => {
+        const rounds = 100;
+        const round = (): void => {
+          using files = new GroupFiles(mode, address);
+          expect([files.setContainer(), files.setIommu(), files.unsetContainer()]).toEqual(["ok", "ok", "ok"]);
+        };
+        round();
+        const before = openFiles();
+        for (let number = 0; number < rounds; number++) round();
+        // The container's file would stay open in the kernel (iommufd_ctx_put). Other processes open files, too.
+        expect(openFiles() - before).toBeLessThan(rounds / 2);
+      });
+
       it("is_open_once", () => {
         using files = new GroupFiles(mode, address);
         const open = () => native.open(files.group.name, O_RDWR);
@@ -247,6 +269,11 @@ function mapThroughTwoGroups(mode: IommuMode, address: string, other: string): v
   expect(() => iommu.map(memory, { iova: region.iova })).toThrow(expect.objectContaining({ code: "EEXIST" }) as Error);
   expect(region.unmap()).toBe(BigInt(memory.length));
   second.close();
+}
+
+/** Files that are open in the whole machine, exactly (/proc/sys/fs/file-nr). */
+function openFiles(): number {
+  return Number(readAttribute(systemPaths.proc("sys", "fs", "file-nr"))?.split(/\s+/)[0]);
 }
 
 function deviceInfo(device: KernelFile): string {

@@ -15,6 +15,8 @@ import {
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture } from "@vfio-selftests/harness";
+import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
+import { takeOver } from "../rigs/ordinary-user/take-over";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
@@ -97,6 +99,20 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect(space.map(BASE, 5)).toBe("ok");
       });
 
+      it("dirty_pages_of_several_mappings_are_told_by_one_unmap", () => {
+        using space = new Type1Space(mode, address);
+        const bitmap = new Uint8Array(BITMAP_BYTES);
+        expect([space.map(BASE, 3), space.map(BASE + 8n * PAGE, 2), space.map(BASE + 64n * PAGE, 1)]).toEqual([
+          "ok",
+          "ok",
+          "ok",
+        ]);
+        expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
+        // Each mapping's bits have their place from the unmap's start on, not from its own.
+        expect(space.unmapDirty(BASE, BigInt(PAGES) * PAGE, bitmap, PAGE)).toEqual({ code: "ok", bytes: 6n * PAGE });
+        expect(bits(bitmap)).toEqual([0, 1, 2, 8, 9, 64]);
+      });
+
       it("bad_requests_for_dirty_pages_are_refused", () => {
         using space = new Type1Space(mode, address);
         const bitmap = new Uint8Array(BITMAP_BYTES);
@@ -176,6 +192,33 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect(space.setAddress(whole)).toBe("EINVAL");
         expect(space.unmap({ flags: 0, ...whole })).toEqual({ code: "ok", bytes: 4n * PAGE });
         expect(space.setAddress(whole)).toBe("ENOENT");
+      });
+
+      it("refused_invalidation_leaves_the_others_addresses", () => {
+        const areas = [0n, 1n, 2n].map((page) => ({ iova: BASE + page * PAGE, size: PAGE }));
+        for (const invalid of areas) {
+          using space = new Type1Space(mode, address);
+          expect(areas.map(({ iova }) => space.map(iova, 1))).toEqual(["ok", "ok", "ok"]);
+          expect(space.unmap({ flags: INVALIDATE, ...invalid }).code).toBe("ok");
+          expect(space.unmap({ flags: INVALIDATE | ALL, iova: 0n, size: 0n })).toEqual({ code: "EINVAL", bytes: 0n });
+          // Only the one that was invalid before takes a new address (vfio_dma_do_unmap restores the rest).
+          expect(areas.map((area) => space.setAddress(area))).toEqual(
+            areas.map((area) => (area === invalid ? "ok" : "EINVAL")),
+          );
+        }
+      });
+
+      it("a_new_owner_is_charged_for_the_memory_that_it_takes_over", () => {
+        using space = new Type1Space(mode, address);
+        const before = lockedMemory().locked;
+        expect(space.map(BASE, PAGES)).toBe("ok");
+        expect(lockedMemory().locked - before).toBe(PAGES);
+        expect(space.unmap({ flags: INVALIDATE, iova: BASE, size: BigInt(PAGES) * PAGE }).code).toBe("ok");
+        // vfio_change_dma_owner: a program's new version, in another process, takes what the old one has mapped.
+        const { answer, locked, unmapped } = takeOver(space.files.container, BASE, PAGES);
+        expect({ answer, locked }).toEqual({ answer: "ok", locked: PAGES });
+        expect(lockedMemory().locked - before).toBe(0);
+        expect(unmapped).toEqual({ answer: "ok", locked: 0 });
       });
 
       it("memory_without_an_address_can_be_unmapped", () => {

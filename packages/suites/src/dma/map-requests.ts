@@ -161,6 +161,24 @@ export function mapRequestsSuite(target: SuiteTarget): void {
         }
       });
 
+      it("unmaps_that_cut_one_of_several_follow_the_version", () => {
+        for (const [name, first, pages, taken] of CUTS) {
+          using space = new ContainerSpace(mode, address);
+          expect([
+            space.map({ size: 2n * PAGE }).code,
+            space.map({ iova: BASE + 2n * PAGE, size: 4n * PAGE }).code,
+          ]).toEqual(["ok", "ok"]);
+          const { code, bytes } = space.unmap({ iova: BASE + first * PAGE, size: pages * PAGE });
+          const answer = code === "ok" ? bytes / PAGE : code;
+          expect({ name, answer }).toEqual({ name, answer: space.answerToCut(taken) });
+          const left = 6n - (typeof answer === "bigint" ? answer : 0n);
+          expect({ name, left: space.unmap({ flags: ALL, iova: 0n, size: 0n }).bytes }).toEqual({
+            name,
+            left: left * PAGE,
+          });
+        }
+      });
+
       it("unmap_of_the_first_page_at_iova_0_follows_the_version", () => {
         using space = new ContainerSpace(mode, address);
         // iommufd has nothing to cut off before this page (iommufd_vfio_unmap_dma).
@@ -205,6 +223,14 @@ const PARTS = [
   ["over_its_start", -1n, 2n],
   ["over_its_end", 3n, 2n],
   ["around_it", -1n, 6n],
+] as const;
+
+/** Pages of an unmap over mappings of two and of four pages, side by side, and what each kind of version 1 takes. */
+const CUTS = [
+  ["all_but_the_last_page", 0n, 5n, { type1: 6n, iommufd: 5n }],
+  ["all_but_the_first_page", 1n, 5n, { type1: 0n, iommufd: 5n }],
+  ["first_page_of_the_second", 0n, 3n, { type1: 6n, iommufd: 3n }],
+  ["middle_of_both", 1n, 3n, { type1: 0n, iommufd: 3n }],
 ] as const;
 
 function badMaps({ memory, isType1 }: ContainerSpace): AnswerTable<MapRequest> {
@@ -312,6 +338,12 @@ class ContainerSpace implements Disposable {
     // Version 1 takes the whole mapping where the area covers its start, else nothing; iommufd cuts (iopt_cut_iova).
     if (this.isType1) return first <= 0n ? 4n : 0n;
     return (end < 4n ? end : 4n) - (first > 0n ? first : 0n);
+  }
+
+  /** The same of an unmap that cuts at least one of several mappings: nothing of them may go (vfio_dma_do_unmap). */
+  answerToCut(taken: Readonly<Record<"type1" | "iommufd", bigint>>): bigint | string {
+    if (!this.#cuts) return this.isType1 ? "EINVAL" : "ENOENT";
+    return this.isType1 ? taken.type1 : taken.iommufd;
   }
 
   [Symbol.dispose](): void {

@@ -125,6 +125,9 @@ export function deviceEventsSuite(target: SuiteTarget): void {
         try {
           await expect(asked).resolves.toBe(1n);
           expect(unbind.exitCode).toBeNull();
+          // A user who does not listen is asked again.
+          await expect(device.interrupts.req.vector(0).wait({ timeoutMs: REQUEST_MS })).resolves.toBe(1n);
+          expect(unbind.exitCode).toBeNull();
           device.close();
           expect((await ended)[0]).toBe(0);
           expect(existsPath(bound)).toBe(false);

@@ -8,6 +8,9 @@ import type { SuiteTarget } from "../suite-target";
 const KVM_IOEVENTFD = 0x4040_ae79;
 const IOEVENTFD = { datamatch: 1, port: 2, deassign: 4, unknown: 1 << 10 } as const;
 
+/** linux/kvm_host.h */
+const NR_IOBUS_DEVS = 1000;
+
 const NO_DESCRIPTOR = 0x7fff_fff0;
 
 /** Free addresses of the guest. */
@@ -98,6 +101,13 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
         expect(eventfd.tryRead()).toBe(3n);
         expect(ioeventfd(vm, eventfd.fd, { length: 0, flags: IOEVENTFD.deassign })).toBe(0);
         expect(ioeventfd(vm, eventfd.fd, { length: 0, flags: IOEVENTFD.deassign })).toBe("ENOENT");
+        // It stood on two buses (KVM_FAST_MMIO_BUS), and has left both.
+        for (const write of [storeByte(MMIO, 1), storeWord(MMIO, 1), storeDword(MMIO, 1)]) {
+          expect(() => {
+            vm.execute(write);
+          }).toThrow(/exit reason/);
+        }
+        expect(eventfd.tryRead()).toBeUndefined();
       });
     });
 
@@ -153,6 +163,18 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
         });
       });
     }
+
+    it("there_can_be_more_than_devices_on_a_bus", () => {
+      withEventfd((vm, eventfd) => {
+        // NR_IOBUS_DEVS limits devices, not ioeventfds (kvm_io_bus_register_dev).
+        const answers = Array.from({ length: NR_IOBUS_DEVS + 1 }, (_, number) =>
+          ioeventfd(vm, eventfd.fd, { address: MMIO + 4 * number }),
+        );
+        expect(new Set(answers)).toEqual(new Set([0]));
+        vm.execute(storeDword(MMIO + 4 * NR_IOBUS_DEVS, 1));
+        expect(eventfd.tryRead()).toBe(1n);
+      });
+    });
 
     it("only_the_very_same_is_taken_away", () => {
       withEventfd((vm, eventfd) => {

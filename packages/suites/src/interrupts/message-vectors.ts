@@ -215,6 +215,26 @@ export function messageVectorsSuite(target: SuiteTarget): void {
     });
 
     describe("table", () => {
+      it("is_written_without_memory_space_too", () => {
+        const table = new MsixTable(device());
+        const { config } = device();
+        try {
+          // vfio_pci_memory_lock_and_enable: the kernel itself reaches the table.
+          config.memoryEnable = false;
+          withVectors(2, () => {
+            config.memoryEnable = true;
+            const entries = [0, 1].map((vector) => table.entry(vector));
+            expect(entries.map(({ address: message, control }) => [message >>> 20, control & ENTRY_MASKED])).toEqual([
+              [0xfee, 0],
+              [0xfee, 0],
+            ]);
+            config.memoryEnable = false;
+          });
+        } finally {
+          config.memoryEnable = true;
+        }
+      });
+
       it("has_a_message_for_each_enabled_vector", () => {
         const table = new MsixTable(device());
         withVectors(3, (_, raw) => {

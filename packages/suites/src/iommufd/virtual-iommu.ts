@@ -1,7 +1,7 @@
 import { MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { expectClosedByExec } from "../rigs/closed-by-exec";
+import { closesOnExec } from "../rigs/close-on-exec";
 import { MockRig, UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent } from "../rigs/mock-iommu/test-command";
 import { POLLIN, POLLOUT, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
@@ -200,7 +200,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
       it("is_closed_by_exec", () => {
         withRig((virtual) => {
           const viommu = virtual.allocate().need("out_viommu_id");
-          expectClosedByExec(virtual.eventQueue(viommu).need("out_veventq_fd"));
+          expect(closesOnExec(virtual.eventQueue(viommu).need("out_veventq_fd"))).toBe(true);
         });
       });
 

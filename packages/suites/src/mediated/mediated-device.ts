@@ -1,12 +1,15 @@
 import { DmaMemory, type IommuMode } from "@vfio-selftests/core";
 import {
+  VFIO_CHECK_EXTENSION,
   VFIO_DEVICE_RESET,
   VFIO_DMA_MAP_FLAG_READ,
   VFIO_DMA_MAP_FLAG_WRITE,
+  VFIO_DMA_UNMAP_FLAG_VADDR,
   VFIO_IOMMU_MAP_DMA,
   vfio_iommu_type1_dma_map,
   vfio_iommu_type1_dma_unmap,
   VFIO_IOMMU_UNMAP_DMA,
+  VFIO_UPDATE_VADDR,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
@@ -17,7 +20,7 @@ import { expectInterrupts, expectSerialCard } from "../rigs/mediated/serial-card
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
-import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, resultOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
@@ -145,6 +148,26 @@ export function mediatedDeviceSuite(target: SuiteTarget): void {
         expect(counted()).toEqual([0, 0]);
       });
 
+      it("joins_no_container_in_which_memory_has_no_address", () => {
+        using device = new MediatedDevice();
+        using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
+        using pci = new GroupFiles(mode, address);
+        expect([pci.setContainer(), pci.setIommu(), map(pci.container, memory)]).toEqual(["ok", "ok", "ok"]);
+        using mediated = device.group(mode);
+        const join = () => mediated.setContainer(pci.container.descriptor("VFIO_GROUP_SET_CONTAINER"));
+        const canUpdate = () => resultOf(pci.container, { VFIO_CHECK_EXTENSION }, VFIO_UPDATE_VADDR);
+        expect(canUpdate()).toBe(1);
+        expect(unmap(pci.container, VFIO_DMA_UNMAP_FLAG_VADDR)[0]).toBe("ok");
+        // To join might pin pages, of which nobody knows where they are (vfio_iommu_type1_attach_group).
+        expect(join()).toBe("EBUSY");
+        expect(unmap(pci.container)[0]).toBe("ok");
+        expect([map(pci.container, memory), join()]).toEqual(["ok", "ok"]);
+        // Nor can addresses go while it is there (vfio_dma_do_unmap), which the extension tells.
+        expect([canUpdate(), unmap(pci.container, VFIO_DMA_UNMAP_FLAG_VADDR)[0]]).toEqual([0, "EBUSY"]);
+        expect(mediated.unsetContainer()).toBe("ok");
+        expect([canUpdate(), unmap(pci.container, VFIO_DMA_UNMAP_FLAG_VADDR)[0]]).toEqual([1, "ok"]);
+      });
+
       it("mappings_end_with_the_last_of_both", () => {
         using device = new MediatedDevice();
         using memory = DmaMemory.allocate(PAGES * PAGE_SIZE);
@@ -254,8 +277,8 @@ function map(container: KernelFile, memory: DmaMemory): string {
   return askKernel(container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code;
 }
 
-function unmap(container: KernelFile): [string, bigint] {
-  const values = { iova: BASE, size: PAGES * PAGE_SIZE };
+function unmap(container: KernelFile, flags = 0): [string, bigint] {
+  const values = { flags, iova: BASE, size: PAGES * PAGE_SIZE };
   const layout = vfio_iommu_type1_dma_unmap;
   const { code, view } = askKernel(container, { VFIO_IOMMU_UNMAP_DMA }, layout, values);
   return [code, layout.fields.size.get(view)];

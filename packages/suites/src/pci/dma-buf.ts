@@ -4,8 +4,9 @@ import { systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_PCI_ROM_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { DmaBufRig, type ExportRequest, IOVA, PAGES } from "../rigs/dma-buf/dma-buf-rig";
-import { REVOCATIONS } from "../rigs/dma-buf/revocations";
+import { closesOnExec } from "../rigs/close-on-exec";
+import { DmaBufRig, type ExportRequest, IOVA, O_CLOEXEC, PAGES } from "../rigs/dma-buf/dma-buf-rig";
+import { D3_HOT, powerStateOf, REVOCATIONS } from "../rigs/dma-buf/revocations";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
@@ -83,6 +84,61 @@ export function dmaBufSuite(target: SuiteTarget): void {
         });
       });
     }
+
+    for (const { name, revoke, restore } of REVOCATIONS.slice(1)) {
+      it(`stays_of_no_use_without_memory_space_after_${name}`, () => {
+        withRig((rig) => {
+          const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+          const { config } = rig.device;
+          config.memoryEnable = false;
+          revoke(rig.device);
+          restore?.(rig.device);
+          // Each of these requests gives the BARs back only where the user's memory space is on.
+          expect([config.memoryEnable, rig.map(fd)]).toEqual([false, "ENODEV"]);
+          config.memoryEnable = true;
+          expect(rig.map(fd)).toBe(0);
+          expect(rig.pages()[0]).toBe(rig.physical(0));
+        });
+      });
+    }
+
+    it("stays_of_no_use_in_d3hot_whatever_memory_space_is", () => {
+      withRig((rig) => {
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        const { config } = rig.device;
+        const power = powerStateOf(config);
+        config.write16(power, D3_HOT);
+        for (const on of [false, true]) {
+          config.memoryEnable = on;
+          expect([on, rig.map(fd)]).toEqual([on, "ENODEV"]);
+        }
+        config.write16(power, 0);
+        expect(rig.map(fd)).toBe(0);
+      });
+    });
+
+    it("every_one_ends_with_memory_space", () => {
+      withRig((rig) => {
+        const buffers = [0, 1, 2].map((page) =>
+          rig.export({ region: rig.bar.index, ranges: [{ offset: page * PAGE_SIZE, length: PAGE_SIZE }] }),
+        );
+        const iova = (number: number) => IOVA + BigInt(number * PAGE_SIZE);
+        const map = () => buffers.map((fd, number) => rig.map(fd, { length: PAGE_SIZE, iova: iova(number) }));
+        expect(map()).toEqual([0, 0, 0]);
+        expect(rig.pages()).toEqual([rig.physical(0), rig.physical(1), rig.physical(2), undefined]);
+        rig.device.config.memoryEnable = false;
+        expect(rig.pages()).toEqual(new Array(PAGES).fill(undefined));
+        rig.device.config.memoryEnable = true;
+      });
+    });
+
+    it("descriptor_is_inherited_by_programs_only_where_asked", () => {
+      withRig((rig) => {
+        const request = { region: rig.bar.index, ranges: [{ offset: 0, length: PAGE_SIZE }] };
+        const flags = [O_CLOEXEC, 0].map((openFlags) => closesOnExec(rig.export({ ...request, openFlags })));
+        expect(flags).toEqual([true, false]);
+      });
+    });
 
     it("is_in_page_tables_that_come_later_and_leaves_them_when_it_is_revoked", () => {
       withRig((rig) => {
@@ -179,6 +235,11 @@ export function dmaBufSuite(target: SuiteTarget): void {
         offset_in_a_page: ({ bar }) => ({
           region: bar.index,
           ranges: [{ offset: 512, length: PAGE_SIZE }],
+          errno: "EINVAL",
+        }),
+        second_range_beyond_the_bar: ({ bar }) => ({
+          region: bar.index,
+          ranges: [page, { offset: bar.size, length: PAGE_SIZE }],
           errno: "EINVAL",
         }),
         end_of_the_bar: ({ bar }) => ({

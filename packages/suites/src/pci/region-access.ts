@@ -1,5 +1,7 @@
+import { readFileSync } from "node:fs";
 import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   MAP_PRIVATE,
   MAP_SHARED,
@@ -10,7 +12,8 @@ import {
   VFIO_PCI_VGA_REGION_INDEX,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import type { NativeIo } from "@vfio-selftests/native";
+import { deviceFileOf } from "@vfio-selftests/iommu-modes";
+import { native, type NativeIo } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { openForBlock } from "../rigs/open-device";
 import { PAGE_SIZE } from "../rigs/page-size";
@@ -23,6 +26,9 @@ const MSIX_TABLE = 4;
 const MSIX_PENDING = 8;
 const ONES_4 = Buffer.alloc(4, 0xff);
 const MEMORY_ENABLE = 1 << 1;
+/** Offset in the power management capability, and its deepest state (PCI-PM 1.2, section 3.2.4). */
+const PMCSR = 4;
+const D3_HOT = 3;
 
 /** Registers by the device's file (widths, alignments, the hidden MSI-X table, the ends), and what cannot be mapped. */
 export function regionAccessSuite(target: SuiteTarget): void {
@@ -114,6 +120,20 @@ export function regionAccessSuite(target: SuiteTarget): void {
         for (const region of [0, VFIO_PCI_ROM_REGION_INDEX, VFIO_PCI_NUM_REGIONS]) {
           expect(raw().write(region, 0, new Uint8Array(0))).toBe(0);
         }
+      });
+
+      it("position_moves_with_what_is_read", () => {
+        const fd = deviceFileOf(device().vfio).descriptor("read");
+        const { index } = device().bars[0] ?? { index: 0 };
+        const read = (): string => {
+          const bytes = Buffer.alloc(4);
+          expect(native.read(fd, bytes)).toBe(4);
+          return bytes.toString("hex");
+        };
+        // The file begins with BAR 0, and cannot be sought in.
+        const expected = [0, 4, 8, 12].map((at) => raw().read(index, at, 4).bytes.toString("hex"));
+        expect(expected.map(() => read())).toEqual(expected);
+        expect(new Set(expected).size).toBeGreaterThan(1);
       });
 
       it("ends_with_the_bar", () => {
@@ -301,6 +321,62 @@ export function regionAccessSuite(target: SuiteTarget): void {
         });
       });
 
+      it("cannot_grow_and_is_in_no_core_dump", () => {
+        const { index } = mappable();
+        const mapped = raw().map(index);
+        if (typeof mapped === "string") throw new Error(`the BAR was not mapped: ${mapped}`);
+        try {
+          // vfio_pci_core_mmap: io, pfnmap, dontexpand, dontdump (Documentation/filesystems/proc.rst). A mapping that
+          // mremap(2) may make longer would show the registers of the next device.
+          expect(mappingFlags(mapped.address)).toEqual(expect.arrayContaining(["sh", "io", "pf", "de", "dd"]));
+        } finally {
+          mapped.unmap();
+        }
+      });
+
+      it("of_every_bar_is_of_no_use_while_memory_space_is_off", () => {
+        const bars = device().bars.filter((bar) => bar.mappable);
+        const mappings = bars.map(({ index }) => {
+          const mapped = raw().map(index);
+          if (typeof mapped === "string") throw new Error(`BAR ${index} was not mapped: ${mapped}`);
+          return mapped;
+        });
+        const { config } = device();
+        try {
+          const usable = () => mappings.map((mapped, number) => [bars[number]?.index, mapped.read32(0) >= 0]);
+          const all = (can: boolean) => bars.map(({ index }) => [index, can]);
+          // Touched, so that only vfio_pci_zap_bars takes them away.
+          expect(usable()).toEqual(all(true));
+          config.memoryEnable = false;
+          expect(usable()).toEqual(all(false));
+          config.memoryEnable = true;
+          expect(usable()).toEqual(all(true));
+        } finally {
+          config.memoryEnable = true;
+          for (const mapped of mappings) mapped.unmap();
+        }
+      });
+
+      it("is_of_no_use_in_d3hot", () => {
+        const { config } = device();
+        const pm = config.findCapability(PciCapabilityId.powerManagement);
+        if (pm === undefined) skip({ reason: "the device has no power management", remedy: "use QEMU's igb" });
+        const { index } = mappable();
+        const mapped = raw().map(index);
+        if (typeof mapped === "string") throw new Error(`BAR ${index} was not mapped: ${mapped}`);
+        try {
+          expect(mapped.read32(0)).toBeGreaterThanOrEqual(0);
+          config.write16(pm.offset + PMCSR, D3_HOT);
+          // By the mapping and by the file (__vfio_pci_memory_enabled).
+          expect([mapped.read32(0), raw().read(index, 0, 4).result]).toEqual([EFAULT, "EIO"]);
+          config.write16(pm.offset + PMCSR, 0);
+          expect(mapped.read32(0)).toBeGreaterThanOrEqual(0);
+        } finally {
+          config.write16(pm.offset + PMCSR, 0);
+          mapped.unmap();
+        }
+      });
+
       it("is_of_no_use_while_memory_space_is_off", () => {
         withPattern(({ bar, offset }) => {
           const mapped = raw().map(bar, { length: device().bar(bar).size });
@@ -326,6 +402,13 @@ export function regionAccessSuite(target: SuiteTarget): void {
 }
 
 const EFAULT = -14;
+
+/** What the kernel says of a mapping of this process (VmFlags of /proc/self/smaps). */
+function mappingFlags(address: bigint): readonly string[] {
+  const smaps = readFileSync(systemPaths.proc("self", "smaps"), "utf8");
+  const own = smaps.slice(smaps.search(new RegExp(`^0*${address.toString(16)}-`, "m")));
+  return /^VmFlags: (.*)$/m.exec(own)?.[1]?.trim().split(" ") ?? [];
+}
 
 function expectBusError(mapped: NativeIo, offset: number): void {
   expect([mapped.read32(offset), mapped.write32(offset, 0)]).toEqual([EFAULT, EFAULT]);

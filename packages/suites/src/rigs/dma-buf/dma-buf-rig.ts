@@ -16,7 +16,8 @@ import { outcome } from "../raw/ask-kernel";
 import { RawDevice } from "../raw/raw-device";
 
 const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
-const O_CLOEXEC = 0o2000000;
+/** fcntl.h */
+export const O_CLOEXEC = 0o2000000;
 /** Where a dma-buf is mapped, and how many pages of it, unless the test says otherwise. */
 export const IOVA = 0x4000_0000n;
 export const PAGES = 4;
@@ -30,6 +31,8 @@ export interface ExportRequest {
   readonly region: number;
   readonly ranges: readonly Range[];
   readonly flags?: number;
+  /** Of the descriptor. Default: closed when another program is executed. */
+  readonly openFlags?: number;
   /** The number that the structure gives. Default: the number of `ranges`. */
   readonly rangeCount?: number;
 }
@@ -52,11 +55,12 @@ export class DmaBufRig implements Disposable {
   }
 
   /** Returns a descriptor, or the name of an errno. */
-  tryExport({ region, ranges, flags = 0, rangeCount = ranges.length }: ExportRequest): number | string {
+  tryExport(request: ExportRequest): number | string {
+    const { region, ranges, flags = 0, openFlags = O_CLOEXEC, rangeCount = ranges.length } = request;
     const { fields, size } = vfio_device_feature_dma_buf;
     const view = vfio_device_feature_dma_buf.allocate(ranges.length * vfio_region_dma_range.size);
     fields.region_index.set(view, region);
-    fields.open_flags.set(view, O_CLOEXEC);
+    fields.open_flags.set(view, openFlags);
     fields.flags.set(view, flags);
     fields.nr_ranges.set(view, rangeCount);
     ranges.forEach(({ offset, length }, number) => {

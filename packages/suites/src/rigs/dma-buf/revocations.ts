@@ -12,7 +12,7 @@ const SET = VFIO_DEVICE_FEATURE_SET;
 /** PCI Express (section 7.5.3) and power management (PCI-PM 1.2, section 3.2.4). */
 const EXPRESS = { deviceCapabilities: 4, canReset: 1 << 28, deviceControl: 8, functionReset: 1 << 15 } as const;
 const PMCSR = 4;
-const D3_HOT = 3;
+export const D3_HOT = 3;
 
 /** What takes a BAR away from those who map its dma-buf, and what gives it back where that is another request. */
 export interface Revocation {
@@ -52,7 +52,7 @@ export const REVOCATIONS: readonly Revocation[] = [
 ];
 
 /** Offset of the power state's register. Skips the test where the device has none. */
-function powerStateOf(config: PciDevice["config"]): number {
+export function powerStateOf(config: PciDevice["config"]): number {
   const pm = config.findCapability(PciCapabilityId.powerManagement);
   if (pm === undefined) skip({ reason: "the device has no power management", remedy: "use QEMU's igb" });
   return pm.offset + PMCSR;
