@@ -29,9 +29,9 @@ test("those that noticed a mutant of the function run first, then those of the f
   expect(testsOf(tests as never, kills)).toEqual(["c.x", "d.x", "a.x", "b.x"]);
 });
 
-test("those that go through more of the function run before others, the faster before the slower", () => {
+test("those that do little beside the function run before others, the faster before the slower", () => {
   const tests = { "a.x": [[1, 4, 5], 1], "b.x": [[1, 2, 3], 9], "c.x": [[1, 2], 8], "d.x": [[1, 3], 7] };
-  expect(testsOf(tests as never)).toEqual(["b.x", "d.x", "c.x", "a.x"]);
+  expect(testsOf(tests as never)).toEqual(["d.x", "c.x", "b.x", "a.x"]);
 });
 
 test("one of each kind runs before the second of a kind, and the same test in another mode last", () => {
@@ -52,7 +52,7 @@ test("one of each kind runs before the second of a kind, and the same test in an
 });
 
 test("a limit of time leaves out what does not fit, but never the first", () => {
-  const tests = { "a.x": [[1, 2, 3], 900], "b.x": [[1, 2], 300], "c.x": [[1], 100] };
+  const tests = { "a.x": [[1], 900], "b.x": [[1, 4], 300], "c.x": [[1, 4, 5], 100] };
   expect(testsOf(tests as never, [], { mostMs: 1100 })).toEqual(["a.x", "c.x"]);
   expect(testsOf(tests as never, [], { mostMs: 100 })).toEqual(["a.x"]);
   expect(testsOf(tests as never, [], { mostTests: 2 })).toEqual(["a.x", "b.x"]);

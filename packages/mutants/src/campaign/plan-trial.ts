@@ -21,7 +21,7 @@ type Place = Pick<Mutant, "number" | "file" | "function">;
 
 /**
  * Plans trials. A mutant's tests come in the order in which they are likely to notice it: those that noticed another mutant of its
- * function or its file, then those that go through its function most thoroughly, of each kind of test one before the second.
+ * function or its file, then those that do little beside what is in its function, of each kind of test one before the second.
  */
 export class TrialPlanner {
   readonly #reach: ReachTable;
@@ -51,10 +51,10 @@ export class TrialPlanner {
     const ranked = this.#reach.noticers(mutant.number).map((test) => ({
       test,
       kills: [countBy(inFunction, test), countBy(inFile, test)] as const,
-      depth: this.#reach.depth(test, around),
+      share: this.#reach.share(test, around),
     }));
     // The sort keeps the fastest first among equals.
-    ranked.sort((a, b) => b.kills[0] - a.kills[0] || b.kills[1] - a.kills[1] || b.depth - a.depth);
+    ranked.sort((a, b) => b.kills[0] - a.kills[0] || b.kills[1] - a.kills[1] || b.share - a.share);
     const killers = ranked.filter(({ kills }) => kills[1] > 0).map(({ test }) => test);
     return [...killers, ...kindByKind(ranked.filter(({ kills }) => kills[1] === 0).map(({ test }) => test))];
   }

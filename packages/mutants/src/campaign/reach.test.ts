@@ -19,6 +19,6 @@ test("the tests in which a mutant matters come fastest first; one that only pass
   expect(reach.noticers(2)).toEqual(["slow"]);
   expect([1, 2, 3, 4].map((number) => reach.isReached(number))).toEqual([true, true, true, false]);
   expect(reach.noticers(3)).toEqual([]);
-  expect(reach.depth("slow", [1, 2, 3])).toBe(2);
+  expect(reach.share("slow", [1, 3])).toBe(0.5);
   expect([reach.durationMs("slow"), reach.durationMs("unknown"), reach.longestMs]).toEqual([900, 0, 900]);
 });

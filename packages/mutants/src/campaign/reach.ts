@@ -36,10 +36,11 @@ export class ReachTable {
     return this.#noticers.get(number) ?? [];
   }
 
-  /** In how many of these mutants the test makes a difference: how thoroughly it goes through their function. */
-  depth(test: string, mutants: readonly number[]): number {
+  /** Of all mutants that differ in the test, the share that these are, 0 to 1: how much the test is about their function. */
+  share(test: string, mutants: readonly number[]): number {
     const differing = this.#differing.get(test);
-    return mutants.filter((number) => differing?.has(number)).length;
+    if (differing === undefined) return 0;
+    return mutants.filter((number) => differing.has(number)).length / differing.size;
   }
 
   /** Milliseconds of a test without a mutant; 0 where nothing is known of it. */
