@@ -1,7 +1,9 @@
+export type { EquivalentMutant, WhyEquivalent } from "./campaign/equivalent";
 export { killsOf, type KnownKill } from "./campaign/known-kills";
+export type { MutantText } from "./campaign/mutant-text";
 export { listSample, measure, type MeasureOptions, type Measurement, tryKnownKills } from "./campaign/measure";
-export { operatorLines, scoreOf, STATUS_TEXT, summaryLines, survivorLines, type TriedMutant } from "./campaign/report";
-export { isNoticed, type MutantResult, type MutantStatus } from "./campaign/result";
+export { operatorLines, scoreOf, STATUS_TEXT, summaryLines, survivorLines } from "./campaign/report";
+export { isNoticed, type MutantResult, type MutantStatus, type TriedMutant } from "./campaign/result";
 export { mutantKernel, type MutantKernel, type MutantKernelOptions } from "./kernel/mutant-kernel";
 export { DEFAULT_PATHS } from "./kernel/source-files";
 export { OPERATORS } from "./operators/table";

@@ -1,3 +1,4 @@
+import { LAB_LIMITS } from "@vfio-selftests/lab";
 import { DEFAULT_PATHS, OPERATORS } from "@vfio-selftests/mutants";
 import { count, flag, list, type OptionTable, text, words } from "../options/option";
 import { SUITE_OPTIONS } from "../run/options";
@@ -17,6 +18,8 @@ export interface MutateOptions extends Machine, Suites {
   readonly operators?: readonly string[];
   readonly mutants?: readonly string[];
   readonly mostTests?: number;
+  readonly mostSeconds?: number;
+  readonly jobs?: number;
   readonly again?: boolean;
   readonly rebuild?: boolean;
   readonly built?: boolean;
@@ -67,6 +70,19 @@ export const MUTATE_OPTIONS: OptionTable<MutateOptions> = {
       least: 1,
       most: 1_000_000,
     },
+  ),
+  mostSeconds: count(
+    "--most-seconds <number>",
+    "run tests for one mutant that take this long together without it (default: no limit)",
+    {
+      least: 1,
+      most: 1_000_000,
+    },
+  ),
+  jobs: count(
+    "--jobs <number>",
+    "this many VMs at once find out which tests reach which mutant (default: 1)",
+    LAB_LIMITS.jobs,
   ),
   again: flag("--again", "measure again which tests reach which mutant, and try the survivors again"),
   list: flag("--list", "list the sample with its results so far, instead of trying it"),

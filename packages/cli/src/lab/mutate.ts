@@ -31,7 +31,19 @@ import { MACHINE_OPTIONS, type MachineOptions } from "./options";
 
 /** `lab mutate` */
 export async function labMutate(options: MutateOptions): Promise<number> {
-  const { with: variants = [], files, rebuild, built, sample, seed, operators, mostTests, again } = options;
+  const {
+    with: variants = [],
+    files,
+    rebuild,
+    built,
+    sample,
+    seed,
+    operators,
+    mostTests,
+    mostSeconds,
+    jobs,
+    again,
+  } = options;
   requireOperators(operators);
   const numbers = options.mutants?.map(requireNumber);
   const machine = machineOf(options);
@@ -61,6 +73,8 @@ export async function labMutate(options: MutateOptions): Promise<number> {
     operators,
     numbers,
     mostTests,
+    mostMs: mostSeconds === undefined ? undefined : mostSeconds * 1000,
+    jobs,
     again,
   };
   if (options.list === true) {

@@ -52,13 +52,14 @@ test("a mutant that crashes a VM in which others ran is tried alone before it is
   const lost: VmEnd = { kind: "lost", why: "Kernel panic" };
   const vms = rig(
     { says: [start(1), result(1, "survived"), start(2)], end: lost },
-    { says: [start(2)], end: lost },
     { says: [start(3), result(3, "killed")] },
+    { says: [start(2)], end: lost },
   );
   expect(await tryAll(vms, [1, 2, 3].map(trial))).toBe(true);
-  expect(vms.queues[1]?.map(({ number, fresh }) => [number, fresh])).toEqual([
-    [2, true],
-    [3, undefined],
+  expect(vms.queues.map((queue) => queue.map(({ number, fresh }) => [number, fresh]))).toEqual([
+    [1, 2, 3].map((number) => [number, undefined]),
+    [[3, undefined]],
+    [[2, true]],
   ]);
   expect(statuses()).toEqual({ 1: "survived", 2: "crashed", 3: "killed" });
 });

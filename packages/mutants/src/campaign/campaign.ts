@@ -32,13 +32,16 @@ export function readResults(file: string): Map<number, MutantResult> {
 }
 
 /**
- * Tries mutants in as few VMs as they allow. A mutant that takes the VM down is tried again as the first of a new one,
+ * Tries mutants in as few VMs as they allow. A mutant that takes the VM down is tried again in a VM of its own, after all others,
  * because those before it may be to blame. Resolves with whether all were tried.
  */
 export async function tryAll(rig: CampaignRig, trials: readonly Trial[]): Promise<boolean> {
   let queue: readonly Trial[] = trials;
+  const down: Trial[] = [];
   let idle = 0;
-  while (queue.length > 0) {
+  for (;;) {
+    if (queue.length === 0) queue = down.splice(0, 1);
+    if (queue.length === 0) return true;
     const before = readLines(rig.lines).length;
     const end = await rig.runVm(queue);
     const lines = readLines(rig.lines).slice(before);
@@ -47,20 +50,21 @@ export async function tryAll(rig: CampaignRig, trials: readonly Trial[]): Promis
     if (end.kind === "interrupted") return false;
     if (idle === MOST_IDLE_VMS) throw nothingTried(end);
     queue = ended.left;
+    if (ended.down !== undefined) down.push(ended.down);
   }
-  return true;
 }
 
-/** Records the results of a VM. Returns what is left to try. */
+/** Records the results of a VM. Returns what is left to try, and what took the VM down beside it. */
 function settle(
   rig: CampaignRig,
   queue: readonly Trial[],
   lines: readonly CampaignLine[],
   end: VmEnd,
-): { left: readonly Trial[]; tried: boolean } {
+): { left: readonly Trial[]; down: Trial | undefined; tried: boolean } {
   const done = new Set<number>();
   const again = new Set<number>();
   let running: number | undefined;
+  let down: Trial | undefined;
   let started = 0;
   for (const line of lines) {
     if (line.kind === "start") {
@@ -77,7 +81,7 @@ function settle(
   }
   if (running !== undefined && (end.kind === "lost" || end.kind === "silent")) {
     const trial = queue.find(({ number }) => number === running);
-    if (started > 1 && trial?.fresh !== true) again.add(running);
+    if (started > 1 && trial !== undefined && trial.fresh !== true) down = { ...trial, fresh: true };
     else {
       const result = downResult(running, trial, end);
       appendFileSync(rig.lines, `${JSON.stringify({ kind: "result", result } satisfies CampaignLine)}\n`);
@@ -86,8 +90,8 @@ function settle(
     }
   }
   const freshFirst = queue.filter(({ number }) => again.has(number)).map((trial) => ({ ...trial, fresh: true }));
-  const rest = queue.filter(({ number }) => !done.has(number) && !again.has(number));
-  return { left: [...freshFirst, ...rest], tried: done.size + again.size > 0 };
+  const rest = queue.filter(({ number }) => !done.has(number) && !again.has(number) && number !== down?.number);
+  return { left: [...freshFirst, ...rest], down, tried: done.size + again.size > 0 || down !== undefined };
 }
 
 function downResult(number: number, trial: Trial | undefined, end: VmEnd): MutantResult {

@@ -1,13 +1,10 @@
 import type { Mutant } from "../source/mutant";
-import type { TriedMutant } from "./report";
+import { type MutantText, textOf } from "./mutant-text";
+import type { TriedMutant } from "./result";
 import type { Trial } from "./trial";
 
-/** A mutant that a test has killed, as every kernel that has the lines knows it: numbers are one kernel's. */
-export interface KnownKill {
-  readonly file: string;
-  readonly function: string;
-  readonly operator: string;
-  readonly diff: string;
+/** A mutant that a test has killed. */
+export interface KnownKill extends MutantText {
   /** The test. */
   readonly by: string;
 }
@@ -33,9 +30,4 @@ export function findKills(
     else trials.push({ number, tests: [kill.by], of: 1 });
   }
   return { trials, unknown };
-}
-
-/** Lines may move; a function with the same line twice has one mutant less. */
-function textOf({ file, function: name, operator, diff }: Omit<KnownKill, "by">): string {
-  return [file, name, operator, diff].join("\n");
 }

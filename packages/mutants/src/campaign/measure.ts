@@ -1,20 +1,18 @@
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { VfioError } from "@vfio-selftests/core";
 import { type LabMachineOptions } from "@vfio-selftests/lab";
-import { RECORD_FILE, RECORD_KEY } from "../guest/recording-environment";
 import { type MutantKernel, mutantsFolder } from "../kernel/mutant-kernel";
 import type { Mutant } from "../source/mutant";
 import { readResults, tryAll } from "./campaign";
 import { findKills, type KnownKill } from "./known-kills";
-import { parseReach, planTrial, ReachTable } from "./reach";
-import type { TriedMutant } from "./report";
-import type { MutantResult } from "./result";
+import { type KilledMutant, TrialPlanner } from "./plan-trial";
+import { parseReach, ReachTable } from "./reach";
+import { recordedReach, type Recording } from "./recording";
+import type { MutantResult, TriedMutant } from "./result";
 import { drawSample, seededRandom } from "./sample";
-import type { TestReach } from "./test-reach";
 import type { Trial } from "./trial";
-import { recordEachInVm, recordInVm, tryInVm } from "./vm";
+import { tryInVm } from "./vm";
 
 /** Which mutants to try, on what, and with which tests. */
 export interface MeasureOptions {
@@ -22,8 +20,9 @@ export interface MeasureOptions {
   readonly machine: LabMachineOptions;
   /** Program and arguments that run the suites in the VM and print their results as TAP. */
   readonly command: readonly string[];
-  /** How to find out which mutants a test reaches. */
   readonly recording: Recording;
+  /** How many VMs share the recording run. Default 1. */
+  readonly jobs?: number | undefined;
   /** How many mutants in lines that the tests reach. */
   readonly sample: number;
   readonly seed: number;
@@ -32,17 +31,13 @@ export interface MeasureOptions {
   readonly numbers?: readonly number[] | undefined;
   /** The most tests for a mutant. Default: all in which it makes a difference. */
   readonly mostTests?: number | undefined;
+  /** The most time for the tests of a mutant, in milliseconds, as they took without it. Default: no limit. */
+  readonly mostMs?: number | undefined;
   /** Records anew which test reaches what, and tries those mutants again that no test noticed. */
   readonly again?: boolean | undefined;
   readonly onStep?: (text: string) => void;
   readonly onResult?: (tried: TriedMutant, done: number, of: number) => void;
 }
-
-export type Recording =
-  /** One run of all tests in jest. This variable gives the program another jest environment. */
-  | { readonly environmentVariable: string }
-  /** A run of each of these tests, in whatever language they are. */
-  | { readonly tests: readonly string[] };
 
 /** What became of the mutants that were tried. */
 export interface Measurement {
@@ -62,27 +57,33 @@ export async function measure(options: MeasureOptions): Promise<Measurement> {
   mkdirSync(folder, { recursive: true });
   const lines = join(folder, "results.jsonl");
 
-  const reach = new ReachTable(await recordedReach(options, folder, onStep));
+  const reach = new ReachTable(await recordedReach(options, folder));
   const sample = chooseSample(options, reach);
   const results = readResults(lines);
-  if (options.again === true) {
-    for (const [number, { status }] of results) if (status === "survived") results.delete(number);
-  }
   for (const { number } of sample) {
     const settled = resultWithoutTrial(number, reach);
     if (settled !== undefined) results.set(number, settled);
   }
 
-  const left = sample.filter(({ number }) => !results.has(number));
-  const trials = planTrials(left, sample, results, reach, options.mostTests);
+  const byNumber = new Map(kernel.mutants.map((mutant) => [mutant.number, mutant]));
+  const planner = new TrialPlanner(reach, kernel.mutants, options);
+  const plan = (mutant: Mutant): Trial => planner.plan(mutant, killedMutants(results, byNumber));
+  const trials = sample.map(plan).filter((trial) => isLeft(trial, results.get(trial.number), options));
   onStep(`${sample.length} mutants drawn, ${trials.length} of them to be tried in the VM`);
   const environmentVariable = variableOf(options.recording);
-  const byNumber = new Map(sample.map((mutant) => [mutant.number, mutant]));
   let done = 0;
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: reach.longestMs }, queue),
+      runVm: (queue) =>
+        // What the VMs before this one have found out changes the order of the tests.
+        tryInVm(
+          { ...options, environmentVariable, folder, lines, reach },
+          queue.map((trial) => {
+            const mutant = byNumber.get(trial.number);
+            return mutant === undefined ? trial : { ...trial, ...plan(mutant) };
+          }),
+        ),
       onResult(result) {
         results.set(result.number, result);
         done += 1;
@@ -115,7 +116,7 @@ export async function tryKnownKills(
   const complete = await tryAll(
     {
       lines,
-      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines, longestMs: 0 }, queue),
+      runVm: (queue) => tryInVm({ ...options, environmentVariable, folder, lines }, queue),
       onResult(result) {
         const mutant = kernel.mutants.find(({ number }) => number === result.number);
         if (mutant === undefined) return;
@@ -154,40 +155,6 @@ function machineName({ machine, command }: MeasureOptions): string {
   return [...(devices.length > 0 ? devices.map((name) => name.replace(/\W+/g, "-")) : ["default"]), hash].join("-");
 }
 
-async function recordedReach(
-  options: MeasureOptions,
-  folder: string,
-  onStep: (text: string) => void,
-): Promise<TestReach[]> {
-  const file = join(folder, "reach.jsonl");
-  if (options.again === true || !existsSync(file)) {
-    const unfinished = `${file}.tmp`;
-    rmSync(unfinished, { force: true });
-    writeFileSync(unfinished, "");
-    const { recording, kernel } = options;
-    if ("tests" in recording) {
-      onStep(`a run of each of ${recording.tests.length} tests finds out which mutants it reaches`);
-      await recordEachInVm({ ...options, folder }, recording.tests, unfinished);
-    } else {
-      onStep("one run of all tests finds out which of them reach which mutants");
-      await recordInVm(options, folder, {
-        [recording.environmentVariable]: require.resolve("../guest/recording-environment.js"),
-        [RECORD_KEY]: kernel.key,
-        [RECORD_FILE]: unfinished,
-      });
-    }
-    if (parseReach(readFileSync(unfinished, "utf8")).length === 0) {
-      throw new VfioError("no test ran that could reach a mutant", {
-        code: "ERR_MUTANTS_KERNEL",
-        operation: "lab mutate",
-        remedy: "look at what the run above says",
-      });
-    }
-    renameSync(unfinished, file);
-  }
-  return parseReach(readFileSync(file, "utf8"));
-}
-
 /** The mutants of the sample, and those drawn on the way that no test reaches. */
 function chooseSample(options: MeasureOptions, reach: ReachTable | undefined): Mutant[] {
   const { kernel, numbers, operators, sample: size, seed } = options;
@@ -208,22 +175,28 @@ function resultWithoutTrial(number: number, reach: ReachTable): MutantResult | u
   return reach.noticers(number).length === 0 ? { number, status: "no-difference" } : undefined;
 }
 
-function planTrials(
-  left: readonly Mutant[],
-  sample: readonly Mutant[],
+/**
+ * Whether a mutant is to be tried: when it was not, when it is asked for by number, and when it survived less than the tests that now
+ * may run.
+ */
+function isLeft(
+  { number, tests }: Trial,
+  result: MutantResult | undefined,
+  { numbers, again }: Pick<MeasureOptions, "numbers" | "again">,
+): boolean {
+  if (result === undefined) return true;
+  if (result.status === "not-reached" || result.status === "no-difference") return false;
+  if (numbers?.includes(number) === true) return true;
+  return result.status === "survived" && (again === true || (result.ran ?? 0) < tests.length);
+}
+
+function killedMutants(
   results: ReadonlyMap<number, MutantResult>,
-  reach: ReachTable,
-  most: number | undefined,
-): Trial[] {
-  const killers = new Map<string, Set<string>>();
-  for (const { number, file } of sample) {
-    const by = results.get(number)?.by;
-    if (by === undefined) continue;
-    const known = killers.get(file);
-    if (known === undefined) killers.set(file, new Set([by]));
-    else known.add(by);
-  }
-  return left.map(({ number, file }) =>
-    planTrial(number, reach.noticers(number), killers.get(file) ?? new Set(), most),
-  );
+  byNumber: ReadonlyMap<number, Mutant>,
+): KilledMutant[] {
+  return [...results.values()].flatMap(({ number, status, by }) => {
+    const mutant = byNumber.get(number);
+    if (status !== "killed" || by === undefined || mutant === undefined) return [];
+    return [{ file: mutant.file, function: mutant.function, by }];
+  });
 }

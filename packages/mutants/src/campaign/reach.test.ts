@@ -1,4 +1,4 @@
-import { planTrial, ReachTable } from "./reach";
+import { ReachTable } from "./reach";
 import type { TestReach } from "./test-reach";
 
 const record = (test: string, durationMs: number, differs: number[], reached: number[] = []): TestReach => ({
@@ -19,10 +19,6 @@ test("the tests in which a mutant matters come fastest first; one that only pass
   expect(reach.noticers(2)).toEqual(["slow"]);
   expect([1, 2, 3, 4].map((number) => reach.isReached(number))).toEqual([true, true, true, false]);
   expect(reach.noticers(3)).toEqual([]);
-});
-
-test("tests that noticed something nearby run first, and a limit takes some of all", () => {
-  const tests = ["a", "b", "c", "d", "e", "f"];
-  expect(planTrial(1, tests, new Set(["d"])).tests).toEqual(["d", "a", "b", "c", "e", "f"]);
-  expect(planTrial(1, tests, new Set(), 3)).toEqual({ number: 1, tests: ["a", "c", "e"], of: 6 });
+  expect(reach.share("slow", [1, 3])).toBe(0.5);
+  expect([reach.durationMs("slow"), reach.durationMs("unknown"), reach.longestMs]).toEqual([900, 0, 900]);
 });

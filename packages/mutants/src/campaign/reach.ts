@@ -1,10 +1,11 @@
 import type { TestReach } from "./test-reach";
-import type { Trial } from "./trial";
 
 /** What the recording run found out about all tests. */
 export class ReachTable {
   readonly #reached = new Set<number>();
   readonly #noticers = new Map<number, string[]>();
+  readonly #differing = new Map<string, ReadonlySet<number>>();
+  readonly #durations = new Map<string, number>();
   /** Milliseconds of the longest test. */
   readonly longestMs: number;
 
@@ -12,8 +13,10 @@ export class ReachTable {
   constructor(records: readonly TestReach[]) {
     this.longestMs = Math.max(0, ...records.map(({ durationMs }) => durationMs));
     const fastFirst = [...records].sort((a, b) => a.durationMs - b.durationMs);
-    for (const { test, status, reached, differs } of fastFirst) {
+    for (const { test, status, durationMs, reached, differs } of fastFirst) {
       if (status !== "passed") continue;
+      this.#durations.set(test, durationMs);
+      this.#differing.set(test, new Set(differs));
       for (const number of reached) this.#reached.add(number);
       for (const number of differs) {
         this.#reached.add(number);
@@ -32,24 +35,18 @@ export class ReachTable {
   noticers(number: number): readonly string[] {
     return this.#noticers.get(number) ?? [];
   }
-}
 
-/** The trial of a mutant. Tests that noticed others nearby (`killersNearby`) come first, because they look there. */
-export function planTrial(
-  number: number,
-  noticers: readonly string[],
-  killersNearby: ReadonlySet<string>,
-  most = Infinity,
-): Trial {
-  const near = noticers.filter((test) => killersNearby.has(test));
-  const others = noticers.filter((test) => !killersNearby.has(test));
-  const tests = [...near, ...others];
-  return { number, tests: tests.length > most ? spread(tests, most) : tests, of: tests.length };
-}
+  /** Of all mutants that differ in the test, the share that these are, 0 to 1: how much the test is about their function. */
+  share(test: string, mutants: readonly number[]): number {
+    const differing = this.#differing.get(test);
+    if (differing === undefined) return 0;
+    return mutants.filter((number) => differing.has(number)).length / differing.size;
+  }
 
-/** Some of many, spread over the whole list. The fastest tests alone would belong to one suite. */
-function spread<T>(items: readonly T[], count: number): T[] {
-  return Array.from({ length: count }, (_, i) => items[Math.floor((i * items.length) / count)] as T);
+  /** Milliseconds of a test without a mutant; 0 where nothing is known of it. */
+  durationMs(test: string): number {
+    return this.#durations.get(test) ?? 0;
+  }
 }
 
 export function parseReach(text: string): TestReach[] {

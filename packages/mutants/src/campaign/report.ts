@@ -1,11 +1,5 @@
-import type { Mutant } from "../source/mutant";
-import { isNoticed, type MutantResult, type MutantStatus } from "./result";
-
-/** A mutant and what became of it. */
-export interface TriedMutant {
-  readonly mutant: Mutant;
-  readonly result: MutantResult;
-}
+import { equivalentOnes, whyEquivalent } from "./equivalent";
+import { isNoticed, type MutantResult, type MutantStatus, type TriedMutant } from "./result";
 
 const ORDER: readonly MutantStatus[] = [
   "killed",
@@ -34,16 +28,19 @@ export function scoreOf(tried: readonly TriedMutant[]): { noticed: number; reach
   return { noticed: reached.filter(({ result }) => isNoticed(result.status)).length, reached: reached.length };
 }
 
-/** The number of mutants by status, and the score. */
-export function summaryLines(tried: readonly TriedMutant[]): string[] {
+/** The number of mutants by status, and the score: of those in reached lines, and of those that are not equivalent. */
+export function summaryLines(tried: readonly TriedMutant[], why = whyEquivalent()): string[] {
   const counts = ORDER.map((status) => ({
     status,
     count: tried.filter(({ result }) => result.status === status).length,
   })).filter(({ count }) => count > 0);
   const { noticed, reached } = scoreOf(tried);
+  const equivalent = equivalentOnes(tried, why).length;
+  const rest = reached - equivalent;
   return [
     ...counts.map(({ status, count }) => `${String(count).padStart(5)}  ${STATUS_TEXT[status]}`),
     `${noticed} of ${reached} mutants in lines that tests reach were noticed (${percent(noticed, reached)})`,
+    `${noticed} of ${rest} without the ${equivalent} shown equivalent (${percent(noticed, rest)})`,
   ];
 }
 
@@ -56,12 +53,16 @@ export function operatorLines(tried: readonly TriedMutant[]): string[] {
   });
 }
 
-/** Each mutant that no test noticed, for a developer, with the tests that missed it. */
+/** Each mutant that no test noticed and that is not shown equivalent, for a developer, with the tests that missed it. */
 export function survivorLines(
   tried: readonly TriedMutant[],
   noticers: (number: number) => readonly string[],
+  why = whyEquivalent(),
 ): string[] {
-  const survivors = tried.filter(({ result: { status } }) => status === "survived" || status === "no-difference");
+  const survivors = tried.filter(
+    ({ mutant, result: { status } }) =>
+      (status === "survived" || status === "no-difference") && why(mutant) === undefined,
+  );
   return survivors
     .sort((a, b) => a.mutant.file.localeCompare(b.mutant.file) || a.mutant.line - b.mutant.line)
     .flatMap(({ mutant, result }) => [

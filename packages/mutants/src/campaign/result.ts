@@ -1,3 +1,5 @@
+import type { Mutant } from "../source/mutant";
+
 /** What became of a mutant. */
 export type MutantStatus =
   /** A test failed with it and passes without it. */
@@ -27,6 +29,12 @@ export interface MutantResult {
   /** How many tests ran with it, of how many in which it makes a difference. */
   readonly ran?: number;
   readonly of?: number;
+}
+
+/** A mutant and what became of it. */
+export interface TriedMutant {
+  readonly mutant: Mutant;
+  readonly result: MutantResult;
 }
 
 /** Whether somebody noticed the mutant: a test, the kernel, or a watchdog. */

@@ -30,6 +30,8 @@ export interface TrialPlan extends RunPlan {
   readonly trials: readonly Trial[];
   /** The file that gets `CampaignLine`s. */
   readonly lines: string;
+  /** Milliseconds that a test may take, where it is known how long it takes without a mutant. */
+  readonly limitsMs?: Readonly<Record<string, number>>;
   /** Where the command runs jest: the variable that names another environment, which then tries many mutants in one process. */
   readonly environmentVariable?: string;
   /** For tests: the folder of the switch, with a log of the kernel. */

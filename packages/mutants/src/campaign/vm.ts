@@ -5,6 +5,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { LAB_DEFAULTS, type LabMachineOptions, type LabRunOptions, runInLab } from "@vfio-selftests/lab";
 import type { MutantKernel } from "../kernel/mutant-kernel";
 import type { VmEnd } from "./campaign";
+import type { ReachTable } from "./reach";
 import type { RecordPlan, Trial, TrialPlan } from "./trial";
 
 /** What both kinds of VM need. */
@@ -18,10 +19,11 @@ export interface VmOptions {
  * Milliseconds without output after which a test counts as hung. Upstream's longest tests print nothing for a minute.
  */
 const SILENCE_MS = 120_000;
-/** How many times the longest test's time without mutants a silence may last, because this machine may be slow. */
+/** A test may take this many milliseconds more than so many times its time without mutants, because this machine may be slow. */
+const EXTRA_MS = 30_000;
 const PATIENCE = 4;
 /** Milliseconds without a sign of life from the VM. The program inside gives one every 5 s. */
-const VM_SILENCE_MS = 150_000;
+const VM_SILENCE_MS = 90_000;
 /** Statuses of a command that SIGINT, SIGTERM or SIGHUP ended. */
 const INTERRUPTED = new Set([129, 130, 143]);
 
@@ -76,18 +78,25 @@ export async function tryInVm(
   options: VmOptions & {
     readonly folder: string;
     readonly lines: string;
-    readonly longestMs: number;
+    /** Where it is known, how long each test takes. */
+    readonly reach?: ReachTable;
     readonly environmentVariable?: string | undefined;
   },
   trials: readonly Trial[],
 ): Promise<VmEnd> {
-  const { kernel, folder, lines, longestMs, environmentVariable } = options;
+  const { kernel, folder, lines, reach, environmentVariable } = options;
+  const limitOf = (ms: number): number => EXTRA_MS * kernel.slowdown + PATIENCE * ms;
   const planFile = join(folder, "plan.json");
   const plan: TrialPlan = {
     key: kernel.key,
     command: options.command,
-    silenceMs: Math.max(SILENCE_MS * kernel.slowdown, PATIENCE * longestMs),
+    silenceMs: reach === undefined ? SILENCE_MS * kernel.slowdown : limitOf(reach.longestMs) + EXTRA_MS,
     trials,
+    ...(reach !== undefined && {
+      limitsMs: Object.fromEntries(
+        trials.flatMap(({ tests }) => tests.map((test) => [test, limitOf(reach.durationMs(test))])),
+      ),
+    }),
     lines,
     ...(environmentVariable !== undefined && { environmentVariable }),
   };

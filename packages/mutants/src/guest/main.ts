@@ -3,6 +3,7 @@ import { KernelWatch } from "@vfio-selftests/harness";
 import type { CampaignLine } from "../campaign/result";
 import { NEW_VM_STATUS, type TrialPlan } from "../campaign/trial";
 import { KernelSwitch } from "./kernel-switch";
+import { splatLine } from "./splat-line";
 import { runSuites } from "./suite-run";
 import { tryInJest } from "./try-in-jest";
 import { tryMutants } from "./try-mutants";
@@ -28,7 +29,7 @@ async function main(planFile: string): Promise<number> {
             activate: (number) => kernel.activate(number),
             deactivate: () => kernel.deactivate(),
             run: async (tests) => runSuites(plan, tests),
-            splats: () => watch.take().reports.map(({ lines: [first = ""] }) => first),
+            splats: () => watch.take().reports.map(splatLine),
             tell,
           },
           plan,

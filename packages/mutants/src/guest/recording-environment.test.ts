@@ -25,9 +25,13 @@ describe("fixture", () => {
   it("one", () => pass("\\n1 1\\n2 0\\n"));
   it("two", () => pass("\\n1 0\\n2 1\\n"));
   it("fails", () => { pass("\\n3 1\\n"); throw new Error("broken"); });
+  it("was_recorded_before", () => pass("\\n4 1\\n"));
 });
 `;
   writeFileSync(join(folder, "sample.test.js"), source);
+  const done = join(folder, "done.jsonl");
+  const before = { test: "fixture.was_recorded_before", status: "passed", durationMs: 1, reached: [], differs: [4] };
+  writeFileSync(done, JSON.stringify(before));
   const config = {
     rootDir: join(__dirname, "../.."),
     roots: [folder],
@@ -41,6 +45,7 @@ describe("fixture", () => {
     VFIO_SELFTESTS_MUTANTS_KEY: "abc",
     VFIO_SELFTESTS_MUTANTS_FOLDER: folder,
     VFIO_SELFTESTS_MUTANTS_RECORD: record,
+    VFIO_SELFTESTS_MUTANTS_RECORDED: done,
   };
   const jest = spawnSync(process.execPath, [require.resolve("jest/bin/jest"), ...args], { env, encoding: "utf8" });
   expect(jest.stderr).toContain("2 passed");

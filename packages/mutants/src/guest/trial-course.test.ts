@@ -69,3 +69,13 @@ test("a test that is skipped with the mutant is told", () => {
   const { results } = follow([trial(1)], { "1 try x.b": { kind: "skipped" } });
   expect(results).toMatchObject([{ status: "survived", skipped: ["x.b"] }]);
 });
+
+test.each([
+  ["WARNING: drivers/vfio/group.c:12 at vfio_group_open+0x10/0x20, CPU#0: node/7", [1, 2]],
+  ["WARNING: possible recursive locking detected", [1]],
+  ["BUG: KASAN: slab-use-after-free in vfio_group_open", [1]],
+])("after '%s' and a test that works again, the mutants %j are tried", (splat, tried) => {
+  const { results } = follow([trial(1), trial(2)], { "1 try x.a": fails }, [[], [splat]]);
+  expect(results[0]).toMatchObject({ status: "killed", why: splat });
+  expect(results.map(({ number }) => number)).toEqual(tried);
+});

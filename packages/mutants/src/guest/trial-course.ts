@@ -100,11 +100,16 @@ export class TrialCourse {
       this.#trial = undefined;
     } else this.#tell(trial, { status: "killed", by: test, why: splat ?? failure });
     this.#failed = undefined;
-    this.#stopped = !works || splat !== undefined;
+    this.#stopped = !works || (splat !== undefined && !isWarningAtPlace(splat));
   }
 
   #tell({ number, tests, of }: Trial, result: Omit<MutantResult, "number">): void {
     this.#trial = undefined;
     this.#rig.tell({ kind: "result", result: { number, ran: tests.length, of, ...result } });
   }
+}
+
+/** WARN_ON and its like: the kernel told, and went on. lockdep's reports begin alike, but lockdep is off after one. */
+function isWarningAtPlace(splat: string): boolean {
+  return /^WARNING: .* at /.test(splat);
 }

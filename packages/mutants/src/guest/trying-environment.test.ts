@@ -15,6 +15,20 @@ beforeEach(() => {
 });
 afterEach(() => rmSync(folder, { recursive: true }));
 
+/** Runs sample.test.js in the environment, with plan.json. */
+function runJest(): { readonly stderr: string } {
+  const config = {
+    rootDir: join(__dirname, "../.."),
+    roots: [folder],
+    testMatch: ["**/*.test.js"],
+    testEnvironment: join(__dirname, "trying-environment.ts"),
+    transform: { "\\.ts$": "@swc/jest" },
+  };
+  const args = ["--config", JSON.stringify(config), "--runInBand", "--watchman=false"];
+  const env = { ...process.env, VFIO_SELFTESTS_MUTANTS_PLAN: join(folder, "plan.json") };
+  return spawnSync(process.execPath, [require.resolve("jest/bin/jest"), ...args], { env, encoding: "utf8" });
+}
+
 test("mutants are tried one after the other in one process, with the hooks around each test", () => {
   const lines = join(folder, "lines.jsonl");
   const source = `
@@ -39,16 +53,7 @@ describe("fixture", () => {
     trials: [5, 6, 7].map((number) => ({ number, tests, of: 2 })),
   };
   writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
-  const config = {
-    rootDir: join(__dirname, "../.."),
-    roots: [folder],
-    testMatch: ["**/*.test.js"],
-    testEnvironment: join(__dirname, "trying-environment.ts"),
-    transform: { "\\.ts$": "@swc/jest" },
-  };
-  const args = ["--config", JSON.stringify(config), "--runInBand", "--watchman=false"];
-  const env = { ...process.env, VFIO_SELFTESTS_MUTANTS_PLAN: join(folder, "plan.json") };
-  const jest = spawnSync(process.execPath, [require.resolve("jest/bin/jest"), ...args], { env, encoding: "utf8" });
+  const jest = runJest();
   expect(jest.stderr).toContain("2 failed");
   const results = parseCampaignLines(readFileSync(lines, "utf8"));
   expect(results).toMatchObject([
@@ -67,6 +72,28 @@ describe("fixture", () => {
     ].flat(),
   );
   expect(readFileSync(join(folder, "active"), "utf8")).toBe("0");
+});
+
+test("a test with a mutant ends at its limit", () => {
+  const lines = join(folder, "lines.jsonl");
+  const source = `describe("fixture", () => { it("waits", () => new Promise(() => undefined)); });`;
+  writeFileSync(join(folder, "sample.test.js"), source);
+  const trials = [{ number: 5, tests: ["fixture.waits"], of: 1 }];
+  const plan: TrialPlan = {
+    key: "abc",
+    command: [],
+    silenceMs: 0,
+    lines,
+    folder,
+    trials,
+    limitsMs: { "fixture.waits": 20 },
+  };
+  writeFileSync(join(folder, "plan.json"), JSON.stringify(plan));
+  runJest();
+  expect(parseCampaignLines(readFileSync(lines, "utf8"))[1]).toMatchObject({
+    kind: "stale",
+    number: 5,
+  });
 });
 
 test("a process gets as many trials as it may run tests, and one at least", () => {

@@ -10,6 +10,7 @@ import {
 } from "@vfio-selftests/harness/jest";
 import { TRIAL_PLAN, type TrialPlan } from "../campaign/trial";
 import { KernelSwitch } from "./kernel-switch";
+import { splatLine } from "./splat-line";
 import { addChain, leaveOut, type TestChain, testsById } from "./test-chain";
 import { type Attempt, type AttemptEnd, attemptsOf, TrialCourse } from "./trial-course";
 
@@ -38,7 +39,7 @@ export default class TryingEnvironment extends HarnessEnvironment {
     this.#course = new TrialCourse({
       activate: (number) => this.#kernel.activate(number),
       deactivate: () => this.#kernel.deactivate(),
-      splats: () => this.#watch.take().reports.map(({ lines: [first = ""] }) => first),
+      splats: () => this.#watch.take().reports.map(splatLine),
       tell: (line) => appendFileSync(lines, `${JSON.stringify(line)}\n`),
     });
   }
@@ -52,6 +53,7 @@ export default class TryingEnvironment extends HarnessEnvironment {
       else leaveOut(attempt);
     }
     await super.handleTestEvent(event, state);
+    if (name === "run_start") this.#limitAttempts();
     if (name === "test_done" && test !== undefined && test === this.#running?.test) {
       this.#course.end(this.#running, endOf(test));
       this.#running = undefined;
@@ -62,6 +64,15 @@ export default class TryingEnvironment extends HarnessEnvironment {
   override async teardown(): Promise<void> {
     this.#watch[Symbol.dispose]();
     await super.teardown();
+  }
+
+  /** A test that takes many times longer than it should need not take as long as it may on any machine. */
+  #limitAttempts(): void {
+    const { limitsMs = {} } = this.#plan;
+    for (const { test, id } of this.#attempts.values()) {
+      const limit = limitsMs[id];
+      if (limit !== undefined) test.timeout = Math.min(test.timeout ?? limit, limit);
+    }
   }
 
   #makeAttempts(root: CircusBlock): void {
