@@ -341,6 +341,31 @@ it("a job that is interrupted goes back as canceled", async () => {
   expect(now(job)).toMatchObject({ state: "done", result: "incomplete", data: { error_code: "Canceled" } });
 });
 
+it.each([
+  ["once its claim is sent", /^PATCH/],
+  ["before its claim is read back", /^GET .*\/node\//],
+])("a job that is interrupted %s goes back, too", async (_, moment) => {
+  const job = addJob("1");
+  let isClaimed = false;
+  api.before = (request) => {
+    isClaimed ||= request.startsWith("PATCH");
+    if (isClaimed && moment.test(request)) process.emit("SIGINT", "SIGINT");
+  };
+  expect(await poll()).toBe(130);
+  expect(asked).toEqual([]);
+  expect(now(job)).toMatchObject({ state: "done", result: "incomplete", data: { error_code: "Canceled" } });
+});
+
+it("a job that is interrupted before its claim stays as it was", async () => {
+  const job = addJob("1");
+  api.before = (request) => {
+    if (request.includes("/node/")) process.emit("SIGINT", "SIGINT");
+  };
+  expect(await poll()).toBe(130);
+  expect(now(job)).toMatchObject({ state: "available", data: DATA });
+  expect(now(job).data).not.toHaveProperty("job_id");
+});
+
 describe("an API that is away", () => {
   it("is asked again, whatever the question", async () => {
     const job = addJob("1");

@@ -104,7 +104,8 @@ class Poller {
    * Writes a job id of ours on the node, as the API has no state of its own for that. It cannot compare and set: two pollers
    * that ask for the same jobs at the same moment can both take one.
    */
-  async #claim({ id }: JobNode): Promise<boolean> {
+  async #claim(job: JobNode): Promise<boolean> {
+    const { id } = job;
     const jobId = `${this.#options.runtime}:${randomUUID()}`;
     try {
       const now = await this.#patiently(() => this.#api.node(id, this.#stop));
@@ -115,6 +116,10 @@ class Poller {
     } catch (error) {
       // It was deleted, or KernelCI ended it, since it was listed.
       if (isWebError(error) && (error.status === 404 || error.status === 400)) return false;
+      // The API may have the claim, even where its answer did not come. Without it, the job is as it was.
+      const signal = AbortSignal.timeout(FAREWELL_MS);
+      const last = await this.#api.node(id, signal).catch(() => undefined);
+      if (last?.data["job_id"] === jobId) await this.#giveBack(job, error, signal);
       throw error;
     }
   }
@@ -126,12 +131,16 @@ class Poller {
       this.#stop.throwIfAborted();
       return result;
     } catch (error) {
-      const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
-      const isStopped = this.#stop.aborted;
-      const result = isStopped ? noResult("Canceled", "the lab was stopped") : noResult("Infrastructure", message);
-      await this.#sendOnce(job, result, AbortSignal.timeout(FAREWELL_MS)).catch(tellError);
+      await this.#giveBack(job, error, AbortSignal.timeout(FAREWELL_MS));
       throw error;
     }
+  }
+
+  async #giveBack(job: JobNode, error: unknown, signal: AbortSignal): Promise<void> {
+    const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const isStopped = this.#stop.aborted;
+    const result = isStopped ? noResult("Canceled", "the lab was stopped") : noResult("Infrastructure", message);
+    await this.#sendOnce(job, result, signal).catch(tellError);
   }
 
   async #send(job: JobNode, result: JobResult): Promise<void> {
