@@ -62,6 +62,23 @@ describe("memory that is unmapped while another thread works on it", () => {
     ]).toContainEqual(result);
   });
 
+  it("keeps its buffer however much is unmapped before the event loop turns: a paused zlib goes on with it", () => {
+    const result = run(`
+      const memory = native.mapMemory({ fd: -1, flags: 0x22, length: 2 ** 20 });
+      const stream = require("zlib").createDeflate({ level: 0 });
+      stream.end(new Uint8Array(memory.buffer));
+      const unmapped = new Set();
+      let bytes = 0;
+      stream.once("data", () => {
+        for (let i = 0; i < 3000; i++) unmapped.add(native.mapMemory({ fd: -1, flags: 0x22, length: 4096 }).unmap());
+        unmapped.add(memory.unmap());
+      });
+      stream.on("data", (part) => (bytes += part.length));
+      await new Promise((resolve) => stream.on("end", resolve));
+      console.log(JSON.stringify([[...unmapped], bytes > 2 ** 20, memory.buffer.byteLength]));`);
+    expect(result).toEqual([[0], true, 2 ** 20]);
+  });
+
   it("is given back at once, and the addresses when nobody holds the buffer", () => {
     const [taken, left, dirty, addresses] = run(`
       const page = ${native.pageSize()};

@@ -6,23 +6,11 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <uv.h>
 
 #include <cerrno>
 
 namespace vfio_native {
 namespace {
-
-// What this thread's environment has retired and not freed. The kernel allows a process some 65,000 mappings and 2^47
-// bytes of addresses.
-struct Quarantine {
-  size_t ranges = 0;
-  size_t bytes = 0;
-
-  bool isFull() const { return ranges > 1024 || bytes > size_t{1} << 40; }
-};
-
-thread_local Quarantine quarantine;
 
 // Whether the file now has a page for each address of the range. A file without a size, such as a device, passes.
 bool coversRange(const MapRequest& request) {
@@ -40,10 +28,6 @@ bool coversRange(const MapRequest& request) {
 }
 
 }  // namespace
-
-ExternalMemory::~ExternalMemory() {
-  if (buffer_ != nullptr) napi_delete_reference(env_, buffer_);
-}
 
 int ExternalMemory::map(const MapRequest& request) {
   const bool ofFile = (request.flags & MAP_ANONYMOUS) == 0;
@@ -71,8 +55,6 @@ int ExternalMemory::show(uint8_t* begin, size_t length, napi_value* buffer) {
     release();
     return status == napi_no_external_buffers_allowed ? -EOPNOTSUPP : -EFBIG;
   }
-  shownLength_ = length;
-  napi_create_reference(env_, *buffer, 0, &buffer_);
   return 0;
 }
 
@@ -82,36 +64,14 @@ int ExternalMemory::retire() {
   if (result != 0) return result;
   retired_ = true;
   recovered_.end();
-  quarantine.ranges++;
-  quarantine.bytes += mapping_.length();
-  if (quarantine.isFull() && !requestUnderWay() && detach()) release();
   return 0;
 }
 
 void ExternalMemory::release() {
   if (mapping_.base() == nullptr) return;
-  if (retired_) {
-    quarantine.ranges--;
-    quarantine.bytes -= mapping_.length();
-  }
   retired_ = true;
   recovered_.end();
   mapping_.unmap();
-}
-
-bool ExternalMemory::detach() {
-  napi_value buffer = nullptr;
-  void* data = nullptr;
-  size_t length = 0;
-  napi_get_reference_value(env_, buffer_, &buffer);
-  if (buffer != nullptr) napi_get_arraybuffer_info(env_, buffer, &data, &length);
-  return length == shownLength_ && napi_detach_arraybuffer(env_, buffer) == napi_ok;
-}
-
-// Whether Node has a request under way in this environment's thread pool: crypto, zlib, fs.
-bool ExternalMemory::requestUnderWay() const {
-  uv_loop_t* loop = nullptr;
-  return napi_get_uv_event_loop(env_, &loop) != napi_ok || loop->active_reqs.count > 0;
 }
 
 // Node calls this when nothing holds the memory any more, or when the environment ends.

@@ -5,10 +5,10 @@
 // only the pages back. From then on the addresses hold private zeroed memory, where a late reader or writer does no
 // harm, until Node tells that no ArrayBuffer and no request holds them. retire() does not detach the ArrayBuffer
 // either: zlib aborts the process when its input is gone between two parts of its work (node_zlib.cc, CHECK of
-// IsWithinBounds).
+// IsWithinBounds), and between them it has no request under way.
 //
-// Node tells only when its event loop turns. Code that never lets it turn must not run out of addresses, so retire()
-// detaches and frees memory beyond a bound at once, if Node has no request under way.
+// Node tells only when its event loop turns. Until then retired memory costs addresses alone. The kernel allows a
+// process 2^47 bytes of them in some 65,000 mappings, and makes one mapping of retired neighbours.
 //
 // When an environment ends (a worker stops), Node calls the finalizers of all its ArrayBuffers, including those whose
 // memory moved to another thread. A finalizer cannot tell the two cases apart, so it gives the pages back and leaves
@@ -28,7 +28,6 @@ class ExternalMemory : public std::enable_shared_from_this<ExternalMemory> {
  public:
   explicit ExternalMemory(napi_env env) : env_(env) {}
   ExternalMemory(const ExternalMemory&) = delete;
-  ~ExternalMemory();
 
   // 0; -errno; -ENXIO when the file ends before the requested range.
   int map(const MapRequest& request);
@@ -43,17 +42,12 @@ class ExternalMemory : public std::enable_shared_from_this<ExternalMemory> {
 
  private:
   void release();
-  // False when JavaScript moved the memory to another ArrayBuffer.
-  bool detach();
-  bool requestUnderWay() const;
   bool environmentEnds() const;
   void onBufferGone();
 
   napi_env env_;
   Mapping mapping_;
   RecoveredRange recovered_;
-  napi_ref buffer_ = nullptr;  // weak
-  size_t shownLength_ = 0;
   bool retired_ = false;
 };
 

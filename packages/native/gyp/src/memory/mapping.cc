@@ -21,15 +21,16 @@ int mapAt(void* address, const MapRequest& request, int extraFlags, uint8_t** ba
   return 0;
 }
 
-// Finds an address that satisfies the alignment and was free a moment ago. 0 or -errno.
+// Finds an address that satisfies the alignment and was free a moment ago: the last one, because the kernel gives
+// addresses from the top down, and neighbours without a gap become one mapping when they are retired. 0 or -errno.
 int findAlignedAddress(const MapRequest& request, uint8_t** address) {
   size_t reserved = 0;
   if (__builtin_add_overflow(request.length, request.alignment, &reserved)) return -ENOMEM;
   void* reservation = mmap(nullptr, reserved, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (reservation == MAP_FAILED) return -errno;
-  const auto start = reinterpret_cast<uintptr_t>(reservation);
+  const uintptr_t last = reinterpret_cast<uintptr_t>(reservation) + request.alignment;
   const uintptr_t mask = request.alignment - 1;
-  *address = static_cast<uint8_t*>(reservation) + ((request.alignmentOffset - start) & mask);
+  *address = static_cast<uint8_t*>(reservation) + request.alignment - ((last - request.alignmentOffset) & mask);
   munmap(reservation, reserved);
   return 0;
 }
