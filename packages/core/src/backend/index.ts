@@ -6,6 +6,7 @@ export type { MapRegionOptions } from "../contracts/vfio-device";
 export { DeviceBooks, type BookedRegion } from "./device-books";
 export { tooFewVectors } from "./too-few-vectors";
 export { IovaAllocator } from "../iommu/iova-allocator";
+export { hugePageAlignment } from "../memory/huge-page-alignment";
 export { IoMapping } from "../memory/io-mapping";
 export { MappingRecord } from "../memory/mapping-record";
 export { closeAll } from "../ownership/close-all";

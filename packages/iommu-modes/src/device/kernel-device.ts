@@ -9,7 +9,13 @@ import type {
   SetIrqs,
   VfioDevice,
 } from "@vfio-selftests/core";
-import { DeviceBooks, type IoMapping, type MapRegionOptions, tooFewVectors } from "@vfio-selftests/core/backend";
+import {
+  DeviceBooks,
+  hugePageAlignment,
+  type IoMapping,
+  type MapRegionOptions,
+  tooFewVectors,
+} from "@vfio-selftests/core/backend";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
 import { MADV_HUGEPAGE } from "@vfio-selftests/core/uapi";
 import { encodeIoctl } from "../kernel/ioctl";
@@ -27,10 +33,6 @@ export interface KernelDeviceOptions {
   /** Called after the device's file is closed: lets go of the group. */
   readonly afterClose?: () => void;
 }
-
-/** Of the huge pages of any CPU. */
-const SMALLEST_HUGE_PAGE = 2 ** 21;
-const LARGEST_DMA_PAGE = 2 ** 30;
 
 /** A device that the kernel's VFIO drives: every operation is an ioctl, a read, a write or an mmap on one file. */
 export class KernelDevice implements VfioDevice {
@@ -82,16 +84,14 @@ export class KernelDevice implements VfioDevice {
   mapRegion(index: number, area: RegionArea, options: MapRegionOptions = {}): IoMapping {
     const { calls } = this.file.kernel;
     const pageSize = calls.pageSize();
-    // Huge pages in the process's and the IOMMU's tables need an address aligned like the BAR.
-    const isHuge = area.size >= SMALLEST_HUGE_PAGE;
-    const natural = isHuge ? Math.min(2 ** Math.floor(Math.log2(area.size)), LARGEST_DMA_PAGE) : 0;
+    const natural = hugePageAlignment(area.size);
     return this.#books.map(index, area, options, (_region, request) =>
       calls.mapIo({
         ...request,
         fd: this.file.descriptor("mapRegion"),
         length: Math.ceil(area.size / pageSize) * pageSize,
         alignment: options.alignment ?? natural,
-        ...(isHuge ? { advice: MADV_HUGEPAGE } : {}),
+        ...(natural > 0 ? { advice: MADV_HUGEPAGE } : {}),
       }),
     );
   }

@@ -2,14 +2,11 @@ import type { MappedRegisters } from "../../contracts/mapped-registers";
 import type { RegisterAccess } from "../../contracts/register-access";
 import type { RegionArea, RegionInfo, VfioDevice } from "../../contracts/vfio-device";
 import { closedError, VfioError } from "../../errors/vfio-error";
+import { hugePageAlignment } from "../../memory/huge-page-alignment";
 import { closeAll } from "../../ownership/close-all";
 import { AreaAccess } from "./area-access";
 import type { BarType } from "./bar-types";
 import { RegionAccess } from "./region-access";
-
-/** Mappings are aligned so that the kernel can use huge pages for big BARs: 2 MiB is the smallest of any CPU. */
-const SMALLEST_ALIGNMENT = 2 * 1024 ** 2;
-const LARGEST_ALIGNMENT = 1024 ** 3;
 
 /**
  * The registers behind one base address register. The first access maps them, where the device allows it: each mappable
@@ -135,7 +132,7 @@ export class Bar implements BarType, RegisterAccess {
       });
     }
     const { mappableAreas } = this.region;
-    const alignment = mappingAlignment(this.size);
+    const alignment = hugePageAlignment(this.size);
     const areas: (RegionArea & { access: MappedRegisters })[] = [];
     try {
       for (const area of mappableAreas) {
@@ -152,9 +149,4 @@ export class Bar implements BarType, RegisterAccess {
     const elsewhere = new RegionAccess(this.#device, this.region, this.#name);
     return (this.#access = areas.length > 0 ? new AreaAccess(areas, elsewhere) : elsewhere);
   }
-}
-
-/** The address's alignment: min(size, 1 GiB), or 0 (the kernel's choice) for BARs smaller than a huge page. */
-function mappingAlignment(size: number): number {
-  return size < SMALLEST_ALIGNMENT ? 0 : Math.min(2 ** Math.floor(Math.log2(size)), LARGEST_ALIGNMENT);
 }
