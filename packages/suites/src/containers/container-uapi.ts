@@ -25,7 +25,7 @@ import {
   VFIO_UPDATE_VADDR,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, GuardedValue, notChecked } from "@vfio-selftests/harness";
-import { ECAP, intelExtendedCapabilities } from "../rigs/intel-capabilities";
+import { ECAP, intelExtendedCapabilities, intelSuperPages } from "../rigs/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -206,6 +206,8 @@ export function containerUapiSuite(target: SuiteTarget): void {
         expect(Object.values(capabilities).map(({ version }) => version)).toEqual(ids.map(() => 1));
         expect(rangesOf(capabilities)).toEqual(usableIovas(address, rangesOf(capabilities).at(-1)?.last ?? 0n));
         expect(pageSizes & (2n * PAGE - 1n)).toBe(PAGE);
+        const superPages = intelSuperPages();
+        if (superPages !== undefined && files.isType1) expect(pageSizes & ~PAGE).toBe(superPages);
         const migration = capabilities[VFIO_IOMMU_TYPE1_INFO_CAP_MIGRATION];
         if (migration === undefined) return;
         const { flags, pgsize_bitmap, max_dirty_bitmap_size } = vfio_iommu_type1_info_cap_migration.fields;

@@ -17,11 +17,13 @@ import {
 import { eachMode, fixture, knownKernelDefect, skip } from "@vfio-selftests/harness";
 import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { native, type NativeIo } from "@vfio-selftests/native";
+import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
 import { RawDevice } from "../rigs/raw/raw-device";
+import { ScatteredMemory } from "../rigs/scattered-memory";
 import { TruncatedFile } from "../rigs/truncated-file";
 import type { SuiteTarget } from "../suite-target";
 
@@ -30,6 +32,8 @@ const SPACE_END = 1n << 64n;
 /** Away from the first pages and from x86's MSI window. */
 const BASE = 0x4000_0000n;
 const PAGES = 8;
+/** Type 1 flushes the IOTLB after each 512 regions of an unmap (VFIO_IOMMU_TLB_SYNC_MAX). */
+const SCATTERED_PAGES = 2 * 512 + 100;
 const UNKNOWN_FLAG = 1 << 3;
 const BOTH = READ | WRITE;
 
@@ -199,6 +203,21 @@ export function mapRequestsSuite(target: SuiteTarget): void {
         expect(space.unmap({ iova: 0n, size: BASE }).bytes).toBe(0n);
         // From the first page to the last but one: everything that is left.
         expect(space.unmap({ iova: 0n, size: SPACE_END - PAGE }).bytes).toBe(2n * PAGE);
+      });
+
+      it("unmap_of_scattered_pages_ends_the_count_of_each", () => {
+        using memory = new ScatteredMemory(SCATTERED_PAGES);
+        using space = new ContainerSpace(mode, address);
+        const counted = () => {
+          const { locked, pinned } = lockedMemory();
+          return locked + pinned;
+        };
+        const before = counted();
+        const size = BigInt(SCATTERED_PAGES) * PAGE;
+        expect(space.map({ vaddr: memory.address, size }).code).toBe("ok");
+        expect(counted() - before).toBe(SCATTERED_PAGES);
+        expect(space.unmap({ size })).toEqual({ code: "ok", bytes: size });
+        expect(counted() - before).toBe(0);
       });
 
       it("unmap_all_takes_everything_and_then_nothing", () => {

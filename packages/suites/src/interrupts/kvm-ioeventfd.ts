@@ -94,6 +94,27 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
       });
     }
 
+    it("value_of_8_bytes_must_match_in_both_halves", () => {
+      withEventfd((vm, eventfd) => {
+        using other = new Eventfd("another high half");
+        const place = { length: 8, flags: IOEVENTFD.datamatch };
+        expect(ioeventfd(vm, eventfd.fd, { ...place, match: 0x1_0000_005an })).toBe(0);
+        expect(ioeventfd(vm, other.fd, { ...place, match: 0x2_0000_005an })).toBe(0);
+        vm.execute(storeQword(MMIO, 0x5a, 2));
+        expect([eventfd.tryRead(), other.tryRead()]).toEqual([undefined, 1n]);
+        vm.execute(storeQword(MMIO, 0x5a, 1));
+        expect([eventfd.tryRead(), other.tryRead()]).toEqual([1n, undefined]);
+        for (const [low, high] of [
+          [0x5a, 3],
+          [0x5b, 1],
+        ] as const) {
+          expect(() => {
+            vm.execute(storeQword(MMIO, low, high));
+          }).toThrow(/exit reason/);
+        }
+      });
+    });
+
     it("no_width_takes_every_write", () => {
       withEventfd((vm, eventfd) => {
         expect(ioeventfd(vm, eventfd.fd, { length: 0 })).toBe(0);
@@ -108,6 +129,7 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
           }).toThrow(/exit reason/);
         }
         expect(eventfd.tryRead()).toBeUndefined();
+        expect(ioeventfd(vm, eventfd.fd, { length: 0 })).toBe(0);
       });
     });
 
@@ -212,6 +234,12 @@ export function kvmIoeventfdSuite(target: SuiteTarget): void {
 /** mov dword [address], value */
 function storeDword(address: number, value: number): number[] {
   return [0xc7, 0x05, ...dword(address), ...dword(value)];
+}
+
+/** mov eax, low; movd mm0, eax; mov eax, high; movd mm1, eax; punpckldq mm0, mm1; movq [address], mm0 */
+function storeQword(address: number, low: number, high: number): number[] {
+  const moves = [0xb8, ...dword(low), 0x0f, 0x6e, 0xc0, 0xb8, ...dword(high), 0x0f, 0x6e, 0xc8];
+  return [...moves, 0x0f, 0x62, 0xc1, 0x0f, 0x7f, 0x05, ...dword(address)];
 }
 
 /** mov word [address], value */

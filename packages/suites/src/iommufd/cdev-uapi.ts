@@ -3,10 +3,13 @@ import {
   O_RDWR,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   vfio_device_attach_iommufd_pt,
+  VFIO_DEVICE_ATTACH_PASID,
   VFIO_DEVICE_BIND_FLAG_TOKEN,
   VFIO_DEVICE_BIND_IOMMUFD,
   vfio_device_bind_iommufd,
   VFIO_DEVICE_DETACH_IOMMUFD_PT,
+  vfio_device_detach_iommufd_pt,
+  VFIO_DEVICE_DETACH_PASID,
   VFIO_DEVICE_GET_INFO,
   VFIO_DEVICE_GET_REGION_INFO,
   vfio_device_info,
@@ -19,6 +22,7 @@ import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { CutArgument } from "../rigs/raw/cut-argument";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
@@ -32,6 +36,12 @@ export function cdevUapiSuite(target: SuiteTarget): void {
     requireMode(mode);
 
     it("gives_nothing_before_bind", () => {
+      {
+        // Which BARs can be mapped is known only of a device that somebody had open (vfio_pci_probe_mmaps).
+        using iommufd = new IommufdFile();
+        using earlier = new DeviceFile(address);
+        expect(earlier.bind(iommufd).code).toBe("ok");
+      }
       using device = new DeviceFile(address);
       const { file } = device;
       const asks = {
@@ -91,6 +101,15 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       expect(device.bind(iommufd).code).toBe("ok");
       for (const named of [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, { VFIO_DEVICE_DETACH_IOMMUFD_PT }]) {
         expect({ ...named, code: askPlainly(device.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
+      }
+      // Only the last field, the PASID, lies where there is no memory.
+      for (const [named, layout, flags] of [
+        [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, vfio_device_attach_iommufd_pt, VFIO_DEVICE_ATTACH_PASID],
+        [{ VFIO_DEVICE_DETACH_IOMMUFD_PT }, vfio_device_detach_iommufd_pt, VFIO_DEVICE_DETACH_PASID],
+      ] as const) {
+        const whole = bytesOf(layout, { argsz: layout.size, flags });
+        using cut = new CutArgument(whole.subarray(0, layout.fields.pasid.offset));
+        expect({ ...named, code: askPlainly(device.file, named, cut.address) }).toEqual({ ...named, code: "EFAULT" });
       }
     });
 

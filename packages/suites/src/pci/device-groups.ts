@@ -1,8 +1,17 @@
-import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import {
+  VFIO_GROUP_FLAGS_CONTAINER_SET as CONTAINER_SET,
+  VFIO_GROUP_FLAGS_VIABLE as VIABLE,
+} from "@vfio-selftests/core/uapi";
 import { eachMode, errorWithCode, requireMode } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
+import { native } from "@vfio-selftests/native";
 import { devicesOfOneGroup } from "../devices/group-members";
 import { CopyRig } from "../rigs/copy-rig";
+import { HostDriver } from "../rigs/host-driver";
+import { codeOf } from "../rigs/raw/ask-kernel";
+import { GroupFiles } from "../rigs/raw/group-files";
+import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 
 /** Several devices in one IOMMU group: they have one address space, whichever is opened first and closed last. */
@@ -25,6 +34,16 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         const [first, ...others] = rig.copiers;
         first?.close();
         for (const copier of others) copier.copy();
+      });
+
+      it("is_not_viable_while_the_host_has_a_member", () => {
+        const [first = "", second = ""] = devicesOfOneGroup(target.devices);
+        {
+          using _host = new HostDriver(target, second);
+          // Two owners would have one address space (iommu_group_claim_dma_owner).
+          expect(openingSteps(mode, first)).toEqual(STEPS[kindOf(mode)].refused);
+        }
+        expect(openingSteps(mode, first)).toEqual(STEPS[kindOf(mode)].taken);
       });
 
       it("second_address_space_is_refused", () => {
@@ -80,4 +99,35 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
       });
     });
   });
+}
+
+/** The answers of the steps to an open device; the group's status comes first, where there is one. */
+const STEPS = {
+  type1: { refused: [0, "EPERM"], taken: [VIABLE, "ok", VIABLE | CONTAINER_SET, "ok", "ok"] },
+  // iommufd claims the group only with the device (vfio_group_ioctl_get_status).
+  compatible: {
+    refused: [0, "ok", VIABLE | CONTAINER_SET, "ok", "EPERM"],
+    taken: [VIABLE, "ok", VIABLE | CONTAINER_SET, "ok", "ok"],
+  },
+  iommufd: { refused: ["EPERM"], taken: ["ok"] },
+} as const;
+
+function kindOf({ traits }: IommuMode): keyof typeof STEPS {
+  if (traits.container === undefined) return "iommufd";
+  return traits.mapsRegisters ? "type1" : "compatible";
+}
+
+function openingSteps(mode: IommuMode, address: string): (number | string)[] {
+  if (mode.traits.container === undefined) {
+    using file = new DeviceFile(address);
+    using iommufd = new IommufdFile();
+    return [file.bind(iommufd).code];
+  }
+  using files = new GroupFiles(mode, address);
+  const steps: (number | string)[] = [files.status(), files.setContainer()];
+  if (steps.at(-1) !== "ok") return steps;
+  steps.push(files.status(), files.setIommu());
+  const descriptor = files.deviceDescriptor();
+  if (descriptor >= 0) native.close(descriptor);
+  return [...steps, codeOf(descriptor)];
 }

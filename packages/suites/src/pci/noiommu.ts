@@ -6,6 +6,7 @@ import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
+import { opens, opensWithoutRawIo } from "../rigs/ordinary-user/without-raw-io";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 import { noiommuDeviceFile } from "./noiommu-device-file";
@@ -83,6 +84,13 @@ export function noiommuSuite(target: SuiteTarget): void {
         it("group_is_open_once", () => {
           using group = new NoiommuGroup(address, path);
           expect(native.open(group.path, O_RDWR)).toBe(-Errno.EBUSY);
+        });
+
+        it("group_needs_cap_sys_rawio", () => {
+          using group = new NoiommuGroup(address, path);
+          const { path: file } = group;
+          group[Symbol.dispose]();
+          expect([opens(file), opensWithoutRawIo(file)]).toEqual([true, false]);
         });
       });
     }

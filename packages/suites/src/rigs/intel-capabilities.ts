@@ -32,6 +32,15 @@ export function addressBits(capabilities: bigint): number {
   return Math.min(hardware, Math.max(...tables));
 }
 
+/** The large pages that every Intel IOMMU has in its second-stage tables, as a bitmap of sizes; none without such an IOMMU. */
+export function intelSuperPages(): bigint | undefined {
+  const capabilities = intelCapabilities();
+  if (capabilities.length === 0) return undefined;
+  const common = capabilities.reduce((all, one) => all & one);
+  // SLLPS: bit 34 for 2 MiB, bit 35 for 1 GiB (VT-d 4.1, section 11.4.2).
+  return [34n, 35n].reduce((all, bit, level) => all | (((common >> bit) & 1n) << BigInt(21 + 9 * level)), 0n);
+}
+
 function intelRegisters(name: "cap" | "ecap"): bigint[] {
   const directory = systemPaths.sys("class", "iommu");
   return listDirectory(directory)
