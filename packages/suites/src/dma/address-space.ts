@@ -1,10 +1,14 @@
 import { DmaMemory, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
+/** VT-d 4.1, sections 11.4.2 and 11.4.3: the shift of SLLPS (2 MiB, 1 GiB), and SMTS. */
+const LARGE_PAGES = 34n;
+const SCALABLE_MODE = 1n << 43n;
 
 /** I/O address spaces beyond upstream's map and unmap of one region. */
 export function addressSpaceSuite(target: SuiteTarget): void {
@@ -28,6 +32,27 @@ export function addressSpaceSuite(target: SuiteTarget): void {
         using _device = PciDevice.open(iommu, address);
         expect(iommu.pageSizes() & BigInt(PAGE_SIZE)).toBe(BigInt(PAGE_SIZE));
       });
+
+      // Iommufd itself tells no sizes.
+      if (mode.traits.container !== undefined) {
+        it("page_sizes_are_the_iommus", () => {
+          const register = (name: string) =>
+            readAttribute(systemPaths.pciDevice(address, "iommu", "intel-iommu", name))?.trim();
+          const [capabilities, extended] = [register("cap"), register("ecap")];
+          if (capabilities === undefined || extended === undefined) {
+            skip({ reason: "the IOMMU is not Intel's", remedy: "vfio-selftests lab run --iommu intel" });
+          }
+          if ((BigInt(`0x${extended}`) & SCALABLE_MODE) !== 0n) {
+            skip({ reason: "the page table may be of the first stage", remedy: "use an IOMMU without scalable mode" });
+          }
+          const large = (BigInt(`0x${capabilities}`) >> LARGE_PAGES) & 3n;
+          using iommu = new Iommu(mode.open());
+          using _device = PciDevice.open(iommu, address);
+          expect(iommu.pageSizes()).toBe(
+            BigInt(PAGE_SIZE) | ((large & 1n) * BigInt(2 * MIB)) | ((large >> 1n) * BigInt(1024 * MIB)),
+          );
+        });
+      }
 
       it("overlapping_map_is_refused", () => {
         using iommu = new Iommu(mode.open());

@@ -14,10 +14,11 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { type MockIds, MockRig } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_HW_INFO_SELFTEST_REGVAL,
   IOMMU_HW_INFO_TYPE_SELFTEST,
+  IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_PASID_ATTACH,
   IOMMU_TEST_OP_PASID_CHECK_HWPT,
@@ -28,6 +29,7 @@ import {
   MOCK_FLAGS_DEVICE_PASID,
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
+import { VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { extendedCapabilities } from "../rigs/physical-capabilities";
 import { PhysicalConfig } from "../rigs/physical-config";
 import { NO_ADDRESS } from "../rigs/raw/ask-kernel";
@@ -170,6 +172,22 @@ export function deviceAttachSuite(target: SuiteTarget): void {
           const plain = rig.pageTable(device).need("out_hwpt_id");
           expect(pasid(rig, attach, device, PASID, plain)).toBe("EINVAL");
           expect(goesBy(rig, device, PASID, 0)).toBe(true);
+        });
+      });
+
+      it("table_nested_by_a_virtual_iommu_must_allow_them_too", () => {
+        withPasids((rig, device) => {
+          using virtual = new VirtualRig(rig);
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const values = { pt_id: viommu, data_type: IOMMU_HWPT_DATA_SELFTEST };
+          const nested = (flags: number) =>
+            rig.pageTable(virtual.device1, { ...values, flags }, words(0, 0)).need("out_hwpt_id");
+          const [allows, plain] = [nested(IOMMU_HWPT_ALLOC_PASID), nested(0)];
+          // iommufd_viommu_alloc_hwpt_nested
+          expect(pasid(rig, attach, device, PASID, plain)).toBe("EINVAL");
+          expect(pasid(rig, attach, device, PASID, allows)).toBe(0);
+          expect(goesBy(rig, device, PASID, allows)).toBe(true);
+          expect(pasid(rig, detach, device, PASID)).toBe(0);
         });
       });
 

@@ -85,6 +85,21 @@ export function dirtyBitmapSuite(target: SuiteTarget): void {
       }
     });
 
+    it("has_several_bits_for_a_page_of_smaller_ones", () => {
+      for (const factor of [2, 8]) {
+        withWritten((read, bytes) => {
+          expect(read({ page_size: PAGE_SIZE / factor })).toBe(0);
+          // One entry of the page table sets them all (iova_bitmap_set).
+          const bits = WRITTEN.flatMap((page) => Array.from({ length: factor }, (_, at) => page * factor + at));
+          const length = (PAGES / 8) * factor;
+          expect({ factor, bits: [...bytes.subarray(0, length)] }).toEqual({
+            factor,
+            bits: [...bitmapOf(bits, length)],
+          });
+        });
+      }
+    });
+
     it("tells_part_of_the_pages", () => {
       withWritten((read, bytes) => {
         const bitmap = bytes.subarray(0, 8);

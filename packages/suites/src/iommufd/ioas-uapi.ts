@@ -17,6 +17,7 @@ import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
@@ -126,6 +127,18 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       );
       const pages = reachesTheEnd ? 4n : 3n;
       expect(iommufd.unmap(ioas, 0n, SPACE_END - 1n)).toEqual({ code: "ok", length: pages * PAGE });
+    });
+
+    it("memory_that_the_process_cannot_write_is_mapped_for_reading_only", () => {
+      using attached = new AttachedSpace(address);
+      using memory = new ReadOnlyArgument(Uint8Array.of(7));
+      const { iommufd, ioas } = attached;
+      const request = { ioas, vaddr: BigInt(memory.address), length: PAGE, iova: IOVA };
+      // pfn_reader_user_pin
+      expectAnswers(
+        { both: [READ | WRITE, "EFAULT"], writing: [WRITE, "EFAULT"], reading: [READ, "ok"] },
+        (flags) => iommufd.map({ ...request, flags }).code,
+      );
     });
 
     it("unmaps_take_whole_mappings_or_nothing", () => {
@@ -312,8 +325,10 @@ export function ioasUapiSuite(target: SuiteTarget): void {
       } as const;
       expectAnswers(bad, (ranges) => iommufd.allow(ioas, ranges));
       expect(iommufd.allow(NO_SUCH_ID, [allowed])).toBe("ENOENT");
-      // The refused lists changed nothing. The next lists replace the first, and lift the limit.
+      // The refused lists changed nothing: there is no more room, nor less. The next lists replace the first, and lift the limit.
       expect(iommufd.map({ ioas, vaddr, length: PAGE }).code).toBe("ENOSPC");
+      expect(iommufd.unmap(ioas, IOVA, PAGE).length).toBe(PAGE);
+      expect(iommufd.chosen({ ioas, vaddr, length: PAGE })).toBe(IOVA);
       expect(iommufd.allow(ioas, [allowed, { start: IOVA + 32n * PAGE, last: IOVA + 33n * PAGE - 1n }])).toBe("ok");
       expect(iommufd.chosen({ ioas, vaddr, length: PAGE })).toBe(IOVA + 32n * PAGE);
       expect(iommufd.map({ ioas, vaddr, length: PAGE }).code).toBe("ENOSPC");

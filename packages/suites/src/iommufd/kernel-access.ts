@@ -1,3 +1,4 @@
+import { IOMMU_IOAS_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_READABLE } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
@@ -9,10 +10,17 @@ import {
   MOCK_FLAGS_ACCESS_WRITE,
 } from "../rigs/mock-iommu/test-command";
 import { PAGE_SIZE } from "../rigs/page-size";
+import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
 const IOVA = 0x0200_0000n;
 const UNKNOWN = 0x7fff_fff0;
+/** How the kernel copies: as the process itself does, or by pages that it pins. */
+const PATHS = [
+  ["", 0],
+  ["_page_by_page", MOCK_ACCESS_RW_SLOW_PATH],
+] as const;
 
 /** The kernel's own access to an IOAS (reads, writes, pinned pages), as mediated devices have it, by the mock's. */
 export function kernelAccessSuite(target: SuiteTarget): void {
@@ -28,11 +36,8 @@ export function kernelAccessSuite(target: SuiteTarget): void {
       use(access, rig);
     };
 
-    for (const [name, slow] of [
-      ["reads_and_writes", 0],
-      ["reads_and_writes_page_by_page", MOCK_ACCESS_RW_SLOW_PATH],
-    ] as const) {
-      it(name, () => {
+    for (const [name, slow] of PATHS) {
+      it(`reads_and_writes${name}`, () => {
         withAccess((access, rig) => {
           rig.iommu.map(rig.memory, { iova: IOVA });
           rig.bytes.forEach((_, at) => (rig.bytes[at] = at * 7));
@@ -78,6 +83,41 @@ export function kernelAccessSuite(target: SuiteTarget): void {
         expect([access.read(IOVA, 1, 0).bytes[0], access.write(2n * IOVA, Uint8Array.of(9), 0)]).toEqual([7, 0]);
         expect(rig.bytes[0]).toBe(9);
       });
+    });
+
+    for (const [name, slow] of PATHS) {
+      it(`leaves_memory_alone_that_the_process_cannot_write${name}`, () => {
+        using memory = new ReadOnlyArgument(Uint8Array.of(7));
+        withAccess((access, rig) => {
+          // Without a device nothing is pinned, so the map cannot tell yet.
+          const raw = new IommufdFile(rig.door.file);
+          const request = { ioas: rig.ioas, vaddr: BigInt(memory.address), length: PAGE_SIZE, iova: IOVA };
+          expect(raw.map(request).code).toBe("ok");
+          // iopt_pages_rw_page, iopt_pages_rw_slow
+          expect(access.write(IOVA, Uint8Array.of(9), slow)).toBe("EFAULT");
+          expect(access.write(IOVA, new Uint8Array(PAGE_SIZE).fill(9), slow)).toBe("EFAULT");
+          expect(raw.unmap(rig.ioas, IOVA, BigInt(PAGE_SIZE)).code).toBe("ok");
+          expect(raw.map({ ...request, flags: IOMMU_IOAS_MAP_READABLE }).code).toBe("ok");
+          expect([...access.read(IOVA, 2, slow).bytes]).toEqual([7, 0]);
+        });
+      });
+    }
+
+    it("keeps_to_the_permissions_of_a_copy", () => {
+      withAccess((access, rig) => {
+        rig.bytes.fill(7);
+        rig.iommu.map(rig.memory, { iova: IOVA });
+        const copy = { src_ioas_id: rig.ioas, dst_ioas_id: rig.ioas, length: PAGE_SIZE, src_iova: IOVA };
+        // The memory may be written, though not by way of the copy (check_area_prot).
+        const flags = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_FIXED_IOVA;
+        expect(new IommufdFile(rig.door.file).copy({ ...copy, flags, dst_iova: 2n * IOVA }).code).toBe("ok");
+        for (const [, slow] of PATHS) {
+          expect(access.write(2n * IOVA, Uint8Array.of(9), slow)).toBe("EPERM");
+          expect(access.read(2n * IOVA, 1, slow)).toEqual({ outcome: 0, bytes: Uint8Array.of(7) });
+        }
+        expect(access.pin(2n * IOVA, PAGE_SIZE, { flags: MOCK_FLAGS_ACCESS_WRITE }).outcome).toBe("EPERM");
+        expect(access.write(IOVA, Uint8Array.of(9), 0)).toBe(0);
+      }, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
     });
 
     it("ends_with_the_mapping", () => {

@@ -14,6 +14,7 @@ import {
   IOMMU_OPTION,
   IOMMU_OPTION_HUGE_PAGES,
   IOMMU_OPTION_OP_GET,
+  IOMMU_OPTION_RLIMIT_MODE,
   IOMMU_VFIO_IOAS,
   IOMMU_VFIO_IOAS_GET,
   StructView,
@@ -55,6 +56,11 @@ export function refusedRequestsSuite(target: SuiteTarget): void {
               { IOMMU_OPTION },
               words(24, IOMMU_OPTION_HUGE_PAGES, IOMMU_OPTION_OP_GET | (reserved << 16), ioas, 0, 0),
             ),
+          "ok",
+        ],
+        limit_mode: [
+          () =>
+            ask({ IOMMU_OPTION }, words(24, IOMMU_OPTION_RLIMIT_MODE, IOMMU_OPTION_OP_GET | (reserved << 16), 0, 0, 0)),
           "ok",
         ],
         compatible: [() => ask({ IOMMU_VFIO_IOAS }, words(12, 0, IOMMU_VFIO_IOAS_GET | (reserved << 16))), "ENODEV"],

@@ -7,6 +7,9 @@ import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { closesOnExec } from "../rigs/close-on-exec";
 import { DmaBufRig, type ExportRequest, IOVA, O_CLOEXEC, PAGES } from "../rigs/dma-buf/dma-buf-rig";
 import { D3_HOT, powerStateOf, REVOCATIONS } from "../rigs/dma-buf/revocations";
+import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
+import { MockRig } from "../rigs/mock-iommu/mock-rig";
+import { MOCK_ACCESS_RW_SLOW_PATH, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES } from "../rigs/mock-iommu/test-command";
 import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
@@ -51,6 +54,43 @@ export function dmaBufSuite(target: SuiteTarget): void {
         expect(rig.pages()).toEqual(Array.from({ length: PAGES }, (_, page) => rig.physical(first + page)));
         expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
         expect(rig.pages()).toEqual(new Array(PAGES).fill(undefined));
+      });
+    });
+
+    it("is_held_by_its_mapping_alone", () => {
+      withRig((rig) => {
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        const before = holdersOf(fd);
+        expect(rig.map(fd)).toBe(0);
+        expect(holdersOf(fd)).toBe(before + 1);
+        // iopt_release_pages
+        expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+        expect(holdersOf(fd)).toBe(before);
+      });
+    });
+
+    it("is_no_memory_for_the_kernel", () => {
+      using mock = new MockRig(mode);
+      using rig = new DmaBufRig(mock.iommu, PciDevice.open(mock.iommu, address));
+      const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+      expect(rig.map(fd)).toBe(0);
+      using access = new KernelAccess(mock, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+      // iopt_pages_rw_access, iopt_area_add_access
+      for (const slow of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
+        expect(access.read(IOVA, 1, slow).outcome).toBe("EINVAL");
+        expect(access.write(IOVA, Uint8Array.of(1), slow)).toBe("EINVAL");
+      }
+      expect(access.pin(IOVA, PAGE_SIZE, { anyMemory: true }).outcome).toBe("EINVAL");
+    });
+
+    it("is_writable_only_where_it_is_mapped_so", () => {
+      withRig((rig) => {
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        for (const access of ["read", "read-write"] as const) {
+          expect(rig.map(fd, { access })).toBe(0);
+          expect([access, rig.writable()]).toEqual([access, new Array(PAGES).fill(access === "read-write")]);
+          expect(rig.unmap()).toBe(BigInt(PAGES * PAGE_SIZE));
+        }
       });
     });
 
@@ -277,5 +317,15 @@ export function dmaBufSuite(target: SuiteTarget): void {
 }
 
 function sizeOf(fd: number): number {
-  return Number(/^size:\s*(\d+)/m.exec(readFileSync(systemPaths.proc("self", "fdinfo", String(fd)), "utf8"))?.[1]);
+  return factOf(fd, "size");
+}
+
+/** How many descriptors, mappings and the like hold the dma-buf. */
+function holdersOf(fd: number): number {
+  return factOf(fd, "count");
+}
+
+function factOf(fd: number, name: string): number {
+  const facts = readFileSync(systemPaths.proc("self", "fdinfo", String(fd)), "utf8");
+  return Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(facts)?.[1]);
 }

@@ -37,6 +37,14 @@ export interface ExportRequest {
   readonly rangeCount?: number;
 }
 
+/** Part of a dma-buf, and where it is to be. */
+export interface MapRequest {
+  readonly start?: number;
+  readonly length?: number;
+  readonly iova?: bigint;
+  readonly access?: "read-write" | "read";
+}
+
 /** A device, its dma-bufs, and the IOVAs at which they are mapped. */
 export class DmaBufRig implements Disposable {
   readonly device: PciDevice;
@@ -79,9 +87,12 @@ export class DmaBufRig implements Disposable {
     return result;
   }
 
-  map(fd: number, { start = 0, length = PAGES * PAGE_SIZE, iova = IOVA } = {}): number | string {
+  map(
+    fd: number,
+    { start = 0, length = PAGES * PAGE_SIZE, iova = IOVA, access = "read-write" }: MapRequest = {},
+  ): number | string {
     const { file, ioas } = iommufdOf(this.iommu);
-    const request = encodeIoctl(requests.ioasMapFile, ioas.id, "read-write", fd, start, iova, length);
+    const request = encodeIoctl(requests.ioasMapFile, ioas.id, access, fd, start, iova, length);
     return outcome(file.attempt(request));
   }
 
@@ -91,17 +102,26 @@ export class DmaBufRig implements Disposable {
 
   /** The physical address to which the IOMMU leads each page. Skips the test where the kernel does not show it. */
   pages(): (bigint | undefined)[] {
-    return Array.from({ length: PAGES }, (_, page) => {
-      const entry = ioPageTableEntry(this.device.address, IOVA + BigInt(page * PAGE_SIZE));
-      if (entry.readable) return entry.physical;
-      skip({ reason: entry.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
-    });
+    return this.#entries().map(({ physical }) => physical);
+  }
+
+  /** Whether the device may write each page. Skips the test as {@link pages} does. */
+  writable(): (boolean | undefined)[] {
+    return this.#entries().map(({ writable }) => writable);
   }
 
   /** Physical address of a page of the BAR. */
   physical(page: number): bigint {
     const start = pciDevice(this.device.address).resources[this.bar.index]?.start ?? 0n;
     return start + BigInt(page * PAGE_SIZE);
+  }
+
+  #entries() {
+    return Array.from({ length: PAGES }, (_, page) => {
+      const entry = ioPageTableEntry(this.device.address, IOVA + BigInt(page * PAGE_SIZE));
+      if (entry.readable) return entry;
+      skip({ reason: entry.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
+    });
   }
 
   [Symbol.dispose](): void {

@@ -9,14 +9,14 @@ const FILE = `Device 0000:01:00.0 @0x102a8b000
 IOVA_PFN\t\tPML5E\t\t\tPML4E\t\t\tPDPE\t\t\tPDE\t\t\tPTE
 0x0000000000001 |\t0x0000000000000000\t0x000000010a4c3003\t0x000000010a4c4003\t0x000000010a4c5003\t0x000000010a4c6003
 0x0000000000200 |\t0x0000000000000000\t0x000000010a4c3003\t0x000000010a4c4003\t0x0000000040000083
-0x0000000040000 |\t0x0000000000000000\t0x000000010a4c3003\t0x0000000080000083
+0x0000000040000 |\t0x0000000000000000\t0x000000010a4c3003\t0x0000000080000081
 `;
 
 describe("translationOf", () => {
   it.each([
-    ["4 KiB by its PTE", 0x1000n, { pageSize: 2 ** 12, physical: 0x1_0a4c_6000n }],
-    ["2 MiB by its PDE", 0x20_0000n, { pageSize: 2 ** 21, physical: 0x4000_0000n }],
-    ["1 GiB by its PDPE", 0x4000_0000n, { pageSize: 2 ** 30, physical: 0x8000_0000n }],
+    ["4 KiB by its PTE", 0x1000n, { pageSize: 2 ** 12, physical: 0x1_0a4c_6000n, writable: true }],
+    ["2 MiB by its PDE", 0x20_0000n, { pageSize: 2 ** 21, physical: 0x4000_0000n, writable: true }],
+    ["1 GiB by its PDPE", 0x4000_0000n, { pageSize: 2 ** 30, physical: 0x8000_0000n, writable: false }],
     ["nothing", 0x2000n, undefined],
   ])("finds %s", (_, iova, translation) => {
     expect(translationOf([FILE], iova)).toEqual(translation);
@@ -56,6 +56,7 @@ describe("ioPageTableEntry", () => {
       readable: true,
       pageSize: 2 ** 21,
       physical: 0x4000_0000n,
+      writable: true,
     });
     expect(() => ioPageTableEntry("0000:02:00.0", 0x20_0000n, paths)).toThrow("ENOENT");
   });

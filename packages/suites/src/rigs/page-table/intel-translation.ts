@@ -11,6 +11,8 @@ const HEX = /^0x[0-9a-f]+$/i;
 
 /** Bits of an entry that hold an address (VT-d 4.1, section 9.8). */
 const ADDRESS_MASK = 0x000f_ffff_ffff_f000n;
+/** The same bit in tables of both stages (VT-d 4.1, sections 9.7 and 9.8). */
+const WRITABLE = 2n;
 
 /** A page that the IOMMU finds for an address. */
 export interface Translation {
@@ -18,6 +20,7 @@ export interface Translation {
   readonly pageSize: number;
   /** The page's first physical address. */
   readonly physical: bigint;
+  readonly writable: boolean;
 }
 
 /**
@@ -33,7 +36,8 @@ export function translationOf(chunks: Iterable<string>, iova: bigint): Translati
     const level = entries.findLastIndex((entry) => BigInt(entry) !== 0n);
     const pageSize = PAGE_SIZES[level];
     if (pageSize === undefined) return undefined;
-    return { pageSize, physical: BigInt(entries[level] ?? 0) & ADDRESS_MASK };
+    const entry = BigInt(entries[level] ?? 0);
+    return { pageSize, physical: entry & ADDRESS_MASK, writable: (entry & WRITABLE) !== 0n };
   }
   return undefined;
 }

@@ -10,6 +10,7 @@ export type PageTableEntry =
       readonly pageSize: number | undefined;
       /** First physical address of that page. */
       readonly physical: bigint | undefined;
+      readonly writable: boolean | undefined;
     }
   | { readonly readable: false; readonly reason: string };
 
@@ -25,7 +26,12 @@ export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPat
   const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
   // A driver that shows tables shows this one, too. A file that cannot be read fails the test, as upstream's.
   const translation = translationOf(chunksOf(file), iova);
-  return { readable: true, pageSize: translation?.pageSize, physical: translation?.physical };
+  return {
+    readable: true,
+    pageSize: translation?.pageSize,
+    physical: translation?.physical,
+    writable: translation?.writable,
+  };
 }
 
 const CHUNK_BYTES = 65_536;
