@@ -27,7 +27,13 @@ export const REVOCATIONS: readonly Revocation[] = [
     revoke: ({ config }) => (config.memoryEnable = false),
     restore: ({ config }) => (config.memoryEnable = true),
   },
-  { name: "the_device_is_reset", revoke: (device) => device.reset() },
+  {
+    name: "the_device_is_reset",
+    revoke: (device) => {
+      if (!device.info.resettable) skip({ reason: "the device has no reset", remedy: "use a device with FLR" });
+      device.reset();
+    },
+  },
   {
     name: "its_register_resets_the_device",
     revoke: ({ config }) => {
