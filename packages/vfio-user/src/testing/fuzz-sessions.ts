@@ -88,10 +88,10 @@ class GeneratedSocket implements SessionSocket {
     const fds = this.#generate();
     const { id, command, size, flags } = this.input;
     const malformed = size < HEADER_SIZE || size > MAX_MESSAGE_SIZE;
-    const isReply = (flags & structs.TYPE_MASK) === structs.TYPE_REPLY;
-    if ((flags & structs.FLAG_NO_REPLY) === 0 && (malformed || !isReply)) {
-      // A malformed message is answered at once, because it ends the session.
-      if (malformed) this.#unanswered.length = 0;
+    const type = flags & structs.TYPE_MASK;
+    if ((flags & structs.FLAG_NO_REPLY) === 0 && (malformed || type !== structs.TYPE_REPLY)) {
+      // The server answers a message that ends the session at once.
+      if (malformed || type !== structs.TYPE_COMMAND) this.#unanswered.length = 0;
       this.#unanswered.push({ id, command });
     }
     this.#truncated = fds > 16;
