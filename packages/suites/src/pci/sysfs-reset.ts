@@ -35,6 +35,7 @@ const GUARD = 0xa5;
 const COPY_MS = 300;
 /** Between two attempts of a user, so that the other side gets the device's lock. */
 const PAUSE_MS = 5;
+const MOST_RESETS = 20;
 const INTERRUPT_MS = 5000;
 const TIMEOUT_MS = 60_000;
 
@@ -166,15 +167,18 @@ export function sysfsResetSuite(target: SuiteTarget): void {
         () =>
           withDevice(async (device) => {
             if (!existsPath(file)) skip({ reason: "the device has no reset", remedy: "use a device with FLR: igb" });
-            await using reset = new PendingWrite(file, "1");
             const answers = new Set<string>();
-            while (await reset.waits()) {
-              answers.add(codeOf(deviceFileOf(device.vfio).attempt(requests.resetDevice())));
-              await delay(PAUSE_MS);
+            // A reset takes a tenth of a second. On a busy machine this process may miss it.
+            for (let round = 0; round < MOST_RESETS && !answers.has("EAGAIN"); round++) {
+              await using reset = new PendingWrite(file, "1");
+              while (await reset.waits()) {
+                answers.add(codeOf(deviceFileOf(device.vfio).attempt(requests.resetDevice())));
+                await delay(PAUSE_MS);
+              }
+              expect(await reset.end()).toBe("ok");
             }
             // pci_try_reset_function takes no lock that another holds.
             expect([...answers].filter((answer) => answer !== "ok")).toEqual(["EAGAIN"]);
-            expect(await reset.end()).toBe("ok");
             expect(() => device.reset()).not.toThrow();
           }),
         TIMEOUT_MS,

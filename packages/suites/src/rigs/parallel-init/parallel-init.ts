@@ -6,7 +6,7 @@ import type { LentSpace } from "@vfio-selftests/iommu-modes";
 import { GO, type InitAnswer, type InitMessage, type InitTiming } from "./init-request";
 
 /** Milliseconds for all threads to reach the barrier. The first time includes their start (slow under emulation). */
-const BARRIER_TIMEOUT_MS = 20_000;
+const BARRIER_TIMEOUT_MS = 60_000;
 
 /** Threads that initialise devices at the same time. They live for several rounds: their start takes longest. */
 export class InitThreads {

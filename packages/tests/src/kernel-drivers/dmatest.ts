@@ -1,0 +1,72 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { setTimeout as sleep } from "node:timers/promises";
+import { existsPath, linkName, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
+import { GuardedValue, KernelLog, skip } from "@vfio-selftests/harness";
+
+/** What dmatest's thread says at its end (`dmatest_func` in drivers/dma/dmatest.c). */
+const SUMMARY = /^dmatest: (\S+): summary (\d+) tests, (\d+) failures /;
+/** What it says of a copy that went wrong (`result` there). */
+const COMPLAINT = /: result #\d+: '/;
+
+/** What dmatest found. */
+export interface DmatestResult {
+  readonly tests: number;
+  readonly failures: number;
+  /** What it says of each failed copy. */
+  readonly complaints: readonly string[];
+}
+
+const parameter = (name: string): string => systemPaths.sys("module", "dmatest", "parameters", name);
+
+/**
+ * The channel that a device's driver gives to the DMA engine, as "dma0chan0". A driver offers it in the course of its
+ * probe, or later: this waits.
+ */
+export async function channelOf(address: string, timeoutMs: number): Promise<string> {
+  const folder = systemPaths.sys("class", "dma");
+  const deadline = performance.now() + timeoutMs;
+  for (;;) {
+    const channel = listDirectory(folder).find((name) => linkName(`${folder}/${name}/device`) === address);
+    if (channel !== undefined) return channel;
+    if (performance.now() > deadline) throw new Error(`${address} has no channel in ${folder} after ${timeoutMs} ms`);
+    await sleep(50);
+  }
+}
+
+/**
+ * Lets the kernel's dmatest copy between two buffers of its own, each copy of another length and to another place, and
+ * compare every byte (Documentation/driver-api/dmaengine/dmatest.rst). Rejects when it does not end in `timeoutMs`.
+ */
+export async function dmatest(
+  channel: string,
+  { copies, bufferBytes, timeoutMs }: { copies: number; bufferBytes: number; timeoutMs: number },
+): Promise<DmatestResult> {
+  if (!existsPath(parameter("run"))) {
+    skip({ reason: "the kernel has no dmatest (CONFIG_DMATEST)", remedy: "use the lab's kernel" });
+  }
+  using iterations = new GuardedValue(parameter("iterations"));
+  using bufferSize = new GuardedValue(parameter("test_buf_size"));
+  iterations.set(copies);
+  bufferSize.set(bufferBytes);
+  using log = new KernelLog();
+  writeFileSync(parameter("channel"), channel);
+  writeFileSync(parameter("run"), "1");
+  await ended(timeoutMs);
+  const lines = log.newLines().filter((line) => line.startsWith("dmatest: "));
+  const summaries = lines.map((line) => SUMMARY.exec(line)).filter((found) => found !== null);
+  if (summaries.length !== 1) throw new Error(`dmatest ended without one summary:\n${lines.join("\n")}`);
+  const [, , tests, failures] = summaries[0] ?? [];
+  return { tests: Number(tests), failures: Number(failures), complaints: lines.filter((line) => COMPLAINT.test(line)) };
+}
+
+/** Waits for dmatest's thread. Reading `run` lets the kernel give the channel back (`dmatest_run_get`). */
+async function ended(timeoutMs: number): Promise<void> {
+  const deadline = performance.now() + timeoutMs;
+  while (readFileSync(parameter("run"), "utf8").startsWith("Y")) {
+    if (performance.now() > deadline) {
+      writeFileSync(parameter("run"), "0");
+      throw new Error(`dmatest has not ended after ${timeoutMs} ms`);
+    }
+    await sleep(100);
+  }
+}
