@@ -7,12 +7,15 @@ import { GuardedValue, KernelLog, skip } from "@vfio-selftests/harness";
 const SUMMARY = /^dmatest: (\S+): summary (\d+) tests, (\d+) failures /;
 /** What it says of a copy that went wrong (`result` there). */
 const COMPLAINT = /: result #\d+: '/;
+/** Complaints that a result shows: a device that goes wrong once mostly does so each time. */
+const MOST_COMPLAINTS = 5;
+const LAST_LINES = 10;
 
 /** What dmatest found. */
 export interface DmatestResult {
   readonly tests: number;
   readonly failures: number;
-  /** What it says of each failed copy. */
+  /** What it says of the first failed copies. */
   readonly complaints: readonly string[];
 }
 
@@ -54,9 +57,14 @@ export async function dmatest(
   await ended(timeoutMs);
   const lines = log.newLines().filter((line) => line.startsWith("dmatest: "));
   const summaries = lines.map((line) => SUMMARY.exec(line)).filter((found) => found !== null);
-  if (summaries.length !== 1) throw new Error(`dmatest ended without one summary:\n${lines.join("\n")}`);
+  if (summaries.length !== 1)
+    throw new Error(`dmatest ended without one summary:\n${lines.slice(-LAST_LINES).join("\n")}`);
   const [, , tests, failures] = summaries[0] ?? [];
-  return { tests: Number(tests), failures: Number(failures), complaints: lines.filter((line) => COMPLAINT.test(line)) };
+  return {
+    tests: Number(tests),
+    failures: Number(failures),
+    complaints: lines.filter((line) => COMPLAINT.test(line)).slice(0, MOST_COMPLAINTS),
+  };
 }
 
 /** Waits for dmatest's thread. Reading `run` lets the kernel give the channel back (`dmatest_run_get`). */
