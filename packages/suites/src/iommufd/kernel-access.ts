@@ -1,5 +1,6 @@
 import { IOMMU_IOAS_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_READABLE } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -9,7 +10,6 @@ import {
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_WRITE,
 } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";

@@ -1,7 +1,7 @@
 import { DmaLog, type IommuMode, type IovaRange } from "@vfio-selftests/core";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { DriverRig } from "../rigs/driver-rig";
-import { codeOf, migrationOf, MovingRig } from "../rigs/moving-rig";
+import { codeOf, migrationOf, MovingRig } from "../rigs/device/moving-rig";
+import { DriverRig } from "../rigs/dma/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 import { DeviceLog } from "./device-log";
 import { loggingRules } from "./logging-rules";

@@ -10,10 +10,10 @@ import {
 import { skip } from "@vfio-selftests/harness";
 import { iommufdOf } from "@vfio-selftests/iommu-modes";
 import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
-import { PAGE_SIZE } from "../page-size";
-import { ioPageTableEntry } from "../page-table/io-page-table";
-import { outcome } from "../raw/ask-kernel";
-import { RawDevice } from "../raw/raw-device";
+import { ioPageTableEntry } from "../../iommu/io-page-table";
+import { PAGE_SIZE } from "../../memory/page-size";
+import { outcome } from "../../raw/ask-kernel";
+import { RawDevice } from "../../raw/raw-device";
 
 const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
 /** fcntl.h */

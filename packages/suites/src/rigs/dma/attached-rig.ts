@@ -1,6 +1,6 @@
 import type { Iommu, IommuMode } from "@vfio-selftests/core";
 import { type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import type { SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../../suite-target";
 import { CopyRig, type DeviceCopier } from "./copy-rig";
 import { Reach } from "./reach";
 

@@ -4,7 +4,7 @@ import { sleepSync } from "@vfio-selftests/core/driver";
 import { systemError } from "@vfio-selftests/core/errors";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { PseudoRandom } from "../pseudo-random";
+import { PseudoRandom } from "../../dma/pseudo-random";
 import { HostIrqAffinity, onlineCpus } from "./host-irq";
 import type { InterruptSource } from "./interrupt-source";
 import type { IrqTestOptions } from "./irq-test-options";

@@ -1,8 +1,8 @@
 import { Iommu, type IommuMode } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import type { GuardedValue } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
-import { DeviceCopier } from "./copy-rig";
+import type { SuiteTarget } from "../../suite-target";
+import { DeviceCopier } from "../dma/copy-rig";
 import { enableVfs, vfAddress } from "./virtual-functions";
 
 /** Opens a PF and its VFs. */

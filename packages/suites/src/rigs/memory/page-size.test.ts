@@ -3,10 +3,10 @@ import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { systemError } from "@vfio-selftests/core/errors";
 import { FakeIommuBackend, FakeVfioDevice } from "@vfio-selftests/core/testing";
 import { native } from "@vfio-selftests/native";
-import type * as AddressSpaceModule from "../dma/address-space";
-import type * as DmaMappingModule from "../dma/dma-mapping";
-import type * as DmaPatternsModule from "../dma/dma-patterns";
-import type { Suite } from "../suite-target";
+import type * as AddressSpaceModule from "../../dma/address-space";
+import type * as DmaMappingModule from "../../dma/dma-mapping";
+import type * as DmaPatternsModule from "../../dma/dma-patterns";
+import type { Suite } from "../../suite-target";
 
 type AddressSpace = typeof AddressSpaceModule;
 type DmaMapping = typeof DmaMappingModule;
@@ -74,9 +74,9 @@ beforeEach(() => {
 
 // The suites load after the page size has changed.
 const SUITES: readonly [string, () => Suite][] = [
-  ["address-space", () => jest.requireActual<AddressSpace>("../dma/address-space").addressSpaceSuite],
-  ["dma-mapping", () => jest.requireActual<DmaMapping>("../dma/dma-mapping").dmaMappingSuite],
-  ["dma-patterns", () => jest.requireActual<DmaPatterns>("../dma/dma-patterns").dmaPatternsSuite],
+  ["address-space", () => jest.requireActual<AddressSpace>("../../dma/address-space").addressSpaceSuite],
+  ["dma-mapping", () => jest.requireActual<DmaMapping>("../../dma/dma-mapping").dmaMappingSuite],
+  ["dma-patterns", () => jest.requireActual<DmaPatterns>("../../dma/dma-patterns").dmaPatternsSuite],
 ];
 
 test.each(SUITES)("%s maps whole pages where a page has 64 KiB", async (_, load) => {

@@ -1,7 +1,7 @@
 import { MAP_ANONYMOUS, MAP_PRIVATE } from "@vfio-selftests/core/uapi";
 import { native, type NativeMemory } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "./page-size";
-import { codeOf } from "./raw/ask-kernel";
+import { PAGE_SIZE } from "../memory/page-size";
+import { codeOf } from "../raw/ask-kernel";
 
 /** asm-generic/mman-common.h */
 const MADV_NOHUGEPAGE = 15;

@@ -1,7 +1,7 @@
 import type { IommuMode, PciDevice } from "@vfio-selftests/core";
-import { scratchRegistersOf } from "../devices/scratch-registers";
+import { scratchRegistersOf } from "../../devices/scratch-registers";
+import { RawDevice } from "../raw/raw-device";
 import { openForBlock } from "./open-device";
-import { RawDevice } from "./raw/raw-device";
 
 /** What {@link RegionRig.withPattern} writes. */
 export const PATTERN = [0x1234_5678, 0x9abc_def0, 0x0fed_cba9, 0x8765_4321] as const;

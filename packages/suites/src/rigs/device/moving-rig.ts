@@ -6,7 +6,7 @@ import {
   VFIO_DEVICE_STATE_STOP_COPY,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
-import type { StateAnswer, StateRig } from "../migration/state-rules";
+import type { StateAnswer, StateRig } from "../../migration/state-rules";
 
 /** A device that can migrate, opened in an address space of its own. Skips the test if it cannot. */
 export class MovingRig implements StateRig {

@@ -1,8 +1,8 @@
 import { Eventfd, type IommuMode } from "@vfio-selftests/core";
 import { skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../../suite-target";
-import { DriverRig } from "../driver-rig";
-import { PAGE_SIZE } from "../page-size";
+import type { SuiteTarget } from "../../../suite-target";
+import { DriverRig } from "../../dma/driver-rig";
+import { PAGE_SIZE } from "../../memory/page-size";
 import { findHostIrq } from "./host-irq";
 
 /** What raises the interrupts that KVM passes to the guest. */

@@ -8,8 +8,8 @@ import {
 } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { DriverSession } from "@vfio-selftests/core/driver";
-import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
-import type { SuiteTarget } from "../suite-target";
+import { EDU_IOVA_LIMIT } from "../../devices/edu/edu-registers";
+import type { SuiteTarget } from "../../suite-target";
 import { findCopyDriver } from "./find-driver";
 import { PseudoRandom } from "./pseudo-random";
 

@@ -1,6 +1,6 @@
 import { existsPath, linkName, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDevice, skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../../suite-target";
 import { PendingWrite } from "./pending-write";
 
 /**

@@ -1,11 +1,11 @@
 import { DmaMemory } from "@vfio-selftests/core";
 import { VFIO_DEVICE_ATTACH_IOMMUFD_PT, vfio_device_attach_iommufd_pt } from "@vfio-selftests/core/uapi";
 import { deviceFileOf, type IoAddressSpace, iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
-import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
+import { EDU_IOVA_LIMIT } from "../../devices/edu/edu-registers";
+import { PAGE_SIZE } from "../memory/page-size";
+import type { RacerCall } from "../race/racer";
+import { bytesOf } from "../raw/ask-kernel";
 import type { AttachedRig } from "./attached-rig";
-import { PAGE_SIZE } from "./page-size";
-import type { RacerCall } from "./race/racer";
-import { bytesOf } from "./raw/ask-kernel";
 
 /** What a device is attached to: an IOAS, for which the kernel finds a page table, or a page table of the user's. */
 export type TableKind = "ioas" | "page_table";

@@ -1,6 +1,6 @@
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver, GuardedValue, skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../../suite-target";
 
 /** Parameters of vfio-pci that a device keeps as they were when it was bound (vfio_pci_init_dev). */
 export type KeptParameter = "nointxmask" | "disable_idle_d3";

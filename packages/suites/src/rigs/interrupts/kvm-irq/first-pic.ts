@@ -1,5 +1,5 @@
 import { pollUntil } from "@vfio-selftests/core/driver";
-import { outcome } from "../raw/ask-kernel";
+import { outcome } from "../../raw/ask-kernel";
 import type { BareVm } from "./kvm";
 
 /** Requests of linux/kvm.h. */

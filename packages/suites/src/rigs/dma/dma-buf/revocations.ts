@@ -6,7 +6,7 @@ import {
   VFIO_DEVICE_FEATURE_SET,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
-import { RawDevice } from "../raw/raw-device";
+import { RawDevice } from "../../raw/raw-device";
 
 const SET = VFIO_DEVICE_FEATURE_SET;
 /** PCI Express (section 7.5.3) and power management (PCI-PM 1.2, section 3.2.4). */

@@ -1,7 +1,7 @@
 import { type PciDevice, VfioError } from "@vfio-selftests/core";
 import type { Driver } from "@vfio-selftests/core/driver";
 import { skip, type Target } from "@vfio-selftests/harness";
-import { eduDriver } from "../devices/edu/edu-driver";
+import { eduDriver } from "../../devices/edu/edu-driver";
 
 /** The driver that serves the device. Skips the test when there is none. Throws when there are several. */
 export function findDriver(target: Target, device: PciDevice): Driver {

@@ -1,6 +1,6 @@
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { native } from "@vfio-selftests/native";
-import { outcome } from "../raw/ask-kernel";
+import { outcome } from "../../raw/ask-kernel";
 import type { BareVm } from "./kvm";
 
 /** Requests of linux/kvm.h on a VM, and on a device of a VM. */

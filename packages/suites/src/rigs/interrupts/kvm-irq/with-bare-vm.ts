@@ -1,5 +1,5 @@
 import { skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../../suite-target";
+import type { SuiteTarget } from "../../../suite-target";
 import type { BareVm } from "./kvm";
 
 /** Opens a VM of the target's KVM for one test. Skips the test where there is no KVM. */

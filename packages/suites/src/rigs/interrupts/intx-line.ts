@@ -7,9 +7,9 @@ import {
   VFIO_PCI_INTX_IRQ_INDEX,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
-import { type InterruptSource, intxSourceOf } from "../devices/interrupt-sources";
-import { PhysicalConfig } from "./physical-config";
-import { RawDevice } from "./raw/raw-device";
+import { type InterruptSource, intxSourceOf } from "../../devices/interrupt-sources";
+import { PhysicalConfig } from "../config-space/physical-config";
+import { RawDevice } from "../raw/raw-device";
 
 const COMMAND = 4;
 const INTX_DISABLE = 1 << 10;

@@ -1,6 +1,6 @@
 import type { IommuMode, PciDevice } from "@vfio-selftests/core";
 import { skip } from "@vfio-selftests/harness";
-import { openForBlock } from "./open-device";
+import { openForBlock } from "../device/open-device";
 import { PhysicalConfig } from "./physical-config";
 
 /** One device for the tests of its capabilities, seen by vfio-pci and past it. */

@@ -1,7 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import { skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
-import { PhysicalConfig } from "./physical-config";
+import type { SuiteTarget } from "../../suite-target";
+import { PhysicalConfig } from "../config-space/physical-config";
 import { bridgesAbove } from "./upstream-bridge";
 
 /** The bridge control register, and its bit that resets the bus behind the bridge (PCI-to-PCI Bridge 1.2, 3.2.5.18). */

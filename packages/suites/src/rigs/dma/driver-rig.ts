@@ -1,9 +1,9 @@
 import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../../suite-target";
+import { PAGE_SIZE } from "../memory/page-size";
 import { findDriver } from "./find-driver";
-import { PAGE_SIZE } from "./page-size";
 
 const MIB = 1024 ** 2;
 const UPSTREAMS_LARGEST_COPY = 512 * MIB;

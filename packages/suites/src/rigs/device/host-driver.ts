@@ -1,6 +1,6 @@
 import { existsPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver, skip } from "@vfio-selftests/harness";
-import type { SuiteTarget } from "../suite-target";
+import type { SuiteTarget } from "../../suite-target";
 
 /** The kernel's driver of serial cards takes whatever it is told to, by the number of a card with one port (8250_pci.c). */
 const DRIVER = "serial";
