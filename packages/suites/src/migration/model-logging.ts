@@ -1,4 +1,5 @@
-import { DmaLog, type IommuMode, type IovaRange } from "@vfio-selftests/core";
+import type { IommuMode, IovaRange } from "@vfio-selftests/core";
+import { DmaLog } from "@vfio-selftests/core/migration";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { codeOf, migrationOf, MovingRig } from "../rigs/device/moving-rig";
 import { DriverRig } from "../rigs/dma/driver-rig";

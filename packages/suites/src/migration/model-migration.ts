@@ -1,5 +1,6 @@
-import { DmaLog, type PciDevice } from "@vfio-selftests/core";
+import type { PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
+import { DmaLog } from "@vfio-selftests/core/migration";
 import {
   VFIO_DEVICE_STATE_ERROR as ERROR,
   VFIO_DEVICE_STATE_PRE_COPY as PRE_COPY,

@@ -1,4 +1,5 @@
-import { DeviceMigration, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import { DeviceMigration } from "@vfio-selftests/core/migration";
 import {
   VFIO_DEVICE_FEATURE_GET as GET,
   VFIO_DEVICE_FEATURE_MIG_DEVICE_STATE as DEVICE_STATE,
