@@ -6,7 +6,7 @@ import { setTimeout as delay } from "node:timers/promises";
 const END_MS = 20_000;
 
 /**
- * A write to a file of the kernel that may return only when this process closes a device. A process of its own makes it.
+ * A write to a file of the kernel that may return only when this process closes a device. Another process makes it.
  * At disposal the write must be free to end.
  */
 export class PendingWrite implements AsyncDisposable {

@@ -58,7 +58,7 @@ export function migrationOf(device: PciDevice): DeviceMigration {
   skip({ reason: `${device.address} cannot migrate`, remedy: "take a device that can: -d model:ioat" });
 }
 
-/** What a device saves that did nothing yet. */
+/** What a device saves that has done nothing yet. */
 export function untouchedData(mode: IommuMode, address: string): Uint8Array {
   using rig = new MovingRig(mode, address);
   rig.migration.setState(VFIO_DEVICE_STATE_STOP_COPY);

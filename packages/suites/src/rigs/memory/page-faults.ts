@@ -2,8 +2,8 @@ import { closeSync, openSync, readSync } from "node:fs";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
 
 /**
- * Counts this thread's page faults that read nothing from a disk (proc(5), field minflt). Whatever allocates between the
- * two looks would fault, too: both go into buffers made before, and are decoded afterwards.
+ * Counts this thread's page faults that read nothing from a disk (proc(5), field minflt). An allocation between the
+ * two looks would fault, too, so both looks fill buffers that exist already. They are decoded afterwards.
  */
 export class PageFaults implements Disposable {
   readonly #file = openSync(systemPaths.proc("thread-self", "stat"), "r");
