@@ -1,7 +1,7 @@
 import { thrownBy } from "../testing/thrown-by";
 import { MappingRecord } from "./mapping-record";
 
-const mappingAt = (iova: bigint) => ({ iova });
+const mappingAt = (iova: bigint) => ({ iova, length: 4096 });
 
 /** The IOVAs that keep the memory from closing, as the error names them. */
 function named(record: MappingRecord): string[] {
