@@ -18,7 +18,6 @@ const REASONS = {
   "packages/suites/src/dma": "a file for each suite",
   "packages/suites/src/iommufd": "a file for each suite",
   "packages/suites/src/pci": "a file for each suite",
-  "packages/suites/src/rigs": "a file for each rig; one that needs several has a folder",
   "packages/vfio-user/src/conformance/server": "a file for each family of checks",
   "packages/vfio-user/src/testing": "a file for each model or peer that tests use",
 };

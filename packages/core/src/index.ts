@@ -8,7 +8,6 @@ export type {
   HotResetDevice,
   HotResetInfo,
   IrqInfo,
-  MigrationData,
   PayloadLink,
   RegionArea,
   RegionInfo,
@@ -31,8 +30,6 @@ export type { BarType } from "./pci/bar/bar-types";
 export type { PciCapability } from "./pci/config/capabilities";
 export { ConfigSpace } from "./pci/config/config-space";
 export { DeviceFeatures } from "./pci/features";
-export { DeviceMigration, type MigrationFeatures } from "./pci/migration/device-migration";
-export { DmaLog, type DmaLogOptions } from "./pci/migration/dma-log";
 export { PciDevice } from "./pci/pci-device";
 export { ExpansionRom } from "./pci/rom";
 

@@ -1,7 +1,7 @@
 import { normalizePciAddress } from "@vfio-selftests/core/sysfs";
 import type { TargetOptions } from "@vfio-selftests/harness";
 import { findMode, iommuModes } from "@vfio-selftests/iommu-modes";
-import { parseIrqTestOptions } from "./rigs/kvm-irq/irq-test-options";
+import { parseIrqTestOptions } from "./rigs/interrupts/kvm-irq/irq-test-options";
 import type { SuiteTarget } from "./suite-target";
 
 /** The target of the devices that the options name, with what the caller brings. Without a device, every test skips. */

@@ -1,6 +1,6 @@
 import type { Target } from "@vfio-selftests/harness";
-import type { IrqTestOptions } from "./rigs/kvm-irq/irq-test-options";
-import type { Kvm } from "./rigs/kvm-irq/kvm";
+import type { IrqTestOptions } from "./rigs/interrupts/kvm-irq/irq-test-options";
+import type { Kvm } from "./rigs/interrupts/kvm-irq/kvm";
 
 /** What the suites run against. Drivers, device models and KVM come with the target, because the suites know none. */
 export interface SuiteTarget extends Target {

@@ -1,13 +1,14 @@
 import type { ChildProcess, StdioOptions } from "node:child_process";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { closeSync, existsSync, ftruncateSync, mkdtempSync, openSync, rmSync, writeFileSync } from "node:fs";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { Iommu } from "@vfio-selftests/core";
 import { ListeningSocket, VfioUserMode } from "@vfio-selftests/vfio-user";
 import { findModelModule } from "./find-model-module";
-import { readRegister, writeOwnModel } from "./testing/own-model";
+import { readRegister, REGISTER, writeOwnModel } from "./testing/own-model";
 
 const PROGRAM = join(__dirname, "../../dist/main.js");
 
@@ -99,3 +100,35 @@ test("a model is a path, or a package installed where the command runs", () => {
   expect(findModelModule("@vfio-selftests/device-models", __dirname, [])).toMatch(/device-models/);
   expect(() => find("no-such-package")).toThrow(/"no-such-package"; allowed: ioat, the path of a module/);
 });
+
+/** After each access it tries to see the memory at IOVA 0. Its register tells what came of that: 1 no, 2 yes. */
+const SEEING_MODEL = `
+  let host, seen = 0;
+  const region = { size: 4096, read: () => seen, write() {} };
+  export const createModel = () => ({
+    name: "seeing", regions: new Map([[0, region]]), irqs: new Map(),
+    attach(to) { host = to; }, reset() {},
+    step() { seen = host.dma.view(0n, 8, "write") === undefined ? 1 : 2; return false; },
+  });`;
+
+test.each([
+  { options: [], seen: 1 },
+  { options: ["--trust"], seen: 2 },
+])(
+  "memory that its client could truncate is mapped with --trust alone: $options",
+  async ({ options, seen }) => {
+    writeFileSync(join(directory, "seeing.mjs"), SEEING_MODEL);
+    const path = join(directory, "seeing.sock");
+    await serve(["./seeing.mjs", "--socket", path, ...options]);
+    using iommu = new Iommu(new VfioUserMode().open());
+    const device = iommu.openDevice(`vfio-user:${path}`);
+    const fd = openSync(join(directory, "memory"), "w+");
+    ftruncateSync(fd, 4096);
+    iommu.map({ address: 0n, length: 4096, file: { fd, offset: 0 }, closed: false }, { iova: 0n });
+    closeSync(fd);
+    const into = new Uint8Array(1);
+    for (let access = 0; access < 2; access += 1) device.readRegion(0, REGISTER, into);
+    expect(into[0]).toBe(seen);
+  },
+  30_000,
+);

@@ -29,17 +29,12 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   #map: BoundIoctl | undefined;
   #unmap: BoundIoctl | undefined;
 
-  /** Owns the container's file from now on, even if the constructor throws. `type`: the version of the IOMMU type. */
+  /** Owns the container's file from now on. `type`: the version of the IOMMU type. */
   constructor(file: KernelFile, mode: string, type: 1 | 2) {
     this.#file = file;
     this.mode = mode;
     this.#type = type;
-    try {
-      this.#devices = new GroupDevices(file, type);
-    } catch (error) {
-      file.close();
-      throw error;
-    }
+    this.#devices = new GroupDevices(file, type);
   }
 
   get file(): KernelFileAccess {

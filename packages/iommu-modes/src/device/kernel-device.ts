@@ -2,7 +2,6 @@ import type {
   DeviceInfo,
   HotResetInfo,
   IrqInfo,
-  MigrationData,
   PayloadLink,
   RegionArea,
   RegionInfo,
@@ -17,6 +16,7 @@ import {
   tooFewVectors,
 } from "@vfio-selftests/core/backend";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
+import type { MigrationData } from "@vfio-selftests/core/migration";
 import { MADV_HUGEPAGE } from "@vfio-selftests/core/uapi";
 import { encodeIoctl } from "../kernel/ioctl";
 import type { KernelFile } from "../kernel/kernel-file";

@@ -1,6 +1,6 @@
-import type { MigrationData } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
+import type { MigrationData } from "@vfio-selftests/core/migration";
 import type { KernelCalls } from "../kernel/kernel-calls";
 
 /** A device's migration data by the file that the kernel gave for them (`data_fd`). */

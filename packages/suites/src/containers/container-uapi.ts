@@ -25,9 +25,10 @@ import {
   VFIO_UPDATE_VADDR,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, GuardedValue, notChecked } from "@vfio-selftests/harness";
-import { ECAP, intelExtendedCapabilities, intelSuperPages } from "../rigs/intel-capabilities";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
+import { ECAP, intelExtendedCapabilities, intelSuperPages } from "../rigs/iommu/intel-capabilities";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { usableIovas } from "../rigs/iommu/reserved-regions";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
 import {
@@ -44,7 +45,6 @@ import {
 } from "../rigs/raw/container-requests";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
-import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

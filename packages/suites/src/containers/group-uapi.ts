@@ -22,9 +22,9 @@ import {
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { closesOnExec } from "../rigs/close-on-exec";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
+import { closesOnExec } from "../rigs/device/close-on-exec";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";

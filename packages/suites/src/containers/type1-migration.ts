@@ -15,13 +15,13 @@ import {
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture } from "@vfio-selftests/harness";
+import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { takeOver } from "../rigs/ordinary-user/take-over";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
-import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -1,7 +1,7 @@
 import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { skip } from "@vfio-selftests/harness";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
 
 /** Offset in the PCI Express capability, and the bits that let a function send error messages (PCI Express Base, 7.5.3.4). */
 const DEVICE_CONTROL = 8;

@@ -1,7 +1,7 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { eachMode, fixture, note } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { LockingThread } from "../rigs/race/locking-thread";
 import type { SuiteTarget } from "../suite-target";
 

@@ -2,7 +2,7 @@ import { DmaMemory, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

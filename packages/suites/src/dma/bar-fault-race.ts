@@ -2,8 +2,8 @@ import { type Bar, Iommu, PciDevice } from "@vfio-selftests/core";
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, notChecked, note, requireMode, skip } from "@vfio-selftests/harness";
-import { PageFaults } from "../rigs/page-faults";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PageFaults } from "../rigs/memory/page-faults";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { FaultRacer } from "../rigs/race/fault-racer";
 import type { SuiteTarget } from "../suite-target";
 

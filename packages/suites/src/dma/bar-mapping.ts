@@ -1,7 +1,7 @@
 import { type Bar, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, note, skip } from "@vfio-selftests/harness";
-import { CopyRig } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { CopyRig } from "../rigs/dma/copy-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { mapCall } from "../rigs/race/map-calls";
 import { Racer } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";

@@ -1,10 +1,10 @@
 import { DmaMemory, type DmaRegion, Iommu, type MapOptions } from "@vfio-selftests/core";
 import { eachMode, fixture, notChecked, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
-import { CopyRig, DeviceCopier } from "../rigs/copy-rig";
-import { usesFirstStage } from "../rigs/intel-capabilities";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { Reach } from "../rigs/reach";
+import { CopyRig, DeviceCopier } from "../rigs/dma/copy-rig";
+import { Reach } from "../rigs/dma/reach";
+import { usesFirstStage } from "../rigs/iommu/intel-capabilities";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -1,7 +1,7 @@
 import { DmaMemory } from "@vfio-selftests/core";
 import { eachMode, note, skip } from "@vfio-selftests/harness";
-import { CopyRig, DeviceCopier } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { CopyRig, DeviceCopier } from "../rigs/dma/copy-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const LOAD_MS = 1000;

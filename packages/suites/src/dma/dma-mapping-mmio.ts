@@ -1,7 +1,7 @@
 import { type Bar, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import type { MappedRegisters } from "@vfio-selftests/core/backend";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const GIB = 1024 ** 3;

@@ -1,7 +1,7 @@
 import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, notChecked, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

@@ -11,8 +11,8 @@ import {
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";
-import { CopyRig } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { CopyRig } from "../rigs/dma/copy-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** As many as a 2 MiB page has. */

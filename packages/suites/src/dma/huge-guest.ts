@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, type IommuMode, type IovaRange, PciDevice } from "@vfio-selftests/core";
 import { eachMode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
 import type { SuiteTarget } from "../suite-target";
 
 const KIB = 1024;

@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, type MemoryBacking, PciDevice, VfioError } from "@vfio-selftests/core";
 import { eachMode, fixture, note, skip } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
-import { CopyRig } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { CopyRig } from "../rigs/dma/copy-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { mapCall, unmapCall } from "../rigs/race/map-calls";
 import { Racer } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";

@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
-import { machineCounters } from "../rigs/machine-counters";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { machineCounters } from "../rigs/memory/machine-counters";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

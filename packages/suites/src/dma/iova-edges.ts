@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, type IovaRange, PciDevice } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
-import { addressBits, intelCapabilities, usesFirstStage } from "../rigs/intel-capabilities";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { reservedRegions, usableIovas } from "../rigs/reserved-regions";
+import { addressBits, intelCapabilities, usesFirstStage } from "../rigs/iommu/intel-capabilities";
+import { reservedRegions, usableIovas } from "../rigs/iommu/reserved-regions";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -1,9 +1,9 @@
 import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { asNobody } from "../rigs/ordinary-user/as-nobody";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

@@ -1,8 +1,8 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, note } from "@vfio-selftests/harness";
-import { entryLimit } from "../rigs/entry-limit";
+import { entryLimit } from "../rigs/iommu/entry-limit";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** As many as awilliam/tests' map-unmap makes; in the lab one more than type 1's limit lets a container have by itself. */

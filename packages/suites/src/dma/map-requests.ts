@@ -17,14 +17,14 @@ import {
 import { eachMode, fixture, knownKernelDefect, skip } from "@vfio-selftests/harness";
 import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { native, type NativeIo } from "@vfio-selftests/native";
+import { ScatteredMemory } from "../rigs/dma/scattered-memory";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
+import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
 import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
 import { RawDevice } from "../rigs/raw/raw-device";
-import { ScatteredMemory } from "../rigs/scattered-memory";
-import { TruncatedFile } from "../rigs/truncated-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -3,9 +3,9 @@ import { DmaMemory, type IommuMode, VfioError } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
 import { eachMode, fixture, KernelLog, note, skip } from "@vfio-selftests/harness";
 import { expectFaultReport } from "../devices/silent-faults";
-import { DriverRig } from "../rigs/driver-rig";
-import { findDriver } from "../rigs/find-driver";
-import { PseudoRandom } from "../rigs/pseudo-random";
+import { DriverRig } from "../rigs/dma/driver-rig";
+import { findDriver } from "../rigs/dma/find-driver";
+import { PseudoRandom } from "../rigs/dma/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x5eed;

@@ -1,7 +1,7 @@
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { DriverRig } from "../rigs/driver-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PseudoRandom } from "../rigs/pseudo-random";
+import { DriverRig } from "../rigs/dma/driver-rig";
+import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0xbad;

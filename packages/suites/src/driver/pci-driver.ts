@@ -1,6 +1,6 @@
 import { VfioError } from "@vfio-selftests/core";
 import { assertNoInterrupt, eachMode, fixture, note, skip } from "@vfio-selftests/harness";
-import { DriverRig } from "../rigs/driver-rig";
+import { DriverRig } from "../rigs/dma/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 
 const STORM_TIMEOUT_MS = 60_000;

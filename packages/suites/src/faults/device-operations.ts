@@ -10,7 +10,7 @@ import {
 import { VFIO_DEVICE_IOEVENTFD_32 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { leaving, onDevice, type Operation } from "./operation";
 import { mapping } from "./operations";

@@ -11,8 +11,8 @@ import {
   skip,
 } from "@vfio-selftests/harness";
 import { createModes } from "@vfio-selftests/iommu-modes";
-import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
-import { enableOneVf } from "../rigs/virtual-functions";
+import { withBareVm } from "../rigs/interrupts/kvm-irq/with-bare-vm";
+import { enableOneVf } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 import { acpiInterpreter } from "./acpi-interpreter";
 import { DEVICE_OPERATIONS } from "./device-operations";

@@ -7,7 +7,7 @@ import {
   iommufdDeviceOf,
   iommufdOf,
 } from "@vfio-selftests/iommu-modes";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { inIommufd, leaving, nothingToClose, onDevice, type Operation, type Prepare, type Prepared } from "./operation";
 
 const LENGTH = 16 * PAGE_SIZE;

@@ -1,7 +1,7 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { systemError } from "@vfio-selftests/core/errors";
-import { FirstPic } from "../rigs/kvm-irq/first-pic";
-import type { BareVm } from "../rigs/kvm-irq/kvm";
+import { FirstPic } from "../rigs/interrupts/kvm-irq/first-pic";
+import type { BareVm } from "../rigs/interrupts/kvm-irq/kvm";
 import type { Prepare } from "./operation";
 
 /** linux/kvm.h, on a VM. */

@@ -1,7 +1,7 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { leaving, nothingToClose, onDevice, type Operation, type Prepare } from "./operation";
 
 const MIB = 1024 ** 2;

@@ -9,7 +9,7 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, GuardedDriver, requireMode, skip } from "@vfio-selftests/harness";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -11,8 +11,8 @@ import {
   requireMode,
 } from "@vfio-selftests/harness";
 import { errorReporterOf } from "../devices/error-reporter";
-import { MachineMonitor } from "../rigs/machine-monitor";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { MachineMonitor } from "../rigs/bus/machine-monitor";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
 import type { SuiteTarget } from "../suite-target";
 
 /** Errors by QEMU's names, and the severity that each has by default (PCI Express Base, 7.8.4.4). */

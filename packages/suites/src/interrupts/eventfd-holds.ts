@@ -13,7 +13,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
-import { EventfdHold } from "../rigs/eventfd-hold";
+import { EventfdHold } from "../rigs/interrupts/eventfd-hold";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

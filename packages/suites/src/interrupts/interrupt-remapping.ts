@@ -3,8 +3,8 @@ import type { InterruptIndex } from "@vfio-selftests/core";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { type InterruptSource, interruptSourcesOf } from "../devices/interrupt-sources";
-import { findHostIrq, HostIrqAffinity, hostIrqCounts, onlineCpus } from "../rigs/kvm-irq/host-irq";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
+import { findHostIrq, HostIrqAffinity, hostIrqCounts, onlineCpus } from "../rigs/interrupts/kvm-irq/host-irq";
 import type { SuiteTarget } from "../suite-target";
 
 const VECTORS = 3;

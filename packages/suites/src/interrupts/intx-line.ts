@@ -8,9 +8,9 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { IntxLine } from "../rigs/intx-line";
-import { vfioInterrupts } from "../rigs/kernel-interrupts";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
+import { IntxLine } from "../rigs/interrupts/intx-line";
+import { vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;

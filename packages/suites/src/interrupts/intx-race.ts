@@ -3,7 +3,7 @@ import { sleepSync } from "@vfio-selftests/core/driver";
 import { assertNoInterrupt, defaultMode, fixture, note, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { requireIntxSource } from "../rigs/intx-line";
+import { requireIntxSource } from "../rigs/interrupts/intx-line";
 import { Racer, type RacerCall } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
 

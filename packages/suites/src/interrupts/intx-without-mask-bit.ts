@@ -8,8 +8,8 @@ import {
   VFIO_IRQ_SET_DATA_NONE,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { BoundWithParameter } from "../rigs/bound-with-parameter";
-import { IntxLine } from "../rigs/intx-line";
+import { BoundWithParameter } from "../rigs/device/bound-with-parameter";
+import { IntxLine } from "../rigs/interrupts/intx-line";
 import type { SuiteTarget } from "../suite-target";
 
 const NONE = VFIO_IRQ_SET_DATA_NONE;

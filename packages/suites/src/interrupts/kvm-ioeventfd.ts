@@ -1,6 +1,6 @@
 import { Eventfd } from "@vfio-selftests/core";
-import type { BareVm } from "../rigs/kvm-irq/kvm";
-import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
+import type { BareVm } from "../rigs/interrupts/kvm-irq/kvm";
+import { withBareVm } from "../rigs/interrupts/kvm-irq/with-bare-vm";
 import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

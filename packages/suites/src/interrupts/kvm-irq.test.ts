@@ -1,6 +1,6 @@
 import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { SkipError } from "@vfio-selftests/harness";
-import type { Kvm } from "../rigs/kvm-irq/kvm";
+import type { Kvm } from "../rigs/interrupts/kvm-irq/kvm";
 import type { SuiteTarget } from "../suite-target";
 import { kvmIrqSuite } from "./kvm-irq";
 

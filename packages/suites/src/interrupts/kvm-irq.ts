@@ -1,10 +1,10 @@
 import { randomInt } from "node:crypto";
 import { defaultMode, fixture, notChecked, note, requireMode, skip, targetOptions } from "@vfio-selftests/harness";
-import { deliverInterrupts } from "../rigs/kvm-irq/deliver-interrupts";
-import { hostIrqCounts, onlineCpus } from "../rigs/kvm-irq/host-irq";
-import { deviceSource, eventfdSource, type InterruptSource } from "../rigs/kvm-irq/interrupt-source";
-import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../rigs/kvm-irq/irq-test-options";
-import type { Kvm } from "../rigs/kvm-irq/kvm";
+import { deliverInterrupts } from "../rigs/interrupts/kvm-irq/deliver-interrupts";
+import { hostIrqCounts, onlineCpus } from "../rigs/interrupts/kvm-irq/host-irq";
+import { deviceSource, eventfdSource, type InterruptSource } from "../rigs/interrupts/kvm-irq/interrupt-source";
+import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../rigs/interrupts/kvm-irq/irq-test-options";
+import type { Kvm } from "../rigs/interrupts/kvm-irq/kvm";
 import type { SuiteTarget } from "../suite-target";
 
 const FIXTURE = "kvm_irq_test";

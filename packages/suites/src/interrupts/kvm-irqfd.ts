@@ -1,8 +1,8 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
-import { FirstPic } from "../rigs/kvm-irq/first-pic";
-import type { BareVm } from "../rigs/kvm-irq/kvm";
-import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
+import { FirstPic } from "../rigs/interrupts/kvm-irq/first-pic";
+import type { BareVm } from "../rigs/interrupts/kvm-irq/kvm";
+import { withBareVm } from "../rigs/interrupts/kvm-irq/with-bare-vm";
 import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

@@ -8,9 +8,9 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { type InterruptSource, interruptSourcesOf } from "../devices/interrupt-sources";
-import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
-import { openForBlock } from "../rigs/open-device";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { openForBlock } from "../rigs/device/open-device";
+import { messageIrqs, vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -9,7 +9,7 @@ import {
   skip,
 } from "@vfio-selftests/harness";
 import { intxSourceOf } from "../devices/interrupt-sources";
-import { requireIntxSource } from "../rigs/intx-line";
+import { requireIntxSource } from "../rigs/interrupts/intx-line";
 import type { SuiteTarget } from "../suite-target";
 
 /** Long enough to see an interrupt that must not come. */

@@ -13,7 +13,7 @@ import {
   VFIO_PCI_REQ_IRQ_INDEX,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice, type RawIrqSet } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -7,8 +7,8 @@ import {
   VFIO_DEVICE_GET_INFO,
   vfio_device_info,
 } from "@vfio-selftests/core/uapi";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";

@@ -12,10 +12,10 @@ import {
   VFIO_TYPE1_IOMMU,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import { check_map, IOMMU_TEST_OP_MD_CHECK_MAP } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

@@ -14,6 +14,8 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
+import { extendedCapabilities } from "../rigs/config-space/physical-capabilities";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_HW_INFO_SELFTEST_REGVAL,
@@ -30,8 +32,6 @@ import {
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
 import { VirtualRig } from "../rigs/mock-iommu/virtual-rig";
-import { extendedCapabilities } from "../rigs/physical-capabilities";
-import { PhysicalConfig } from "../rigs/physical-config";
 import { NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import type { SuiteTarget } from "../suite-target";

@@ -10,9 +10,9 @@ import {
   u32,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import { dirty, IOMMU_TEST_OP_DIRTY } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const IOVA = 0x0200_0000n;

@@ -7,9 +7,9 @@ import {
   IOMMU_HWPT_SET_DIRTY_TRACKING,
   iommu_hwpt_set_dirty_tracking,
 } from "@vfio-selftests/core/uapi";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockIds, type MockRig, UNKNOWN_ID, type WithMockRig } from "../rigs/mock-iommu/mock-rig";
 import { dirty, IOMMU_TEST_OP_DIRTY } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 
 const IOVA = 0x0200_0000n;
 const PAGES = 4;

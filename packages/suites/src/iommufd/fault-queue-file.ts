@@ -14,7 +14,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { closesOnExec } from "../rigs/close-on-exec";
+import { closesOnExec } from "../rigs/device/close-on-exec";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,

@@ -1,6 +1,6 @@
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { QUEUE_IOVA, type VirtualRig } from "../rigs/mock-iommu/virtual-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
 
 /** Queues of a vIOMMU that hardware reads from the guest's memory. */
 export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => void): void {

@@ -12,13 +12,13 @@ import {
   IOMMU_OPTION_HUGE_PAGES,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { usableIovas } from "../rigs/iommu/reserved-regions";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
-import { usableIovas } from "../rigs/reserved-regions";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

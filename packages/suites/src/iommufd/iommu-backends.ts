@@ -2,9 +2,9 @@ import { createHash } from "node:crypto";
 import { DmaMemory, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
 import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { autoMode, createAutoMode, type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { CopyRig } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PseudoRandom } from "../rigs/pseudo-random";
+import { CopyRig } from "../rigs/dma/copy-rig";
+import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x2_0000_1d;

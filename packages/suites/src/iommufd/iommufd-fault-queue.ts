@@ -9,9 +9,9 @@ import {
   type PageRequest,
 } from "@vfio-selftests/iommu-modes";
 import { iommufd } from "@vfio-selftests/iommu-modes/requests";
+import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PseudoRandom } from "../rigs/pseudo-random";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x10bf;

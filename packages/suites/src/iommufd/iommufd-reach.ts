@@ -8,9 +8,9 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, notChecked, requireMode } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
-import { AttachedRig } from "../rigs/attached-rig";
-import { usesFirstStage } from "../rigs/intel-capabilities";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { AttachedRig } from "../rigs/dma/attached-rig";
+import { usesFirstStage } from "../rigs/iommu/intel-capabilities";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

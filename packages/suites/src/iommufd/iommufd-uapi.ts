@@ -27,9 +27,9 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { ioPageTableEntry } from "../rigs/page-table/io-page-table";
-import { pinnedPages } from "../rigs/pinned-pages";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";

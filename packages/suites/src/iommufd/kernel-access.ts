@@ -1,5 +1,6 @@
 import { IOMMU_IOAS_MAP_FIXED_IOVA, IOMMU_IOAS_MAP_READABLE } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -9,7 +10,6 @@ import {
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
   MOCK_FLAGS_ACCESS_WRITE,
 } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
@@ -22,7 +22,7 @@ const PATHS = [
   ["_page_by_page", MOCK_ACCESS_RW_SLOW_PATH],
 ] as const;
 
-/** The kernel's own access to an IOAS (reads, writes, pinned pages), as mediated devices have it, by the mock's. */
+/** The kernel's own access to an IOAS (reads, writes, pinned pages), as mediated devices have it. The mock device asks for it. */
 export function kernelAccessSuite(target: SuiteTarget): void {
   const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
   if (mode === undefined) return;
@@ -196,7 +196,7 @@ export function kernelAccessSuite(target: SuiteTarget): void {
           using third = new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
           const region = rig.iommu.map(rig.memory, { iova: IOVA });
           const holders = [access, second, third];
-          // Of the same pages, and of others.
+          // Each pins a page of its own, and the third also the first one's.
           const pins = holders.map((holder, page) => holder.pin(IOVA + BigInt(page * PAGE_SIZE), PAGE_SIZE, { page }));
           expect(third.pin(IOVA, PAGE_SIZE).outcome).toBe(0);
           expect(pins.map(({ outcome }) => outcome)).toEqual([0, 0, 0]);

@@ -1,4 +1,5 @@
 import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate } from "@vfio-selftests/core/uapi";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockRig, UNKNOWN_ID, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { CACHED, nest } from "../rigs/mock-iommu/nested-table";
 import {
@@ -8,7 +9,6 @@ import {
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   MOCK_CACHES,
 } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 
 /** The cache of a nested page table, and how the user invalidates its entries. */
 export function nestedCacheTests(withRig: WithMockRig): void {

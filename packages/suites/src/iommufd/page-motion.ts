@@ -7,6 +7,8 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import { IOVA, PageRig, PAGES, range, WHOLE_LIMIT } from "../rigs/mock-iommu/page-rig";
@@ -19,8 +21,6 @@ import {
   MOCK_ACCESS_RW_SLOW_PATH,
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { TruncatedFile } from "../rigs/truncated-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -6,6 +6,7 @@ import {
   IOMMU_HWPT_FAULT_ID_VALID as FAULT,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockIds, MockRig, UNKNOWN_ID, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { CACHED, nest, parentOf } from "../rigs/mock-iommu/nested-table";
 import {
@@ -16,7 +17,6 @@ import {
   mock_domain_replace,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 import { dirtyTrackingTests } from "./dirty-tracking";
 import { nestedCacheTests } from "./nested-cache";

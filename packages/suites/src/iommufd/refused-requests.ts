@@ -21,7 +21,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { IommufdFile } from "../rigs/raw/iommufd-files";

@@ -3,10 +3,10 @@ import { VfioError } from "@vfio-selftests/core";
 import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
 import { fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { EDU, EDU_DMA_COMMAND, EDU_REGISTERS } from "../devices/edu/edu-registers";
-import { AttachedRig } from "../rigs/attached-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { AttachedRig } from "../rigs/dma/attached-rig";
+import { type Side, type TableKind, TwoSpaces } from "../rigs/dma/two-spaces";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { Racer } from "../rigs/race/racer";
-import { type Side, type TableKind, TwoSpaces } from "../rigs/two-spaces";
 import type { SuiteTarget } from "../suite-target";
 
 const KINDS: readonly TableKind[] = ["ioas", "page_table"];

@@ -1,7 +1,9 @@
 import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
-import { DeviceCopier } from "../rigs/copy-rig";
+import { DeviceCopier } from "../rigs/dma/copy-rig";
+import { Reach } from "../rigs/dma/reach";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   check_map,
@@ -11,9 +13,7 @@ import {
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
 import { VirtualRig } from "../rigs/mock-iommu/virtual-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
-import { Reach } from "../rigs/reach";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

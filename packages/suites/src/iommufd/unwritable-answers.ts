@@ -16,6 +16,7 @@ import {
   type StructLayout,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_HW_QUEUE_TYPE_SELFTEST,
@@ -23,7 +24,6 @@ import {
   IOMMU_VIOMMU_TYPE_SELFTEST,
 } from "../rigs/mock-iommu/test-command";
 import { QUEUE_IOVA, VIRTUAL_ID, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { askPlainly, bytesOf } from "../rigs/raw/ask-kernel";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";

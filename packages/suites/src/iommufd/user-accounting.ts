@@ -10,9 +10,9 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
 import { type SpaceStep, spaceSteps, type StepResult } from "../rigs/ordinary-user/space-steps";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";

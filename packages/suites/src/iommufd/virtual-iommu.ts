@@ -1,11 +1,11 @@
 import { MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { closesOnExec } from "../rigs/close-on-exec";
+import { closesOnExec } from "../rigs/device/close-on-exec";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig, UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent } from "../rigs/mock-iommu/test-command";
 import { POLLIN, POLLOUT, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
 import { outcome } from "../rigs/raw/ask-kernel";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import type { SuiteTarget } from "../suite-target";

@@ -6,7 +6,7 @@ import { keepSession } from "../rigs/liveupdate/keep-session";
 import { MemoryFile } from "../rigs/liveupdate/memory-file";
 import { openLiveUpdate } from "../rigs/liveupdate/require-live-update";
 import { liveUpdateStages } from "../rigs/liveupdate/stages";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

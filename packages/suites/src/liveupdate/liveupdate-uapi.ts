@@ -20,7 +20,7 @@ import { LiveUpdate, type LiveUpdateSession } from "@vfio-selftests/iommu-modes"
 import { native } from "@vfio-selftests/native";
 import { MemoryFile } from "../rigs/liveupdate/memory-file";
 import { openLiveUpdate } from "../rigs/liveupdate/require-live-update";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS, outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";

@@ -13,16 +13,16 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
+import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
 import { CardFile } from "../rigs/mediated/card-file";
 import { MediatedDevice } from "../rigs/mediated/mediated-device";
 import { SCRATCH, SerialCard } from "../rigs/mediated/serial-card";
 import { expectInterrupts, expectSerialCard } from "../rigs/mediated/serial-card-checks";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
 import { askKernel, askPlainly, resultOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
-import { requireType1, vfioContainerModes } from "../rigs/require-type1";
 import type { SuiteTarget } from "../suite-target";
 
 const BASE = 0x4000_0000n;

@@ -1,7 +1,8 @@
-import { DmaLog, type IommuMode, type IovaRange } from "@vfio-selftests/core";
+import type { IommuMode, IovaRange } from "@vfio-selftests/core";
+import { DmaLog } from "@vfio-selftests/core/migration";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { DriverRig } from "../rigs/driver-rig";
-import { codeOf, migrationOf, MovingRig } from "../rigs/moving-rig";
+import { codeOf, migrationOf, MovingRig } from "../rigs/device/moving-rig";
+import { DriverRig } from "../rigs/dma/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 import { DeviceLog } from "./device-log";
 import { loggingRules } from "./logging-rules";

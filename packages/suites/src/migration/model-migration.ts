@@ -1,5 +1,6 @@
-import { DmaLog, type PciDevice } from "@vfio-selftests/core";
+import type { PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
+import { DmaLog } from "@vfio-selftests/core/migration";
 import {
   VFIO_DEVICE_STATE_ERROR as ERROR,
   VFIO_DEVICE_STATE_PRE_COPY as PRE_COPY,
@@ -9,8 +10,8 @@ import {
   VFIO_DEVICE_STATE_STOP_COPY as STOP_COPY,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { DriverRig } from "../rigs/driver-rig";
-import { codeOf, migrationOf, MovingRig, untouchedData } from "../rigs/moving-rig";
+import { codeOf, migrationOf, MovingRig, untouchedData } from "../rigs/device/moving-rig";
+import { DriverRig } from "../rigs/dma/driver-rig";
 import type { SuiteTarget } from "../suite-target";
 import { stateRules } from "./state-rules";
 

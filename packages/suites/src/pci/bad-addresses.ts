@@ -32,7 +32,7 @@ import {
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import { RawDevice } from "../rigs/raw/raw-device";

@@ -1,8 +1,8 @@
 import { PciExtendedCapabilityId } from "@vfio-selftests/core/pci";
 import { defaultMode, fixture } from "@vfio-selftests/harness";
-import { openCapabilityRig } from "../rigs/capability-rig";
-import { extendedCapabilities } from "../rigs/physical-capabilities";
-import { virtualisedBytes } from "../rigs/virtualised-bytes";
+import { openCapabilityRig } from "../rigs/config-space/capability-rig";
+import { extendedCapabilities } from "../rigs/config-space/physical-capabilities";
+import { virtualisedBytes } from "../rigs/config-space/virtualised-bytes";
 import type { SuiteTarget } from "../suite-target";
 import { errorReportingTests } from "./capabilities/error-reporting";
 import { expressTests } from "./capabilities/express";

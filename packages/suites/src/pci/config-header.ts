@@ -1,9 +1,9 @@
 import { pciDevice, type PciResource } from "@vfio-selftests/core/sysfs";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { openForBlock } from "../rigs/open-device";
-import { standardCapabilities } from "../rigs/physical-capabilities";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { standardCapabilities } from "../rigs/config-space/physical-capabilities";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -17,7 +17,7 @@ import {
   VFIO_DEVICE_FEATURE_SET as SET,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -10,7 +10,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";

@@ -33,9 +33,9 @@ import {
   VFIO_REGION_INFO_FLAG_WRITE,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
-import { openForBlock } from "../rigs/open-device";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { openForBlock } from "../rigs/device/open-device";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

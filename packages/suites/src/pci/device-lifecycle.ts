@@ -8,9 +8,9 @@ import { iommufdOf, KernelDevice, KernelFile, realKernel } from "@vfio-selftests
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
-import { messageIrqs, vfioInterrupts } from "../rigs/kernel-interrupts";
-import { PageFaults } from "../rigs/page-faults";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { messageIrqs, vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
+import { PageFaults } from "../rigs/memory/page-faults";
 import { outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

@@ -10,11 +10,11 @@ import {
 } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, GuardedDriver, knownKernelDefect, requireMode, skip } from "@vfio-selftests/harness";
 import { devicesOfOneGroup } from "../devices/group-members";
-import { CopyRig, DeviceCopier } from "../rigs/copy-rig";
-import { faultReportOf } from "../rigs/fault-sources";
-import { Reach } from "../rigs/reach";
-import { Removal } from "../rigs/removal";
-import { bridgesAbove } from "../rigs/upstream-bridge";
+import { Removal } from "../rigs/bus/removal";
+import { bridgesAbove } from "../rigs/bus/upstream-bridge";
+import { CopyRig, DeviceCopier } from "../rigs/dma/copy-rig";
+import { Reach } from "../rigs/dma/reach";
+import { faultReportOf } from "../rigs/iommu/fault-sources";
 import type { SuiteTarget } from "../suite-target";
 
 const TIMEOUT_MS = 60_000;

@@ -4,13 +4,13 @@ import { systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_PCI_ROM_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { closesOnExec } from "../rigs/close-on-exec";
-import { DmaBufRig, type ExportRequest, IOVA, O_CLOEXEC, PAGES } from "../rigs/dma-buf/dma-buf-rig";
-import { D3_HOT, powerStateOf, REVOCATIONS } from "../rigs/dma-buf/revocations";
+import { closesOnExec } from "../rigs/device/close-on-exec";
+import { DmaBufRig, type ExportRequest, IOVA, O_CLOEXEC, PAGES } from "../rigs/dma/dma-buf/dma-buf-rig";
+import { D3_HOT, powerStateOf, REVOCATIONS } from "../rigs/dma/dma-buf/revocations";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import { MOCK_ACCESS_RW_SLOW_PATH, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES } from "../rigs/mock-iommu/test-command";
-import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the kernel revokes it. */

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { eachMode, fixture, note } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** Repetitions over all modes; each mode takes its share. */

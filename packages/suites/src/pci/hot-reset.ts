@@ -10,7 +10,7 @@ import {
 import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
-import { CopyRig } from "../rigs/copy-rig";
+import { CopyRig } from "../rigs/dma/copy-rig";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -3,14 +3,14 @@ import { pollUntil } from "@vfio-selftests/core/driver";
 import { existsPath, iommuGroupOf, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_GROUP_GET_STATUS, vfio_group_status } from "@vfio-selftests/core/uapi";
 import { defaultMode, eachMode, expectKernelLog, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { CopyRig, DeviceCopier } from "../rigs/copy-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PendingWrite } from "../rigs/pending-write";
-import { pinnedPages } from "../rigs/pinned-pages";
+import { PendingWrite } from "../rigs/bus/pending-write";
+import { Removal } from "../rigs/bus/removal";
+import { CopyRig, DeviceCopier } from "../rigs/dma/copy-rig";
+import { Reach } from "../rigs/dma/reach";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { askKernel, codeOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
-import { Reach } from "../rigs/reach";
-import { Removal } from "../rigs/removal";
 import type { SuiteTarget } from "../suite-target";
 
 /** The kernel asks at once and then every 10 s (vfio_unregister_group_dev). */

@@ -11,7 +11,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { type ScratchRegisters, scratchRegistersOf } from "../devices/scratch-registers";
-import { openForBlock } from "../rigs/open-device";
+import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice, type RawIoeventfd } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -9,11 +9,11 @@ import {
   vfio_device_low_power_entry_with_wakeup,
 } from "@vfio-selftests/core/uapi";
 import { assertNoInterrupt, defaultMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { BoundWithParameter } from "../rigs/bound-with-parameter";
-import { requireIntxSource } from "../rigs/intx-line";
-import { openForBlock } from "../rigs/open-device";
+import { BoundWithParameter } from "../rigs/device/bound-with-parameter";
+import { openForBlock } from "../rigs/device/open-device";
+import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/device/runtime-power";
+import { requireIntxSource } from "../rigs/interrupts/intx-line";
 import { RawDevice } from "../rigs/raw/raw-device";
-import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/runtime-power";
 import type { SuiteTarget } from "../suite-target";
 
 const ENTRY = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET;

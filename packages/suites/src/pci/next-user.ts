@@ -8,11 +8,11 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
-import { requireIntxSource } from "../rigs/intx-line";
-import { vfioInterrupts } from "../rigs/kernel-interrupts";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/device/runtime-power";
+import { requireIntxSource } from "../rigs/interrupts/intx-line";
+import { vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
 import { RawDevice } from "../rigs/raw/raw-device";
-import { requireMaySleep, runtimeStatus, waitForSuspend } from "../rigs/runtime-power";
 import type { SuiteTarget } from "../suite-target";
 
 const ENTRY = VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY | VFIO_DEVICE_FEATURE_SET;

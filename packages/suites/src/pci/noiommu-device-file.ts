@@ -11,11 +11,11 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
-import { findCopyDriver } from "../rigs/find-driver";
-import { NoiommuRig } from "../rigs/noiommu-rig";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { pinnedPages } from "../rigs/pinned-pages";
-import { PseudoRandom } from "../rigs/pseudo-random";
+import { findCopyDriver } from "../rigs/dma/find-driver";
+import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { NoiommuRig } from "../rigs/iommu/noiommu-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, type Values } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";

@@ -6,8 +6,8 @@ import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { opens, opensWithoutRawIo } from "../rigs/ordinary-user/without-raw-io";
-import { PAGE_SIZE } from "../rigs/page-size";
 import type { SuiteTarget } from "../suite-target";
 import { noiommuDeviceFile } from "./noiommu-device-file";
 

@@ -2,7 +2,7 @@ import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { defaultMode, errorWithCode, fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 

@@ -2,8 +2,8 @@ import type { IommuMode } from "@vfio-selftests/core";
 import { iommuGroupOf } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, note } from "@vfio-selftests/harness";
 import { lendSpace } from "@vfio-selftests/iommu-modes";
-import type { InitTiming } from "../rigs/parallel-init/init-request";
-import { InitThreads } from "../rigs/parallel-init/parallel-init";
+import type { InitTiming } from "../rigs/device/parallel-init/init-request";
+import { InitThreads } from "../rigs/device/parallel-init/parallel-init";
 import type { SuiteTarget } from "../suite-target";
 
 /** tools/testing/selftests/vfio/vfio_pci_device_init_perf_test.c: opens all devices at once; no limit. */

@@ -3,7 +3,7 @@ import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
 import { defaultMode, eachMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
-import { enableOneVf } from "../rigs/virtual-functions";
+import { enableOneVf } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
 const PF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";

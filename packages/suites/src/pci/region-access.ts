@@ -9,8 +9,8 @@ import {
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../rigs/page-size";
-import { PATTERN, regionRig } from "../rigs/region-rig";
+import { PATTERN, regionRig } from "../rigs/device/region-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 import { regionMappingTests } from "./region-mapping";
 

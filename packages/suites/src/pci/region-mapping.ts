@@ -12,9 +12,9 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import type { NativeIo } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../rigs/page-size";
+import { PATTERN, type RegionRig } from "../rigs/device/region-rig";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { RawDevice } from "../rigs/raw/raw-device";
-import { PATTERN, type RegionRig } from "../rigs/region-rig";
 
 /** Offset in the power management capability, and its deepest state (PCI-PM 1.2, section 3.2.4). */
 const PMCSR = 4;

@@ -1,10 +1,10 @@
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { existsPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, fixture, GuardedDevice, requireMode } from "@vfio-selftests/harness";
-import { CopyRig } from "../rigs/copy-rig";
-import { MachineMonitor } from "../rigs/machine-monitor";
-import { PendingWrite } from "../rigs/pending-write";
-import { slotPowerOf } from "../rigs/slot";
+import { MachineMonitor } from "../rigs/bus/machine-monitor";
+import { PendingWrite } from "../rigs/bus/pending-write";
+import { slotPowerOf } from "../rigs/bus/slot";
+import { CopyRig } from "../rigs/dma/copy-rig";
 import type { SuiteTarget } from "../suite-target";
 
 /** After the button the kernel waits five seconds for a second press (pciehp_queue_pushbutton_work). */

@@ -3,9 +3,9 @@ import { once } from "node:events";
 import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { existsPath, linkName, pciDevice, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, errorWithCode, fixture, requireMode } from "@vfio-selftests/harness";
-import { Reach } from "../rigs/reach";
-import { type FunctionAtWork, SriovRig, VF_TOKEN } from "../rigs/sriov-rig";
-import { enableVfs, vfAddress } from "../rigs/virtual-functions";
+import { Reach } from "../rigs/dma/reach";
+import { type FunctionAtWork, SriovRig, VF_TOKEN } from "../rigs/sriov/sriov-rig";
+import { enableVfs, vfAddress } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
 const ASKED_MS = 15_000;

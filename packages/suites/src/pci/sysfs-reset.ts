@@ -17,11 +17,11 @@ import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { device as requests } from "@vfio-selftests/iommu-modes/requests";
 import { interruptSourcesOf } from "../devices/interrupt-sources";
 import { scratchRegistersOf } from "../devices/scratch-registers";
-import { resetBusPastKernel } from "../rigs/backdoor-reset";
-import { CopyRig } from "../rigs/copy-rig";
-import { messageIrqs } from "../rigs/kernel-interrupts";
-import { PendingWrite } from "../rigs/pending-write";
-import { PhysicalConfig } from "../rigs/physical-config";
+import { resetBusPastKernel } from "../rigs/bus/backdoor-reset";
+import { PendingWrite } from "../rigs/bus/pending-write";
+import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { CopyRig } from "../rigs/dma/copy-rig";
+import { messageIrqs } from "../rigs/interrupts/kernel-interrupts";
 import { codeOf } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 

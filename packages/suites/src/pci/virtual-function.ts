@@ -3,7 +3,7 @@ import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { existsPath, pciDevice, readAttribute, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, fixture, GuardedValue, requireMode, skip } from "@vfio-selftests/harness";
-import { enableOneVf } from "../rigs/virtual-functions";
+import { enableOneVf } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
 const TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";

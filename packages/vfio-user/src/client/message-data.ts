@@ -1,5 +1,5 @@
-import type { MigrationData } from "@vfio-selftests/core";
 import { Errno, systemError } from "@vfio-selftests/core/errors";
+import type { MigrationData } from "@vfio-selftests/core/migration";
 import * as structs from "../protocol/structs";
 import type { ServerConnection } from "./server-connection";
 

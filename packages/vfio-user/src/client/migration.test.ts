@@ -1,5 +1,6 @@
 import { join } from "node:path";
-import { DeviceMigration, DmaLog, DmaMemory, Iommu, type VfioDevice } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type VfioDevice } from "@vfio-selftests/core";
+import { DeviceMigration, DmaLog } from "@vfio-selftests/core/migration";
 import { thrownBy } from "@vfio-selftests/core/testing";
 import {
   VFIO_DEVICE_STATE_ERROR as ERROR,

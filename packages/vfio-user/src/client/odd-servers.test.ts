@@ -1,6 +1,7 @@
 import { constants } from "node:os";
 import fc from "fast-check";
-import { DeviceMigration, DmaLog, DmaMemory, VfioError } from "@vfio-selftests/core";
+import { DmaMemory, VfioError } from "@vfio-selftests/core";
+import { DeviceMigration, DmaLog } from "@vfio-selftests/core/migration";
 import { openDescriptors, thrownBy } from "@vfio-selftests/core/testing";
 import { VFIO_DEVICE_STATE_RESUMING } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";

@@ -1,7 +1,6 @@
 import type {
   DeviceInfo,
   IrqInfo,
-  MigrationData,
   PayloadLink,
   RegionArea,
   RegionInfo,
@@ -11,6 +10,7 @@ import type {
 import { VfioError } from "@vfio-selftests/core";
 import { DeviceBooks, type IoMapping, type MapRegionOptions } from "@vfio-selftests/core/backend";
 import { argumentError, systemError } from "@vfio-selftests/core/errors";
+import type { MigrationData } from "@vfio-selftests/core/migration";
 import { decodeIrqInfo, VFIO_DEVICE_FLAGS_RESET } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { MAX_MULTI_WRITES } from "../protocol/limits";

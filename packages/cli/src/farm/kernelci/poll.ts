@@ -15,10 +15,11 @@ import { runJob } from "./run-job";
 import { isWebError } from "./web";
 
 const INTERVAL_MS = 30_000;
-/** How often in turn the API may be away. The pauses double up to this many intervals: an hour in all, by default. */
+/** After how many failures in a row the poller gives up: an hour, by default. */
 const MOST_TRIES = 15;
+/** The pauses double up to this many intervals. */
 const LONGEST_PAUSE = 10;
-/** An older job has timed out: KernelCI gives a node 6 hours. The rest is for clocks and zones. */
+/** An older job has timed out, because KernelCI gives a node 6 hours. The rest allows for wrong clocks and time zones. */
 const OLDEST_JOB_MS = 24 * 3600_000;
 /** How long an interrupted poller tries to give its job back, in milliseconds. */
 const FAREWELL_MS = 10_000;

@@ -1,5 +1,5 @@
 import { PciExtendedCapabilityId } from "@vfio-selftests/core/pci";
-import type { CapabilityRig } from "../../rigs/capability-rig";
+import type { CapabilityRig } from "../../rigs/config-space/capability-rig";
 
 /** Advanced Error Reporting (section 7.8.4). */
 const ERRORS = {

@@ -1,8 +1,8 @@
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../../devices/scratch-registers";
-import type { CapabilityRig } from "../../rigs/capability-rig";
-import type { PhysicalConfig } from "../../rigs/physical-config";
+import type { CapabilityRig } from "../../rigs/config-space/capability-rig";
+import type { PhysicalConfig } from "../../rigs/config-space/physical-config";
 
 /** PCI Express (section 7.5.3). */
 const EXPRESS = {

@@ -1,5 +1,5 @@
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import type { CapabilityRig } from "../../rigs/capability-rig";
+import type { CapabilityRig } from "../../rigs/config-space/capability-rig";
 
 /** MSI with 64-bit addresses (PCI 3.0, section 6.8.1). */
 const MSI = {

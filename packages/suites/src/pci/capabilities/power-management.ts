@@ -2,7 +2,7 @@ import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../../devices/scratch-registers";
-import type { CapabilityRig } from "../../rigs/capability-rig";
+import type { CapabilityRig } from "../../rigs/config-space/capability-rig";
 
 /** Power Management (PCI-PM 1.2, section 3.2). */
 const PMC = 2;

@@ -2,7 +2,7 @@ import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { systemError } from "@vfio-selftests/core/errors";
 import { F_ADD_SEALS, F_GET_SEALS, MFD_ALLOW_SEALING } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
-import { PseudoRandom } from "../pseudo-random";
+import { PseudoRandom } from "../dma/pseudo-random";
 
 /** Both kernels of a live update know it. */
 const SEED = 0x10_ab1e;

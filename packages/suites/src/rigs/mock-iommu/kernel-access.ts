@@ -1,5 +1,5 @@
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import type { MockRig } from "./mock-rig";
 import {
   access_pages,

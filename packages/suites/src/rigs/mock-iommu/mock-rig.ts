@@ -2,7 +2,7 @@ import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { IOMMU_HWPT_ALLOC, iommu_hwpt_alloc, type StructLayout } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { type Iommufd, iommufdOf } from "@vfio-selftests/iommu-modes";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { type RawAnswer, RawIommufd } from "../raw/raw-iommufd";
 import { MockDevice } from "./mock-device";
 import { IOMMU_TEST_CMD, IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain } from "./test-command";

@@ -1,6 +1,6 @@
 import { DmaMemory, type IommuMode } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { IommufdFile } from "../raw/iommufd-files";
 import { KernelAccess } from "./kernel-access";
 import { type MockIds, MockRig } from "./mock-rig";

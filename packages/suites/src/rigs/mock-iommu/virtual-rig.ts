@@ -13,7 +13,7 @@ import {
   iommufd_vevent_header,
 } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { outcome } from "../raw/ask-kernel";
 import { type MockIds, type MockRig, words } from "./mock-rig";
 import {

@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 
 export interface LockedMemory {
   /** Pages that count as locked (VmLck): type 1's way. */

@@ -7,7 +7,7 @@ import {
   VFIO_IOMMU_UNMAP_DMA,
 } from "@vfio-selftests/core/uapi";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { askKernel } from "../raw/ask-kernel";
 import { lockedMemory } from "./locked-memory";
 import type { Charge, TakeOver, TakeOverResult } from "./take-over";

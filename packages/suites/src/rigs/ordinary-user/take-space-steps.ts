@@ -21,7 +21,7 @@ import { IOMMUFD, type SpaceProgram, type SpaceStep, spaceSteps, type StepResult
 const RLIMIT_MEMLOCK = 8;
 const page = native.pageSize();
 
-/** The program of {@link spaceSteps}: takes the steps, and prints a result for each. Another process's come in their place. */
+/** The program of {@link spaceSteps}: takes the steps, and prints a result for each. Results of another process stand where its steps were. */
 const { limitPages, steps } = JSON.parse(process.argv[2] ?? "") as SpaceProgram;
 native.setResourceLimit(RLIMIT_MEMLOCK, limitPages * page, limitPages * page);
 const kept: DmaMemory[] = [];

@@ -1,5 +1,5 @@
 import { DmaMemory } from "@vfio-selftests/core";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { DeviceFile, IommufdFile } from "./iommufd-files";
 
 const MIB = 1024 ** 2;

@@ -16,7 +16,7 @@ import {
   VFIO_IOMMU_UNMAP_DMA,
   vfio_iova_range,
 } from "@vfio-selftests/core/uapi";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { type Answer, askKernel } from "./ask-kernel";
 import { GroupFiles } from "./group-files";
 

@@ -1,6 +1,6 @@
 import { MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { codeOf } from "./ask-kernel";
 
 /** Bytes right before memory that is not there, for requests whose structure the kernel can read only in part. */

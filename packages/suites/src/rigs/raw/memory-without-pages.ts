@@ -1,6 +1,6 @@
 import { MAP_SHARED } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 import { codeOf } from "./ask-kernel";
 
 /** Memory whose pages are gone, so that the kernel can neither read nor write it. */

@@ -1,6 +1,6 @@
 import { MAP_SHARED, PROT_READ } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
-import { PAGE_SIZE } from "../page-size";
+import { PAGE_SIZE } from "../memory/page-size";
 
 /** Bytes that the kernel can read and not write, for requests that write their answer over the question. */
 export class ReadOnlyArgument implements Disposable {

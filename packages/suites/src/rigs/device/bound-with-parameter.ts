@@ -1,0 +1,42 @@
+import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
+import { GuardedDriver, GuardedValue, skip } from "@vfio-selftests/harness";
+import type { SuiteTarget } from "../../suite-target";
+
+/** Parameters of vfio-pci that a device keeps as they were when it was bound (vfio_pci_init_dev). */
+export type KeptParameter = "nointxmask" | "disable_idle_d3";
+
+/** A device that vfio-pci bound while its parameter was set. The parameter is as before; the disposal binds it again. */
+export class BoundWithParameter implements Disposable {
+  readonly #driver: GuardedDriver;
+
+  /** Skips the test outside the lab, and where the parameter is set anyway. */
+  constructor({ kind }: SuiteTarget, address: string, name: KeptParameter) {
+    if (kind !== "lab") {
+      skip({ reason: "the test binds the device anew", remedy: "run it in the lab: vfio-selftests lab run" });
+    }
+    if (valueOf(name) !== "N") {
+      skip({ reason: `vfio-pci's parameter ${name} is set`, remedy: `run without vfio_pci.${name}=1` });
+    }
+    this.#driver = new GuardedDriver(address);
+    using parameter = new GuardedValue(pathOf(name));
+    parameter.set("Y");
+    this.#driver.bind(this.#name);
+  }
+
+  get #name(): string {
+    return this.#driver.original ?? "vfio-pci";
+  }
+
+  [Symbol.dispose](): void {
+    this.#driver.bind(this.#name);
+    this.#driver[Symbol.dispose]();
+  }
+}
+
+function valueOf(name: KeptParameter): string | undefined {
+  return readAttribute(pathOf(name))?.trim();
+}
+
+function pathOf(name: KeptParameter): string {
+  return systemPaths.sys("module", "vfio_pci", "parameters", name);
+}
