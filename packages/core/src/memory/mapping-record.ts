@@ -10,14 +10,14 @@ import { VfioError } from "../errors/vfio-error";
 export class MappingRecord {
   readonly #iovas: bigint[] = [];
 
-  add({ iova }: DmaMapping): void {
-    this.#iovas.push(iova);
+  add(mapping: DmaMapping): void {
+    this.#iovas.push(mapping.iova);
   }
 
   /** Does nothing for a mapping that is not in the record. */
-  remove({ iova }: DmaMapping): void {
+  remove(mapping: DmaMapping): void {
     const last = this.#iovas.pop();
-    if (last !== undefined && last !== iova) this.#replace(iova, last);
+    if (last !== undefined && last !== mapping.iova) this.#replace(mapping.iova, last);
   }
 
   /** Throws ERR_STILL_MAPPED, with the IOVAs, while a mapping exists. */
