@@ -8,7 +8,8 @@ module.exports = {
     "^.+\\.ts$": [
       "@swc/jest",
       {
-        jsc: { parser: { syntax: "typescript" }, target: "es2022" },
+        // As in tsconfig.base.json.
+        jsc: { parser: { syntax: "typescript" }, target: "es2022", transform: { useDefineForClassFields: false } },
         module: { type: "commonjs" },
         sourceMaps: "inline",
       },

@@ -11,19 +11,19 @@ const NOWHERE = -1;
 
 /** What only the address space may do to a region. */
 interface RegionState {
-  create(
+  readonly create: (
     owner: RegionOwner,
     iova: bigint,
     length: number,
     access: DmaAccess,
     memory: MappableMemory,
     offset: number,
-  ): DmaRegion;
+  ) => DmaRegion;
   /** Place in the owner's table; below 0 for a region outside it. */
-  slotOf(region: DmaRegion): number;
-  setSlot(region: DmaRegion, slot: number): void;
+  readonly slotOf: (region: DmaRegion) => number;
+  readonly setSlot: (region: DmaRegion, slot: number) => void;
   /** Takes note that the region is in no table any more. */
-  clearSlot(region: DmaRegion): void;
+  readonly clearSlot: (region: DmaRegion) => void;
 }
 
 let state!: RegionState;

@@ -8,7 +8,7 @@ import { useUntilSettled } from "../ownership/use-until-settled";
 import { type DmaRegion, regionState } from "./dma-region";
 import type { IovaRequest } from "./iova-allocator";
 import type { IovaReservation } from "./iova-space";
-import { areaError, isAccess, isArea, requireAddress, restFrom } from "./map-arguments";
+import { accessError, areaError, fixedIova, isAccess, isArea, requireAddress } from "./map-arguments";
 import { MappingBooks } from "./mapping-books";
 import { toBigint } from "./page-number";
 
@@ -32,6 +32,9 @@ export interface MapOptions extends IovaRequest {
 export interface IommuChild {
   close(): void;
 }
+
+/** A copy, for the hot path: see FIXED_IOVA in iommu-modes/src/requests/iommufd.ts. */
+const { create: createRegion } = regionState;
 
 const DEFAULTS: MapOptions = {};
 const SPACE_END = 1n << 64n;
@@ -93,18 +96,18 @@ export class Iommu implements Disposable {
    */
   map(memory: MappableMemory, options: MapOptions = DEFAULTS): DmaRegion {
     const { offset = 0, access = "read-write", iova: wanted } = options;
-    const { length = restFrom(offset, memory.length) } = options;
-    if (this.#closed || memory.closed) throw closedError("map", this.#closed ? `Iommu ${this.mode}` : "the memory");
-    if (!isArea(offset, length, memory.length)) throw areaError(offset, length, memory.length);
-    if (!isAccess(access)) throw argumentError("map", "access", access, "read, write, read-write");
+    const { length = typeof offset === "number" ? memory.length - offset : 0 } = options;
+    if (this.#closed || memory.closed || !isArea(offset, length, memory.length) || !isAccess(access)) {
+      throw mapError(this, memory, offset, length, access);
+    }
     let iova: bigint;
     if (wanted === undefined) {
       iova = this.#mapAnywhere(memory, offset, length, access, options);
     } else {
-      iova = this.backend.map(memory, offset, length, this.#fixed(wanted), access);
+      iova = this.backend.map(memory, offset, length, fixedIova(wanted, this.backend), access);
       this.#books.space.mapped(iova, length);
     }
-    const region = regionState.create(this, iova, length, access, memory, offset);
+    const region = createRegion(this, iova, length, access, memory, offset);
     this.#books.add(region);
     return region;
   }
@@ -128,13 +131,7 @@ export class Iommu implements Disposable {
   /** Unmaps one region. Returns how many bytes the kernel says it unmapped. */
   unmap(region: DmaRegion): bigint {
     if (!this.#books.regions.has(region)) throw this.#notMine(region);
-    let bytes: bigint;
-    try {
-      bytes = this.backend.unmap(region.iova, toBigint(region.length));
-    } catch (error) {
-      this.#recount(region.iova, region.iova + BigInt(region.length));
-      throw error;
-    }
+    const bytes = this.#unmapArea(region.iova, toBigint(region.length));
     this.#books.remove(region);
     return bytes;
   }
@@ -150,15 +147,8 @@ export class Iommu implements Disposable {
     this.#requireOpen("unmapRange");
     requireAddress("unmapRange", "iova", iova);
     requireAddress("unmapRange", "length", length);
-    const end = iova + length;
-    let bytes: bigint;
-    try {
-      bytes = this.backend.unmap(iova, length);
-    } catch (error) {
-      this.#recount(iova, end);
-      throw error;
-    }
-    if (bytes > 0n) this.#books.unmapped(iova, end, bytes);
+    const bytes = this.#unmapArea(iova, length);
+    if (bytes > 0n) this.#books.unmapped(iova, iova + length, bytes);
     return bytes;
   }
 
@@ -261,19 +251,14 @@ export class Iommu implements Disposable {
     }
   }
 
-  /** The IOVA to pass to the back end. Undefined leaves the choice to the kernel. */
-  #fixed(wanted: bigint | "kernel"): bigint | undefined {
-    if (wanted !== "kernel") {
-      requireAddress("map", "iova", wanted);
-      return wanted;
+  /** Unmaps by the back end. If it fails, the books match what it left. */
+  #unmapArea(iova: bigint, length: bigint): bigint {
+    try {
+      return this.backend.unmap(iova, length);
+    } catch (error) {
+      this.#recount(iova, iova + length);
+      throw error;
     }
-    if (this.backend.choosesIova) return undefined;
-    throw argumentError(
-      "map",
-      "iova",
-      wanted,
-      `an address, or nothing: in mode ${this.mode} the kernel does not choose`,
-    );
   }
 
   /** Drops the mappings that a failed unmap took. It asks the back end, where that can happen. */
@@ -297,4 +282,10 @@ export class Iommu implements Disposable {
   #requireOpen(operation: string): void {
     if (this.#closed) throw closedError(operation, `Iommu ${this.mode}`);
   }
+}
+
+/** What is wrong with the arguments of a map. */
+function mapError(iommu: Iommu, memory: MappableMemory, offset: number, length: number, access: DmaAccess): VfioError {
+  if (iommu.closed || memory.closed) return closedError("map", iommu.closed ? `Iommu ${iommu.mode}` : "the memory");
+  return isArea(offset, length, memory.length) ? accessError(access) : areaError(offset, length, memory.length);
 }

@@ -37,21 +37,11 @@ export class IovaSpace {
 
   /** Takes note of a mapping at an IOVA that was not allocated here. */
   mapped(iova: bigint, length: number): void {
-    const allocator = this.#allocator;
-    if (allocator === undefined || allocator.take(iova, length)) return;
-    this.#partial.set(iova, allocator.reserve(iova, length));
+    if (this.#allocator !== undefined) this.#take(this.#allocator, iova, length);
   }
 
   unmapped(iova: bigint, length: number): void {
-    const allocator = this.#allocator;
-    if (allocator === undefined) return;
-    const parts = this.#partial.size === 0 ? undefined : this.#partial.get(iova);
-    if (parts === undefined) {
-      allocator.free(iova, length);
-      return;
-    }
-    this.#partial.delete(iova);
-    for (const { start, last } of parts) allocator.free(start, Number(last - start) + 1);
+    if (this.#allocator !== undefined) this.#giveBack(this.#allocator, iova, length);
   }
 
   allUnmapped(): void {
@@ -88,6 +78,20 @@ export class IovaSpace {
     };
     reservations.add(reservation);
     return reservation;
+  }
+
+  #take(allocator: IovaAllocator, iova: bigint, length: number): void {
+    if (!allocator.take(iova, length)) this.#partial.set(iova, allocator.reserve(iova, length));
+  }
+
+  #giveBack(allocator: IovaAllocator, iova: bigint, length: number): void {
+    const parts = this.#partial.size === 0 ? undefined : this.#partial.get(iova);
+    if (parts === undefined) {
+      allocator.free(iova, length);
+      return;
+    }
+    this.#partial.delete(iova);
+    for (const { start, last } of parts) allocator.free(start, Number(last - start) + 1);
   }
 
   #current(): IovaAllocator {

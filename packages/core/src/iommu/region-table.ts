@@ -2,6 +2,16 @@ import { type DmaRegion, regionState } from "./dma-region";
 import { pageNumber, pagesIn } from "./page-number";
 import { RegionIndex } from "./region-index";
 
+/** A copy, for the hot path: see FIXED_IOVA in iommu-modes/src/requests/iommufd.ts. */
+const { slotOf, setSlot, clearSlot } = regionState;
+
+/** The regions in order. */
+interface Sorted {
+  readonly byIova: RegionIndex;
+  /** By the address of their memory. */
+  readonly byAddress: RegionIndex;
+}
+
 /**
  * The mapped regions of an address space. A region is mapped while it is in the table of its owner.
  *
@@ -11,39 +21,30 @@ import { RegionIndex } from "./region-index";
 export class RegionTable implements Iterable<DmaRegion> {
   /** In no order. A region's slot is its place. */
   readonly #regions: DmaRegion[] = [];
-  #byIova: RegionIndex | undefined;
-  #byAddress: RegionIndex | undefined;
+  #sorted: Sorted | undefined;
 
   add(region: DmaRegion): void {
-    regionState.setSlot(region, this.#regions.length);
-    this.#regions.push(region);
-    if (this.#byIova !== undefined) indexByIova(this.#byIova, region);
-    if (this.#byAddress !== undefined) indexByAddress(this.#byAddress, region);
+    setSlot(region, this.#regions.push(region) - 1);
+    if (this.#sorted !== undefined) sortIn(this.#sorted, region);
   }
 
   has(region: DmaRegion): boolean {
-    return this.#regions[regionState.slotOf(region)] === region;
+    return this.#regions[slotOf(region)] === region;
   }
 
   /** `region` must be in this table. */
   remove(region: DmaRegion): void {
     const last = this.#regions.pop();
-    if (last !== undefined && last !== region) {
-      const slot = regionState.slotOf(region);
-      this.#regions[slot] = last;
-      regionState.setSlot(last, slot);
-    }
-    regionState.clearSlot(region);
-    if (this.#byIova !== undefined) this.#byIova.remove(pageNumber(region.iova), region);
-    if (this.#byAddress !== undefined) this.#byAddress.remove(pageNumber(region.address), region);
+    if (last !== undefined && last !== region) this.#move(last, slotOf(region));
+    clearSlot(region);
+    if (this.#sorted !== undefined) sortOut(this.#sorted, region);
   }
 
   /** Removes and returns all. */
   clear(): readonly DmaRegion[] {
     const regions = this.#regions.splice(0);
-    for (const region of regions) regionState.clearSlot(region);
-    this.#byIova = undefined;
-    this.#byAddress = undefined;
+    for (const region of regions) clearSlot(region);
+    this.#sorted = undefined;
     return regions;
   }
 
@@ -53,12 +54,12 @@ export class RegionTable implements Iterable<DmaRegion> {
 
   /** By rising IOVA. */
   sorted(): readonly DmaRegion[] {
-    return [...this.#iovaIndex()];
+    return [...this.#indexes().byIova];
   }
 
   /** The region that holds an IOVA. */
   atIova(iova: bigint): DmaRegion | undefined {
-    return this.#iovaIndex().find(pageNumber(iova), (region) => {
+    return this.#indexes().byIova.find(pageNumber(iova), (region) => {
       const distance = iova - region.iova;
       return distance >= 0n && distance < region.length;
     });
@@ -66,8 +67,7 @@ export class RegionTable implements Iterable<DmaRegion> {
 
   /** A region whose memory holds an address of this process. */
   atAddress(address: bigint): DmaRegion | undefined {
-    this.#byAddress ??= this.#indexed(indexByAddress);
-    return this.#byAddress.find(pageNumber(address), (region) => {
+    return this.#indexes().byAddress.find(pageNumber(address), (region) => {
       const distance = address - region.address;
       return distance >= 0n && distance < region.length;
     });
@@ -76,25 +76,33 @@ export class RegionTable implements Iterable<DmaRegion> {
   /** Regions that have a byte in [start, end), by rising IOVA. `start` is a multiple of the page size. */
   touching(start: bigint, end: bigint): DmaRegion[] {
     const first = this.atIova(start);
-    const others = this.#iovaIndex().startingIn(pageNumber(start), pageNumber(end - 1n));
+    const others = this.#indexes().byIova.startingIn(pageNumber(start), pageNumber(end - 1n));
     return first === undefined || first.iova === start ? others : [first, ...others];
   }
 
-  #iovaIndex(): RegionIndex {
-    return (this.#byIova ??= this.#indexed(indexByIova));
+  #move(region: DmaRegion, slot: number): void {
+    this.#regions[slot] = region;
+    setSlot(region, slot);
   }
 
-  #indexed(add: (index: RegionIndex, region: DmaRegion) => void): RegionIndex {
-    const index = new RegionIndex();
-    for (const region of this.#regions) add(index, region);
-    return index;
+  #indexes(): Sorted {
+    return (this.#sorted ??= this.#sort());
+  }
+
+  #sort(): Sorted {
+    const sorted = { byIova: new RegionIndex(), byAddress: new RegionIndex() };
+    for (const region of this.#regions) sortIn(sorted, region);
+    return sorted;
   }
 }
 
-function indexByIova(index: RegionIndex, region: DmaRegion): void {
-  index.add(pageNumber(region.iova), pagesIn(region.length), region);
+function sortIn({ byIova, byAddress }: Sorted, region: DmaRegion): void {
+  const pages = pagesIn(region.length);
+  byIova.add(pageNumber(region.iova), pages, region);
+  byAddress.add(pageNumber(region.address), pages, region);
 }
 
-function indexByAddress(index: RegionIndex, region: DmaRegion): void {
-  index.add(pageNumber(region.address), pagesIn(region.length), region);
+function sortOut({ byIova, byAddress }: Sorted, region: DmaRegion): void {
+  byIova.remove(pageNumber(region.iova), region);
+  byAddress.remove(pageNumber(region.address), region);
 }

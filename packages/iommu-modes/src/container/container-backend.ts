@@ -5,15 +5,20 @@ import type {
   MappableMemory,
   OpenDeviceOptions,
   VfioDevice,
+  VfioError,
 } from "@vfio-selftests/core";
 import { argumentError, closedError } from "@vfio-selftests/core/errors";
 import { isMappedInCompatibility } from "../iommufd/mapped-probe";
 import { type EncodedStruct, encodeIoctl } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
-import { mapError } from "../kernel/map-error";
+import { mapError, unmapError } from "../kernel/map-error";
 import type { LentSpace, RawSpace } from "../kernel/raw-space";
 import { mapDma, type1Info, unmapDma } from "../requests/container";
 import { GroupDevices } from "./group-devices";
+
+/** Copies, for the hot path: see FIXED_IOVA in requests/iommufd.ts. */
+const { write: writeMap } = mapDma;
+const { write: writeUnmap, answer: unmappedBytes } = unmapDma;
 
 /**
  * Modes 1 to 4: a container (of VFIO, or iommufd in its place) that takes the devices' groups. The container has an
@@ -47,34 +52,28 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
-    if (iova === undefined)
-      throw argumentError(mapDma.name, "iova", iova, "an address: this mode's kernel does not choose one");
-    const { view, call } = (this.#map ??= this.#file.bind(mapDma));
-    mapDma.write(view, access, offset === 0 ? memory.address : memory.address + BigInt(offset), iova, length);
+    if (iova === undefined) throw noIovaError();
+    const { view, call } = this.#map ?? this.#bindMap();
+    writeMap(view, access, offset === 0 ? memory.address : memory.address + BigInt(offset), iova, length);
     const result = call() ?? 0;
-    if (result < 0) {
-      const remedy = this.#devices.hasIommu ? undefined : "open a device first: the container has no IOMMU before";
-      throw mapError(this.#file, result, mapDma, this.mode, iova, length, remedy);
-    }
+    if (result < 0) throw this.#mapError(result, iova, length);
     return iova;
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const { view, call } = (this.#unmap ??= this.#file.bind(unmapDma));
-    unmapDma.write(view, iova, length, false);
+    const { view, call } = this.#unmap ?? this.#bindUnmap();
+    writeUnmap(view, iova, length, false);
     const result = call() ?? 0;
-    if (result < 0) {
-      throw this.#file.failure(result, unmapDma, `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`);
-    }
-    return unmapDma.answer(view);
+    if (result < 0) throw this.#unmapError(result, iova, length);
+    return unmappedBytes(view);
   }
 
   unmapAll(): bigint {
-    const { view, call } = (this.#unmap ??= this.#file.bind(unmapDma));
-    unmapDma.write(view, 0n, 0n, true);
+    const { view, call } = this.#unmap ?? this.#bindUnmap();
+    writeUnmap(view, 0n, 0n, true);
     const result = call() ?? 0;
     if (result < 0) throw this.#file.failure(result, unmapDma, `everything (${this.mode})`);
-    return unmapDma.answer(view);
+    return unmappedBytes(view);
   }
 
   iovaRanges(): readonly IovaRange[] {
@@ -107,4 +106,25 @@ export class ContainerBackend implements IommuBackend, RawSpace {
   close(): void {
     this.#file.close();
   }
+
+  #bindMap(): BoundIoctl {
+    return (this.#map = this.#file.bind(mapDma));
+  }
+
+  #bindUnmap(): BoundIoctl {
+    return (this.#unmap = this.#file.bind(unmapDma));
+  }
+
+  #unmapError(result: number, iova: bigint, length: bigint): VfioError {
+    return unmapError(this.#file, result, unmapDma, this.mode, iova, length);
+  }
+
+  #mapError(result: number, iova: bigint, length: number): VfioError {
+    const remedy = this.#devices.hasIommu ? undefined : "open a device first: the container has no IOMMU before";
+    return mapError(this.#file, result, mapDma, this.mode, iova, length, remedy);
+  }
+}
+
+function noIovaError(): VfioError {
+  return argumentError(mapDma.name, "iova", undefined, "an address: this mode's kernel does not choose one");
 }

@@ -10,13 +10,17 @@ import { closeAll } from "@vfio-selftests/core/backend";
 import { closedError } from "@vfio-selftests/core/errors";
 import { type EncodedStruct, encodeIoctl } from "../kernel/ioctl";
 import type { BoundIoctl, KernelFile, KernelFileAccess } from "../kernel/kernel-file";
-import { mapError } from "../kernel/map-error";
+import { mapError, unmapError } from "../kernel/map-error";
 import type { LentSpace, RawSpace } from "../kernel/raw-space";
 import { ioasMap, ioasMapFile, ioasUnmap } from "../requests/iommufd";
 import { ioasPageSizes } from "./ioas-page-sizes";
 import { Iommufd } from "./iommufd";
 import { openByFile } from "./iommufd-device";
 import { isMappedInIoas } from "./mapped-probe";
+
+/** Copies, for the hot path: see FIXED_IOVA in requests/iommufd.ts. */
+const { write: writeMap, answer: mappedAt } = ioasMap;
+const { write: writeUnmap, answer: unmappedBytes } = ioasUnmap;
 
 const WHOLE_SPACE = (1n << 64n) - 1n;
 
@@ -64,25 +68,21 @@ export class IommufdBackend implements IommuBackend, RawSpace {
   }
 
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
-    if (this.#mapFiles && memory.file !== undefined) {
-      return this.#mapFile(memory.file.fd, memory.file.offset + offset, length, iova, access);
-    }
-    const { view, call } = (this.#map ??= this.#file.bind(ioasMap));
+    if (this.#mapFiles && memory.file !== undefined) return this.#mapFile(memory.file, offset, length, iova, access);
+    const { view, call } = this.#map ?? this.#bindMap();
     const address = offset === 0 ? memory.address : memory.address + BigInt(offset);
-    ioasMap.write(view, this.#ioas, access, address, iova, length);
+    writeMap(view, this.#ioas, access, address, iova, length);
     const result = call() ?? 0;
     if (result < 0) throw this.#mapError(result, ioasMap, iova, length);
-    return iova ?? ioasMap.answer(view);
+    return iova ?? mappedAt(view);
   }
 
   unmap(iova: bigint, length: bigint): bigint {
-    const { view, call } = (this.#unmap ??= this.#file.bind(ioasUnmap));
-    ioasUnmap.write(view, this.#ioas, iova, length);
+    const { view, call } = this.#unmap ?? this.#bindUnmap();
+    writeUnmap(view, this.#ioas, iova, length);
     const result = call() ?? 0;
-    if (result < 0) {
-      throw this.#file.failure(result, ioasUnmap, `IOVA 0x${iova.toString(16)} + ${length} (${this.mode})`);
-    }
-    return ioasUnmap.answer(view);
+    if (result < 0) throw this.#unmapError(result, iova, length);
+    return unmappedBytes(view);
   }
 
   unmapAll(): bigint {
@@ -125,11 +125,29 @@ export class IommufdBackend implements IommuBackend, RawSpace {
     closeAll(this.#file.name, [() => iommufd.closeDevices(), () => iommufd.ioas.close(), () => this.#file.close()]);
   }
 
-  #mapFile(fd: number, start: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint {
-    const request = encodeIoctl(ioasMapFile, this.#ioas, access, fd, start, iova, length);
+  #mapFile(
+    file: { readonly fd: number; readonly offset: number },
+    offset: number,
+    length: number,
+    iova: bigint | undefined,
+    access: DmaAccess,
+  ): bigint {
+    const request = encodeIoctl(ioasMapFile, this.#ioas, access, file.fd, file.offset + offset, iova, length);
     const result = this.#file.attempt(request);
     if (result < 0) throw this.#mapError(result, ioasMapFile, iova, length);
     return ioasMapFile.answer(request.view);
+  }
+
+  #bindMap(): BoundIoctl {
+    return (this.#map = this.#file.bind(ioasMap));
+  }
+
+  #bindUnmap(): BoundIoctl {
+    return (this.#unmap = this.#file.bind(ioasUnmap));
+  }
+
+  #unmapError(result: number, iova: bigint, length: bigint): Error {
+    return unmapError(this.#file, result, ioasUnmap, this.mode, iova, length);
   }
 
   #mapError(result: number, ioctl: { readonly name: string }, iova: bigint | undefined, length: number): Error {

@@ -21,6 +21,18 @@ export function mapError(
   return file.failure(result, ioctl, `${where} + ${length} (${mode})`, remedy);
 }
 
+/** The error of an unmap. */
+export function unmapError(
+  file: KernelFile,
+  result: number,
+  ioctl: { readonly name: string },
+  mode: string,
+  iova: bigint,
+  length: bigint,
+): VfioError {
+  return file.failure(result, ioctl, `IOVA 0x${iova.toString(16)} + ${length} (${mode})`);
+}
+
 /** Undefined where the limit is not the cause. */
 function lockedMemoryRemedy(length: number, kernel: KernelEnvironment): string | undefined {
   const limits = kernel.calls.getResourceLimit(RLIMIT_MEMLOCK);
