@@ -4,16 +4,18 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { cpus } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { BENCH_VERSION, type BenchReport, type BenchResult, reached } from "@vfio-selftests/harness/reports";
 import { buildBaselines } from "./baseline";
+import { type Figures, joined } from "./figures";
 import { benchEventfd } from "./host/eventfd";
 import { benchMmio } from "./host/mmio";
+import { type MappingFigures, mappingTable } from "./lab/mapping-figures";
 import { benchCopies } from "./models/copies";
 import { benchRoundTrip } from "./models/round-trip";
 import { table } from "./report";
-import { reached, type Result } from "./result";
 
 const USAGE = `usage: pnpm bench [--host] [--lab] [--rounds N] [--json FILE]
-       pnpm bench --mapping
+       pnpm bench --mapping [--json FILE]
   --host      only what needs no kernel with an IOMMU
   --lab       only what runs in the lab's VM
   --mapping   map and unmap by mode, memory and size, in the lab's VM; without C, with percentiles
@@ -38,65 +40,73 @@ async function main(): Promise<number> {
     console.error(values.help ? USAGE : `--rounds is ${JSON.stringify(values.rounds)}; allowed: 1 to 100\n${USAGE}`);
     return values.help ? 0 : 2;
   }
-  if (values.mapping) return mapping();
+  if (values.mapping) {
+    const figures = mapping();
+    const distributions = figures.flatMap((one) => ("map" in one ? [one.map, one.unmap] : []));
+    write(values.json, { rounds: 1, results: [], distributions });
+    console.log(`microseconds\n${mappingTable(figures)}\n\nalso in ${values.json}`);
+    return 0;
+  }
   const everything = !values.host && !values.lab;
   buildBaselines();
-  const results: Result[] = [];
-  if (everything || values.host) results.push(...(await host(rounds)));
-  if (everything || values.lab) results.push(...lab(rounds));
-
-  const report = {
-    date: new Date().toISOString(),
-    node: process.version,
-    cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
-    rounds,
-    results,
-  };
-  const file = resolve(values.json);
-  mkdirSync(dirname(file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
-  console.log(
-    `\n${table(results)}\n\nmedian (min–max) over the runs; ${report.cpu}, Node ${report.node}; also in ${values.json}`,
-  );
+  const parts: Figures[] = [];
+  if (everything || values.host) parts.push(...(await host(rounds)));
+  if (everything || values.lab) parts.push({ results: lab(rounds), distributions: [] });
+  const { results, distributions } = joined(parts);
+  const { cpu, node } = write(values.json, { rounds, results, distributions });
+  console.log(`\n${table(results)}\n\nmedian (min–max) over the runs; ${cpu}, Node ${node}; also in ${values.json}`);
   const missed = results.filter((result) => reached(result) === false);
   if (missed.length > 0) console.log(`goals missed: ${missed.map((r) => `${r.name} ${r.variant}`).join(", ")}`);
   return 0;
 }
 
-async function host(rounds: number): Promise<Result[]> {
+function write(path: string, figures: Pick<BenchReport, "rounds" | "results" | "distributions">): BenchReport {
+  const report = {
+    version: BENCH_VERSION,
+    date: new Date().toISOString(),
+    node: process.version,
+    cpu: `${cpus().length} × ${cpus()[0]?.model ?? "unknown"}`,
+    ...figures,
+  };
+  const file = resolve(path);
+  mkdirSync(dirname(file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(report, null, 2)}\n`);
+  return report;
+}
+
+async function host(rounds: number): Promise<Figures[]> {
   progress("register access");
-  const results = benchMmio(rounds);
+  const parts: Figures[] = [{ results: benchMmio(rounds), distributions: [] }];
   progress("eventfd wake-up");
-  results.push(...(await benchEventfd(rounds)));
+  parts.push(await benchEventfd(rounds));
   progress("register reads of the device models");
-  results.push(...benchRoundTrip(rounds));
+  parts.push(benchRoundTrip(rounds));
   progress("copies by the device models");
-  results.push(...benchCopies(rounds));
-  return results;
+  parts.push(benchCopies(rounds));
+  return parts;
 }
 
 /** Runs the guest's part in the VM. Its progress goes to the terminal; its figures come back as JSON. */
-function lab(rounds: number): Result[] {
+function lab(rounds: number): BenchResult[] {
   progress("the lab: map+unmap and device open+close in each mode");
-  const guest = join(__dirname, "lab/guest.js");
+  return inLab("guest.js", String(rounds)) as BenchResult[];
+}
+
+function mapping(): MappingFigures[] {
+  progress("the lab: map and unmap by mode, memory and size");
+  return inLab("mapping.js", "--json") as MappingFigures[];
+}
+
+/** Runs a program of `lab/` in the VM, and returns the list that it prints. */
+function inLab(program: string, ...args: readonly string[]): unknown {
   const { status, stdout } = spawnSync(
     process.execPath,
-    [cli, "lab", "run", "--", process.execPath, guest, String(rounds)],
+    [cli, "lab", "run", "--", process.execPath, join(__dirname, "lab", program), ...args],
     { stdio: ["ignore", "pipe", "inherit"], encoding: "utf8", maxBuffer: 1 << 24 },
   );
   const json = stdout.split("\n").find((line) => line.startsWith("[{"));
   if (status !== 0 || json === undefined) throw new Error(`the lab's part failed (exit status ${String(status)})`);
-  return JSON.parse(json) as Result[];
-}
-
-/** Runs the guest's part, which prints its own table, and returns its exit status. */
-function mapping(): number {
-  const { status } = spawnSync(
-    process.execPath,
-    [cli, "lab", "run", "--", process.execPath, join(__dirname, "lab/mapping.js")],
-    { stdio: "inherit" },
-  );
-  return status ?? 1;
+  return JSON.parse(json);
 }
 
 function progress(what: string): void {

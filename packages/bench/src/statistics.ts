@@ -1,10 +1,4 @@
-/** The figures of several runs of one measurement, in the measurement's own unit. */
-export interface Spread {
-  readonly min: number;
-  readonly median: number;
-  readonly max: number;
-  readonly runs: number;
-}
+import type { Spread } from "@vfio-selftests/harness/reports";
 
 /** @param samples at least one. */
 export function spreadOf(samples: readonly number[]): Spread {

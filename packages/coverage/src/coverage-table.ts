@@ -17,7 +17,8 @@ export function fileShares(coverage: Coverage): Share[] {
 export function folderShares(files: readonly Share[]): Share[] {
   const sums = new Map<string, Share>();
   for (const { name, lines, reached } of files) {
-    const folder = name.slice(0, name.lastIndexOf("/"));
+    const slash = name.lastIndexOf("/");
+    const folder = slash < 0 ? "." : name.slice(0, slash);
     const sum = sums.get(folder) ?? { name: folder, lines: 0, reached: 0 };
     sums.set(folder, { name: folder, lines: sum.lines + lines, reached: sum.reached + reached });
   }

@@ -26,7 +26,8 @@ export { type Coverage, coverageSince, type FileCoverage, type FunctionCoverage,
 export { decodeArchive, encodeArchive, type GcovArchive } from "./gcov-archive";
 export { gcovCoverage, parseGcovOutput } from "./gcov-json";
 export { coveragePage, type PageOptions } from "./html-page";
-export { lcovTrace } from "./lcov";
+export { lcovTrace, parseLcov } from "./lcov";
 export { decodeLines, encodeLines } from "./line-ranges";
+export { parseDatabase } from "./parse-database";
 export { type FilePatch, type Hunk, parsePatch } from "./patch";
 export { type ChangesSince, patchCoverage, type PatchLine, reachingTests } from "./patch-coverage";

@@ -117,6 +117,30 @@ mount_optional hugetlbfs pagesize=2M /dev/hugepages
 mount_optional hugetlbfs pagesize=1G /dev/hugepages-1G
 for folder in $LAB_TMPFS; do mount_own tmpfs mode=1777 "$folder"; done
 mount_shares
+# Noted only. The host hears of it through the control port: the kernel panics at init's end, and may lose the console's last line.
+modules_problem=""
+no_modules() {
+  modules_problem=$1
+  false
+}
+
+# Lends the guest its kernel's modules, and loads what the lab and the devices need, as a distribution's udev would. modprobe
+# says nothing of a module that is built in or not there. Its other complaints go to the console.
+load_modules() {
+  [ -e /proc/sys/kernel/modprobe ] || no_modules "the guest's kernel loads no modules: it lacks CONFIG_MODULES" || return
+  [ -d /lib/modules ] || mkdir -p /lib/modules || no_modules "the guest cannot make a folder at /lib/modules: its kernel has no overlayfs" || return
+  mount -n --bind "$LAB_MODULES" /lib/modules || no_modules "the guest cannot mount $LAB_MODULES at /lib/modules" || return
+  [ -d "/lib/modules/$(uname -r)" ] || no_modules "the guest's kernel is $(uname -r), and $LAB_MODULES has no modules of it" || return
+  for module in virtio_console vfio_pci vfio_iommu_type1 iommufd; do modprobe -q $module; done
+  case $(grep -m 1 -o -w -e vmx -e svm /proc/cpuinfo) in
+    vmx*) modprobe -q kvm_intel ;;
+    svm*) modprobe -q kvm_amd ;;
+  esac
+  for device in /sys/bus/pci/devices/*; do
+    if read -r alias <"$device/modalias"; then modprobe -q "$alias"; fi
+  done
+}
+[ -z "$LAB_MODULES" ] || load_modules
 # Without an overlay, a /tmp around the command's folder is the host's, and read-only.
 [ -w /tmp ] || export TMPDIR=/dev/shm
 [ -w /run ] && mkdir -p /run/lock
@@ -144,8 +168,9 @@ while control=$(port lab.control) && [ -z "$control" ] && [ $tries -lt 100 ]; do
   tries=$((tries + 1))
   sleep 0.1
 done
-[ -c "$control" ] || fail "the guest has no port to the host"
+[ -c "$control" ] || fail "${modules_problem:-the guest has no port to the host}"
 exec 3<>"$control"
+[ -z "$modules_problem" ] || fail "$modules_problem"
 
 devices=""
 for slot in $LAB_BIND; do

@@ -31,12 +31,13 @@ if (arch !== process.arch) {
     process.exit(1);
   }
 } else {
-  // An addon for another CPU was built from sources that have changed since.
+  // An addon for another CPU or C library was built from sources that have changed since.
   const prebuilds = join(packageDirectory, "prebuilds");
   const others = (existsSync(prebuilds) ? readdirSync(prebuilds) : []).filter(
     (name) => name !== `${process.platform}-${arch}`,
   );
   for (const name of others) rmSync(join(prebuilds, name), { recursive: true });
+  rmSync(join(prebuilds, `${process.platform}-${arch}`, "vfio_native.musl.node"), { force: true });
 }
 
 const gypDirectory = join(packageDirectory, "gyp");

@@ -1,8 +1,10 @@
 import { spawn } from "node:child_process";
 import { Eventfd } from "@vfio-selftests/core";
+import type { BenchResult } from "@vfio-selftests/harness/reports";
 import { native } from "@vfio-selftests/native";
 import { baselineProgram, column, runBaseline } from "../baseline";
-import type { Result } from "../result";
+import { distributionOf } from "../distribution";
+import type { Figures } from "../figures";
 import { percentile, spreadOf } from "../statistics";
 
 const WAKEUPS = 1000;
@@ -11,8 +13,9 @@ const MAP_SHARED = 0x01;
 const GOAL = { kind: "ratio", limit: 2 } as const;
 
 /** Time from just before another program's write, as in C, to the continuation of the promise. */
-export async function benchEventfd(rounds: number): Promise<Result[]> {
+export async function benchEventfd(rounds: number): Promise<Figures> {
   const percentiles = { p50: [] as number[], p95: [] as number[], p99: [] as number[] };
+  const events: number[] = [];
   const c = { p50: [] as number[], p95: [] as number[], p99: [] as number[] };
   for (let round = 0; round < rounds; round++) {
     const lines = runBaseline("eventfd", 1, WAKEUPS);
@@ -20,19 +23,21 @@ export async function benchEventfd(rounds: number): Promise<Result[]> {
     c.p95.push(...column(lines, "wakeup", 2));
     c.p99.push(...column(lines, "wakeup", 3));
     const latencies = (await oneRound()).sort((a, b) => a - b);
+    events.push(...latencies);
     percentiles.p50.push(percentile(latencies, 50));
     percentiles.p95.push(percentile(latencies, 95));
     percentiles.p99.push(percentile(latencies, 99));
   }
-  return (["p50", "p95", "p99"] as const).map((name) => ({
-    where: "host",
-    name: "eventfd wake-up",
+  const shape = { where: "host", name: "eventfd wake-up" } as const;
+  const results = (["p50", "p95", "p99"] as const).map((name): BenchResult => ({
+    ...shape,
     variant: name,
     unit: "µs",
     typescript: spreadOf(percentiles[name]),
     c: spreadOf(c[name]),
     ...(name === "p50" ? { goal: GOAL } : {}),
   }));
+  return { results, distributions: [distributionOf({ ...shape, variant: "" }, events)] };
 }
 
 /** Latencies of one round, µs. */

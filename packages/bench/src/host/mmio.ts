@@ -1,7 +1,7 @@
 import { IoMapping } from "@vfio-selftests/core/backend";
+import type { BenchResult } from "@vfio-selftests/harness/reports";
 import { native } from "@vfio-selftests/native";
 import { column, runBaseline } from "../baseline";
-import type { Result } from "../result";
 import { spreadOf } from "../statistics";
 
 const MAP_SHARED = 0x01;
@@ -22,7 +22,7 @@ type Loop = (accesses: number) => void;
 /**
  * The cost of a register access, with one BAR and with several in turns. Plain memory leaves only the software's cost.
  */
-export function benchMmio(rounds: number): Result[] {
+export function benchMmio(rounds: number): BenchResult[] {
   const bars = Array.from({ length: SEVERAL }, openBar);
   const variants = { "one BAR": accessLoops(bars.slice(0, 1)), [`${SEVERAL} BARs`]: accessLoops(bars) };
   const cases = Object.entries(variants).flatMap(([variant, loops]) =>

@@ -1,13 +1,13 @@
 import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import type { BenchResult } from "@vfio-selftests/harness/reports";
 import { runBaseline } from "../baseline";
-import type { Result } from "../result";
 import { spreadOf } from "../statistics";
 
 const COUNT = 5;
 const GOAL = { kind: "ratio", limit: 1.05 } as const;
 
 /** Opens address space and device, maps the BARs, and closes all again; C and TypeScript in turns. */
-export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number): Result[] {
+export function benchDeviceOpen(mode: IommuMode, address: string, rounds: number): BenchResult[] {
   const c: number[] = [];
   const typescript: number[] = [];
   for (let i = 0; i < COUNT; i++) openAndClose(mode, address);

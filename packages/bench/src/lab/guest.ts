@@ -1,7 +1,7 @@
 /** The benchmark's part that runs in the lab's guest, or on any machine with a device. Prints JSON. */
 import { environmentOptions } from "@vfio-selftests/harness";
+import type { BenchResult } from "@vfio-selftests/harness/reports";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
-import type { Result } from "../result";
 import { benchDeviceOpen } from "./device-open";
 import { benchMapUnmap } from "./map-unmap";
 
@@ -13,7 +13,7 @@ if (address === undefined) {
   );
   process.exit(2);
 }
-const results: Result[] = [];
+const results: BenchResult[] = [];
 for (const mode of iommuModes) {
   const availability = mode.availability();
   if (!availability.available) {

@@ -1,6 +1,6 @@
 import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
+import type { BenchResult, Goal } from "@vfio-selftests/harness/reports";
 import { runBaseline } from "../baseline";
-import type { Goal, Result } from "../result";
 import { spreadOf } from "../statistics";
 
 const IOVA = 0x1_0000_0000n;
@@ -10,7 +10,7 @@ const SIZES: readonly { name: string; bytes: number; count: number; goal?: Goal 
 ];
 
 /** One map and one unmap at a fixed IOVA with the device attached; C and TypeScript in turns. */
-export function benchMapUnmap(mode: IommuMode, address: string, rounds: number): Result[] {
+export function benchMapUnmap(mode: IommuMode, address: string, rounds: number): BenchResult[] {
   return SIZES.map(({ name, bytes, count, goal }) => {
     const c: number[] = [];
     const typescript: number[] = [];

@@ -1,13 +1,9 @@
-import { mappingTable, percentilesOf } from "./mapping-figures";
-
-it("percentiles are microseconds of the samples", () => {
-  const samples = Array.from({ length: 100 }, (_, index) => (100 - index) * 1000);
-  expect(percentilesOf(samples)).toEqual({ p50: 51, p90: 91, p99: 100, max: 100 });
-  expect(percentilesOf([2500])).toEqual({ p50: 2.5, p90: 2.5, p99: 2.5, max: 2.5 });
-});
+import { distributionOf } from "../distribution";
+import { mappingTable } from "./mapping-figures";
 
 it("the table shows missing measurements with the reason", () => {
-  const part = { p50: 1, p90: 2, p99: 3, max: 4 };
+  const percentiles = { p50: 1, p90: 2, p99: 3, max: 4 };
+  const part = { ...distributionOf({ where: "lab", name: "map", variant: "" }, [1]), percentiles };
   const text = mappingTable([
     { mode: "iommufd", thing: "anonymous", size: "4 KiB", count: 10, map: part, unmap: part },
     { mode: "iommufd", thing: "bar", size: "4 KiB", notMeasured: "EFAULT" },

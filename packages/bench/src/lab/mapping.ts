@@ -5,8 +5,9 @@
 import { DmaMemory, Iommu, type IommuMode, type MappableMemory, PciDevice, VfioError } from "@vfio-selftests/core";
 import { environmentOptions } from "@vfio-selftests/harness";
 import { iommuModes, mapFileMode } from "@vfio-selftests/iommu-modes";
+import { distributionOf } from "../distribution";
 import { MAPPING_CASES, type MappingCase, sizeText } from "./mapping-cases";
-import { type MappingFigures, mappingTable, percentilesOf } from "./mapping-figures";
+import { type MappingFigures, mappingTable } from "./mapping-figures";
 
 const IOVA = 0x1_0000_0000n;
 const WARM_UP = 3;
@@ -41,14 +42,30 @@ function measure(mode: IommuMode, address: string, { thing, bytes, count }: Mapp
   using device = PciDevice.open(iommu, address);
   try {
     using memory = thing === "bar" ? mapLargestBar(device) : touched(DmaMemory.allocate(bytes, options(thing, bytes)));
-    return { ...what, size: sizeText(memory.length), count, ...mapRepeatedly(iommu, memory, count) };
+    return {
+      ...what,
+      size: sizeText(memory.length),
+      count,
+      ...mapRepeatedly(iommu, memory, count, variantOf(mode, thing, memory)),
+    };
   } catch (error) {
     if (!(error instanceof VfioError)) throw error;
     return { ...what, size: bytes === 0 ? "" : sizeText(bytes), notMeasured: error.message.split("\n")[0] ?? "" };
   }
 }
 
-function mapRepeatedly(iommu: Iommu, memory: MappableMemory, count: number): Pick<Measured, "map" | "unmap"> {
+function variantOf({ name }: IommuMode, thing: string, { length }: MappableMemory): string {
+  return `${name}, ${thing} ${sizeText(length)}`;
+}
+
+type Measured = Extract<MappingFigures, { map: unknown }>;
+
+function mapRepeatedly(
+  iommu: Iommu,
+  memory: MappableMemory,
+  count: number,
+  variant: string,
+): Pick<Measured, "map" | "unmap"> {
   const map: number[] = [];
   const unmap: number[] = [];
   for (let i = -WARM_UP; i < count; i++) {
@@ -58,13 +75,15 @@ function mapRepeatedly(iommu: Iommu, memory: MappableMemory, count: number): Pic
     iommu.unmap(region);
     const end = process.hrtime.bigint();
     if (i < 0) continue;
-    map.push(Number(middle - start));
-    unmap.push(Number(end - middle));
+    map.push(Number(middle - start) / 1000);
+    unmap.push(Number(end - middle) / 1000);
   }
-  return { map: percentilesOf(map), unmap: percentilesOf(unmap) };
+  const shape = { where: "lab", variant } as const;
+  return {
+    map: distributionOf({ ...shape, name: "map" }, map),
+    unmap: distributionOf({ ...shape, name: "unmap" }, unmap),
+  };
 }
-
-type Measured = Extract<MappingFigures, { map: unknown }>;
 
 function options(backing: DmaMemory["backing"], bytes: number): Parameters<typeof DmaMemory.allocate>[1] {
   return { backing, alignment: 2 ** Math.floor(Math.log2(Math.min(bytes, GIB))) };

@@ -1,4 +1,6 @@
-import type { Result } from "../result";
+import type { BenchResult } from "@vfio-selftests/harness/reports";
+import { distributionOf } from "../distribution";
+import { type Figures, joined } from "../figures";
 import { percentile, spreadOf } from "../statistics";
 import { MODELS, type ModelSession, withModel } from "./model-session";
 
@@ -12,19 +14,19 @@ const WARM_UP_ROUNDS = 3;
 const VOLUME = 4 * 2 ** 30;
 
 /** Throughput of large copies beside memcpy on the same buffers, and the time of a small one. */
-export function benchCopies(rounds: number): Result[] {
-  return MODELS.flatMap(({ name, driver }) =>
-    withModel(name, driver, MEMORY_SIZE, (model) => [
-      ...LARGE_SIZES.filter((size) => size <= model.session.limits.maxMemcpySize).map((size) =>
-        throughput(name, model, size, rounds),
-      ),
-      ...smallCopy(name, model, rounds),
-    ]),
+export function benchCopies(rounds: number): Figures {
+  const ofModels = MODELS.map(({ name, driver }) =>
+    withModel(name, driver, MEMORY_SIZE, (model) => {
+      const sizes = LARGE_SIZES.filter((size) => size <= model.session.limits.maxMemcpySize);
+      const large = sizes.map((size) => throughput(name, model, size, rounds));
+      return joined([{ results: large, distributions: [] }, smallCopy(name, model, rounds)]);
+    }),
   );
+  return joined(ofModels);
 }
 
 /** GB/s. The goal is a share of memcpy's. */
-function throughput(name: string, { session, region }: ModelSession, size: number, rounds: number): Result {
+function throughput(name: string, { session, region }: ModelSession, size: number, rounds: number): BenchResult {
   const count = Math.min(VOLUME / size, session.limits.maxMemcpyCount);
   const bytes = region.bytes;
   const source = bytes.subarray(0, size);
@@ -55,9 +57,10 @@ function throughput(name: string, { session, region }: ModelSession, size: numbe
   };
 }
 
-function smallCopy(name: string, { session, region }: ModelSession, rounds: number): Result[] {
+function smallCopy(name: string, { session, region }: ModelSession, rounds: number): Figures {
   const p50: number[] = [];
   const p99: number[] = [];
+  const events: number[] = [];
   const copy = () => {
     session.memcpyStart(region.iova, region.iovaOf(MEMORY_SIZE / 2), SMALL, 1);
     session.memcpyWait();
@@ -70,13 +73,15 @@ function smallCopy(name: string, { session, region }: ModelSession, rounds: numb
       copy();
       latencies.push(Number(process.hrtime.bigint() - start) / 1000);
     }
+    for (const latency of latencies) events.push(latency);
     latencies.sort((a, b) => a - b);
     p50.push(percentile(latencies, 50));
     p99.push(percentile(latencies, 99));
   }
   const shape = { where: "host", name: "model copies 4 KiB, start to end", unit: "µs" } as const;
-  return [
+  const results: BenchResult[] = [
     { ...shape, variant: `${name} p50`, typescript: spreadOf(p50), goal: { kind: "value", limit: 60 } },
     { ...shape, variant: `${name} p99`, typescript: spreadOf(p99) },
   ];
+  return { results, distributions: [distributionOf({ ...shape, variant: name }, events)] };
 }

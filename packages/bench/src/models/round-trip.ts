@@ -1,5 +1,7 @@
+import type { BenchResult } from "@vfio-selftests/harness/reports";
 import { column, runBaseline } from "../baseline";
-import type { Result } from "../result";
+import { distributionOf } from "../distribution";
+import { type Figures, joined } from "../figures";
 import { percentile, spreadOf } from "../statistics";
 import { MODELS, withModel } from "./model-session";
 
@@ -10,8 +12,9 @@ const SPIN_US = 50;
 const REGISTER = 0x8;
 
 /** One register read: a message to the model's thread and back. */
-export function benchRoundTrip(rounds: number): Result[] {
-  return MODELS.flatMap(({ name, driver }) => {
+export function benchRoundTrip(rounds: number): Figures {
+  const ofModels = MODELS.map(({ name, driver }): Figures => {
+    const events: number[] = [];
     const typescript = { p50: [] as number[], p99: [] as number[] };
     const c = { p50: [] as number[], p99: [] as number[] };
     withModel(name, driver, 1 << 20, ({ device }) => {
@@ -28,24 +31,27 @@ export function benchRoundTrip(rounds: number): Result[] {
           bar.read32(REGISTER);
           latencies.push(Number(process.hrtime.bigint() - start) / 1000);
         }
+        for (const latency of latencies) events.push(latency);
         latencies.sort((a, b) => a - b);
         typescript.p50.push(percentile(latencies, 50));
         typescript.p99.push(percentile(latencies, 99));
       }
     });
-    const result = (rank: "p50" | "p99", goal: Result["goal"]): Result => ({
-      where: "host",
-      name: "register read round trip",
+    const shape = { where: "host", name: "register read round trip" } as const;
+    const result = (rank: "p50" | "p99", goal: BenchResult["goal"]): BenchResult => ({
+      ...shape,
       variant: `${name} ${rank}`,
       unit: "µs",
       typescript: spreadOf(typescript[rank]),
       c: spreadOf(c[rank]),
       ...(goal === undefined ? {} : { goal }),
     });
-    return [
+    const results = [
       result("p50", { kind: "value", limit: 10 }),
       { ...result("p50", { kind: "ratio", limit: 1 }), name: "  beside C that spins, too" },
       result("p99", undefined),
     ];
+    return { results, distributions: [distributionOf({ ...shape, variant: name }, events)] };
   });
+  return joined(ofModels);
 }

@@ -1,20 +1,15 @@
 import {
-  BOOT,
   type Coverage,
-  type CoverageDatabase,
-  databaseCoverage,
   type FileCoverage,
   functionShares,
-  isCommand,
-  measuredIds,
   type Share,
-  type ShareColumn,
   shareTable,
   treeShares,
 } from "@vfio-selftests/coverage";
 import { ExitCode } from "../exit-codes";
 import type { CoverageOptions } from "../lab/options";
 import { countingKernel } from "./counting-kernel";
+import { columnsOf } from "./coverage-columns";
 import { CoverageStore } from "./coverage-store";
 import { describePatch, patchLines } from "./patch-tests";
 
@@ -38,15 +33,4 @@ export function labCoverage({ changed, functions, ...kernel }: CoverageOptions):
     process.stdout.write(`${path}\n${shareTable(...columnsOf(database, shares))}\n`);
   }
   return Promise.resolve(ExitCode.ok);
-}
-
-/** What the tests reached; beside it what commands did as a whole, such as the kernel's C programs, where some were measured. */
-function columnsOf(database: CoverageDatabase, shares: (coverage: Coverage) => Share[]): ShareColumn[] {
-  const tests = { title: "tests", shares: shares(databaseCoverage(database, (id) => !isCommand(id))) };
-  if (!measuredIds(database).some(isCommand)) return [tests];
-  const commands = {
-    title: "commands",
-    shares: shares(databaseCoverage(database, (id) => id === BOOT || isCommand(id))),
-  };
-  return [tests, commands];
 }

@@ -74,6 +74,10 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
   kernel: text("--kernel <image>", "boot this kernel image"),
   with: list("--with <variant...>", "boot the kernel that `lab setup --with` built of these"),
   source: text("--source <tree>", "boot the kernel that `lab setup --source` built of this tree"),
+  modules: text(
+    "--modules <folder>",
+    "load the kernel's modules from this folder of `make modules_install INSTALL_MOD_PATH=FOLDER`",
+  ),
   memoryMiB: count("--memory <MiB>", `memory of the VM (default: ${LAB_DEFAULTS.memoryMiB})`, LAB_LIMITS.memoryMiB),
   cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, LAB_LIMITS.cpus),
   writable: words("--rw <folder...>", "folders that the VM may write to, beside the current one"),

@@ -3,11 +3,17 @@ import { KCIDB_OPTIONS, type KcidbOptions, MERGE_OPTIONS, PAGE_OPTIONS, type Rep
 
 const FILES = { usage: "<file...>", summary: "reports that `--reporter json --output FILE` wrote" };
 
+const PAGE_FILES = {
+  usage: "<file...>",
+  summary: "reports of `run --reporter json --output FILE`, figures of a benchmark, coverage",
+};
+
 export const reportCommand = defineCommand<ReportOptions>({
-  argument: FILES,
+  argument: PAGE_FILES,
   options: PAGE_OPTIONS,
   notes: [
     "The page needs no network and no other file. With several reports it compares each with the one before it, and finds tests that both passed and failed.",
+    "Of what `pnpm bench --json FILE` wrote, it plots percentiles and histograms. Of lcov's tracefiles and the database.json of `lab run --coverage`, it has the table by folder and file. The content of a file tells its kind, whatever its name.",
   ],
   run: async (files, options) => (await import("./write-page.js")).writePage(files, options),
 });

@@ -24,6 +24,29 @@ async function run(...args: string[]): Promise<{ code: number; out: string; err:
   }
 }
 
+const BENCH = {
+  version: 1,
+  date: "2026-11-22T03:00:00.000Z",
+  node: "v22.1.0",
+  cpu: "2 × Xeon",
+  rounds: 1,
+  results: [],
+  distributions: [
+    {
+      ...{ where: "host", name: "eventfd wake-up", variant: "", unit: "µs", count: 1 },
+      percentiles: { p50: 1, p90: 1, p99: 1, max: 1 },
+      buckets: [{ from: 0.5, to: 1, count: 1 }],
+    },
+  ],
+};
+
+const DATABASE = {
+  format: 2,
+  lines: { "k/x.c": "1-2" },
+  functions: {},
+  machines: { "igb+intel": { "f.a": { "k/x.c": "1-2" }, "$ ./c-suite": { "k/x.c": "2" } } },
+};
+
 const PLANNED = ["f.iommufd.a", "f.iommufd.b"].map((id) => ({ id, mode: "iommufd" }));
 
 /** Writes the report of a run of some of the two tests. By their hashes, `b` is in the first shard and `a` in the second. */
@@ -69,6 +92,41 @@ describe("report", () => {
     expect(err).toContain(`cannot read the report ${bad}: speed is a field that this version does not know`);
     expect(err).toContain("Remedy: ");
     expect(readFileSync(page, "utf8")).toBe("older");
+  });
+
+  it("plots a benchmark's figures and tells coverage beside the tests, whatever the files' names", async () => {
+    const page = join(folder, "page.html");
+    const [bench, trace, database] = ["bench", "trace", "database"].map((name) => join(folder, name));
+    writeFileSync(bench!, JSON.stringify(BENCH));
+    writeFileSync(
+      trace!,
+      "TN:\nSF:/linux/drivers/a/x.c\nDA:1,1\nDA:2,0\nend_of_record\nSF:/linux/drivers/y.c\nDA:1,1\nend_of_record\n",
+    );
+    writeFileSync(database!, JSON.stringify(DATABASE));
+    const { code } = await run("report", shard(1, "f.iommufd.b"), bench!, trace!, database!, "-o", page);
+    expect(code).toBe(0);
+    const text = readFileSync(page, "utf8")
+      .replace(/<style>[^]*?<\/style>|<script>[^]*?<\/script>|<[^>]+>/g, " ")
+      .replace(/\s+/g, " ");
+    expect(text).toContain("eventfd wake-up");
+    expect(text).toMatch(
+      /trace Paths are below \/linux\/drivers\/ lines reached a 2 50\.0 %, 1 \. 1 100\.0 %, 1 Files \(2\)/,
+    );
+    expect(text).toMatch(/database Machines: igb\+intel lines tests commands k 2 100\.0 %, 2 50\.0 %, 1 Files \(1\)/);
+  });
+
+  it.each([
+    ["a benchmark of another version", JSON.stringify({ ...{ rounds: 1 }, version: 9 }), "its version is 9"],
+    ["a tracefile that is cut off", "TN:\nSF:a.c\nDA:1,1\n", "it ends within the record of a.c"],
+    ["a database of another format", JSON.stringify({ format: 1, machines: {} }), "its format is 1"],
+  ])("%s ends with 1, its name and the remedy", async (_, content, words) => {
+    const bad = join(folder, "bad");
+    writeFileSync(bad, content);
+    const { code, err } = await run("report", bad, "-o", join(folder, "page.html"));
+    expect(code).toBe(1);
+    expect(err).toContain(`cannot read the report ${bad}: ${words}`);
+    expect(err).toContain("Remedy: ");
+    expect(() => readFileSync(join(folder, "page.html"))).toThrow("ENOENT");
   });
 
   it("no file is wrong usage", async () => {

@@ -10,7 +10,12 @@ export const text: Check = (value, place) => {
 
 /** A number that is not negative: a duration or a count. */
 export const amount: Check = (value, place) => {
-  if (typeof value !== "number" || !(value >= 0)) throw mismatch(place, value, "a number from 0");
+  if (typeof value !== "number" || !(value >= 0 && Number.isFinite(value)))
+    throw mismatch(place, value, "a number from 0");
+};
+
+export const flag: Check = (value, place) => {
+  if (typeof value !== "boolean") throw mismatch(place, value, "true, false");
 };
 
 /** A whole number from `least`. */

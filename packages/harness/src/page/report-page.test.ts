@@ -1,12 +1,13 @@
 import { createHash } from "node:crypto";
 import fc from "fast-check";
+import { sampleBenchReport } from "../benchmark/testing/sample-bench-report";
 import type { JsonReport, JsonTest } from "../json-report/json-report";
 import { failedTest, sampleReport, sampleTest, skippedTest } from "../json-report/testing/sample-report";
 import { reportPage } from "./report-page";
 import { attribute, plainText, ReadPage, textOf } from "./testing/read-page";
 
 function pageOf(...reports: JsonReport[]): ReadPage {
-  return new ReadPage(reportPage(reports.map((report, index) => ({ name: `run-${index + 1}`, report }))));
+  return new ReadPage(reportPage({ runs: reports.map((report, index) => ({ name: `run-${index + 1}`, report })) }));
 }
 
 /** On a day of November. */
@@ -71,7 +72,22 @@ describe("no text of a report breaks out of the markup", () => {
           },
           { name: `${other} 2`, report: sampleReport(tests, { ...fields, ...began(2) }) },
         ];
-        const page = new ReadPage(reportPage(runs));
+        const [figure] = sampleBenchReport().results;
+        const [plot] = sampleBenchReport().distributions;
+        const measured = { name: one, variant: other, unit: one };
+        const report = {
+          ...sampleBenchReport({ node: one, cpu: other }),
+          results: [{ ...figure!, ...measured }],
+          distributions: [{ ...plot!, ...measured }],
+        };
+        const rows = [{ path: one, shares: [{ title: other, lines: 2, reached: 1 }] }];
+        const page = new ReadPage(
+          reportPage({
+            runs,
+            benchmarks: [{ name: other, report }],
+            coverages: [{ name: one, facts: [other], folders: rows, files: rows }],
+          }),
+        );
         expect(page.errors.filter(({ code }) => !["noncharacter-in-input-stream"].includes(code))).toEqual([]);
         expect(page.comments).toBe(0);
         expect(new Set([...page.elements.map(({ tagName }) => tagName), ...ELEMENTS.split(" ")]).size).toBe(
@@ -272,4 +288,82 @@ it("errors outside any test and a run without tests are there", () => {
   expect(page.section("runs")).toContain("the kernel reported after all: BUG");
   expect(page.section("runs")).toContain("3 of 3 tests did not run");
   expect(plainText(page.all("title")[0]!)).toContain("nothing ran");
+});
+
+describe("benchmarks", () => {
+  const slower = sampleBenchReport({
+    results: [{ ...sampleBenchReport().results[0]!, typescript: { min: 16, median: 32, max: 64, runs: 7 } }],
+  });
+  const page = new ReadPage(
+    reportPage({
+      benchmarks: [
+        { name: "before", report: sampleBenchReport() },
+        { name: "after", report: slower },
+      ],
+    }),
+  );
+
+  /** The numbers of an element's style: `--at` and its like. */
+  function places(element: Parameters<typeof attribute>[0]): Readonly<Record<string, number>> {
+    const parts = (attribute(element, "style") ?? "").split(";").map((part) => part.split(":"));
+    return Object.fromEntries(parts.map(([name = "", value = ""]) => [name.slice(2), Number(value)]));
+  }
+
+  it("tell figures and goals of all files on one scale, C beside TypeScript", () => {
+    expect(page.section("benchmarks")).toMatch(
+      /register read TypeScript · ioat · host · before 8\.00 \(4\.00–16\.00\) µs TS\/C 4\.00 ≤ 3 MISSED register read C · ioat · host · before 2\.00 .* after 32\.00 \(16\.00–64\.00\) µs TS\/C 16\.00/,
+    );
+    const [first, c, second] = page.all("span", "range").map(places);
+    // From 1 to 64 µs: six doublings.
+    expect(first).toEqual({ from: 0.333, at: 0.5, to: 0.667 });
+    expect(c).toEqual({ from: 0, at: 0.167, to: 0.333 });
+    expect(second).toEqual({ from: 0.667, at: 0.833, to: 1 });
+  });
+
+  it("have a histogram for each distribution and file, with percentiles", () => {
+    const plots = page.all("div", "histogram");
+    expect(plots.map((plot) => attribute(plot, "aria-label"))).toEqual(
+      Array(2).fill("Histogram of 13 events: p50 8.00 µs, p90 16.00 µs, p99 16.00 µs, max 16.00 µs"),
+    );
+    const columns = page.inside(plots[0]!, "span").filter((one) => attribute(one, "class") === "column");
+    expect(columns.map((column) => places(column))).toEqual([
+      { at: 0, wide: 0.3333, share: 0.125 },
+      { at: 0.3333, wide: 0.3333, share: 1 },
+      { at: 0.6667, wide: 0.3333, share: 0.5 },
+    ]);
+    const marks = page.inside(plots[0]!, "span").filter((one) => attribute(one, "class")?.startsWith("mark "));
+    expect(marks.map((mark) => [plainText(mark), places(mark)["at"]])).toEqual([
+      ["p50", 0.6667],
+      ["p90", 1],
+      ["p99", 1],
+    ]);
+  });
+
+  it("without a run there are no tests, and nothing says that none ran", () => {
+    expect(plainText(page.all("title")[0]!)).toBe("vfio-selftests: 2 files");
+    expect(page.all("section").map((section) => attribute(section, "id"))).toEqual(["benchmarks"]);
+    expect(page.all("script")).toEqual([]);
+  });
+});
+
+it("coverage tells folders and files, a share for each kind of run", () => {
+  const shares = (tests: number, commands: number): { title: string; lines: number; reached: number }[] => [
+    { title: "tests", lines: 8, reached: tests },
+    { title: "commands", lines: 8, reached: commands },
+  ];
+  const page = new ReadPage(
+    reportPage({
+      coverages: [
+        {
+          name: "database",
+          facts: ["Machines: igb+intel"],
+          folders: [{ path: "drivers/vfio", shares: shares(6, 3) }],
+          files: [{ path: "drivers/vfio/group.c", shares: shares(6, 0) }],
+        },
+      ],
+    }),
+  );
+  expect(page.section("coverage")).toMatch(
+    /Machines: igb\+intel linestestscommands drivers\/vfio 8 75\.0 %, 637\.5 %, 3 Files \(1\) .*group\.c 8 75\.0 %, 60\.0 %, 0$/,
+  );
 });

@@ -1,12 +1,15 @@
 import { createHash } from "node:crypto";
 import { REPORT_VERSION } from "../json-report/json-report";
 import type { Totals } from "../outcome/run-outcome";
+import { benchmarksSection } from "./benchmarks";
+import { coverageSection, type PageCoverage } from "./coverage";
 import { differenceSection, differencesOf } from "./difference";
 import { durationsSection } from "./durations";
 import { anchorsOf, failureGroups, failuresSection } from "./failures";
 import { flakyOf, flakySection } from "./flaky";
 import { type Html, html, trusted } from "./html";
 import { matrixSection } from "./matrix";
+import type { PageBenchmark } from "./page-benchmark";
 import { histories, inOrder, newest, type PageRun, resultsOf } from "./page-run";
 import { runsSection } from "./runs-table";
 import { SCRIPT } from "./script";
@@ -29,9 +32,30 @@ interface Section {
   readonly body: Html;
 }
 
-/** One page of one or more reports, whole in itself: it needs no network. */
-export function reportPage(given: readonly PageRun[]): string {
-  const runs = inOrder(given);
+/** What a page shows. */
+export interface PageContent {
+  readonly runs?: readonly PageRun[];
+  readonly benchmarks?: readonly PageBenchmark[];
+  readonly coverages?: readonly PageCoverage[];
+}
+
+/** One page of one or more files, whole in itself: it needs no network. */
+export function reportPage({ runs = [], benchmarks = [], coverages = [] }: PageContent): string {
+  const tests = runs.length === 0 ? undefined : testSections(inOrder(runs));
+  const sections: readonly (Section | undefined)[] = [
+    ...(tests?.sections ?? []),
+    benchmarks.length > 0 ? { id: "benchmarks", title: "Benchmarks", body: benchmarksSection(benchmarks) } : undefined,
+    coverages.length > 0 ? { id: "coverage", title: "Coverage", body: coverageSection(coverages) } : undefined,
+  ];
+  const names = [...(runs.length > 0 ? runs : [...benchmarks, ...coverages])].map(({ name }) => name);
+  return pageOf({ names, totals: tests?.totals, sections: sections.filter((section) => section !== undefined) });
+}
+
+/** The sections of the runs' tests, and the totals of their newest results. */
+function testSections(runs: readonly PageRun[]): {
+  readonly sections: readonly (Section | undefined)[];
+  readonly totals: Totals;
+} {
   const byRun = runs.map((run) => ({ run, results: resultsOf(run) }));
   const results = byRun.flatMap((one) => one.results);
   const all = [...histories(results).values()];
@@ -55,20 +79,20 @@ export function reportPage(given: readonly PageRun[]): string {
     { id: "notes", title: "Notes", body: notesSection(latest) },
     { id: "runs", title: several ? "Runs" : "The run", body: runsSection(runs) },
   ];
-  const totals = { passed: latest.length - failed - skipped, failed, skipped };
-  return pageOf({ runs, totals, sections: sections.filter((section) => section !== undefined) });
+  return { sections, totals: { passed: latest.length - failed - skipped, failed, skipped } };
 }
 
 interface Page {
-  readonly runs: readonly PageRun[];
-  readonly totals: Totals;
+  /** Of what it shows most. */
+  readonly names: readonly string[];
+  /** Absent where it shows no tests. */
+  readonly totals: Totals | undefined;
   readonly sections: readonly Section[];
 }
 
-function pageOf({ runs, totals, sections }: Page): string {
-  const several = runs.length > 1;
-  const title = `vfio-selftests: ${runs.length === 1 ? (runs[0]?.name ?? "") : counted(runs.length, "run")}`;
-  const verdict = totals.failed > 0 ? `${totals.failed} failed` : totals.passed > 0 ? "passed" : "nothing ran";
+function pageOf({ names, totals, sections }: Page): string {
+  const what = names.length === 1 ? (names[0] ?? "") : counted(names.length, totals === undefined ? "file" : "run");
+  const title = `vfio-selftests: ${what}`;
   const page = html`<!doctype html>
     <html lang="en">
       <head>
@@ -76,20 +100,14 @@ function pageOf({ runs, totals, sections }: Page): string {
         <meta http-equiv="Content-Security-Policy" content="${POLICY}" />
         <meta name="viewport" content="width=device-width, initial-scale=1" />
         <meta name="generator" content="vfio-selftests report ${REPORT_VERSION}" />
-        <title>${verdict} · ${title}</title>
+        <title>${totals === undefined ? undefined : `${verdictOf(totals)} · `}${title}</title>
         ${trusted(`<style>${STYLE}</style>`)}
       </head>
       <body>
         <a class="skip-link" href="#content">Skip to the results</a>
         <header>
           <h1>${title}</h1>
-          <p class="totals">
-            <span class="passed"><b>${totals.passed}</b> passed</span>
-            <span class="${totals.failed > 0 ? "failed" : "none"}"><b>${totals.failed}</b> failed</span>
-            <span class="${totals.skipped > 0 ? "skipped" : "none"}"><b>${totals.skipped}</b> skipped</span>
-          </p>
-          ${several ? html`<p><small>The newest result of each test on each kernel, device and mode.</small></p>` : undefined}
-          <p><small>Keys: / filters the tests, n and p go to the next and the previous failure.</small></p>
+          ${totals === undefined ? undefined : testHeader(totals, names.length > 1)}
         </header>
         <nav aria-label="Sections">
           <ul>
@@ -105,8 +123,22 @@ function pageOf({ runs, totals, sections }: Page): string {
               </section> `,
           )}
         </main>
-        ${trusted(`<script>${SCRIPT}</script>`)}
+        ${totals === undefined ? undefined : trusted(`<script>${SCRIPT}</script>`)}
       </body>
     </html> `;
   return page.toString();
+}
+
+function verdictOf({ passed, failed }: Totals): string {
+  return failed > 0 ? `${failed} failed` : passed > 0 ? "passed" : "nothing ran";
+}
+
+function testHeader({ passed, failed, skipped }: Totals, several: boolean): Html {
+  return html`<p class="totals">
+      <span class="passed"><b>${passed}</b> passed</span>
+      <span class="${failed > 0 ? "failed" : "none"}"><b>${failed}</b> failed</span>
+      <span class="${skipped > 0 ? "skipped" : "none"}"><b>${skipped}</b> skipped</span>
+    </p>
+    ${several ? html`<p><small>The newest result of each test on each kernel, device and mode.</small></p>` : undefined}
+    <p><small>Keys: / filters the tests, n and p go to the next and the previous failure.</small></p>`;
 }

@@ -37,6 +37,13 @@ tr > th:first-child { text-align: left; position: sticky; left: 0; background: v
 .left { text-align: left } .matrix td { text-align: center; font: 13px/1.5 ui-monospace, monospace; white-space: nowrap } .matrix thead th { text-align: center; width: 5.5rem }
 .matrix tr > th:first-child { text-align: left } .matrix tbody th { min-width: 22rem } td.failed { background: var(--failed-page); font-weight: 700 } td.failed a { color: inherit } td.skipped { background: var(--skipped-page) } .mixed { margin-left: .3em; text-decoration: none; color: inherit }
 .bar { display: inline-block; height: .75em; margin-right: .5em; background: var(--bar); border-radius: 2px; width: calc(var(--share) * (100% - 6.5em)); min-width: 1px } td:has(> .bar) { min-width: 15rem; white-space: nowrap }
+.range { display: block; position: relative; height: 1.1em; min-width: 10rem; border-bottom: 1px solid var(--line) }
+td:has(> .range) + td { white-space: nowrap }
+.range::before { content: ""; position: absolute; top: .2em; height: .6em; left: calc(var(--from) * 100%); width: max(2px, calc((var(--to) - var(--from)) * 100%)); background: var(--bar); border-radius: 2px }
+.range::after { content: ""; position: absolute; top: 0; height: 1em; width: 2px; left: calc(var(--at) * (100% - 2px)); background: var(--ink) }
+.histogram { position: relative; height: 8rem; border-bottom: 1px solid var(--ink); overflow: hidden } .axis { display: flex; justify-content: space-between; margin: 0 0 .6rem }
+.column { position: absolute; bottom: 0; left: calc(var(--at) * 100%); width: max(1px, calc(var(--wide) * 100% - 1px)); height: max(1px, calc(var(--share) * 100%)); background: var(--bar) }
+.mark { position: absolute; top: 0; bottom: 0; left: calc(var(--at) * (100% - 1px)); border-left: 1px dashed var(--ink) } .mark small { position: absolute; left: .2em; color: var(--ink); white-space: nowrap } .mark.before small { left: auto; right: .3em } .p90 small { top: 1.5em } .p99 small { top: 3em }
 .marks { font-family: ui-monospace, monospace; letter-spacing: .15em; text-align: left } .word { font-weight: 600; font-size: .9em } .remedy { color: var(--faint) }
 ul { padding-left: 1.2rem; margin: .3rem 0 } ul.plain { list-style: none; padding-left: 0 } ul.plain li { padding: .15rem 0 } [hidden] { display: none }
 @media (max-width: 40rem) { h1 { font-size: 1.25rem } tbody th, .matrix tbody th { min-width: 8rem; max-width: 52vw } th, td { padding: .2rem .4rem } .matrix thead th { width: auto; font-size: .75em }

@@ -16,6 +16,8 @@ export interface GuestPlan {
   /** The folder in which the command starts. Around it the guest sees the host's files, even below /tmp or /run. */
   readonly cwd: string;
   readonly shares: readonly Share[];
+  /** The share that is the guest's `/lib/modules`. Undefined: it loads no modules. */
+  readonly modules?: string | undefined;
   /** The words of the program that loads a kernel image, its last argument, and jumps into it. Undefined: no jump. */
   readonly jump?: readonly string[] | undefined;
 }
@@ -37,6 +39,7 @@ export function guestPlan(plan: GuestPlan): string {
     LAB_STDIN: plan.stdin ? "yes" : "no",
     LAB_TMPFS: covered.join(" "),
     LAB_BIND: functions.join(" "),
+    LAB_MODULES: plan.modules ?? "",
     LAB_END_MARK: plan.endMark,
     LAB_NEXT: plan.jump === undefined ? "no" : "yes",
     LAB_JUMP_MARK: JUMP_MARK,

@@ -1,14 +1,15 @@
 import { randomBytes } from "node:crypto";
-import { copyFileSync, writeFileSync } from "node:fs";
+import { copyFileSync, existsSync, writeFileSync } from "node:fs";
 import type { Socket } from "node:net";
 import { join } from "node:path";
 import type { Writable } from "node:stream";
 import { setTimeout as delay } from "node:timers/promises";
-import { argumentError } from "@vfio-selftests/core/errors";
+import { argumentError, VfioError } from "@vfio-selftests/core/errors";
 import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
 import type { LabArchitecture } from "../architecture/lab-architecture";
 import { labCache } from "../cache/cache";
 import { newConsoleLog } from "../cache/console-log";
+import { findProgram } from "../host/find-program";
 import { type LabHost, thisHost } from "../host/host";
 import { chooseAccelerator } from "../machine/accelerator";
 import { requireDevicesServed, scratchDisksOf } from "../machine/devices";
@@ -16,9 +17,10 @@ import { GUEST_MODULES } from "../machine/guest-programs";
 import { requireKernelImage } from "../machine/kernel-image";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
 import { type LabState, requireLabState } from "../machine/lab-state";
+import { requireModulesOf } from "../machine/module-tree";
 import type { GuestMode } from "../machine/qemu-arguments";
 import { makeRunFolder, type RunFile } from "../machine/run-folder";
-import { sharesBeside, sharesOf } from "../machine/shares";
+import { sharesBeside, sharesOf, withReadOnly } from "../machine/shares";
 import { VirtualMachine } from "../machine/virtual-machine";
 import type { ControlChannel } from "./control-channel";
 import { guestCommand, guestPlan, passedOnEnvironment } from "./guest-plan";
@@ -88,15 +90,21 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const cache = labCache(host, architecture);
   const { qemu, kernel, guestRoot } = run.lab ?? requireLabState(cache, architecture, machine.kernel);
   requireDevicesServed(machine.devices, qemu);
+  if (machine.modules !== undefined) {
+    requireModulesOf(kernel, machine.modules);
+    requireModprobe(host, guestRoot);
+  }
   const accelerator = await chooseAccelerator(host, cache, qemu, kernel, architecture);
   const cwd = run.cwd ?? process.cwd();
   const endMark = `--${randomBytes(16).toString("hex")}--`;
 
   using folder = makeRunFolder(host);
-  const shares =
+  const seen =
     guestRoot === undefined
       ? sharesOf(cwd, machine.writable)
       : sharesBeside(guestRoot, folder.path, cwd, machine.writable, [__dirname]);
+  // A share of its own: the tree may lie below /tmp, which the guest covers.
+  const shares = withReadOnly(seen, machine.modules);
   const { mode, command, terminal } = run;
   const slowdown = machine.slowdown === 1 ? {} : { VFIO_SELFTESTS_SLOWDOWN: String(machine.slowdown) };
   const modules = guestRoot === undefined ? {} : { NODE_PATH: GUEST_MODULES };
@@ -119,7 +127,8 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     writeCommand("next-command.sh", next.command, { VFIO_SELFTESTS_STAGE: "2" });
   }
   const jump = next === undefined ? undefined : [process.execPath, JUMP_PROGRAM];
-  const plan = guestPlan({ mode, stdin: run.hasStdin, devices: machine.devices, endMark, cwd, shares, jump });
+  const { devices, modules: tree } = machine;
+  const plan = guestPlan({ mode, stdin: run.hasStdin, devices, endMark, cwd, shares, modules: tree, jump });
   writeFileSync(folder.file("plan.sh"), plan);
   copyFileSync(GUEST_INIT, folder.file("init.sh"));
   const consoleLog = newConsoleLog(cache);
@@ -153,6 +162,18 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
   const { bootMs, jumped } = session;
   const facts = { kernel: jumped ? nextKernel : kernel, jumped, bootMs, consoleLog, messages: vm.messages };
   return resultOf(outcome, facts);
+}
+
+/** The guest's modprobe is the host's, or that of the guest's own root. */
+function requireModprobe(host: LabHost, guestRoot: string | undefined): void {
+  const found = guestRoot === undefined ? findProgram(host, "modprobe") : join(guestRoot, "usr/sbin/modprobe");
+  if (found !== undefined && existsSync(found)) return;
+  throw new VfioError("there is no modprobe, which loads the guest's modules", {
+    code: "ERR_LAB_TOOLS_MISSING",
+    operation: "lab run",
+    subject: guestRoot ?? "modprobe",
+    remedy: "install kmod: apt-get install kmod, dnf install kmod",
+  });
 }
 
 /** The lab's kernel for arm64 has no kexec, so that it takes half the time to build (kernel/arm64/wanted.config). */

@@ -10,11 +10,11 @@ import {
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 
 const INIT = readFileSync(join(__dirname, "../../guest/init.sh"), "utf8");
 /** Folders that are the host's until the guest has mounted its own. */
-const FOLDERS = ["proc", "sys", "dev", "tmp", "run"];
+const FOLDERS = ["proc", "sys", "dev", "tmp", "run", "lib"];
 
 const NOBODY = 65534;
 /** What init uses beside the programs that are played here. */
@@ -31,13 +31,21 @@ interface Guest {
   readonly knows?: readonly string[];
   /** Mounts of the kernel's own: `devtmpfs`. */
   readonly mounted?: readonly string[];
+  /** Where the host keeps modules. */
+  readonly modules?: string;
+  /** Files that are there before init, with their contents. */
+  readonly files?: Readonly<Record<string, string>>;
 }
 
 /** Runs init in a folder that stands for the guest's root, with a `mount` that only notes what it is asked. */
-function runInit({ lacks = [], knows = [], mounted = [] }: Guest) {
+function runInit({ lacks = [], knows = [], mounted = [], modules = "", files = {} }: Guest) {
   const root = mkdtempSync(join(tmpdir(), "lab-init-"));
   try {
     for (const folder of [...FOLDERS, "bin", "lab-run"]) mkdirSync(join(root, folder));
+    for (const [name, content] of Object.entries(files)) {
+      mkdirSync(dirname(join(root, name)), { recursive: true });
+      writeFileSync(join(root, name), content);
+    }
     const mounts = join(root, "bin/mounts");
     writeFileSync(mounts, mounted.map((type) => `${type} ${root}/dev ${type} rw 0 0\n`).join(""));
     const filesystems = join(root, "bin/filesystems");
@@ -54,7 +62,12 @@ function runInit({ lacks = [], knows = [], mounted = [] }: Guest) {
     // Of a /proc that is not there: the file system of the host's, seen through virtiofs.
     addProgram("stat", `echo ${lacks.includes("proc") ? "65735546" : "9fa0"}`);
     for (const name of ["sleep", "ip", "umount"]) addProgram(name, "");
-    for (const name of ["plan.sh", "command.sh"]) writeFileSync(join(root, "lab-run", name), "mount_shares() { :; }\n");
+    const loaded = join(root, "bin/loaded");
+    writeFileSync(loaded, "");
+    addProgram("modprobe", `echo "$*" >>'${loaded}'`);
+    addProgram("uname", "echo 7.3.4");
+    for (const name of ["plan.sh", "command.sh"])
+      writeFileSync(join(root, "lab-run", name), `LAB_MODULES=${modules}\nmount_shares() { :; }\n`);
     for (const name of PROGRAMS) symlinkSync(programPath(name), join(root, "bin", name));
     const script = INIT.replaceAll("/proc/mounts", "MOUNTS")
       .replaceAll("/proc/filesystems", "FILESYSTEMS")
@@ -75,7 +88,8 @@ function runInit({ lacks = [], knows = [], mounted = [] }: Guest) {
       .trim()
       .split("\n")
       .map((line) => line.split(" ")[0]);
-    return { status, says: /^lab: (.*)$/m.exec(stderr)?.[1]?.replaceAll(root, ""), written, types };
+    const asked = readFileSync(loaded, "utf8").trim().split("\n");
+    return { status, asked, says: /^lab: (.*)$/m.exec(stderr)?.[1]?.replaceAll(root, ""), written, types };
   } finally {
     rmSync(root, { recursive: true });
   }
@@ -114,4 +128,38 @@ test("a guest without tmpfs ends before its command could write to the host's fo
     status: 1,
     says: expect.stringContaining("no tmpfs at /dev/shm") as string,
   });
+});
+
+const DEVICE = "sys/bus/pci/devices/0000:01:00.0/modalias";
+const WITH_MODULES = {
+  "proc/sys/kernel/modprobe": "/sbin/modprobe\n",
+  "proc/cpuinfo": "flags\t\t: fpu svm nx\n",
+  "lib/modules/7.3.4/modules.dep": "",
+  [DEVICE]: "pci:v00008086d000010C9\n",
+};
+
+test("a guest with modules has them at its own place, and loads what the lab and each device need", () => {
+  const { says, asked, types } = runInit({ modules: "/srv/tree", files: WITH_MODULES });
+  expect(says).toBe("the guest has no port to the host");
+  expect(types).toContain("/srv/tree");
+  expect(asked).toEqual(
+    ["virtio_console", "vfio_pci", "vfio_iommu_type1", "iommufd", "kvm_amd", "pci:v00008086d000010C9"].map(
+      (name) => `-q ${name}`,
+    ),
+  );
+});
+
+test("a guest without modules loads nothing", () => {
+  expect(runInit({ files: WITH_MODULES }).asked).toEqual([""]);
+});
+
+test.each<[string, Readonly<Record<string, string>>, string]>([
+  ["loads no modules", { [DEVICE]: "x\n" }, "the guest's kernel loads no modules: it lacks CONFIG_MODULES"],
+  [
+    "is another",
+    { "proc/sys/kernel/modprobe": "x", "lib/modules/7.4.0/modules.dep": "" },
+    "the guest's kernel is 7.3.4, and /srv/tree has no modules of it",
+  ],
+])("a guest whose kernel %s says so", (_, files, says) => {
+  expect(runInit({ modules: "/srv/tree", files })).toMatchObject({ status: 1, says, asked: [""] });
 });

@@ -4,11 +4,12 @@ import { join } from "node:path";
 import { describeMachine, type LabMachineOptions } from "./lab-machine";
 
 test("every part has a default", () => {
-  const { architecture, devices, iommu, kernel, ...rest } = describeMachine({});
+  const { architecture, devices, iommu, kernel, modules, ...rest } = describeMachine({});
   expect(architecture.name).toBe("x86_64");
   expect(devices.map(({ device }) => device.name)).toEqual(["igb"]);
   expect(iommu.name).toBe("intel");
   expect(kernel).toBeUndefined();
+  expect(modules).toBeUndefined();
   expect(rest).toEqual({
     memoryMiB: 6144,
     cpus: 2,

@@ -4,6 +4,7 @@ import type { LabArchitecture } from "../architecture/lab-architecture";
 import { parseDevices, type PlacedDevice, requireDevicesWork } from "./devices";
 import { type LabIommu, parseIommu } from "./iommus";
 import { requireKernelImage } from "./kernel-image";
+import { moduleTree, requireModulesOf } from "./module-tree";
 import { writableFolders } from "./shares";
 
 /** Huge pages that the guest reserves at boot. */
@@ -22,6 +23,11 @@ export interface LabMachineOptions {
   readonly iommu?: string;
   /** Kernel image instead of the one that the set-up chose. */
   readonly kernel?: string;
+  /**
+   * The folder of `make modules_install INSTALL_MOD_PATH=FOLDER`. The guest has its `lib/modules` as `/lib/modules`, and loads what
+   * the lab and its devices need. Default: no modules.
+   */
+  readonly modules?: string;
   /** Guest memory in MiB, 512 to 1,048,576. Default 6144. */
   readonly memoryMiB?: number;
   /** Guest CPUs, 1 to 64. Default 2. */
@@ -45,6 +51,8 @@ export interface LabMachine {
   readonly iommu: LabIommu;
   /** Undefined: the set-up's. */
   readonly kernel: string | undefined;
+  /** The guest's `/lib/modules`, a real path of the host. Undefined: it has none. */
+  readonly modules: string | undefined;
   readonly memoryMiB: number;
   readonly cpus: number;
   readonly hugePages: HugePages;
@@ -92,12 +100,15 @@ export function describeMachine(options: LabMachineOptions): LabMachine {
   const iommu = parseIommu(options.iommu ?? defaultIommu.name, architecture.iommus);
   requireDevicesWork(devices, iommu, architecture.iommus);
   if (kernel !== undefined) requireKernelImage(kernel, architecture.kernel);
+  const modules = options.modules === undefined ? undefined : moduleTree(options.modules);
+  if (kernel !== undefined && modules !== undefined) requireModulesOf(kernel, modules);
   requireParameters(kernelParameters);
   return {
     architecture,
     devices,
     iommu,
     kernel,
+    modules,
     memoryMiB: inRange("memory (MiB)", options.memoryMiB ?? LAB_DEFAULTS.memoryMiB, LAB_LIMITS.memoryMiB),
     cpus: inRange("cpus", options.cpus ?? LAB_DEFAULTS.cpus, LAB_LIMITS.cpus),
     hugePages: {

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { contains, projectFolder, sharesBeside, sharesOf, writableFolders } from "./shares";
+import { contains, projectFolder, sharesBeside, sharesOf, withReadOnly, writableFolders } from "./shares";
 
 let folder = "";
 beforeEach(() => {
@@ -89,4 +89,13 @@ test("containment goes by whole names", () => {
     true,
     false,
   ]);
+});
+
+it("a folder that is only read has a name of its own beside the others", () => {
+  const shares = sharesOf(folder, []);
+  expect(withReadOnly(shares, undefined)).toBe(shares);
+  expect(withReadOnly(shares, "/srv/tree").slice(shares.length)).toEqual([
+    { name: "share1", folder: "/srv/tree", writable: false },
+  ]);
+  expect(new Set(withReadOnly(shares, "/srv/tree").map(({ name }) => name)).size).toBe(shares.length + 1);
 });

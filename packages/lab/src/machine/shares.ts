@@ -40,6 +40,13 @@ export function sharesOf(cwd: string, writable: readonly string[]): Share[] {
   ];
 }
 
+/** The shares with a folder beside them that the guest only reads, even where it could write to the folder around it. */
+export function withReadOnly(shares: readonly Share[], folder: string | undefined): readonly Share[] {
+  if (folder === undefined) return shares;
+  const others = shares.filter(({ name }) => name !== "root" && name !== "run").length;
+  return [...shares, { name: `share${others}`, folder, writable: false }];
+}
+
 /**
  * The shares of a guest whose root is a tree of its own, because the host's programs do not run on its CPU. It sees of the
  * host, at their paths, the projects of `places` (read-only), and the folders that it may write to.

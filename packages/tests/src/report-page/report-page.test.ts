@@ -34,7 +34,8 @@ describe("report_page", () => {
       if (index === 0) writeFileSync(file, mended(readFileSync(file, "utf8")));
     }
     const output = join(folder, "report.html");
-    expect(runCommand(["report", ...files, "-o", output]).code).toBe(0);
+    const measured = [benchmarkFile(folder), tracefile(folder)];
+    expect(runCommand(["report", ...files, ...measured, "-o", output]).code).toBe(0);
     page = pathToFileURL(output).href;
     browser = await Browser.start(path);
   });
@@ -83,6 +84,32 @@ describe("report_page", () => {
     expect(await browser.evaluate("document.activeElement.id")).toBe("failure-1");
   });
 
+  it.each([
+    ["phone", PHONE],
+    ["desktop", DESKTOP],
+  ])("benchmarks_and_coverage_are_drawn on a %s", async (_, size) => {
+    await browser.show(page, { ...size, dark: false });
+    expect(await visible("#benchmarks .histogram + .axis")).toMatch(/^2\.00 µs\s*16\.00 µs$/);
+    const drawn = await browser.evaluate<Drawn>(`{${DRAWN}}`);
+    const [low, high, last] = drawn.columns;
+    // One event, eight, four: equal widths side by side, heights in proportion, all of it inside the plot.
+    expect([low?.height, last?.height].map((height) => Math.round(((height ?? 0) / (high?.height ?? 1)) * 8))).toEqual([
+      1, 4,
+    ]);
+    expect(high?.height).toBeGreaterThan(100);
+    for (const { left, right } of drawn.columns) {
+      expect(right - left).toBeGreaterThan(drawn.plot.width / 3 - 3);
+      expect(right - left).toBeLessThan(drawn.plot.width / 3);
+    }
+    expect(high?.left).toBeGreaterThan(low?.right ?? Infinity);
+    for (const { left, right, width, height } of drawn.labels) {
+      expect(width).toBeGreaterThan(height);
+      expect(left).toBeGreaterThanOrEqual(drawn.plot.left);
+      expect(right).toBeLessThanOrEqual(drawn.plot.right);
+    }
+    expect(await visible("#coverage tbody tr:first-child")).toMatch(/^iommu\s+2\s+50\.0 %, 1$/);
+  });
+
   it("nothing_is_loaded_and_no_other_script_runs", async () => {
     await browser.show(page, { ...DESKTOP, dark: false });
     expect(await browser.evaluate("performance.getEntriesByType('resource').map(({ name }) => name)")).toEqual([]);
@@ -94,6 +121,54 @@ describe("report_page", () => {
     expect(await browser.evaluate("document.title")).toContain("failed");
   });
 });
+
+interface Box {
+  readonly left: number;
+  readonly right: number;
+  readonly width: number;
+  readonly height: number;
+}
+
+interface Drawn {
+  readonly plot: Box;
+  readonly columns: readonly Box[];
+  readonly labels: readonly Box[];
+}
+
+/** A script for the page: where a histogram and its parts are. */
+const DRAWN = `
+  const box = (element) => {
+    const { left, right, width, height } = element.getBoundingClientRect();
+    return { left, right, width, height };
+  };
+  const all = (selector) => [...document.querySelectorAll(selector)].map(box);
+  ({ plot: all(".histogram")[0], columns: all(".histogram .column"), labels: all(".histogram .mark small") });
+`;
+
+/** What `pnpm bench` writes, of one measurement. */
+function benchmarkFile(folder: string): string {
+  const what = { where: "host", name: "register read", variant: "ioat", unit: "µs" };
+  const typescript = { min: 4, median: 8, max: 16, runs: 7 };
+  const buckets = [1, 8, 4].map((count, index) => ({ from: 2 ** (index + 1), to: 2 ** (index + 2), count }));
+  const percentiles = { p50: 8, p90: 16, p99: 16, max: 16 };
+  const report = {
+    ...{ version: 1, date: "2026-11-22T03:00:00.000Z", node: process.version, cpu: "2 × Xeon", rounds: 7 },
+    results: [{ ...what, typescript }],
+    distributions: [{ ...what, count: 13, percentiles, buckets }],
+  };
+  const file = join(folder, "bench.json");
+  writeFileSync(file, JSON.stringify(report));
+  return file;
+}
+
+function tracefile(folder: string): string {
+  const file = join(folder, "coverage.info");
+  const records = ["vfio/group.c", "iommu/iova.c"].map(
+    (path) => `SF:/linux/drivers/${path}\nDA:1,1\nDA:2,0\nend_of_record\n`,
+  );
+  writeFileSync(file, records.join(""));
+  return file;
+}
 
 function mended(report: string): string {
   const parsed = JSON.parse(report) as {

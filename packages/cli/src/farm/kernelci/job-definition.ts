@@ -1,5 +1,5 @@
-import { VfioError } from "@vfio-selftests/core/errors";
 import { isRecord } from "./job-node";
+import { QuotingError } from "./quoting-error";
 
 /**
  * A job of KernelCI's pull-lab protocol, as this lab runs it (github.com/kernelci/kernelci-core, kernelci/runtime/pull_labs.py
@@ -23,6 +23,9 @@ const BOOT_TYPES = ["boot", "baseline"];
 const SUITE_TYPES = ["vfio-selftests", "kselftest-vfio-ts"];
 /** What a test without a limit has in KernelCI's own template. */
 const DEFAULT_TIMEOUT_S = 600;
+/** A subset becomes a pattern on a command line, which every test's id is held against. */
+const MOST_NAMES = 200;
+const LONGEST_NAME = 200;
 /** No job may keep the lab for longer. */
 const LONGEST_S = 24 * 3600;
 
@@ -38,6 +41,8 @@ export function parseJobDefinition(text: string): JobDefinition {
   const seconds = tests.reduce((sum, { timeoutS }) => sum + timeoutS, 0);
   const sha256 = parseSha256(definition["integrity"]);
   const chosen = suites.flatMap((test) => test.subset);
+  if (chosen.length > MOST_NAMES)
+    throw wrong("the number of parts in all subsets", chosen.length, `${MOST_NAMES} at most`);
   return {
     kernel: address(artifacts["kernel"], "artifacts.kernel"),
     ...(sha256 !== undefined && { sha256 }),
@@ -69,7 +74,9 @@ function parseTest(value: unknown, index: number): JobTest {
     if (given.length > 0) throw wrong(`${place}.${commands}`, given, "none: this lab runs no commands of a job");
   }
   const names = (typeof subset === "string" ? [subset] : list(subset, `${place}.subset`)).map((name) => {
-    if (typeof name !== "string" || name === "") throw wrong(`${place}.subset`, name, "parts of tests' ids");
+    if (typeof name !== "string" || name === "" || name.length > LONGEST_NAME) {
+      throw wrong(`${place}.subset`, name, `parts of tests' ids, of ${LONGEST_NAME} characters at most`);
+    }
     return name;
   });
   return { suites: SUITE_TYPES.includes(type), timeoutS, subset: names };
@@ -87,7 +94,7 @@ function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch (error) {
-    throw invalidJob(`it is no JSON (${(error as Error).message})`);
+    throw invalidJob("it is no JSON", `it is no JSON (${(error as Error).message})`);
   }
 }
 
@@ -111,11 +118,17 @@ function escaped(name: string): string {
   return name.replace(/[\\^$.*+?()[\]{}|]/g, "\\$&");
 }
 
-function wrong(place: string, value: unknown, allowed: string): VfioError {
-  return invalidJob(`${place} is ${value === undefined ? "missing" : JSON.stringify(value)}; allowed: ${allowed}`);
+/** Characters of a wrong value that an error quotes. */
+const LONGEST_VALUE = 200;
+
+function wrong(place: string, value: unknown, allowed: string): QuotingError {
+  if (value === undefined) return invalidJob(`${place} is missing; allowed: ${allowed}`);
+  const shown = JSON.stringify(value).slice(0, LONGEST_VALUE);
+  return invalidJob(`${place} has a wrong value; allowed: ${allowed}`, `${place} is ${shown}; allowed: ${allowed}`);
 }
 
-/** The error of a job that this lab cannot run as it is meant. */
-export function invalidJob(why: string): VfioError {
-  return new VfioError(`cannot run the job: ${why}`, { code: "ERR_KERNELCI_JOB", operation: "farm kernelci" });
+/** The error of a job that this lab cannot run as it is meant. `quoted` is for the lab's owner, where it tells more. */
+export function invalidJob(why: string, quoted = why): QuotingError {
+  const words = (text: string): string => `cannot run the job: ${text}`;
+  return new QuotingError(words(why), words(quoted), { code: "ERR_KERNELCI_JOB", operation: "farm kernelci" });
 }

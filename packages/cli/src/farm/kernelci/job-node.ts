@@ -1,4 +1,5 @@
 import { VfioError } from "@vfio-selftests/core/errors";
+import { printable } from "../../terminal/printable";
 
 /**
  * A node of KernelCI's API, as far as this program reads it (github.com/kernelci/kernelci-core, kernelci/api/models.py). A node
@@ -53,7 +54,7 @@ export function jobNode(value: unknown): JobNode {
     path.every((step) => typeof step === "string") &&
     typeof state === "string";
   if (!isNode) {
-    throw new VfioError(`the API gave what is no node: ${JSON.stringify(node).slice(0, 200)}`, {
+    throw new VfioError(`the API gave what is no node: ${printable(JSON.stringify(node).slice(0, 200))}`, {
       code: "ERR_KERNELCI_API",
       operation: "farm kernelci",
       remedy: "check --api: the address of KernelCI's API with its version, https://api.kernelci.org/latest",

@@ -7,10 +7,12 @@ import { ExitCode } from "../../exit-codes";
 import { tellError } from "../../report-error";
 import { requireWritable } from "../../run/report-file";
 import { makeReportFolder } from "../../run/report-folder";
+import { printable } from "../../terminal/printable";
 import type { JobNode, JobResult } from "./job-node";
 import { noResult } from "./job-result";
 import { eventTime, KernelCiApi } from "./kernelci-api";
 import type { PollOptions } from "./options";
+import { publicWords } from "./quoting-error";
 import { runJob } from "./run-job";
 import { isWebError } from "./web";
 
@@ -36,6 +38,7 @@ export async function pollKernelCi(options: PollOptions): Promise<number> {
       remedy: `ask KernelCI's admins for a user and a token of this lab, and put the token into ${TOKEN_VARIABLE}`,
     });
   }
+  requireSecrecy(options.api);
   makeReportFolder(options.output, OPERATION);
   requireWritable(join(options.output, "report.json"), OPERATION);
   const stop = new AbortController();
@@ -51,6 +54,22 @@ export async function pollKernelCi(options: PollOptions): Promise<number> {
     return INTERRUPT_STATUS[interrupt];
   }
 }
+
+/** The token would cross the network where everybody on the way can read it. */
+function requireSecrecy(api: string): void {
+  const { protocol, hostname } = new URL(api);
+  if (protocol === "https:" || LOOPBACK.test(hostname)) return;
+  throw new VfioError(`the token would go to ${api} unencrypted`, {
+    code: "ERR_INVALID_ARGUMENT",
+    operation: OPERATION,
+    subject: api,
+    remedy:
+      "give --api an address that begins with https://; plain http:// is for a server on this machine: http://localhost:8000",
+  });
+}
+
+/** As `URL` writes a host: an address of IPv4 has four numbers, whatever was typed. */
+const LOOPBACK = /^(?:localhost|127\.\d+\.\d+\.\d+|\[::1\])$/;
 
 class Poller {
   readonly #api: KernelCiApi;
@@ -138,7 +157,8 @@ class Poller {
   }
 
   async #giveBack(job: JobNode, error: unknown, signal: AbortSignal): Promise<void> {
-    const [message = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const [first = ""] = (error instanceof Error ? error.message : String(error)).split("\n");
+    const message = error instanceof VfioError ? publicWords(error) : first;
     const isStopped = this.#stop.aborted;
     const result = isStopped ? noResult("Canceled", "the lab was stopped") : noResult("Infrastructure", message);
     await this.#sendOnce(job, result, signal).catch(tellError);
@@ -187,5 +207,5 @@ class Poller {
 }
 
 function tell(line: string): void {
-  process.stderr.write(`kernelci: ${line}\n`);
+  process.stderr.write(`kernelci: ${printable(line)}\n`);
 }

@@ -7,11 +7,13 @@ import { ExitCode } from "../../exit-codes";
 import { labRun } from "../../lab/lab-commands";
 import { MACHINE_OPTIONS } from "../../lab/options";
 import { optionsOf } from "../../options/option";
+import { tellError } from "../../report-error";
 import { makeReportFolder } from "../../run/report-folder";
 import { address, invalidJob, type JobDefinition, parseJobDefinition } from "./job-definition";
 import type { JobNode, JobResult } from "./job-node";
 import { bootedResult, brokenResult, noResult, notBootedResult, suitesResult } from "./job-result";
 import { LAB_OPTIONS, type PollOptions } from "./options";
+import { isQuoting, publicWords } from "./quoting-error";
 import { readText, saveFile } from "./web";
 
 /** Milliseconds and bytes for a job's files. */
@@ -34,13 +36,20 @@ export async function runJob(job: JobNode, options: PollOptions, signal: AbortSi
     writeFileSync(join(folder, "definition.json"), text);
     const definition = parseJobDefinition(text);
     const arch = options.arch ?? DEFAULT_ARCHITECTURE.name;
-    if (definition.arch !== arch) throw invalidJob(`it is for ${definition.arch}, and this lab's VM has ${arch}`);
+    if (definition.arch !== arch) {
+      throw invalidJob(
+        `it is for another CPU, and this lab's VM has ${arch}`,
+        `it is for ${definition.arch}, and this lab's VM has ${arch}`,
+      );
+    }
     const { sha256 } = definition;
     await saveFile(definition.kernel, kernel, { ...KERNEL, ...(sha256 && { sha256 }), signal });
     return await runInVm(definition, kernel, join(folder, "report.json"), options);
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof VfioError)) throw error;
+    // The whole of it. What KernelCI gets is on this terminal, too, beside the job's result.
+    if (isQuoting(error)) tellError(error);
     return resultOfError(error);
   } finally {
     rmSync(kernel, { force: true });
@@ -70,8 +79,7 @@ async function runInVm(
 }
 
 function resultOfError(error: VfioError): JobResult {
-  const [first = ""] = error.message.split("\n");
   if (error.code === "ERR_LAB_BOOT") return notBootedResult(error.message);
   if (error.code === "ERR_LAB_GUEST_LOST") return brokenResult(error.message);
-  return noResult(FAULTS_OF_JOB.includes(error.code) ? "invalid_job_params" : "Infrastructure", first);
+  return noResult(FAULTS_OF_JOB.includes(error.code) ? "invalid_job_params" : "Infrastructure", publicWords(error));
 }

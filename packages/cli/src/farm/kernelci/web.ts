@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
 import { VfioError } from "@vfio-selftests/core/errors";
 import { invalidJob } from "./job-definition";
+import { QuotingError } from "./quoting-error";
 
 export interface WebRequest {
   readonly method?: "GET" | "PATCH" | "PUT";
@@ -20,13 +21,18 @@ export interface WebRequest {
 }
 
 /** A server that is away, refused, or answered too much. A later try may succeed where `passing`. */
-export class WebError extends VfioError {
+export class WebError extends QuotingError {
   readonly passing: boolean;
   /** The HTTP status; undefined where no answer came. */
   readonly status: number | undefined;
 
-  constructor(message: string, { passing, status }: { readonly passing: boolean; readonly status?: number }) {
-    super(message, {
+  /** @param said the server's words, or why there are none. */
+  constructor(
+    what: string,
+    said: string,
+    { passing, status }: { readonly passing: boolean; readonly status?: number },
+  ) {
+    super(what, said === "" ? what : `${what}: ${said}`, {
       code: "ERR_KERNELCI_API",
       operation: "farm kernelci",
       ...(status === 401 || status === 403 ? { remedy: TOKEN_REMEDY } : {}),
@@ -71,7 +77,10 @@ export async function saveFile(
   });
   const sum = hash.digest("hex");
   if (request.sha256 !== undefined && sum !== request.sha256) {
-    throw invalidJob(`the SHA-256 of ${url.href} is ${sum}, and not ${request.sha256}`);
+    throw invalidJob(
+      `the SHA-256 of ${url.href} is not ${request.sha256}`,
+      `the SHA-256 of ${url.href} is ${sum}, and not ${request.sha256}`,
+    );
   }
 }
 
@@ -99,7 +108,7 @@ async function receive(
     // Not instanceof: an error of the file's, such as a full disk, has a code, too, but is not the web's.
     if (error instanceof VfioError || isOfFile(error)) throw error;
     const why = limit.aborted ? `no answer in ${timeoutMs / 1000} s` : reasonOf(error);
-    throw new WebError(`${url.origin} is away: ${why}`, { passing: true });
+    throw new WebError(`${url.origin} is away`, why, { passing: true });
   }
 }
 
@@ -112,16 +121,16 @@ async function refusal(url: URL, method: string, status: number, stream: Readabl
     words += String(chunk);
     if (words.length > LONGEST_WORDS) break;
   }
-  const said = words.trim() === "" ? "" : `: ${words.slice(0, LONGEST_WORDS).trim()}`;
+  const said = words.slice(0, LONGEST_WORDS).trim();
   const passing = status >= 500 || status === 408 || status === 429;
-  return new WebError(`${method} ${url.origin}${url.pathname} was answered with ${status}${said}`, { passing, status });
+  return new WebError(`${method} ${url.origin}${url.pathname} was answered with ${status}`, said, { passing, status });
 }
 
 async function* bounded(stream: AsyncIterable<Uint8Array>, most: number, url: URL): AsyncGenerator<Uint8Array> {
   let bytes = 0;
   for await (const chunk of stream) {
     bytes += chunk.length;
-    if (bytes > most) throw new WebError(`${url.href} is longer than ${most} bytes`, { passing: false });
+    if (bytes > most) throw new WebError(`${url.href} is longer than ${most} bytes`, "", { passing: false });
     yield chunk;
   }
 }

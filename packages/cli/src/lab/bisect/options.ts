@@ -3,8 +3,8 @@ import { SUITE_OPTIONS } from "../../run/options";
 import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
-/** The description of the VM. The bisection chooses its kernels. */
-export type BisectMachineOptions = Omit<MachineOptions, "arch" | "kernel" | "source" | "with">;
+/** The description of the VM. The bisection chooses its kernels, of which none has modules. */
+export type BisectMachineOptions = Omit<MachineOptions, "arch" | "kernel" | "modules" | "source" | "with">;
 
 export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {
   readonly test: string;
@@ -16,7 +16,14 @@ export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "m
   readonly output?: string;
 }
 
-const { arch: _arch, kernel: _kernel, source: _source, with: variants, ...machine } = MACHINE_OPTIONS;
+const {
+  arch: _arch,
+  kernel: _kernel,
+  modules: _modules,
+  source: _source,
+  with: variants,
+  ...machine
+} = MACHINE_OPTIONS;
 
 export const BISECT_MACHINE_OPTIONS: OptionTable<BisectMachineOptions> = machine;
 

@@ -34,7 +34,7 @@ export async function labMatrix(options: MatrixOptions): Promise<number> {
   }
   console.log(`\n${comparisonLines(runs).join("\n")}\n`);
   const reports = runs.flatMap(({ name, report }) => ("missing" in report ? [] : [{ name, report }]));
-  if (reports.length > 0) writeFile(page, reportPage(reports));
+  if (reports.length > 0) writeFile(page, reportPage({ runs: reports }));
   const left = machines.length - runs.length;
   if (left > 0) console.log(`interrupted: ${left} of ${machines.length} machines were not tried`);
   return exitCodeOf(codes);

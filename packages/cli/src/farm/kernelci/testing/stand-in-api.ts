@@ -24,7 +24,7 @@ interface StandInEvent {
 }
 
 /** How a request goes wrong: a status, no answer at all, or an answer that is lost after the work is done. */
-export type Fault = { readonly status: number } | "hang up" | "lose answer";
+export type Fault = { readonly status: number; readonly words?: string } | "hang up" | "lose answer";
 
 /** Which states a node may go to (`validate_node_state_transition` of kernelci/api/models.py). */
 const NEXT: Readonly<Record<string, readonly string[]>> = {
@@ -123,7 +123,9 @@ export class StandInApi implements AsyncDisposable {
     let text = "";
     for await (const part of request) text += String(part);
     const answer =
-      typeof fault === "object" ? { status: fault.status, body: "planted" } : this.#answer(request, url, text);
+      typeof fault === "object"
+        ? { status: fault.status, body: fault.words ?? "planted" }
+        : this.#answer(request, url, text);
     if (fault === "lose answer") return void request.socket.destroy();
     const isFile = typeof answer.body === "string" || Buffer.isBuffer(answer.body);
     response.writeHead(answer.status, { "Content-Type": isFile ? "text/plain" : "application/json" });

@@ -1,0 +1,8 @@
+import type { BenchReport } from "../benchmark/bench-report";
+
+/** A benchmark's file on the page. */
+export interface PageBenchmark {
+  /** Distinguishes it on the page: its file's name. */
+  readonly name: string;
+  readonly report: BenchReport;
+}
