@@ -200,9 +200,12 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(line.set(NONE | TRIGGER, { count: 0 })).toBe(0);
           config.interruptDisable = true;
           expect(line.set(EVENTFD | TRIGGER, { data: Int32Array.of(line.eventfd.fd) })).toBe(0);
+          // Masked from the start, not only by the first interrupt (vfio_intx_enable).
+          expect(line.maskedInDevice).toBe(true);
+          const before = line.takenByKernel;
           line.source.raise();
           assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
-          expect(line.maskedInDevice).toBe(true);
+          expect([line.maskedInDevice, line.takenByKernel]).toEqual([true, before]);
           config.interruptDisable = false;
           expect(line.eventfd.waitSync()).toBe(1n);
         });
