@@ -1,5 +1,7 @@
+import { readFileSync, readvSync, writeFileSync, writevSync } from "node:fs";
 import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_NUM_REGIONS,
@@ -108,10 +110,54 @@ export function regionAccessSuite(target: SuiteTarget): void {
         expect(new Set(expected).size).toBeGreaterThan(1);
       });
 
+      for (const [name, region] of [
+        ["bar", 0],
+        ["configuration_space", VFIO_PCI_CONFIG_REGION_INDEX],
+      ] as const) {
+        it(`next_buffer_goes_on_where_the_last_ended_in_${name}`, () => {
+          const fd = deviceFileOf(device().vfio).descriptor("preadv");
+          // Each buffer of preadv(2) is a read of its own, and the position moves between them (do_loop_readv_writev).
+          const buffers = [4, 4, 8].map((length) => Buffer.alloc(length));
+          const whole = Buffer.concat([0, 4, 8].map((at, number) => raw().read(region, at, number < 2 ? 4 : 8).bytes));
+          expect(readvSync(fd, buffers, Number(raw().positionOf(region, 0)))).toBe(16);
+          expect(Buffer.concat(buffers)).toEqual(whole);
+          expect(whole.subarray(0, 4)).not.toEqual(whole.subarray(4, 8));
+        });
+      }
+
+      it("next_buffer_is_written_where_the_last_ended", () => {
+        withPattern(({ bar, offset }) => {
+          const fd = deviceFileOf(device().vfio).descriptor("pwritev");
+          const values = Uint32Array.of(0x1111_1111, 0x2222_2222, 0x3333_3333);
+          const buffers = Array.from(values, (_, number) => values.subarray(number, number + 1));
+          expect(writevSync(fd, buffers, Number(raw().positionOf(bar, offset)))).toBe(12);
+          const registers = device().bar(bar);
+          expect(PATTERN.map((_, number) => registers.read32(offset + 4 * number))).toEqual([...values, PATTERN[3]]);
+        });
+      });
+
+      it("rom_is_the_one_that_sysfs_shows", () => {
+        const { size } = device().rom;
+        if (size === 0) skip({ reason: "the device has no ROM", remedy: "use QEMU's igb: vfio-selftests lab run" });
+        const file = systemPaths.pciDevice(device().address, "rom");
+        // A write enables the file (pci_write_rom).
+        writeFileSync(file, "1");
+        const image = readFileSync(file);
+        writeFileSync(file, "0");
+        expect(image.length).toBeGreaterThan(0);
+        // Behind the image the BAR shows ones (vfio_pci_bar_rw).
+        const rest = Buffer.alloc(size - image.length, 0xff);
+        const { result, bytes } = raw().read(VFIO_PCI_ROM_REGION_INDEX, 0, size);
+        expect([result, bytes.equals(Buffer.concat([image, rest]))]).toEqual([size, true]);
+      });
+
       it("ends_with_the_bar", () => {
         for (const { index, size } of device().bars.filter(({ kind }) => kind !== "none")) {
           expect([index, raw().read(index, size - 4, 4).result]).toEqual([index, 4]);
           expect([index, raw().read(index, size - 4, 8).result]).toEqual([index, 4]);
+          // Several accesses up to the end show what each of them does.
+          const last = Buffer.concat([16, 8].map((before) => raw().read(index, size - before, 8).bytes));
+          expect([index, raw().read(index, size - 16, 16)]).toEqual([index, { result: 16, bytes: last }]);
           expect([index, raw().read(index, size, 4).result]).toEqual([index, "EINVAL"]);
           expect([index, raw().read(index, size + PAGE_SIZE, 4).result]).toEqual([index, "EINVAL"]);
           expect([index, raw().write(index, size, ONES_4)]).toEqual([index, "EINVAL"]);
