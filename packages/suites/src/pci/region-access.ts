@@ -1,7 +1,6 @@
-import { readFileSync, readvSync, writeFileSync, writevSync } from "node:fs";
+import { readvSync, writevSync } from "node:fs";
 import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   VFIO_PCI_CONFIG_REGION_INDEX,
   VFIO_PCI_NUM_REGIONS,
@@ -13,6 +12,7 @@ import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { PATTERN, regionRig } from "../rigs/region-rig";
+import { romImageOf } from "../rigs/rom-image";
 import type { SuiteTarget } from "../suite-target";
 import { regionMappingTests } from "./region-mapping";
 
@@ -139,11 +139,7 @@ export function regionAccessSuite(target: SuiteTarget): void {
       it("rom_is_the_one_that_sysfs_shows", () => {
         const { size } = device().rom;
         if (size === 0) skip({ reason: "the device has no ROM", remedy: "use QEMU's igb: vfio-selftests lab run" });
-        const file = systemPaths.pciDevice(device().address, "rom");
-        // A write enables the file (pci_write_rom).
-        writeFileSync(file, "1");
-        const image = readFileSync(file);
-        writeFileSync(file, "0");
+        const image = romImageOf(device().address);
         expect(image.length).toBeGreaterThan(0);
         // Behind the image the BAR shows ones (vfio_pci_bar_rw).
         const rest = Buffer.alloc(size - image.length, 0xff);
