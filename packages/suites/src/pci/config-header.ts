@@ -1,3 +1,4 @@
+import type { PciDevice } from "@vfio-selftests/core";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/open-device";
@@ -296,12 +297,42 @@ export function configHeaderSuite(target: SuiteTarget): void {
         withPhysical((physical) => {
           const { config } = device();
           // Behind the header, what no capability covers reaches the device unchanged (unassigned_perms).
-          const owned = new Set<number>();
-          for (const { offset } of config.capabilities().capabilities) {
-            for (let at = offset; at < offset + 0x40; at++) owned.add(at);
-          }
+          const owned = ownedBytes(config);
           const free = Array.from({ length: 256 - HEADER }, (_, at) => HEADER + at).filter((at) => !owned.has(at));
           expect(free.map((at) => config.read8(at))).toEqual(free.map((at) => physical.read8(at)));
+        });
+      });
+
+      it("write_to_what_belongs_to_no_capability_goes_to_the_device", () => {
+        if (target.kind !== "lab") {
+          skip({
+            reason: "the test writes what it does not know",
+            remedy: "run it in the lab: vfio-selftests lab run",
+          });
+        }
+        withPhysical((physical) => {
+          const { config } = device();
+          const owned = ownedBytes(config);
+          const free = Array.from({ length: (256 - HEADER) / 4 }, (_, word) => HEADER + 4 * word);
+          const place = free.find((at) => {
+            if ([0, 1, 2, 3].some((byte) => owned.has(at + byte))) return false;
+            const before = physical.read32(at);
+            physical.write32(at, ~before);
+            const kept = physical.read32(at) === ~before >>> 0;
+            physical.write32(at, before);
+            return kept;
+          });
+          if (place === undefined) skip({ reason: "no register keeps what is written", remedy: "use QEMU's igb" });
+          const before = physical.read32(place);
+          // vfio_raw_config_write, in each width.
+          for (const value of [~before >>> 0, before]) {
+            config.write32(place, value);
+            expect([config.read32(place), physical.read32(place)]).toEqual([value, value]);
+            config.write16(place + 2, ~(value >>> 16) & 0xffff);
+            config.write8(place, ~value & 0xff);
+            expect(physical.read32(place)).toBe((value ^ 0xffff_00ff) >>> 0);
+          }
+          physical.write32(place, before);
         });
       });
 
@@ -317,6 +348,12 @@ export function configHeaderSuite(target: SuiteTarget): void {
       });
     });
   });
+}
+
+/** Offsets that a standard capability may cover: none is longer than 64 bytes. */
+function ownedBytes(config: PciDevice["config"]): Set<number> {
+  const { capabilities } = config.capabilities();
+  return new Set(capabilities.flatMap(({ offset }) => Array.from({ length: 0x40 }, (_, at) => offset + at)));
 }
 
 function bytesOf32(value: number): Buffer {
