@@ -110,18 +110,18 @@ export function regionAccessSuite(target: SuiteTarget): void {
         expect(new Set(expected).size).toBeGreaterThan(1);
       });
 
-      for (const [name, region] of [
-        ["bar", 0],
-        ["configuration_space", VFIO_PCI_CONFIG_REGION_INDEX],
-      ] as const) {
+      for (const name of ["bar", "configuration_space"] as const) {
         it(`next_buffer_goes_on_where_the_last_ended_in_${name}`, () => {
+          const bar = device().bars.find(({ kind }) => kind === "memory");
+          if (bar === undefined) skip({ reason: "the device has no memory BAR", remedy: "use another device" });
+          const region = name === "bar" ? bar.index : VFIO_PCI_CONFIG_REGION_INDEX;
           const fd = deviceFileOf(device().vfio).descriptor("preadv");
           // Each buffer of preadv(2) is a read of its own, and the position moves between them (do_loop_readv_writev).
-          const buffers = [4, 4, 8].map((length) => Buffer.alloc(length));
-          const whole = Buffer.concat([0, 4, 8].map((at, number) => raw().read(region, at, number < 2 ? 4 : 8).bytes));
+          const buffers = [0, 4, 8, 12].map(() => Buffer.alloc(4));
+          const expected = [0, 4, 8, 12].map((at) => raw().read(region, at, 4).bytes);
           expect(readvSync(fd, buffers, Number(raw().positionOf(region, 0)))).toBe(16);
-          expect(Buffer.concat(buffers)).toEqual(whole);
-          expect(whole.subarray(0, 4)).not.toEqual(whole.subarray(4, 8));
+          expect(buffers).toEqual(expected);
+          expect(new Set(expected.map((bytes) => bytes.toString("hex"))).size).toBeGreaterThan(1);
         });
       }
 
