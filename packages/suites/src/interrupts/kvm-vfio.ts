@@ -2,11 +2,9 @@ import { Eventfd, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core"
 import { errnoName } from "@vfio-selftests/core/errors";
 import { iommuGroupOf, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 import { O_RDWR } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, KernelDevice, type KernelFile } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { enforcesCoherency } from "../rigs/intel-capabilities";
-import { callsForFlushes } from "../rigs/kvm-irq/cache-flushes";
 import type { BareVm } from "../rigs/kvm-irq/kvm";
 import { FILE_ADD, FILE_DEL, VFIO_FILE, VfioBridge } from "../rigs/kvm-irq/vfio-bridge";
 import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
@@ -15,7 +13,6 @@ import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 
 const NO_DESCRIPTOR = 0x7fff_fff0;
-const FLUSHES = 40;
 
 /** KVM's bridge to VFIO (virt/kvm/vfio.c). */
 export function kvmVfioSuite(target: SuiteTarget): void {
@@ -28,7 +25,10 @@ export function kvmVfioSuite(target: SuiteTarget): void {
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
           using bridge = new VfioBridge(vm);
-          use(bridge, fileOf(device), device);
+          const { vfio } = device;
+          // In container modes the bridge takes the group's file, otherwise the device's.
+          const group = vfio instanceof KernelDevice ? vfio.group : undefined;
+          use(bridge, (group ?? deviceFileOf(vfio)).descriptor("KVM_DEV_VFIO_FILE_ADD"), device);
         });
       };
 
@@ -50,29 +50,6 @@ export function kvmVfioSuite(target: SuiteTarget): void {
           expect(bridge.set(FILE_ADD, NO_DESCRIPTOR)).toBe("EBADF");
           expect(bridge.set(FILE_DEL, NO_DESCRIPTOR)).toBe("EBADF");
           expect(bridge.set(FILE_DEL, eventfd.fd)).toBe("ENOENT");
-        });
-      });
-
-      it("guest_flushes_caches_while_dma_may_pass_them_by", () => {
-        withVm((vm) => {
-          using iommu = new Iommu(mode.open());
-          using device = PciDevice.open(iommu, address);
-          const fd = fileOf(device);
-          const flush = () => callsForFlushes(vm, FLUSHES);
-          const calls = [flush()];
-          {
-            using bridge = new VfioBridge(vm);
-            expect(bridge.set(FILE_ADD, fd)).toBe(0);
-            calls.push(flush());
-            expect(bridge.set(FILE_DEL, fd)).toBe(0);
-            calls.push(flush());
-            expect(bridge.set(FILE_ADD, fd)).toBe(0);
-          }
-          calls.push(flush());
-          note(`calls for ${FLUSHES} flushes: ${calls.join(", ")}`);
-          // kvm_vfio_update_coherency. The first count is of calls for other reasons.
-          const flushed = calls.slice(1).map((count) => count - (calls[0] ?? 0) > FLUSHES / 2);
-          expect(flushed).toEqual([dmaPassesCaches(), false, false]);
         });
       });
 
@@ -179,21 +156,6 @@ export function kvmVfioSuite(target: SuiteTarget): void {
       });
     });
   });
-}
-
-/** The descriptor that the bridge takes: in container modes the group's, otherwise the device's. */
-function fileOf({ vfio }: PciDevice): number {
-  const group = vfio instanceof KernelDevice ? vfio.group : undefined;
-  return (group ?? deviceFileOf(vfio)).descriptor("KVM_DEV_VFIO_FILE_ADD");
-}
-
-/** Whether a device can write past the caches, because its IOMMU cannot forbid it. Skips the test where that is not known. */
-function dmaPassesCaches(): boolean {
-  const iommus = listDirectory(systemPaths.sys("class", "iommu"));
-  if (!iommus.some((name) => /^(dmar|ivhd)/.test(name))) {
-    skip({ reason: `what the IOMMU enforces is not known: ${iommus.join(", ")}`, remedy: "use one of Intel or AMD" });
-  }
-  return enforcesCoherency() === 0;
 }
 
 /** KVM's VMs, by what debugfs calls them (kvm_create_vm_debugfs). Skips the test where it cannot be read. */

@@ -17,11 +17,6 @@ export function intelExtendedCapabilities(): bigint[] {
   return intelRegisters("ecap");
 }
 
-/** 1 where every IOMMU can enforce snooping (intel_iommu_enforce_cache_coherency_ss); other vendors' always can. */
-export function enforcesCoherency(): number {
-  return intelExtendedCapabilities().every((capabilities) => (capabilities & ECAP.snoopControl) !== 0n) ? 1 : 0;
-}
-
 /** The capability register of each. */
 export function intelCapabilities(): bigint[] {
   return intelRegisters("cap");

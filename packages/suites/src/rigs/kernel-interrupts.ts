@@ -28,15 +28,3 @@ export function messageIrqs(address: string): number[] {
     .map(Number)
     .sort((a, b) => a - b);
 }
-
-/** How many calls of functions each CPU took from other CPUs ("Function call interrupts"). */
-export function functionCalls(): number[] {
-  const lines = readFileSync(systemPaths.proc("interrupts"), "utf8").split("\n");
-  const cpus = (lines[0] ?? "").trim().split(/\s+/).length;
-  const calls = lines.find((line) => line.trim().startsWith("CAL:")) ?? "";
-  return calls
-    .trim()
-    .split(/\s+/)
-    .slice(1, cpus + 1)
-    .map(Number);
-}
