@@ -162,7 +162,6 @@ export const LAB_DEVICES: readonly LabDevice[] = [
     disk: scratchDisk,
   },
   simple("e1000e", "Intel 82574L network card: MSI, MSI-X and INTx, an I/O port BAR"),
-  simple("nec-usb-xhci", "USB host controller: MSI and MSI-X with 16 vectors each"),
   simple("sdhci-pci", "SD host controller: a BAR of 256 bytes, less than a page; INTx only"),
   simple("pci-testdev", "QEMU's test device, with 2 GiB of memory as a BAR", ",membar=2G,membar-backed=on"),
   simple("iommu-testdev", "QEMU's IOMMU test device: DMA without interrupts", "", [11, 0]),

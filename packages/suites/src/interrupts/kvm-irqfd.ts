@@ -1,6 +1,5 @@
 import { Eventfd } from "@vfio-selftests/core";
 import { assertNoInterrupt } from "@vfio-selftests/harness";
-import { EventfdHold } from "../rigs/eventfd-hold";
 import { FirstPic } from "../rigs/kvm-irq/first-pic";
 import type { BareVm } from "../rigs/kvm-irq/kvm";
 import { withBareVm } from "../rigs/kvm-irq/with-bare-vm";
@@ -173,28 +172,6 @@ export function kvmIrqfdSuite(target: SuiteTarget): void {
         other.signal();
         pic.waitForRequest(LINE + 1);
         expect(pic.requested).toBe(1 << (LINE + 1));
-      });
-    });
-
-    it("refused_one_is_on_no_line_and_holds_nothing", () => {
-      withVm((vm) => {
-        using eventfd = new Eventfd("irqfd");
-        const resampled = new Eventfd("resampled");
-        const pic = new FirstPic(vm);
-        expect(irqfd(vm, eventfd.fd)).toBe(0);
-        const second = { flags: IRQFD.resample, gsi: LINE + 1, resample: resampled.fd };
-        expect(irqfd(vm, eventfd.fd, second)).toBe("EBUSY");
-        // The guest ends an interrupt of the second line, whose resampler went with the refusal (kvm_irqfd_assign).
-        pic.serve(LINE + 1);
-        vm.execute([0xb0, 0x20, 0xe6, 0x20]);
-        expect(resampled.tryRead()).toBeUndefined();
-        eventfd.signal();
-        pic.waitForRequest(LINE);
-        expect(pic.requested).toBe(1 << LINE);
-        const hold = new EventfdHold(resampled);
-        resampled.close();
-        hold.waitUntilLetGo();
-        expect(hold.held).toBe(false);
       });
     });
 

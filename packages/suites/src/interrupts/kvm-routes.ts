@@ -59,29 +59,6 @@ export function kvmRoutesSuite(target: SuiteTarget): void {
     );
 
     it(
-      "irqfd_that_lost_its_route_reaches_nobody",
-      () =>
-        withGuest((guest, taken) => {
-          using eventfd = new Eventfd("irqfd");
-          routes(guest, { [LINE]: 0 });
-          guest.vm.attachIrqfd(eventfd.fd, LINE);
-          eventfd.signal();
-          taken.waitForOne(0, "vector", 0);
-          routes(guest, { [OTHER]: 0 });
-          eventfd.signal();
-          expectNothingElse(taken);
-          // KVM took the count, and keeps no interrupt for a route to come.
-          expect(eventfd.tryRead()).toBeUndefined();
-          routes(guest, { [LINE]: 1 });
-          expectNothingElse(taken);
-          eventfd.signal();
-          taken.waitForOne(1, "vector", 1);
-          expectNothingElse(taken);
-        }),
-      TIMEOUT_MS,
-    );
-
-    it(
       "irqfds_are_told_apart",
       () =>
         withGuest((guest, taken) => {

@@ -192,32 +192,6 @@ export function configHeaderSuite(target: SuiteTarget): void {
         });
       });
 
-      for (const [name, bit] of [
-        ["memory_space", MEMORY],
-        ["io_space", IO],
-      ] as const) {
-        it(`restores_bars_when_${name}_was_lost_behind_vfio`, () => {
-          requireLab();
-          withPhysical((physical) => {
-            const { config } = device();
-            const command = config.command;
-            const rom = physical.read32(ROM_BAR);
-            if (rom === 0) skip({ reason: "the device's ROM has no address", remedy: "use QEMU's igb" });
-            try {
-              config.command = command | bit;
-              // The kernel does not look at the ROM's address, so only the bit tells (vfio_basic_config_write).
-              physical.write16(COMMAND, physical.read16(COMMAND) & ~bit);
-              physical.write32(ROM_BAR, 0);
-              config.command = command | bit;
-              expect([physical.read32(ROM_BAR), physical.read16(COMMAND) & bit]).toEqual([rom, bit]);
-            } finally {
-              physical.write32(ROM_BAR, rom);
-              config.command = command;
-            }
-          });
-        });
-      }
-
       it("restores_any_bar_that_was_lost_alone", () => {
         requireLab();
         withPhysical((physical) => {

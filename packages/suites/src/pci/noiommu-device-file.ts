@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import type { IommuMode } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
-import { noiommuCdevPath, noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
+import { noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
   IOMMU_GET_HW_INFO,
   iommu_hw_info,
@@ -13,7 +13,6 @@ import { skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { findCopyDriver } from "../rigs/find-driver";
 import { NoiommuRig } from "../rigs/noiommu-rig";
-import { opens, opensWithoutRawIo } from "../rigs/ordinary-user/without-raw-io";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { pinnedPages } from "../rigs/pinned-pages";
 import { PseudoRandom } from "../rigs/pseudo-random";
@@ -49,14 +48,6 @@ export function noiommuDeviceFile(target: SuiteTarget, mode: IommuMode, address:
     const opened = native.open(group, O_RDWR);
     expect(opened).toBeGreaterThanOrEqual(0);
     native.close(opened);
-  });
-
-  it("needs_cap_sys_rawio", () => {
-    // The rig skips where the device has an IOMMU.
-    new NoiommuRig(mode, address)[Symbol.dispose]();
-    const file = noiommuCdevPath(address);
-    // vfio_device_fops_cdev_open
-    expect([opens(file), opensWithoutRawIo(file)]).toEqual([true, false]);
   });
 
   it("physical_address_is_the_pages_own", () => {

@@ -12,7 +12,6 @@ import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { PAGE_SIZE } from "../rigs/page-size";
 import { PATTERN, regionRig } from "../rigs/region-rig";
-import { romImageOf } from "../rigs/rom-image";
 import type { SuiteTarget } from "../suite-target";
 import { regionMappingTests } from "./region-mapping";
 
@@ -134,17 +133,6 @@ export function regionAccessSuite(target: SuiteTarget): void {
           const registers = device().bar(bar);
           expect(PATTERN.map((_, number) => registers.read32(offset + 4 * number))).toEqual([...values, PATTERN[3]]);
         });
-      });
-
-      it("rom_is_the_one_that_sysfs_shows", () => {
-        const { size } = device().rom;
-        if (size === 0) skip({ reason: "the device has no ROM", remedy: "use QEMU's igb: vfio-selftests lab run" });
-        const image = romImageOf(device().address);
-        expect(image.length).toBeGreaterThan(0);
-        // Behind the image the BAR shows ones (vfio_pci_bar_rw).
-        const rest = Buffer.alloc(size - image.length, 0xff);
-        const { result, bytes } = raw().read(VFIO_PCI_ROM_REGION_INDEX, 0, size);
-        expect([result, bytes.equals(Buffer.concat([image, rest]))]).toEqual([size, true]);
       });
 
       it("ends_with_the_bar", () => {
