@@ -33,6 +33,7 @@ import { intxWithoutMaskBitSuite } from "./interrupts/intx-without-mask-bit";
 import { kvmIoeventfdSuite } from "./interrupts/kvm-ioeventfd";
 import { kvmIrqSuite } from "./interrupts/kvm-irq";
 import { kvmIrqfdSuite } from "./interrupts/kvm-irqfd";
+import { kvmRoutesSuite } from "./interrupts/kvm-routes";
 import { kvmVfioSuite } from "./interrupts/kvm-vfio";
 import { messageVectorsSuite } from "./interrupts/message-vectors";
 import { pciInterruptsSuite } from "./interrupts/pci-interrupts";
@@ -189,6 +190,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: liveUpdateMemfdSuite, kernelOnly: true },
   { suite: vfioLiveUpdateSuite, kernelOnly: true },
   { suite: kvmIrqSuite, kernelOnly: true },
+  { suite: kvmRoutesSuite, kernelOnly: true },
   { suite: kvmIrqfdSuite, kernelOnly: true },
   { suite: kvmIoeventfdSuite, kernelOnly: true },
   { suite: kvmVfioSuite, kernelOnly: true },

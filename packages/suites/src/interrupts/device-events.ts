@@ -57,6 +57,26 @@ export function deviceEventsSuite(target: SuiteTarget): void {
           });
         });
 
+        it("other_events_eventfd_hears_nothing", () => {
+          withEvent((eventfd, set) => {
+            const other = device().interrupts[kind === "err" ? "req" : "err"];
+            if (other.count === 0) skip({ reason: `the device has no ${other.name}`, remedy: "use QEMU's igb" });
+            other.enable();
+            try {
+              expect(set(NONE)).toBe(0);
+              expect([eventfd.tryRead(), other.vector(0).tryRead()]).toEqual([1n, undefined]);
+              other.trigger(0);
+              expect([eventfd.tryRead(), other.vector(0).tryRead()]).toEqual([undefined, 1n]);
+              // One goes, the other stays (vfio_pci_set_ctx_trigger_single).
+              expect(set(NONE, { count: 0 })).toBe(0);
+              other.trigger(0);
+              expect([eventfd.tryRead(), other.vector(0).tryRead()]).toEqual([undefined, 1n]);
+            } finally {
+              other.disable();
+            }
+          });
+        });
+
         it("replaced_eventfd_hears_nothing_more", () => {
           withEvent((eventfd, set) => {
             using other = new Eventfd("the other");
@@ -116,6 +136,8 @@ export function deviceEventsSuite(target: SuiteTarget): void {
         const bound = systemPaths.pciDevice(address, "driver");
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
+        const { err } = device.interrupts;
+        if (err.count > 0) err.enable();
         device.interrupts.req.enable();
         const asked = device.interrupts.req.vector(0).wait({ timeoutMs: REQUEST_MS });
         // A process of its own writes, because the write returns only when the device is closed.
@@ -128,6 +150,8 @@ export function deviceEventsSuite(target: SuiteTarget): void {
           // A user who does not listen is asked again.
           await expect(device.interrupts.req.vector(0).wait({ timeoutMs: REQUEST_MS })).resolves.toBe(1n);
           expect(unbind.exitCode).toBeNull();
+          // A request is no error (vfio_pci_core_request).
+          expect(err.enabledVectors.map((vector) => vector.tryRead())).toEqual(err.enabledVectors.map(() => undefined));
           device.close();
           expect((await ended)[0]).toBe(0);
           expect(existsPath(bound)).toBe(false);

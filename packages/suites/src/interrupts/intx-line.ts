@@ -155,6 +155,22 @@ export function intxLineSuite(target: SuiteTarget): void {
       });
     });
 
+    it("follows_a_message_signalled_kind", () => {
+      withLine((line) => {
+        const before = [device().interrupts.msix, device().interrupts.msi].find(({ count }) => count > 0);
+        if (before === undefined)
+          skip({ reason: "the device has neither MSI nor MSI-X", remedy: "use another device" });
+        expect(line.set(NONE | TRIGGER, { count: 0 })).toBe(0);
+        before.enable(0, 1);
+        before.disable();
+        expect(line.enable()).toBe(0);
+        expect(line.maskedInDevice).toBe(false);
+        line.source.prepare();
+        line.source.raise();
+        expect(line.eventfd.waitSync()).toBe(1n);
+      });
+    });
+
     it("message_signalled_kind_can_follow", () => {
       withLine((line) => {
         expect(line.set(NONE | TRIGGER, { count: 0 })).toBe(0);
@@ -200,9 +216,12 @@ export function intxLineSuite(target: SuiteTarget): void {
           expect(line.set(NONE | TRIGGER, { count: 0 })).toBe(0);
           config.interruptDisable = true;
           expect(line.set(EVENTFD | TRIGGER, { data: Int32Array.of(line.eventfd.fd) })).toBe(0);
+          // Masked from the start, not only by the first interrupt (vfio_intx_enable).
+          expect(line.maskedInDevice).toBe(true);
+          const before = line.takenByKernel;
           line.source.raise();
           assertNoInterrupt(line.eventfd, { withinMs: QUIET_MS });
-          expect(line.maskedInDevice).toBe(true);
+          expect([line.maskedInDevice, line.takenByKernel]).toEqual([true, before]);
           config.interruptDisable = false;
           expect(line.eventfd.waitSync()).toBe(1n);
         });

@@ -5,6 +5,7 @@ import { hostIrqCounts, onlineCpus } from "../rigs/interrupts/kvm-irq/host-irq";
 import { deviceSource, eventfdSource, type InterruptSource } from "../rigs/interrupts/kvm-irq/interrupt-source";
 import { DEFAULT_IRQ_TEST, type IrqTestOptions } from "../rigs/interrupts/kvm-irq/irq-test-options";
 import type { Kvm } from "../rigs/interrupts/kvm-irq/kvm";
+import { requireKvm } from "../rigs/interrupts/kvm-irq/require-kvm";
 import type { SuiteTarget } from "../suite-target";
 
 const FIXTURE = "kvm_irq_test";
@@ -51,7 +52,7 @@ export function kvmIrqSuite(target: SuiteTarget): void {
 
   describe(FIXTURE, () => {
     describe("eventfd", () => {
-      const kvm = requireKvm(target);
+      const kvm = kvmOfBlock(target);
       // An eventfd is no interrupt of the host. Where the user asked to move one, the test skips with that reason.
       const own = variants.filter(({ options }) => target.kvmIrq !== undefined || options.hostAffinity !== true);
       for (const variant of own) defineTest(variant, kvm, eventfdSource);
@@ -62,7 +63,7 @@ export function kvmIrqSuite(target: SuiteTarget): void {
     const mode = defaultMode(target);
     for (const each of target.modes) {
       describe(each.name, () => {
-        const kvm = requireKvm(target);
+        const kvm = kvmOfBlock(target);
         requireMode(each);
         // The way from host to guest does not depend on the mode. One test per mode shows that interrupts arrive.
         for (const variant of each === mode ? variants : variants.slice(0, 1)) {
@@ -74,21 +75,9 @@ export function kvmIrqSuite(target: SuiteTarget): void {
 }
 
 /** Skips the tests of the enclosing block where KVM cannot be used. Returns a function that gives KVM to the others. */
-function requireKvm({ kvm }: SuiteTarget): () => Kvm {
-  const given = () =>
-    kvm ??
-    skip({
-      reason: "the target has no KVM",
-      remedy: 'add `kvm` to the target: import { kvm } from "@vfio-selftests/kvm"',
-    });
-  beforeEach(() => {
-    if (process.arch !== "x64") {
-      skip({ reason: `the guest is for x86_64, and this is ${process.arch}`, remedy: "run on an x86_64 machine" });
-    }
-    const availability = given().availability();
-    if (!availability.available) skip(availability);
-  });
-  return given;
+function kvmOfBlock(target: SuiteTarget): () => Kvm {
+  beforeEach(() => void requireKvm(target));
+  return () => requireKvm(target);
 }
 
 function defineTest({ name, options: changes }: Variant, kvm: () => Kvm, open: () => InterruptSource): void {

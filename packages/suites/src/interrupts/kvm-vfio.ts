@@ -85,20 +85,26 @@ export function kvmVfioSuite(target: SuiteTarget): void {
         });
       });
 
-      it("device_does_not_hold_a_vm_that_gave_its_file_back", () => {
-        withVm((vm) => {
-          using file = new LaterDevice(mode, address);
-          const before = runningVms();
-          {
-            using bridge = new VfioBridge(vm);
-            const fd = file.given.descriptor("KVM_DEV_VFIO_FILE_ADD");
-            expect([bridge.set(FILE_ADD, fd), bridge.set(FILE_DEL, fd)]).toEqual([0, 0]);
-            file.open();
-          }
-          vm[Symbol.dispose]();
-          expect(runningVms()).toHaveLength(before.length - 1);
+      for (const way of ["removed", "closed_its_bridge"] as const) {
+        const name = way === "removed" ? "gave_its_file_back" : way;
+        it(`device_does_not_hold_a_vm_that_${name}`, () => {
+          withVm((vm) => {
+            using file = new LaterDevice(mode, address);
+            const before = runningVms();
+            {
+              using bridge = new VfioBridge(vm);
+              const fd = file.given.descriptor("KVM_DEV_VFIO_FILE_ADD");
+              expect(bridge.set(FILE_ADD, fd)).toBe(0);
+              if (way === "removed") expect(bridge.set(FILE_DEL, fd)).toBe(0);
+              // kvm_vfio_release, kvm_vfio_file_del: both let go of the file by kvm_vfio_file_free.
+              else bridge[Symbol.dispose]();
+              file.open();
+            }
+            vm[Symbol.dispose]();
+            expect(runningVms()).toHaveLength(before.length - 1);
+          });
         });
-      });
+      }
 
       it("vm_holds_the_file_that_it_was_given", () => {
         withVm((vm) => {

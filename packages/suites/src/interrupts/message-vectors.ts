@@ -1,4 +1,4 @@
-import { Eventfd, type InterruptIndex, type PciDevice } from "@vfio-selftests/core";
+import { Eventfd, type InterruptIndex } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
   VFIO_IRQ_SET_ACTION_TRIGGER,
@@ -11,6 +11,7 @@ import { type InterruptSource, interruptSourcesOf } from "../devices/interrupt-s
 import { PhysicalConfig } from "../rigs/config-space/physical-config";
 import { openForBlock } from "../rigs/device/open-device";
 import { messageIrqs, vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
+import { ENTRY_MASKED, MsixTable } from "../rigs/interrupts/msix-table";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
@@ -26,9 +27,6 @@ const FEW = 5;
 /** Offset of the MSI and MSI-X control word in the capability, and its enable bits (PCI 3.0, 6.8.1.3 and 6.8.2.3). */
 const CONTROL = 2;
 const ENABLED = { msi: 1 << 0, msix: 1 << 15 } as const;
-/** Bytes of an entry of the MSI-X table: address, upper address, data, control. */
-const TABLE_ENTRY = 16;
-const ENTRY_MASKED = 1;
 
 /** MSI and MSI-X: which eventfd gets which interrupt of device and software, and what disabling leaves behind. */
 export function messageVectorsSuite(target: SuiteTarget): void {
@@ -90,6 +88,28 @@ export function messageVectorsSuite(target: SuiteTarget): void {
         expect(counts(eventfds)).toEqual([0n, 1n, 1n, 1n, 0n]);
       });
     });
+
+    for (const kind of ["msi", "msix"] as const) {
+      it(`${kind}_may_begin_with_a_later_vector`, () => {
+        const { index, count, name } = device().interrupts[kind];
+        if (count < 3) skip({ reason: `the device has ${count} ${name} vectors`, remedy: "use a device with four" });
+        const raw = new RawDevice(device());
+        using eventfd = new Eventfd("third vector");
+        try {
+          // vfio_pci_set_msi_trigger makes room for those before it, too.
+          expect(raw.setIrqs({ flags: EVENTFD, index, start: 2, data: Int32Array.of(eventfd.fd) })).toBe(0);
+          expect(messageIrqs(address)).toHaveLength(3);
+          expect(vfioInterrupts(address).map((each) => each.name)).toEqual([`vfio-${kind}[2]`]);
+          expect(raw.setIrqs({ flags: NONE, index, count: 2 })).toBe(0);
+          expect(eventfd.tryRead()).toBeUndefined();
+          expect(raw.setIrqs({ flags: NONE, index, count: 3 })).toBe(0);
+          expect(eventfd.tryRead()).toBe(1n);
+        } finally {
+          raw.setIrqs({ flags: NONE, index, count: 0 });
+        }
+        expect(messageIrqs(address)).toEqual([]);
+      });
+    }
 
     it("kernel_holds_one_interrupt_for_each_vector", () => {
       expect(vfioInterrupts(address)).toEqual([]);
@@ -337,34 +357,4 @@ export function messageVectorsSuite(target: SuiteTarget): void {
       });
     });
   });
-}
-
-/** The MSI-X table itself, through the mapping of its BAR. */
-class MsixTable {
-  readonly #device: PciDevice;
-  readonly #bar: number;
-  readonly #offset: number;
-
-  /** Skips the test where the table cannot be mapped. */
-  constructor(device: PciDevice) {
-    const capability = device.config.findCapability(PciCapabilityId.msix);
-    if (capability === undefined) skip({ reason: "the device has no MSI-X", remedy: "use a device with MSI-X" });
-    const place = device.config.read32(capability.offset + 4);
-    this.#device = device;
-    this.#bar = place & 7;
-    this.#offset = place - this.#bar;
-    if (!device.bar(this.#bar).region.msixMappable) {
-      skip({ reason: "the kernel does not let the MSI-X table be mapped", remedy: "use Linux 4.16 or newer" });
-    }
-  }
-
-  entry(vector: number): { address: number; data: number; control: number } {
-    const at = this.#offset + vector * TABLE_ENTRY;
-    const bar = this.#device.bar(this.#bar);
-    return { address: bar.read32(at), data: bar.read32(at + 8), control: bar.read32(at + 12) };
-  }
-
-  writeAddress(vector: number, address: number): void {
-    this.#device.bar(this.#bar).write32(this.#offset + vector * TABLE_ENTRY, address);
-  }
 }

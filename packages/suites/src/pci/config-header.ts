@@ -1,4 +1,4 @@
-import { pciDevice, type PciResource } from "@vfio-selftests/core/sysfs";
+import type { PciDevice } from "@vfio-selftests/core";
 import { VFIO_PCI_CONFIG_REGION_INDEX } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { standardCapabilities } from "../rigs/config-space/physical-capabilities";
@@ -6,6 +6,7 @@ import { PhysicalConfig } from "../rigs/config-space/physical-config";
 import { openForBlock } from "../rigs/device/open-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
+import { baseAddressTests } from "./config-bars";
 
 const CONFIG = VFIO_PCI_CONFIG_REGION_INDEX;
 const COMMAND = 0x04;
@@ -19,15 +20,6 @@ const CAPABILITY_LIST = 1 << 4;
 const BAR_0 = 0x10;
 const ROM_BAR = 0x30;
 const HEADER = 0x40;
-const ONES = 0xffff_ffff;
-
-/** Flags of sysfs's `resource` (include/linux/ioport.h), and the bits of a base address register that show them. */
-const FLAGS = [
-  { resource: 0x100n, register: 1 << 0 },
-  { resource: 0x2000n, register: 1 << 3 },
-  { resource: 0x10_0000n, register: 2 << 1 },
-] as const;
-const IORESOURCE_MEM_64 = 0x10_0000n;
 
 /** Registers of the header that nobody can write (init_pci_cap_basic_perm). */
 const READ_ONLY = [
@@ -132,6 +124,27 @@ export function configHeaderSuite(target: SuiteTarget): void {
         });
       }
 
+      it("every_other_bit_goes_to_the_device", () => {
+        withPhysical((physical) => {
+          const { config } = device();
+          const before = config.command;
+          const real = physical.read16(COMMAND);
+          const others = ~(MEMORY | BUS_MASTER | SYSTEM_ERROR | INTX_DISABLE);
+          physical.write16(COMMAND, (real ^ others) & 0xffff);
+          const kept = physical.read16(COMMAND) ^ real;
+          physical.write16(COMMAND, real);
+          if (kept === 0) skip({ reason: "the device keeps no other bit", remedy: "use QEMU's igb" });
+          try {
+            for (const bits of [kept, 0]) {
+              config.command = before ^ bits;
+              expect([config.command, physical.read16(COMMAND)]).toEqual([before ^ bits, real ^ bits]);
+            }
+          } finally {
+            config.command = before;
+          }
+        });
+      });
+
       it("intx_disable_without_intx_goes_to_the_device_too", () => {
         withPhysical((physical) => {
           const { config } = device();
@@ -167,14 +180,13 @@ export function configHeaderSuite(target: SuiteTarget): void {
         withPhysical((physical) => {
           const { config } = device();
           const command = config.command;
-          const bars = [0, 1, 2, 3, 4, 5].map((bar) => physical.read32(BAR_0 + 4 * bar));
+          const registers = [...[0, 1, 2, 3, 4, 5].map((bar) => BAR_0 + 4 * bar), ROM_BAR];
+          const bars = registers.map((offset) => physical.read32(offset));
           // This is the state after a reset that the kernel does not know of: no addresses, and no memory space.
-          bars.forEach((_, bar) => {
-            physical.write32(BAR_0 + 4 * bar, 0);
-          });
+          for (const offset of registers) physical.write32(offset, 0);
           physical.write16(COMMAND, 0);
           config.command = command | MEMORY;
-          expect(bars.map((_, bar) => physical.read32(BAR_0 + 4 * bar))).toEqual(bars);
+          expect(registers.map((offset) => physical.read32(offset))).toEqual(bars);
           expect(physical.read16(COMMAND) & MEMORY).toBe(MEMORY);
           config.command = command;
         });
@@ -201,77 +213,7 @@ export function configHeaderSuite(target: SuiteTarget): void {
       });
     });
 
-    describe("base_address", () => {
-      const resource = (index: number): PciResource | undefined =>
-        pciDevice(address).resources.find((each) => each.index === index);
-
-      for (const bar of [0, 1, 2, 3, 4, 5]) {
-        it(`bar_${bar}_is_sized_by_writing_ones`, () => {
-          withPhysical((physical) => {
-            const { config } = device();
-            const offset = BAR_0 + 4 * bar;
-            const [before, real] = [config.read32(offset), physical.read32(offset)];
-            const below = bar === 0 ? undefined : resource(bar - 1);
-            const upper = below !== undefined && (below.flags & IORESOURCE_MEM_64) !== 0n;
-            const { size, flags } = resource(bar) ?? { size: 0n, flags: 0n };
-            // vfio_bar_fixup gives the size's mask with the type in the low bits, or 0 where the host has no resource.
-            const mask = BigInt.asUintN(64, ~((upper ? below.size : size) - 1n));
-            const low =
-              Number(mask & 0xffff_ffffn) |
-              FLAGS.reduce((all, { resource: flag, register }) => all | ((flags & flag) === 0n ? 0 : register), 0);
-            const expected = upper ? Number(mask >> 32n) : size === 0n ? 0 : low >>> 0;
-            config.write32(offset, ONES);
-            expect(config.read32(offset)).toBe(expected);
-            // The device's own register does not change.
-            expect(physical.read32(offset)).toBe(real);
-            config.write32(offset, before);
-            expect([config.read32(offset), physical.read32(offset)]).toEqual([before, real]);
-          });
-        });
-      }
-
-      it("shows_the_devices_addresses_at_first", () => {
-        withPhysical((physical) => {
-          const { config } = device();
-          const bars = [0, 1, 2, 3, 4, 5].map((bar) => BAR_0 + 4 * bar);
-          expect(bars.map((offset) => config.read32(offset))).toEqual(bars.map((offset) => physical.read32(offset)));
-        });
-      });
-
-      it("is_written_by_bytes_and_words", () => {
-        const bar = device().bars.find(({ kind }) => kind === "memory");
-        if (bar === undefined) skip({ reason: "the device has no memory BAR", remedy: "use another device" });
-        const { config } = device();
-        const offset = BAR_0 + 4 * bar.index;
-        const before = config.read32(offset);
-        try {
-          config.write32(offset, 0);
-          const type = config.read32(offset);
-          config.write8(offset + 3, 0xe5);
-          expect(config.read32(offset)).toBe((0xe500_0000 | type) >>> 0);
-          config.write16(offset + 2, 0xd480);
-          expect(config.read32(offset) >>> 24).toBe(0xd4);
-          expect(config.read8(offset + 3)).toBe(0xd4);
-          expect(config.read16(offset)).toBe(type);
-        } finally {
-          config.write32(offset, before);
-        }
-      });
-
-      it("rom_is_sized_by_writing_ones", () => {
-        withPhysical((physical) => {
-          const { config } = device();
-          const real = physical.read32(ROM_BAR);
-          const before = config.read32(ROM_BAR);
-          const size = Number(resource(6)?.size ?? 0n);
-          config.write32(ROM_BAR, ONES);
-          // The enable bit stays writable (vfio_bar_fixup).
-          expect(config.read32(ROM_BAR)).toBe(size === 0 ? 0 : (~(size - 1) | 1) >>> 0);
-          expect(physical.read32(ROM_BAR)).toBe(real);
-          config.write32(ROM_BAR, before);
-        });
-      });
-    });
+    baseAddressTests({ address, device, withPhysical });
 
     describe("access", () => {
       it("every_width_shows_the_same", () => {
@@ -329,12 +271,42 @@ export function configHeaderSuite(target: SuiteTarget): void {
         withPhysical((physical) => {
           const { config } = device();
           // Behind the header, what no capability covers reaches the device unchanged (unassigned_perms).
-          const owned = new Set<number>();
-          for (const { offset } of config.capabilities().capabilities) {
-            for (let at = offset; at < offset + 0x40; at++) owned.add(at);
-          }
+          const owned = ownedBytes(config);
           const free = Array.from({ length: 256 - HEADER }, (_, at) => HEADER + at).filter((at) => !owned.has(at));
           expect(free.map((at) => config.read8(at))).toEqual(free.map((at) => physical.read8(at)));
+        });
+      });
+
+      it("write_to_what_belongs_to_no_capability_goes_to_the_device", () => {
+        if (target.kind !== "lab") {
+          skip({
+            reason: "the test writes what it does not know",
+            remedy: "run it in the lab: vfio-selftests lab run",
+          });
+        }
+        withPhysical((physical) => {
+          const { config } = device();
+          const owned = ownedBytes(config);
+          const free = Array.from({ length: (256 - HEADER) / 4 }, (_, word) => HEADER + 4 * word);
+          const place = free.find((at) => {
+            if ([0, 1, 2, 3].some((byte) => owned.has(at + byte))) return false;
+            const before = physical.read32(at);
+            physical.write32(at, ~before);
+            const kept = physical.read32(at) === ~before >>> 0;
+            physical.write32(at, before);
+            return kept;
+          });
+          if (place === undefined) skip({ reason: "no register keeps what is written", remedy: "use QEMU's igb" });
+          const before = physical.read32(place);
+          // vfio_raw_config_write, in each width.
+          for (const value of [~before >>> 0, before]) {
+            config.write32(place, value);
+            expect([config.read32(place), physical.read32(place)]).toEqual([value, value]);
+            config.write16(place + 2, ~(value >>> 16) & 0xffff);
+            config.write8(place, ~value & 0xff);
+            expect(physical.read32(place)).toBe((value ^ 0xffff_00ff) >>> 0);
+          }
+          physical.write32(place, before);
         });
       });
 
@@ -350,6 +322,12 @@ export function configHeaderSuite(target: SuiteTarget): void {
       });
     });
   });
+}
+
+/** Offsets that a standard capability may cover: none is longer than 64 bytes. */
+function ownedBytes(config: PciDevice["config"]): Set<number> {
+  const { capabilities } = config.capabilities();
+  return new Set(capabilities.flatMap(({ offset }) => Array.from({ length: 0x40 }, (_, at) => offset + at)));
 }
 
 function bytesOf32(value: number): Buffer {

@@ -208,10 +208,15 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
               [`${address} vf_token=${UUID.slice(1)}`, "EINVAL"],
               [`${address} vf_token=${UUID.replace("5", "g")}`, "EINVAL"],
               [`${address} vf_token=${UUID} vf_token=${UUID}`, "EINVAL"],
+              [`${address} vf_token=${UUID}0`, "EINVAL"],
+              [`${address} vf_token=${UUID} x`, "EINVAL"],
               [`${address} token=${UUID}`, "EINVAL"],
             ] as const) {
               expect([name, ask(name)]).toEqual([name, errno]);
             }
+            const spaced = ask(`${address}  `);
+            expect(spaced).toEqual(expect.any(Number));
+            native.close(Number(spaced));
             // A refusal leaves nothing behind, however often it comes.
             for (let round = 0; round < 200; round++) expect(ask(`${address}-${round}`)).toBe("ENODEV");
           });

@@ -262,6 +262,19 @@ export function ioeventfdSuite(target: SuiteTarget): void {
         },
         msix_table: () => ({ offset: position(table().bar, table().start) }),
         last_of_the_msix_table: () => ({ offset: position(table().bar, table().end - 4) }),
+        last_byte_of_the_msix_table: () => ({
+          offset: position(table().bar, table().end - 1),
+          flags: VFIO_DEVICE_IOEVENTFD_8,
+        }),
+        across_the_end_of_the_msix_table: () => ({
+          offset: position(table().bar, table().end - 4),
+          flags: VFIO_DEVICE_IOEVENTFD_64,
+        }),
+        across_the_start_of_the_msix_table: () => {
+          const { bar, start } = table();
+          if (start === 0) skip({ reason: "the table begins with its BAR", remedy: "use QEMU's nvme" });
+          return { offset: position(bar, start - 4), flags: VFIO_DEVICE_IOEVENTFD_64 };
+        },
       };
       const position = (region: number, offset: number) => new RawDevice(device()).positionOf(region, offset);
       const table = () => {

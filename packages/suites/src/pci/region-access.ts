@@ -1,3 +1,4 @@
+import { readvSync, writevSync } from "node:fs";
 import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
@@ -108,10 +109,39 @@ export function regionAccessSuite(target: SuiteTarget): void {
         expect(new Set(expected).size).toBeGreaterThan(1);
       });
 
+      for (const name of ["bar", "configuration_space"] as const) {
+        it(`next_buffer_goes_on_where_the_last_ended_in_${name}`, () => {
+          const bar = device().bars.find(({ kind }) => kind === "memory");
+          if (bar === undefined) skip({ reason: "the device has no memory BAR", remedy: "use another device" });
+          const region = name === "bar" ? bar.index : VFIO_PCI_CONFIG_REGION_INDEX;
+          const fd = deviceFileOf(device().vfio).descriptor("preadv");
+          // Each buffer of preadv(2) is a read of its own, and the position moves between them (do_loop_readv_writev).
+          const buffers = [0, 4, 8, 12].map(() => Buffer.alloc(4));
+          const expected = [0, 4, 8, 12].map((at) => raw().read(region, at, 4).bytes);
+          expect(readvSync(fd, buffers, Number(raw().positionOf(region, 0)))).toBe(16);
+          expect(buffers).toEqual(expected);
+          expect(new Set(expected.map((bytes) => bytes.toString("hex"))).size).toBeGreaterThan(1);
+        });
+      }
+
+      it("next_buffer_is_written_where_the_last_ended", () => {
+        withPattern(({ bar, offset }) => {
+          const fd = deviceFileOf(device().vfio).descriptor("pwritev");
+          const values = Uint32Array.of(0x1111_1111, 0x2222_2222, 0x3333_3333);
+          const buffers = Array.from(values, (_, number) => values.subarray(number, number + 1));
+          expect(writevSync(fd, buffers, Number(raw().positionOf(bar, offset)))).toBe(12);
+          const registers = device().bar(bar);
+          expect(PATTERN.map((_, number) => registers.read32(offset + 4 * number))).toEqual([...values, PATTERN[3]]);
+        });
+      });
+
       it("ends_with_the_bar", () => {
         for (const { index, size } of device().bars.filter(({ kind }) => kind !== "none")) {
           expect([index, raw().read(index, size - 4, 4).result]).toEqual([index, 4]);
           expect([index, raw().read(index, size - 4, 8).result]).toEqual([index, 4]);
+          // Several accesses up to the end show what each of them does.
+          const last = Buffer.concat([16, 8].map((before) => raw().read(index, size - before, 8).bytes));
+          expect([index, raw().read(index, size - 16, 16)]).toEqual([index, { result: 16, bytes: last }]);
           expect([index, raw().read(index, size, 4).result]).toEqual([index, "EINVAL"]);
           expect([index, raw().read(index, size + PAGE_SIZE, 4).result]).toEqual([index, "EINVAL"]);
           expect([index, raw().write(index, size, ONES_4)]).toEqual([index, "EINVAL"]);

@@ -2,12 +2,21 @@ import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import { existsPath, pciDevice, readAttribute, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
-import { defaultMode, eachMode, fixture, GuardedValue, requireMode, skip } from "@vfio-selftests/harness";
-import { enableOneVf } from "../rigs/sriov/virtual-functions";
+import {
+  defaultMode,
+  eachMode,
+  fixture,
+  GuardedDriver,
+  GuardedValue,
+  requireMode,
+  skip,
+} from "@vfio-selftests/harness";
+import { enableOneVf, enableVfs, vfAddress } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
 const TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const OTHER = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";
+const NO_TOKEN = "00000000-0000-0000-0000-000000000000";
 const BAR_0 = 0x10;
 const ONES = 0xffff_ffff;
 const PMCSR = 4;
@@ -143,6 +152,43 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
 
     describe("count", () => {
       requireMode(mode);
+
+      it("goes_up_while_the_pfs_user_has_it_in_d3hot", () => {
+        using iommu = new Iommu(mode.open());
+        using device = PciDevice.open(iommu, pf);
+        const pm = device.config.findCapability(PciCapabilityId.powerManagement);
+        if (pm === undefined) skip({ reason: "the PF has no power management", remedy: "use QEMU's igb" });
+        device.config.write16(pm.offset + PMCSR, 3);
+        expect(powerState()).toBe("D3hot");
+        {
+          // A PF must not sleep deeper than its VFs (vfio_pci_core_sriov_configure).
+          using _vfs = enableVfs(pf, 1);
+          expect([powerState(), device.config.read16(pm.offset + PMCSR) & PM_STATE]).toEqual(["D0", 0]);
+        }
+        device.config.write16(pm.offset + PMCSR, 3);
+        expect(powerState()).toBe("D3hot");
+        device.config.write16(pm.offset + PMCSR, 0);
+      });
+
+      it("and_token_go_when_the_pf_loses_its_driver", () => {
+        if (target.kind !== "lab") {
+          skip({ reason: "the test unbinds the device", remedy: "run it in the lab: vfio-selftests lab run" });
+        }
+        const file = systemPaths.pciDevice(pf, "sriov_numvfs");
+        {
+          using _vfs = enableVfs(pf, 1);
+          expect([codeOf(mode, pf, TOKEN), codeOf(mode, vfAddress(pf), TOKEN)]).toEqual(["open", "open"]);
+          using guarded = new GuardedDriver(pf);
+          // vfio_pci_core_unregister_device
+          guarded.unbind();
+          expect([readNumber(file), existsPath(systemPaths.pciDevice(pf, "virtfn0"))]).toEqual([0, false]);
+        }
+        using _vfs = enableVfs(pf, 1);
+        const tokens = [TOKEN, NO_TOKEN, undefined];
+        // vfio_pci_vf_init: nobody knows the token until somebody sets one.
+        expect(tokens.map((token) => codeOf(mode, vfAddress(pf), token))).toEqual(tokens.map(() => "EACCES"));
+        expect([codeOf(mode, pf, OTHER), codeOf(mode, vfAddress(pf), OTHER)]).toEqual(["open", "open"]);
+      });
 
       it("goes_up_and_down", () => {
         const file = systemPaths.pciDevice(pf, "sriov_numvfs");

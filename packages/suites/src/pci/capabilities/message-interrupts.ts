@@ -1,4 +1,5 @@
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
+import { skip } from "@vfio-selftests/harness";
 import type { CapabilityRig } from "../../rigs/config-space/capability-rig";
 
 /** MSI with 64-bit addresses (PCI 3.0, section 6.8.1). */
@@ -54,6 +55,27 @@ export function messageInterruptTests({ device, place, withPhysical }: Capabilit
         }
         config.write16(msi + MSI.control, config.read16(msi + MSI.control) | MSI.enable);
         expect(control()).toEqual([0, 0]);
+      });
+    });
+
+    it("as_many_vectors_as_were_enabled_in_powers_of_two", () => {
+      withPhysical((physical) => {
+        const msi = place(PciCapabilityId.msi);
+        const { config, interrupts } = device();
+        const most = Math.min(interrupts.msi.count, 5);
+        if (most < 3) skip({ reason: `the device has ${most} MSI vectors`, remedy: "use a device with four" });
+        for (let count = 1; count <= most; count++) {
+          interrupts.msi.enable(0, count);
+          try {
+            config.write8(msi + MSI.control, MSI.queue | MSI.enable);
+            // vfio_msi_enable: no more than the device could choose for so many.
+            const queue = Math.ceil(Math.log2(count)) << 4;
+            const shown = [config, physical].map((view) => view.read16(msi + MSI.control) & MSI.queue);
+            expect([count, ...shown]).toEqual([count, queue, queue]);
+          } finally {
+            interrupts.msi.disable();
+          }
+        }
       });
     });
 

@@ -10,6 +10,7 @@ import { skip } from "@vfio-selftests/harness";
 import { type InterruptSource, intxSourceOf } from "../../devices/interrupt-sources";
 import { PhysicalConfig } from "../config-space/physical-config";
 import { RawDevice } from "../raw/raw-device";
+import { vfioInterrupts } from "./kernel-interrupts";
 
 const COMMAND = 4;
 const INTX_DISABLE = 1 << 10;
@@ -80,6 +81,11 @@ export class IntxLine implements Disposable {
   /** Whether the device itself may not assert its line: the bit in its own command register, not in the user's copy. */
   get maskedInDevice(): boolean {
     return (this.#physical.read16(COMMAND) & INTX_DISABLE) !== 0;
+  }
+
+  /** How often the interrupt of the line came since the kernel started. */
+  get takenByKernel(): number | undefined {
+    return vfioInterrupts(this.device.address)[0]?.count;
   }
 
   [Symbol.dispose](): void {
