@@ -1,7 +1,8 @@
-import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
-import { eachMode, errorWithCode, fixture, notChecked, skip } from "@vfio-selftests/harness";
-import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
+import { eachMode, errorWithCode, fixture, notChecked } from "@vfio-selftests/harness";
+import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
@@ -73,18 +74,6 @@ export function dmaMappingSuite(target: SuiteTarget): void {
       });
     });
   });
-}
-
-function allocateOrSkip(size: number, backing: (typeof BACKINGS)[number]["backing"]): DmaMemory {
-  try {
-    return DmaMemory.allocate(size, { backing });
-  } catch (error) {
-    if (!(error instanceof VfioError) || backing === "anonymous") throw error;
-    skip({
-      reason: error.message.split("\n", 1)[0] ?? error.message,
-      remedy: error.remedy ?? `reserve huge pages of ${size / MIB} MiB`,
-    });
-  }
 }
 
 /** The mapping must be in the IOMMU's page table, with pages as large as the memory's where the mode promises that. */

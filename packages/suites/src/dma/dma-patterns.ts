@@ -1,6 +1,5 @@
 import {
   DmaMemory,
-  type DmaMemoryOptions,
   type DmaRegion,
   Iommu,
   type IommuMode,
@@ -8,11 +7,13 @@ import {
   PciDevice,
   VfioError,
 } from "@vfio-selftests/core";
-import { eachMode, errorWithCode, fixture, skip } from "@vfio-selftests/harness";
+import { eachMode, errorWithCode, fixture } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";
+import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { CopyRig } from "../rigs/dma/copy-rig";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { Reach } from "../rigs/dma/reach";
 import type { SuiteTarget } from "../suite-target";
 
 /** As many as a 2 MiB page has. */
@@ -62,13 +63,23 @@ const WHOLES = {
   thp: { backing: "shared", alignment: 2 * MIB },
 } as const;
 
+/**
+ * Mappings of two huge pages, over a border of 2 MiB between two tables or between pages of two sizes (__map_range_leaf of
+ * generic_pt/iommu_pt.h).
+ */
+const BORDERS = {
+  over_the_end_of_a_table: { iova: BASE + BigInt(PAGE_SIZE), offset: 0, length: 4 * MIB },
+  from_small_pages_to_a_large_one: { iova: BASE + BigInt(MIB), offset: MIB, length: 3 * MIB },
+  from_a_large_page_to_small_ones: { iova: BASE, offset: 0, length: 3 * MIB },
+} as const;
+
 /** Page by page in every order, as in Alex Williamson's correctness tests (github.com/awilliam/tests). */
 export function dmaPatternsSuite(target: SuiteTarget): void {
   fixture("vfio_dma_patterns", target, (address) => {
     eachMode(target, (mode) => {
       for (const [backing, map, unmap] of PATTERNS) {
         it(`${backing.replace("-", "_")}_map_${map}_unmap_${unmap}`, () => {
-          using memory = allocate(backing);
+          using memory = allocateOrSkip(PAGES * PAGE_SIZE, backing);
           using iommu = new Iommu(mode.open());
           using _device = PciDevice.open(iommu, address);
           mapAndUnmap(iommu, memory, ORDERS[map] ?? backward, ORDERS[unmap] ?? backward);
@@ -78,7 +89,7 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
       for (const [name, options] of Object.entries(WHOLES)) {
         for (const order of ["forward", "backward"]) {
           it(`${name}_mapped_whole_unmapped_by_pages_${order}`, () => {
-            using memory = allocate(options.backing, options);
+            using memory = allocateOrSkip(PAGES * PAGE_SIZE, options.backing, options);
             using iommu = new Iommu(mode.open());
             using _device = PciDevice.open(iommu, address);
             unmapByPages(mode, iommu, memory, (ORDERS[order] ?? backward)(pageNumbers()));
@@ -109,6 +120,25 @@ export function dmaPatternsSuite(target: SuiteTarget): void {
         expectFaultReport(session, "unmapped", () => session.memcpySync(iovaOf(1), iovaOf(2), length));
         expect(bytes.every((byte) => byte === 0xee)).toBe(true);
       });
+
+      for (const [name, { offset, length, iova }] of Object.entries(BORDERS)) {
+        it(`contiguous_memory_${name}`, () => {
+          using memory = allocateOrSkip(4 * MIB, "hugetlb-2m");
+          using rig = new CopyRig(target, mode, [address]);
+          const reach = new Reach(rig.copier);
+          const bytes = new Uint8Array(memory.buffer);
+          const region = rig.iommu.map(memory, { iova, offset, length });
+          const places = [0, 2 * MIB - (Number(iova - BASE) % (2 * MIB)) - PAGE_SIZE, length - 2 * PAGE_SIZE];
+          for (const place of places.flatMap((first) => [first, first + PAGE_SIZE])) {
+            reach.expectWrite(iova + BigInt(place), bytes, offset + place);
+            reach.expectRead(iova + BigInt(place), bytes, offset + place);
+          }
+          const [before, behind] = [iova - BigInt(PAGE_SIZE), iova + BigInt(length)];
+          for (const beside of [before, behind]) reach.expectNoWrite(beside, bytes);
+          expect(region.unmap()).toBe(BigInt(length));
+          for (const place of places) reach.expectNoWrite(iova + BigInt(place), bytes);
+        });
+      }
 
       it("remap_reaches_the_new_memory", () => {
         using rig = new CopyRig(target, mode, [address]);
@@ -225,13 +255,4 @@ function pageNumbers(length = PAGES): number[] {
 
 function iovaOf(page: number): bigint {
   return BASE + BigInt(page * PAGE_SIZE);
-}
-
-function allocate(backing: MemoryBacking, options: DmaMemoryOptions = { backing }): DmaMemory {
-  try {
-    return DmaMemory.allocate(PAGES * PAGE_SIZE, options);
-  } catch (error) {
-    if (!backing.startsWith("hugetlb") || !(error instanceof VfioError) || error.code !== "ENOMEM") throw error;
-    skip({ reason: error.message.split("\n")[0] ?? error.message, remedy: error.remedy ?? "reserve huge pages" });
-  }
 }

@@ -3,6 +3,7 @@ import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { machineCounters } from "../rigs/memory/machine-counters";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { deviceTables } from "../rigs/iommu/intel-context";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;
@@ -45,6 +46,20 @@ export function iommuResourcesSuite(target: SuiteTarget): void {
         expect(tablePages() - before).toBeLessThan(ROUNDS / 2);
       });
 
+      it("host_has_its_page_table_again", () => {
+        const before = tables(address);
+        for (let round = 0; round < 2; round++) {
+          {
+            using iommu = new Iommu(mode.open());
+            using _device = PciDevice.open(iommu, address);
+            const [during, ...others] = tables(address);
+            expect(others).toEqual([]);
+            expect(during).not.toBe(before[0]);
+          }
+          expect(tables(address)).toEqual(before);
+        }
+      });
+
       it("domain_numbers_go_with_the_address_space", () => {
         const use = () => {
           using iommu = new Iommu(mode.open());
@@ -66,6 +81,13 @@ function tablePages(): number {
   const [pages = NaN] = machineCounters("nr_iommu_pages");
   if (!Number.isNaN(pages)) return pages;
   skip({ reason: "/proc/vmstat has no nr_iommu_pages", remedy: "use Linux 6.10 or newer" });
+}
+
+/** The page tables to which the IOMMU leads the device. */
+function tables(address: string): readonly string[] {
+  const answer = deviceTables(address);
+  if (answer.readable) return answer.tables;
+  skip({ reason: answer.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
 }
 
 /** Domain numbers that the device's IOMMU has given away, which only Intel's driver shows. */

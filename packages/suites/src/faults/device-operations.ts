@@ -1,15 +1,8 @@
-import {
-  DmaMemory,
-  Eventfd,
-  Iommu,
-  type MemoryBacking,
-  PciDevice,
-  VfioError,
-  type VfioErrorCode,
-} from "@vfio-selftests/core";
+import { DmaMemory, Eventfd, Iommu, PciDevice, VfioError, type VfioErrorCode } from "@vfio-selftests/core";
 import { VFIO_DEVICE_IOEVENTFD_32 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { scratchRegistersOf } from "../devices/scratch-registers";
+import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { leaving, onDevice, type Operation } from "./operation";
@@ -139,18 +132,6 @@ function affectedOthers(device: PciDevice): string[] | undefined {
   } catch (error) {
     if (error instanceof VfioError && error.code === "ENODEV") return undefined;
     throw error;
-  }
-}
-
-function allocateOrSkip(length: number, backing: MemoryBacking): DmaMemory {
-  try {
-    return DmaMemory.allocate(length, { backing });
-  } catch (error) {
-    if (!(error instanceof VfioError)) throw error;
-    skip({
-      reason: error.message.split("\n", 1)[0] ?? error.message,
-      remedy: error.remedy ?? `reserve huge pages of ${length / MIB} MiB`,
-    });
   }
 }
 

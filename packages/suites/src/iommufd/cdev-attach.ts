@@ -1,5 +1,7 @@
 import { DmaMemory } from "@vfio-selftests/core";
 import {
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  IOMMU_HWPT_ALLOC_PASID,
   VFIO_DEVICE_ATTACH_IOMMUFD_PT,
   vfio_device_attach_iommufd_pt,
   VFIO_DEVICE_DETACH_IOMMUFD_PT,
@@ -7,7 +9,10 @@ import {
   VFIO_DEVICE_GET_INFO,
   vfio_device_info,
 } from "@vfio-selftests/core/uapi";
+import { skip } from "@vfio-selftests/harness";
+import { ECAP, intelExtendedCapabilities } from "../rigs/iommu/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { deviceTables } from "../rigs/iommu/intel-context";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";
@@ -113,6 +118,32 @@ export function cdevAttachTests(address: string): void {
     expect(iommufd.ranges(other, 8).ranges).toEqual(whole);
   });
 
+  it("reaches_nothing_while_it_is_bound_and_not_attached", () => {
+    const tables = () => {
+      const answer = deviceTables(address);
+      if (answer.readable) return answer.tables;
+      skip({ reason: answer.reason, remedy: "use the lab with an Intel IOMMU: vfio-selftests lab run --iommu intel" });
+    };
+    const before = tables();
+    expect(before).toHaveLength(1);
+    {
+      using iommufd = new IommufdFile();
+      using device = new DeviceFile(address);
+      const [first, second] = [iommufd.newIoas(), iommufd.newIoas()];
+      // Not even the host's table, whatever is in it (iommu_device_claim_dma_owner, __iommu_group_set_core_domain).
+      expect([device.bind(iommufd).code, tables()]).toEqual(["ok", []]);
+      expect(device.attach(first).code).toBe("ok");
+      const inFirst = tables();
+      expect(device.attach(second).code).toBe("ok");
+      const inSecond = tables();
+      expect(new Set([...before, ...inFirst, ...inSecond]).size).toBe(3);
+      expect([device.detach(), tables()]).toEqual(["ok", []]);
+      expect([device.attach(first).code, tables().length]).toEqual(["ok", 1]);
+    }
+    // The host has its device again (__iommu_release_dma_ownership).
+    expect(tables()).toEqual(before);
+  });
+
   it("pages_are_pinned_while_a_device_is_attached", () => {
     using iommufd = new IommufdFile();
     using device = new DeviceFile(address);
@@ -173,6 +204,8 @@ export function cdevAttachTests(address: string): void {
       expect(iommufd.map(request).code).toBe("ok");
       // iopt_reserve_iova
       expect(device.attach(ioas).code).toBe("EADDRINUSE");
+      // Those that came before it are free again (iopt_table_enforce_dev_resv_regions).
+      expect(iommufd.ranges(ioas, 8).ranges).toEqual([{ start: 0n, last: (1n << 64n) - 1n }]);
       expect(iommufd.unmap(ioas, iova, BigInt(PAGE_SIZE)).code).toBe("ok");
       expect(iommufd.allow(ioas, [{ start: iova, last: iova + 0xfffn }])).toBe("ok");
       expect(device.attach(ioas).code).toBe("EADDRINUSE");
@@ -218,5 +251,33 @@ export function cdevAttachTests(address: string): void {
     expect(iommufd.destroy(table.id)).toBe("ENOENT");
     expect(iommufd.unmap(again, IOVA, BigInt(PAGE_SIZE))).toEqual({ code: "ok", length: BigInt(PAGE_SIZE) });
     expect(iommufd.destroy(again)).toBe("ok");
+  });
+
+  it("tables_for_nesting_are_made_where_the_iommu_can_nest", () => {
+    const [capabilities, ...others] = intelExtendedCapabilities();
+    if (capabilities === undefined) {
+      skip({ reason: "the machine has no Intel IOMMU", remedy: "vfio-selftests lab run --iommu intel" });
+    }
+    const needed = ECAP.scalableMode | ECAP.nesting;
+    if ([capabilities, ...others].some((unit) => (unit & needed) === needed)) {
+      skip({
+        reason: "an IOMMU can nest if the kernel lets it be in scalable mode",
+        remedy: "vfio-selftests lab run --iommu intel",
+      });
+    }
+    using iommufd = new IommufdFile();
+    using device = new DeviceFile(address);
+    const { id: deviceId } = device.bind(iommufd);
+    const ioas = iommufd.newIoas();
+    const make = (flags: number) => iommufd.newPageTable(deviceId, ioas, flags).code;
+    // intel_iommu_domain_alloc_second_stage
+    expectAnswers(
+      {
+        plain: [0, "ok"],
+        parent: [IOMMU_HWPT_ALLOC_NEST_PARENT, "EOPNOTSUPP"],
+        parent_for_pasids: [IOMMU_HWPT_ALLOC_NEST_PARENT | IOMMU_HWPT_ALLOC_PASID, "EOPNOTSUPP"],
+      },
+      make,
+    );
   });
 }

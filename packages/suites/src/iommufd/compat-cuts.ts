@@ -15,7 +15,11 @@ import { requireMode } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
-import { check_map, IOMMU_TEST_OP_MD_CHECK_MAP } from "../rigs/mock-iommu/test-command";
+import {
+  check_map,
+  IOMMU_TEST_OP_MD_CHECK_MAP,
+  MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
+} from "../rigs/mock-iommu/test-command";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
@@ -104,6 +108,29 @@ export function compatCutsSuite(target: SuiteTarget): void {
         expect([0, 2, 3].map(holds)).toEqual([0, 0, "EINVAL"]);
         expect([unmap(rig, 0), unmap(rig, 2)]).toEqual([1, 1]);
         expect([0, 2].map(holds)).toEqual(["EINVAL", "EINVAL"]);
+      });
+    });
+
+    it("pieces_keep_their_pins", () => {
+      withMapping(READ | WRITE, (rig, access) => {
+        rig.bytes.fill(1);
+        rig.device();
+        const pinned = () => [0, 1, 2, 3].map((page) => access.pinsOf(1, page));
+        expect(pinned()).toEqual([true, true, true, true]);
+        expect([unmap(rig, 1), pinned()]).toEqual([1, [true, false, true, true]]);
+        expect([unmap(rig, 2), pinned()]).toEqual([1, [true, false, false, true]]);
+      });
+    });
+
+    it("what_the_kernel_pins_is_not_cut", () => {
+      withMapping(READ | WRITE, (rig, access) => {
+        rig.bytes.fill(1);
+        using pins = new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+        const id = pins.pin(IOVA + 3n * PAGE, PAGE_SIZE, { page: 3 }).need("out_access_pages_id");
+        // iopt_area_split
+        expect(unmap(rig, 1)).toBe("EINVAL");
+        expect(access.read(IOVA + PAGE, 1, 0).outcome).toBe(0);
+        expect([pins.unpin(id), unmap(rig, 1)]).toEqual([0, 1]);
       });
     });
 

@@ -9,7 +9,10 @@ export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => 
       withRig((virtual) => {
         const region = virtual.rig.iommu.map(virtual.rig.memory, { iova: QUEUE_IOVA });
         const viommu = virtual.allocate().need("out_viommu_id");
+        const beside = virtual.rig.iommu.map(virtual.rig.memory, { iova: 2n * QUEUE_IOVA });
         const id = virtual.hardwareQueue(viommu).need("out_hw_queue_id");
+        // Only what the queue lies in (iommufd_lock_obj).
+        expect(beside.unmap()).toBe(BigInt(virtual.rig.memory.length));
         expect(() => region.unmap()).toThrow(expect.objectContaining({ code: "EBUSY" }) as Error);
         expect(virtual.rig.raw.destroy(viommu)).toBe("EBUSY");
         expect(virtual.rig.raw.destroy(id)).toBe(0);
@@ -28,7 +31,14 @@ export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => 
           rig.iommu.map(rig.memory, { iova: QUEUE_IOVA + BigInt(PAGE_SIZE), offset: PAGE_SIZE, ...half }),
         ];
         const viommu = virtual.allocate().need("out_viommu_id");
-        expect(virtual.hardwareQueue(viommu, { length: 2 * PAGE_SIZE }).outcome).toBe("EFAULT");
+        for (const place of [
+          { length: 2 * PAGE_SIZE },
+          // A part of each page.
+          { nesting_parent_iova: QUEUE_IOVA + 0x800n, length: PAGE_SIZE },
+          { nesting_parent_iova: QUEUE_IOVA + BigInt(PAGE_SIZE - 1), length: 2 },
+        ]) {
+          expect([place, virtual.hardwareQueue(viommu, place).outcome]).toEqual([place, "EFAULT"]);
+        }
         for (const piece of pieces) expect(piece.unmap()).toBe(BigInt(PAGE_SIZE));
         expect(rig.raw.destroy(viommu)).toBe(0);
       });
@@ -68,6 +78,7 @@ export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => 
       overflow: ["EOVERFLOW", { nesting_parent_iova: 2n ** 64n - 256n, length: 512 }],
       unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN_ID }],
       index_beyond: ["EINVAL", { index: 2 }],
+      end_of_its_memory: ["ENOENT", { nesting_parent_iova: QUEUE_IOVA + 0x3800n, length: PAGE_SIZE }],
       unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],
       // It ends with the last IOVA, which is no overflow.
       unmapped_end_of_the_space: ["ENOENT", { nesting_parent_iova: 2n ** 64n - 256n, length: 256 }],

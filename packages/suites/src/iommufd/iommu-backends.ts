@@ -57,12 +57,14 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
         using container = new Iommu(mode.open());
         using other = new Iommu(required(iommufd).open());
         const held = PciDevice.open(container, address);
-        expect(() => PciDevice.open(other, address)).toThrow(VfioError);
+        // vfio_device_block_group
+        expect(() => PciDevice.open(other, address)).toThrow(errorWithCode("EBUSY"));
         held.close();
         container.close();
         using _now = PciDevice.open(other, address);
         using again = new Iommu(mode.open());
-        expect(() => PciDevice.open(again, address)).toThrow(VfioError);
+        // vfio_group_fops_open
+        expect(() => PciDevice.open(again, address)).toThrow(errorWithCode("EBUSY"));
       }
     });
 

@@ -144,8 +144,15 @@ export function iommufdFaultQueueSuite(target: SuiteTarget): void {
       }
       const requests = queue.waitSync();
       expect(requests.map(({ deviceId }) => deviceId)).toEqual([rig.device.id, other.id]);
-      for (const { cookie } of requests) queue.respond(cookie, "success");
+      // When one leaves, the other's requests stay, the one that was read and the one that was not.
+      for (const device of [rig.device, other]) {
+        device.requestPage({ address: iova, permissions: PERMISSIONS.read, group: 2 });
+      }
       other.attach(rig.door.ioas);
+      expect(() => queue.respond(rig.cookieOf(requests[1]), "success")).toThrow(errorWithCode("EINVAL"));
+      const left = queue.waitSync();
+      expect(left.map(({ deviceId, group }) => [deviceId, group])).toEqual([[rig.device.id, 2]]);
+      for (const request of [requests[0], left[0]]) queue.respond(rig.cookieOf(request), "success");
     });
 
     it("closed_queue_with_open_requests", () => {

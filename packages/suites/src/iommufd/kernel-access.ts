@@ -249,6 +249,45 @@ export function kernelAccessSuite(target: SuiteTarget): void {
       });
     });
 
+    it("needs_whole_pages_only_where_it_pins_them", () => {
+      using rig = new MockRig(mode);
+      const raw = new IommufdFile(rig.door.file);
+      const half = { ioas: rig.ioas, vaddr: rig.memory.address, length: PAGE_SIZE / 2, iova: IOVA };
+      const mapHalf = () => {
+        const { code } = raw.map(half);
+        if (code === "ok") expect(raw.unmap(rig.ioas, IOVA, BigInt(PAGE_SIZE / 2)).code).toBe("ok");
+        return [raw.ranges(rig.ioas, 4).alignment, code];
+      };
+      {
+        using _access = new KernelAccess(rig, 0);
+        expect(mapHalf()).toEqual([1n, "ok"]);
+        using _pins = new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+        // iopt_calculate_iova_alignment
+        expect(mapHalf()).toEqual([BigInt(PAGE_SIZE), "EINVAL"]);
+      }
+      expect(mapHalf()).toEqual([1n, "ok"]);
+      expect(raw.map(half).code).toBe("ok");
+      expect(() => new KernelAccess(rig, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES)).toThrow(/EADDRINUSE/);
+      expect(raw.ranges(rig.ioas, 4).alignment).toBe(1n);
+    });
+
+    it("stays_where_it_is_when_the_move_is_refused", () => {
+      withAccess((access, rig) => {
+        rig.bytes.fill(1);
+        rig.iommu.map(rig.memory, { iova: IOVA });
+        const pinned = access.pin(IOVA, PAGE_SIZE).need("out_access_pages_id");
+        const raw = new IommufdFile(rig.door.file);
+        const halves = rig.door.newIoas().id;
+        const half = { ioas: halves, vaddr: rig.memory.address, length: PAGE_SIZE / 2, iova: IOVA };
+        expect(raw.map(half).code).toBe("ok");
+        // iommufd_access_change_ioas
+        expect(access.moveTo(halves)).toBe("EADDRINUSE");
+        expect([access.pinsOf(1), access.unpin(pinned), access.pinsOf(0)]).toEqual([true, 0, true]);
+        expect(access.pin(IOVA, PAGE_SIZE).outcome).toBe(0);
+        expect(raw.destroy(halves)).toBe("ok");
+      }, MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES);
+    });
+
     it("holds_its_space_until_it_goes", () => {
       withAccess((access, rig) => {
         const elsewhere = rig.door.newIoas();

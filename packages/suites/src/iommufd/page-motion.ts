@@ -1,7 +1,4 @@
-import { DmaMemory } from "@vfio-selftests/core";
 import {
-  IOMMU_IOAS_MAP_FILE,
-  iommu_ioas_map_file,
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
@@ -11,20 +8,22 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
-import { IOVA, PageRig, PAGES, range, WHOLE_LIMIT } from "../rigs/mock-iommu/page-rig";
+import { expectReadsAndWrites, IOVA, PageRig, PAGES, range, WHOLE_LIMIT } from "../rigs/mock-iommu/page-rig";
 import {
   add_reserved,
   IOMMU_TEST_OP_ADD_RESERVED,
   IOMMU_TEST_OP_MOCK_DOMAIN,
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   memory_limit,
-  MOCK_ACCESS_RW_SLOW_PATH,
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
+import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import type { SuiteTarget } from "../suite-target";
+import { fileMotionTests } from "./file-motion";
 
 const PAGE = BigInt(PAGE_SIZE);
-const READ_WRITE = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
+const READ_WRITE_FIXED = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_FIXED_IOVA;
+const EVERYTHING = { start: 0n, last: (1n << 64n) - 1n };
 /** Pages of the mock IOMMU. */
 const HALF_PAGE = PAGE / 2n;
 /** The kernel's own limit, and one that makes it move a few pages at a time. */
@@ -62,6 +61,36 @@ export function pageMotionSuite(target: SuiteTarget): void {
             expect(pages.pinned()).toEqual(range(10, 3));
             pages.unpin(high);
             expect(pages.pinned()).toEqual([]);
+          });
+        });
+
+        it("each_page_counts_once_whoever_pins_it", () => {
+          withPages((pages) => {
+            const before = lockedMemory().pinned;
+            const steps: Readonly<Record<string, () => unknown>> = {
+              mapped: () => pages.map(),
+              pinned: () => (low = pages.pin(2, 5)),
+              pinned_with_some_of_the_same: () => (high = pages.pin(4, 4)),
+              device_came: () => (device = pages.rig.device()),
+              unpinned: () => pages.unpin(low),
+              device_went: () => pages.remove(device),
+              unpinned_too: () => pages.unpin(high),
+            };
+            let [low, high, device] = [0, 0, { id: 0, test: 0, pageTable: 0 }];
+            // iopt_pages_update_pinned
+            const counted = Object.entries(steps).map(([step, take]) => {
+              take();
+              return [step, lockedMemory().pinned - before];
+            });
+            expect(counted).toEqual([
+              ["mapped", 0],
+              ["pinned", 5],
+              ["pinned_with_some_of_the_same", 6],
+              ["device_came", PAGES],
+              ["unpinned", PAGES],
+              ["device_went", 4],
+              ["unpinned_too", 0],
+            ]);
           });
         });
 
@@ -147,9 +176,32 @@ export function pageMotionSuite(target: SuiteTarget): void {
             expect(rig.test(IOMMU_TEST_OP_MOCK_DOMAIN, mock_domain, { id: ioas }).outcome).toBe("EFAULT");
             // What came first in the space was pinned and mapped already (iopt_fill_domain).
             expect([pages.pinned(), pages.pinnedAt(halfThere.address, PAGES / 2)]).toEqual([[], []]);
+            // Neither does the table's end limit the space (iopt_table_add_domain).
+            expect(pages.file.ranges(ioas, 4)).toMatchObject({ alignment: 1n, ranges: [EVERYTHING] });
             halfThere.grow(PAGES);
             const device = rig.device();
             expect(pages.holds(device.pageTable)).toBe(0);
+            expect(pages.holdsAt(device.pageTable, halfThere.address, length, other)).toBe(0);
+          });
+        });
+
+        it("copy_that_fails_late_leaves_nothing", () => {
+          withPages((pages) => {
+            const { rig, file, ioas } = pages;
+            using halfThere = new TruncatedFile(PAGES, PAGES / 2);
+            const from = rig.door.newIoas().id;
+            const device = rig.device();
+            const [length, other] = [PAGES * PAGE_SIZE, IOVA + BigInt(PAGES) * PAGE];
+            pages.map(from);
+            expect(file.map({ ioas: from, vaddr: halfThere.address, length, iova: other }).code).toBe("ok");
+            const places = { src_ioas_id: from, src_iova: IOVA, dst_ioas_id: ioas, dst_iova: IOVA };
+            const copy = () => file.copy({ flags: READ_WRITE_FIXED, ...places, length: 2 * length }).code;
+            // The first of the two mappings was in the table already (iopt_fill_domains_pages).
+            expect(copy()).toBe("EFAULT");
+            expect([pages.pinned(), pages.pinnedAt(halfThere.address, PAGES / 2)]).toEqual([[], []]);
+            expect([pages.holds(device.pageTable), pages.unmap()]).toEqual(["EINVAL", "ENOENT"]);
+            halfThere.grow(PAGES);
+            expect([copy(), pages.holds(device.pageTable)]).toEqual(["ok", 0]);
             expect(pages.holdsAt(device.pageTable, halfThere.address, length, other)).toBe(0);
           });
         });
@@ -197,34 +249,7 @@ export function pageMotionSuite(target: SuiteTarget): void {
           });
         });
 
-        it("file_serves_devices_pins_and_the_kernel", () => {
-          withPages((pages) => {
-            using memory = DmaMemory.allocate(PAGES * PAGE_SIZE, { backing: "memfd" });
-            using access = new KernelAccess(pages.rig, 0);
-            const bytes = new Uint8Array(memory.buffer);
-            bytes.fill(1);
-            const { ioas, rig } = pages;
-            const values = {
-              flags: READ_WRITE | IOMMU_IOAS_MAP_FIXED_IOVA,
-              ioas_id: ioas,
-              fd: memory.file?.fd ?? -1,
-              start: memory.file?.offset ?? 0,
-              length: memory.length,
-              iova: IOVA,
-            };
-            expect(rig.raw.call({ IOMMU_IOAS_MAP_FILE }, iommu_ioas_map_file, values).outcome).toBe(0);
-            expectReadsAndWrites(access, bytes);
-            const pin = pages.pin(3, 7);
-            const device = rig.device();
-            const table = rig.pageTable(device).need("out_hwpt_id");
-            for (const id of [device.pageTable, table])
-              expect(pages.holdsAt(id, memory.address, memory.length)).toBe(0);
-            expectReadsAndWrites(access, bytes);
-            pages.unpin(pin);
-            expect(pages.unmap()).toBe("ok");
-            expect(pages.holdsAt(table, memory.address, PAGE_SIZE)).toBe("EINVAL");
-          });
-        });
+        fileMotionTests(withPages);
       });
     }
 
@@ -255,26 +280,4 @@ export function pageMotionSuite(target: SuiteTarget): void {
       expect(file.allow(ioas, [{ start: IOVA, last: IOVA + PAGE - 1n }])).toBe("EADDRINUSE");
     });
   });
-}
-
-/** Both ways of the kernel to copy, inside of a page and over several. */
-function expectReadsAndWrites(access: KernelAccess, bytes: Uint8Array): void {
-  for (const slow of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
-    for (const [offset, length] of [
-      [7, 1],
-      [PAGE_SIZE - 3, 6],
-      [100, 9 * PAGE_SIZE],
-    ] as const) {
-      const value = (offset + slow) % 251;
-      const expected = Buffer.from(bytes);
-      expected.fill(value, offset, offset + length);
-      expect(access.write(IOVA + BigInt(offset), Buffer.alloc(length, value), slow)).toBe(0);
-      expect(expected.equals(bytes)).toBe(true);
-      const read = access.read(IOVA + BigInt(offset), length, slow);
-      expect([read.outcome, Buffer.from(read.bytes).equals(expected.subarray(offset, offset + length))]).toEqual([
-        0,
-        true,
-      ]);
-    }
-  }
 }

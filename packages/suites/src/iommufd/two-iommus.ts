@@ -1,4 +1,11 @@
 import { DmaMemory, type IovaRange } from "@vfio-selftests/core";
+import {
+  IOMMU_VFIO_IOAS,
+  iommu_vfio_ioas,
+  IOMMU_VFIO_IOAS_SET,
+  VFIO_IOMMU_GET_INFO,
+  vfio_iommu_type1_info,
+} from "@vfio-selftests/core/uapi";
 import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
 import { DeviceCopier } from "../rigs/dma/copy-rig";
@@ -13,10 +20,12 @@ import {
   mock_domain,
 } from "../rigs/mock-iommu/test-command";
 import { VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { askKernel } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
+const SPACE_END = 1n << 64n;
 /** The mock IOMMU's addresses (MOCK_APERTURE_START and MOCK_APERTURE_LAST in iommufd_test.h). */
 const MOCK_APERTURE: IovaRange = { start: 1n << 24n, last: (1n << 31n) - 1n };
 const IOVA = 0x0200_0000n;
@@ -102,17 +111,50 @@ export function twoIommusSuite(target: SuiteTarget): void {
       });
     });
 
+    it("page_sizes_of_a_container_are_those_of_both", () => {
+      using rig = new MockRig(mode);
+      const raw = new IommufdFile(rig.door.file);
+      using device = new DeviceFile(address);
+      expect(device.bind(raw).code).toBe("ok");
+      const stand = { op: IOMMU_VFIO_IOAS_SET, ioas_id: rig.ioas };
+      expect(askKernel(raw.file, { IOMMU_VFIO_IOAS }, iommu_vfio_ioas, stand).code).toBe("ok");
+      const sizes = () => {
+        const { code, view } = askKernel(raw.file, { VFIO_IOMMU_GET_INFO }, vfio_iommu_type1_info, {});
+        expect(code).toBe("ok");
+        return vfio_iommu_type1_info.fields.iova_pgsizes.get(view);
+      };
+      // iommufd_get_pagesizes: any page while nobody is there, and never a part of a page.
+      expect(sizes()).toBe(SPACE_END - PAGE);
+      const mock = rig.device();
+      const ofMock = sizes();
+      expect(device.attach(rig.ioas).code).toBe("ok");
+      const ofBoth = sizes();
+      expect(rig.raw.destroy(mock.test)).toBe(0);
+      const ofDevice = sizes();
+      for (const some of [ofMock, ofBoth, ofDevice]) expect(some & (2n * PAGE - 1n)).toBe(PAGE);
+      expect(ofBoth).toBe(ofMock & ofDevice);
+      expect(device.detach()).toBe("ok");
+      expect(sizes()).toBe(SPACE_END - PAGE);
+    });
+
     it("a_mapping_that_the_other_cannot_have_keeps_it_out", () => {
       using rig = new MockRig(mode);
       withCopier(rig, (copier) => {
         using memory = DmaMemory.allocate(PAGE_SIZE);
         const reach = new Reach(copier);
         const attach = () => rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_FLAGS, mock_domain, { id: rig.ioas }).outcome;
+        const raw = new IommufdFile(rig.door.file);
+        const before = raw.ranges(rig.ioas, 8);
         const mapped = rig.iommu.map(memory, { iova: BELOW });
         // iopt_table_add_domain reserves what the mock's page table lacks.
         expect(attach()).toBe("EADDRINUSE");
         reach.expectWrite(BELOW, new Uint8Array(memory.buffer));
         mapped.unmap();
+        // Nothing of it is left when the second of its two ranges is in use.
+        const behind = rig.iommu.map(memory, { iova: ABOVE });
+        expect(attach()).toBe("EADDRINUSE");
+        expect(raw.ranges(rig.ioas, 8)).toEqual(before);
+        behind.unmap();
       });
     });
 
@@ -163,6 +205,21 @@ export function twoIommusSuite(target: SuiteTarget): void {
       // The mock device may have them all.
       expect(virtual.device(viommu, virtual.device1, 1).outcome).toBe(0);
       expect(rig.pageTable(virtual.device1, { ...nested, pt_id: viommu }, words(0, 0)).outcome).toBe(0);
+    });
+
+    it("page_table_of_one_is_refused_to_a_device_of_the_other_and_reserves_nothing", () => {
+      using rig = new MockRig(mode);
+      const raw = new IommufdFile(rig.door.file);
+      using device = new DeviceFile(address);
+      expect(device.bind(raw).code).toBe("ok");
+      const mock = rig.device();
+      // iommufd_hw_pagetable_attach: the device's reserved ranges came first, and go again. Not from another page table, because
+      // the kernel may then hang (docs/kernel-findings/replace-by-foreign-page-table.md).
+      expect(device.attach(mock.pageTable).code).toBe("EINVAL");
+      expect(rig.raw.destroy(mock.test)).toBe(0);
+      expect(raw.ranges(rig.ioas, 8).ranges).toEqual([{ start: 0n, last: SPACE_END - 1n }]);
+      expect(device.attach(rig.ioas).code).toBe("ok");
+      expect(device.detach()).toBe("ok");
     });
 
     it("one_leaves_and_the_other_keeps_its_mappings", () => {

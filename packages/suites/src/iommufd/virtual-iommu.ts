@@ -1,10 +1,18 @@
-import { MAP_PRIVATE, MAP_SHARED } from "@vfio-selftests/core/uapi";
+import {
+  IOMMU_HWPT_ALLOC_DIRTY_TRACKING,
+  IOMMU_HWPT_ALLOC_NEST_PARENT,
+  MAP_PRIVATE,
+  MAP_SHARED,
+} from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
-import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { MockRig, UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
-import { IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent } from "../rigs/mock-iommu/test-command";
+import { MockRig, UNKNOWN_ID, words } from "../rigs/mock-iommu/mock-rig";
+import {
+  IOMMU_HWPT_DATA_SELFTEST,
+  IOMMU_TEST_OP_TRIGGER_VEVENT,
+  trigger_vevent,
+} from "../rigs/mock-iommu/test-command";
 import { POLLIN, POLLOUT, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { outcome } from "../rigs/raw/ask-kernel";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
@@ -102,6 +110,21 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           ({ rig, device1: device }) => ({ hwpt_id: rig.pageTable(device).need("out_hwpt_id") }),
         ],
       };
+      it("nests_no_tables_of_other_kinds", () => {
+        withRig((virtual) => {
+          const { rig, device1 } = virtual;
+          const pt_id = virtual.allocate().need("out_viommu_id");
+          const nested = { pt_id, data_type: IOMMU_HWPT_DATA_SELFTEST };
+          // iommufd_viommu_alloc_hwpt_nested
+          for (const flags of [IOMMU_HWPT_ALLOC_NEST_PARENT, IOMMU_HWPT_ALLOC_DIRTY_TRACKING, 1 << 20]) {
+            const { outcome: answer } = rig.pageTable(device1, { ...nested, flags }, words(0, 0));
+            expect([flags, answer]).toEqual([flags, "EOPNOTSUPP"]);
+          }
+          expect(rig.pageTable(device1, { pt_id }).outcome).toBe("EOPNOTSUPP");
+          expect(rig.raw.destroy(pt_id)).toBe(0);
+        });
+      });
+
       for (const [name, [errno, values]] of Object.entries(refused)) {
         it(`refuses_${name}`, () => {
           withRig((virtual) => {
@@ -125,6 +148,23 @@ export function virtualIommuSuite(target: SuiteTarget): void {
           expect([queue.poll(), queue.read(100)]).toEqual([0, []]);
           expect(queue.trigger()).toBe(0);
           expect(queue.read(100)).toEqual([event(3)]);
+        });
+      });
+
+      it("tells_the_virtual_number_of_each_device", () => {
+        withRig((virtual) => {
+          const viommu = virtual.allocate().need("out_viommu_id");
+          const queue = virtual.eventRig(8, viommu);
+          const other = virtual.rig.device();
+          virtual.device(viommu, other, VIRTUAL_ID + 1).need("out_vdevice_id");
+          virtual.attachNested(viommu, other);
+          // iommufd_viommu_get_vdev_id
+          expect([queue.trigger(other), queue.trigger(), queue.trigger(other)]).toEqual([0, 0, 0]);
+          expect(queue.read(100).map(({ virtualId }) => virtualId)).toEqual([
+            VIRTUAL_ID + 1,
+            VIRTUAL_ID,
+            VIRTUAL_ID + 1,
+          ]);
         });
       });
 

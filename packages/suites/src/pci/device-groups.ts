@@ -1,4 +1,4 @@
-import { Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import {
   VFIO_GROUP_FLAGS_CONTAINER_SET as CONTAINER_SET,
   VFIO_GROUP_FLAGS_VIABLE as VIABLE,
@@ -51,7 +51,9 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         using iommu = new Iommu(mode.open());
         using other = new Iommu(mode.open());
         const device = PciDevice.open(iommu, first);
-        expect(() => PciDevice.open(other, second)).toThrow(VfioError);
+        // The group's file is opened once, and belongs to one iommufd (iommu_device_claim_dma_owner).
+        const code = mode.traits.api === "iommufd" ? "EPERM" : "EBUSY";
+        expect(() => PciDevice.open(other, second)).toThrow(errorWithCode(code));
         // Once the group is free again, it may go there.
         device.close();
         iommu.close();
@@ -78,6 +80,22 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
         for (const copier of rig.copiers) copier.copy();
         for (const copier of rig.copiers) copier.close();
         elsewhere.close();
+      });
+
+      it("members_are_bound_to_one_iommufd", () => {
+        const [first = "", second = ""] = devicesOfOneGroup(target.devices);
+        using iommufd = new IommufdFile();
+        using other = new IommufdFile();
+        using one = new DeviceFile(first);
+        using two = new DeviceFile(second);
+        expect(one.bind(iommufd).code).toBe("ok");
+        // The group's owner is the first's iommufd (__iommu_take_dma_ownership).
+        expect(two.bind(other).code).toBe("EPERM");
+        one.file.close();
+        expect(two.bind(other).code).toBe("ok");
+        using again = new DeviceFile(first);
+        expect(again.bind(iommufd).code).toBe("EPERM");
+        expect(again.bind(other).code).toBe("ok");
       });
 
       it("member_cannot_be_attached_elsewhere", () => {

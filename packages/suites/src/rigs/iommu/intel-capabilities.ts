@@ -5,6 +5,8 @@ import { listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 export const ECAP = {
   /** The IOMMU can forbid accesses without snooping. */
   snoopControl: 1n << 7n,
+  /** Tables can be nested in others. */
+  nesting: 1n << 26n,
   scalableMode: 1n << 43n,
   firstStage: 1n << 47n,
 } as const;

@@ -12,6 +12,7 @@ import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
   IOMMU_TEST_OP_SET_TEMP_MEMORY_LIMIT,
   memory_limit,
+  MOCK_ACCESS_RW_SLOW_PATH,
   mock_domain_replace,
   MOCK_FLAGS_ACCESS_CREATE_NEEDS_PIN_PAGES,
 } from "./test-command";
@@ -119,4 +120,26 @@ export class PageRig implements Disposable {
 /** Numbers of pages, one after another. */
 export function range(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
+}
+
+/** Both ways of the kernel to copy, inside of a page and over several. */
+export function expectReadsAndWrites(access: KernelAccess, bytes: Uint8Array): void {
+  for (const slow of [0, MOCK_ACCESS_RW_SLOW_PATH]) {
+    for (const [offset, length] of [
+      [7, 1],
+      [PAGE_SIZE - 3, 6],
+      [100, 9 * PAGE_SIZE],
+    ] as const) {
+      const value = (offset + slow) % 251;
+      const expected = Buffer.from(bytes);
+      expected.fill(value, offset, offset + length);
+      expect(access.write(IOVA + BigInt(offset), Buffer.alloc(length, value), slow)).toBe(0);
+      expect(expected.equals(bytes)).toBe(true);
+      const read = access.read(IOVA + BigInt(offset), length, slow);
+      expect([read.outcome, Buffer.from(read.bytes).equals(expected.subarray(offset, offset + length))]).toEqual([
+        0,
+        true,
+      ]);
+    }
+  }
 }

@@ -86,17 +86,16 @@ export class VirtualRig implements Disposable {
     return this.rig.raw.call({ IOMMU_HW_QUEUE_ALLOC }, iommu_hw_queue_alloc, { ...given, ...values });
   }
 
-  /** Moves the device to a page table nested in the vIOMMU's parent. */
-  attachNested(viommu: number): void {
+  /** Moves a device to a page table nested in the vIOMMU's parent. */
+  attachNested(viommu: number, device = this.device1): void {
     const values = { pt_id: viommu, data_type: IOMMU_HWPT_DATA_SELFTEST };
-    const nested = this.rig.pageTable(this.device1, values, words(0, 0)).need("out_hwpt_id");
-    const move = { id: this.device1.test, pt_id: nested };
+    const nested = this.rig.pageTable(device, values, words(0, 0)).need("out_hwpt_id");
+    const move = { id: device.test, pt_id: nested };
     this.rig.test(IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE, mock_domain_replace, move).need("pt_id");
   }
 
   /** A vIOMMU whose device reports events into a queue of this depth. */
-  eventRig(depth: number): EventRig {
-    const viommu = this.allocate().need("out_viommu_id");
+  eventRig(depth: number, viommu = this.allocate().need("out_viommu_id")): EventRig {
     this.device(viommu, this.device1, VIRTUAL_ID).need("out_vdevice_id");
     this.attachNested(viommu);
     const fd = this.eventQueue(viommu, { veventq_depth: depth }).need("out_veventq_fd");
@@ -125,8 +124,8 @@ export class EventRig {
     this.#fd = fd;
   }
 
-  trigger(): number | string {
-    return this.#rig.test(IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent, { dev_id: this.#device.id }).outcome;
+  trigger(device = this.#device): number | string {
+    return this.#rig.test(IOMMU_TEST_OP_TRIGGER_VEVENT, trigger_vevent, { dev_id: device.id }).outcome;
   }
 
   poll(): number {

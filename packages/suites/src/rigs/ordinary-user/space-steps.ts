@@ -2,7 +2,8 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 
 const NOBODY = 65534;
-const TIMEOUT_MS = 60_000;
+/** A process may wait for another, and both take seconds to start on an emulated machine. */
+const TIMEOUT_MS = 100_000;
 /** The descriptor by which the program has the iommufd. */
 export const IOMMUFD = 3;
 
@@ -11,6 +12,8 @@ export type SpaceStep =
   /** Maps memory of its own by its address, or by its file (memfd). */
   | { readonly do: "map" | "map_file"; readonly ioas: number; readonly pages: number; readonly iova: number }
   | { readonly do: "unmap"; readonly ioas: number; readonly pages: number; readonly iova: number }
+  /** Copies the mapping at `from`. */
+  | { readonly do: "copy"; readonly ioas: number; readonly pages: number; readonly iova: number; readonly from: number }
   /** IOMMU_IOAS_CHANGE_PROCESS */
   | { readonly do: "take_over" }
   /** Attaches a mock device to the space (CONFIG_IOMMUFD_TEST). */

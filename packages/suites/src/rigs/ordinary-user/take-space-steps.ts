@@ -2,6 +2,8 @@ import { DmaMemory } from "@vfio-selftests/core";
 import { errnoName } from "@vfio-selftests/core/errors";
 import {
   IOMMU_IOAS_CHANGE_PROCESS,
+  IOMMU_IOAS_COPY,
+  iommu_ioas_copy,
   IOMMU_IOAS_MAP,
   iommu_ioas_map,
   IOMMU_IOAS_MAP_FILE,
@@ -49,6 +51,12 @@ function take(step: Exclude<SpaceStep, { do: "other" }>): number {
       const { ioas: ioas_id, iova, pages } = step;
       const values = { size: iommu_ioas_unmap.size, ioas_id, iova, length: pages * page };
       return ask(IOMMU_IOAS_UNMAP, bytesOf(iommu_ioas_unmap, values));
+    }
+    case "copy": {
+      const { ioas, from, iova, pages } = step;
+      const spaces = { src_ioas_id: ioas, src_iova: from, dst_ioas_id: ioas, dst_iova: iova };
+      const values = { size: iommu_ioas_copy.size, flags: FIXED | READ | WRITE, ...spaces, length: pages * page };
+      return ask(IOMMU_IOAS_COPY, bytesOf(iommu_ioas_copy, values));
     }
     case "take_over":
       return ask(IOMMU_IOAS_CHANGE_PROCESS, new Uint8Array(Uint32Array.of(8, 0).buffer));
