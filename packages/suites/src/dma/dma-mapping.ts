@@ -1,8 +1,8 @@
 import { DmaMemory, type DmaRegion, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { eachMode, errorWithCode, fixture, notChecked } from "@vfio-selftests/harness";
+import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
 import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

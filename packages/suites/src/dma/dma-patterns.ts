@@ -10,10 +10,10 @@ import {
 import { eachMode, errorWithCode, fixture } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { expectFaultReport } from "../devices/silent-faults";
-import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { CopyRig } from "../rigs/dma/copy-rig";
-import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { Reach } from "../rigs/dma/reach";
+import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import type { SuiteTarget } from "../suite-target";
 
 /** As many as a 2 MiB page has. */

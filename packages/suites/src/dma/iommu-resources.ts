@@ -1,9 +1,9 @@
 import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
+import { deviceTables } from "../rigs/iommu/intel-context";
 import { machineCounters } from "../rigs/memory/machine-counters";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { deviceTables } from "../rigs/iommu/intel-context";
 import type { SuiteTarget } from "../suite-target";
 
 const MIB = 1024 ** 2;

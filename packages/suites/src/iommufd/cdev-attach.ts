@@ -11,8 +11,8 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { ECAP, intelExtendedCapabilities } from "../rigs/iommu/intel-capabilities";
-import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { deviceTables } from "../rigs/iommu/intel-context";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";

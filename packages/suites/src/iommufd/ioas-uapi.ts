@@ -12,6 +12,7 @@ import {
   IOMMU_OPTION_HUGE_PAGES,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode } from "@vfio-selftests/harness";
+import { usableIovas } from "../rigs/iommu/reserved-regions";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";

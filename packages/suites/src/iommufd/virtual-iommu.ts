@@ -7,6 +7,7 @@ import {
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
+import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig, UNKNOWN_ID, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_HWPT_DATA_SELFTEST,
