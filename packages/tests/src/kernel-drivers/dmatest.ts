@@ -11,6 +11,11 @@ const COMPLAINT = /: result #\d+: '/;
 const MOST_COMPLAINTS = 5;
 const LAST_LINES = 10;
 
+/** For {@link channelOf}: a driver offers its channel at the end of its probe, which has a self-test. */
+export const CHANNEL_TIMEOUT_MS = 20_000;
+/** For 10,000 copies of a model behind QEMU, which take 41 s on a quiet machine. */
+export const DMATEST_TIMEOUT_MS = 600_000;
+
 /** What dmatest found. */
 export interface DmatestResult {
   readonly tests: number;
