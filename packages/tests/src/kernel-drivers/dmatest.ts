@@ -57,14 +57,17 @@ export async function dmatest(
   iterations.set(copies);
   bufferSize.set(bufferBytes);
   using log = new KernelLog();
+  const lines: string[] = [];
   writeFileSync(parameter("channel"), channel);
   writeFileSync(parameter("run"), "1");
-  await ended(timeoutMs);
-  const lines = log.newLines().filter((line) => line.startsWith("dmatest: "));
-  const summaries = lines.map((line) => SUMMARY.exec(line)).filter((found) => found !== null);
-  if (summaries.length !== 1)
-    throw new Error(`dmatest ended without one summary:\n${lines.slice(-LAST_LINES).join("\n")}`);
-  const [, , tests, failures] = summaries[0] ?? [];
+  const [, , tests, failures] = await until(
+    () => {
+      lines.push(...log.newLines().filter((line) => line.startsWith("dmatest: ")));
+      return lines.map((line) => SUMMARY.exec(line)).find((found) => found !== null) ?? undefined;
+    },
+    timeoutMs,
+    () => `dmatest has told no result:\n${lines.slice(-LAST_LINES).join("\n")}`,
+  );
   return {
     tests: Number(tests),
     failures: Number(failures),
@@ -72,13 +75,20 @@ export async function dmatest(
   };
 }
 
-/** Waits for dmatest's thread. Reading `run` lets the kernel give the channel back (`dmatest_run_get`). */
-async function ended(timeoutMs: number): Promise<void> {
+/**
+ * Waits for dmatest's result, and then for the end of its thread. `run` alone does not tell the end: it reads N, too,
+ * when the thread has not begun (`is_threaded_test_run` leaves out pending threads). Reading it after the thread's end
+ * lets the kernel give the channel back (`dmatest_run_get`). After `timeoutMs`, dmatest is stopped.
+ */
+async function until<T>(result: () => T | undefined, timeoutMs: number, complaint: () => string): Promise<T> {
   const deadline = performance.now() + timeoutMs;
-  while (readFileSync(parameter("run"), "utf8").startsWith("Y")) {
+  const isRunning = (): boolean => readFileSync(parameter("run"), "utf8").startsWith("Y");
+  for (;;) {
+    const found = result();
+    if (found !== undefined && !isRunning()) return found;
     if (performance.now() > deadline) {
       writeFileSync(parameter("run"), "0");
-      throw new Error(`dmatest has not ended after ${timeoutMs} ms`);
+      throw new Error(`${complaint()}\n(after ${timeoutMs} ms)`);
     }
     await sleep(100);
   }

@@ -19,20 +19,13 @@ const onBus = (...names: string[]): string => systemPaths.sys("bus", "dsa", ...n
  * At disposal, queue and device are disabled, which idxd does in that order itself when it loses the function.
  */
 export class DsaWorkQueue implements Disposable {
-  readonly #device: string;
-  readonly #queue: string;
+  readonly #number: string;
 
   /** Configures and enables device and queue. `address` is that of a function that idxd has. */
   constructor(address: string) {
     const device = listDirectory(systemPaths.pciDevice(address)).find((name) => /^dsa\d+$/.test(name));
     if (device === undefined) throw new Error(`idxd has made no device for ${address}`);
-    const number = device.slice("dsa".length);
-    this.#device = device;
-    this.#queue = `wq${number}.0`;
-    writeFileSync(onBus("devices", `engine${number}.0`, "group_id"), "0");
-    for (const [name, value] of Object.entries(QUEUE)) {
-      writeFileSync(onBus("devices", this.#queue, name), String(value));
-    }
+    this.#number = device.slice("dsa".length);
     this.enable();
   }
 
@@ -42,14 +35,26 @@ export class DsaWorkQueue implements Disposable {
   }
 
   enable(): void {
+    writeFileSync(onBus("devices", `engine${this.#number}.0`, "group_id"), "0");
+    for (const [name, value] of Object.entries(QUEUE)) {
+      writeFileSync(onBus("devices", this.#queue, name), String(value));
+    }
     writeFileSync(onBus("drivers", "idxd", "bind"), this.#device);
     writeFileSync(onBus("drivers", "dmaengine", "bind"), this.#queue);
   }
 
-  /** Waits for the descriptors that are on their way. The configuration stays. */
+  /** Waits for the descriptors that are on their way. With the device, idxd resets the configuration, too. */
   disable(): void {
     this.#unbind(this.#queue);
     this.#unbind(this.#device);
+  }
+
+  get #device(): string {
+    return `dsa${this.#number}`;
+  }
+
+  get #queue(): string {
+    return `wq${this.#number}.0`;
   }
 
   #unbind(name: string): void {
