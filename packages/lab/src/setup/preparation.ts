@@ -24,6 +24,7 @@ import {
   makeGuestRoot,
 } from "./guest/guest-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
+import { IDXD_PATCH } from "./kernel/idxd-patch";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
 import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
 import type { LostOption } from "./kernel/kernel-config";
@@ -238,6 +239,7 @@ export class Preparation {
   async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
     const { work, kernels } = this.#cache;
     const source = await this.#fetchSource(work);
+    const { folder } = await patchedSource(this.#host, source, IDXD_PATCH, this.#following());
     this.#progress.step("kernel build");
     const name = `${source.version}-${fragment.key}`;
     const places = {
@@ -247,7 +249,7 @@ export class Preparation {
       lock: join(work, "build.lock"),
     };
     const architecture = this.#architecture.kernel;
-    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true, architecture };
+    const recipe = { name, tree: folder, fragment, makeVariables: [], isShared: true, architecture };
     await buildKernel(this.#host, recipe, places, this.#following());
     const built = describeBuilt(name, places.kernel, fragment, architecture);
     this.#progress.done(describeKernel(built));
