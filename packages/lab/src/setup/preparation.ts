@@ -24,7 +24,6 @@ import {
   makeGuestRoot,
 } from "./guest/guest-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
-import { IDXD_PATCH } from "./kernel/idxd-patch";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
 import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
 import type { LostOption } from "./kernel/kernel-config";
@@ -32,6 +31,7 @@ import { type KernelFragment, labKernelFragment } from "./kernel/kernel-fragment
 import { chosenRecipe, type KernelChoice, type KernelRecipe } from "./kernel/kernel-recipe";
 import { fetchKernelSource, keptKernelSource, type KernelSource, newestKernelSource } from "./kernel/kernel-source";
 import { requireKernelTree } from "./kernel/kernel-tree";
+import { LAB_PATCH } from "./kernel/lab-patches";
 import { patchedSource, type SourcePatch } from "./kernel/patched-source";
 import {
   GUEST_ROOT_REQUIREMENTS,
@@ -137,10 +137,10 @@ export class Preparation {
 
   async #chosenSource(
     kept: KernelSource | undefined,
-    patch: SourcePatch | undefined,
+    patch: SourcePatch = LAB_PATCH,
   ): Promise<{ tree: string; version: string }> {
     const origin = kept ?? (await this.#fetchSource(this.#cache.sources));
-    const source = patch === undefined ? origin : await patchedSource(this.#host, origin, patch, this.#following());
+    const source = await patchedSource(this.#host, origin, patch, this.#following());
     return { tree: source.folder, version: source.version };
   }
 
@@ -239,7 +239,7 @@ export class Preparation {
   async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
     const { work, kernels } = this.#cache;
     const source = await this.#fetchSource(work);
-    const { folder } = await patchedSource(this.#host, source, IDXD_PATCH, this.#following());
+    const { folder } = await patchedSource(this.#host, source, LAB_PATCH, this.#following());
     this.#progress.step("kernel build");
     const name = `${source.version}-${fragment.key}`;
     const places = {

@@ -8,6 +8,8 @@ import type { KernelSource } from "./kernel-source";
 export interface SourcePatch {
   /** Names the patched tree, which is kept: letters, digits, dashes. */
   readonly name: string;
+  /** Tells contents of one name apart. Without it, the name says all. */
+  readonly content?: string;
   /** Folders of the tree in which `apply` may change files. Hard links share all others with the origin. */
   readonly folders: readonly string[];
   /** Changes the tree. `tree` holds a copy of `folders` alone, at their paths. */
