@@ -62,6 +62,7 @@ import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
 import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
 import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
 import { mdevPinningSuite } from "./mediated/mdev-pinning";
+import { mdevPinningSpacesSuite } from "./mediated/mdev-pinning-spaces";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { dmaLoggingSuite } from "./migration/card-logging";
 import { deviceMigrationSuite } from "./migration/card-migration";
@@ -183,6 +184,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: mdevPinningSuite, kernelOnly: true },
+  { suite: mdevPinningSpacesSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: modelMigrationSuite, kernelOnly: false },

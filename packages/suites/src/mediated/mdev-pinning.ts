@@ -105,6 +105,17 @@ function copyTests(mode: IommuMode): void {
     expect(rig.bytes.every((byte) => byte === 0)).toBe(true);
   });
 
+  it("no_copy_and_no_pin_is_made_where_the_process_has_no_memory", () => {
+    using rig = new PinRig(mode);
+    const { pins } = rig.space;
+    // The kernel gives no process its second page (vm.mmap_min_addr), and asks only when a device needs the memory.
+    expect(rig.space.map({ iova: BASE, vaddr: PAGE, length: PAGE_SIZE })).toBe("ok");
+    expect([pins.write(BASE, Uint8Array.of(1)), pins.read(BASE, 1).outcome]).toEqual(["EFAULT", "EFAULT"]);
+    if (canPin(mode)) expect(pins.pin(BASE, 1).outcome).toBe("EFAULT");
+    expect(rig.counted()).toEqual(rig.pages(0));
+    expect(rig.space.unmap(BASE, PAGE_SIZE)).toEqual(["ok", PAGE]);
+  });
+
   it("copies_keep_to_the_mappings_permissions", () => {
     using rig = new PinRig(mode);
     const { pins } = rig.space;
