@@ -16,6 +16,7 @@ const MSI = {
   mask64: 16,
 } as const;
 const MSIX = { control: 2, table: 4, enable: 1 << 15, maskAll: 1 << 14 } as const;
+const MODEL = "use the model: vfio-selftests lab run -d model:capabilities";
 
 /** MSI, whose address and data are the user's own, and MSI-X: VFIO_DEVICE_SET_IRQS enables them, no register. */
 export function messageInterruptTests({ device, place, withPhysical }: CapabilityRig): void {
@@ -43,7 +44,7 @@ export function messageInterruptTests({ device, place, withPhysical }: Capabilit
         const { config } = device();
         const control = config.read16(msi + MSI.control);
         if ((control & MSI.masks) === 0) {
-          skip({ reason: "the device has no mask bits", remedy: "vfio-selftests lab run -d model:capabilities" });
+          skip({ reason: "the device has no mask bits", remedy: MODEL });
         }
         const at = msi + ((control & MSI.is64) !== 0 ? MSI.mask64 : MSI.mask64 - 4);
         const before = physical.read32(at);
@@ -92,7 +93,7 @@ export function messageInterruptTests({ device, place, withPhysical }: Capabilit
         const msi = place(PciCapabilityId.msi);
         const { config, interrupts } = device();
         const most = Math.min(interrupts.msi.count, 5);
-        if (most < 3) skip({ reason: `the device has ${most} MSI vectors`, remedy: "use a device with four" });
+        if (most < 3) skip({ reason: `the device has ${most} MSI vectors`, remedy: MODEL });
         for (let count = 1; count <= most; count++) {
           interrupts.msi.enable(0, count);
           try {

@@ -18,7 +18,7 @@ export function powerBudgetingTests({ device, place, withPhysical }: CapabilityR
         if ([select, data, behind].some((i) => i === undefined || taken[i] === before[i])) {
           skip({
             reason: "the device takes no write there, in it or behind it",
-            remedy: "vfio-selftests lab run -d model:capabilities",
+            remedy: "use the model: vfio-selftests lab run -d model:capabilities",
           });
         }
         device().vfio.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, at, inverted);

@@ -5,7 +5,7 @@ import { withInverted } from "../../rigs/config-space/inverted-registers";
 import type { SuiteTarget } from "../../suite-target";
 import { PROTECTED_CAPABILITIES } from "./capability-lengths";
 
-const MODEL = "vfio-selftests lab run -d model:capabilities";
+const MODEL = "use the model: vfio-selftests lab run -d model:capabilities";
 
 /**
  * Capabilities without permissions of their own: one write goes over the whole body and the byte behind it. vfio-pci drops it

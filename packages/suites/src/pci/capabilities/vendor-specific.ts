@@ -44,7 +44,7 @@ export function vendorSpecificTests({ device, place, withPhysical }: CapabilityR
           if (taken.equals(before)) {
             skip({
               reason: "the device keeps none of its bits",
-              remedy: "vfio-selftests lab run -d model:capabilities",
+              remedy: "use the model: vfio-selftests lab run -d model:capabilities",
             });
           }
           device().vfio.writeRegion(VFIO_PCI_CONFIG_REGION_INDEX, at, inverted);

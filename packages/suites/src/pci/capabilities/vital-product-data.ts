@@ -13,7 +13,7 @@ const MOST_BYTES = 512;
 const READ_WRITE_TAG = 0x91;
 const SMALL_TAG_BYTES = 1;
 const LARGE_TAG_BYTES = 3;
-const MODEL = "vfio-selftests lab run -d model:capabilities";
+const MODEL = "use the model: vfio-selftests lab run -d model:capabilities";
 
 /** Vital product data: the kernel reads and writes it for the user, whose registers are his own (vfio_vpd_config_write). */
 export function vitalProductDataTests({ address, device, place, withPhysical }: CapabilityRig): void {
