@@ -1,4 +1,6 @@
 import { type DmaAccess, DmaMemory, type IommuMode } from "@vfio-selftests/core";
+import { existsPath, systemPaths } from "@vfio-selftests/core/sysfs";
+import { skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../memory/page-size";
 import { pinnedPages } from "../memory/pinned-pages";
 import { lockedMemory } from "../ordinary-user/locked-memory";
@@ -31,6 +33,18 @@ export class PinRig implements Disposable {
   map(offset: number, pages: number, { page = offset, access = "read-write" }: PageChoice = {}): string {
     const vaddr = this.memory.address + BigInt(page) * PAGE;
     return this.space.map({ iova: BASE + BigInt(offset) * PAGE, vaddr, length: pages * PAGE_SIZE, access });
+  }
+
+  /**
+   * For a test that unmaps pinned pages: type 1 then takes its locks in an order that lockdep reports
+   * (docs/kernel-findings/type1-unmap-deadlock.md).
+   */
+  skipWhereLockdepWatches(): void {
+    if (!this.isType1 || !existsPath(systemPaths.proc("lockdep_chains"))) return;
+    skip({
+      reason: "lockdep reports that type 1 may block itself here, and then watches no more",
+      remedy: "a kernel without lockdep (CONFIG_PROVE_LOCKING)",
+    });
   }
 
   /** Pages that the kernel counts as locked and as pinned by this process, and that are pinned in the machine, since the start. */
