@@ -9,7 +9,7 @@ import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host"
 import { builtKernel } from "./kernel/built-kernels";
 import { requireKeptBuild } from "./kernel/kept-builds";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
-import { LAB_PATCH } from "./kernel/lab-patches";
+import { labPatch } from "./kernel/lab-patches";
 import { buildLabKernel, setupLab } from "./setup";
 
 const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
@@ -160,7 +160,7 @@ esac
 `,
     );
     const source = join(labCache(host).sources, "linux-source-7.2_7.2.12-1");
-    for (const part of LAB_PATCH.folders) mkdirSync(join(source, part), { recursive: true });
+    for (const part of labPatch().folders) mkdirSync(join(source, part), { recursive: true });
     return host;
   }
 

@@ -4,7 +4,7 @@ import { parseArchitecture } from "../../architecture/architecture";
 import { makeTestHost } from "../../testing/test-host";
 import { labKernelFragment, makeKernelFragment } from "./kernel-fragment";
 import { chosenFragment } from "./kernel-recipe";
-import { combinedPatch, LAB_PATCH, LAB_PATCH_KEY } from "./lab-patches";
+import { LAB_PATCH_KEY, labPatch, optionalPatches } from "./lab-patches";
 import { MPIN_PATCH } from "./mpin-patch";
 import { patchedSource, type SourcePatch } from "./patched-source";
 
@@ -12,14 +12,14 @@ const OWN: SourcePatch = { name: "own", folders: [], apply: () => undefined };
 
 function makeTree(folder: string): { version: string; folder: string } {
   const tree = join(folder, "linux");
-  for (const part of LAB_PATCH.folders) mkdirSync(join(tree, part), { recursive: true });
+  for (const part of labPatch().folders) mkdirSync(join(tree, part), { recursive: true });
   writeFileSync(join(tree, "samples/vfio-mdev/Makefile"), "obj-$(CONFIG_SAMPLE_VFIO_MDEV_MTTY) += mtty.o\n");
   return { version: "7.3", folder: tree };
 }
 
 test("a kernel for x86 has a driver of ours beside the samples, which is built with them", async () => {
   using host = makeTestHost();
-  const { folder, version } = await patchedSource(host, makeTree(host.folder), LAB_PATCH);
+  const { folder, version } = await patchedSource(host, makeTree(host.folder), labPatch());
   expect(version).toBe("7.3-lab");
   const sample = (name: string): string => readFileSync(join(folder, "samples/vfio-mdev", name), "utf8");
   expect(sample("mpin.c")).toContain("SPDX-License-Identifier: GPL-2.0");
@@ -33,10 +33,33 @@ test("patches are applied one after the other, to the folders of all", async () 
     folders: [name],
     apply: (tree) => writeFileSync(join(tree, "last"), existsSync(join(tree, "last")) ? name : "none before"),
   });
-  const both = combinedPatch("both", [naming("a"), naming("b")]);
+  for (const folder of ["a", "b"]) mkdirSync(join(host.folder, folder));
+  const both = optionalPatches("both", [naming("a"), naming("b")]);
   expect(both).toMatchObject({ name: "both", folders: ["a", "b"] });
   await both.apply(host.folder);
   expect(readFileSync(join(host.folder, "last"), "utf8")).toBe("b");
+});
+
+test("a patch that does not compile, or whose folder is missing, is left out; another failure stays one", async () => {
+  using host = makeTestHost();
+  const applied: string[] = [];
+  const noting = (name: string): SourcePatch => ({
+    name,
+    folders: [`drivers/${name}`],
+    apply: () => void applied.push(name),
+  });
+  for (const name of ["a", "b"]) mkdirSync(join(host.folder, "drivers", name), { recursive: true });
+  const patch = optionalPatches("lab", [noting("a"), noting("b"), noting("missing")]);
+  await patch.apply(host.folder);
+  expect(applied.splice(0)).toEqual(["a", "b"]);
+  expect(patch.leftOut).toEqual(["missing"]);
+  expect(
+    patch.afterFailure?.("  CC      drivers/a/a.o\nmake[3]: *** [scripts/Makefile.build:289: fs/inode.o] Error 1\n"),
+  ).toBe(false);
+  expect(patch.afterFailure?.("make[3]: *** [scripts/Makefile.build:289: drivers/a/a.o] Error 1\n")).toBe(true);
+  await patch.apply(host.folder);
+  expect(applied).toEqual(["b"]);
+  expect(patch.leftOut).toEqual(["missing", "a"]);
 });
 
 test("each patch is part of a kernel's key, and so is what it adds", () => {
