@@ -34,9 +34,9 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
     [
       ["model", "serve", "nvme", "--socket", "/tmp/x"],
-      "nv-falcon-hopper, the path of a module, or a package installed",
+      "nv-falcon-hopper, capabilities, the path of a module, or a package installed",
     ],
-    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "nv-falcon-hopper, the path of a module"],
+    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "nv-falcon-hopper, capabilities, the path of a module"],
     [["model", "serve", "ioat"], 'socket is "missing"; allowed: one of --socket, --socket-path and --fd'],
     [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], '/tmp/x and 3"; allowed: one of'],
     [["model", "serve", "ioat", "--fd", "three"], "A whole number from 0"],

@@ -1,3 +1,4 @@
+export * from "./capabilities/index";
 export * from "./config-space/index";
 export * from "./dsa/index";
 export * from "./ioat/index";

@@ -1,5 +1,6 @@
 import { argumentError } from "@vfio-selftests/core/errors";
 import type { DeviceModel } from "@vfio-selftests/vfio-user";
+import { CapabilitiesModel } from "./capabilities/index";
 import { DsaModel } from "./dsa/index";
 import { IoatModel } from "./ioat/index";
 import { nvFalconGenerations, NvFalconModel } from "./nv-falcon/index";
@@ -19,6 +20,8 @@ const MODELS: Readonly<Record<string, ModelFactory>> = {
   ...Object.fromEntries(
     nvFalconGenerations.map((generation) => [`nv-falcon-${generation}`, () => new NvFalconModel({ generation })]),
   ),
+  // A device for the tests of vfio-pci's config space. It has no engine, so it is no kind that tests on models would want.
+  capabilities: () => new CapabilitiesModel(),
 };
 
 /** The names of the embedded models, for `model serve NAME` and `model:NAME`. */

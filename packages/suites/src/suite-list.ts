@@ -61,6 +61,8 @@ import { virtualIommuSuite } from "./iommufd/virtual-iommu";
 import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
 import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
 import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
+import { mdevPinningSuite } from "./mediated/mdev-pinning";
+import { mdevPinningSpacesSuite } from "./mediated/mdev-pinning-spaces";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { dmaLoggingSuite } from "./migration/card-logging";
 import { deviceMigrationSuite } from "./migration/card-migration";
@@ -181,6 +183,8 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: deviceAttachSuite, kernelOnly: true },
   { suite: twoIommusSuite, kernelOnly: true },
   { suite: mediatedDeviceSuite, kernelOnly: true },
+  { suite: mdevPinningSuite, kernelOnly: true },
+  { suite: mdevPinningSpacesSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: modelMigrationSuite, kernelOnly: false },

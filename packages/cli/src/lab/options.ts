@@ -145,5 +145,8 @@ function describeDevices(): string {
     if (device.argument !== undefined) return `${device.name}:${device.argument.toUpperCase()}`;
     return defaults.includes(device.name) ? `${deviceUsage(device)} (default)` : deviceUsage(device);
   });
-  return [...names, "model:NAME (a device model: ioat, dsa, nv-falcon, or a path or package of your own)"].join(", ");
+  return [
+    ...names,
+    "model:NAME (a device model: ioat, dsa, nv-falcon, capabilities, or a path or package of your own)",
+  ].join(", ");
 }

@@ -6,7 +6,7 @@ import type { ReplOptions } from "./run-repl";
 export const replCommand = defineCommand<ReplOptions>({
   argument: {
     usage: "<device>",
-    summary: `${DEVICE_FORMS}, vfio-user:SOCKET, or model:NAME (ioat, dsa, nv-falcon, a path or package of your own)`,
+    summary: `${DEVICE_FORMS}, vfio-user:SOCKET, or model:NAME (ioat, dsa, nv-falcon, capabilities, a path or package of your own)`,
   },
   options: {
     mode: text("--mode <mode>", "the IOMMU mode in which a device of the kernel is opened (default: auto)"),

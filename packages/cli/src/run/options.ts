@@ -62,7 +62,7 @@ export const SUITE_OPTIONS: OptionTable<SuiteOptions> = {
 export const RUN_OPTIONS: OptionTable<RunOptions> = {
   device: list(
     "-d, --device <device...>",
-    `${DEVICE_FORMS} for all with these ids, vfio-user:SOCKET or model:NAME (ioat, dsa, nv-falcon, a path or package of your own); may be repeated`,
+    `${DEVICE_FORMS} for all with these ids, vfio-user:SOCKET or model:NAME (ioat, dsa, nv-falcon, capabilities, a path or package of your own); may be repeated`,
   ),
   bind: flag("--bind", "bind the devices to vfio-pci for the run, and give them back to their drivers at its end"),
   timeoutMs: count("--timeout <seconds>", "end the run after this time; the test that is running fails", {

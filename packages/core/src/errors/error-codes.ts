@@ -68,8 +68,9 @@ export const ERROR_CODES = {
   },
   ERR_INVALID_REPORT: {
     meaning:
-      "A file is no JSON report that this version reads whole: it is cut off, of another version, or has fields that this version does not know.",
-    remedy: "Give the file as `--reporter json --output FILE` wrote it, and read it with the version that wrote it.",
+      "A file is no report, benchmark's file or coverage that this version reads whole: it is cut off, of another version, or has fields that this version does not know.",
+    remedy:
+      "Give the file as `--reporter json --output FILE`, `pnpm bench` or `lab run --coverage` wrote it, and read it with the version that wrote it.",
   },
   ERR_INVALID_STATE: {
     meaning: "The call does not fit the state: a wait without a start, or a start during a copy.",

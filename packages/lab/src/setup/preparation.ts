@@ -25,12 +25,13 @@ import {
 } from "./guest/guest-root";
 import { type BuiltKernel, builtKernel, describeBuilt, keepNewest } from "./kernel/built-kernels";
 import { type KeptBuild, placesOf, recordBuild, removeUnusedSources, requireKeptBuild } from "./kernel/kept-builds";
-import { buildKernel, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
+import { buildKernel, type BuildPlaces, KERNEL_BUILD_BYTES } from "./kernel/kernel-build";
 import type { LostOption } from "./kernel/kernel-config";
 import { type KernelFragment, labKernelFragment } from "./kernel/kernel-fragment";
 import { chosenRecipe, type KernelChoice, type KernelRecipe } from "./kernel/kernel-recipe";
 import { fetchKernelSource, keptKernelSource, type KernelSource, newestKernelSource } from "./kernel/kernel-source";
 import { requireKernelTree } from "./kernel/kernel-tree";
+import { labPatch } from "./kernel/lab-patches";
 import { patchedSource, type SourcePatch } from "./kernel/patched-source";
 import {
   GUEST_ROOT_REQUIREMENTS,
@@ -53,6 +54,14 @@ export interface PreparationOptions {
   readonly suites?: DebianSuites;
   /** Default: x86_64. */
   readonly architecture?: LabArchitecture;
+}
+
+/** A source with a patch, which a build may apply again. */
+interface PatchedTree {
+  readonly tree: string;
+  readonly version: string;
+  readonly origin: KernelSource;
+  readonly patch: SourcePatch;
 }
 
 /** The steps of a set-up. The caller holds the lock of the cache. */
@@ -104,43 +113,40 @@ export class Preparation {
 
   /** Builds the chosen kernel, incrementally when it was built before. Its build folder stays. */
   async buildChosen(choice: KernelChoice & { patch?: SourcePatch | undefined }): Promise<KeptBuild> {
-    const { patch } = choice;
     const tree = choice.tree === undefined ? undefined : requireKernelTree(choice.tree);
     const kept = this.#force ? undefined : keptKernelSource(this.#cache.sources);
     await this.#requireMeans({ kernel: true }, tree === undefined && kept === undefined);
-    const recipe = chosenRecipe(choice, tree === undefined ? await this.#chosenSource(kept, patch) : { tree });
+    const patch = choice.patch ?? labPatch();
+    const patched =
+      tree === undefined ? await this.#patch(kept ?? (await this.#fetchSource(this.#cache.sources)), patch) : undefined;
+    const recipe = chosenRecipe(choice, patched ?? { tree: tree ?? "" });
     this.#progress.step(`kernel build in ${recipe.tree}`);
     // The record comes before the build, so that nobody takes the sources for unused, even after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
-    const lost = await this.#buildWith(recipe, patch);
+    const lost = await this.#buildWith(recipe, placesOf(this.#cache, recipe), patched);
     this.#progress.done(describeKernel({ name: recipe.name, lost }));
     return requireKeptBuild(this.#cache, choice);
   }
 
   /** Builds, and repeats that as long as the patch can mend a failure. */
-  async #buildWith(recipe: KernelRecipe, patch: SourcePatch | undefined): Promise<LostOption[]> {
-    const places = placesOf(this.#cache, recipe);
-    const keepGoing = patch?.afterFailure === undefined ? [] : ["--keep-going"];
-    const patched = { ...recipe, makeVariables: [...recipe.makeVariables, ...keepGoing] };
+  async #buildWith(recipe: KernelRecipe, places: BuildPlaces, patched: PatchedTree | undefined): Promise<LostOption[]> {
+    const mend = patched?.patch.afterFailure?.bind(patched.patch);
+    const keepGoing = mend === undefined ? [] : ["--keep-going"];
+    const mendable = { ...recipe, makeVariables: [...recipe.makeVariables, ...keepGoing] };
     for (;;) {
       try {
-        return await buildKernel(this.#host, patched, places, this.#following());
+        return await buildKernel(this.#host, mendable, places, this.#following());
       } catch (error) {
         const failed = error instanceof VfioError && error.code === "ERR_LAB_PROGRAM_FAILED";
-        if (!failed || patch?.afterFailure?.(readFileSync(places.log, "utf8")) !== true) throw error;
-        const kept = keptKernelSource(this.#cache.sources);
-        if (kept !== undefined) await this.#chosenSource(kept, patch);
+        if (!failed || patched === undefined || mend?.(readFileSync(places.log, "utf8")) !== true) throw error;
+        await this.#patch(patched.origin, patched.patch);
       }
     }
   }
 
-  async #chosenSource(
-    kept: KernelSource | undefined,
-    patch: SourcePatch | undefined,
-  ): Promise<{ tree: string; version: string }> {
-    const origin = kept ?? (await this.#fetchSource(this.#cache.sources));
-    const source = patch === undefined ? origin : await patchedSource(this.#host, origin, patch, this.#following());
-    return { tree: source.folder, version: source.version };
+  async #patch(origin: KernelSource, patch: SourcePatch): Promise<PatchedTree> {
+    const { folder, version } = await patchedSource(this.#host, origin, patch, this.#following());
+    return { tree: folder, version, origin, patch };
   }
 
   async #findQemu(choice: QemuChoice): Promise<Qemu | undefined> {
@@ -238,6 +244,8 @@ export class Preparation {
   async #makeKernel(fragment: KernelFragment): Promise<BuiltKernel> {
     const { work, kernels } = this.#cache;
     const source = await this.#fetchSource(work);
+    const patch = labPatch();
+    const patched = await this.#patch(source, patch);
     this.#progress.step("kernel build");
     const name = `${source.version}-${fragment.key}`;
     const places = {
@@ -247,10 +255,11 @@ export class Preparation {
       lock: join(work, "build.lock"),
     };
     const architecture = this.#architecture.kernel;
-    const recipe = { name, tree: source.folder, fragment, makeVariables: [], isShared: true, architecture };
-    await buildKernel(this.#host, recipe, places, this.#following());
+    const recipe = { name, tree: patched.tree, fragment, makeVariables: [], isShared: true, architecture };
+    await this.#buildWith(recipe, places, patched);
     const built = describeBuilt(name, places.kernel, fragment, architecture);
-    this.#progress.done(describeKernel(built));
+    const without = patch.leftOut.map((left) => `, without the lab's patch ${left}, which does not fit this source`);
+    this.#progress.done(`${describeKernel(built)}${without.join("")}`);
     return built;
   }
 

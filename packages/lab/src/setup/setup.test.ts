@@ -9,6 +9,7 @@ import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host"
 import { builtKernel } from "./kernel/built-kernels";
 import { requireKeptBuild } from "./kernel/kept-builds";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
+import { labPatch } from "./kernel/lab-patches";
 import { buildLabKernel, setupLab } from "./setup";
 
 const BOOTS = `guest.send("ready 1"); guest.stdout("7.2.12\\n"); guest.endStreams(); guest.send("exit 0");`;
@@ -158,7 +159,8 @@ case $target in
 esac
 `,
     );
-    mkdirSync(join(labCache(host).sources, "linux-source-7.2_7.2.12-1"), { recursive: true });
+    const source = join(labCache(host).sources, "linux-source-7.2_7.2.12-1");
+    for (const part of labPatch().folders) mkdirSync(join(source, part), { recursive: true });
     return host;
   }
 
@@ -168,6 +170,7 @@ esac
     const own = readJson(labCache(host).state);
     const built = await buildLabKernel({ host, variants: ["lockdep", "kasan"] });
     expect(built).toMatchObject({ variants: ["kasan", "lockdep"], parameters: ["kasan_multi_shot"] });
+    expect(existsSync(join(built.tree, "samples/vfio-mdev/mpin.c"))).toBe(true);
     expect(requireKeptBuild(labCache(host), { variants: ["kasan", "lockdep"] })).toEqual(built);
     expect(readJson(labCache(host).state)).toEqual(own);
     expect(() => requireKeptBuild(labCache(host), { variants: ["kasan"] })).toThrow(
@@ -211,7 +214,6 @@ esac
   test("a patch makes a kernel of its own", async () => {
     using host = makeKernelHost();
     const folder = join(labCache(host).sources, "linux-source-7.2_7.2.12-1/drivers");
-    mkdirSync(folder);
     writeFileSync(join(folder, "a.c"), "int a;\n");
     const apply = (tree: string): void => writeFileSync(join(tree, "drivers/a.c"), "int fault;\n");
     const built = await buildLabKernel({ host, variants: [], patch: { name: "fault", folders: ["drivers"], apply } });

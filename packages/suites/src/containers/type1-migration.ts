@@ -21,27 +21,27 @@ import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { takeOver } from "../rigs/ordinary-user/take-over";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import {
+  askDirtyPages,
+  type Bitmap,
+  BITMAP_BYTES,
+  bits,
+  type DirtyRequest,
+  pointerTo,
+  words,
+} from "../rigs/raw/dirty-pages";
 import { GroupFiles } from "../rigs/raw/group-files";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
 const BASE = 0x4000_0000n;
 const PAGES = 70;
-const BITMAP_BYTES = 16;
-/** Offset of the bitmap's address, in VFIO_IOMMU_DIRTY_PAGES and in an unmap that asks for it (struct vfio_bitmap). */
-const BITMAP_POINTER = 40;
 const BAD_ADDRESS = BigInt(NO_ADDRESS);
 /** Above all that a process can have. */
 const KERNELS_ADDRESS = 1n << 63n;
 
-interface DirtyRequest {
-  readonly flags: number;
-  readonly said?: number;
-  readonly iova?: bigint;
-  readonly size?: bigint;
-  readonly pageSize?: bigint;
-  readonly bitmapBytes?: bigint;
-}
+/** Without a range, all of the memory. */
+type DirtyQuestion = Partial<DirtyRequest> & Pick<DirtyRequest, "flags">;
 
 /** What type 1 offers for moving a program to another machine or to a new version of itself; iommufd has other ways. */
 export function type1MigrationSuite(target: SuiteTarget): void {
@@ -119,7 +119,7 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect(space.map(BASE, PAGES)).toBe("ok");
         expect(space.dirty({ flags: START }, bitmap)).toBe("ok");
         // vfio_iommu_type1_dirty_pages, verify_bitmap_size, vfio_iova_dirty_bitmap
-        expectAnswers<DirtyRequest>(
+        expectAnswers<DirtyQuestion>(
           {
             size_of_structure_too_small: [{ flags: GET, said: 7 }, "EINVAL"],
             no_range: [{ flags: GET, said: 8 }, "EINVAL"],
@@ -243,23 +243,6 @@ function range(first: number, count: number): number[] {
   return Array.from({ length: count }, (_, index) => first + index);
 }
 
-/** Numbers of the bits that are set. */
-function bits(bitmap: Uint8Array): number[] {
-  return range(0, bitmap.length * 8).filter((bit) => (((bitmap[bit >> 3] ?? 0) >> (bit & 7)) & 1) === 1);
-}
-
-function words(values: readonly bigint[]): Uint8Array {
-  return new Uint8Array(BigUint64Array.from(values).buffer);
-}
-
-/** The bitmap, or an address that leads to none. */
-type Bitmap = Uint8Array | bigint;
-
-function pointerTo(bitmap: Bitmap): { bytes: bigint; address: bigint; links: (number | Uint8Array)[] } {
-  if (typeof bitmap === "bigint") return { bytes: BigInt(BITMAP_BYTES), address: bitmap, links: [] };
-  return { bytes: BigInt(bitmap.length), address: 0n, links: [BITMAP_POINTER, bitmap] };
-}
-
 /** A container with its IOMMU, and memory. */
 class Type1Space implements Disposable {
   readonly files: GroupFiles;
@@ -295,20 +278,8 @@ class Type1Space implements Disposable {
     return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
   }
 
-  dirty(
-    { flags, said = 48, iova = BASE, size = BigInt(PAGES) * PAGE, pageSize = PAGE, bitmapBytes }: DirtyRequest,
-    bitmap: Bitmap,
-  ): string {
-    const { bytes, address, links } = pointerTo(bitmap);
-    const argument = words([
-      (BigInt(flags) << 32n) | BigInt(said),
-      iova,
-      size,
-      pageSize,
-      bitmapBytes ?? bytes,
-      address,
-    ]);
-    return askPlainly(this.files.container, { VFIO_IOMMU_DIRTY_PAGES }, argument, links);
+  dirty(request: DirtyQuestion, bitmap: Bitmap): string {
+    return askDirtyPages(this.files.container, { iova: BASE, size: BigInt(PAGES) * PAGE, ...request }, bitmap);
   }
 
   [Symbol.dispose](): void {

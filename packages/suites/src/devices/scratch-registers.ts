@@ -12,6 +12,8 @@ export interface ScratchRegisters {
 const KNOWN = [
   // 82576 datasheet, 8.10.15: the multicast table array, which matters only while packets are received.
   { vendor: 0x8086, device: 0x10c9, registers: { bar: 0, offset: 0x5200, count: 128 } },
+  // model:capabilities.
+  { vendor: 0x1234, device: 0xcab5, registers: { bar: 0, offset: 0, count: 16 } },
 ] as const;
 
 /** The device's scratch registers. It skips the test when none are known. */

@@ -15,7 +15,7 @@ import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
 import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
 import { CardFile } from "../rigs/mediated/card-file";
-import { MediatedDevice } from "../rigs/mediated/mediated-device";
+import { MediatedDevice, SERIAL_CARDS } from "../rigs/mediated/mediated-device";
 import { SCRATCH, SerialCard } from "../rigs/mediated/serial-card";
 import { expectInterrupts, expectSerialCard } from "../rigs/mediated/serial-card-checks";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
@@ -37,22 +37,25 @@ export function mediatedDeviceSuite(target: SuiteTarget): void {
 
   describe("vfio_mediated_device", () => {
     it("is_counted_while_it_is_there", () => {
-      using _first = new MediatedDevice(1);
-      const before = MediatedDevice.available(2) ?? 0;
-      const ports = MediatedDevice.available(1) ?? 0;
+      using _first = new MediatedDevice(SERIAL_CARDS[1]);
+      const before = MediatedDevice.available(SERIAL_CARDS[2]) ?? 0;
+      const ports = MediatedDevice.available(SERIAL_CARDS[1]) ?? 0;
       {
-        using _second = new MediatedDevice(2);
-        expect([MediatedDevice.available(1), MediatedDevice.available(2)]).toEqual([
+        using _second = new MediatedDevice(SERIAL_CARDS[2]);
+        expect([MediatedDevice.available(SERIAL_CARDS[1]), MediatedDevice.available(SERIAL_CARDS[2])]).toEqual([
           ports - 2,
           Math.floor((ports - 2) / 2),
         ]);
       }
-      expect([MediatedDevice.available(1), MediatedDevice.available(2)]).toEqual([ports, before]);
+      expect([MediatedDevice.available(SERIAL_CARDS[1]), MediatedDevice.available(SERIAL_CARDS[2])]).toEqual([
+        ports,
+        before,
+      ]);
     });
 
     eachMode({ modes: containers }, (mode) => {
       it("answers_by_its_group", () => {
-        using device = new MediatedDevice(2);
+        using device = new MediatedDevice(SERIAL_CARDS[2]);
         using files = openedGroup(device, mode);
         using card = new SerialCard(files.openDevice());
         expectSerialCard(card);

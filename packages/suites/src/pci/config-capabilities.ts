@@ -1,19 +1,20 @@
 import { PciExtendedCapabilityId } from "@vfio-selftests/core/pci";
 import { defaultMode, fixture } from "@vfio-selftests/harness";
 import { openCapabilityRig } from "../rigs/config-space/capability-rig";
-import { extendedCapabilities } from "../rigs/config-space/physical-capabilities";
+import { extendedCapabilities, SHOWN_EXTENDED_CAPABILITIES } from "../rigs/config-space/physical-capabilities";
 import { virtualisedBytes } from "../rigs/config-space/virtualised-bytes";
 import type { SuiteTarget } from "../suite-target";
+import { advancedFeaturesTests } from "./capabilities/advanced-features";
 import { errorReportingTests } from "./capabilities/error-reporting";
 import { expressTests } from "./capabilities/express";
 import { messageInterruptTests } from "./capabilities/message-interrupts";
+import { powerBudgetingTests } from "./capabilities/power-budgeting";
 import { powerManagementTests } from "./capabilities/power-management";
+import { protectedRegisterTests } from "./capabilities/protected-registers";
+import { vendorSpecificTests } from "./capabilities/vendor-specific";
+import { vitalProductDataTests } from "./capabilities/vital-product-data";
 
 const VF_ENABLE = { offset: 8, bit: 1 << 0 } as const;
-
-/** Extended capabilities that vfio-pci does not show (pci_ext_cap_length 0). */
-const HIDDEN = [0x05, 0x06, 0x07, 0x0a, 0x0c, 0x11, 0x14, 0x19, 0x1a, 0x1b];
-const LAST_KNOWN = 0x23;
 
 /** Capabilities: which bits reach the device, which vfio-pci keeps to itself, and which nobody can write. */
 export function configCapabilitiesSuite(target: SuiteTarget): void {
@@ -48,10 +49,12 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
       withPhysical((physical) => {
         const shown = device().config.extendedCapabilities().capabilities;
         const real = extendedCapabilities(physical, device().config.size);
-        const expected = real.filter(({ id }) => id <= LAST_KNOWN && !HIDDEN.includes(id));
+        const expected = real.filter(({ id }) => SHOWN_EXTENDED_CAPABILITIES.includes(id));
         expect(shown.filter(({ id }) => id !== 0).map(({ id, offset, version }) => ({ id, offset, version }))).toEqual(
           expected,
         );
+        // Only the first cannot be taken out of the list, so it has no id (vfio_ecap_init).
+        expect(shown.filter(({ id }) => id === 0).every(({ offset }) => offset === real[0]?.offset)).toBe(true);
       });
     });
 
@@ -59,6 +62,11 @@ export function configCapabilitiesSuite(target: SuiteTarget): void {
     messageInterruptTests(rig);
     expressTests(rig);
     errorReportingTests(rig);
+    vitalProductDataTests(rig);
+    advancedFeaturesTests(rig);
+    vendorSpecificTests(rig, target);
+    protectedRegisterTests(rig, target);
+    powerBudgetingTests(rig, target);
 
     it("virtual_functions_cannot_be_enabled_by_the_register", () => {
       withPhysical((physical) => {

@@ -1,4 +1,3 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import type { IommuMode } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { noiommuGroupPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
@@ -14,6 +13,7 @@ import { native } from "@vfio-selftests/native";
 import { findCopyDriver } from "../rigs/dma/find-driver";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
 import { NoiommuRig } from "../rigs/iommu/noiommu-rig";
+import { pageFrame } from "../rigs/memory/page-frame";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -24,8 +24,6 @@ const PAGE = BigInt(PAGE_SIZE);
 const NO_SUCH_ID = 0x7fff_fff0;
 const MOST = (1n << 64n) - 1n;
 const COPY = 16 * 1024;
-/** Bits 0 to 54 of an entry are the page's number (Documentation/admin-guide/mm/pagemap.rst). */
-const FRAME = (1n << 55n) - 1n;
 
 /** Devices without an IOMMU by their own files, and where their memory is (Linux 7.3: drivers/iommu/iommufd/hwpt_noiommu.c). */
 export function noiommuDeviceFile(target: SuiteTarget, mode: IommuMode, address: string): void {
@@ -149,16 +147,7 @@ export function noiommuDeviceFile(target: SuiteTarget, mode: IommuMode, address:
   });
 }
 
-/** The physical address of memory of this process, as /proc tells root. */
+/** The physical address of memory of this process. */
 function physicalAddress(address: bigint): bigint {
-  const file = openSync(systemPaths.proc("self", "pagemap"), "r");
-  try {
-    const entry = new BigUint64Array(1);
-    readSync(file, entry, 0, 8, (address / PAGE) * 8n);
-    const frame = (entry[0] ?? 0n) & FRAME;
-    expect(frame).not.toBe(0n);
-    return frame * PAGE + (address % PAGE);
-  } finally {
-    closeSync(file);
-  }
+  return pageFrame(address) * PAGE + (address % PAGE);
 }

@@ -26,7 +26,7 @@ import { codeOf } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
 /** Methods that reset the registers. QEMU's igb keeps them over D3hot ("pm"), though its configuration says otherwise. */
-const RESETTING: readonly string[] = ["flr", "bus"];
+const RESETTING: readonly string[] = ["flr", "af_flr", "bus"];
 /** What a register reads without a device behind its address: on hardware, and in QEMU. */
 const NOBODY: readonly number[] = [0xffff_ffff, 0];
 const BARS = 24;

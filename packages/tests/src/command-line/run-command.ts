@@ -4,7 +4,7 @@ import { dirname, join } from "node:path";
 /** The built command. */
 export const PROGRAM = join(dirname(require.resolve("@vfio-selftests/cli/package.json")), "dist", "main.js");
 /** Longer where the processor is emulated: `vfio-selftests lab` says how much. */
-const TIMEOUT_MS = 60_000 * Number(process.env["VFIO_SELFTESTS_SLOWDOWN"] ?? 1);
+const TIMEOUT_MS = 180_000 * Number(process.env["VFIO_SELFTESTS_SLOWDOWN"] ?? 1);
 
 // A test runs several commands, and each takes seconds even on an idle machine.
 jest.setTimeout(4 * TIMEOUT_MS);

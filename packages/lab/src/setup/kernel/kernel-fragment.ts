@@ -5,6 +5,7 @@ import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
 import type { LabArchitecture } from "../../architecture/lab-architecture";
 import { type KernelOption, parseKernelConfig } from "./kernel-config";
 import { type KernelVariant, variantFragment } from "./kernel-variants";
+import { LAB_PATCH_KEY } from "./lab-patches";
 
 /** The options that a kernel of the lab gets on top of `tinyconfig`. */
 export interface KernelFragment {
@@ -20,10 +21,10 @@ export function makeKernelFragment(required: string, wanted: string): KernelFrag
   return withKey({ required: parseKernelConfig(required), wanted: parseKernelConfig(wanted) });
 }
 
-/** The fragment of this package's data files. */
+/** The fragment of this package's data files. The key depends on the lab's patches of the source, too. */
 export function labKernelFragment({ name, kernel }: LabArchitecture = DEFAULT_ARCHITECTURE): KernelFragment {
   const base = makeKernelFragment(labConfig("required"), labConfig("wanted"));
-  if (kernel.differences === undefined) return base;
+  if (kernel.differences === undefined) return withKey(base, LAB_PATCH_KEY);
   const required = parseKernelConfig(labConfig(`${kernel.differences}/required`));
   const wanted = parseKernelConfig(labConfig(`${kernel.differences}/wanted`));
   const others = without([...required, ...wanted]);

@@ -3,6 +3,7 @@ import { basename } from "node:path";
 import type { KernelArchitecture } from "../../architecture/lab-architecture";
 import { extendFragment, type KernelFragment, labKernelFragment } from "./kernel-fragment";
 import { kernelVariants } from "./kernel-variants";
+import { LAB_PATCH_KEY } from "./lab-patches";
 import type { SourcePatch } from "./patched-source";
 
 /** What a kernel is made of. Building the same recipe again continues in the same build folder. */
@@ -26,15 +27,15 @@ export interface KernelChoice {
   readonly variants: readonly string[];
   /** The user's own kernel tree. Undefined: Debian's sources. */
   readonly tree?: string | undefined;
-  /** A change of Debian's sources. Its name identifies the kernel that was built with it. */
+  /** A change of Debian's sources, in place of the lab's own. Its name identifies the kernel that was built with it. */
   readonly patch?: Pick<SourcePatch, "name"> | undefined;
 }
 
 /** The options of a chosen kernel, with the key that finds it in the cache. */
 export function chosenFragment({ variants, tree, patch }: KernelChoice): KernelFragment {
-  const source = tree === undefined ? "debian" : realpathSync(tree);
-  const patched = patch === undefined ? [] : [`patch=${patch.name}`];
-  return extendFragment(labKernelFragment(), kernelVariants(variants), [`source=${source}`, ...patched]);
+  const ownPatch = patch === undefined ? LAB_PATCH_KEY : [`patch=${patch.name}`];
+  const source = tree === undefined ? ["source=debian", ...ownPatch] : [`source=${realpathSync(tree)}`];
+  return extendFragment(labKernelFragment(), kernelVariants(variants), source);
 }
 
 /** The recipe for a chosen kernel. `version` names the tree where it is Debian's. */

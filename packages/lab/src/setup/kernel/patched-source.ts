@@ -8,7 +8,12 @@ import type { KernelSource } from "./kernel-source";
 export interface SourcePatch {
   /** Names the patched tree, which is kept: letters, digits, dashes. */
   readonly name: string;
-  /** Folders of the tree in which `apply` may change files. Hard links share all others with the origin. */
+  /** Tells contents of one name apart. Without it, the name says all. */
+  readonly content?: string;
+  /**
+   * Folders of the tree in which `apply` may change files. Hard links share all others with the origin. `apply` finds only
+   * those that the origin has.
+   */
   readonly folders: readonly string[];
   /** Changes the tree. `tree` holds a copy of `folders` alone, at their paths. */
   apply(tree: string): void | Promise<void>;
@@ -40,11 +45,12 @@ export async function patchedSource(
   const changed = `${folder}.changed`;
   rmSync(changed, { recursive: true, force: true });
   try {
-    for (const part of patch.folders) {
+    const parts = patch.folders.filter((part) => existsSync(join(origin.folder, part)));
+    for (const part of parts) {
       cpSync(join(origin.folder, part), join(changed, part), { recursive: true, preserveTimestamps: true });
     }
     await patch.apply(changed);
-    for (const part of patch.folders) replaceDifferent(join(changed, part), join(folder, part));
+    for (const part of parts) replaceDifferent(join(changed, part), join(folder, part));
   } finally {
     rmSync(changed, { recursive: true, force: true });
   }

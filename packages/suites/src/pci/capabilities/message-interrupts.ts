@@ -11,8 +11,12 @@ const MSI = {
   enable: 1 << 0,
   queue: 7 << 4,
   is64: 1 << 7,
+  masks: 1 << 8,
+  /** With 64-bit addresses; 32-bit ones have no upper half. */
+  mask64: 16,
 } as const;
 const MSIX = { control: 2, table: 4, enable: 1 << 15, maskAll: 1 << 14 } as const;
+const MODEL = "use the model: vfio-selftests lab run -d model:capabilities";
 
 /** MSI, whose address and data are the user's own, and MSI-X: VFIO_DEVICE_SET_IRQS enables them, no register. */
 export function messageInterruptTests({ device, place, withPhysical }: CapabilityRig): void {
@@ -30,6 +34,32 @@ export function messageInterruptTests({ device, place, withPhysical }: Capabilit
           config.write16(field, 0xa5c4);
           expect([field, config.read16(field), physical.read16(field)]).toEqual([field, 0xa5c4, real]);
           config.write16(field, before);
+        }
+      });
+    });
+
+    it("masks_go_to_the_device", () => {
+      withPhysical((physical) => {
+        const msi = place(PciCapabilityId.msi);
+        const { config } = device();
+        const control = config.read16(msi + MSI.control);
+        if ((control & MSI.masks) === 0) {
+          skip({ reason: "the device has no mask bits", remedy: MODEL });
+        }
+        const at = msi + ((control & MSI.is64) !== 0 ? MSI.mask64 : MSI.mask64 - 4);
+        const before = physical.read32(at);
+        try {
+          physical.write32(at, ~before);
+          const kept = (physical.read32(at) ^ before) >>> 0;
+          physical.write32(at, before);
+          expect(kept).not.toBe(0);
+          for (const bits of [kept, 0]) {
+            const value = (before ^ bits) >>> 0;
+            config.write32(at, value);
+            expect([config.read32(at), physical.read32(at)]).toEqual([value, value]);
+          }
+        } finally {
+          physical.write32(at, before);
         }
       });
     });
@@ -63,7 +93,7 @@ export function messageInterruptTests({ device, place, withPhysical }: Capabilit
         const msi = place(PciCapabilityId.msi);
         const { config, interrupts } = device();
         const most = Math.min(interrupts.msi.count, 5);
-        if (most < 3) skip({ reason: `the device has ${most} MSI vectors`, remedy: "use a device with four" });
+        if (most < 3) skip({ reason: `the device has ${most} MSI vectors`, remedy: MODEL });
         for (let count = 1; count <= most; count++) {
           interrupts.msi.enable(0, count);
           try {

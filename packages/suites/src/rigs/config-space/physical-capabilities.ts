@@ -1,5 +1,13 @@
 import type { PhysicalConfig } from "./physical-config";
 
+/** Standard capabilities that vfio-pci shows: those to which pci_cap_length gives a length. It takes all others out of the list. */
+export const SHOWN_CAPABILITIES: readonly number[] = [0x01, 0x02, 0x03, 0x05, 0x07, 0x08, 0x09, 0x10, 0x11, 0x12, 0x13];
+
+/** Extended capabilities that vfio-pci shows (pci_ext_cap_length). */
+export const SHOWN_EXTENDED_CAPABILITIES: readonly number[] = [
+  0x01, 0x02, 0x03, 0x04, 0x08, 0x09, 0x0b, 0x0d, 0x0e, 0x0f, 0x10, 0x12, 0x13, 0x15, 0x16, 0x17, 0x18, 0x23,
+];
+
 /** A capability in the device's own registers. */
 export interface PhysicalCapability {
   readonly id: number;

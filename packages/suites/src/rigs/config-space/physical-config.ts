@@ -28,16 +28,21 @@ export class PhysicalConfig implements Disposable {
     return this.bytes(offset, 4).readUInt32LE();
   }
 
+  /** The kernel cuts it into aligned accesses of at most four bytes. */
+  write(offset: number, bytes: Uint8Array): void {
+    writeSync(this.#fd, bytes, 0, bytes.length, offset);
+  }
+
   write16(offset: number, value: number): void {
     const bytes = Buffer.alloc(2);
     bytes.writeUInt16LE(value);
-    writeSync(this.#fd, bytes, 0, 2, offset);
+    this.write(offset, bytes);
   }
 
   write32(offset: number, value: number): void {
     const bytes = Buffer.alloc(4);
     bytes.writeUInt32LE(value >>> 0);
-    writeSync(this.#fd, bytes, 0, 4, offset);
+    this.write(offset, bytes);
   }
 
   [Symbol.dispose](): void {

@@ -1,6 +1,6 @@
 import { closeAll } from "@vfio-selftests/core/backend";
 import { DeviceFile, IommufdFile } from "../raw/iommufd-files";
-import { MediatedDevice, type Ports } from "./mediated-device";
+import { MediatedDevice, type Ports, SERIAL_CARDS } from "./mediated-device";
 import { SerialCard } from "./serial-card";
 
 /** A new serial card, opened by its own file, beside an iommufd. Skips the test where the kernel has no such card. */
@@ -13,7 +13,7 @@ export class CardFile implements Disposable {
 
   constructor(ports: Ports = 1) {
     // First, because it skips the test where there is none.
-    this.device = new MediatedDevice(ports);
+    this.device = new MediatedDevice(SERIAL_CARDS[ports]);
     let iommufd: IommufdFile | undefined;
     try {
       iommufd = new IommufdFile();

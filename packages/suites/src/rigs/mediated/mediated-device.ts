@@ -1,36 +1,50 @@
 import { randomUUID } from "node:crypto";
 import type { IommuMode } from "@vfio-selftests/core";
 import { existsPath, linkName, listDirectory, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
-import { skip } from "@vfio-selftests/harness";
+import { skip, type SkipReason } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { GroupFiles } from "../raw/group-files";
 
-const CARD = ["devices", "virtual", "mtty", "mtty"] as const;
-
 export type Ports = 1 | 2;
 
+/** A kind of mediated devices. */
+export interface MediatedType {
+  /** The driver's name, which its device in sysfs has, too. */
+  readonly driver: string;
+  /** The kind's name, without the driver's. */
+  readonly name: string;
+  /** For a kernel that has no such device. */
+  readonly missing: SkipReason;
+}
+
+const NO_SERIAL_CARD: SkipReason = {
+  reason: "this kernel has no mediated device (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
+  remedy: "a kernel with that option: vfio-selftests lab setup builds one, vfio-selftests lab run boots it",
+};
+
 /**
- * A mediated device of the kernel's sample driver, a serial card with one or two ports (samples/vfio-mdev/mtty.c): VFIO's way
- * to give away what no IOMMU isolates, and the one device that migrates on every machine.
+ * The kernel's sample (samples/vfio-mdev/mtty.c): a serial card with so many ports, and the one device that migrates on every
+ * machine.
  */
+export const SERIAL_CARDS: Readonly<Record<Ports, MediatedType>> = {
+  1: { driver: "mtty", name: "1", missing: NO_SERIAL_CARD },
+  2: { driver: "mtty", name: "2", missing: NO_SERIAL_CARD },
+};
+
+/** A new mediated device: VFIO's way to give away what no IOMMU isolates. */
 export class MediatedDevice implements Disposable {
   readonly uuid = randomUUID();
   #removed = false;
 
   /** Skips the test where the kernel has no such device. */
-  constructor(ports: Ports = 1) {
-    if (!existsPath(systemPaths.sys(...CARD))) {
-      skip({
-        reason: "this kernel has no mediated device (CONFIG_SAMPLE_VFIO_MDEV_MTTY)",
-        remedy: "a kernel with that option: vfio-selftests lab setup builds one, vfio-selftests lab run boots it",
-      });
-    }
-    systemPaths.write(typeFile(ports, "create"), this.uuid);
+  constructor(type: MediatedType = SERIAL_CARDS[1]) {
+    if (!existsPath(typeFile(type))) skip(type.missing);
+    systemPaths.write(typeFile(type, "create"), this.uuid);
   }
 
-  /** How many more devices with so many ports there can be. */
-  static available(ports: Ports): number | undefined {
-    return readNumber(typeFile(ports, "available_instances"));
+  /** How many more such devices there can be. */
+  static available(type: MediatedType): number | undefined {
+    return readNumber(typeFile(type, "available_instances"));
   }
 
   /** A container and the device's group; each step is the test's. */
@@ -63,6 +77,6 @@ export class MediatedDevice implements Disposable {
   }
 }
 
-function typeFile(ports: Ports, name: string): string {
-  return systemPaths.sys(...CARD, "mdev_supported_types", `mtty-${ports}`, name);
+function typeFile({ driver, name }: MediatedType, ...file: string[]): string {
+  return systemPaths.sys("devices", "virtual", driver, driver, "mdev_supported_types", `${driver}-${name}`, ...file);
 }

@@ -1,0 +1,1 @@
+export { CapabilitiesModel } from "./capabilities-model";
