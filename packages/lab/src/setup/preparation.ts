@@ -56,12 +56,11 @@ export interface PreparationOptions {
   readonly architecture?: LabArchitecture;
 }
 
-/** A source with a patch, which a build may apply again. */
-interface PatchedTree {
+/** The tree that is built. A build may apply its patch again. */
+interface BuildSource {
   readonly tree: string;
-  readonly version: string;
-  readonly origin: KernelSource;
-  readonly patch: SourcePatch;
+  readonly version?: string;
+  readonly patched?: { readonly origin: KernelSource; readonly patch: SourcePatch };
 }
 
 /** The steps of a set-up. The caller holds the lock of the cache. */
@@ -116,20 +115,22 @@ export class Preparation {
     const tree = choice.tree === undefined ? undefined : requireKernelTree(choice.tree);
     const kept = this.#force ? undefined : keptKernelSource(this.#cache.sources);
     await this.#requireMeans({ kernel: true }, tree === undefined && kept === undefined);
-    const patch = choice.patch ?? labPatch();
-    const patched =
-      tree === undefined ? await this.#patch(kept ?? (await this.#fetchSource(this.#cache.sources)), patch) : undefined;
-    const recipe = chosenRecipe(choice, patched ?? { tree: tree ?? "" });
+    const labs = labPatch();
+    const source: BuildSource =
+      tree === undefined
+        ? await this.#patch(kept ?? (await this.#fetchSource(this.#cache.sources)), choice.patch ?? labs)
+        : { tree };
+    const recipe = chosenRecipe(choice, source);
     this.#progress.step(`kernel build in ${recipe.tree}`);
     // The record comes before the build, so that nobody takes the sources for unused, even after an interrupt.
     recordBuild(this.#cache, recipe, choice.variants);
-    const lost = await this.#buildWith(recipe, placesOf(this.#cache, recipe), patched);
-    this.#progress.done(describeKernel({ name: recipe.name, lost }));
+    const lost = await this.#buildWith(recipe, placesOf(this.#cache, recipe), source);
+    this.#progress.done(`${describeKernel({ name: recipe.name, lost })}${describeLeftOut(labs)}`);
     return requireKeptBuild(this.#cache, choice);
   }
 
   /** Builds, and repeats that as long as the patch can mend a failure. */
-  async #buildWith(recipe: KernelRecipe, places: BuildPlaces, patched: PatchedTree | undefined): Promise<LostOption[]> {
+  async #buildWith(recipe: KernelRecipe, places: BuildPlaces, { patched }: BuildSource): Promise<LostOption[]> {
     const mend = patched?.patch.afterFailure?.bind(patched.patch);
     const keepGoing = mend === undefined ? [] : ["--keep-going"];
     const mendable = { ...recipe, makeVariables: [...recipe.makeVariables, ...keepGoing] };
@@ -144,9 +145,9 @@ export class Preparation {
     }
   }
 
-  async #patch(origin: KernelSource, patch: SourcePatch): Promise<PatchedTree> {
+  async #patch(origin: KernelSource, patch: SourcePatch): Promise<BuildSource> {
     const { folder, version } = await patchedSource(this.#host, origin, patch, this.#following());
-    return { tree: folder, version, origin, patch };
+    return { tree: folder, version, patched: { origin, patch } };
   }
 
   async #findQemu(choice: QemuChoice): Promise<Qemu | undefined> {
@@ -258,8 +259,7 @@ export class Preparation {
     const recipe = { name, tree: patched.tree, fragment, makeVariables: [], isShared: true, architecture };
     await this.#buildWith(recipe, places, patched);
     const built = describeBuilt(name, places.kernel, fragment, architecture);
-    const without = patch.leftOut.map((left) => `, without the lab's patch ${left}, which does not fit this source`);
-    this.#progress.done(`${describeKernel(built)}${without.join("")}`);
+    this.#progress.done(`${describeKernel(built)}${describeLeftOut(patch)}`);
     return built;
   }
 
@@ -348,4 +348,8 @@ function machineOf(built: Pick<KeptBuild, "parameters" | "slowdown"> | undefined
 function describeKernel({ name, lost }: Pick<BuiltKernel, "name" | "lost">): string {
   if (lost.length === 0) return name;
   return `${name}, which does not take ${lost.map((option) => `${option.name}=${option.value}`).join(", ")}`;
+}
+
+function describeLeftOut({ leftOut }: ReturnType<typeof labPatch>): string {
+  return leftOut.map((name) => `, without the lab's patch ${name}, which does not fit this source`).join("");
 }

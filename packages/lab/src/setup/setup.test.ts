@@ -155,6 +155,9 @@ case $target in
   bzImage)
     mkdir -p "$build/arch/x86/boot"
     [ ! -e '${host.folder}/broken' ] || { echo 'a.c:1: error' >&2; exit 2; }
+    if [ -e '${host.folder}/misfit' ] && [ -e "$2/samples/vfio-mdev/mpin.c" ]; then
+      echo 'make[2]: *** [scripts/Makefile.build:289: samples/vfio-mdev/mpin.o] Error 1' >&2; exit 2
+    fi
     cp '${host.kernel}' "$build/arch/x86/boot/bzImage" ;;
 esac
 `,
@@ -209,6 +212,16 @@ esac
     // Configured once: the build folder was kept.
     const targets = readFileSync(join(host.folder, "make.log"), "utf8").trim().split("\n");
     expect(targets).toEqual(["tinyconfig", ...Array<string[]>(3).fill(["olddefconfig", "bzImage"]).flat()]);
+  });
+
+  test("a source that a patch of the lab's does not fit is built without it, which is told", async () => {
+    using host = makeKernelHost();
+    writeFileSync(join(host.folder, "misfit"), "");
+    const told: string[] = [];
+    const progress = { ...silentProgress, done: (text: string) => void told.push(text) };
+    const built = await buildLabKernel({ host, variants: ["gcov"] }, progress);
+    expect(existsSync(join(built.tree, "samples/vfio-mdev/mpin.c"))).toBe(false);
+    expect(told.join("\n")).toContain("without the lab's patch mpin, which does not fit this source");
   });
 
   test("a patch makes a kernel of its own", async () => {
