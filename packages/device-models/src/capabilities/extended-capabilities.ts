@@ -1,9 +1,6 @@
 import type { Capability } from "../config-space/index";
 import { placedAt } from "../registers/index";
-
-const BYTE = { bytes: 1, readWrite: 0xff } as const;
-const HALF = { bytes: 2, readWrite: 0xffff } as const;
-const WORD = { bytes: 4, readWrite: 0xffff_ffff } as const;
+import { BYTE, HALF, WORD } from "./writable-registers";
 
 /** With an id that no specification has given away. */
 export function unknownCapability(at: number) {
