@@ -25,7 +25,13 @@ function mutantSummary(line) {
 }
 
 /** How each kind of step names its counts. A `check` is counted as one test. */
-const SUMMARIES = { tests: testSummary, optional: testSummary, mutants: mutantSummary, check: testSummary };
+const SUMMARIES = {
+  tests: testSummary,
+  whole: testSummary,
+  optional: testSummary,
+  mutants: mutantSummary,
+  check: testSummary,
+};
 /** Kinds of steps that may run nothing, and say by themselves why. */
 const MAY_RUN_NONE = new Set(["optional", "mutants"]);
 
@@ -76,6 +82,8 @@ for (const step of readFileSync(join(directory, "steps"), "utf8").trim().split("
     total.skipped += counts.skipped;
     if (counts.passed === 0 && !(MAY_RUN_NONE.has(kind) && status === "0"))
       problems.push(`${name}: no test passed (${counts.summaries} summaries seen)`);
+    if (kind === "whole" && counts.skipped > 0)
+      problems.push(`${name}: ${counts.skipped} skipped, where each must run`);
     if (status !== "0" && counts.failed === 0) problems.push(`${name}: exit status ${status} though no test failed`);
   }
 }

@@ -26,6 +26,10 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["run", "-d", "0000:01:00.0", "-d", "model:ioat"], "PCI addresses only, or models and sockets only"],
     [["run", "-t", "("], "regular expression"],
     [["run", "--mode", "iommufd"], "needs a device of the kernel"],
+    [
+      ["run", "-r", "vfio_pci_device_test.reset", "-r", "no_such.test"],
+      'test is "no_such.test"; allowed: an id that --list shows',
+    ],
     [["bind"], "missing required argument"],
     [["info"], "missing required argument"],
     [["info", "model:ioat"], "DDDD:BB:DD.F"],
@@ -34,9 +38,12 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["lab", "setup", "--qemu", "mine"], "auto, system, root"],
     [
       ["model", "serve", "nvme", "--socket", "/tmp/x"],
-      "nv-falcon-hopper, capabilities, the path of a module, or a package installed",
+      "nv-falcon-hopper, capabilities, capabilities-pcix1, capabilities-pcix2, the path of a module, or a package installed",
     ],
-    [["model", "serve", "./nowhere.js", "--socket", "/tmp/x"], "nv-falcon-hopper, capabilities, the path of a module"],
+    [
+      ["model", "serve", "./nowhere.js", "--socket", "/tmp/x"],
+      "nv-falcon-hopper, capabilities, capabilities-pcix1, capabilities-pcix2, the path of a module",
+    ],
     [["model", "serve", "ioat"], 'socket is "missing"; allowed: one of --socket, --socket-path and --fd'],
     [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], '/tmp/x and 3"; allowed: one of'],
     [["model", "serve", "ioat", "--fd", "three"], "A whole number from 0"],
@@ -74,6 +81,7 @@ describe("the lab checks what it is asked for before it prepares or boots anythi
     [["-t", "("], "regular expression"],
     [["--mode", "type3"], "vfio_type1_iommu"],
     [["--kvm-irq", "-z"], "-z"],
+    [["-r", "vfio_pci_device_test.reset", "no_such.test"], 'test is "no_such.test"; allowed: an id that --list shows'],
     [["--output", "/report"], "a folder below /"],
     [["-t", "memcpy", "--", "dmesg"], "no option of the suites beside a command"],
   ])("lab run %j", async (args, expected) => {
@@ -118,6 +126,15 @@ describe("help and version", () => {
     for (const word of ["vfio-user:SOCKET", "model:NAME", '"none"', "--boot-timeout", "--rw", "--yes", "--kvm-irq"]) {
       expect(out).toContain(word);
     }
+  });
+
+  it("keep to 80 columns", async () => {
+    const long: string[] = [];
+    for (const { name } of COMMANDS) {
+      const { out } = await run(...name.split(" "), "--help");
+      long.push(...out.split("\n").filter((line) => line.length > 80 && !line.startsWith("Usage: ")));
+    }
+    expect(long).toEqual([]);
   });
 
   it("are no errors", async () => {

@@ -20,8 +20,10 @@ const MODELS: Readonly<Record<string, ModelFactory>> = {
   ...Object.fromEntries(
     nvFalconGenerations.map((generation) => [`nv-falcon-${generation}`, () => new NvFalconModel({ generation })]),
   ),
-  // A device for the tests of vfio-pci's config space. It has no engine, so it is no kind that tests on models would want.
+  // Devices for the tests of vfio-pci's config space. They have no engine, so they are no kinds that tests on models would want.
   capabilities: () => new CapabilitiesModel(),
+  "capabilities-pcix1": () => new CapabilitiesModel({ pciX: 1 }),
+  "capabilities-pcix2": () => new CapabilitiesModel({ pciX: 2 }),
 };
 
 /** The names of the embedded models, for `model serve NAME` and `model:NAME`. */

@@ -4,6 +4,7 @@ export type { MutantText } from "./campaign/mutant-text";
 export { listSample, measure, type MeasureOptions, type Measurement, tryKnownKills } from "./campaign/measure";
 export { operatorLines, scoreOf, STATUS_TEXT, summaryLines, survivorLines } from "./campaign/report";
 export { isNoticed, type MutantResult, type MutantStatus, type TriedMutant } from "./campaign/result";
+export type { VmOptions } from "./campaign/vm";
 export { mutantKernel, type MutantKernel, type MutantKernelOptions } from "./kernel/mutant-kernel";
 export { DEFAULT_PATHS } from "./kernel/source-files";
 export { OPERATORS } from "./operators/table";

@@ -58,10 +58,12 @@ import { twoIommusSuite } from "./iommufd/two-iommus";
 import { unwritableAnswersSuite } from "./iommufd/unwritable-answers";
 import { userAccountingSuite } from "./iommufd/user-accounting";
 import { virtualIommuSuite } from "./iommufd/virtual-iommu";
+import { kernelMemorySuite } from "./leaks/kernel-memory";
 import { liveUpdateMemfdSuite } from "./liveupdate/liveupdate-memfd";
 import { liveUpdateUapiSuite } from "./liveupdate/liveupdate-uapi";
 import { vfioLiveUpdateSuite } from "./liveupdate/vfio-liveupdate";
 import { mdevPinningSuite } from "./mediated/mdev-pinning";
+import { mdevPinningProcessesSuite } from "./mediated/mdev-pinning-processes";
 import { mdevPinningSpacesSuite } from "./mediated/mdev-pinning-spaces";
 import { mediatedDeviceSuite } from "./mediated/mediated-device";
 import { dmaLoggingSuite } from "./migration/card-logging";
@@ -82,6 +84,7 @@ import { enduranceSuite } from "./pci/endurance";
 import { hotResetSuite } from "./pci/hot-reset";
 import { hotUnplugSuite } from "./pci/hot-unplug";
 import { ioeventfdSuite } from "./pci/ioeventfd";
+import { ioeventfdUnderResetSuite } from "./pci/ioeventfd-under-reset";
 import { lowPowerSuite } from "./pci/low-power";
 import { nextUserSuite } from "./pci/next-user";
 import { noiommuSuite } from "./pci/noiommu";
@@ -121,6 +124,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: configHeaderSuite, kernelOnly: true },
   { suite: configCapabilitiesSuite, kernelOnly: true },
   { suite: ioeventfdSuite, kernelOnly: true },
+  { suite: ioeventfdUnderResetSuite, kernelOnly: true },
   { suite: deviceFeaturesSuite, kernelOnly: true },
   { suite: badAddressesSuite, kernelOnly: true },
   { suite: lowPowerSuite, kernelOnly: true },
@@ -185,6 +189,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: mediatedDeviceSuite, kernelOnly: true },
   { suite: mdevPinningSuite, kernelOnly: true },
   { suite: mdevPinningSpacesSuite, kernelOnly: true },
+  { suite: mdevPinningProcessesSuite, kernelOnly: true },
   { suite: deviceMigrationSuite, kernelOnly: true },
   { suite: dmaLoggingSuite, kernelOnly: true },
   { suite: modelMigrationSuite, kernelOnly: false },
@@ -200,6 +205,7 @@ export const SUITES: readonly SuiteEntry[] = [
   { suite: kvmVfioSuite, kernelOnly: true },
   { suite: enduranceSuite, kernelOnly: true },
   { suite: failNthSuite, kernelOnly: true },
+  { suite: kernelMemorySuite, kernelOnly: true },
   { suite: failingExampleSuite, kernelOnly: false },
 ];
 

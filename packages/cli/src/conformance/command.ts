@@ -13,9 +13,11 @@ export const conformanceCommand = defineCommand<ConformanceOptions>({
     server: text("--server <socket>", "check the server that listens there: this command is its client"),
     client: flag("--client", "check the client that comes: this command is its server"),
     socketPath: text("--socket-path <path>", "with --client, where to listen (default: a new folder)"),
-    model: choice("--model <model>", "with --client, the device that is served", ["ioat", "dsa", "nv-falcon"], {
-      default: "ioat",
-    }),
+    model: choice("--model <model>", "with --client, the device that is served (default: ioat)", [
+      "ioat",
+      "dsa",
+      "nv-falcon",
+    ]),
     test: pattern("-t, --test <pattern>", "make the checks whose id matches this regular expression"),
     list: flag("--list", "list the checks and their sections of the specification instead"),
     timeoutMs: count(

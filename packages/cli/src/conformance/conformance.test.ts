@@ -123,6 +123,9 @@ test.each([
   [["--server", "/nonexistent.sock"], 1, /ENOENT[^]*start the server there/],
   [["--server", "/x", "-t", "nothing_has_this_name"], 2, /--list/],
   [["--client", "--model", "nonsense", "--timeout", "1"], 2, /ioat, dsa/],
+  [["--server", "/x", "--model", "dsa"], 2, /"--model"; allowed: with --client only/],
+  [["--server", "/x", "--socket-path", "/y"], 2, /"--socket-path"; allowed: with --client only/],
+  [["--server", "/x", "--timeout", "5"], 2, /"--timeout"; allowed: with --client only/],
   [["--server", "/x", "--output", "/nonexistent/report"], 1, /cannot write the report/],
 ])("%j is refused", async (args, code, message) => {
   const result = await conformance(...args);

@@ -13,6 +13,7 @@ export async function conformance(command: readonly string[], options: Conforman
   if ((server === undefined) === !client) {
     throw argumentError("conformance", "server", server ?? "missing", "one of --server SOCKET and --client");
   }
+  if (server !== undefined) refuseClientOptions(options);
   if (output !== undefined) requireWritable(output, "conformance");
   const side = server === undefined ? await import("./check-client.js") : await import("./check-server.js");
   const wanted = new RegExp(test ?? "", "i");
@@ -35,6 +36,14 @@ export async function conformance(command: readonly string[], options: Conforman
   };
   report.end(outcome);
   return exitCodeOf(outcome);
+}
+
+/** What only a client's check obeys would be dropped without a word. */
+function refuseClientOptions({ socketPath, model, timeoutMs }: ConformanceOptions): void {
+  const given = { "--socket-path": socketPath, "--model": model, "--timeout": timeoutMs };
+  for (const [flag, value] of Object.entries(given)) {
+    if (value !== undefined) throw argumentError("conformance", "option", flag, "with --client only");
+  }
 }
 
 function print(checks: readonly CheckName[]): number {

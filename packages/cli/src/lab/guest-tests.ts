@@ -3,14 +3,16 @@ import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { collectTests, selectTests, type TargetOptions, type TestIdentity } from "@vfio-selftests/harness";
 import { iommuModes } from "@vfio-selftests/iommu-modes";
 import { defineSuites, kernelTargetWith } from "@vfio-selftests/suites";
-import { chooseFilter, noTestMatches } from "../run/choose-filter";
+import { chooseFilter, noTestMatches, requireNamed } from "../run/choose-filter";
 import { namedTarget } from "../run/run-options";
 import type { LabRunOptions } from "./options";
 
-/** Throws where no test in the VM can match, so that nothing boots for it. A shard may be empty. */
+/** Throws where no test in the VM can match, or have an id of `-r`, so that nothing boots for it. A shard may be empty. */
 export async function requireTest(options: LabRunOptions): Promise<void> {
   const { shard: _shard, ...filter } = await chooseFilter(options);
-  if (selectTests(guestTests(namedTarget(options)), filter).length === 0) throw noTestMatches(options);
+  const tests = guestTests(namedTarget(options));
+  requireNamed(options, tests);
+  if (selectTests(tests, filter).length === 0) throw noTestMatches(options);
 }
 
 /**

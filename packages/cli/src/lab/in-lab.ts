@@ -12,7 +12,7 @@ import {
 import { installConsent } from "./consent";
 import { choosesBuild, chosenBuild, machineFor } from "./kernel-choice";
 import type { MachineOptions } from "./options";
-import { serveModels } from "./served-models";
+import { withModels } from "./served-models";
 
 /** Checks the description of the VM, then prepares the lab. Models among the devices run as long as the VM. */
 export function inLab<Result>(options: MachineOptions, run: (lab: LabOptions) => Promise<Result>): Promise<Result> {
@@ -32,17 +32,12 @@ export async function withMachine<Result>(
   options: MachineOptions,
   run: (lab: LabOptions) => Promise<Result>,
 ): Promise<Result> {
-  const { console, yes: _yes, devices, with: _with, source: _source, ...own } = options;
+  const { console, yes: _yes, with: _with, source: _source, ...own } = options;
   const build = chosenBuild(options);
-  const rest = build === undefined ? own : machineFor(build, own);
-  const models = await serveModels(devices ?? []);
-  try {
-    const machine = devices === undefined ? rest : { ...rest, devices: models.devices };
+  return withModels(build === undefined ? own : machineFor(build, own), async (machine) => {
     describeMachine(machine);
-    return await run(console === true ? { ...machine, console: process.stderr } : machine);
-  } finally {
-    await models.close();
-  }
+    return run(console === true ? { ...machine, console: process.stderr } : machine);
+  });
 }
 
 /**

@@ -128,7 +128,9 @@ describe("what the suites would refuse is refused before anything boots", () => 
     const refusal = /test is "nothing_has_this_name"; allowed: a pattern or id/;
     await expect(labRun([], { ...SUITES, test: "nothing_has_this_name" })).rejects.toThrow(refusal);
     await expect(labRun([], { ...SUITES, test: "nothing_has_this_name", list: true })).rejects.toThrow(refusal);
-    await expect(labRun([], { ...SUITES, run: ["nothing_has_this_name"] })).rejects.toThrow(refusal);
+    await expect(labRun([], { ...SUITES, run: ["nothing_has_this_name"] })).rejects.toThrow(
+      /test is "nothing_has_this_name"; allowed: an id that --list shows/,
+    );
     const other = { mode: ["iommufd"], test: "vfio_type1_iommu" };
     await expect(labRun([], { ...SUITES, ...other })).rejects.toThrow(/vfio_type1_iommu/);
   });

@@ -1,6 +1,7 @@
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type * as Lab from "@vfio-selftests/lab";
 import type * as Mutants from "@vfio-selftests/mutants";
 import { labMutate } from "./mutate";
 
@@ -29,6 +30,7 @@ jest.mock("@vfio-selftests/mutants", () => ({
     built.push(options);
     return Promise.resolve({
       key: "k",
+      variant: "plain",
       image: "/bzImage",
       parameters: [],
       slowdown: 1,
@@ -43,6 +45,16 @@ jest.mock("@vfio-selftests/mutants", () => ({
   tryKnownKills(_options: Mutants.MeasureOptions, kills: readonly Mutants.KnownKill[]) {
     expect(kills).toMatchObject([{ function: "vfio_group_open", by: "fixture.test" }]);
     return Promise.resolve({ tried: [tried()], complete, unknown: [] });
+  },
+}));
+
+const inVm: (readonly string[] | undefined)[] = [];
+jest.mock("@vfio-selftests/lab", () => ({
+  ...jest.requireActual<typeof Lab>("@vfio-selftests/lab"),
+  runInLab({ devices }: Lab.LabRunOptions) {
+    for (const device of devices ?? []) expect(existsSync(device.replace("vfio-user:", ""))).toBe(true);
+    inVm.push(devices);
+    return Promise.resolve({ exitCode: 0 });
   },
 }));
 
@@ -76,6 +88,17 @@ test("the machine is the VM's, the choice of tests the run's inside it", async (
   expect(measured[0]).toMatchObject({ machine: { devices: ["edu"], iommu: "amd" }, sample: 40, seed: 4 });
   expect(measured[0]?.machine).not.toHaveProperty("yes");
   expect(measured[0]?.command.slice(2)).toEqual(["run", "--mode=iommufd", "--test=irq", "--reporter=tap"]);
+});
+
+test("each VM has device models of its own, and the results belong to the model's name", async () => {
+  await labMutate({ devices: ["model:capabilities"] });
+  expect(measured[0]).toMatchObject({ machine: { devices: ["model:capabilities"] } });
+  const run = { devices: ["model:capabilities"], command: ["true"] };
+  await measured[0]?.runInVm(run);
+  await measured[0]?.runInVm(run);
+  const [first, second] = inVm;
+  expect(first).toEqual([expect.stringMatching(/^vfio-user:.*[.]sock$/)]);
+  expect(second).not.toEqual(first);
 });
 
 test("a survivor is told with its place, its change, and the tests that passed it by; also in a file", async () => {
@@ -120,5 +143,6 @@ test("what makes no sense is refused before anything is built", async () => {
   await expect(labMutate({ operators: ["sabotage"] })).rejects.toThrow("sabotage");
   await expect(labMutate({ mutants: ["-1"] })).rejects.toThrow("-1");
   await expect(labMutate({ devices: ["toaster"] })).rejects.toThrow("toaster");
+  await expect(labMutate({ devices: ["model:toaster"] })).rejects.toThrow("toaster");
   expect(built).toEqual([]);
 });

@@ -1,7 +1,13 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { describeMachine, type LabMachineOptions, TextProgress } from "@vfio-selftests/lab";
+import {
+  describeMachine,
+  type LabMachineOptions,
+  type LabRunOptions,
+  runInLab,
+  TextProgress,
+} from "@vfio-selftests/lab";
 import {
   isNoticed,
   killsOf,
@@ -28,6 +34,7 @@ import { findPrograms } from "../upstream/find-programs";
 import { installConsent } from "./consent";
 import { MUTATE_DEFAULTS, type MutateOptions } from "./mutate-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "./options";
+import { withModels } from "./served-models";
 
 /** `lab mutate` */
 export async function labMutate(options: MutateOptions): Promise<number> {
@@ -47,7 +54,7 @@ export async function labMutate(options: MutateOptions): Promise<number> {
   requireOperators(operators);
   const numbers = options.mutants?.map(requireNumber);
   const machine = machineOf(options);
-  describeMachine(machine);
+  await withModels(machine, (served) => Promise.resolve(describeMachine(served)));
   const suite = await chooseSuite(options);
   const kills = options.known === undefined ? undefined : readKills(options.known);
 
@@ -68,6 +75,8 @@ export async function labMutate(options: MutateOptions): Promise<number> {
     kernel,
     machine: options.console === true ? { ...machine, console: process.stderr } : machine,
     ...suite,
+    // Each VM has models of its own: one that a fault left in disorder does not reach the next VM.
+    runInVm: (run: LabRunOptions) => withModels(run, runInLab),
     sample: sample ?? MUTATE_DEFAULTS.sample,
     seed: seed ?? MUTATE_DEFAULTS.seed,
     operators,

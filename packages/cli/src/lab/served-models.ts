@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
+import type { LabMachineOptions } from "@vfio-selftests/lab";
 
 const MODEL = /^model:([^*]+)(?:\*(\d+))?$/;
 const MOST = 16;
@@ -10,6 +11,21 @@ const MOST = 16;
 export interface ServedModels {
   readonly devices: readonly string[];
   close(): Promise<void>;
+}
+
+/** Calls its argument with a socket in the place of each model among the devices. The models run until it is done. */
+export async function withModels<Machine extends LabMachineOptions, Result>(
+  machine: Machine,
+  run: (served: Machine) => Promise<Result>,
+): Promise<Result> {
+  const { devices } = machine;
+  if (devices === undefined) return run(machine);
+  const models = await serveModels(devices);
+  try {
+    return await run({ ...machine, devices: models.devices });
+  } finally {
+    await models.close();
+  }
 }
 
 /** Starts each `model:NAME` (or `model:NAME*COUNT`) among the devices. The VM attaches them with vfio-user-pci. */

@@ -16,7 +16,7 @@ export const modelServeCommand = defineCommand<ModelServeOptions>({
   argument: {
     usage: "<model>",
     summary:
-      "ioat, dsa, nv-falcon (also -GENERATION), capabilities, or a model of your own: a file or an installed package that exports createModel",
+      "ioat, dsa, nv-falcon (also -GENERATION), capabilities (also -pcix1, -pcix2), or a model of your own: a file or an installed package that exports createModel",
   },
   options: {
     socket: text("--socket <path>", "Unix socket to listen on"),

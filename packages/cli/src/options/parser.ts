@@ -1,4 +1,5 @@
 import { Argument, type Command, InvalidArgumentError, Option } from "commander";
+import { wrapText } from "../terminal/wrap-text";
 import type { AnyCommand, CommandEntry } from "./command";
 import type { AnyOption, AnyOptionTable } from "./option";
 
@@ -19,12 +20,19 @@ export function addCommand(
   if (command.usage !== undefined) added.usage(command.usage);
   if (argument !== undefined) added.addArgument(commanderArgument(argument));
   for (const spec of Object.values(options)) added.addOption(commanderOption(spec));
-  if (notes.length > 0) added.addHelpText("after", `\n${notes.join("\n\n")}`);
+  if (notes.length > 0) added.addHelpText("after", `\n${notes.map(wrapLines).join("\n\n")}`);
   added.action(() => {
     const values = valuesOf(added, options);
     // commander passes a variadic argument as one array.
     act(command.run(added.processedArgs.flat().filter(isText), values));
   });
+}
+
+function wrapLines(note: string): string {
+  return note
+    .split("\n")
+    .flatMap((line) => wrapText("", line))
+    .join("\n");
 }
 
 function groupOf(program: Command, name: string, groups: Readonly<Record<string, string>>): Command {

@@ -35,6 +35,15 @@ it.each(CALLS)("%s: %s is a command", async (_, _text, words) => {
   await parse(words);
 });
 
+it("npm's page of the command tells how to install it, and packages of ours alone", () => {
+  const names = readdirSync(join(ROOT, "packages"));
+  const page = readFileSync(join(ROOT, "packages/cli/README.md"), "utf8");
+  const installs = [...page.matchAll(/^npm install (.*)$/gm)].flatMap(([, words = ""]) => words.split(" "));
+  const packages = installs.filter((word) => word.startsWith("@")).map((word) => word.replace("@vfio-selftests/", ""));
+  expect(packages).toEqual(expect.arrayContaining(["cli", "driver-igb", "driver-ioat"]));
+  expect(packages.filter((name) => !names.includes(name))).toEqual([]);
+});
+
 it("reads a line as a shell does", () => {
   const line = `sudo A=1 vfio-selftests run -t 'a|b; "c"' --output "x y" | tee log # vfio-selftests no\npnpm vfio list &\ncd vfio-selftests`;
   expect(callsIn(line)).toEqual([["run", "-t", "a|b; c", "--output", "x y"], ["list"]]);

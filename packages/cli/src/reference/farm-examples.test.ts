@@ -59,6 +59,18 @@ it("a call with a wrong option would be found", async () => {
   await expect(parse(["run", "--shard", "3/2"])).rejects.toThrow(/part/);
 });
 
+it("every engine that installs the command installs a driver, too", () => {
+  const installing = FILES.map((path) => ({
+    path,
+    installs: readFileSync(join(ROOT, path), "utf8").match(/npm install [^\n`]*@vfio-selftests\/cli[^\n`]*/g) ?? [],
+  })).filter(({ installs }) => installs.length > 0);
+  expect(installing.length).toBeGreaterThan(3);
+  const without = installing.filter(
+    ({ installs }) => !installs.some((line) => line.includes("@vfio-selftests/driver-")),
+  );
+  expect(without).toEqual([]);
+});
+
 it("the guide names every file, and no other", () => {
   const guide = readFileSync(join(ROOT, GUIDE), "utf8");
   const named = [...guide.matchAll(/\]\(\.\.\/\.\.\/(examples\/farms\/[^)]+)\)/g)].map(([, path]) => path);

@@ -1,14 +1,12 @@
-import { mkdirSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname } from "node:path";
+import { makeFolder } from "@vfio-selftests/core/sysfs";
+import { stateFile } from "../state-file";
 
-/** The history of `repl`, in `$XDG_STATE_HOME`; its folder is made. Undefined where it cannot be. */
+/** The history of `repl`; its folder is made. Undefined where it cannot be. */
 export function historyFile(): string | undefined {
-  const own = process.env["XDG_STATE_HOME"];
-  const state = own === undefined || own === "" ? join(homedir(), ".local", "state") : own;
-  const path = join(state, "vfio-selftests", "repl-history");
+  const path = stateFile("repl-history");
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     return path;
   } catch {
     // A session without a history is better than none.

@@ -158,6 +158,33 @@ test.each([
 });
 
 test("on a terminal it prompts, completes registers and keeps a history", async () => {
+  const { child, type, until } = onTerminal();
+  await until(/8086:\w{4}, mode vfio-user[^]*model:ioat> /);
+  type("regs.CBV\t");
+  await until(/regs\.CBV.*ER/s);
+  type("\n");
+  await until(/51 \(0x33\)/);
+  type(".exit\n");
+  await once(child, "exit");
+  const file = join(directory, "vfio-selftests", "repl-history");
+  expect(existsSync(file)).toBe(true);
+  expect(readFileSync(file, "utf8")).toContain("regs.CBVER");
+});
+
+test("on a terminal Ctrl-C ends a loop without end, and the device stays open", async () => {
+  const { type, until } = onTerminal();
+  await until(/model:ioat> /);
+  const running = join(directory, "running");
+  type(`fs.writeFileSync(${JSON.stringify(running)}, ""); for (;;);\n`);
+  while (!existsSync(running)) await new Promise((resolve) => setTimeout(resolve, 50));
+  type("\u0003");
+  await until(/interrupted/);
+  type("regs.CBVER\n");
+  await until(/51 \(0x33\)/);
+});
+
+/** `repl model:ioat` on a terminal: what is typed, and waiting until the screen shows something. */
+function onTerminal() {
   const child = spawn("script", ["-qec", `${process.execPath} ${PROGRAM} repl model:ioat`, "/dev/null"], {
     env: { ...process.env, XDG_STATE_HOME: directory, TERM: "xterm", NO_COLOR: "1" },
   });
@@ -167,15 +194,5 @@ test("on a terminal it prompts, completes registers and keeps a history", async 
   const until = async (text: RegExp): Promise<void> => {
     while (!text.test(screen)) await once(child.stdout, "data");
   };
-  await until(/model:ioat> /);
-  expect(screen).toMatch(/8086:\w{4}, mode vfio-user/);
-  child.stdin.write("regs.CBV\t");
-  await until(/regs\.CBV.*ER/s);
-  child.stdin.write("\n");
-  await until(/51 \(0x33\)/);
-  child.stdin.write(".exit\n");
-  await once(child, "exit");
-  const file = join(directory, "vfio-selftests", "repl-history");
-  expect(existsSync(file)).toBe(true);
-  expect(readFileSync(file, "utf8")).toContain("regs.CBVER");
-});
+  return { child, until, type: (text: string) => child.stdin.write(text) };
+}

@@ -34,6 +34,9 @@ export async function runRepl(name: string, { mode, driver }: ReplOptions): Prom
     // A preview would read registers before the line is entered.
     preview: false,
     ignoreUndefined: true,
+    // A loop that waits for a register may never end. After an interrupt in the middle of a message to a vfio-user server,
+    // `reopen()` opens the device again.
+    breakEvalOnSigint: terminal,
     writer: (value) => valueText(value, useColors),
   });
   offer(server, session);

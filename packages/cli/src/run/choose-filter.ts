@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { argumentError, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
-import type { TestFilter } from "@vfio-selftests/harness";
+import type { TestFilter, TestIdentity } from "@vfio-selftests/harness";
 import { lastFailed } from "./last-run";
 import type { RunOptions } from "./run-options";
 
@@ -62,4 +62,15 @@ export function noTestMatches({ test, run = [], upstream, lastFailed: onlyFailed
   const flags = [upstream === true ? "--upstream" : undefined, onlyFailed === true ? "--last-failed" : undefined];
   const given = [test, ...run, ...flags].filter((part) => part !== undefined);
   return argumentError("run", "test", given.join(" "), "a pattern or id that --list without it shows");
+}
+
+/**
+ * Throws for an id of `-r` that none of these tests has: otherwise the run would pass without it. `--upstream` and
+ * `--last-failed` choose among the ids, so with them an id may name no test.
+ */
+export function requireNamed({ run = [], upstream, lastFailed }: FilterOptions, tests: readonly TestIdentity[]): void {
+  if (upstream === true || lastFailed === true) return;
+  const known = new Set(tests.map(({ id }) => id));
+  const unknown = run.filter((id) => !known.has(id));
+  if (unknown.length > 0) throw argumentError("run", "test", unknown.join(" "), "an id that --list shows");
 }

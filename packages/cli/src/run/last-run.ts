@@ -1,8 +1,9 @@
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
-import { homedir } from "node:os";
-import { dirname, join } from "node:path";
+import { readFileSync, writeFileSync } from "node:fs";
+import { dirname } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
+import { makeFolder } from "@vfio-selftests/core/sysfs";
 import type { RunOutcome } from "@vfio-selftests/harness";
+import { stateFile } from "../state-file";
 
 /** What a run keeps for `--last-failed`. */
 interface LastRun {
@@ -10,12 +11,7 @@ interface LastRun {
   readonly failed: readonly string[];
 }
 
-/** In `$XDG_STATE_HOME`, by the XDG Base Directory Specification; `~/.local/state` by default. */
-function lastRunFile(): string {
-  const own = process.env["XDG_STATE_HOME"];
-  const state = own === undefined || own === "" ? join(homedir(), ".local", "state") : own;
-  return join(state, "vfio-selftests", "last-run.json");
-}
+const FILE = "last-run.json";
 
 export function saveLastRun({ tests }: Pick<RunOutcome, "tests">): string | undefined {
   return saveFailed(tests.filter(({ status }) => status === "failed").map(({ id }) => id));
@@ -24,9 +20,9 @@ export function saveLastRun({ tests }: Pick<RunOutcome, "tests">): string | unde
 /** Keeps the ids of the failed tests. Returns a sentence that says why it could not. */
 export function saveFailed(ids: readonly string[]): string | undefined {
   const failed = [...new Set(ids)];
-  const path = lastRunFile();
+  const path = stateFile(FILE);
   try {
-    mkdirSync(dirname(path), { recursive: true });
+    makeFolder(dirname(path));
     writeFileSync(path, `${JSON.stringify({ failed } satisfies LastRun, undefined, 2)}\n`);
     return undefined;
   } catch (error) {
@@ -36,7 +32,7 @@ export function saveFailed(ids: readonly string[]): string | undefined {
 
 /** The ids that failed in the last run. Throws when there was no run, or no test failed in it. */
 export function lastFailed(): readonly string[] {
-  const path = lastRunFile();
+  const path = stateFile(FILE);
   const failed = readFailed(path);
   if (failed === undefined || failed.length === 0) {
     throw new VfioError(failed === undefined ? "no run is remembered" : "no test failed in the last run", {

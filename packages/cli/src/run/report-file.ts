@@ -7,10 +7,8 @@ import { Errno, errnoName, systemError, systemResult } from "@vfio-selftests/cor
  * nothing, because a run that ends without a report must leave no empty one. Returns the folder in which the file lies.
  */
 export function requireWritable(output: string, operation: string): string {
-  const path = linkedFile(resolve(output));
-  const folder = dirname(path);
-  const result = obstacleTo(path, folder);
-  if (result === 0) return folder;
+  const result = writableFolder(output);
+  if (typeof result === "string") return result;
   throw systemError(result, operation, {
     message: `cannot write the report to ${output}: ${errnoName(-result)}`,
     subject: output,
@@ -28,13 +26,15 @@ function linkedFile(path: string, links = 0): string {
   return linkedFile(resolve(dirname(path), readlinkSync(path)), links + 1);
 }
 
-/** `-errno`, or 0. */
-function obstacleTo(path: string, folder: string): number {
+/** The folder in which the file lies, or `-errno` of what keeps the report from being written. */
+function writableFolder(output: string): string | number {
   try {
+    const path = linkedFile(resolve(output));
+    const folder = dirname(path);
     const file = statSync(path, { throwIfNoEntry: false });
     if (file?.isDirectory() === true) return -Errno.EISDIR;
     accessSync(file === undefined ? folder : path, constants.W_OK);
-    return 0;
+    return folder;
   } catch (error) {
     return systemResult(error);
   }

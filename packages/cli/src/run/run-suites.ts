@@ -1,4 +1,5 @@
 import { release } from "node:os";
+import { DriverRegistry } from "@vfio-selftests/core/driver";
 import { argumentError } from "@vfio-selftests/core/errors";
 import {
   EXIT_CODES,
@@ -17,7 +18,7 @@ import { ExitCode } from "../exit-codes";
 import { restoreFirst } from "../restore/restore-first";
 import { findDrivers } from "../target/find-drivers";
 import { devicesNamed } from "../target/named-devices";
-import { chooseFilter, noTestMatches } from "./choose-filter";
+import { chooseFilter, noTestMatches, requireNamed } from "./choose-filter";
 import { watchOf } from "./kernel-log";
 import { saveLastRun } from "./last-run";
 import { repeatingRun } from "./repeating-command";
@@ -114,7 +115,12 @@ async function prepare(options: RunOptions): Promise<{ target: RunTarget; filter
   findDrivers(named.drivers);
   if (named.kvmIrq !== undefined) (await import("@vfio-selftests/suites")).parseIrqTestOptions(named.kvmIrq);
   if (options.list !== true) restoreFirst();
-  return { target: await chooseTarget(named), filter };
+  const target = await chooseTarget(named);
+  // For the lab's VM, the host has checked it before the boot.
+  if (options.run !== undefined && !named.lab) {
+    requireNamed(options, await (await import("./list-tests.js")).testsOf(target, new DriverRegistry()));
+  }
+  return { target, filter };
 }
 
 /**

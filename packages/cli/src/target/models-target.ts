@@ -9,13 +9,13 @@ import { chooseDrivers } from "./choose-drivers";
 const QUICK_LARGEST_COPY = 2 * 1024 ** 2;
 
 /** The vfio-user devices that the options name; without options, a device model of each kind. */
-export function modelsTarget(options = targetOptions()): SuiteTarget {
+export function modelsTarget(options = targetOptions(), drivers = chooseDrivers(options)): SuiteTarget {
   const { devices, full, failingExample } = options;
   return {
     kind: "models",
     modes: [new VfioUserMode({ connectModel: (name) => connectNamedModel(name) })],
     devices: devices.length === 0 ? modelKinds.map((name) => `model:${name}`) : devices,
-    drivers: chooseDrivers(options),
+    drivers,
     failingExample,
     ...(full ? {} : { largestCopy: QUICK_LARGEST_COPY }),
   };

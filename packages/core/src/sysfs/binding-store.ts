@@ -1,7 +1,8 @@
-import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { join } from "node:path";
 import { VfioError } from "../errors/vfio-error";
 import type { BindingState } from "./driver-binding";
+import { makeFolder } from "./make-folder";
 import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./system-paths";
 
 /**
@@ -26,7 +27,7 @@ export class BindingStore {
   save(state: BindingState): void {
     const file = this.#file(state.address);
     if (readAttribute(file) !== undefined) return;
-    mkdirSync(this.#directory, { recursive: true, mode: 0o700 });
+    makeFolder(this.#directory, 0o700);
     const draft = `${file}.new`;
     const fd = openSync(draft, "w", 0o600);
     try {

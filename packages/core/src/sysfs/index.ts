@@ -5,6 +5,7 @@ export * from "./driver-binding";
 export * from "./file-holders";
 export * from "./huge-pages";
 export * from "./iommu-groups";
+export * from "./make-folder";
 export * from "./pci-address";
 export * from "./pci-devices";
 export * from "./sriov";

@@ -3,11 +3,11 @@ import { PciRegion } from "@vfio-selftests/vfio-user";
 import { CapabilitiesModel } from "./capabilities-model";
 
 /** Offsets and ids, kept apart from the declarations under test. */
-const AT = { vpd: 0x48, msi: 0x50, express: 0x68, features: 0xa4, vendor: 0xf4, vsec: 0x188 } as const;
+const AT = { power: 0x40, vpd: 0x48, msi: 0x50, express: 0x68, features: 0xa4, vendor: 0xf4, vsec: 0x188 } as const;
 const FLAG = 0x8000;
 
-function open(): { model: CapabilitiesModel; config: ModelRegion; bar: ModelRegion } {
-  const model = new CapabilitiesModel();
+function open(pciX: 0 | 1 | 2 = 0): { model: CapabilitiesModel; config: ModelRegion; bar: ModelRegion } {
+  const model = new CapabilitiesModel({ pciX });
   return {
     model,
     config: model.regions.get(PciRegion.config) as ModelRegion,
@@ -44,7 +44,24 @@ function resources(bytes: Buffer): { tag: number; start: number; end: number }[]
   throw new Error("no end tag");
 }
 
+function expectWritable(config: ModelRegion, offsets: readonly number[]): void {
+  for (const offset of offsets) {
+    const before = config.read(offset, 1);
+    config.write(offset, 1, ~before & 0xff);
+    expect([offset, config.read(offset, 1)]).not.toEqual([offset, before]);
+  }
+}
+
 describe("CapabilitiesModel", () => {
+  it("has a power management event, which the driver can clear and disable", () => {
+    const { model, config } = open();
+    expect([config.read(AT.power + 2, 2), config.read(AT.power + 4, 2)]).toEqual([0xf803, 0x8108]);
+    config.write(AT.power + 4, 2, 0x8008);
+    expect(config.read(AT.power + 4, 2)).toBe(0x0008);
+    model.reset();
+    expect(config.read(AT.power + 4, 2)).toBe(0x8108);
+  });
+
   it("lists its capabilities in both lists, with the hidden ones first, last and between", () => {
     const { config } = open();
     const standard: number[] = [];
@@ -52,7 +69,7 @@ describe("CapabilitiesModel", () => {
     expect(standard).toEqual([0x01, 0x03, 0x0d, 0x05, 0x10, 0x13, 0x08, 0x12, 0x07, 0x09, 0x0a]);
     const extended: number[] = [];
     for (let at = 0x100; at !== 0; at = config.read(at, 4) >>> 20) extended.push(config.read(at, 4) & 0xffff);
-    expect(extended).toEqual([0x3f, 0x02, 0x03, 0x04, 0x0b, 0x0d, 0x0c, 0x16, 0x17, 0x23]);
+    expect(extended).toEqual([0x3f, 0x02, 0x03, 0x04, 0x0b, 0x0d, 0x0c, 0x16, 0x17, 0x23, 0x15]);
   });
 
   it("has vital product data with a checksum, which ends on a word", () => {
@@ -129,12 +146,34 @@ describe("CapabilitiesModel", () => {
     ["power allocation", 0x1c4, 21],
     ["processing hints", 0x1dc, 24],
   ])("takes writes to the last byte of %s, and to the byte behind it", (_, at, length) => {
-    const { config } = open();
-    for (const offset of [at + length - 1, at + length]) {
-      const before = config.read(offset, 1);
-      config.write(offset, 1, ~before & 0xff);
-      expect([offset, config.read(offset, 1)]).not.toEqual([offset, before]);
+    expectWritable(open().config, [at + length - 1, at + length]);
+  });
+
+  it.each([1, 2] as const)(
+    "takes writes to the last byte of PCI-X of version %i, and to the byte behind it",
+    (version) => {
+      expectWritable(open(version).config, [0xac + 23, 0xac + 24]);
+    },
+  );
+
+  it.each([0, 1, 2] as const)("tells PCI-X's version %i, which nobody can change", (version) => {
+    const { config } = open(version);
+    const command = (version === 0 ? 0xe0 : 0xac) + 2;
+    for (const written of [0, 0xffff]) {
+      config.write(command, 2, written);
+      expect((config.read(command, 2) >> 12) & 3).toBe(version);
     }
+  });
+
+  it("has one resizable BAR, which has the one size that it can have", () => {
+    const { model, config } = open();
+    const [sizes, control] = [config.read(0x214, 4), config.read(0x218, 4)];
+    expect([control & 7, (control >> 5) & 7]).toEqual([2, 1]);
+    const size = (control >> 8) & 0x3f;
+    expect(sizes).toBe(1 << (size + 4));
+    expect(model.regions.get(PciRegion.bar0 + 2)?.size).toBe(2 ** (20 + size));
+    config.write(0x218, 4, 0xffff_ffff);
+    expect(config.read(0x218, 4)).toBe(control);
   });
 
   it("has as many vectors as its MSI capability says, each with a mask", () => {

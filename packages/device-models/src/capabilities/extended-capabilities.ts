@@ -163,3 +163,23 @@ export function designatedVendorSpecific(at: number) {
     }),
   } as const satisfies Capability;
 }
+
+/**
+ * Resizable BARs (PCI Express 4.0, section 7.8.6): BAR 2 alone, which has 1 MiB and can have no other size. 12 bytes, and four
+ * behind.
+ */
+export function resizableBars(at: number) {
+  return {
+    name: "REBAR",
+    id: 0x0015,
+    at,
+    bytes: 16,
+    registers: placedAt(at, {
+      /** Bit 4: 1 MiB. */
+      REBAR_SIZES: { offset: 4, bytes: 4, reset: 0x10 },
+      /** Bits 2:0: the BAR; bits 7:5: how many there are; bits 13:8: the size, of which 0 is 1 MiB. */
+      REBAR_CONTROL: { offset: 8, bytes: 4, reset: 0x22 },
+      REBAR_BEHIND: { offset: 12, ...WORD },
+    }),
+  } as const satisfies Capability;
+}

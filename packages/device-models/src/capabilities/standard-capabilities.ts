@@ -122,6 +122,25 @@ export function pciX(at: number) {
   } as const satisfies Capability;
 }
 
+/** PCI-X of version 1 or 2 (PCI-X 2.0, section 7.2): 24 bytes with the registers of error correction, and four behind. */
+export function pciXWithErrorCorrection(at: number, version: 1 | 2) {
+  return {
+    name: "PCIX",
+    id: 0x07,
+    at,
+    bytes: 28,
+    registers: placedAt(at, {
+      PCIX_COMMAND: { offset: 2, bytes: 2, reset: version << 12, readWrite: 0xcfff },
+      PCIX_STATUS: { offset: 4, ...WORD },
+      PCIX_ECC_CONTROL: { offset: 8, ...WORD },
+      PCIX_ECC_FIRST_ADDRESS: { offset: 12, ...WORD },
+      PCIX_ECC_SECOND_ADDRESS: { offset: 16, ...WORD },
+      PCIX_ECC_ATTRIBUTE: { offset: 20, ...WORD },
+      PCIX_BEHIND: { offset: 24, ...WORD },
+    }),
+  } as const satisfies Capability;
+}
+
 /** Vendor-specific (PCI 3.0, appendix H): the length, and five bytes. */
 export function vendorSpecific(at: number) {
   return {

@@ -1,17 +1,29 @@
 import { placedAt, type RegisterDeclarations } from "../registers/index";
 import type { Capability } from "./capability";
 
-/** Power management, version 3 (PCI Express 4.0, section 7.5.2): D0 and D3hot, no PME, no reset on the way back to D0. */
-export function powerManagement(at: number) {
+/** Bits of a device that can wake the machine: in PMC from all states, in PMCSR enabled and pending. */
+const PME = { support: 0xf800, enable: 1 << 8, status: 1 << 15 } as const;
+
+/**
+ * Power management, version 3 (PCI Express 4.0, section 7.5.2): D0 and D3hot, no reset on the way back to D0. With `wakes`, the device
+ * has a power management event (PME) to tell of, from the first moment and after each reset.
+ */
+export function powerManagement(at: number, { wakes = false } = {}) {
   return {
     name: "PM",
     id: 0x01,
     at,
     bytes: 8,
     registers: placedAt(at, {
-      PM_CAPABILITIES: { offset: 2, bytes: 2, reset: 0x0003 },
+      PM_CAPABILITIES: { offset: 2, bytes: 2, reset: wakes ? 0x0003 | PME.support : 0x0003 },
       /** PowerState, with No_Soft_Reset set. */
-      PM_CONTROL_STATUS: { offset: 4, bytes: 4, reset: 0x8, readWrite: 0x3 },
+      PM_CONTROL_STATUS: {
+        offset: 4,
+        bytes: 4,
+        reset: wakes ? 0x8 | PME.enable | PME.status : 0x8,
+        readWrite: wakes ? 0x3 | PME.enable : 0x3,
+        writeOneToClear: wakes ? PME.status : 0,
+      },
     }),
   } as const satisfies Capability;
 }

@@ -25,7 +25,7 @@ export interface CircusEvent {
   readonly test?: CircusTest;
   /** What a test or hook threw. */
   readonly error?: unknown;
-  /** Of `run_describe_start` and `run_describe_finish`. */
+  /** Of `run_describe_start` and `run_describe_finish`, and of the end of a block's hook. */
   readonly describeBlock?: CircusBlock;
 }
 

@@ -1,8 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
 import { systemError, systemResult } from "@vfio-selftests/core/errors";
-import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
+import { makeFolder, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
 import { Guardian } from "./guardian";
 import { processIdentity } from "./process-identity";
 import { applyUndo, undoLine, type UndoWrite } from "./undo-write";
@@ -77,7 +77,7 @@ export class MachineChanges {
   #makeDirectory(): void {
     const directory = dirname(this.#journal);
     try {
-      mkdirSync(directory, { recursive: true, mode: 0o700 });
+      makeFolder(directory, 0o700);
     } catch (cause) {
       throw systemError(systemResult(cause), "record a change", {
         message: `cannot make ${directory}, which says what to put back after a crash`,

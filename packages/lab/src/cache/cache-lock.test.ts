@@ -1,6 +1,6 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as delay } from "node:timers/promises";
@@ -74,6 +74,14 @@ test("an abort ends the waiting", async () => {
   const abort = new AbortController();
   const second = take(path, () => abort.abort(new Error("enough")), abort.signal);
   await expect(second).rejects.toThrow("enough");
+});
+
+test("a folder that cannot be made or written to is an error with its name and a remedy", async () => {
+  writeFileSync(join(folder, "file"), "");
+  const error = { name: "VfioError", code: "ENOTDIR", subject: join(folder, "file", "cache") };
+  await expect(take(join(folder, "file", "cache", "lock"))).rejects.toMatchObject(error);
+  mkdirSync(join(folder, "lock"));
+  await expect(take(join(folder, "lock"))).rejects.toMatchObject({ code: "EISDIR", subject: folder });
 });
 
 async function isFree(path: string): Promise<boolean> {

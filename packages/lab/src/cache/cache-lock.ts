@@ -1,6 +1,8 @@
-import { closeSync, ftruncateSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
+import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from "node:fs";
 import { hostname } from "node:os";
 import { dirname } from "node:path";
+import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
+import { makeFolder } from "@vfio-selftests/core/sysfs";
 import { tryLock, waitForLock } from "../host/file-lock";
 import type { LabHost } from "../host/host";
 
@@ -21,8 +23,7 @@ export interface CacheLock extends Disposable {
  * Takes the lock of the cache, after the process that has it. The lock ends with the returned handle, or this process.
  */
 export async function takeCacheLock(host: LabHost, path: string, options: CacheLockOptions): Promise<CacheLock> {
-  mkdirSync(dirname(path), { recursive: true });
-  const descriptor = openSync(path, "a+", 0o600);
+  const descriptor = openLock(path);
   let waited = false;
   try {
     if (!tryLock(host, descriptor)) {
@@ -38,4 +39,19 @@ export async function takeCacheLock(host: LabHost, path: string, options: CacheL
     throw error;
   }
   return { waited, [Symbol.dispose]: () => closeSync(descriptor) };
+}
+
+function openLock(path: string): number {
+  const folder = dirname(path);
+  try {
+    makeFolder(folder);
+    return openSync(path, "a+", 0o600);
+  } catch (error) {
+    const result = systemResult(error);
+    throw systemError(result, "lab setup", {
+      message: `the lab cannot write to its folder ${folder}: ${errnoName(-result)}`,
+      subject: folder,
+      remedy: "make it writable for this user, or name another place in XDG_CACHE_HOME",
+    });
+  }
 }

@@ -1,7 +1,8 @@
 import { randomBytes } from "node:crypto";
-import { accessSync, constants, mkdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { accessSync, constants, readFileSync, renameSync, writeFileSync } from "node:fs";
 import { homedir } from "node:os";
 import { dirname, join } from "node:path";
+import { makeFolder } from "@vfio-selftests/core/sysfs";
 import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
 import type { LabArchitecture } from "../architecture/lab-architecture";
 import type { LabHost } from "../host/host";
@@ -71,7 +72,7 @@ function mayWrite(folder: string): boolean {
 
 /** Writes a JSON file. A reader sees the old content or the new, never a part. */
 export function writeJson(path: string, value: unknown): void {
-  mkdirSync(dirname(path), { recursive: true });
+  makeFolder(dirname(path));
   const temporary = `${path}.${randomBytes(6).toString("hex")}.tmp`;
   writeFileSync(temporary, `${JSON.stringify(value, undefined, 2)}\n`);
   renameSync(temporary, path);

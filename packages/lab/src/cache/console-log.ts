@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { makeFolder } from "@vfio-selftests/core/sysfs";
 import type { LabCache } from "./cache";
 
 /** How many console logs the cache keeps. */
@@ -8,7 +9,7 @@ const KEPT = 20;
 
 /** Makes the file for the console of one run. Each run has its own, even at the same time. Removes the oldest ones. */
 export function newConsoleLog({ consoles }: LabCache): string {
-  mkdirSync(consoles, { recursive: true });
+  makeFolder(consoles);
   const older = readdirSync(consoles).sort();
   for (const name of older.slice(0, Math.max(0, older.length - KEPT + 1))) {
     rmSync(join(consoles, name), { force: true });

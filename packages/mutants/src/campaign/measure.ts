@@ -1,8 +1,7 @@
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type LabMachineOptions } from "@vfio-selftests/lab";
-import { type MutantKernel, mutantsFolder } from "../kernel/mutant-kernel";
+import { resultsFolder } from "../kernel/mutant-kernel";
 import type { Mutant } from "../source/mutant";
 import { readResults, tryAll } from "./campaign";
 import { findKills, type KnownKill } from "./known-kills";
@@ -12,14 +11,10 @@ import { recordedReach, type Recording } from "./recording";
 import type { MutantResult, TriedMutant } from "./result";
 import { drawSample, seededRandom } from "./sample";
 import type { Trial } from "./trial";
-import { tryInVm } from "./vm";
+import { tryInVm, type VmOptions } from "./vm";
 
 /** Which mutants to try, on what, and with which tests. */
-export interface MeasureOptions {
-  readonly kernel: MutantKernel;
-  readonly machine: LabMachineOptions;
-  /** Program and arguments that run the suites in the VM and print their results as TAP. */
-  readonly command: readonly string[];
+export interface MeasureOptions extends VmOptions {
   readonly recording: Recording;
   /** How many VMs share the recording run. Default 1. */
   readonly jobs?: number | undefined;
@@ -53,7 +48,7 @@ export interface Measurement {
 /** Tries a sample of mutants on a machine. It does not repeat earlier trials. */
 export async function measure(options: MeasureOptions): Promise<Measurement> {
   const { kernel, onStep = () => undefined } = options;
-  const folder = join(mutantsFolder(), kernel.key, machineName(options));
+  const folder = join(resultsFolder(kernel), machineName(options));
   mkdirSync(folder, { recursive: true });
   const lines = join(folder, "results.jsonl");
 
@@ -106,7 +101,7 @@ export async function tryKnownKills(
   kills: readonly KnownKill[],
 ): Promise<Pick<Measurement, "tried" | "complete"> & { readonly unknown: readonly KnownKill[] }> {
   const { kernel, recording } = options;
-  const folder = join(mutantsFolder(), kernel.key, `${machineName(options)}-known`);
+  const folder = join(resultsFolder(kernel), `${machineName(options)}-known`);
   mkdirSync(folder, { recursive: true });
   const lines = join(folder, "results.jsonl");
   rmSync(lines, { force: true });
@@ -131,7 +126,7 @@ export async function tryKnownKills(
 
 /** The sample for a developer, with the results so far. It needs no VM. */
 export function listSample(options: MeasureOptions): string[] {
-  const folder = join(mutantsFolder(), options.kernel.key, machineName(options));
+  const folder = join(resultsFolder(options.kernel), machineName(options));
   const file = join(folder, "reach.jsonl");
   const reach = existsSync(file) ? new ReachTable(parseReach(readFileSync(file, "utf8"))) : undefined;
   const results = readResults(join(folder, "results.jsonl"));

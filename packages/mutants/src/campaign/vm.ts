@@ -2,7 +2,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { Writable } from "node:stream";
 import { VfioError } from "@vfio-selftests/core";
-import { LAB_DEFAULTS, type LabMachineOptions, type LabRunOptions, runInLab } from "@vfio-selftests/lab";
+import { LAB_DEFAULTS, type LabMachineOptions, type LabRunOptions, type runInLab } from "@vfio-selftests/lab";
 import type { MutantKernel } from "../kernel/mutant-kernel";
 import type { VmEnd } from "./campaign";
 import type { ReachTable } from "./reach";
@@ -10,9 +10,14 @@ import type { RecordPlan, Trial, TrialPlan } from "./trial";
 
 /** What both kinds of VM need. */
 export interface VmOptions {
+  /** The kernel that holds the mutants. */
   readonly kernel: MutantKernel;
+  /** The VM. Its kernel and what the trials write are added. */
   readonly machine: LabMachineOptions;
+  /** Program and arguments that run the tests in the VM. The suites print their results as TAP. */
   readonly command: readonly string[];
+  /** Runs a command in a VM. The caller may serve the VM's devices meanwhile. */
+  readonly runInVm: typeof runInLab;
 }
 
 /**
@@ -46,7 +51,7 @@ export async function recordInVm(
   folder: string,
   env: Readonly<Record<string, string>>,
 ): Promise<void> {
-  const { exitCode } = await runInLab({ ...machineFor(options, folder), command: options.command, env });
+  const { exitCode } = await options.runInVm({ ...machineFor(options, folder), command: options.command, env });
   requireEnd(exitCode);
 }
 
@@ -61,7 +66,7 @@ export async function recordEachInVm(
   const planFile = join(folder, "record-plan.json");
   writeFileSync(planFile, JSON.stringify(plan));
   const program = [process.execPath, require.resolve("../guest/record-main.js"), planFile];
-  requireEnd((await runInLab({ ...machineFor(options, folder), command: program })).exitCode);
+  requireEnd((await options.runInVm({ ...machineFor(options, folder), command: program })).exitCode);
 }
 
 function requireEnd(exitCode: number): void {
@@ -109,7 +114,7 @@ export async function tryInVm(
     stdout: watch,
   };
   try {
-    const { exitCode, ended } = await runInLab(run);
+    const { exitCode, ended } = await options.runInVm(run);
     if (watch.silent) return { kind: "silent" };
     return ended === "interrupt" || INTERRUPTED.has(exitCode) ? { kind: "interrupted" } : { kind: "done" };
   } catch (error) {

@@ -23,7 +23,10 @@ describe("fixture", () => {
   beforeAll(() => pass("\\n7 1\\n"));
   afterAll(() => pass("\\n8 1\\n"));
   it("one", () => pass("\\n1 1\\n2 0\\n"));
-  it("two", () => pass("\\n1 0\\n2 1\\n"));
+  describe("block", () => {
+    beforeAll(() => pass("\\n5 1\\n"));
+    it("two", () => pass("\\n1 0\\n2 1\\n"));
+  });
   it("fails", () => { pass("\\n3 1\\n"); throw new Error("broken"); });
   it("was_recorded_before", () => pass("\\n4 1\\n"));
 });
@@ -51,9 +54,9 @@ describe("fixture", () => {
   expect(jest.stderr).toContain("2 passed");
   const records = parseReach(readFileSync(record, "utf8")).map(({ durationMs: _, ...rest }) => rest);
   expect(records).toEqual([
-    { test: "fixture.one", status: "passed", reached: [2], differs: [1, 7] },
-    { test: "fixture.two", status: "passed", reached: [1], differs: [2] },
-    { test: "fixture.fails", status: "failed", reached: [], differs: [3, 8] },
+    { test: "fixture.one", status: "passed", reached: [2], differs: [1, 7, 8] },
+    { test: "fixture.block.two", status: "passed", reached: [1], differs: [2, 5, 7, 8] },
+    { test: "fixture.fails", status: "failed", reached: [], differs: [3, 7, 8] },
   ]);
 });
 

@@ -1,6 +1,7 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { identify } from "@vfio-selftests/harness";
 import {
+  type CircusBlock,
   type CircusEvent,
   type CircusState,
   HarnessEnvironment,
@@ -21,16 +22,18 @@ const RECORD_FOLDER = "VFIO_SELFTESTS_MUTANTS_FOLDER";
 export const RECORD_FILE = "VFIO_SELFTESTS_MUTANTS_RECORD";
 export const RECORD_DONE = "VFIO_SELFTESTS_MUTANTS_RECORDED";
 
-/** The environment of the recording run. After each test it writes down which mutants the test reached. */
+/** The environment of the recording run. After each outermost block it writes down which mutants its tests reached. */
 export default class RecordingEnvironment extends HarnessEnvironment {
   readonly #switch = new KernelSwitch(process.env[RECORD_KEY] ?? "", process.env[RECORD_FOLDER]);
   readonly #file = process.env[RECORD_FILE] ?? "";
+  readonly #inHooks = new Map<CircusBlock, Seen[]>();
+  /** The tests of the outermost block that runs. */
+  #lines: Line[] = [];
   #before: readonly Seen[] = [];
-  #waiting: (Omit<TestReach, "reached" | "differs"> & { readonly seen: readonly Seen[] }) | undefined;
   #startedAt = 0;
 
   override async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
-    const { test } = event;
+    const { test, describeBlock: block } = event;
     // What the boot and the look at the devices before the first test reached belongs to no test.
     if (event.name === "run_start") {
       this.#switch.take();
@@ -38,31 +41,47 @@ export default class RecordingEnvironment extends HarnessEnvironment {
     }
     // jest also begins the tests that it leaves out.
     if (event.name === "test_start" && test !== undefined && test.mode !== "skip") {
-      // Hooks around a block of tests run between two tests, so what they reach counts for both.
       this.#before = this.#switch.take();
-      this.#flush(this.#before);
       this.#startedAt = performance.now();
     }
     await super.handleTestEvent(event, state);
     if (event.name === "test_done" && test !== undefined) {
-      this.#waiting = {
+      this.#lines.push({
+        block: test.parent,
         test: identify(titlesOf(test)).id,
         status: test.status === "skip" ? "skipped" : test.errors.length > 0 ? "failed" : "passed",
         durationMs: Math.round(performance.now() - this.#startedAt),
         seen: [...this.#before, ...this.#switch.take()],
-      };
+      });
     }
-    if (event.name === "run_finish") this.#flush(this.#switch.take());
+    // A trial runs the hooks around each test anew, so what they reach counts for each test of their block.
+    if (block !== undefined && test === undefined && HOOK_ENDS.includes(event.name)) {
+      this.#inHooks.set(block, [...(this.#inHooks.get(block) ?? []), ...this.#switch.take()]);
+    }
+    const isOutermost = block !== undefined && block.parent === state.rootDescribeBlock;
+    if (event.name === "run_finish" || (event.name === "run_describe_finish" && isOutermost)) this.#write();
   }
 
-  #flush(after: readonly Seen[]): void {
-    if (this.#waiting === undefined) return;
-    const { seen, ...line } = this.#waiting;
-    this.#waiting = undefined;
-    const record: TestReach = { ...line, ...split([...seen, ...after]) };
-    appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
+  #write(): void {
+    for (const { block, seen, ...line } of this.#lines.splice(0)) {
+      const record: TestReach = { ...line, ...split([...seen, ...this.#around(block)]) };
+      appendFileSync(this.#file, `${JSON.stringify(record)}\n`);
+    }
+  }
+
+  #around(block: CircusBlock | undefined): readonly Seen[] {
+    if (block === undefined) return [];
+    return [...(this.#inHooks.get(block) ?? []), ...this.#around(block.parent)];
   }
 }
+
+/** A test, and what it and its own hooks reached. */
+interface Line extends Omit<TestReach, "reached" | "differs"> {
+  readonly block: CircusBlock | undefined;
+  readonly seen: readonly Seen[];
+}
+
+const HOOK_ENDS: readonly string[] = ["hook_success", "hook_failure"];
 
 function leaveOutRecorded({ rootDescribeBlock: root }: CircusState): void {
   const file = process.env[RECORD_DONE];

@@ -14,6 +14,8 @@ import { DEFAULT_PATHS, readSourceFiles } from "./source-files";
 export interface MutantKernel {
   /** Identifies the set of mutants. The running kernel shows the same key. */
   readonly key: string;
+  /** Its variants, as in `kasan-lockdep`; `plain` for none. */
+  readonly variant: string;
   readonly image: string;
   /** What the kernel needs on its command line. */
   readonly parameters: readonly string[];
@@ -39,13 +41,15 @@ export interface MutantKernelOptions {
 }
 
 const MOST_BUILDS = 25;
+const PLAIN = "plain";
 
 /** The last kernel with these options, or a new one. */
 export async function mutantKernel(options: MutantKernelOptions, progress: Progress): Promise<MutantKernel> {
   const { variants = [], paths = DEFAULT_PATHS, host = thisHost() } = options;
-  const record = join(mutantsFolder(host), "kernels", `${[...variants].sort().join("-") || "plain"}.json`);
+  const variant = [...variants].sort().join("-") || PLAIN;
+  const record = join(mutantsFolder(host), "kernels", `${variant}.json`);
   const kept = options.rebuild === true ? undefined : readRecord(record);
-  if (kept !== undefined && kept.paths.join() === paths.join() && existsSync(kept.image)) return kept;
+  if (kept !== undefined && kept.paths.join() === paths.join() && existsSync(kept.image)) return { ...kept, variant };
 
   if (options.onlyBuilt === true) throw notBuilt();
 
@@ -76,7 +80,7 @@ export async function mutantKernel(options: MutantKernelOptions, progress: Progr
   );
   if (set === undefined) throw new Error("the kernel was built without its patch");
   const kernel = { ...describe(set, built.build), image: built.image, parameters: built.parameters };
-  const complete = { ...kernel, slowdown: built.slowdown, paths };
+  const complete = { ...kernel, variant, slowdown: built.slowdown, paths };
   mkdirSync(dirname(record), { recursive: true });
   writeFileSync(record, JSON.stringify(complete));
   return complete;
@@ -85,6 +89,11 @@ export async function mutantKernel(options: MutantKernelOptions, progress: Progr
 /** The folder with the records of mutant kernels, and with results. */
 export function mutantsFolder(host: LabHost = thisHost()): string {
   return join(labCache(host).folder, "mutants");
+}
+
+/** The folder with the results of a kernel. One of another variant notices other mutants. */
+export function resultsFolder({ key, variant }: Pick<MutantKernel, "key" | "variant">, host?: LabHost): string {
+  return join(mutantsFolder(host), variant === PLAIN ? key : `${key}-${variant}`);
 }
 
 /** The mutants in the kernel. A file that was not compiled has no object in the build folder. */

@@ -4,7 +4,6 @@ import {
   VFIO_DMA_MAP_FLAG_VADDR as NEW_ADDRESS,
   VFIO_DMA_MAP_FLAG_WRITE as WRITE,
   VFIO_DMA_UNMAP_FLAG_ALL as ALL,
-  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP as GET_DIRTY,
   VFIO_DMA_UNMAP_FLAG_VADDR as INVALIDATE,
   VFIO_IOMMU_DIRTY_PAGES,
   VFIO_IOMMU_DIRTY_PAGES_FLAG_GET_BITMAP as GET,
@@ -27,7 +26,7 @@ import {
   BITMAP_BYTES,
   bits,
   type DirtyRequest,
-  pointerTo,
+  unmapDirtyPages,
   words,
 } from "../rigs/raw/dirty-pages";
 import { GroupFiles } from "../rigs/raw/group-files";
@@ -36,6 +35,8 @@ import type { SuiteTarget } from "../suite-target";
 const PAGE = BigInt(PAGE_SIZE);
 const BASE = 0x4000_0000n;
 const PAGES = 70;
+/** Another process starts, which takes seconds on an emulated machine. */
+const TIMEOUT_MS = 120_000;
 const BAD_ADDRESS = BigInt(NO_ADDRESS);
 /** Above all that a process can have. */
 const KERNELS_ADDRESS = 1n << 63n;
@@ -215,11 +216,29 @@ export function type1MigrationSuite(target: SuiteTarget): void {
         expect(lockedMemory().locked - before).toBe(PAGES);
         expect(space.unmap({ flags: INVALIDATE, iova: BASE, size: BigInt(PAGES) * PAGE }).code).toBe("ok");
         // vfio_change_dma_owner: a program's new version, in another process, takes what the old one has mapped.
-        const { answer, locked, unmapped } = takeOver(space.files.container, BASE, PAGES);
+        const { answer, locked, unmapped } = takeOver(space.files.container, BASE, { pages: PAGES });
         expect({ answer, locked }).toEqual({ answer: "ok", locked: PAGES });
         expect(lockedMemory().locked - before).toBe(0);
         expect(unmapped).toEqual({ answer: "ok", locked: 0 });
       });
+
+      it(
+        "an_ordinary_user_takes_over_no_more_than_its_limit",
+        () => {
+          using space = new Type1Space(mode, address);
+          const whole = { iova: BASE, size: BigInt(PAGES) * PAGE };
+          const before = lockedMemory().locked;
+          expect(space.map(BASE, PAGES)).toBe("ok");
+          expect(space.unmap({ flags: INVALIDATE, ...whole }).code).toBe("ok");
+          const request = { pages: PAGES, limitPages: PAGES - 1 };
+          expect(takeOver(space.files.container, BASE, request)).toEqual({ answer: "ENOMEM", locked: 0 });
+          // The old owner is charged as before, and may still give it an address.
+          expect([lockedMemory().locked - before, space.setAddress(whole)]).toEqual([PAGES, "ok"]);
+          expect(space.unmap({ flags: 0, ...whole })).toEqual({ code: "ok", bytes: whole.size });
+          expect(lockedMemory().locked - before).toBe(0);
+        },
+        TIMEOUT_MS,
+      );
 
       it("memory_without_an_address_can_be_unmapped", () => {
         using space = new Type1Space(mode, address);
@@ -272,10 +291,7 @@ class Type1Space implements Disposable {
 
   /** Unmaps, and asks for the bitmap of the pages that the device may have written. */
   unmapDirty(iova: bigint, size: bigint, bitmap: Bitmap, pageSize: bigint): { code: string; bytes: bigint } {
-    const { bytes, address, links } = pointerTo(bitmap);
-    const argument = words([(BigInt(GET_DIRTY) << 32n) | 48n, iova, size, pageSize, bytes, address]);
-    const code = askPlainly(this.files.container, { VFIO_IOMMU_UNMAP_DMA }, argument, links);
-    return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
+    return unmapDirtyPages(this.files.container, { iova, size, pageSize }, bitmap);
   }
 
   dirty(request: DirtyQuestion, bitmap: Bitmap): string {

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import { DmaMemory, type IommuMode, VfioError } from "@vfio-selftests/core";
 import { DriverSession } from "@vfio-selftests/core/driver";
-import { eachMode, fixture, KernelLog, note, skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, type KernelLog, note, skip } from "@vfio-selftests/harness";
 import { expectFaultReport } from "../devices/silent-faults";
+import { openKernelLog } from "../rigs/device/kernel-log";
 import { DriverRig } from "../rigs/dma/driver-rig";
 import { findDriver } from "../rigs/dma/find-driver";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
@@ -246,14 +247,6 @@ function copyOnTwoDevices(target: SuiteTarget, mode: IommuMode, first: string, s
 
   const used = (bytes: Uint8Array) => bytes.subarray(0, 2 * size);
   expect(Buffer.compare(used(destination.bytes), used(source.bytes))).toBe(0);
-}
-
-function openKernelLog(): KernelLog {
-  try {
-    return new KernelLog();
-  } catch (error) {
-    skip({ reason: `the kernel's log cannot be read (${String(error)})`, remedy: "run as root" });
-  }
 }
 
 /** Makes the device fault at an address of its own and waits for the IOMMU driver's message about it. */

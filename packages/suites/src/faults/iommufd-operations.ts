@@ -8,7 +8,16 @@ import {
   iommufdOf,
 } from "@vfio-selftests/iommu-modes";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { inIommufd, leaving, nothingToClose, onDevice, type Operation, type Prepare, type Prepared } from "./operation";
+import {
+  closedAfter,
+  inIommufd,
+  leaving,
+  nothingToClose,
+  onDevice,
+  type Operation,
+  type Prepare,
+  type Prepared,
+} from "./operation";
 
 const LENGTH = 16 * PAGE_SIZE;
 const IOVA = 0x10_0000n;
@@ -85,14 +94,11 @@ export const IOMMUFD_OPERATIONS: readonly Operation[] = [
 function withBoundDevice(prepare: (tie: IommufdDevice, iommufd: Iommufd) => Prepared): Prepare {
   return (mode, address) => {
     const iommu = new Iommu(mode.open());
-    const iommufd = iommufdOf(iommu);
-    const device = iommufd.openDevice(address);
-    const prepared = prepare(iommufdDeviceOf(device), iommufd);
-    return {
-      ...prepared,
-      [Symbol.dispose]: () =>
-        closeAll("the operation", [() => prepared[Symbol.dispose](), () => device.close(), () => iommu.close()]),
-    };
+    return closedAfter([() => iommu.close()], () => {
+      const iommufd = iommufdOf(iommu);
+      const device = iommufd.openDevice(address);
+      return closedAfter([() => device.close()], () => prepare(iommufdDeviceOf(device), iommufd));
+    });
   };
 }
 

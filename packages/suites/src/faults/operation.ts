@@ -35,16 +35,27 @@ export function leaving(act: () => unknown): Prepared["act"] {
   };
 }
 
-/** What needs a device in an address space. */
-export function onDevice(prepare: (iommu: Iommu, device: PciDevice) => Prepared): Prepare {
+/** Makes something, after whose end the steps are taken. They are taken at once when it is not made, or the test skips. */
+export function closedAfter<Made extends Disposable>(steps: readonly (() => void)[], make: () => Made): Made {
+  let made: Made;
+  try {
+    made = make();
+  } catch (error) {
+    closeAll("the operation", steps);
+    throw error;
+  }
+  return { ...made, [Symbol.dispose]: () => closeAll("the operation", [() => made[Symbol.dispose](), ...steps]) };
+}
+
+/** What needs a device in an address space, which are closed after it. */
+export function onDevice<Made extends Disposable>(
+  prepare: (iommu: Iommu, device: PciDevice) => Made,
+): (mode: IommuMode, address: string) => Made {
   return (mode, address) => {
     const iommu = new Iommu(mode.open());
-    const device = PciDevice.open(iommu, address);
-    const prepared = prepare(iommu, device);
-    return {
-      ...prepared,
-      [Symbol.dispose]: () =>
-        closeAll("the operation", [() => prepared[Symbol.dispose](), () => device.close(), () => iommu.close()]),
-    };
+    return closedAfter([() => iommu.close()], () => {
+      const device = PciDevice.open(iommu, address);
+      return closedAfter([() => device.close()], () => prepare(iommu, device));
+    });
   };
 }

@@ -75,6 +75,17 @@ export function dirtyBitmapSuite(target: SuiteTarget): void {
       });
     }
 
+    it("tells_and_clears_nothing_beyond_its_range", () => {
+      withWritten((read, bytes) => {
+        const [low, high] = [WRITTEN.filter((page) => page < 8), WRITTEN.filter((page) => page >= 8)];
+        expect(read({ length: 8 * PAGE_SIZE })).toBe(0);
+        expect([...bytes.subarray(0, 8)]).toEqual([...bitmapOf(low, 8)]);
+        bytes.fill(0);
+        expect(read()).toBe(0);
+        expect([...bytes.subarray(0, 8)]).toEqual([...bitmapOf(high, 8)]);
+      });
+    });
+
     it("has_a_bit_for_each_larger_page", () => {
       for (const factor of [2, 4, 8]) {
         withWritten((read, bytes) => {

@@ -19,6 +19,7 @@ import {
 } from "../rigs/mock-iommu/test-command";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import type { SuiteTarget } from "../suite-target";
+import { contiguousMotionTests } from "./contiguous-motion";
 import { fileMotionTests } from "./file-motion";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -250,6 +251,7 @@ export function pageMotionSuite(target: SuiteTarget): void {
         });
 
         fileMotionTests(withPages);
+        contiguousMotionTests(withPages);
       });
     }
 

@@ -43,7 +43,9 @@ export function virtualDeviceTests(withRig: (use: (rig: VirtualRig) => void) => 
         const other = virtual.rig.device();
         const id = virtual.device(viommu, other, VIRTUAL_ID).need("out_vdevice_id");
         expect(virtual.rig.raw.destroy(other.test)).toBe(0);
-        // A tombstone stays in its place (iommufd_device_remove_vdev).
+        // A tombstone stays in its place (iommufd_device_remove_vdev): nobody else gets its id.
+        const others = Array.from({ length: 8 }, () => virtual.rig.door.newIoas().id);
+        expect(others).not.toContain(id);
         expect(virtual.rig.raw.destroy(viommu)).toBe(0);
         expect(["ENOENT", 0]).toContain(virtual.rig.raw.destroy(id));
       });

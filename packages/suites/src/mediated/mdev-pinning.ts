@@ -2,7 +2,9 @@ import type { IommuMode } from "@vfio-selftests/core";
 import { eachMode } from "@vfio-selftests/harness";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
 import { combined, someRanges } from "../rigs/mediated/combined-ranges";
+import { expectNoOperations } from "../rigs/mediated/missing-operations";
 import { IOMMU_READ, IOMMU_WRITE, MOST_PAGES } from "../rigs/mediated/pin-device";
+import { canPin, pinModes } from "../rigs/mediated/pin-modes";
 import { BASE, MappedPinRig, PAGES, PinRig } from "../rigs/mediated/pin-rig";
 import { PinSpace } from "../rigs/mediated/pin-space";
 import { pageFrame } from "../rigs/memory/page-frame";
@@ -26,10 +28,12 @@ const PIECES = [
 
 /** A driver's own access to the memory that user space mapped: pinned pages and copies. The lab's mediated device calls for it. */
 export function mdevPinningSuite(target: SuiteTarget): void {
-  const own = target.modes.find(({ traits }) => traits.api === "iommufd" && traits.container === undefined);
-  const containers = target.modes.filter(({ traits }) => traits.container !== undefined);
   describe("vfio_mdev_pinning", () => {
-    eachMode({ modes: [...containers, ...(own === undefined ? [] : [own])] }, (mode) => {
+    eachMode({ modes: pinModes(target) }, (mode) => {
+      it("device_without_operations_of_its_own_refuses_them", () => {
+        using space = new PinSpace(mode);
+        expectNoOperations(space.deviceFile);
+      });
       copyTests(mode);
       if (canPin(mode)) {
         pinTests(mode);
@@ -269,9 +273,4 @@ function releaseTests(mode: IommuMode): void {
     // The mapping is still there.
     expect(other.read(BASE, 1).outcome).toBe(0);
   });
-}
-
-/** VFIO's type 1 driver pins in its second version only. */
-function canPin({ traits }: IommuMode): boolean {
-  return !traits.mapsRegisters || traits.container?.type === 2;
 }

@@ -1,4 +1,7 @@
+import { DmaMemory } from "@vfio-selftests/core";
 import {
+  VFIO_DEVICE_FEATURE,
+  vfio_device_feature,
   vfio_device_feature_dma_logging_control,
   VFIO_DEVICE_FEATURE_DMA_LOGGING_REPORT as LOGGING_REPORT,
   vfio_device_feature_dma_logging_report,
@@ -10,7 +13,8 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { MigrationRig } from "../rigs/mediated/migration-rig";
-import { bytesOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { askPlainly, bytesOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
+import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 import { DeviceLog } from "./device-log";
 import { loggingRules } from "./logging-rules";
@@ -34,6 +38,20 @@ export function dmaLoggingSuite(target: SuiteTarget): void {
       expect(rig.card.feature(LOGGING_START | SET, asked).code).toBe("EFAULT");
     });
 
+    it("refuses_an_answer_that_cannot_be_written", () => {
+      using rig = new MigrationRig();
+      using memory = DmaMemory.allocate(Number(PAGE));
+      new BigUint64Array(memory.buffer).set([0n, PAGE]);
+      const layout = vfio_device_feature_dma_logging_control;
+      const payload = bytesOf(layout, { page_size: PAGE, num_ranges: 1, ranges: memory.address });
+      expect(rig.card.feature(LOGGING_START | SET, payload).code).toBe("ok");
+      expect(rig.card.feature(LOGGING_STOP | SET, new Uint8Array(0)).code).toBe("ok");
+      const argsz = vfio_device_feature.size + layout.size;
+      const header = bytesOf(vfio_device_feature, { argsz, flags: LOGGING_START | SET });
+      using readOnly = new ReadOnlyArgument(Buffer.concat([header, payload]));
+      expect(askPlainly(rig.card.file, { VFIO_DEVICE_FEATURE }, readOnly.address)).toBe("EFAULT");
+    });
+
     it("refuses_malformed_requests", () => {
       using rig = new MigrationRig();
       const ask = (flags: number, size: number) => rig.card.feature(flags, new Uint8Array(size)).code;
@@ -50,7 +68,8 @@ export function dmaLoggingSuite(target: SuiteTarget): void {
   });
 }
 
-function cardLog(): DeviceLog {
+/** The log of a new card. Its disposal ends the card. */
+export function cardLog(): DeviceLog {
   const rig = new MigrationRig();
   return new DeviceLog(rig, ({ flags, payload, links }) => {
     const byOffset = Object.fromEntries(links.map(({ offset, bytes }) => [offset, bytes]));

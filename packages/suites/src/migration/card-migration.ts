@@ -181,8 +181,9 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
       expect(ask(DEVICE_STATE | GET, vfio_device_feature_mig_state)).toBe("EFAULT");
       // The device has changed its state, and its file is gone, because nobody could be told of it.
       const before = readdirSync(systemPaths.proc("self", "fd")).length;
+      const next = nextDescriptor();
       expect(ask(DEVICE_STATE | SET, vfio_device_feature_mig_state, { device_state: STOP_COPY })).toBe("EFAULT");
-      expect(readdirSync(systemPaths.proc("self", "fd"))).toHaveLength(before);
+      expect([readdirSync(systemPaths.proc("self", "fd")).length, nextDescriptor()]).toEqual([before, next]);
       expect(rig.state().state).toBe(STOP_COPY);
       expect(rig.reset()).toBe("ok");
       expect(rig.state().state).toBe(RUNNING);
@@ -209,4 +210,12 @@ function stopCopyLength(card: SerialCard): number {
   const { code, payload } = card.feature(DATA_SIZE | GET, layout.allocate().bytes);
   expect(code).toBe("ok");
   return Number(layout.fields.stop_copy_length.get(layout.copyOf(payload)));
+}
+
+/** The number that the next file of this process gets. */
+function nextDescriptor(): number {
+  const fd = native.memfdCreate("next", 0);
+  expect(fd).toBeGreaterThanOrEqual(0);
+  native.close(fd);
+  return fd;
 }

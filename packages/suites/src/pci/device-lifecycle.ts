@@ -1,7 +1,7 @@
-import { Iommu, PciDevice } from "@vfio-selftests/core";
+import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { pollUntil } from "@vfio-selftests/core/driver";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
-import { readAttribute, readNumber, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
+import { existsPath, readAttribute, readNumber, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
 import { VFIO_GROUP_GET_DEVICE_FD } from "@vfio-selftests/core/uapi";
 import { eachMode, errorWithCode, fixture, GuardedValue, skip } from "@vfio-selftests/harness";
 import { iommufdOf, KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
@@ -9,6 +9,7 @@ import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/req
 import { native } from "@vfio-selftests/native";
 import { scratchRegistersOf } from "../devices/scratch-registers";
 import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { openKernelLog } from "../rigs/device/kernel-log";
 import { messageIrqs, vfioInterrupts } from "../rigs/interrupts/kernel-interrupts";
 import { PageFaults } from "../rigs/memory/page-faults";
 import { outcome } from "../rigs/raw/ask-kernel";
@@ -108,6 +109,22 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
         }
       });
 
+      it("close_resets_the_bus_only_where_the_device_has_no_reset_of_its_own", () => {
+        using log = openKernelLog();
+        const resets = () => log.newLines().filter((line) => line.endsWith(` ${address}: resetting`)).length;
+        using iommu = new Iommu(mode.open());
+        const device = PciDevice.open(iommu, address);
+        const { resettable } = device.info;
+        // A driver that prepares for resets keeps pci_dev_save_and_disable from telling of them.
+        if (resets() === 0 && resettable) {
+          skip({ reason: "the kernel does not tell of this device's resets", remedy: "use vfio-pci as its driver" });
+        }
+        const expected = resettable || !isBusResettable(device) ? 0 : 1;
+        device.close();
+        // The kernel tells of a bus's reset, and not of the one that vfio_pci_core_disable asks for.
+        expect(resets()).toBe(expected);
+      });
+
       it("sleeps_while_nobody_has_it_open", () => {
         const state = () => readAttribute(systemPaths.pciDevice(address, "power", "runtime_status"))?.trim();
         if (readAttribute(systemPaths.pciDevice(address, "power", "control"))?.trim() !== "auto") {
@@ -166,7 +183,10 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
 
       it("token_for_a_device_without_functions_is_refused", () => {
         if (readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) !== undefined) {
-          skip({ reason: "the device has virtual functions", remedy: "use one without: lab run -d edu" });
+          skip({
+            reason: "the device has virtual functions",
+            remedy: "use one without: vfio-selftests lab run -d edu",
+          });
         }
         using iommu = new Iommu(mode.open());
         // vfio_pci_core_match_token_uuid
@@ -230,4 +250,15 @@ export function deviceLifecycleSuite(target: SuiteTarget): void {
 function groupFileOf({ vfio }: PciDevice): KernelFile {
   if (vfio instanceof KernelDevice && vfio.group !== undefined) return vfio.group;
   throw new Error(`${vfio.address} was not opened by its group`);
+}
+
+/** Whether vfio_pci_dev_set_resettable finds a bus or slot, all of whose devices are VFIO's. */
+function isBusResettable(device: PciDevice): boolean {
+  try {
+    const { devices } = device.hotResetInfo();
+    return devices.every(({ address }) => existsPath(systemPaths.pciDevice(address, "vfio-dev")));
+  } catch (error) {
+    if (error instanceof VfioError && error.code === "ENODEV") return false;
+    throw error;
+  }
 }

@@ -125,6 +125,19 @@ export function dmaBufSuite(target: SuiteTarget): void {
       });
     }
 
+    it("mapping_outlives_commands_that_leave_memory_space_on", () => {
+      withRig((rig) => {
+        const fd = rig.export({ region: rig.bar.index, ranges: [{ offset: 0, length: PAGES * PAGE_SIZE }] });
+        expect(rig.map(fd)).toBe(0);
+        const { config } = rig.device;
+        for (const busMaster of [false, true]) {
+          config.busMaster = busMaster;
+          // vfio_basic_config_write calls vfio_pci_dma_buf_move each time, which has nothing to move.
+          expect([busMaster, rig.pages()[0]]).toEqual([busMaster, rig.physical(0)]);
+        }
+      });
+    });
+
     for (const { name, revoke, restore } of REVOCATIONS.slice(1)) {
       it(`stays_of_no_use_without_memory_space_after_${name}`, () => {
         withRig((rig) => {

@@ -119,7 +119,10 @@ export function pciConfigSuite(target: SuiteTarget): void {
 
     it("access_with_memory_off_is_an_error", () => {
       if (target.kind === "models") {
-        skip({ reason: "a model answers whatever its command register says", remedy: "run on a kernel: lab run" });
+        skip({
+          reason: "a model answers whatever its command register says",
+          remedy: "run on a kernel: vfio-selftests lab run",
+        });
       }
       using iommu = new Iommu(mode.open());
       using device = PciDevice.open(iommu, address);

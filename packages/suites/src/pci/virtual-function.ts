@@ -135,6 +135,16 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
       eachMode(target, (each) => {
         const opens = (address: string, token?: string) => codeOf(each, address, token);
 
+        it("vf_in_its_pfs_address_space_changes_no_usable_iovas", () => {
+          using iommu = new Iommu(each.open());
+          using _pf = PciDevice.open(iommu, pf, { vfToken: TOKEN });
+          const usable = iommu.iovaRanges();
+          expect(usable.length).toBeGreaterThan(0);
+          // A second group goes by what the first has left (vfio_iommu_iova_get_copy). Both are behind the same IOMMU.
+          using _vf = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
+          expect(iommu.iovaRanges()).toEqual(usable);
+        });
+
         it("pf_needs_the_token_while_the_vf_is_open", () => {
           expect(opens(pf, TOKEN)).toBe("open");
           {

@@ -11,7 +11,7 @@ const COUNT = join(__dirname, "../../../../.ci/count.cjs");
 
 interface Step {
   readonly name: string;
-  readonly kind: "tests" | "check" | "optional" | "mutants";
+  readonly kind: "tests" | "whole" | "check" | "optional" | "mutants";
   readonly status?: number;
   readonly log: string;
 }
@@ -51,6 +51,14 @@ it("fails for a step of tests that ran none", () => {
   const { status, lines } = count({ name: "models", kind: "tests", log: "" });
   expect(lines).toContain("not as expected: models: no test passed (0 summaries seen)");
   expect(status).toBe(1);
+});
+
+it("fails for a step of the kind whole in which a test skipped", () => {
+  const log = "Tests:       1 skipped, 4 passed, 5 total\n";
+  const { status, lines } = count({ name: "kernel-drivers", kind: "whole", log });
+  expect(lines).toContain("not as expected: kernel-drivers: 1 skipped, where each must run");
+  expect(status).toBe(1);
+  expect(count({ name: "kernel-drivers", kind: "whole", log: "Tests:       5 passed, 5 total\n" }).status).toBe(0);
 });
 
 it.each(["optional", "mutants"] as const)("lets a step of the kind %s run none", (kind) => {

@@ -19,8 +19,8 @@ export const PROTECTED_CAPABILITIES: readonly ProtectedCapability[] = [
     id: 0x07,
     extended: false,
     lengthOf: (physical, at) => (((physical.read16(at + 2) >> 12) & 3) === 0 ? 8 : 24),
-    // The command register; init_pci_cap_pcix_perm.
-    writable: [2, 3],
+    // The command register, and the one that controls error correction; init_pci_cap_pcix_perm.
+    writable: [2, 3, 8, 9, 10, 11],
   },
   {
     // HyperTransport I/O Link 3.10, sections 7.5 and 7.6: slave or primary, host or secondary.
@@ -61,6 +61,13 @@ export const PROTECTED_CAPABILITIES: readonly ProtectedCapability[] = [
       const bits = capabilities >> 8 || 256;
       return 8 + 4 * Math.ceil(bits / 32);
     },
+  },
+  {
+    // Section 7.8.6: two registers for each BAR; how many there are, the first one's control register tells.
+    name: "resizable_bars",
+    id: 0x0015,
+    extended: true,
+    lengthOf: (physical, at) => 4 + 8 * ((physical.read32(at + 8) >> 5) & 7),
   },
   {
     // Section 7.9.12: a byte for each substate, whose last number is in bits 4:0.

@@ -87,9 +87,16 @@ export class MigrationRig implements StateRig {
     return { code, initial: initial_bytes.get(view), dirty: dirty_bytes.get(view) };
   }
 
+  /** Closes all files of data. */
+  closeData(): void {
+    closeAll(
+      "the migration's data",
+      this.#dataFiles.splice(0).map((file) => () => file.close()),
+    );
+  }
+
   [Symbol.dispose](): void {
-    const files = this.#dataFiles.map((file) => () => file.close());
-    closeAll("the serial card and its data", [...files, () => this.#cardFile[Symbol.dispose]()]);
+    closeAll("the serial card and its data", [() => this.closeData(), () => this.#cardFile[Symbol.dispose]()]);
   }
 }
 

@@ -121,11 +121,15 @@ export class PinDevice {
 
   #pread(offset: number, length: number): Uint8Array {
     const bytes = new Uint8Array(length);
-    if (length > 0) expect(outcome(native.pread(this.#file.descriptor("read"), bytes, offset))).toBe(length);
+    if (length > 0) whole("read", native.pread(this.#file.descriptor("read"), bytes, offset), length);
     return bytes;
   }
 
   #pwrite(offset: number, bytes: Uint8Array): void {
-    expect(outcome(native.pwrite(this.#file.descriptor("write"), bytes, offset))).toBe(bytes.length);
+    whole("write", native.pwrite(this.#file.descriptor("write"), bytes, offset), bytes.length);
   }
+}
+
+function whole(operation: string, result: number, length: number): void {
+  if (result !== length) throw new Error(`${operation} of ${length} bytes of the device's block: ${outcome(result)}`);
 }

@@ -1,46 +1,19 @@
-import type { DmaAccess, IommuMode } from "@vfio-selftests/core";
+import type { IommuMode } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
-import {
-  IOMMU_IOAS_MAP_READABLE,
-  IOMMU_IOAS_MAP_WRITEABLE,
-  VFIO_DMA_MAP_FLAG_READ,
-  VFIO_DMA_MAP_FLAG_WRITE,
-  VFIO_IOMMU_MAP_DMA,
-  vfio_iommu_type1_dma_map,
-  vfio_iommu_type1_dma_unmap,
-  VFIO_IOMMU_UNMAP_DMA,
-} from "@vfio-selftests/core/uapi";
-import type { KernelFile } from "@vfio-selftests/iommu-modes";
+import { vfio_iommu_type1_dma_unmap, VFIO_IOMMU_UNMAP_DMA } from "@vfio-selftests/core/uapi";
+import type { KernelFile, KernelFileAccess } from "@vfio-selftests/iommu-modes";
 import { askKernel } from "../raw/ask-kernel";
 import type { GroupFiles } from "../raw/group-files";
 import { DeviceFile, IommufdFile } from "../raw/iommufd-files";
 import { MediatedDevice } from "./mediated-device";
 import { PIN_DEVICE, PinDevice } from "./pin-device";
-
-const TYPE1_FLAGS: Readonly<Record<DmaAccess, number>> = {
-  read: VFIO_DMA_MAP_FLAG_READ,
-  write: VFIO_DMA_MAP_FLAG_WRITE,
-  "read-write": VFIO_DMA_MAP_FLAG_READ | VFIO_DMA_MAP_FLAG_WRITE,
-};
-const IOMMUFD_FLAGS: Readonly<Record<DmaAccess, number>> = {
-  read: IOMMU_IOAS_MAP_READABLE,
-  write: IOMMU_IOAS_MAP_WRITEABLE,
-  "read-write": IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE,
-};
-
-/** Memory of this process to map. */
-export interface PinMapping {
-  readonly iova: bigint;
-  readonly vaddr: bigint;
-  readonly length: number;
-  readonly access?: DmaAccess;
-}
+import { mapInContainer, mapInIoas, type PinMapping } from "./pin-mapping";
 
 /** An address space of a mode, as `PinSpace` uses it. */
 interface Joined extends Disposable {
   /** A further device. */
   join(device: MediatedDevice): KernelFile;
-  map(mapping: Required<PinMapping>): string;
+  map(mapping: PinMapping): string;
   unmap(iova: bigint, length: number): [string, bigint];
 }
 
@@ -91,9 +64,23 @@ export class PinSpace implements Disposable {
     return this.#space instanceof IommufdSpace ? this.#space : undefined;
   }
 
+  /** The first device's. */
+  get deviceFile(): KernelFile {
+    const [first] = this.#devices;
+    if (first === undefined) throw new RangeError("no device is in the address space yet");
+    return first.file;
+  }
+
+  /** The container, or the iommufd. */
+  get file(): KernelFileAccess {
+    const file = this.container ?? this.iommufd?.file.file;
+    if (file === undefined) throw new RangeError("no device is in the address space yet");
+    return file;
+  }
+
   /** Returns `ok` or the errno's name. */
-  map({ iova, vaddr, length, access = "read-write" }: PinMapping): string {
-    return this.#space.map({ iova, vaddr, length, access });
+  map(mapping: PinMapping): string {
+    return this.#space.map(mapping);
   }
 
   /** `ok` or the errno's name, and the bytes that were unmapped. */
@@ -141,9 +128,8 @@ class ContainerSpace implements Joined {
     return group.openDevice();
   }
 
-  map({ access, iova, vaddr, length }: Required<PinMapping>): string {
-    const values = { flags: TYPE1_FLAGS[access], vaddr, iova, size: length };
-    return askKernel(this.container, { VFIO_IOMMU_MAP_DMA }, vfio_iommu_type1_dma_map, values).code;
+  map(mapping: PinMapping): string {
+    return mapInContainer(this.container, mapping);
   }
 
   unmap(iova: bigint, length: number): [string, bigint] {
@@ -170,8 +156,8 @@ class IommufdSpace implements Joined {
     return file.file;
   }
 
-  map({ access, ...mapping }: Required<PinMapping>): string {
-    return this.file.map({ ioas: this.ioas, flags: IOMMUFD_FLAGS[access], ...mapping }).code;
+  map(mapping: PinMapping): string {
+    return mapInIoas(this.file, this.ioas, mapping);
   }
 
   unmap(iova: bigint, length: number): [string, bigint] {

@@ -38,7 +38,7 @@ export function ready(mode: IommuMode, address: string): GroupFiles {
 }
 
 /** VFIO_IOMMU_GET_INFO in so many bytes, which claims to be of the size `said`. */
-export function info({ container }: GroupFiles, bytes: number, said = bytes): Answer {
+export function info({ container }: Pick<GroupFiles, "container">, bytes: number, said = bytes): Answer {
   return askKernel(container, { VFIO_IOMMU_GET_INFO }, vfio_iommu_type1_info, {}, { bytes, said });
 }
 
@@ -99,9 +99,10 @@ export function chainOf({ code, view }: Answer): Chain {
   };
 }
 
-/** The usable ranges, in the kernel's order. */
+/** The usable ranges, in the kernel's order; none where it tells of none. */
 export function rangesOf(capabilities: Chain["capabilities"]): { start: bigint; last: bigint }[] {
-  const bytes = capabilities[VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE]?.bytes ?? new Uint8Array();
+  const bytes = capabilities[VFIO_IOMMU_TYPE1_INFO_CAP_IOVA_RANGE]?.bytes;
+  if (bytes === undefined) return [];
   const head = vfio_iommu_type1_info_cap_iova_range;
   const count = head.fields.nr_iovas.get(head.copyOf(bytes));
   return Array.from({ length: count }, (_, number) => {

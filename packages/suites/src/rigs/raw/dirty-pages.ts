@@ -1,4 +1,8 @@
-import { VFIO_IOMMU_DIRTY_PAGES } from "@vfio-selftests/core/uapi";
+import {
+  VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP,
+  VFIO_IOMMU_DIRTY_PAGES,
+  VFIO_IOMMU_UNMAP_DMA,
+} from "@vfio-selftests/core/uapi";
 import type { KernelFileAccess } from "@vfio-selftests/iommu-modes";
 import { PAGE_SIZE } from "../memory/page-size";
 import { askPlainly } from "./ask-kernel";
@@ -32,6 +36,19 @@ export function askDirtyPages(
   return askPlainly(container, { VFIO_IOMMU_DIRTY_PAGES }, argument, links);
 }
 
+/** VFIO_IOMMU_UNMAP_DMA that asks for the bitmap of the pages that were written. `bytes`: what the kernel unmapped. */
+export function unmapDirtyPages(
+  container: KernelFileAccess,
+  { iova, size, pageSize = BigInt(PAGE_SIZE) }: Pick<DirtyRequest, "iova" | "size" | "pageSize">,
+  bitmap: Bitmap,
+): { code: string; bytes: bigint } {
+  const { bytes, address, links } = pointerTo(bitmap);
+  const head = (BigInt(VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) << 32n) | 48n;
+  const argument = words([head, iova, size, pageSize, bytes, address]);
+  const code = askPlainly(container, { VFIO_IOMMU_UNMAP_DMA }, argument, links);
+  return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
+}
+
 /** The numbers of the bits that are set. */
 export function bits(bitmap: Uint8Array): number[] {
   return Array.from({ length: bitmap.length * 8 }, (_, bit) => bit).filter(
@@ -45,7 +62,7 @@ export function words(values: readonly bigint[]): Uint8Array {
 }
 
 /** struct vfio_bitmap's size and address, and the link that makes the address. */
-export function pointerTo(bitmap: Bitmap): { bytes: bigint; address: bigint; links: (number | Uint8Array)[] } {
+function pointerTo(bitmap: Bitmap): { bytes: bigint; address: bigint; links: (number | Uint8Array)[] } {
   if (typeof bitmap === "bigint") return { bytes: BigInt(BITMAP_BYTES), address: bitmap, links: [] };
   return { bytes: BigInt(bitmap.length), address: 0n, links: [BITMAP_POINTER, bitmap] };
 }

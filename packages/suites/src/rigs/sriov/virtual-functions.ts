@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
-import { linkName, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
+import { linkName, readAttribute, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedValue, skip } from "@vfio-selftests/harness";
 
 /** Enables one VF for the tests of the enclosing block. Gives its address. `sriov_numvfs` goes back to 0 at any end. */
@@ -56,12 +56,14 @@ function requireBound(pf: string, number: number): void {
   });
 }
 
-/** vfio-pci refuses with ENOENT unless its parameter allows SR-IOV (vfio_pci_core_sriov_configure). */
+/** vfio-pci refuses with ENOENT unless its parameter allows SR-IOV (vfio_pci_sriov_configure). */
 function enable(count: GuardedValue, wanted: number): void {
   try {
     count.set(wanted);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== "ENOENT" || !existsSync(count.path)) throw error;
+    // A kernel that refuses what its parameter allows is broken.
+    if (readAttribute(systemPaths.sys("module", "vfio_pci", "parameters", "enable_sriov"))?.trim() === "Y") throw error;
     skip({
       reason: "vfio-pci does not let the device enable virtual functions",
       remedy: "boot with vfio_pci.enable_sriov=1, or echo Y > /sys/module/vfio_pci/parameters/enable_sriov",

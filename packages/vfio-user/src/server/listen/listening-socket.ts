@@ -1,7 +1,7 @@
-import { lstatSync, unlinkSync } from "node:fs";
+import { lstatSync, type Stats, unlinkSync } from "node:fs";
 import { constants } from "node:os";
 import { VfioError } from "@vfio-selftests/core";
-import { systemError } from "@vfio-selftests/core/errors";
+import { systemError, systemResult } from "@vfio-selftests/core/errors";
 import { native } from "@vfio-selftests/native";
 
 const { ETIMEDOUT, EINTR, EAGAIN, ECONNREFUSED } = constants.errno;
@@ -36,7 +36,7 @@ export class ListeningSocket implements Disposable {
     }
     removeStale(path);
     const fd = native.unixListen(path, 1);
-    if (fd < 0) throw systemError(fd, "listen", { subject: path });
+    if (fd < 0) throw cannotListen(fd, path);
     this.fd = fd;
     this.path = path;
   }
@@ -78,8 +78,23 @@ export function acceptClient(fd: number, timeoutMs: number, subject = `descripto
   throw systemError(client, "accept", { subject });
 }
 
+function fileAt(path: string): Stats | undefined {
+  try {
+    return lstatSync(path, { throwIfNoEntry: false });
+  } catch (error) {
+    throw cannotListen(systemResult(error), path);
+  }
+}
+
+function cannotListen(result: number, path: string): VfioError {
+  return systemError(result, "listen", {
+    subject: path,
+    remedy: "use a path in a folder that exists and that you may write to",
+  });
+}
+
 function removeStale(path: string): void {
-  const file = lstatSync(path, { throwIfNoEntry: false });
+  const file = fileAt(path);
   if (file === undefined) return;
   if (!file.isSocket()) {
     throw new VfioError(`${path} exists and is no socket`, {

@@ -124,8 +124,13 @@ export class DmaBufRig implements Disposable {
     });
   }
 
+  /** Closes all dma-bufs. */
+  closeBuffers(): void {
+    for (const buffer of this.#buffers.splice(0)) buffer.close();
+  }
+
   [Symbol.dispose](): void {
-    for (const buffer of this.#buffers) buffer.close();
+    this.closeBuffers();
     if (!this.device.closed) this.device.close();
   }
 }
