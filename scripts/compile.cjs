@@ -1,45 +1,40 @@
 // Compiles the package in the working folder, as its tsconfig.build.json says, into what npm gets: JavaScript without comments,
-// and declarations with them, which editors show. `tsc` removes comments from both or from neither. A stack trace needs no
-// source map, because the target is close to the sources: names and statements stay. What an older build left is deleted.
+// and declarations with them, which editors show. `tsc` removes comments from both or from neither, so it runs twice. A stack
+// trace needs no source map, because the target is close to the sources: names and statements stay. What an older build left is
+// deleted.
 "use strict";
 
-const { readdirSync, rmSync } = require("node:fs");
-const { join, resolve } = require("node:path");
-const ts = require("typescript");
+const { spawnSync } = require("node:child_process");
+const { readFileSync, readdirSync, rmSync } = require("node:fs");
+const { dirname, join, resolve } = require("node:path");
 
-const host = {
-  getCanonicalFileName: (file) => file,
-  getCurrentDirectory: ts.sys.getCurrentDirectory,
-  getNewLine: () => ts.sys.newLine,
-};
+// TypeScript 7 compiles in a tenth of the time. The name `typescript` stays with version 6, whose interface typescript-eslint,
+// api-extractor and typedoc call.
+const manifest = require.resolve("@typescript/native/package.json");
+const compiler = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);
 
-/** Ends the process with the compiler's messages, if there are any. */
-function stopAt(diagnostics) {
-  if (diagnostics.length === 0) return;
-  process.stderr.write(ts.formatDiagnosticsWithColorAndContext(diagnostics, host));
-  process.exit(1);
+/** Runs the compiler, and returns the files that it wrote. */
+function compile(...options) {
+  const { status, stdout, error } = spawnSync(
+    process.execPath,
+    [compiler, "-p", "tsconfig.build.json", "--listEmittedFiles", ...options],
+    { encoding: "utf8", stdio: ["ignore", "pipe", "inherit"] },
+  );
+  if (error) throw error;
+  const lines = stdout.split("\n");
+  if (status !== 0) {
+    process.stderr.write(lines.filter((line) => !line.startsWith("TSFILE: ")).join("\n"));
+    process.exit(status ?? 1);
+  }
+  return lines.filter((line) => line.startsWith("TSFILE: ")).map((line) => resolve(line.slice("TSFILE: ".length)));
 }
 
-const { fileNames, options, errors } = ts.getParsedCommandLineOfConfigFile("tsconfig.build.json", undefined, {
-  ...ts.sys,
-  onUnRecoverableConfigFileDiagnostic: (diagnostic) => stopAt([diagnostic]),
-});
-stopAt(errors);
+const written = new Set([
+  ...compile("--emitDeclarationOnly"),
+  ...compile("--declaration", "false", "--removeComments", "--noCheck"),
+]);
 
-const written = new Set();
-const write = (file, text) => {
-  written.add(resolve(file));
-  ts.sys.writeFile(file, text);
-};
-
-const program = ts.createProgram(fileNames, options);
-stopAt(ts.getPreEmitDiagnostics(program));
-stopAt(program.emit(undefined, write, undefined, true).diagnostics);
-// It shares the parsed files with the first, which has checked them.
-const withoutComments = { ...options, declaration: false, removeComments: true, noCheck: true };
-stopAt(ts.createProgram(fileNames, withoutComments, undefined, program).emit(undefined, write).diagnostics);
-
-for (const file of readdirSync(options.outDir, { recursive: true, encoding: "utf8" })) {
-  const path = join(options.outDir, file);
-  if (/\.(js|js\.map|d\.ts)$/.test(file) && !written.has(resolve(path))) rmSync(path);
+for (const file of readdirSync("dist", { recursive: true, encoding: "utf8" })) {
+  const path = resolve("dist", file);
+  if (/\.(js|js\.map|d\.ts)$/.test(file) && !written.has(path)) rmSync(path);
 }

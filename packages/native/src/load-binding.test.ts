@@ -23,7 +23,7 @@ describe("loadBinding", () => {
     expect(load).toThrow(
       `Tried: ${directory}/prebuilds/${platform}-${arch}/vfio_native.node (No native build was found`,
     );
-    expect(load).toThrow("Remedy: in a checkout run `pnpm --filter @vfio-selftests/native build`");
+    expect(load).toThrow("Remedy: in a checkout run `pnpm --filter @vfio-selftests/native build:addon`");
   });
 
   it("gives the loader's reason when the file is not an addon", () => {

@@ -23,7 +23,7 @@ function remedy(platform: string, arch: string): string {
   // The lab's guest of another CPU has no compiler, and its addon is built on the host.
   const cross = arch === "arm64" ? ", or `build:arm64` there on an x86-64 host (needs g++-aarch64-linux-gnu)" : "";
   return (
-    `Remedy: in a checkout run \`pnpm --filter @vfio-selftests/native build\` (needs g++, make and Python 3)${cross}; ` +
+    `Remedy: in a checkout run \`pnpm --filter @vfio-selftests/native build:addon\` (needs g++, make and Python 3)${cross}; ` +
     "in a project reinstall the package."
   );
 }
