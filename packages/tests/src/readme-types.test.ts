@@ -51,7 +51,7 @@ function compile(examples: ReadonlyMap<string, string>): string {
       files,
     }),
   );
-  const compiler = join(dirname(require.resolve("typescript")), "tsc.js");
+  const compiler = join(dirname(require.resolve("@typescript/native/package.json")), "bin/tsc");
   try {
     execFileSync(process.execPath, [compiler, "-p", project], { encoding: "utf8", stdio: "pipe" });
     return "";

@@ -15,7 +15,8 @@ function installLinks(project: string): void {
   const modules = join(project, "node_modules");
   mkdirSync(modules);
   symlinkSync(join(ROOT, "packages/tests/node_modules/@vfio-selftests"), join(modules, "@vfio-selftests"));
-  for (const name of ["jest", "typescript", "@types", ".bin"]) {
+  // `tsc` in `.bin` looks for the compiler under the name that it has here.
+  for (const name of ["jest", "@typescript", "@types", ".bin"]) {
     symlinkSync(join(ROOT, "node_modules", name), join(modules, name));
   }
 }
