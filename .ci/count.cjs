@@ -49,14 +49,14 @@ function countsOf(kind, log) {
 
 /** Lines with which jest, our reports, the compilers and a run of known mutants name a failure. */
 const FAILURE =
-  /(^|\s)(FAIL|MISS)\s|^no longer noticed: |● (?!Console)|^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error|ELIFECYCLE/;
+  /(^|\s)(FAIL|MISS)\s|^no longer noticed: |● (?!Console)|^\s+(✕|×) |\berror TS\d+|^\s+\d+:\d+\s+error\s|^::error/;
 /**
  * How many failures of a step are quoted, and lines of each, so that the end of the output alone shows why it failed.
  */
 const QUOTED_FAILURES = 12;
 const LINES_OF_A_FAILURE = 8;
 
-/** Prints the first failures that a step's log names, each with the lines that follow it. */
+/** Prints the first failures that a step's log names, each with the lines that follow it; the last lines where it names none. */
 function quoteFailures(name, log) {
   const lines = log.replace(/\u001b\[[0-9;]*m/g, "").split("\n");
   const found = lines.flatMap((line, index) => (FAILURE.test(line) ? [index] : [])).slice(0, QUOTED_FAILURES);

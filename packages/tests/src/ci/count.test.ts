@@ -53,6 +53,12 @@ it("fails for a step of tests that ran none", () => {
   expect(status).toBe(1);
 });
 
+it("quotes the last lines of a check that failed and names no failure as a test does", () => {
+  const log = "17 packages are in order\ncore.api.md is not the report\n ELIFECYCLE  Command failed with exit code 1.\n";
+  const { lines } = count({ name: "check-packages", kind: "check", status: 1, log });
+  expect(lines).toContain("    core.api.md is not the report");
+});
+
 it("fails for a step of the kind whole in which a test skipped", () => {
   const log = "Tests:       1 skipped, 4 passed, 5 total\n";
   const { status, lines } = count({ name: "kernel-drivers", kind: "whole", log });
