@@ -31,6 +31,6 @@ for arch; do
     -Wall -Wextra -Werror -Wno-sign-compare -DNAPI_VERSION=8 -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS \
     -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -D_GNU_SOURCE -Igyp/src -I"$headers" \
     -I"$(node -p 'require("node-addon-api").include_dir')" "${sources[@]}" \
-    -s -Wl,-z,nodelete -Wl,-z,relro,-z,now -o "$work/vfio_native.musl.node"
+    -s -Wl,--version-script=gyp/musl/exports.map -Wl,-z,nodelete -Wl,-z,relro,-z,now -o "$work/vfio_native.musl.node"
   mv "$work/vfio_native.musl.node" "prebuilds/linux-$arch/"
 done
