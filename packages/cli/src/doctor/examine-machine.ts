@@ -1,8 +1,7 @@
 import { type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
-import { environmentOptions } from "@vfio-selftests/harness";
 import { type LabHost, thisHost } from "@vfio-selftests/lab";
 import { ExitCode } from "../exit-codes";
-import { chooseDrivers } from "../target/choose-drivers";
+import { driversToShow } from "../target/choose-drivers";
 import { diagnose } from "./diagnosis";
 import { diagnosisLines } from "./diagnosis-lines";
 import { readMachine } from "./machine/read-machine";
@@ -22,7 +21,7 @@ export function examineMachine(
   paths: SystemPaths = systemPaths,
   host: LabHost = thisHost(),
 ): number {
-  const { drivers } = chooseDrivers(environmentOptions());
+  const { drivers } = driversToShow();
   const machine = readMachine({ named: address, memoryPerDevice: memoryMiB * 2 ** 20, drivers, host, paths });
   const diagnosis = diagnose(machine);
   if (json) console.log(JSON.stringify({ kernel: machine.kernel, ...diagnosis }, undefined, 2));

@@ -1,9 +1,8 @@
 import { asCalled } from "@vfio-selftests/core/errors";
 import { pciDevice, type SystemPaths, systemPaths } from "@vfio-selftests/core/sysfs";
-import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode } from "@vfio-selftests/iommu-modes";
 import { ExitCode } from "../exit-codes";
-import { chooseDrivers } from "../target/choose-drivers";
+import { driversToShow } from "../target/choose-drivers";
 import { deviceNamed } from "../target/named-devices";
 import { askVfio, type VfioAnswer } from "./ask-vfio";
 import { describeDevice, type DeviceDescription } from "./describe-device";
@@ -15,7 +14,7 @@ export function showDevice(
   { json = false }: { readonly json?: boolean },
   paths: SystemPaths = systemPaths,
 ): number {
-  const { drivers } = chooseDrivers(environmentOptions());
+  const { drivers } = driversToShow();
   const device = describeDevice(pciDevice(deviceNamed(name, paths), paths), drivers, paths);
   const vfio = device.usable ? askVfio(device.address, autoMode) : notAsked(device);
   if (json) console.log(JSON.stringify({ ...device, vfio }, hexadecimal, 2));

@@ -1,9 +1,8 @@
 import { asCalled } from "@vfio-selftests/core/errors";
 import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/core/sysfs";
-import { environmentOptions } from "@vfio-selftests/harness";
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { ExitCode } from "../exit-codes";
-import { chooseDrivers } from "../target/choose-drivers";
+import { driversToShow } from "../target/choose-drivers";
 import { assessDevice, type ListedDevice } from "./assess-device";
 import { textTable } from "./text-table";
 
@@ -17,7 +16,7 @@ interface ListedMode {
 
 /** The `list` command. */
 export function listMachine({ json = false, all = false }: { json?: boolean; all?: boolean }): number {
-  const drivers = chooseDrivers(environmentOptions()).drivers;
+  const drivers = driversToShow().drivers;
   const entries = listPciDevices().filter((entry) => all || isCandidate(entry));
   const devices = entries.map((entry) => assessDevice(entry, drivers));
   const modes = [...iommuModes, autoMode].map((mode): ListedMode => {

@@ -4,7 +4,7 @@ import { type REPLServer, start } from "node:repl";
 import { PassThrough } from "node:stream";
 import { environmentOptions } from "@vfio-selftests/harness";
 import { ExitCode } from "../exit-codes";
-import { chooseDrivers } from "../target/choose-drivers";
+import { chooseDrivers, driversToShow } from "../target/choose-drivers";
 import { wrapText } from "../terminal/wrap-text";
 import { historyFile } from "./history-file";
 import { OpenDevice } from "./open-device";
@@ -18,8 +18,8 @@ export interface ReplOptions {
 
 /** The `repl` command: lines of JavaScript on an open device, until the end of the input or `.exit`. */
 export async function runRepl(name: string, { mode, driver }: ReplOptions): Promise<number> {
-  const target = environmentOptions();
-  const { drivers } = chooseDrivers(driver === undefined ? target : { ...target, drivers: driver });
+  const { drivers } =
+    driver === undefined ? driversToShow() : chooseDrivers({ ...environmentOptions(), drivers: driver });
   using open = new OpenDevice(name, mode);
   const session = new Session(open, drivers);
   const terminal = process.stdin.isTTY && process.stdout.isTTY;

@@ -63,6 +63,23 @@ describe("chooseDrivers", () => {
     expect(names(true, true)).toEqual([...BUILT_IN, "mine"]);
   });
 
+  it("throws a broken driver's error, or takes the others and hands it on", () => {
+    writeFileSync(join(project, "broken.cjs"), "throw new Error('no such hardware')");
+    addDriver("mine.cjs");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./broken.cjs", "./mine.cjs"] }');
+    expect(() => choose()).toThrow("no such hardware");
+    const broken: string[] = [];
+    const all = { drivers: [], lab: false, confined: false };
+    const { drivers } = chooseDrivers(
+      all,
+      project,
+      () => undefined,
+      ({ subject }) => broken.push(String(subject)),
+    );
+    expect(drivers.map(({ name }) => name)).toEqual([...BUILT_IN, "mine"]);
+    expect(broken).toEqual([join(project, "broken.cjs")]);
+  });
+
   it("takes only the drivers that are named", () => {
     addDriver("mine.cjs");
     expect(choose("./mine.cjs", "igb")).toEqual(["mine", "igb"]);

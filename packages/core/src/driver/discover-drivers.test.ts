@@ -78,14 +78,28 @@ describe("a project's drivers", () => {
     expect(found()).toEqual([]);
   });
 
-  test("a broken one is an error that names it", () => {
-    write("package.json", { dependencies: { broken: "1" } });
-    install("broken", "throw new Error('no such hardware')");
-    expect(found).toThrow(failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }));
-    expect(found).toThrow("driver broken cannot be loaded: no such hardware");
-    install("broken", "exports.driver = { name: 'broken' }");
-    jest.resetModules();
-    expect(() => loadDriver("broken", project)).toThrow(/broken does not export a driver|cannot be loaded/);
+  test("a broken one is an error that names it and the place, and keeps no other away", () => {
+    write("package.json", { dependencies: { broken: "1", shapeless: "1", whole: "1" } });
+    install("broken", "const one = 1;\nthrow new Error('no such hardware')");
+    install("shapeless", "exports.driver = { name: 'shapeless' }");
+    install("whole", `exports.driver = ${driverSource("whole")}`);
+    expect(found()).toEqual([["whole", "whole"]]);
+    const { broken } = discoverDrivers(project);
+    expect(broken).toEqual([
+      failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }),
+      failure({ code: "ERR_INVALID_DRIVER", subject: "shapeless" }),
+    ]);
+    expect(broken[0]?.message).toContain("driver broken cannot be loaded: no such hardware");
+    expect(broken[0]?.message).toContain(`at ${join(project, "node_modules/broken/main.js")}:2`);
+    expect(() => loadDriver("broken", project)).toThrow(failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }));
+  });
+
+  test("a name that none of the whole ones has may be a broken one's", () => {
+    write("package.json", { dependencies: { "@acme/broken": "1", whole: "1" } });
+    install("@acme/broken", "throw new Error('no such hardware')");
+    install("whole", `exports.driver = ${driverSource("whole")}`);
+    expect(loadDriver("whole", project).driver.name).toBe("whole");
+    expect(() => loadDriver("mine", project)).toThrow("driver @acme/broken cannot be loaded: no such hardware");
   });
 
   test("one that is not there is an error that says how to get it", () => {
@@ -125,6 +139,7 @@ describe("a project's drivers", () => {
     expect(discoverDrivers(project, { uid: 0 })).toEqual({
       drivers: [],
       refused: [`two is not loaded as root: ${project} belongs to user 12345. To load it all the same: --driver two`],
+      broken: [],
     });
     install("two", `exports.driver = ${driverSource("two")}`);
     jest.resetModules();

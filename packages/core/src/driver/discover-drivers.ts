@@ -26,12 +26,15 @@ export interface DiscoveredDrivers {
   readonly drivers: readonly RegisteredDriver[];
   /** Drivers that root does not load: a line for each, with the reason and what to do. */
   readonly refused: readonly string[];
+  /** One error for each driver that was found and is none: `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`. */
+  readonly broken: readonly VfioError[];
 }
 
 /**
  * The drivers of a project: the project itself and its dependencies, if they carry the keyword `vfio-selftests-driver`,
- * and those that its configuration names. It loads and checks each; a broken one is an error that names it. Nobody named
- * them on the command line, so root loads none from a folder that another user controls ({@link untrustedFolder}).
+ * and those that its configuration names. It loads and checks each; a broken one does not keep the others away. Nobody named
+ * them on the command line, so root loads none from a folder that another user controls ({@link untrustedFolder}). Throws
+ * `ERR_DRIVER_NOT_FOUND` for a name in the configuration without a module, and `ERR_INVALID_CONFIG`.
  */
 export function discoverDrivers(projectDirectory: string, owner: CodeOwner = codeOwner()): DiscoveredDrivers {
   const names = new Set(driverDependencies(projectDirectory));
@@ -40,15 +43,24 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
 
   const drivers: RegisteredDriver[] = [];
   const refused: string[] = [];
+  const broken: VfioError[] = [];
   for (const name of names) {
     const found = resolveDriver(name, projectDirectory);
     const [reason] = [projectDirectory, dirname(found.file), found.file].flatMap(
       (path) => untrustedFolder(path, owner) ?? [],
     );
-    if (reason === undefined) drivers.push(load(found));
-    else refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
+    if (reason !== undefined) {
+      refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
+      continue;
+    }
+    try {
+      drivers.push(load(found));
+    } catch (error) {
+      if (!(error instanceof VfioError)) throw error;
+      broken.push(error);
+    }
   }
-  return { drivers, refused };
+  return { drivers, refused, broken };
 }
 
 /**
@@ -68,9 +80,12 @@ export function loadDriver(nameOrPath: string, projectDirectory: string, owner?:
   return load(found);
 }
 
-/** A driver's own name can be told only by loading it. */
+/** A driver's own name can be told only by loading it. Throws a broken driver's error where none has the name: it may be that one. */
 function discoveredDriver(name: string, projectDirectory: string, owner?: CodeOwner): RegisteredDriver | undefined {
-  return discoverDrivers(projectDirectory, owner).drivers.find(({ driver }) => driver.name === name);
+  const { drivers, broken } = discoverDrivers(projectDirectory, owner);
+  const found = drivers.find(({ driver }) => driver.name === name);
+  if (found === undefined && broken[0] !== undefined) throw broken[0];
+  return found;
 }
 
 /** A driver's module, found but not loaded. */
@@ -119,11 +134,17 @@ function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriv
       // jest, which runs the suites, says this where it cannot load ES modules.
       remedy: reason.includes("ES Module")
         ? "give the package a CommonJS entry (`exports` with the condition require), or use Node 24.9 or newer"
-        : "correct the driver: its module throws while it is loaded",
+        : `correct the driver: its module throws while it is loaded${placeOf(error)}`,
       cause: error,
     });
   }
   return { driver: driverOfModule(exported, origin), origin };
+}
+
+/** The first place with a line that the error's stack names: where the module threw, or where it is no JavaScript. */
+function placeOf(error: unknown): string {
+  const [place] = (error instanceof Error ? error.stack : undefined)?.match(/\/[^\s():]+:\d+/) ?? [];
+  return place === undefined ? "" : `, at ${place}`;
 }
 
 /** The names of the packages with the keyword {@link DRIVER_KEYWORD}: the project itself, and its dependencies. Loads none. */

@@ -42,4 +42,13 @@ describe("named_driver", () => {
     expect(out).not.toMatch(/\n\s+at .*:\d+:\d+/);
     expect(code).toBe(1);
   });
+
+  it("of_the_project_that_does_not_load_leaves_the_list_whole", () => {
+    writeFileSync(join(project, "broken.cjs"), "throw new Error('no such hardware');");
+    writeFileSync(join(project, "vfio-selftests.config.json"), '{ "drivers": ["./broken.cjs"] }');
+    const whole = runCommand(["list", "--json"]);
+    const { code, out, err } = runCommand(["list", "--json"], {}, { cwd: project });
+    expect(err).toMatch(/driver .*broken\.cjs cannot be loaded: no such hardware\n.*Remedy: .*broken\.cjs:1/);
+    expect({ code, listed: JSON.parse(out) as unknown }).toEqual({ code: 0, listed: JSON.parse(whole.out) });
+  });
 });
