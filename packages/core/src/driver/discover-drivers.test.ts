@@ -79,19 +79,27 @@ describe("a project's drivers", () => {
   });
 
   test("a broken one is an error that names it and the place, and keeps no other away", () => {
-    write("package.json", { dependencies: { broken: "1", shapeless: "1", whole: "1" } });
+    write("package.json", { dependencies: { broken: "1", shapeless: "1", "not-built": "1", whole: "1" } });
     install("broken", "const one = 1;\nthrow new Error('no such hardware')");
     install("shapeless", "exports.driver = { name: 'shapeless' }");
+    install("not-built", "", { main: "dist/gone.js", exports: "./dist/gone.js", keywords: ["vfio-selftests-driver"] });
     install("whole", `exports.driver = ${driverSource("whole")}`);
     expect(found()).toEqual([["whole", "whole"]]);
     const { broken } = discoverDrivers(project);
     expect(broken).toEqual([
       failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }),
       failure({ code: "ERR_INVALID_DRIVER", subject: "shapeless" }),
+      failure({ code: "ERR_DRIVER_NOT_FOUND", subject: "not-built" }),
     ]);
     expect(broken[0]?.message).toContain("driver broken cannot be loaded: no such hardware");
     expect(broken[0]?.message).toContain(`at ${join(project, "node_modules/broken/main.js")}:2`);
     expect(() => loadDriver("broken", project)).toThrow(failure({ code: "ERR_DRIVER_NOT_LOADED", subject: "broken" }));
+  });
+
+  test("a module that is no JavaScript is told with its line, in a folder with a space in its name, too", () => {
+    write("package.json", {});
+    write("a folder/driver.cjs", "const one = 1;\n\nconst = 2;");
+    expect(() => loadDriver("./a folder/driver.cjs", project)).toThrow(`at ${join(project, "a folder/driver.cjs")}:3`);
   });
 
   test("a name that none of the whole ones has may be a broken one's", () => {

@@ -26,7 +26,7 @@ export interface DiscoveredDrivers {
   readonly drivers: readonly RegisteredDriver[];
   /** Drivers that root does not load: a line for each, with the reason and what to do. */
   readonly refused: readonly string[];
-  /** One error for each driver that was found and is none: `ERR_DRIVER_NOT_LOADED` or `ERR_INVALID_DRIVER`. */
+  /** One error for each that is none: `ERR_DRIVER_NOT_FOUND` (not built, too), `ERR_DRIVER_NOT_LOADED`, `ERR_INVALID_DRIVER`. */
   readonly broken: readonly VfioError[];
 }
 
@@ -34,7 +34,7 @@ export interface DiscoveredDrivers {
  * The drivers of a project: the project itself and its dependencies, if they carry the keyword `vfio-selftests-driver`,
  * and those that its configuration names. It loads and checks each; a broken one does not keep the others away. Nobody named
  * them on the command line, so root loads none from a folder that another user controls ({@link untrustedFolder}). Throws
- * `ERR_DRIVER_NOT_FOUND` for a name in the configuration without a module, and `ERR_INVALID_CONFIG`.
+ * `ERR_INVALID_CONFIG`.
  */
 export function discoverDrivers(projectDirectory: string, owner: CodeOwner = codeOwner()): DiscoveredDrivers {
   const names = new Set(driverDependencies(projectDirectory));
@@ -45,16 +45,13 @@ export function discoverDrivers(projectDirectory: string, owner: CodeOwner = cod
   const refused: string[] = [];
   const broken: VfioError[] = [];
   for (const name of names) {
-    const found = resolveDriver(name, projectDirectory);
-    const [reason] = [projectDirectory, dirname(found.file), found.file].flatMap(
-      (path) => untrustedFolder(path, owner) ?? [],
-    );
-    if (reason !== undefined) {
-      refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
-      continue;
-    }
     try {
-      drivers.push(load(found));
+      const found = resolveDriver(name, projectDirectory);
+      const [reason] = [projectDirectory, dirname(found.file), found.file].flatMap(
+        (path) => untrustedFolder(path, owner) ?? [],
+      );
+      if (reason === undefined) drivers.push(load(found));
+      else refused.push(`${found.origin} is not loaded as root: ${reason}. To load it all the same: --driver ${name}`);
     } catch (error) {
       if (!(error instanceof VfioError)) throw error;
       broken.push(error);
@@ -141,9 +138,10 @@ function load({ origin, file, requireFromProject }: FoundDriver): RegisteredDriv
   return { driver: driverOfModule(exported, origin), origin };
 }
 
-/** The first place with a line that the error's stack names: where the module threw, or where it is no JavaScript. */
+/** The first place that the error's stack names: where the module threw, or where it is no JavaScript. */
 function placeOf(error: unknown): string {
-  const [place] = (error instanceof Error ? error.stack : undefined)?.match(/\/[^\s():]+:\d+/) ?? [];
+  const stack = error instanceof Error ? error.stack : undefined;
+  const [, place] = /(?:^|\(|at )((?:file:\/\/)?\/.*?:\d+)(?:$|:\d+\)?$)/m.exec(stack ?? "") ?? [];
   return place === undefined ? "" : `, at ${place}`;
 }
 
