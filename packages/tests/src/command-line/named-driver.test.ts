@@ -49,6 +49,6 @@ describe("named_driver", () => {
     const whole = runCommand(["list", "--json"]);
     const { code, out, err } = runCommand(["list", "--json"], {}, { cwd: project });
     expect(err).toMatch(/driver .*broken\.cjs cannot be loaded: no such hardware\n.*Remedy: .*broken\.cjs:1/);
-    expect({ code, listed: JSON.parse(out) as unknown }).toEqual({ code: 0, listed: JSON.parse(whole.out) });
+    expect({ code, listed: JSON.parse(out) as unknown }).toEqual({ code: 0, listed: JSON.parse(whole.out) as unknown });
   });
 });
