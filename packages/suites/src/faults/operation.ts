@@ -11,6 +11,8 @@ export interface Prepared extends Disposable {
    * fault: what the kernel may do without need not be there.
    */
   verify?(whole: boolean): void;
+  /** Takes back what the kernel may have done although it failed to write its answer (EFAULT). Default: it does nothing then. */
+  takeBack?(): void;
 }
 
 /** Opens what the operation needs. `calls` is for operations that no mode or device makes. */
@@ -20,8 +22,17 @@ export interface Operation {
   readonly name: string;
   /** The modes it exists in; default all. */
   readonly only?: (mode: IommuMode) => boolean;
+  /** Other errors than those of every operation with which the kernel may refuse this one. */
+  readonly refusals?: (mode: IommuMode) => readonly string[];
+  /** Whether the kernel may need nothing for it that can fail. Other operations have at least one place. */
+  readonly mayHaveNoPlace?: boolean;
+  /** What a known defect makes the kernel print when a place in this operation fails, and the page about it. */
+  readonly defect?: { readonly pattern: RegExp; readonly finding: string };
   readonly prepare: Prepare;
 }
+
+/** The errno of a place of iommufd's own in attaching an address space's page table (io_pagetable.c, iopt_table_add_domain). */
+export const ATTACHING_REFUSED = "EINVAL";
 
 export const inIommufd = ({ traits }: IommuMode): boolean => traits.api === "iommufd";
 

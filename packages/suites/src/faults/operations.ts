@@ -2,9 +2,32 @@ import { DmaMemory, Iommu, PciDevice } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
 import { skip } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { leaving, nothingToClose, onDevice, type Operation, type Prepare } from "./operation";
+import {
+  ATTACHING_REFUSED,
+  inIommufd,
+  leaving,
+  nothingToClose,
+  onDevice,
+  type Operation,
+  type Prepare,
+} from "./operation";
 
 const MIB = 1024 ** 2;
+
+/** So a PCI device's first vector fails, whatever it lacked (kernel/irq/msi.c, msi_handle_pci_fail). */
+const NO_VECTORS = "ENOSPC";
+
+/** A vector's files in /proc are made without a look at the result, and removed by their names. */
+const VECTOR_WITHOUT_FILES = {
+  pattern: /WARNING: fs\/proc\/generic\.c:\d+ at remove_proc_entry/,
+  finding: "docs/kernel-findings/proc-files-of-an-interrupt.md",
+};
+
+/** The end of a hold on a group attaches it to its default domain, for which VT-d allocates. */
+const RELEASE_NEEDS_MEMORY = {
+  pattern: /WARNING: drivers\/iommu\/iommu\.c:\d+ at __iommu_release_dma_ownership/,
+  finding: "docs/kernel-findings/release-needs-memory.md",
+};
 
 /** The operations that a device makes of VFIO and iommufd. */
 export const OPERATIONS: readonly Operation[] = [
@@ -14,6 +37,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     name: "opening_a_device",
+    refusals: (mode) => (inIommufd(mode) ? [ATTACHING_REFUSED] : []),
     prepare: (mode, address) => {
       const iommu = new Iommu(mode.open());
       return { act: () => PciDevice.open(iommu, address), [Symbol.dispose]: () => iommu.close() };
@@ -36,13 +60,24 @@ export const OPERATIONS: readonly Operation[] = [
       };
     }),
   },
-  { name: "enabling_msix", prepare: enabling(({ interrupts }) => interrupts.msix) },
-  { name: "enabling_msi", prepare: enabling(({ interrupts }) => interrupts.msi) },
+  {
+    name: "enabling_msix",
+    refusals: () => [NO_VECTORS],
+    defect: VECTOR_WITHOUT_FILES,
+    prepare: enabling(({ interrupts }) => interrupts.msix),
+  },
+  {
+    name: "enabling_msi",
+    refusals: () => [NO_VECTORS],
+    defect: VECTOR_WITHOUT_FILES,
+    prepare: enabling(({ interrupts }) => interrupts.msi),
+  },
   { name: "enabling_intx", prepare: enabling(({ interrupts }) => interrupts.intx) },
   { name: "enabling_err", prepare: enabling(({ interrupts }) => interrupts.err) },
   { name: "enabling_req", prepare: enabling(({ interrupts }) => interrupts.req) },
   {
     name: "reset",
+    mayHaveNoPlace: true,
     prepare: onDevice((_iommu, device) => ({
       act: leaving(() => device.reset()),
       verify: () => expect(device.config.vendorId).not.toBe(0xffff),
@@ -59,6 +94,7 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     name: "closing_a_device_with_interrupts",
+    defect: RELEASE_NEEDS_MEMORY,
     prepare: onDevice((_iommu, device) => {
       device.interrupts.msix.enable(0, 1);
       return { act: leaving(() => device.close()), [Symbol.dispose]: nothingToClose };
@@ -66,6 +102,9 @@ export const OPERATIONS: readonly Operation[] = [
   },
   {
     name: "closing_an_address_space_with_mappings",
+    // iommufd detached the device before, and frees what it has.
+    mayHaveNoPlace: true,
+    defect: RELEASE_NEEDS_MEMORY,
     prepare: (mode, address) => {
       const iommu = new Iommu(mode.open());
       const device = PciDevice.open(iommu, address);
@@ -93,6 +132,8 @@ export function mapping(allocate: () => DmaMemory): Prepare {
         expect(iommu.unmapRange(iova, BigInt(memory.length))).toBe(BigInt(memory.length));
         iommu.map(memory, { iova });
       },
+      // IOMMU_IOAS_MAP has mapped before it writes its answer (iommufd/ioas.c, iommufd_ioas_map).
+      takeBack: () => void iommu.unmapAll(),
       [Symbol.dispose]: () => {
         iommu.unmapAll();
         memory.close();
