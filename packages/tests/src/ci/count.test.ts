@@ -54,7 +54,8 @@ it("fails for a step of tests that ran none", () => {
 });
 
 it("quotes the last lines of a check that failed and names no failure as a test does", () => {
-  const log = "17 packages are in order\ncore.api.md is not the report\n ELIFECYCLE  Command failed with exit code 1.\n";
+  const log =
+    "17 packages are in order\ncore.api.md is not the report\n ELIFECYCLE  Command failed with exit code 1.\n";
   const { lines } = count({ name: "check-packages", kind: "check", status: 1, log });
   expect(lines).toContain("    core.api.md is not the report");
 });
