@@ -53,5 +53,5 @@ turbo.on("close", (status) => {
         `  Remedy: run \`pnpm build\` as ${user.name}; files of root's from an earlier build: chown -R ${user.name} .\n`,
     );
   }
-  process.exitCode = 1;
+  process.exitCode = status ?? 1;
 });

@@ -8,7 +8,7 @@ const { spawnSync } = require("node:child_process");
 const { readFileSync, readdirSync, rmSync } = require("node:fs");
 const { dirname, join, resolve } = require("node:path");
 
-// TypeScript 7 compiles in a tenth of the time. The name `typescript` stays with version 6, whose interface typescript-eslint,
+// TypeScript 7 compiles in a fifth of version 6's time. The name `typescript` stays with version 6, whose interface typescript-eslint,
 // api-extractor and typedoc call.
 const manifest = require.resolve("@typescript/native/package.json");
 const compiler = join(dirname(manifest), JSON.parse(readFileSync(manifest, "utf8")).bin.tsc);

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Compiles the addon for musl and loads it with musl's loader, on arm64 under emulation. No registry has a Node for musl, so
 # something else has a function for each of Node-API's names, and the loader must find all others in the C library: on x64 a
-# small program, on arm64 a library that the loader takes before the addon. Needs Debian's packages musl-tools and qemu-user.
-# Some minutes.
+# small program, on arm64 a library that the loader takes before the addon. Needs an x86-64 Debian with the packages musl-tools,
+# qemu-user and gcc-aarch64-linux-gnu. Some minutes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)

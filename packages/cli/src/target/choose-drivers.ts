@@ -39,7 +39,7 @@ export function chooseDrivers(
   return registry;
 }
 
-/** Those that the environment names, or all, for a command that shows what there is: it tells of a broken one, and goes on without it. */
+/** For a command that shows what there is: it tells of the project's broken drivers, and goes on without them. */
 export function driversToShow(): DriverRegistry {
   return chooseDrivers(environmentOptions(), undefined, undefined, tellError);
 }

@@ -25,7 +25,7 @@ export interface Operation {
   /** Other errors than those of every operation with which the kernel may refuse this one. */
   readonly refusals?: (mode: IommuMode) => readonly string[];
   /** Whether the kernel may need nothing for it that can fail. Other operations have at least one place. */
-  readonly mayHaveNoPlace?: boolean;
+  readonly mayHaveNoPlace?: (mode: IommuMode) => boolean;
   /** What a known defect makes the kernel print when a place in this operation fails, and the page about it. */
   readonly defect?: { readonly pattern: RegExp; readonly finding: string };
   readonly prepare: Prepare;
@@ -33,6 +33,8 @@ export interface Operation {
 
 /** The errno of a place of iommufd's own in attaching an address space's page table (io_pagetable.c, iopt_table_add_domain). */
 export const ATTACHING_REFUSED = "EINVAL";
+
+export const inContainer = ({ traits }: IommuMode): boolean => traits.api === "container";
 
 export const inIommufd = ({ traits }: IommuMode): boolean => traits.api === "iommufd";
 

@@ -1,23 +1,19 @@
-import { DmaMemory, Eventfd, type IommuMode } from "@vfio-selftests/core";
+import { DmaMemory, Eventfd } from "@vfio-selftests/core";
 import { VFIO_DEVICE_GET_PCI_HOT_RESET_INFO, VFIO_DEVICE_PCI_HOT_RESET } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
-import { nothingToClose, onDevice } from "../faults/operation";
+import { inContainer, nothingToClose, onDevice } from "../faults/operation";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
-import { outcome } from "../rigs/raw/ask-kernel";
+import { NO_FILE, outcome } from "../rigs/raw/ask-kernel";
 import { info, map, ready, ROOM, unmapAll } from "../rigs/raw/container-requests";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { type Cycle, refused } from "./cycle";
 
 const IOVA = 0x10_0000n;
-/** No file of the process has this number. */
-const NO_FILE = 1_000_000;
 const PAGES = 4;
 /** Bytes for an answer about many devices. */
 const INFO_BYTES = 1024;
-
-const inContainer = ({ traits }: IommuMode): boolean => traits.api === "container";
 
 /** What containers and groups allocate: an IOMMU for a group, mappings and the pages below them, answers. */
 export const CONTAINER_CYCLES: readonly Cycle[] = [
@@ -120,7 +116,7 @@ export const CONTAINER_CYCLES: readonly Cycle[] = [
     name: "container_ends_with_mappings",
     times: 400,
     // In iommufd's container a PCI device must be open, which takes long: a card stands for it (mediated-cycles.ts).
-    only: ({ traits }) => traits.api === "container" && traits.mapsRegisters,
+    only: (mode) => inContainer(mode) && mode.traits.mapsRegisters,
     prepare(mode, address) {
       const memory = DmaMemory.allocate(16 * PAGE_SIZE);
       return {

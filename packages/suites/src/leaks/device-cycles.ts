@@ -13,11 +13,10 @@ import { skip } from "@vfio-selftests/harness";
 import { nothingToClose, onDevice } from "../faults/operation";
 import { DmaBufRig } from "../rigs/dma/dma-buf/dma-buf-rig";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { NO_FILE } from "../rigs/raw/ask-kernel";
 import { RawDevice } from "../rigs/raw/raw-device";
 import { type Cycle, refused } from "./cycle";
 
-/** No file of the process has this number. */
-const NO_FILE = 1_000_000;
 /** Bytes for an answer with its capabilities. */
 const ROOM = 1024;
 const TRIGGERS = VFIO_IRQ_SET_DATA_EVENTFD | VFIO_IRQ_SET_ACTION_TRIGGER;

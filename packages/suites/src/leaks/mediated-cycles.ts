@@ -4,7 +4,7 @@ import {
   VFIO_DEVICE_STATE_RUNNING as RUNNING,
   VFIO_DEVICE_STATE_STOP_COPY as STOP_COPY,
 } from "@vfio-selftests/core/uapi";
-import { inIommufd } from "../faults/operation";
+import { inContainer, inIommufd } from "../faults/operation";
 import { cardLog } from "../migration/card-logging";
 import { MediatedDevice } from "../rigs/mediated/mediated-device";
 import { MigrationRig } from "../rigs/mediated/migration-rig";
@@ -38,7 +38,7 @@ export const MEDIATED_CYCLES: readonly Cycle[] = [
   },
   {
     name: "card_in_a_container_with_a_mapping",
-    only: ({ traits }) => traits.api === "container",
+    only: inContainer,
     prepare(mode) {
       const card = new MediatedDevice();
       const memory = DmaMemory.allocate(PAGE_SIZE);

@@ -22,13 +22,12 @@ import { MemoryFile } from "../rigs/liveupdate/memory-file";
 import { openLiveUpdate } from "../rigs/liveupdate/require-live-update";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
-import { askKernel, askPlainly, NO_ADDRESS, outcome } from "../rigs/raw/ask-kernel";
+import { askKernel, askPlainly, NO_ADDRESS, NO_FILE, outcome } from "../rigs/raw/ask-kernel";
 import type { SuiteTarget } from "../suite-target";
 
 /** No request of /dev/liveupdate, of a session, or of anybody. */
 const UNKNOWN = { device: 0xba02, session: 0xba44, below: 0xba3f, other: 0xbb00, otherSession: 0xbb40 } as const;
 const LAST_BYTE = LIVEUPDATE_SESSION_NAME_LENGTH - 1;
-const NO_DESCRIPTOR = 1_000_000;
 /** More than one block of the kernel's records has room for (include/linux/kho/abi/block.h). */
 const MANY_FILES = 300;
 
@@ -184,7 +183,7 @@ export function liveUpdateUapiSuite(_target: SuiteTarget): void {
         expectAnswers(
           {
             // luo_preserve_file; memfd_luo_can_preserve takes files of shmem without a name.
-            no_file: [NO_DESCRIPTOR, "EBADF"],
+            no_file: [NO_FILE, "EBADF"],
             negative: [-1, "EBADF"],
             eventfd: [event.descriptor("test"), "ENOENT"],
             huge_pages: [huge.descriptor("test"), "ENOENT"],

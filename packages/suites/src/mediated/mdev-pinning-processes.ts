@@ -1,6 +1,7 @@
 import type { IommuMode } from "@vfio-selftests/core";
 import { eachMode, skip } from "@vfio-selftests/harness";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { opensVfioContainer } from "../rigs/iommu/require-type1";
 import { pinModes } from "../rigs/mediated/pin-modes";
 import { BASE, MappedPinRig, PAGES, PinRig } from "../rigs/mediated/pin-rig";
 import { OWN_BYTE, type PinStep, pinSteps } from "../rigs/mediated/pin-steps";
@@ -126,7 +127,7 @@ function reachesAnUsers(mode: IommuMode): void {
 }
 
 /** Type 1 counts as mlock does, iommufd by pins; where it serves /dev/vfio/vfio, it does both (IOPT_PAGES_ACCOUNT_MM). */
-function countedOfUser({ traits }: IommuMode, pages: number): [number, number] {
-  if (traits.mapsRegisters) return [pages, 0];
-  return traits.container?.path[0] === "vfio" ? [pages, pages] : [0, pages];
+function countedOfUser(mode: IommuMode, pages: number): [number, number] {
+  if (mode.traits.mapsRegisters) return [pages, 0];
+  return opensVfioContainer(mode) ? [pages, pages] : [0, pages];
 }

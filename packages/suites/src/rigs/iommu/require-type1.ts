@@ -15,7 +15,12 @@ export function requireType1(mode: IommuMode): void {
   });
 }
 
-/** The modes on VFIO's own container file, not on iommufd's. */
+/** Whether the mode opens VFIO's own container file, not iommufd's. */
+export function opensVfioContainer({ traits }: IommuMode): boolean {
+  return traits.container?.path[0] === "vfio";
+}
+
+/** The modes on VFIO's own container file. */
 export function vfioContainerModes({ modes }: Pick<Target, "modes">): readonly IommuMode[] {
-  return modes.filter(({ traits }) => traits.container?.path[0] === "vfio");
+  return modes.filter(opensVfioContainer);
 }

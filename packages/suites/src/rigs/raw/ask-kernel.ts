@@ -9,6 +9,9 @@ type Fields = Readonly<Record<string, Field>>;
 /** An address where no process has memory, for a request whose argument the kernel cannot read. */
 export const NO_ADDRESS = 8;
 
+/** A descriptor that the process does not have: EBADF. */
+export const NO_FILE = 1_000_000;
+
 const NOTHING = new Uint8Array(0);
 
 /** The kernel's answer. */
