@@ -6,7 +6,6 @@ export default tseslint.config(
   {
     ignores: [
       "**/dist/**",
-      "**/prebuilds/**",
       "**/gyp/**",
       "**/*.cjs",
       "**/*.mjs",

@@ -1,5 +1,6 @@
 // Checks what npm would get of each published package: packs it, and asks publint (manifest and files) and attw (types, as each
-// way of resolving modules finds them). TypeScript's old `node10` resolution knows no `exports`, so it is left out.
+// way of resolving modules finds them). An addon's package has no types, and no file where the addon is not built: check-addons.cjs
+// looks at those before a release. TypeScript's old `node10` resolution knows no `exports`, so it is left out.
 "use strict";
 
 const { execFileSync } = require("node:child_process");
@@ -18,9 +19,9 @@ const CHECKS = [
 const REPOSITORY = require("../package.json").repository.url;
 
 let failed = 0;
-for (const { folder, manifest } of publishedPackages()) {
-  const { type, url, directory } = manifest.repository ?? {};
-  if (type === "git" && url === REPOSITORY && directory === `packages/${basename(folder)}`) continue;
+for (const { manifest, directory } of publishedPackages()) {
+  const { type, url, directory: told } = manifest.repository ?? {};
+  if (type === "git" && url === REPOSITORY && told === directory) continue;
   console.error(`${manifest.name}: "repository" is not { "type": "git", "url": "${REPOSITORY}", "directory": … }`);
   failed += 1;
 }
@@ -28,7 +29,7 @@ for (const { folder, manifest } of publishedPackages()) {
 process.env.npm_config_ignore_scripts = "true";
 const folder = mkdtempSync(join(tmpdir(), "packages-"));
 try {
-  for (const tarball of packPublished(folder)) {
+  for (const tarball of packPublished(folder, ({ addon }) => !addon)) {
     for (const [program, ...args] of CHECKS) {
       const file = join(__dirname, "../node_modules/.bin", program);
       try {

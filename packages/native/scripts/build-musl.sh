@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Compiles the addon for musl into prebuilds/linux-<arch>/vfio_native.musl.node, from where node-gyp-build takes it on Alpine.
+# Compiles the addon for musl into the package of its platform, platforms/linux-<arch>-musl/vfio_native.node.
 # Arguments: the CPUs, of x64 and arm64 (default: both). Zig has a C++ library for musl, and all headers, for both; npm brings it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -23,7 +23,6 @@ headers=$(dirname "$(dirname "$(readlink -f "$(command -v node)")")")/include/no
 
 readarray -t sources < <(find gyp/src gyp/musl -name '*.cc' -o -name '*.S')
 for arch; do
-  mkdir -p "prebuilds/linux-$arch"
   # As in binding.gyp, but that musl's CMSG_NXTHDR compares numbers of different signs. The C++ library is inside: what of it nobody
   # calls goes, and so do the tables for exceptions, which nothing throws (-s strips the symbols).
   "$zig" c++ -target "${cpus[$arch]}-linux-musl" -std=c++20 -O2 -fPIC -shared -fvisibility=hidden -fno-rtti -fno-exceptions \
@@ -31,6 +30,6 @@ for arch; do
     -Wall -Wextra -Werror -Wno-sign-compare -DNAPI_VERSION=8 -DNODE_ADDON_API_DISABLE_CPP_EXCEPTIONS \
     -DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS -D_GNU_SOURCE -Igyp/src -I"$headers" \
     -I"$(node -p 'require("node-addon-api").include_dir')" "${sources[@]}" \
-    -s -Wl,--version-script=gyp/musl/exports.map -Wl,-z,nodelete -Wl,-z,relro,-z,now -o "$work/vfio_native.musl.node"
-  mv "$work/vfio_native.musl.node" "prebuilds/linux-$arch/"
+    -s -Wl,--version-script=gyp/musl/exports.map -Wl,-z,nodelete -Wl,-z,relro,-z,now -o "$work/vfio_native.node"
+  mv "$work/vfio_native.node" "platforms/linux-$arch-musl/"
 done

@@ -1,8 +1,8 @@
-// Builds the addon for the running Node into prebuilds/<platform>-<arch>/vfio_native.node.
+// Builds the addon for the running Node into the package of its platform, platforms/linux-<arch>-<C library>/vfio_native.node.
 // With an argument, `arm64`: for that CPU, by Debian's cross compiler, beside the one that is there.
 "use strict";
 const { spawnSync } = require("node:child_process");
-const { existsSync, readdirSync, realpathSync, rmSync } = require("node:fs");
+const { existsSync, mkdtempSync, readdirSync, realpathSync, renameSync, rmSync } = require("node:fs");
 const { delimiter, dirname, join } = require("node:path");
 
 const packageDirectory = dirname(__dirname);
@@ -18,6 +18,9 @@ environment.PREBUILD_NODE_GYP ??= require.resolve("node-gyp/bin/node-gyp.js");
 environment.PATH = [dirname(process.execPath), environment.PATH].join(delimiter);
 environment.JOBS ??= "max";
 
+const ADDON = "vfio_native.node";
+const platforms = join(packageDirectory, "platforms");
+
 const CROSS_TOOLS = { arm64: "aarch64-linux-gnu" };
 const arch = process.argv[2] ?? process.arch;
 if (arch !== process.arch) {
@@ -32,15 +35,15 @@ if (arch !== process.arch) {
   }
 } else {
   // An addon for another CPU or C library was built from sources that have changed since.
-  const prebuilds = join(packageDirectory, "prebuilds");
-  const others = (existsSync(prebuilds) ? readdirSync(prebuilds) : []).filter(
-    (name) => name !== `${process.platform}-${arch}`,
-  );
-  for (const name of others) rmSync(join(prebuilds, name), { recursive: true });
-  rmSync(join(prebuilds, `${process.platform}-${arch}`, "vfio_native.musl.node"), { force: true });
+  for (const name of readdirSync(platforms)) rmSync(join(platforms, name, ADDON), { force: true });
 }
 
+// Debian's cross compiler makes addons for glibc.
+const ownLibrary = process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "glibc";
+const platform = join(platforms, `linux-${arch}-${arch === process.arch ? ownLibrary : "glibc"}`);
 const gypDirectory = join(packageDirectory, "gyp");
+// In the same file system as the addon's place, so that the addon can be moved there.
+const output = mkdtempSync(join(packageDirectory, "build-"));
 // The lock keeps two builds of one checkout from deleting each other's objects.
 // Without --target, prebuildify takes the newest Node it knows and downloads its headers.
 const { status, error } = spawnSync(
@@ -54,10 +57,12 @@ const { status, error } = spawnSync(
     `--target=${process.versions.node}`,
     `--arch=${arch}`,
     `--cwd=${gypDirectory}`,
-    `--out=${packageDirectory}`,
+    `--out=${output}`,
     "--name=vfio_native",
   ],
   { cwd: packageDirectory, env: environment, stdio: "inherit" },
 );
+if (status === 0) renameSync(join(output, "prebuilds", `linux-${arch}`, ADDON), join(platform, ADDON));
+rmSync(output, { recursive: true });
 if (error) throw error;
 process.exit(status ?? 1);

@@ -8,6 +8,7 @@ const { promisify } = require("node:util");
 const packageDirectory = dirname(__dirname);
 const gypDirectory = join(packageDirectory, "gyp");
 const directory = join(packageDirectory, "build-sanitized");
+const addon = join(directory, "vfio_native.node");
 const compiler = process.env.CXX ?? "g++";
 
 /** The headers of the running Node: beside it, or where node-gyp is told to look. */
@@ -28,11 +29,10 @@ function target() {
 
 const compile = (options) => promisify(execFile)(compiler, options);
 
-/** Compiles into build-sanitized/prebuilds. */
+/** Compiles into build-sanitized/. */
 async function build() {
   const { sources, include_dirs, defines, cflags_cc, ldflags } = target();
-  const prebuilds = join(directory, "prebuilds", `${process.platform}-${process.arch}`);
-  mkdirSync(prebuilds, { recursive: true });
+  mkdirSync(directory, { recursive: true });
   const objects = sources.map((source) => join(directory, source.replaceAll("/", "_") + ".o"));
   const flags = [
     "-O1",
@@ -52,8 +52,7 @@ async function build() {
       return compile([...language, "-c", join(gypDirectory, source), "-o", objects[index]]);
     }),
   );
-  const output = join(prebuilds, "vfio_native.node");
-  await compile(["-shared", ...flags, ...ldflags, ...objects, "-o", output]);
+  await compile(["-shared", ...flags, ...ldflags, ...objects, "-o", addon]);
 }
 
 /** The environment in which every Node process loads that addon. */
@@ -62,8 +61,7 @@ function environment(asanOptions = []) {
   return {
     ...process.env,
     LD_PRELOAD: realpathSync(library),
-    // node-gyp-build takes another directory from <package name>_PREBUILD.
-    "@VFIO_SELFTESTS/NATIVE_PREBUILD": directory,
+    VFIO_NATIVE_ADDON: addon,
     VFIO_NATIVE_SANITIZED: "1",
     // Node's own leaks at exit are not ours. The addon handles bus errors.
     ASAN_OPTIONS: ["detect_leaks=0", "handle_sigbus=0", "abort_on_error=1", ...asanOptions].join(":"),

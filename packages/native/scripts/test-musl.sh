@@ -22,7 +22,7 @@ node_api() {
 }
 
 bash scripts/build-musl.sh
-x64=$PWD/prebuilds/linux-x64/vfio_native.musl.node
+x64=$PWD/platforms/linux-x64-musl/vfio_native.node
 node_api "$x64" >"$work/x64.c"
 musl-gcc -rdynamic -o "$work/load-alone" scripts/load-alone.c "$work/x64.c"
 "$work/load-alone" "$x64"
@@ -33,7 +33,7 @@ apt=(apt-get -qq -o APT::Architectures::=amd64 -o APT::Architectures::=arm64 -o 
 mkdir -p "$work/lists/partial" "$work/apt/archives/partial" "$work/musl"
 "${apt[@]}" update
 (cd "$work/musl" && "${apt[@]}" download musl:arm64 && dpkg -x musl_*.deb .)
-arm64=$PWD/prebuilds/linux-arm64/vfio_native.musl.node
+arm64=$PWD/platforms/linux-arm64-musl/vfio_native.node
 node_api "$arm64" >"$work/arm64.c"
 aarch64-linux-gnu-gcc -shared -fPIC -nostdlib -o "$work/node-api.so" "$work/arm64.c"
 # `--list` resolves every symbol, as loading does, and fails where one is missing.

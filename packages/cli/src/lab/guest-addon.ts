@@ -1,27 +1,32 @@
-import { existsSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { createRequire } from "node:module";
 import { VfioError } from "@vfio-selftests/core/errors";
 import { DEFAULT_ARCHITECTURE, parseArchitecture } from "@vfio-selftests/lab";
+import { addonPackage } from "@vfio-selftests/native";
 
-/** Where the addons of this installation are. */
-const PREBUILDS = join(dirname(require.resolve("@vfio-selftests/native/package.json")), "prebuilds");
+/** What loads the addon. npm places the addons' packages where this module sees them. */
+const LOADER = require.resolve("@vfio-selftests/native");
 
 /** Throws where the suites could not load the addon in a VM with this CPU. The host's own is loaded already. */
 export function requireGuestAddon(
   { arch }: { readonly arch?: string },
-  prebuilds = PREBUILDS,
+  loader = LOADER,
   host: string = process.arch,
 ): void {
   const { name, node } = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
   if (node === host) return;
-  const path = join(prebuilds, `linux-${node}`, "vfio_native.node");
-  if (existsSync(path)) return;
-  throw new VfioError(`there is no addon for ${name}: ${path} does not exist`, {
-    code: "ENOENT",
-    operation: "lab run",
-    subject: path,
-    remedy: `${inCheckout(node)}; in a project reinstall @vfio-selftests/native`,
-  });
+  const addon = addonPackage(node);
+  const { version } = createRequire(__filename)("@vfio-selftests/native/package.json") as { version: string };
+  try {
+    createRequire(loader).resolve(addon);
+  } catch (cause) {
+    throw new VfioError(`there is no addon for ${name}: ${addon} is not installed, or not built`, {
+      code: "ENOENT",
+      operation: "lab run",
+      subject: addon,
+      remedy: `${inCheckout(node)}; in a project npm install --no-save --force ${addon}@${version}`,
+      cause,
+    });
+  }
 }
 
 /** The addon is built for another CPU in one direction only. */

@@ -1,6 +1,6 @@
 import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
-import load from "node-gyp-build";
+import { addonPackage } from "../load-binding";
 
 export interface Exit {
   status: number | null;
@@ -13,7 +13,7 @@ export interface Exit {
 export const builtPackage = dirname(dirname(__dirname));
 
 /** The addon that such code loads. */
-export const addonFile = load.path(builtPackage);
+export const addonFile = process.env["VFIO_NATIVE_ADDON"] ?? require.resolve(addonPackage(process.arch));
 
 /** Puts `native` in scope at the start of such code. */
 export const prelude = `const { native } = require(${JSON.stringify(join(builtPackage, "dist/index.js"))});\n`;
