@@ -89,6 +89,18 @@ test("a required option that does not survive is an error with its name", async 
   expect(existsSync(places.kernel)).toBe(false);
 });
 
+test("a kernel older than a required option does without, and the option is told", async () => {
+  using host = makeTestHost();
+  const config = (version: string, options: string): string =>
+    `printf '# Linux/x86 ${version} Kernel Configuration\\n${options}' >"$build/.config"`;
+  addFakeMake(host, { olddefconfig: config("6.1.192", "CONFIG_KVM=y\\n") });
+  const { build } = prepare(host);
+  const fragment = makeKernelFragment("CONFIG_IOMMUFD=y\n", "CONFIG_KVM=y\n");
+  expect(await build({ fragment })).toEqual([{ name: "CONFIG_IOMMUFD", value: "y", actual: "n" }]);
+  addFakeMake(host, { olddefconfig: config("6.12.1", "CONFIG_KVM=y\\n") });
+  await expect(build({ fragment })).rejects.toThrow("CONFIG_IOMMUFD=y (is n)");
+});
+
 test("a wanted option that does not survive is told", async () => {
   using host = makeTestHost();
   addFakeMake(host, { olddefconfig: `printf 'CONFIG_VFIO=y\\n# CONFIG_KVM is not set\\n' >"$build/.config"` });

@@ -5,8 +5,8 @@ import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
 import { execute } from "../../host/execute";
 import { findProgram } from "../../host/find-program";
 import type { LabHost } from "../../host/host";
-import { type LostOption, lostOptions } from "./kernel-config";
-import { fragmentText, type KernelFragment } from "./kernel-fragment";
+import { configVersion, type LostOption, lostOptions } from "./kernel-config";
+import { fragmentText, isOfVersion, type KernelFragment } from "./kernel-fragment";
 import type { KernelRecipe } from "./kernel-recipe";
 import { linkedTree } from "./linked-tree";
 
@@ -31,7 +31,8 @@ export interface BuildOptions {
   readonly onLine?: (line: string) => void;
 }
 
-/** Builds a kernel out of tree, incrementally. Resolves with the wanted options that the kernel did not take. */
+/** Builds a kernel out of tree, incrementally. Resolves with the options that the kernel did not take: wanted
+ * ones, and required ones that are younger than it. */
 export async function buildKernel(
   host: LabHost,
   recipe: KernelRecipe,
@@ -82,7 +83,7 @@ export async function buildKernel(
   copyFileSync(config, join(unfinished, "config"));
   rmSync(places.kernel, { recursive: true, force: true });
   renameSync(unfinished, places.kernel);
-  return lostOptions(fragment.wanted, readFileSync(join(places.kernel, "config"), "utf8"));
+  return lostOptions([...fragment.required, ...fragment.wanted], readFileSync(join(places.kernel, "config"), "utf8"));
 }
 
 /** Describes make's failure. Any program may have met a full disk first, so only the output shows that. */
@@ -107,7 +108,10 @@ function describeFailure(error: unknown, tree: string): unknown {
 }
 
 function checkRequired(fragment: KernelFragment, config: string, tree: string): void {
-  const lost = lostOptions(fragment.required, config);
+  const version = configVersion(config);
+  const lost = lostOptions(fragment.required, config).filter(
+    (option) => version === undefined || isOfVersion(option, version),
+  );
   if (lost.length === 0) return;
   const list = lost.map(({ name, value, actual }) => `${name}=${value} (is ${actual})`).join(", ");
   throw new VfioError(`the configuration of the kernel in ${tree} does not take what is needed: ${list}`, {

@@ -16,6 +16,11 @@ export function parseKernelConfig(text: string): KernelOption[] {
   });
 }
 
+/** The version of the kernel that wrote a `.config`: `6.12`. */
+export function configVersion(config: string): string | undefined {
+  return /^# Linux\/\S+ (\d+\.\d+)\S* Kernel Configuration$/m.exec(config)?.[1];
+}
+
 export interface LostOption extends KernelOption {
   /** What the configuration has instead. */
   readonly actual: string;

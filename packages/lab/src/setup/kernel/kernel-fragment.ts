@@ -17,6 +17,23 @@ export interface KernelFragment {
   readonly key: string;
 }
 
+/**
+ * The version that brought a required option. An older kernel is a lab all the same: the tests of what it lacks skip.
+ * From drivers/vfio/Kconfig and drivers/iommu/iommufd/Kconfig of the versions.
+ */
+const REQUIRED_SINCE: ReadonlyMap<string, string> = new Map([
+  ["CONFIG_IOMMUFD", "6.2"],
+  ["CONFIG_VFIO_CONTAINER", "6.2"],
+  ["CONFIG_VFIO_GROUP", "6.6"],
+  ["CONFIG_VFIO_DEVICE_CDEV", "6.6"],
+]);
+
+/** Whether a kernel of this version (`6.12`) has the option at all. */
+export function isOfVersion({ name }: KernelOption, version: string): boolean {
+  const since = REQUIRED_SINCE.get(name);
+  return since === undefined || since.localeCompare(version, "en", { numeric: true }) <= 0;
+}
+
 export function makeKernelFragment(required: string, wanted: string): KernelFragment {
   return withKey({ required: parseKernelConfig(required), wanted: parseKernelConfig(wanted) });
 }
