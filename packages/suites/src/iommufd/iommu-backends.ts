@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
-import { DmaMemory, Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import { DmaMemory, Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { autoMode, createAutoMode, type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { CopyRig } from "../rigs/dma/copy-rig";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
+import { codeOfError } from "../rigs/raw/code-of-error";
 import type { SuiteTarget } from "../suite-target";
 
 const SEED = 0x2_0000_1d;
@@ -47,7 +48,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
         using _device = PciDevice.open(iommu, address);
         using memory = DmaMemory.allocate(AREA);
         using _region = iommu.map(memory, { iova: SOURCE_IOVA });
-        return { mode: mode.name, overlap: codeOf(() => iommu.map(memory, { iova: SOURCE_IOVA })) };
+        return { mode: mode.name, overlap: codeOfError(() => iommu.map(memory, { iova: SOURCE_IOVA })) };
       });
       expect(answers).toEqual(answers.map(({ mode }) => ({ mode, overlap: "EEXIST" })));
     });
@@ -213,14 +214,4 @@ function requireContainers(modes: readonly IommuMode[]): readonly IommuMode[] {
 
 function isAvailable(mode: IommuMode): boolean {
   return mode.availability().available;
-}
-
-function codeOf(action: () => unknown): string {
-  try {
-    action();
-    return "none";
-  } catch (error) {
-    if (!(error instanceof VfioError)) throw error;
-    return error.code;
-  }
 }

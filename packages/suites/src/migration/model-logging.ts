@@ -1,8 +1,9 @@
 import type { IommuMode, IovaRange } from "@vfio-selftests/core";
 import { DmaLog } from "@vfio-selftests/core/migration";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { codeOf, migrationOf, MovingRig } from "../rigs/device/moving-rig";
+import { migrationOf, MovingRig } from "../rigs/device/moving-rig";
 import { DriverRig } from "../rigs/dma/driver-rig";
+import { codeOfError } from "../rigs/raw/code-of-error";
 import type { SuiteTarget } from "../suite-target";
 import { DeviceLog } from "./device-log";
 import { loggingRules } from "./logging-rules";
@@ -52,6 +53,6 @@ export function modelLoggingSuite(target: SuiteTarget): void {
 function modelLog(mode: IommuMode, address: string): DeviceLog {
   const rig = new MovingRig(mode, address);
   return new DeviceLog(rig, ({ flags, payload, links }) =>
-    codeOf(() => rig.device.vfio.feature(flags, payload, links)),
+    codeOfError(() => rig.device.vfio.feature(flags, payload, links)),
   );
 }

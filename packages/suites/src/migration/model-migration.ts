@@ -10,8 +10,9 @@ import {
   VFIO_DEVICE_STATE_STOP_COPY as STOP_COPY,
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, requireMode } from "@vfio-selftests/harness";
-import { codeOf, migrationOf, MovingRig, untouchedData } from "../rigs/device/moving-rig";
+import { migrationOf, MovingRig, untouchedData } from "../rigs/device/moving-rig";
 import { DriverRig } from "../rigs/dma/driver-rig";
+import { codeOfError } from "../rigs/raw/code-of-error";
 import type { SuiteTarget } from "../suite-target";
 import { stateRules } from "./state-rules";
 
@@ -44,7 +45,7 @@ export function modelMigrationSuite(target: SuiteTarget): void {
         rig.migration.setState(STOP_COPY);
         rig.device.reset();
         expect(rig.state().state).toBe(RUNNING);
-        expect(codeOf(() => rig.migration.read(new Uint8Array(8)))).toBe("EINVAL");
+        expect(codeOfError(() => rig.migration.read(new Uint8Array(8)))).toBe("EINVAL");
       });
     });
 
@@ -86,7 +87,7 @@ export function modelMigrationSuite(target: SuiteTarget): void {
         const altered = Uint8Array.from(data);
         altered[at] = ~(altered[at] ?? 0);
         rig.migration.setState(RESUMING);
-        expect([at, codeOf(() => rig.fill(altered))]).toEqual([at, "EINVAL"]);
+        expect([at, codeOfError(() => rig.fill(altered))]).toEqual([at, "EINVAL"]);
         expect(rig.setState(RUNNING).code).toBe("EINVAL");
         expect(rig.state().state).toBe(ERROR);
         for (const state of [RUNNING, STOP, RESUMING]) expect(rig.setState(state).code).toBe("EINVAL");
@@ -104,7 +105,7 @@ export function modelMigrationSuite(target: SuiteTarget): void {
       expect(rig.setState(RUNNING).code).toBe("EINVAL");
       expect(rig.state().state).toBe(RESUMING);
       rig.fill(data.subarray(data.length - 1));
-      expect(codeOf(() => rig.fill(Uint8Array.of(0)))).toBe("EINVAL");
+      expect(codeOfError(() => rig.fill(Uint8Array.of(0)))).toBe("EINVAL");
       expect(rig.setState(RUNNING).code).toBe("ok");
     });
 

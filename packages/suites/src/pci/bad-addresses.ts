@@ -33,6 +33,7 @@ import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { openForBlock } from "../rigs/device/open-device";
+import { requireDmaBufs } from "../rigs/dma/dma-buf/dma-buf-rig";
 import { askKernel, askPlainly, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import { RawDevice } from "../rigs/raw/raw-device";
@@ -167,14 +168,18 @@ export function badAddressesSuite(target: SuiteTarget): void {
 
     it("features_whose_data_is_missing_are_refused", () => {
       expect(askFeature(VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY_WITH_WAKEUP | SET)).toBe("EFAULT");
+      // Only a physical function has a token (vfio_pci_vf_init).
+      const hasToken = readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) !== undefined;
+      expect(askFeature(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | SET)).toBe(hasToken ? "EFAULT" : "ENOTTY");
+    });
+
+    it("dma_bufs_whose_ranges_are_missing_are_refused", () => {
+      requireDmaBufs(new RawDevice(device()));
       expect(askFeature(VFIO_DEVICE_FEATURE_DMA_BUF | GET)).toBe("EFAULT");
       // One range, which is not there.
       expect(askFeature(VFIO_DEVICE_FEATURE_DMA_BUF | GET, new Uint8Array(Uint32Array.of(0, 0, 0, 1).buffer))).toBe(
         "EFAULT",
       );
-      // Only a physical function has a token (vfio_pci_vf_init).
-      const hasToken = readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) !== undefined;
-      expect(askFeature(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN | SET)).toBe(hasToken ? "EFAULT" : "ENOTTY");
     });
   });
 }

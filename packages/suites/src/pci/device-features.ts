@@ -18,6 +18,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { defaultMode, fixture, skip } from "@vfio-selftests/harness";
 import { openForBlock } from "../rigs/device/open-device";
+import { requireDmaBufs } from "../rigs/dma/dma-buf/dma-buf-rig";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
@@ -54,6 +55,7 @@ export function deviceFeaturesSuite(target: SuiteTarget): void {
     for (const { name, feature, access, size } of OFFERED) {
       describe(name, () => {
         const requireOffered = (): void => {
+          if (feature === VFIO_DEVICE_FEATURE_DMA_BUF) requireDmaBufs(new RawDevice(device()));
           if (feature !== VFIO_DEVICE_FEATURE_PCI_VF_TOKEN) return;
           if (readNumber(systemPaths.pciDevice(address, "sriov_totalvfs")) !== undefined) return;
           expect(ask(feature | SET | PROBE)).toBe("ENOTTY");

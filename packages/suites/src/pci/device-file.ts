@@ -11,6 +11,7 @@ import {
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { openForBlock } from "../rigs/device/open-device";
+import { requireBrought } from "../rigs/kernel/brought-by-linux";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
@@ -29,6 +30,7 @@ export function deviceFileSuite(target: SuiteTarget): void {
         const info = readFileSync(systemPaths.proc("self", "fdinfo", String(fd)), "utf8");
         // vfio_device_show_fdinfo
         const path = /^vfio-device-syspath: (.*)$/m.exec(info)?.[1];
+        requireBrought("vfio-device-syspath in /proc/PID/fdinfo", () => path !== undefined);
         expect(path).toBe(realpathSync(systemPaths.pciDevice(address)));
       });
     });
@@ -56,6 +58,7 @@ export function deviceFileSuite(target: SuiteTarget): void {
           const gone = iommufd.newIoas();
           expect(attach(gone, size - SHORTER_BY)).toBe("EINVAL");
           expect(iommufd.destroy(gone)).toBe("ok");
+          requireBrought("VFIO_DEVICE_ATTACH_PASID", () => attach(gone) !== "EINVAL");
           expect(attach(gone)).toBe("ENOENT");
           const ioas = iommufd.newIoas();
           const attached = attach(ioas) === "ok";

@@ -3,15 +3,17 @@ import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { VFIO_DEVICE_FEATURE_PCI_VF_TOKEN } from "@vfio-selftests/core/uapi";
 import { defaultMode, eachMode, errorWithCode, fixture, requireMode, skip } from "@vfio-selftests/harness";
+import { isOlderThan } from "../rigs/kernel/brought-by-linux";
+import { requireToken } from "../rigs/sriov/require-token";
+import { VF_TOKEN } from "../rigs/sriov/vf-token";
 import { enableOneVf } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
-const PF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const OTHER_TOKEN = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";
 
-/** The tokens that open the VF; `PF_TOKEN` opened the PF. */
+/** The tokens that open the VF; `VF_TOKEN` opened the PF. */
 const TOKENS = [
-  { name: "same_uuid", token: PF_TOKEN },
+  { name: "same_uuid", token: VF_TOKEN },
   { name: "diff_uuid", token: OTHER_TOKEN },
   { name: "null_uuid", token: undefined },
 ] as const;
@@ -27,22 +29,24 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
       eachMode(
         target,
         (mode) => {
+          requireToken(mode, pf);
+
           // Both share one address space, as upstream has it.
           it("init_token_match", () => {
             using iommu = new Iommu(mode.open());
-            iommu.openDevice(pf, { vfToken: PF_TOKEN });
-            expectVfOpens(iommu, vf(), token, token === PF_TOKEN);
+            iommu.openDevice(pf, { vfToken: VF_TOKEN });
+            expectVfOpens(iommu, vf(), token, token === VF_TOKEN);
           });
 
           it("pf_early_close", () => {
             using iommu = new Iommu(mode.open());
-            iommu.openDevice(pf, { vfToken: PF_TOKEN }).close();
-            expectVfOpens(iommu, vf(), token, token === PF_TOKEN);
+            iommu.openDevice(pf, { vfToken: VF_TOKEN }).close();
+            expectVfOpens(iommu, vf(), token, token === VF_TOKEN);
           });
 
           it("override_token", () => {
             using iommu = new Iommu(mode.open());
-            using device = PciDevice.open(iommu, pf, { vfToken: PF_TOKEN });
+            using device = PciDevice.open(iommu, pf, { vfToken: VF_TOKEN });
             device.features.set(VFIO_DEVICE_FEATURE_PCI_VF_TOKEN, uuidBytes(OTHER_TOKEN));
             expectVfOpens(iommu, vf(), token, token === OTHER_TOKEN);
           });
@@ -58,17 +62,18 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
   // Queued for Linux 7.4 as a test without a fixture: the C harness calls that one `global`.
   fixture("global", target, (pf) => {
     requireMode(mode);
+    requireToken(mode, pf);
     const vf = enableOneVf(pf);
 
     it("failed_second_open_does_not_clobber_token", () => {
       using first = new Iommu(mode.open());
       using second = new Iommu(mode.open());
-      first.openDevice(pf, { vfToken: PF_TOKEN });
+      first.openDevice(pf, { vfToken: VF_TOKEN });
       const errno = hasTokenFix() ? "EBUSY" : "EINVAL";
       expect(() => second.openDevice(pf, { vfToken: OTHER_TOKEN })).toThrow(errorWithCode(errno));
       skipWithTokenBug(() => {
         using iommu = new Iommu(mode.open());
-        expectVfOpens(iommu, vf(), PF_TOKEN, true);
+        expectVfOpens(iommu, vf(), VF_TOKEN, true);
       });
     });
   });
@@ -76,8 +81,7 @@ export function pciSriovUapiSuite(target: SuiteTarget): void {
 
 /** Whether the kernel refuses the second open before it sets the token (since Linux 7.4). */
 function hasTokenFix(): boolean {
-  const [major = 0, minor = 0] = release().split(".").map(Number);
-  return major > 7 || (major === 7 && minor >= 4);
+  return !isOlderThan("7.4");
 }
 
 /** Kernels before 7.4 set the PF's token before they refuse the second open: the bug that the test shows. */

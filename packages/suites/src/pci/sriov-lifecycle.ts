@@ -4,7 +4,9 @@ import { Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
 import { existsPath, linkName, pciDevice, readNumber, systemPaths } from "@vfio-selftests/core/sysfs";
 import { defaultMode, eachMode, errorWithCode, fixture, requireMode } from "@vfio-selftests/harness";
 import { Reach } from "../rigs/dma/reach";
-import { type FunctionAtWork, SriovRig, VF_TOKEN } from "../rigs/sriov/sriov-rig";
+import { requireToken } from "../rigs/sriov/require-token";
+import { type FunctionAtWork, SriovRig } from "../rigs/sriov/sriov-rig";
+import { VF_TOKEN } from "../rigs/sriov/vf-token";
 import { enableVfs, vfAddress } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
@@ -53,6 +55,7 @@ export function sriovLifecycleSuite(target: SuiteTarget): void {
 
     describe("together", () => {
       requireMode(mode);
+      requireToken(mode, pf);
 
       it(
         "functions_share_an_address_space",
@@ -99,6 +102,7 @@ export function sriovLifecycleSuite(target: SuiteTarget): void {
 
     describe("reach", () => {
       requireMode(mode);
+      requireToken(mode, pf);
 
       it("vf_does_not_reach_what_its_pf_does", () => {
         using rig = new SriovRig(target, mode, pf, 1);
@@ -121,6 +125,7 @@ export function sriovLifecycleSuite(target: SuiteTarget): void {
 
     describe("reset", () => {
       requireMode(mode);
+      requireToken(mode, pf);
 
       it(
         "of_a_vf_leaves_the_others_at_work",
@@ -164,6 +169,7 @@ export function sriovLifecycleSuite(target: SuiteTarget): void {
 
     describe("order", () => {
       requireMode(mode);
+      requireToken(mode, pf);
 
       it("vfs_appear_and_go_while_the_pf_is_open", () => {
         using count = enableVfs(pf, 1);

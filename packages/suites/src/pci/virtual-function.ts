@@ -11,10 +11,12 @@ import {
   requireMode,
   skip,
 } from "@vfio-selftests/harness";
+import { codeOfError } from "../rigs/raw/code-of-error";
+import { requireToken } from "../rigs/sriov/require-token";
+import { VF_TOKEN } from "../rigs/sriov/vf-token";
 import { enableOneVf, enableVfs, vfAddress } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
-const TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 const OTHER = "e6e2d4f4-6a06-4b0a-9f3e-0a2f9b2d7f11";
 const NO_TOKEN = "00000000-0000-0000-0000-000000000000";
 const BAR_0 = 0x10;
@@ -33,12 +35,13 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
 
     describe("itself", () => {
       requireMode(mode);
+      requireToken(mode, pf);
       const vf = enableOneVf(pf);
 
       const withVf = (use: (device: PciDevice) => void): void => {
         using iommu = new Iommu(mode.open());
-        iommu.openDevice(pf, { vfToken: TOKEN });
-        using device = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
+        iommu.openDevice(pf, { vfToken: VF_TOKEN });
+        using device = PciDevice.open(iommu, vf(), { vfToken: VF_TOKEN });
         use(device);
       };
 
@@ -118,7 +121,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
 
       it("pf_stays_awake", () => {
         using iommu = new Iommu(mode.open());
-        using device = PciDevice.open(iommu, pf, { vfToken: TOKEN });
+        using device = PciDevice.open(iommu, pf, { vfToken: VF_TOKEN });
         const pm = device.config.findCapability(PciCapabilityId.powerManagement);
         if (pm === undefined) skip({ reason: "the PF has no power management", remedy: "use QEMU's igb" });
         // vfio_pci_set_power_state returns EBUSY, which the write does not report.
@@ -133,35 +136,37 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
       const vf = enableOneVf(pf);
 
       eachMode(target, (each) => {
-        const opens = (address: string, token?: string) => codeOf(each, address, token);
+        requireToken(each, pf);
+        const opens = (address: string, token?: string) => openingOf(each, address, token);
 
         it("vf_in_its_pfs_address_space_changes_no_usable_iovas", () => {
           using iommu = new Iommu(each.open());
-          using _pf = PciDevice.open(iommu, pf, { vfToken: TOKEN });
+          using _pf = PciDevice.open(iommu, pf, { vfToken: VF_TOKEN });
           const usable = iommu.iovaRanges();
           expect(usable.length).toBeGreaterThan(0);
           // A second group goes by what the first has left (vfio_iommu_iova_get_copy). Both are behind the same IOMMU.
-          using _vf = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
+          using _vf = PciDevice.open(iommu, vf(), { vfToken: VF_TOKEN });
           expect(iommu.iovaRanges()).toEqual(usable);
         });
 
         it("pf_needs_the_token_while_the_vf_is_open", () => {
-          expect(opens(pf, TOKEN)).toBe("open");
+          expect(opens(pf, VF_TOKEN)).toBe("ok");
           {
             using iommu = new Iommu(each.open());
-            using _vf = PciDevice.open(iommu, vf(), { vfToken: TOKEN });
-            expect([opens(pf), opens(pf, OTHER), opens(pf, TOKEN)]).toEqual(["EACCES", "EACCES", "open"]);
+            using _vf = PciDevice.open(iommu, vf(), { vfToken: VF_TOKEN });
+            expect([opens(pf), opens(pf, OTHER), opens(pf, VF_TOKEN)]).toEqual(["EACCES", "EACCES", "ok"]);
           }
           // While nobody has either open, the next token that opens the PF is the PF's.
-          expect([opens(pf), opens(vf(), TOKEN)]).toEqual(["open", "open"]);
-          expect(opens(pf, OTHER)).toBe("open");
-          expect([opens(vf(), TOKEN), opens(vf(), OTHER), opens(vf())]).toEqual(["EACCES", "open", "EACCES"]);
+          expect([opens(pf), opens(vf(), VF_TOKEN)]).toEqual(["ok", "ok"]);
+          expect(opens(pf, OTHER)).toBe("ok");
+          expect([opens(vf(), VF_TOKEN), opens(vf(), OTHER), opens(vf())]).toEqual(["EACCES", "ok", "EACCES"]);
         });
       });
     });
 
     describe("count", () => {
       requireMode(mode);
+      requireToken(mode, pf);
 
       it("goes_up_while_the_pfs_user_has_it_in_d3hot", () => {
         using iommu = new Iommu(mode.open());
@@ -187,17 +192,17 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
         const file = systemPaths.pciDevice(pf, "sriov_numvfs");
         {
           using _vfs = enableVfs(pf, 1);
-          expect([codeOf(mode, pf, TOKEN), codeOf(mode, vfAddress(pf), TOKEN)]).toEqual(["open", "open"]);
+          expect([openingOf(mode, pf, VF_TOKEN), openingOf(mode, vfAddress(pf), VF_TOKEN)]).toEqual(["ok", "ok"]);
           using guarded = new GuardedDriver(pf);
           // vfio_pci_core_unregister_device
           guarded.unbind();
           expect([readNumber(file), existsPath(systemPaths.pciDevice(pf, "virtfn0"))]).toEqual([0, false]);
         }
         using _vfs = enableVfs(pf, 1);
-        const tokens = [TOKEN, NO_TOKEN, undefined];
+        const tokens = [VF_TOKEN, NO_TOKEN, undefined];
         // vfio_pci_vf_init: nobody knows the token until somebody sets one.
-        expect(tokens.map((token) => codeOf(mode, vfAddress(pf), token))).toEqual(tokens.map(() => "EACCES"));
-        expect([codeOf(mode, pf, OTHER), codeOf(mode, vfAddress(pf), OTHER)]).toEqual(["open", "open"]);
+        expect(tokens.map((token) => openingOf(mode, vfAddress(pf), token))).toEqual(tokens.map(() => "EACCES"));
+        expect([openingOf(mode, pf, OTHER), openingOf(mode, vfAddress(pf), OTHER)]).toEqual(["ok", "ok"]);
       });
 
       it("goes_up_and_down", () => {
@@ -238,13 +243,8 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
   });
 }
 
-/** Opens and closes the device. Returns `open`, or the code of the error. */
-function codeOf(mode: IommuMode, address: string, vfToken?: string): string {
+/** Opens and closes the device. Returns `ok`, or the code of the error. */
+function openingOf(mode: IommuMode, address: string, vfToken?: string): string {
   using iommu = new Iommu(mode.open());
-  try {
-    iommu.openDevice(address, vfToken === undefined ? {} : { vfToken });
-    return "open";
-  } catch (error) {
-    return (error as { code?: string }).code ?? String(error);
-  }
+  return codeOfError(() => iommu.openDevice(address, vfToken === undefined ? {} : { vfToken }));
 }

@@ -1,6 +1,7 @@
-import { readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
+import { existsPath, readAttribute, systemPaths } from "@vfio-selftests/core/sysfs";
 import { GuardedDriver, GuardedValue, skip } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../../suite-target";
+import { requireBrought } from "../kernel/brought-by-linux";
 
 /** Parameters of vfio-pci that a device keeps as they were when it was bound (vfio_pci_init_dev). */
 export type KeptParameter = "nointxmask" | "disable_idle_d3";
@@ -17,6 +18,9 @@ export class BoundWithParameter implements Disposable {
     if (valueOf(name) !== "N") {
       skip({ reason: `vfio-pci's parameter ${name} is set`, remedy: `run without vfio_pci.${name}=1` });
     }
+    requireBrought("parameters of vfio-pci that hold from the binding of a device", () =>
+      existsPath(systemPaths.sys("kernel", "debug", "vfio", address, "pci", name)),
+    );
     this.#driver = new GuardedDriver(address);
     using parameter = new GuardedValue(pathOf(name));
     parameter.set("Y");

@@ -1,4 +1,4 @@
-import { Iommu, type IommuMode, PciDevice, VfioError } from "@vfio-selftests/core";
+import { Iommu, type IommuMode, PciDevice } from "@vfio-selftests/core";
 import { DeviceMigration } from "@vfio-selftests/core/migration";
 import {
   VFIO_DEVICE_FEATURE_GET as GET,
@@ -8,6 +8,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import type { StateAnswer, StateRig } from "../../migration/state-rules";
+import { codeOfError } from "../raw/code-of-error";
 
 /** A device that can migrate, opened in an address space of its own. Skips the test if it cannot. */
 export class MovingRig implements StateRig {
@@ -33,7 +34,7 @@ export class MovingRig implements StateRig {
   }
 
   setState(state: number): StateAnswer {
-    const code = codeOf(() => this.migration.setState(state));
+    const code = codeOfError(() => this.migration.setState(state));
     return { code, state: code === "ok" ? this.state().state : state, fd: -1 };
   }
 
@@ -63,15 +64,4 @@ export function untouchedData(mode: IommuMode, address: string): Uint8Array {
   using rig = new MovingRig(mode, address);
   rig.migration.setState(VFIO_DEVICE_STATE_STOP_COPY);
   return rig.migration.readAll();
-}
-
-/** `ok`, or the error's code. */
-export function codeOf(act: () => unknown): string {
-  try {
-    act();
-    return "ok";
-  } catch (error) {
-    if (error instanceof VfioError) return error.code;
-    throw error;
-  }
 }

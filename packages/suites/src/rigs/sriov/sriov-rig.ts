@@ -3,10 +3,8 @@ import { closeAll } from "@vfio-selftests/core/backend";
 import type { GuardedValue } from "@vfio-selftests/harness";
 import type { SuiteTarget } from "../../suite-target";
 import { DeviceCopier } from "../dma/copy-rig";
+import { VF_TOKEN } from "./vf-token";
 import { enableVfs, vfAddress } from "./virtual-functions";
-
-/** Opens a PF and its VFs. */
-export const VF_TOKEN = "52ac9bff-3a88-4fbd-901a-0d767c3b6c97";
 
 /** The functions share an address space, or each has its own. */
 export type Spaces = "own" | "shared";

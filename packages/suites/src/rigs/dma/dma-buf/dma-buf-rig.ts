@@ -5,17 +5,21 @@ import {
   VFIO_DEVICE_FEATURE_DMA_BUF,
   vfio_device_feature_dma_buf,
   VFIO_DEVICE_FEATURE_GET,
+  VFIO_DEVICE_FEATURE_PROBE,
   vfio_region_dma_range,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
 import { iommufdOf } from "@vfio-selftests/iommu-modes";
 import { encodeIoctl, iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { ioPageTableEntry } from "../../iommu/io-page-table";
+import { requireBrought } from "../../kernel/brought-by-linux";
+import { isOff } from "../../kernel/kernel-option";
 import { PAGE_SIZE } from "../../memory/page-size";
 import { outcome } from "../../raw/ask-kernel";
 import { RawDevice } from "../../raw/raw-device";
 
 const GET = VFIO_DEVICE_FEATURE_DMA_BUF | VFIO_DEVICE_FEATURE_GET;
+const OPTION = "CONFIG_VFIO_PCI_DMABUF";
 /** fcntl.h */
 export const O_CLOEXEC = 0o2000000;
 /** Where a dma-buf is mapped, and how many pages of it, unless the test says otherwise. */
@@ -45,6 +49,16 @@ export interface MapRequest {
   readonly access?: "read-write" | "read";
 }
 
+/** Skips the test on a kernel that is too old to give dma-bufs of BARs, or was built without them. */
+export function requireDmaBufs(device: RawDevice): void {
+  if (isOff(OPTION))
+    skip({ reason: `this kernel has no ${OPTION}`, remedy: "use one with PCI_P2PDMA, which brings it" });
+  requireBrought(
+    "VFIO_DEVICE_FEATURE_DMA_BUF",
+    () => device.feature(GET | VFIO_DEVICE_FEATURE_PROBE, new Uint8Array()) === 0,
+  );
+}
+
 /** A device, its dma-bufs, and the IOVAs at which they are mapped. */
 export class DmaBufRig implements Disposable {
   readonly device: PciDevice;
@@ -60,6 +74,7 @@ export class DmaBufRig implements Disposable {
     this.device = device;
     this.bar = bar;
     this.#raw = new RawDevice(device);
+    requireDmaBufs(this.#raw);
   }
 
   /** Returns a descriptor, or the name of an errno. */
