@@ -79,6 +79,9 @@ mount -n -t proc proc /proc
 mount_own sysfs rw /sys
 # The kernel mounts devtmpfs by itself, unless a parameter forbids it (devtmpfs.mount=0).
 is_mounted devtmpfs /dev || mount_own devtmpfs mode=755 /dev
+# Shared anonymous memory takes 2 MiB pages where it can, because each page is a message to a vfio-user device.
+shared_memory=/sys/kernel/mm/transparent_hugepage/shmem_enabled
+[ ! -e $shared_memory ] || echo always >$shared_memory
 
 # /tmp or /run may hold the run's folder, and init is about to cover both.
 mkdir /dev/lab

@@ -116,8 +116,6 @@ function kernelCommandLine(machine: LabMachine, boot: Boot): string {
     ...machine.iommu.kernel,
     ...machine.architecture.kernelParameters,
     ...(boot.accelerator === "tcg" ? [CLEAR_NEW_PAGES] : []),
-    // Shared anonymous memory takes 2 MiB pages where it can, because each page is a message to a vfio-user device.
-    "transparent_hugepage_shmem=always",
     "vfio_pci.enable_sriov=1",
     // Otherwise vfio-pci refuses Intel DSA (8086:0b25) because of an erratum, which a model does not have.
     "vfio_pci.disable_denylist=1",

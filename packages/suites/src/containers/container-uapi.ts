@@ -28,6 +28,8 @@ import { eachMode, fixture, GuardedValue, notChecked } from "@vfio-selftests/har
 import { ECAP, intelExtendedCapabilities, intelSuperPages } from "../rigs/iommu/intel-capabilities";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
 import { usableIovas } from "../rigs/iommu/reserved-regions";
+import { isOlderThan } from "../rigs/kernel/brought-by-linux";
+import { requireHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS, resultOf } from "../rigs/raw/ask-kernel";
@@ -50,6 +52,8 @@ import type { SuiteTarget } from "../suite-target";
 const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024 ** 2;
 const BASE = 0x4000_0000n;
+/** VFIO_TYPE1_NESTING_IOMMU of older kernels. */
+const TYPE1_NESTING = 6;
 const EXTENSIONS = 32;
 
 /** The ioctls of a container's file in each state (drivers/vfio/container.c, vfio_iommu_type1.c, vfio_compat.c). */
@@ -246,6 +250,7 @@ export function containerUapiSuite(target: SuiteTarget): void {
       });
 
       it("maps_small_pages_when_it_is_told_to", () => {
+        requireHugeSharedMemory();
         using hugePages = new GuardedValue(parameter("disable_hugepages"));
         using memory = DmaMemory.allocate(2 * MIB, { backing: "shared", alignment: 2 * MIB });
         const pageSize = () => {
@@ -310,6 +315,8 @@ function expectedExtensions({ isType1 }: GroupFiles, state: ContainerState): Rec
     expected[VFIO_UPDATE_VADDR] = state === "device" ? 1 : 0;
     // Without a no-IOMMU group, the container asks no no-IOMMU driver (vfio_iommu_driver_allowed).
     expected[VFIO_NOIOMMU_IOMMU] = 0;
+    // Linux 6.13 took it away.
+    expected[TYPE1_NESTING] = isOlderThan("6.13") ? 1 : 0;
     expected[VFIO_DMA_CC_IOMMU] = state === "device" ? enforcesCoherency() : 0;
   } else {
     expected[VFIO_NOIOMMU_IOMMU] = 1;

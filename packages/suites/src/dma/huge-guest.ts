@@ -1,6 +1,7 @@
 import { DmaMemory, Iommu, type IommuMode, type IovaRange, PciDevice } from "@vfio-selftests/core";
 import { eachMode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { hasHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import type { SuiteTarget } from "../suite-target";
@@ -27,7 +28,8 @@ export function hugeGuestSuite(target: SuiteTarget): void {
         "all_of_its_memory",
         () => {
           // Entries of 4 KiB alone are as slow as many maps.
-          const bytes = mode.traits.splitsMappings ? SPLIT_BYTES[target.kind] : MEMORY_BYTES[target.kind];
+          const small = mode.traits.splitsMappings || !hasHugeSharedMemory();
+          const bytes = small ? SPLIT_BYTES[target.kind] : MEMORY_BYTES[target.kind];
           using memory = DmaMemory.allocate(bytes, { backing: "shared", alignment: 2 * MIB });
           using iommu = new Iommu(mode.open());
           using _device = PciDevice.open(iommu, address);

@@ -16,9 +16,8 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";
-import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { DeviceFile, IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 
-const NO_SUCH_ID = 0x7fff_fff0;
 const IOVA = 0x4000_0000n;
 
 /** A bound device in an address space: attached, moved, detached, and what that pins and reserves. */

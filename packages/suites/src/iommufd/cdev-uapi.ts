@@ -25,6 +25,7 @@ import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/
 import { CutArgument } from "../rigs/raw/cut-argument";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
+import { requirePasids, requireTokens } from "../rigs/raw/require-device-file";
 import type { SuiteTarget } from "../suite-target";
 import { cdevAttachTests } from "./cdev-attach";
 
@@ -61,6 +62,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
     });
 
     it("bind_refuses_what_it_must_and_then_works", () => {
+      requireTokens(address);
       using device = new DeviceFile(address);
       using iommufd = new IommufdFile();
       using nothing = KernelFile.open(realKernel, systemPaths.dev("null"));
@@ -102,7 +104,14 @@ export function cdevUapiSuite(target: SuiteTarget): void {
       for (const named of [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, { VFIO_DEVICE_DETACH_IOMMUFD_PT }]) {
         expect({ ...named, code: askPlainly(device.file, named, NO_ADDRESS) }).toEqual({ ...named, code: "EFAULT" });
       }
-      // Only the last field, the PASID, lies where there is no memory.
+    });
+
+    it("pasids_that_cannot_be_read_are_refused", () => {
+      using device = new DeviceFile(address);
+      using iommufd = new IommufdFile();
+      expect(device.bind(iommufd).code).toBe("ok");
+      requirePasids(device);
+      // Only the last field lies where there is no memory.
       for (const [named, layout, flags] of [
         [{ VFIO_DEVICE_ATTACH_IOMMUFD_PT }, vfio_device_attach_iommufd_pt, VFIO_DEVICE_ATTACH_PASID],
         [{ VFIO_DEVICE_DETACH_IOMMUFD_PT }, vfio_device_detach_iommufd_pt, VFIO_DEVICE_DETACH_PASID],
@@ -140,6 +149,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
     });
 
     it("token_that_cannot_be_read_is_refused", () => {
+      requireTokens(address);
       using device = new DeviceFile(address);
       using iommufd = new IommufdFile();
       const token = {

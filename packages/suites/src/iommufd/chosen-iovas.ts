@@ -11,13 +11,13 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
-import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { DeviceFile, IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
+import { requireMapFile } from "../rigs/raw/map-file";
 
 const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024n ** 2n;
 const SPACE_END = 1n << 64n;
 const IOVA = 0x4000_0000n;
-const NO_SUCH_ID = 0x7fff_fff0;
 
 /** IOVAs that the kernel chooses, and the list of those that it may choose (iopt_alloc_iova, iommufd_ioas_allow_iovas). */
 export function chosenIovaTests(address: string): void {
@@ -54,6 +54,7 @@ export function chosenIovaTests(address: string): void {
     using attached = new AttachedSpace(address, 4 * Number(MIB));
     using memory = DmaMemory.allocate(4 * Number(MIB), { backing: "memfd" });
     const { iommufd, ioas } = attached;
+    requireMapFile(iommufd);
     const other = iommufd.newIoas();
     expect(attached.map(IOVA, Number((4n * MIB) / PAGE))).toBe("ok");
     const { fd = -1, offset: begin = 0 } = memory.file ?? {};

@@ -11,6 +11,7 @@ import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { expectReadsAndWrites, IOVA, type PageRig, PAGES } from "../rigs/mock-iommu/page-rig";
+import { requireMapFile } from "../rigs/raw/map-file";
 
 const FLAGS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_FIXED_IOVA;
 const HUGE_PAGE = 2 * 1024 ** 2;
@@ -28,6 +29,7 @@ const STARTS = {
 export function fileMotionTests(withPages: (use: (pages: PageRig) => void) => void): void {
   it("file_serves_devices_pins_and_the_kernel", () => {
     withPages((pages) => {
+      requireMapFile(pages.rig.door);
       using memory = DmaMemory.allocate(LENGTH, { backing: "memfd" });
       using access = new KernelAccess(pages.rig, 0);
       const bytes = new Uint8Array(memory.buffer);

@@ -17,7 +17,7 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
-import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { DeviceFile, IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 import { chosenIovaTests } from "./chosen-iovas";
@@ -25,7 +25,6 @@ import { chosenIovaTests } from "./chosen-iovas";
 const PAGE = BigInt(PAGE_SIZE);
 const SPACE_END = 1n << 64n;
 const IOVA = 0x4000_0000n;
-const NO_SUCH_ID = 0x7fff_fff0;
 
 /** The requests of an iommufd's address spaces (drivers/iommu/iommufd/ioas.c, io_pagetable.c, main.c). */
 export function ioasUapiSuite(target: SuiteTarget): void {

@@ -12,6 +12,7 @@ import { AttachedRig } from "../rigs/dma/attached-rig";
 import { usesFirstStage } from "../rigs/iommu/intel-capabilities";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
+import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -129,6 +130,7 @@ export function iommufdReachSuite(target: SuiteTarget): void {
     it("a_file_by_its_offset", () => {
       using memory = DmaMemory.allocate(4 * PAGE_SIZE, { backing: "memfd" });
       using rig = open();
+      requireMapFile(rig.door);
       const bytes = new Uint8Array(memory.buffer);
       const map = (flags: number, page: number, pages: number, iova: bigint) => {
         const values = {

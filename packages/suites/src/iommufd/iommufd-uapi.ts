@@ -28,19 +28,20 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { requireHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
-import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
+import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024n ** 2n;
 const SPACE_END = 1n << 64n;
 const IOVA = 0x4000_0000n;
-const NO_SUCH_ID = 0x7fff_fff0;
 
 /** The requests of an iommufd beyond maps and unmaps (drivers/iommu/iommufd/ioas.c, vfio_compat.c, device.c, main.c). */
 export function iommufdUapiSuite(target: SuiteTarget): void {
@@ -105,6 +106,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
     it("files_are_mapped_within_their_length", () => {
       using attached = new AttachedSpace(address);
       const { iommufd, ioas } = attached;
+      requireMapFile(iommufd);
       using memory = DmaMemory.allocate(4 * PAGE_SIZE, { backing: "memfd" });
       using nothing = KernelFile.open(realKernel, systemPaths.dev("null"));
       const fd = memory.file?.fd ?? -1;
@@ -133,6 +135,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
     });
 
     it("huge_pages_can_be_turned_off_before_the_first_mapping", () => {
+      requireHugeSharedMemory();
       using attached = new AttachedSpace(address, 2 * Number(MIB));
       const { iommufd, ioas, memory } = attached;
       const huge = IOMMU_OPTION_HUGE_PAGES;
@@ -211,6 +214,7 @@ export function iommufdUapiSuite(target: SuiteTarget): void {
 
     it("memory_of_files_can_be_another_process_s", () => {
       using attached = new AttachedSpace(address);
+      requireMapFile(attached.iommufd);
       using memory = DmaMemory.allocate(2 * PAGE_SIZE, { backing: "memfd" });
       const { iommufd, ioas } = attached;
       const change = (reserved = 0) =>

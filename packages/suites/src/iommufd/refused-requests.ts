@@ -25,6 +25,7 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
+import { requireMapFile } from "../rigs/raw/map-file";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
@@ -72,6 +73,7 @@ export function refusedRequestsSuite(target: SuiteTarget): void {
 
     it("numbers_behind_the_last_address", () => {
       using iommufd = new IommufdFile();
+      requireMapFile(iommufd);
       using memory = DmaMemory.allocate(PAGES * PAGE_SIZE, { backing: "memfd" });
       const ioas = iommufd.newIoas();
       const { address } = memory;
@@ -108,6 +110,7 @@ export function refusedRequestsSuite(target: SuiteTarget): void {
 
     it("a_file_without_a_fixed_iova_gets_one_of_its_own", () => {
       using iommufd = new IommufdFile();
+      requireMapFile(iommufd);
       const ioas = iommufd.newIoas();
       const file = native.memfdCreate("chosen", 0);
       try {

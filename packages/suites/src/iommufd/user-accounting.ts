@@ -16,6 +16,7 @@ import { type SpaceStep, spaceSteps, type StepResult } from "../rigs/ordinary-us
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
+import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const [HERE, THERE, ELSEWHERE] = [0x4000_0000, 0x4010_0000, 0x4020_0000] as const;
@@ -40,6 +41,8 @@ export function userAccountingSuite(target: SuiteTarget): void {
     it(
       "limit_counts_files_later_devices_and_heirs",
       () => {
+        using iommufd = new IommufdFile();
+        requireMapFile(iommufd);
         const { files, late, heirs } = askAsUser(address);
         // incr_user_locked_vm, iopt_pages_update_pinned
         expect(counts(files)).toEqual([
@@ -91,6 +94,7 @@ export function userAccountingSuite(target: SuiteTarget): void {
       "limit_of_a_process_counts_as_locked_memory",
       () => {
         using iommufd = new IommufdFile();
+        requireMapFile(iommufd);
         using device = new DeviceFile(address);
         // Only before the first object. Type 1 counts so, and vfio_compat.c for /dev/vfio/vfio.
         expect(iommufd.setOption(IOMMU_OPTION_RLIMIT_MODE, 0, 1)).toBe("ok");
@@ -118,6 +122,7 @@ export function userAccountingSuite(target: SuiteTarget): void {
     it("file_is_let_go_with_its_mapping", () => {
       using attached = new AttachedSpace(address);
       const { iommufd, ioas } = attached;
+      requireMapFile(iommufd);
       const memfd = native.memfdCreate("let go", 0);
       expect(native.ftruncate(memfd, 2 * PAGE_SIZE)).toBe(0);
       const open = () => native.open(systemPaths.proc("self", "fd", String(memfd)), O_RDWR);

@@ -13,6 +13,7 @@ import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
+import { requireMapFile } from "../rigs/raw/map-file";
 import { type Cycle, refused, repeating } from "./cycle";
 
 const IOVA = 0x10_0000n;
@@ -64,6 +65,7 @@ export const IOMMUFD_CYCLES: readonly Cycle[] = [
     name: "mapping_of_a_file",
     times: 300,
     prepare: withSpace(({ iommufd, ioas }, { file }) => {
+      requireMapFile(iommufd);
       const flags = IOMMU_IOAS_MAP_FIXED_IOVA | IOMMU_IOAS_MAP_READABLE;
       const values = { flags, ioas_id: ioas, fd: file.file?.fd ?? -1, length: file.length, iova: IOVA };
       return () => {

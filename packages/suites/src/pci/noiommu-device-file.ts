@@ -18,10 +18,10 @@ import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, type Values } from "../rigs/raw/ask-kernel";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
-const NO_SUCH_ID = 0x7fff_fff0;
 const MOST = (1n << 64n) - 1n;
 const COPY = 16 * 1024;
 

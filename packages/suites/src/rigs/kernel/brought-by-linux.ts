@@ -3,6 +3,7 @@ import { skip } from "@vfio-selftests/harness";
 
 /** What tests need of the kernel and older ones lack: the version that brought it. From the kernel's history. */
 const BROUGHT_BY = {
+  IOMMU_IOAS_MAP_FILE: "6.13",
   VFIO_DEVICE_BIND_FLAG_TOKEN: "6.17",
   "vfio-device-syspath in /proc/PID/fdinfo": "6.18",
   "EOVERFLOW for a DMA map beyond 64 bits": "6.18",

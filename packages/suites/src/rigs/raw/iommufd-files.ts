@@ -36,6 +36,9 @@ import {
 import { KernelFile, type KernelFileAccess, realKernel } from "@vfio-selftests/iommu-modes";
 import { type Answer, askKernel, type AskOptions } from "./ask-kernel";
 
+/** No object of a test gets so far. */
+export const NO_SUCH_ID = 0x7fff_fff0;
+
 /** Behind the room for an answer, where the kernel must not write. */
 const GUARD_BYTE = 0xa5;
 const READ_WRITE = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE;
