@@ -31,7 +31,7 @@ const folder = mkdtempSync(join(tmpdir(), "packages-"));
 try {
   for (const tarball of packPublished(folder, ({ addon }) => !addon)) {
     for (const [program, ...args] of CHECKS) {
-      const file = join(__dirname, "../node_modules/.bin", program);
+      const file = join(__dirname, "node_modules/.bin", program);
       try {
         execFileSync(file, [...args, tarball], { stdio: "pipe", encoding: "utf8" });
       } catch (error) {

@@ -15,6 +15,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture } from "@vfio-selftests/harness";
 import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
+import { wrappingRange } from "../rigs/kernel/wrapping-range";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { takeOver } from "../rigs/ordinary-user/take-over";
@@ -30,7 +31,6 @@ import {
   words,
 } from "../rigs/raw/dirty-pages";
 import { GroupFiles } from "../rigs/raw/group-files";
-import { wrappingRange } from "../rigs/raw/wrapping-range";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

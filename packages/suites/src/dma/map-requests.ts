@@ -18,6 +18,7 @@ import { eachMode, fixture, knownKernelDefect, skip } from "@vfio-selftests/harn
 import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { native, type NativeIo } from "@vfio-selftests/native";
 import { ScatteredMemory } from "../rigs/dma/scattered-memory";
+import { wrappingRange } from "../rigs/kernel/wrapping-range";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
@@ -25,7 +26,6 @@ import { lockedMemory } from "../rigs/ordinary-user/locked-memory";
 import { type AnswerTable, expectAnswers } from "../rigs/raw/answer-table";
 import { type Answer, askKernel } from "../rigs/raw/ask-kernel";
 import { RawDevice } from "../rigs/raw/raw-device";
-import { wrappingRange } from "../rigs/raw/wrapping-range";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -19,13 +19,13 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import { requirePasids, requireTokens } from "../rigs/kernel/require-device-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { CutArgument } from "../rigs/raw/cut-argument";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
-import { requirePasids, requireTokens } from "../rigs/raw/require-device-file";
 import type { SuiteTarget } from "../suite-target";
 import { cdevAttachTests } from "./cdev-attach";
 

@@ -7,12 +7,12 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE as WRITE,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
-import { requireMapFile } from "../rigs/raw/map-file";
 
 const PAGE = BigInt(PAGE_SIZE);
 const MIB = 1024n ** 2n;

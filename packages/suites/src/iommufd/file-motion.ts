@@ -7,11 +7,11 @@ import {
   IOMMU_IOAS_MAP_READABLE,
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "@vfio-selftests/core/uapi";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { allocateOrSkip } from "../rigs/memory/allocate-or-skip";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { expectReadsAndWrites, IOVA, type PageRig, PAGES } from "../rigs/mock-iommu/page-rig";
-import { requireMapFile } from "../rigs/raw/map-file";
 
 const FLAGS = IOMMU_IOAS_MAP_READABLE | IOMMU_IOAS_MAP_WRITEABLE | IOMMU_IOAS_MAP_FIXED_IOVA;
 const HUGE_PAGE = 2 * 1024 ** 2;

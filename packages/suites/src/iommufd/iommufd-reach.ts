@@ -10,9 +10,9 @@ import { fixture, notChecked, requireMode } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { AttachedRig } from "../rigs/dma/attached-rig";
 import { usesFirstStage } from "../rigs/iommu/intel-capabilities";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
-import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -28,6 +28,7 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { requireHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
@@ -35,7 +36,6 @@ import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { IommufdFile, NO_SUCH_ID } from "../rigs/raw/iommufd-files";
-import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);

@@ -21,11 +21,11 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly } from "../rigs/raw/ask-kernel";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
-import { requireMapFile } from "../rigs/raw/map-file";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 

@@ -10,13 +10,13 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
 import { type SpaceStep, spaceSteps, type StepResult } from "../rigs/ordinary-user/space-steps";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
-import { requireMapFile } from "../rigs/raw/map-file";
 import type { SuiteTarget } from "../suite-target";
 
 const [HERE, THERE, ELSEWHERE] = [0x4000_0000, 0x4010_0000, 0x4020_0000] as const;

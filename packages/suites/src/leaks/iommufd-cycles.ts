@@ -8,12 +8,12 @@ import {
   IOMMU_IOAS_MAP_FIXED_IOVA,
   IOMMU_IOAS_MAP_READABLE,
 } from "@vfio-selftests/core/uapi";
+import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
-import { requireMapFile } from "../rigs/raw/map-file";
 import { type Cycle, refused, repeating } from "./cycle";
 
 const IOVA = 0x10_0000n;

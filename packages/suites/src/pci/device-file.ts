@@ -12,9 +12,9 @@ import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { openForBlock } from "../rigs/device/open-device";
 import { requireBrought } from "../rigs/kernel/brought-by-linux";
+import { requirePasids } from "../rigs/kernel/require-device-file";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
-import { requirePasids } from "../rigs/raw/require-device-file";
 import type { SuiteTarget } from "../suite-target";
 
 const PASID = 5;

@@ -3,9 +3,9 @@ import {
   VFIO_DEVICE_BIND_IOMMUFD,
   vfio_device_bind_iommufd,
 } from "@vfio-selftests/core/uapi";
-import { requireBrought } from "../kernel/brought-by-linux";
-import { askKernel, NO_ADDRESS } from "./ask-kernel";
-import { DeviceFile, IommufdFile, NO_SUCH_ID } from "./iommufd-files";
+import { askKernel, NO_ADDRESS } from "../raw/ask-kernel";
+import { DeviceFile, IommufdFile, NO_SUCH_ID } from "../raw/iommufd-files";
+import { requireBrought } from "./brought-by-linux";
 
 const PASID = 1;
 

@@ -1,4 +1,4 @@
-import { isOlderThan } from "../kernel/brought-by-linux";
+import { isOlderThan } from "./brought-by-linux";
 
 /** The errno for a range that ends beyond 64 bits. Type 1 checked otherwise before Linux 6.18 (vfio_iommu_type1.c). */
 export function wrappingRange({ isType1 }: { readonly isType1: boolean }): string {

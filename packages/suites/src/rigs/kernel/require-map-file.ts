@@ -1,7 +1,7 @@
 import { IOMMU_IOAS_MAP_FILE, iommu_ioas_map_file } from "@vfio-selftests/core/uapi";
 import type { KernelFileAccess } from "@vfio-selftests/iommu-modes";
-import { requireBrought } from "../kernel/brought-by-linux";
-import { askPlainly } from "./ask-kernel";
+import { askPlainly } from "../raw/ask-kernel";
+import { requireBrought } from "./brought-by-linux";
 
 /** Skips the test where the kernel is too old to map files. A younger one refuses the empty request, but knows it. */
 export function requireMapFile({ file }: { readonly file: KernelFileAccess }): void {
