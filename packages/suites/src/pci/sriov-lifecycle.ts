@@ -29,6 +29,8 @@ export function sriovLifecycleSuite(target: SuiteTarget): void {
 
   fixture("vfio_sriov_lifecycle", target, (pf) => {
     eachMode(target, (each) => {
+      requireToken(each, pf);
+
       it(
         "each_function_reaches_its_own_memory",
         () => {
