@@ -21,6 +21,12 @@ environment.JOBS ??= "max";
 const ADDON = "vfio_native.node";
 const platforms = join(packageDirectory, "platforms");
 
+/** The platform of a CPU. Debian's cross compiler makes addons for glibc. */
+function platformOf(cpu) {
+  const isMusl = process.report.getReport().header.glibcVersionRuntime === undefined;
+  return `linux-${cpu}-${cpu === process.arch && isMusl ? "musl" : "glibc"}`;
+}
+
 const CROSS_TOOLS = { arm64: "aarch64-linux-gnu" };
 const arch = process.argv[2] ?? process.arch;
 if (arch !== process.arch) {
@@ -35,12 +41,12 @@ if (arch !== process.arch) {
   }
 } else {
   // An addon for another CPU or C library was built from sources that have changed since.
-  for (const name of readdirSync(platforms)) rmSync(join(platforms, name, ADDON), { force: true });
+  for (const name of readdirSync(platforms).filter((each) => each !== platformOf(arch))) {
+    rmSync(join(platforms, name, ADDON), { force: true });
+  }
 }
 
-// Debian's cross compiler makes addons for glibc.
-const ownLibrary = process.report.getReport().header.glibcVersionRuntime === undefined ? "musl" : "glibc";
-const platform = join(platforms, `linux-${arch}-${arch === process.arch ? ownLibrary : "glibc"}`);
+const platform = join(platforms, platformOf(arch));
 const gypDirectory = join(packageDirectory, "gyp");
 // In the same file system as the addon's place, so that the addon can be moved there.
 const output = mkdtempSync(join(packageDirectory, "build-"));

@@ -1,8 +1,8 @@
 import { createRequire } from "node:module";
+import { resolve } from "node:path";
 import type { NativeBinding } from "./binding";
 
-/** The C libraries that have an addon. Where several are installed, the first that loads is taken. */
-const C_LIBRARIES = ["glibc", "musl"] as const;
+type CLibrary = "glibc" | "musl";
 
 /** Names a file to load instead: an addon of one's own build. */
 const FILE_VARIABLE = "VFIO_NATIVE_ADDON";
@@ -11,7 +11,7 @@ const FILE_VARIABLE = "VFIO_NATIVE_ADDON";
  * The package that holds the addon for a CPU as Node names it, `x64` or `arm64`. npm installs those that fit the machine, by `cpu`
  * and `libc` in their manifests. In a checkout they are below `platforms/`, where the build puts the file.
  */
-export function addonPackage(arch: string, library: (typeof C_LIBRARIES)[number] = "glibc"): string {
+export function addonPackage(arch: string, library: "glibc" | "musl" = "glibc"): string {
   return `@vfio-selftests/native-linux-${arch}-${library}`;
 }
 
@@ -19,28 +19,37 @@ export function addonPackage(arch: string, library: (typeof C_LIBRARIES)[number]
 export function loadBinding(from: string): NativeBinding {
   const require = createRequire(from);
   const { platform, arch, version } = process;
-  const named = process.env[FILE_VARIABLE];
-  const candidates = named === undefined ? C_LIBRARIES.map((library) => addonPackage(arch, library)) : [named];
-  const reasons: string[] = [];
+  const named = process.env[FILE_VARIABLE] || undefined;
+  const candidates = named === undefined ? byCLibrary().map((library) => addonPackage(arch, library)) : [resolve(named)];
+  const errors: Error[] = [];
   for (const candidate of candidates) {
     try {
       return require(candidate) as NativeBinding;
     } catch (error) {
-      // Below the first line Node lists the modules that asked.
-      const [reason] = (error as Error).message.trim().split("\n");
-      reasons.push(`${candidate} (${String(reason)})`);
+      errors.push(error as Error);
     }
   }
-  throw new Error(
+  // Below the first line Node lists the modules that asked.
+  const reasons = errors.map(({ message }, at) => `${String(candidates[at])} (${String(message.trim().split("\n")[0])})`);
+  throw new AggregateError(
+    errors,
     `@vfio-selftests/native has no addon that loads on ${platform}-${arch}, Node ${version}.\n` +
       `Tried: ${reasons.join(", ")}\n` +
       (named === undefined ? remedy(platform, arch) : `Remedy: unset ${FILE_VARIABLE}, or let it name an addon.`),
   );
 }
 
+/** The process's own C library first. Yarn 1 installs the addons of both. */
+function byCLibrary(): readonly CLibrary[] {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime === undefined ? ["musl", "glibc"] : ["glibc", "musl"];
+}
+
 function remedy(platform: string, arch: string): string {
   if (platform !== "linux") return "Remedy: run on Linux; VFIO is an interface of the Linux kernel.";
-  if (arch !== "x64" && arch !== "arm64") return "Remedy: run on x64 or arm64; the addon knows no other CPU.";
+  if (arch !== "x64" && arch !== "arm64") {
+    return `Remedy: run on x64 or arm64, or build the addon for this CPU and let ${FILE_VARIABLE} name it.`;
+  }
   // The lab's guest of another CPU has no compiler, and its addon is built on the host.
   const cross = arch === "arm64" ? ", or `build:arm64` there on an x86-64 host (needs g++-aarch64-linux-gnu)" : "";
   return (

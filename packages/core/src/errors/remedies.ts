@@ -82,7 +82,7 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
     ENODEV: "open a device first: the container has no IOMMU before",
   },
   IOMMU_IOAS_MAP: IOAS_MAP,
-  IOMMU_IOAS_MAP_FILE: { ...IOAS_MAP, ENOTTY: "use a kernel from 6.14 on, or map by address" },
+  IOMMU_IOAS_MAP_FILE: { ...IOAS_MAP, ENOTTY: "use a kernel from 6.13 on, or map by address" },
   mmap: { ENOMEM: "free memory, or raise the limits (ulimit -v, vm.max_map_count)", EPERM: LOCKED_MEMORY },
   "MMIO access": { EFAULT: RESET_NEEDED },
   pread: { EIO: RESET_NEEDED },

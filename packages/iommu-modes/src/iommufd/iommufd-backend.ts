@@ -26,7 +26,7 @@ const WHOLE_SPACE = (1n << 64n) - 1n;
 
 export interface IommufdOptions {
   /**
-   * Maps memory that has a file (memfd) by its file, with IOMMU_IOAS_MAP_FILE (Linux 6.14 or newer), and not by its
+   * Maps memory that has a file (memfd) by its file, with IOMMU_IOAS_MAP_FILE (Linux 6.13 or newer), and not by its
    * address in this process. Default false.
    */
   readonly mapFiles?: boolean;

@@ -12,8 +12,13 @@ export interface Exit {
 /** The built package, for code that runs outside jest: child processes and workers. */
 export const builtPackage = dirname(dirname(__dirname));
 
+function cLibrary(): "glibc" | "musl" {
+  const { header } = process.report.getReport() as { header: { glibcVersionRuntime?: string } };
+  return header.glibcVersionRuntime === undefined ? "musl" : "glibc";
+}
+
 /** The addon that such code loads. */
-export const addonFile = process.env["VFIO_NATIVE_ADDON"] ?? require.resolve(addonPackage(process.arch));
+export const addonFile = process.env["VFIO_NATIVE_ADDON"] ?? require.resolve(addonPackage(process.arch, cLibrary()));
 
 /** Puts `native` in scope at the start of such code. */
 export const prelude = `const { native } = require(${JSON.stringify(join(builtPackage, "dist/index.js"))});\n`;

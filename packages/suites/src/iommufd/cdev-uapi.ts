@@ -19,7 +19,7 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
-import { requirePasids, requireTokens } from "../rigs/kernel/require-device-file";
+import { requireDeviceFileToken, requirePasids } from "../rigs/kernel/require-device-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
 import { askKernel, askPlainly, bytesOf, codeOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
@@ -62,7 +62,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
     });
 
     it("bind_refuses_what_it_must_and_then_works", () => {
-      requireTokens(address);
+      requireDeviceFileToken(address);
       using device = new DeviceFile(address);
       using iommufd = new IommufdFile();
       using nothing = KernelFile.open(realKernel, systemPaths.dev("null"));
@@ -149,7 +149,7 @@ export function cdevUapiSuite(target: SuiteTarget): void {
     });
 
     it("token_that_cannot_be_read_is_refused", () => {
-      requireTokens(address);
+      requireDeviceFileToken(address);
       using device = new DeviceFile(address);
       using iommufd = new IommufdFile();
       const token = {

@@ -8,8 +8,9 @@ import {
   iommu_hwpt_set_dirty_tracking,
 } from "@vfio-selftests/core/uapi";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { type MockIds, type MockRig, UNKNOWN_ID, type WithMockRig } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, type MockRig, type WithMockRig } from "../rigs/mock-iommu/mock-rig";
 import { dirty, IOMMU_TEST_OP_DIRTY } from "../rigs/mock-iommu/test-command";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 
 const IOVA = 0x0200_0000n;
 const PAGES = 4;
@@ -79,12 +80,12 @@ export function dirtyTrackingTests(withRig: WithMockRig): void {
     it("malformed_requests_are_refused", () => {
       withTable((rig, table) => {
         expect(track(rig, table, ENABLE | 2)).toBe("EOPNOTSUPP");
-        expect(track(rig, UNKNOWN_ID, ENABLE)).toBe("ENOENT");
+        expect(track(rig, NO_SUCH_ID, ENABLE)).toBe("ENOENT");
         expect(track(rig, rig.ioas, ENABLE)).toBe("ENOENT");
         expect(track(rig, table, ENABLE)).toBe(0);
         for (const values of [
           { flags: 2 },
-          { hwpt_id: UNKNOWN_ID },
+          { hwpt_id: NO_SUCH_ID },
           { page_size: 0 },
           { length: 0 },
           { iova: IOVA + 512n },
@@ -92,7 +93,7 @@ export function dirtyTrackingTests(withRig: WithMockRig): void {
           expect([values, read(rig, table, values)[0]]).not.toEqual([values, 0]);
         }
         expect(read(rig, table, { flags: 2 })[0]).toBe("EOPNOTSUPP");
-        expect(read(rig, UNKNOWN_ID)[0]).toBe("ENOENT");
+        expect(read(rig, NO_SUCH_ID)[0]).toBe("ENOENT");
       });
     });
   });

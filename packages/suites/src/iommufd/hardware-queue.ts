@@ -1,6 +1,6 @@
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { QUEUE_IOVA, type VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 
 /** Queues of a vIOMMU that hardware reads from the guest's memory. */
 export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => void): void {
@@ -76,7 +76,7 @@ export function hardwareQueueTests(withRig: (use: (rig: VirtualRig) => void) => 
       unknown_type: ["EOPNOTSUPP", { type: 77 }],
       no_length: ["EINVAL", { length: 0 }],
       overflow: ["EOVERFLOW", { nesting_parent_iova: 2n ** 64n - 256n, length: 512 }],
-      unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN_ID }],
+      unknown_viommu: ["ENOENT", { viommu_id: NO_SUCH_ID }],
       index_beyond: ["EINVAL", { index: 2 }],
       end_of_its_memory: ["ENOENT", { nesting_parent_iova: QUEUE_IOVA + 0x3800n, length: PAGE_SIZE }],
       unmapped_memory: ["ENOENT", { nesting_parent_iova: 2n * QUEUE_IOVA }],

@@ -1,6 +1,6 @@
 import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate } from "@vfio-selftests/core/uapi";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { type MockRig, UNKNOWN_ID, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
+import { type MockRig, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { CACHED, nest } from "../rigs/mock-iommu/nested-table";
 import {
   check_cache,
@@ -9,6 +9,7 @@ import {
   IOMMU_TEST_OP_MD_CHECK_IOTLB,
   MOCK_CACHES,
 } from "../rigs/mock-iommu/test-command";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 
 /** The cache of a nested page table, and how the user invalidates its entries. */
 export function nestedCacheTests(withRig: WithMockRig): void {
@@ -81,7 +82,7 @@ export function nestedCacheTests(withRig: WithMockRig): void {
         expect(invalidate(rig, nested, { entry_len: PAGE_SIZE + 8 }, entry)).toEqual(["EINVAL", 0]);
         expect(invalidate(rig, nested, { entry_num: (1 << 19) + 1 }, entry)).toEqual(["EINVAL", 0]);
         expect(invalidate(rig, nested, { entry_num: 1 })).toEqual(["EINVAL", 0]);
-        expect(invalidate(rig, UNKNOWN_ID, {}, entry)).toEqual(["ENOENT", 0]);
+        expect(invalidate(rig, NO_SUCH_ID, {}, entry)).toEqual(["ENOENT", 0]);
         expect(invalidate(rig, parent, {}, entry)).toEqual(["EINVAL", 0]);
         expect(invalidate(rig, rig.ioas, {}, entry)).toEqual(["EINVAL", 0]);
         expect(cached(rig, nested)).toEqual(["held", "held", "held", "held"]);

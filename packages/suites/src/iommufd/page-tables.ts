@@ -7,7 +7,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { type MockIds, MockRig, UNKNOWN_ID, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, MockRig, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { CACHED, nest, parentOf } from "../rigs/mock-iommu/nested-table";
 import {
   check_map,
@@ -17,6 +17,7 @@ import {
   mock_domain_replace,
   MOCK_FLAGS_DEVICE_NO_DIRTY,
 } from "../rigs/mock-iommu/test-command";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
 import { dirtyTrackingTests } from "./dirty-tracking";
 import { nestedCacheTests } from "./nested-cache";
@@ -116,9 +117,9 @@ export function pageTablesSuite(target: SuiteTarget): void {
       type Request = { values: Parameters<MockRig["pageTable"]>[1]; data?: Uint8Array; device?: MockIds };
       const refused: Readonly<Record<string, readonly [errno: string, (rig: MockRig, device: MockIds) => Request]>> = {
         unknown_flag: ["EOPNOTSUPP", () => ({ values: { flags: 1 << 20 } })],
-        unknown_device: ["ENOENT", () => ({ values: { dev_id: UNKNOWN_ID } })],
+        unknown_device: ["ENOENT", () => ({ values: { dev_id: NO_SUCH_ID } })],
         space_in_place_of_the_device: ["ENOENT", (rig) => ({ values: { dev_id: rig.ioas } })],
-        unknown_space: ["EINVAL", () => ({ values: { pt_id: UNKNOWN_ID } })],
+        unknown_space: ["EINVAL", () => ({ values: { pt_id: NO_SUCH_ID } })],
         device_in_place_of_the_space: ["EINVAL", (_, device) => ({ values: { pt_id: device.id } })],
         data_without_type: ["EINVAL", () => ({ values: { data_type: IOMMU_HWPT_DATA_NONE }, data })],
         type_without_data: ["EINVAL", () => ({ values: { data_type: IOMMU_HWPT_DATA_SELFTEST } })],
@@ -127,7 +128,7 @@ export function pageTablesSuite(target: SuiteTarget): void {
           "EOPNOTSUPP",
           (rig) => ({ values: { flags: FAULT | NEST_PARENT, fault_id: queueOf(rig) } }),
         ],
-        unknown_fault_queue: ["ENOENT", () => ({ values: { flags: FAULT, fault_id: UNKNOWN_ID } })],
+        unknown_fault_queue: ["ENOENT", () => ({ values: { flags: FAULT, fault_id: NO_SUCH_ID } })],
         space_in_place_of_the_fault_queue: ["ENOENT", (rig) => ({ values: { flags: FAULT, fault_id: rig.ioas } })],
         dirty_tracking_of_a_device_that_has_none: [
           "EOPNOTSUPP",

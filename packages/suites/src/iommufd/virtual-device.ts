@@ -1,5 +1,5 @@
 import { IOMMU_HWPT_INVALIDATE, iommu_hwpt_invalidate } from "@vfio-selftests/core/uapi";
-import { type MockIds, UNKNOWN_ID, words } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, words } from "../rigs/mock-iommu/mock-rig";
 import {
   check_cache,
   IOMMU_TEST_DEV_CACHE_DEFAULT,
@@ -9,6 +9,7 @@ import {
   MOCK_CACHES,
 } from "../rigs/mock-iommu/test-command";
 import { VIRTUAL_ID, type VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 
 /** Devices of a vIOMMU: their numbers, how long they live, and their caches. */
 export function virtualDeviceTests(withRig: (use: (rig: VirtualRig) => void) => void): void {
@@ -54,9 +55,9 @@ export function virtualDeviceTests(withRig: (use: (rig: VirtualRig) => void) => 
     it("malformed_is_refused", () => {
       withRig((virtual) => {
         const viommu = virtual.allocate().need("out_viommu_id");
-        expect(virtual.device(UNKNOWN_ID, virtual.device1, 1).outcome).toBe("ENOENT");
+        expect(virtual.device(NO_SUCH_ID, virtual.device1, 1).outcome).toBe("ENOENT");
         expect(virtual.device(virtual.rig.ioas, virtual.device1, 1).outcome).toBe("ENOENT");
-        expect(virtual.device(viommu, { ...virtual.device1, id: UNKNOWN_ID }, 1).outcome).toBe("ENOENT");
+        expect(virtual.device(viommu, { ...virtual.device1, id: NO_SUCH_ID }, 1).outcome).toBe("ENOENT");
         expect(virtual.device(viommu, { ...virtual.device1, id: viommu }, 1).outcome).toBe("ENOENT");
         // None of them left anything.
         expect(virtual.device(viommu, virtual.device1, 1).outcome).toBe(0);

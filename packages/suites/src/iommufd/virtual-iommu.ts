@@ -8,7 +8,7 @@ import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
-import { MockRig, UNKNOWN_ID, words } from "../rigs/mock-iommu/mock-rig";
+import { MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_HWPT_DATA_SELFTEST,
   IOMMU_TEST_OP_TRIGGER_VEVENT,
@@ -16,6 +16,7 @@ import {
 } from "../rigs/mock-iommu/test-command";
 import { POLLIN, POLLOUT, VIRTUAL_ID, type VirtualEvent, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
 import { outcome } from "../rigs/raw/ask-kernel";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import { MemoryWithoutPages } from "../rigs/raw/memory-without-pages";
 import type { SuiteTarget } from "../suite-target";
 import { hardwareQueueTests } from "./hardware-queue";
@@ -103,8 +104,8 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         flags: ["EOPNOTSUPP", () => ({ flags: 1 })],
         default_type: ["EOPNOTSUPP", () => ({ type: 0 })],
         unknown_type: ["EOPNOTSUPP", () => ({ type: 0xabcd })],
-        unknown_device: ["ENOENT", () => ({ dev_id: UNKNOWN_ID })],
-        unknown_parent: ["ENOENT", () => ({ hwpt_id: UNKNOWN_ID })],
+        unknown_device: ["ENOENT", () => ({ dev_id: NO_SUCH_ID })],
+        unknown_parent: ["ENOENT", () => ({ hwpt_id: NO_SUCH_ID })],
         space_as_its_parent: ["ENOENT", ({ rig }) => ({ hwpt_id: rig.ioas })],
         parent_that_is_none: [
           "EINVAL",
@@ -265,7 +266,7 @@ export function virtualIommuSuite(target: SuiteTarget): void {
         default_type: ["EOPNOTSUPP", { type: 0 }],
         no_depth: ["EINVAL", { veventq_depth: 0 }],
         too_much_depth: ["EINVAL", { veventq_depth: MOST_EVENTS + 1 }],
-        unknown_viommu: ["ENOENT", { viommu_id: UNKNOWN_ID }],
+        unknown_viommu: ["ENOENT", { viommu_id: NO_SUCH_ID }],
       };
       for (const [name, [errno, values]] of Object.entries(refused)) {
         it(`refuses_${name}`, () => {

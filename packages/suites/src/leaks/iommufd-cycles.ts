@@ -11,9 +11,9 @@ import {
 import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
-import { UNKNOWN_ID } from "../rigs/mock-iommu/mock-rig";
 import { askKernel } from "../rigs/raw/ask-kernel";
 import { AttachedSpace } from "../rigs/raw/attached-space";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import { type Cycle, refused, repeating } from "./cycle";
 
 const IOVA = 0x10_0000n;
@@ -117,8 +117,8 @@ export const IOMMUFD_CYCLES: readonly Cycle[] = [
         "a copy of nothing": [() => iommufd.copy({ ...copy, src_iova: 2n * IOVA, dst_iova: 3n * IOVA }).code, "ENOENT"],
         "a copy onto itself": [() => iommufd.copy({ ...copy, src_iova: IOVA, dst_iova: IOVA }).code, "EEXIST"],
         "a page table of unknown kind": [() => iommufd.newPageTable(deviceId, ioas, NO_FLAG).code, "EOPNOTSUPP"],
-        "a page table of no address space": [() => iommufd.newPageTable(deviceId, UNKNOWN_ID).code, "EINVAL"],
-        "a place that is none": [() => device.attach(UNKNOWN_ID).code, "ENOENT"],
+        "a page table of no address space": [() => iommufd.newPageTable(deviceId, NO_SUCH_ID).code, "EINVAL"],
+        "a place that is none": [() => device.attach(NO_SUCH_ID).code, "ENOENT"],
         "an address space in use": [() => iommufd.destroy(ioas), "EBUSY"],
       });
     }),

@@ -14,7 +14,7 @@ import {
 import { ContiguousMemory } from "../rigs/memory/contiguous-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
-import { type MockIds, MockRig, UNKNOWN_ID, words } from "../rigs/mock-iommu/mock-rig";
+import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { nest } from "../rigs/mock-iommu/nested-table";
 import { IOVA, PageRig, PAGES, WHOLE_LIMIT } from "../rigs/mock-iommu/page-rig";
 import {
@@ -31,6 +31,7 @@ import {
   pasid_table,
 } from "../rigs/mock-iommu/test-command";
 import { QUEUE_IOVA, VIRTUAL_ID, VirtualRig } from "../rigs/mock-iommu/virtual-rig";
+import { NO_SUCH_ID } from "../rigs/raw/iommufd-files";
 import { IommufdFile } from "../rigs/raw/iommufd-files";
 import { RawIommufd } from "../rigs/raw/raw-iommufd";
 import { type Cycle, refused, repeating } from "./cycle";
@@ -63,7 +64,7 @@ export const MOCK_CYCLES: readonly Cycle[] = [
       const unknown = { pt_id: nested, data_type: IOMMU_HWPT_DATA_SELFTEST };
       return refused({
         "in a nested one": [() => rig.pageTable(device, unknown, words(0, 0)).outcome, "EINVAL"],
-        "in nothing": [() => rig.pageTable(device, { pt_id: UNKNOWN_ID }).outcome, "EINVAL"],
+        "in nothing": [() => rig.pageTable(device, { pt_id: NO_SUCH_ID }).outcome, "EINVAL"],
         "with flags that are none": [() => rig.pageTable(device, { flags: NO_FLAG }).outcome, "EOPNOTSUPP"],
       });
     }),

@@ -27,6 +27,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { requireBrought } from "../rigs/kernel/brought-by-linux";
 import { MigrationRig, readAll, untouchedState } from "../rigs/mediated/migration-rig";
 import { DATA, FIFO_CONTROL, FIFO_ON, IDLE, LINE_STATUS, SCRATCH, type SerialCard } from "../rigs/mediated/serial-card";
 import { askPlainly, bytesOf, outcome } from "../rigs/raw/ask-kernel";
@@ -143,6 +144,10 @@ export function deviceMigrationSuite(target: SuiteTarget): void {
 
     it("takes_up_the_second_form_of_precopy", () => {
       using rig = new MigrationRig();
+      requireBrought(
+        "VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2",
+        () => rig.card.feature(PRECOPY_INFO_V2 | SET | PROBE).code !== "ENOTTY",
+      );
       expect(rig.card.feature(PRECOPY_INFO_V2 | GET).code).toBe("EINVAL");
       expect(rig.card.feature(PRECOPY_INFO_V2 | SET | PROBE).code).toBe("ok");
       expect(rig.card.feature(PRECOPY_INFO_V2 | SET).code).toBe("ok");

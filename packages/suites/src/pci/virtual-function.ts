@@ -11,6 +11,7 @@ import {
   requireMode,
   skip,
 } from "@vfio-selftests/harness";
+import { requireDeviceFileToken } from "../rigs/kernel/require-device-file";
 import { codeOfError } from "../rigs/raw/code-of-error";
 import { requireToken } from "../rigs/sriov/require-token";
 import { VF_TOKEN } from "../rigs/sriov/vf-token";
@@ -166,7 +167,6 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
 
     describe("count", () => {
       requireMode(mode);
-      requireToken(mode, pf);
 
       it("goes_up_while_the_pfs_user_has_it_in_d3hot", () => {
         using iommu = new Iommu(mode.open());
@@ -189,6 +189,7 @@ export function virtualFunctionSuite(target: SuiteTarget): void {
         if (target.kind !== "lab") {
           skip({ reason: "the test unbinds the device", remedy: "run it in the lab: vfio-selftests lab run" });
         }
+        if (mode.traits.api === "iommufd") requireDeviceFileToken(pf);
         const file = systemPaths.pciDevice(pf, "sriov_numvfs");
         {
           using _vfs = enableVfs(pf, 1);

@@ -11,7 +11,7 @@ export interface BuiltKernel {
   /** The fragment's key. */
   readonly key: string;
   readonly image: string;
-  /** Wanted options that this kernel version did not take. */
+  /** Options that this kernel version did not take. */
   readonly lost: readonly LostOption[];
 }
 
@@ -40,7 +40,7 @@ export function describeBuilt(
   { image }: KernelArchitecture = DEFAULT_ARCHITECTURE.kernel,
 ): BuiltKernel {
   const config = readFileSync(join(folder, "config"), "utf8");
-  return { name, key: fragment.key, image: join(folder, image), lost: lostOptions(fragment.wanted, config) };
+  return { name, key: fragment.key, image: join(folder, image), lost: lostOptions([...fragment.required, ...fragment.wanted], config) };
 }
 
 /** Marks a folder as used now, and keeps only the `count` folders that were used last. */

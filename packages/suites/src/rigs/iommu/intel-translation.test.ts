@@ -58,6 +58,9 @@ describe("ioPageTableEntry", () => {
       physical: 0x4000_0000n,
       writable: true,
     });
-    expect(() => ioPageTableEntry("0000:02:00.0", 0x20_0000n, paths)).toThrow("ENOENT");
+    const missing = (kernel: string) => ioPageTableEntry("0000:02:00.0", 0x20_0000n, paths, kernel);
+    expect(() => missing("6.7.1")).toThrow("ENOENT");
+    // Before, one file had the tables of all devices.
+    expect(missing("6.6.40")).toMatchObject({ readable: false });
   });
 });

@@ -17,7 +17,12 @@ export type PageTableEntry =
   | { readonly readable: false; readonly reason: string };
 
 /** Looks a device's IOVA up in the page table in debugfs, which only Intel's IOMMU driver shows. */
-export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPaths = systemPaths): PageTableEntry {
+export function ioPageTableEntry(
+  address: string,
+  iova: bigint,
+  paths: SystemPaths = systemPaths,
+  kernel = release(),
+): PageTableEntry {
   const directory = paths.sys("kernel", "debug", "iommu", "intel");
   if (listDirectory(directory).length === 0) {
     return {
@@ -27,7 +32,9 @@ export function ioPageTableEntry(address: string, iova: bigint, paths: SystemPat
   }
   const file = paths.sys("kernel", "debug", "iommu", "intel", address, "domain_translation_struct");
   // Before, one file had the tables of all devices (drivers/iommu/intel/debugfs.c).
-  if (isOlderThan("6.7") && !existsPath(file)) return { readable: false, reason: `Linux ${release()} has no ${file}` };
+  if (isOlderThan("6.7", kernel) && !existsPath(file)) {
+    return { readable: false, reason: `Linux ${kernel} has no ${file}` };
+  }
   // A driver that shows tables shows this one, too. A file that cannot be read fails the test, as upstream's.
   const translation = translationOf(chunksOf(file), iova);
   return {

@@ -1,4 +1,4 @@
-import { isOlderThan } from "./brought-by-linux";
+import { isOlderThan, requireBrought } from "./brought-by-linux";
 
 test.each([
   ["6.12.117", "6.17", true],
@@ -10,4 +10,15 @@ test.each([
   ["10.0.1", "7.4", false],
 ])("whether Linux %s is older than %s: %s", (kernel, version, older) => {
   expect(isOlderThan(version, kernel)).toBe(older);
+});
+
+// IOMMU_IOAS_MAP_FILE came with 6.13.
+test.each([
+  ["an older kernel that lacks it skips", "6.12.1", false, true],
+  ["an older kernel that has it all the same runs", "6.12.1", true, false],
+  ["a younger kernel that has lost it runs, and may fail", "6.13.0", false, false],
+])("%s", (_, kernel, has, skips) => {
+  const ask = () => requireBrought("IOMMU_IOAS_MAP_FILE", () => has, kernel);
+  if (skips) expect(ask).toThrow("Linux 6.12.1 has no IOMMU_IOAS_MAP_FILE");
+  else expect(ask).not.toThrow();
 });

@@ -6,10 +6,12 @@ const BROUGHT_BY = {
   IOMMU_IOAS_MAP_FILE: "6.13",
   VFIO_DEVICE_BIND_FLAG_TOKEN: "6.17",
   "vfio-device-syspath in /proc/PID/fdinfo": "6.18",
-  "EOVERFLOW for a DMA map beyond 64 bits": "6.18",
   VFIO_DEVICE_FEATURE_DMA_BUF: "6.19",
   VFIO_DEVICE_ATTACH_PASID: "6.15",
-  // At the latest: 6.12 lacks it.
+  IOMMU_HW_INFO_FLAG_INPUT_TYPE: "6.17",
+  // From here on at the latest: 6.12 lacks them, and 7.3 has them.
+  VFIO_DEVICE_FEATURE_MIG_PRECOPY_INFOv2: "7.3",
+  IOMMU_HW_CAP_PCI_ATS_NOT_SUPPORTED: "7.3",
   "parameters of vfio-pci that hold from the binding of a device": "7.3",
 } as const;
 
@@ -27,8 +29,8 @@ export function isOlderThan(version: string, kernel = release()): boolean {
  * Skips the test where the kernel answers that it lacks something, and is older than the version that brought it. A younger kernel
  * that answers so has lost it: the test runs there, and fails. It also runs on an older kernel into which a distribution took it.
  */
-export function requireBrought(what: Brought, has: () => boolean): void {
+export function requireBrought(what: Brought, has: () => boolean, kernel = release()): void {
   const version = BROUGHT_BY[what];
-  if (!isOlderThan(version) || has()) return;
-  skip({ reason: `Linux ${release()} has no ${what}`, remedy: `use Linux ${version} or newer` });
+  if (!isOlderThan(version, kernel) || has()) return;
+  skip({ reason: `Linux ${kernel} has no ${what}`, remedy: `use Linux ${version} or newer` });
 }

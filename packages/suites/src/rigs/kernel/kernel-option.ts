@@ -24,7 +24,7 @@ export function isOff(option: string): boolean {
   return saysOff(configuration(), option);
 }
 
-/** Whether a configuration says that an option is off. */
+/** Whether a configuration says that an option is off. Of an option that the version does not know it says nothing. */
 export function saysOff(config: string | undefined, option: string): boolean {
-  return config !== undefined && !new RegExp(`^${option}=`, "m").test(config);
+  return config?.split("\n").includes(`# ${option} is not set`) ?? false;
 }

@@ -1,11 +1,20 @@
+import { release } from "node:os";
 import type { Availability } from "@vfio-selftests/core";
 import { OwnedDescriptor } from "@vfio-selftests/core/backend";
 import { Errno, errnoName } from "@vfio-selftests/core/errors";
 import { systemPaths } from "@vfio-selftests/core/sysfs";
-import { O_RDWR, type StructLayout, type StructView, type U32Field } from "@vfio-selftests/core/uapi";
+import {
+  IOMMU_IOAS_ALLOC,
+  iommu_ioas_alloc,
+  O_RDWR,
+  type StructLayout,
+  type StructView,
+  type U32Field,
+} from "@vfio-selftests/core/uapi";
 import type { Iommufd } from "@vfio-selftests/iommu-modes";
 import { iommufd as requests } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
+import { isOlderThan } from "../kernel/brought-by-linux";
 import {
   access_rw,
   check_map,
@@ -22,6 +31,12 @@ import {
   mock_domain_replace,
   trigger_iopf,
 } from "./test-command";
+
+/**
+ * The version whose mock IOMMU these tests know. It is the kernel's own and changes with the kernel's tests. Older ones are asked for a
+ * device first.
+ */
+const OLDEST_MOCK = "7.3";
 
 /** What a mock device asks a page for. */
 interface MockPageRequest {
@@ -56,9 +71,17 @@ export class MockDevice implements Disposable {
     const view = mock_domain.allocate();
     mock_domain.fields.size.set(view, mock_domain.size);
     const result = native.ioctl(fd, IOMMU_TEST_CMD, view.bytes);
+    const makesDevices = !isOlderThan(OLDEST_MOCK) || makesDevice(fd);
     native.close(fd);
     // Operation 0 does not exist: a kernel with the interface says EOPNOTSUPP, one without ENOTTY.
-    if (result === -Errno.EOPNOTSUPP) return { available: true };
+    if (result === -Errno.EOPNOTSUPP && makesDevices) return { available: true };
+    if (result === -Errno.EOPNOTSUPP) {
+      return {
+        available: false,
+        reason: `the mock IOMMU of Linux ${release()} makes no device as these tests ask for it`,
+        remedy: `use Linux ${OLDEST_MOCK} or newer`,
+      };
+    }
     return {
       available: false,
       reason: "this kernel has no mock IOMMU device (CONFIG_IOMMUFD_TEST)",
@@ -155,4 +178,16 @@ export class MockDevice implements Disposable {
     const request = { name: "IOMMU_TEST_CMD", request: IOMMU_TEST_CMD, argument: view.bytes, links };
     this.#iommufd.file.make(request, subject);
   }
+}
+
+/** Whether the mock IOMMU of this iommufd makes a device in a new address space. Closing the file ends both. */
+function makesDevice(fd: number): boolean {
+  const ioas = iommu_ioas_alloc.allocate();
+  iommu_ioas_alloc.fields.size.set(ioas, iommu_ioas_alloc.size);
+  if (native.ioctl(fd, IOMMU_IOAS_ALLOC, ioas.bytes) < 0) return false;
+  const view = mock_domain.allocate();
+  mock_domain.fields.size.set(view, mock_domain.size);
+  mock_domain.fields.op.set(view, IOMMU_TEST_OP_MOCK_DOMAIN);
+  mock_domain.fields.id.set(view, iommu_ioas_alloc.fields.out_ioas_id.get(ioas));
+  return native.ioctl(fd, IOMMU_TEST_CMD, view.bytes) === 0;
 }

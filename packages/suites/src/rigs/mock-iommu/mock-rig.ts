@@ -99,9 +99,6 @@ export class MockRig implements Disposable {
   }
 }
 
-/** No object has this id. */
-export const UNKNOWN_ID = 0x7fff_fff0;
-
 /** Gives each test a rig of its own, with a device. */
 export type WithMockRig = (use: (rig: MockRig, device: MockIds) => void) => void;
 

@@ -34,6 +34,7 @@ import {
   vfio_device_detach_iommufd_pt,
 } from "@vfio-selftests/core/uapi";
 import { KernelFile, type KernelFileAccess, realKernel } from "@vfio-selftests/iommu-modes";
+import { requireIommufd } from "../kernel/require-iommufd";
 import { type Answer, askKernel, type AskOptions } from "./ask-kernel";
 
 /** No object of a test gets so far. */
@@ -58,8 +59,9 @@ export class IommufdFile implements Disposable {
   readonly file: KernelFileAccess;
   readonly #own: KernelFile | undefined;
 
-  /** Opens a new iommufd, or uses `file`, which its owner closes. */
+  /** Opens a new iommufd, or uses `file`, which its owner closes. Skips the test where the kernel has no iommufd. */
   constructor(file?: KernelFileAccess) {
+    if (file === undefined) requireIommufd();
     this.#own = file === undefined ? KernelFile.open(realKernel, systemPaths.dev("iommu")) : undefined;
     this.file = file ?? (this.#own as KernelFile);
   }

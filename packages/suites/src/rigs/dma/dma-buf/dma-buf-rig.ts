@@ -51,12 +51,10 @@ export interface MapRequest {
 
 /** Skips the test on a kernel that is too old to give dma-bufs of BARs, or was built without them. */
 export function requireDmaBufs(device: RawDevice): void {
-  if (isOff(OPTION))
-    skip({ reason: `this kernel has no ${OPTION}`, remedy: "use one with PCI_P2PDMA, which brings it" });
-  requireBrought(
-    "VFIO_DEVICE_FEATURE_DMA_BUF",
-    () => device.feature(GET | VFIO_DEVICE_FEATURE_PROBE, new Uint8Array()) === 0,
-  );
+  if (device.feature(GET | VFIO_DEVICE_FEATURE_PROBE, new Uint8Array()) === 0) return;
+  requireBrought("VFIO_DEVICE_FEATURE_DMA_BUF", () => false);
+  if (!isOff(OPTION)) return;
+  skip({ reason: `this kernel has no ${OPTION}`, remedy: "use one with PCI_P2PDMA, which brings it" });
 }
 
 /** A device, its dma-bufs, and the IOVAs at which they are mapped. */
