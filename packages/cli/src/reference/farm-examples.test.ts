@@ -106,9 +106,9 @@ describe("scripts", () => {
     chmodSync(join(folder, name), 0o755);
   }
 
-  function run(script: string, environment: NodeJS.ProcessEnv, input = "") {
+  function run(script: string, environment: NodeJS.ProcessEnv, input = "", words: readonly string[] = []) {
     const env = { PATH: `${folder}:${process.env["PATH"]}`, RESULTS: folder, ...environment };
-    const { status, stdout } = spawnSync(join(ROOT, "examples/farms", script), { env, input, encoding: "utf8" });
+    const { status, stdout } = spawnSync(join(ROOT, "examples/farms", script), words, { env, input, encoding: "utf8" });
     return { status, stdout };
   }
 
@@ -136,8 +136,54 @@ describe("scripts", () => {
     ["of skipped tests is no failed job", 4, "report", 0, ["shard-2.json"]],
   ])("slurm: a shard's report %s", (_, code, report, status, files) => {
     program("vfio-selftests", `for file; do :; done; printf '%s' '${report}' >"$file"; exit ${code}`);
+    writeFileSync(join(folder, "matrix"), ". 1 run\n. 2 run\n");
     expect(run("slurm/shard.sh", { SLURM_ARRAY_TASK_ID: "2", SHARDS: "8" }).status).toBe(status);
     expect(readdirSync(folder).filter((name) => name.startsWith("shard"))).toEqual(files);
+  });
+
+  it("slurm: the array's index names the device, the mode, the kernel and the shard", () => {
+    program("vfio-selftests", 'echo "$@"');
+    // Runs the array's jobs, one after the other.
+    program(
+      "sbatch",
+      `for word; do
+  case $word in --array=*) list=\${word#--array=};; */shard.sh) job=$word;; esac
+  shift
+  [ "$word" = "\${job:-}" ] && break
+done
+for index in $(echo "$list" | tr , ' '); do SLURM_ARRAY_TASK_ID=$index "$job" "$@"; done`,
+    );
+    const axes = { DEVICES: "edu igb", MODES: "iommufd auto", KERNELS: "/k/7.3", SHARDS: "2", TRIES: "1" };
+    const { stdout } = run("slurm/run-array.sh", axes, "", ["--full"]);
+    const cells = ["edu,iommufd", "edu,auto", "igb,iommufd", "igb,auto"].map(
+      (cell) => [cell, ...cell.split(",")] as const,
+    );
+    const jobs = cells.flatMap(([cell, device, mode]) =>
+      ["1", "2"].map(
+        (shard) =>
+          `lab run --kernel /k/7.3 --device ${device} --mode ${mode} --full --shard ${shard}/2 --reporter json ` +
+          `--output ${folder}/${cell},_k_7.3/shard-${shard}.json.part`,
+      ),
+    );
+    const merges = cells.flatMap(([cell]) => [
+      `${cell},_k_7.3:`,
+      `report merge --output ${folder}/${cell},_k_7.3/merged.json ${folder}/${cell},_k_7.3/shard-*.json`,
+    ]);
+    expect(stdout.trim().split("\n")).toEqual(["submitting 1,2,3,4,5,6,7,8 of 8", ...jobs, ...merges]);
+  });
+
+  it.each([
+    ["a failure", [0, 1, 4], 1],
+    ["a wrong use", [2, 0, 4], 2],
+    ["a pass where others ran nothing", [4, 0, 4], 0],
+    ["nothing where none ran anything", [4, 4, 4], 4],
+  ])("slurm: a matrix ends with %s", (_, codes, status) => {
+    program("sbatch", "");
+    program(
+      "vfio-selftests",
+      `case $4 in ${codes.map((code, index) => `*/d${index}/*) exit ${code};;`).join(" ")} esac`,
+    );
+    expect(run("slurm/run-array.sh", { DEVICES: "d0 d1 d2", TRIES: "1" }).status).toBe(status);
   });
 
   it("slurm: lost shards are submitted again, and the exit status is the merge's", () => {
@@ -154,7 +200,7 @@ done
 echo $((tries + 1)) >"$RESULTS/tries"`,
     );
     const { status, stdout } = run("slurm/run-array.sh", { SHARDS: "4" });
-    expect(stdout).toBe("submitting shards 1,2,3,4\nsubmitting shards 2,4\nsubmitting shards 4\n");
+    expect(stdout).toBe("submitting 1,2,3,4 of 4\nsubmitting 2,4 of 4\nsubmitting 4 of 4\n");
     expect(status).toBe(1);
   });
 });

@@ -5,7 +5,8 @@ import { addCommand } from "../../options/parser";
 /** What an engine or a shell puts in place of these words. */
 const VALUES: readonly (readonly [RegExp, string])[] = [
   [/\$\{\{ matrix\.mode \}\}/g, "iommufd"],
-  [/\$\{\{ matrix\.shard \}\}|\$\(\(JOB_COMPLETION_INDEX \+ 1\)\)|\$SLURM_ARRAY_TASK_ID/g, "1"],
+  [/\$\{\{ matrix\.shard \}\}|\$\(\(JOB_COMPLETION_INDEX \+ 1\)\)|\$shard\b/g, "1"],
+  [/\$command\b/g, "run"],
   [/\$SHARDS/g, "8"],
   [/"\$@"|\$OPTIONS\b/g, ""],
   [/\$\w+/g, "x"],
