@@ -24,6 +24,9 @@ export {
   type LabMachine,
   type LabMachineOptions,
 } from "./machine/lab-machine";
+export { findKernelImage, hasBuiltImage } from "./machine/kernel/kernel-image";
+export { missingFragment } from "./machine/kernel/missing-fragment";
+export { countLackingOptions } from "./machine/kernel/required-kernel";
 export { readLabState, requireLabState, type LabState } from "./machine/lab-state";
 export { buildKernel, type BuildOptions, type BuildPlaces } from "./setup/kernel/kernel-build";
 export { publishedFragment } from "./setup/kernel/kernel-fragment";

@@ -96,7 +96,7 @@ export const labKernelConfigCommand = defineCommand<KernelConfigOptions>({
   notes: [
     "For any build system: `vfio-selftests lab kernel-config --with kasan > lab.config`, and in a kernel tree\n`scripts/kconfig/merge_config.sh .config lab.config`.",
   ],
-  run: async (_args, options) => (await import("./lab-commands.js")).labKernelConfig(options),
+  run: async (_args, options) => (await import("./kernel-config.js")).labKernelConfig(options),
 });
 
 export const labGdbCommand = defineCommand<GdbOptions>({

@@ -11,12 +11,15 @@ import {
 } from "@vfio-selftests/lab";
 import { installConsent } from "./consent";
 import { choosesBuild, chosenBuild, machineFor } from "./kernel-choice";
+import { describeLackingOptions } from "./kernel-config";
 import type { MachineOptions } from "./options";
 import { withModels } from "./served-models";
 
 /** Checks the description of the VM, then prepares the lab. Models among the devices run as long as the VM. */
 export function inLab<Result>(options: MachineOptions, run: (lab: LabOptions) => Promise<Result>): Promise<Result> {
   return withMachine(options, async (lab) => {
+    const lacking = describeLackingOptions(options);
+    if (lacking !== undefined) process.stderr.write(`${lacking}\n`);
     await setUpWhenNeeded(options);
     return run(lab);
   });
@@ -45,7 +48,7 @@ export async function withMachine<Result>(
  * The progress goes to standard error, so that the run's own output stays clean.
  */
 async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
-  const { arch, kernel } = options;
+  const { arch, kernel, anyConfig, modules } = options;
   const architecture = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
   const state = readLabState(labCache(thisHost(), architecture));
   if (state !== undefined && choosesBuild(options)) return;
@@ -53,6 +56,7 @@ async function setUpWhenNeeded(options: MachineOptions): Promise<void> {
   if (state !== undefined && ownKernel) return;
   if (state === undefined) process.stderr.write("The lab is not set up yet; this is done once.\n");
   using progress = new TextProgress(process.stderr);
-  const choice = { arch: architecture.name, ...(kernel === undefined ? {} : { kernel }) };
+  const own = { ...(anyConfig && { anyConfig }), ...(modules !== undefined && { modules }) };
+  const choice = { arch: architecture.name, ...(kernel === undefined ? {} : { kernel, ...own }) };
   await setupLab({ ...choice, ...installConsent(options) }, progress);
 }

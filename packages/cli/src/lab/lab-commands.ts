@@ -7,12 +7,11 @@ import {
   availableMiB,
   buildLabKernel,
   DEFAULT_ARCHITECTURE,
+  findKernelImage,
   GUEST_NODE,
-  kernelVariants,
   LAB_LIMITS,
   labCache,
   parseArchitecture,
-  publishedFragment,
   runInLab,
   setupLab,
   shellInLab,
@@ -40,7 +39,6 @@ import { choosesBuild, chosenBuild, findVmlinux, requireBuildableArchitecture } 
 import { machineName } from "./machine-name";
 import {
   type GdbOptions,
-  type KernelConfigOptions,
   type LabRunOptions,
   MACHINE_OPTIONS,
   type MachineOptions,
@@ -53,7 +51,7 @@ export async function labSetup({ yes, with: variants, source, ...options }: Setu
   using progress = new TextProgress();
   const consent = installConsent({ ...(yes && { yes }) });
   if (variants !== undefined || source !== undefined) {
-    const { arch, kernel, ...rest } = options;
+    const { arch, kernel, anyConfig: _anyConfig, ...rest } = options;
     requireBuildableArchitecture({ ...(arch && { arch }) });
     if (kernel !== undefined) throw argumentError("lab setup", "kernel", kernel, "no image where one is to be built");
     const built = await buildLabKernel({ ...rest, ...consent, variants: variants ?? [], tree: source }, progress);
@@ -256,18 +254,13 @@ export function labShell(options: MachineOptions): Promise<number> {
   return inLab(options, async (lab) => (await shellInLab(lab)).exitCode);
 }
 
-/** `lab kernel-config` */
-export function labKernelConfig({ with: variants = [] }: KernelConfigOptions): Promise<number> {
-  process.stdout.write(publishedFragment(kernelVariants(variants)));
-  return Promise.resolve(ExitCode.ok);
-}
-
 /** `lab gdb`: a shell or the command in a VM that gdb can stop. */
 export function labGdb(command: readonly string[], { wait, ...options }: GdbOptions): Promise<number> {
   const choice =
     options.kernel === undefined && !choosesBuild(options) ? { ...options, with: ["debug-info"] } : options;
   const build = chosenBuild(choice);
-  const vmlinux = findVmlinux(build ?? { image: choice.kernel ?? "" });
+  const { kernel: architecture } = options.arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(options.arch);
+  const vmlinux = findVmlinux(build ?? { image: findKernelImage(choice.kernel ?? "", architecture) });
   // The boot must not time out while gdb stops the kernel.
   const bootTimeoutMs = options.bootTimeoutMs ?? LAB_LIMITS.bootTimeoutMs.most;
   const kernelParameters = ["nokaslr", ...(options.kernelParameters ?? [])];

@@ -21,6 +21,7 @@ export interface ConsentOptions {
 
 export interface SetupOptions extends ConsentOptions, KernelOptions {
   readonly arch?: LabArchitecture["name"];
+  readonly anyConfig?: boolean;
   readonly qemu?: "auto" | "system" | "root";
   readonly force?: boolean;
 }
@@ -36,7 +37,10 @@ export interface GdbOptions extends MachineOptions {
   readonly wait?: boolean;
 }
 
-export type KernelConfigOptions = Pick<KernelOptions, "with">;
+export interface KernelConfigOptions extends Pick<KernelOptions, "with"> {
+  /** A configuration, or a kernel's image or folder that leads to it. */
+  readonly missingFrom?: string;
+}
 
 export interface LabRunOptions extends MachineOptions, SuiteOptions {
   readonly jobs?: number;
@@ -51,11 +55,16 @@ const VARIANTS = KERNEL_VARIANTS.map(({ name }) => name).join(", ");
 const ARCHITECTURES = LAB_ARCHITECTURES.map(({ name }) => name);
 const IOMMUS = [...new Set(LAB_ARCHITECTURES.flatMap(({ iommus }) => iommus.map(({ name }) => name)))];
 const arch = choice("--arch <name>", `the CPU of the VM (default: ${DEFAULT_ARCHITECTURE.name})`, ARCHITECTURES);
+const anyConfig = flag(
+  "--any-config",
+  "take the kernel of --kernel even if its configuration lacks what the lab needs",
+);
 const yes = flag("--yes", "as root, install Debian packages that are missing, without asking");
 
 export const SETUP_OPTIONS: OptionTable<SetupOptions> = {
   arch,
-  kernel: text("--kernel <image>", "use this kernel image instead of building one"),
+  kernel: text("--kernel <image>", "use this kernel image, or that of this built kernel tree, instead of building one"),
+  anyConfig,
   with: list("--with <variant...>", `build a kernel that finds bugs, beside the lab's own: ${VARIANTS}`),
   source: text("--source <tree>", "build from this kernel tree, beside the lab's own; the tree is not changed"),
   qemu: choice("--qemu <which>", "where QEMU comes from (default: auto); root is a Debian root with a new one", [
@@ -71,7 +80,8 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
   arch,
   devices: list("-d, --device <lab-device...>", `devices of the VM: ${describeDevices()}; NAME*COUNT for several`),
   iommu: choice("--iommu <name>", `the VM's IOMMU (default: ${describeIommus()})`, IOMMUS),
-  kernel: text("--kernel <image>", "boot this kernel image"),
+  kernel: text("--kernel <image>", "boot this kernel image, or that of this built kernel tree or `make O=` folder"),
+  anyConfig,
   with: list("--with <variant...>", "boot the kernel that `lab setup --with` built of these"),
   source: text("--source <tree>", "boot the kernel that `lab setup --source` built of this tree"),
   modules: text(
@@ -82,6 +92,10 @@ export const MACHINE_OPTIONS: OptionTable<MachineOptions> = {
   cpus: count("--cpus <number>", `CPUs of the VM (default: ${LAB_DEFAULTS.cpus})`, LAB_LIMITS.cpus),
   writable: words("--rw <folder...>", "folders that the VM may write to, beside the current one"),
   kernelParameters: words("--append <parameter...>", "more kernel parameters"),
+  qemuArguments: words(
+    "--qemu-arg <argument...>",
+    "more words for QEMU's command line, each with its own --qemu-arg=: --qemu-arg=-device --qemu-arg=pci-testdev",
+  ),
   bootTimeoutMs: count(
     "--boot-timeout <seconds>",
     `how long the VM may take to boot (default: ${LAB_DEFAULTS.bootTimeoutMs / 1000})`,
@@ -98,6 +112,10 @@ export const GDB_OPTIONS: OptionTable<GdbOptions> = {
 
 export const KERNEL_CONFIG_OPTIONS: OptionTable<KernelConfigOptions> = {
   with: list("--with <variant...>", `add the options of these: ${VARIANTS}`),
+  missingFrom: text(
+    "--missing-from <path>",
+    "only what this .config lacks, or that of this kernel tree, `make O=` folder or image",
+  ),
 };
 
 export interface CoverageOptions extends Pick<KernelOptions, "with" | "source"> {

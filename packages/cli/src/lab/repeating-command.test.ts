@@ -7,6 +7,8 @@ test("a report's command names the same VM and target, without the choice of tes
     devices: ["igb*2", "edu"],
     iommu: "amd",
     kernelParameters: ["a b", "-c"],
+    qemuArguments: ["-device", "edu,addr=3"],
+    anyConfig: true,
     bootTimeoutMs: 5000,
     writable: ["/srv"],
     console: true,
@@ -23,6 +25,7 @@ test("a report's command names the same VM and target, without the choice of tes
   expect(new Set(words.slice(2))).toEqual(
     new Set([
       ...["--device=igb*2", "--device=edu", "--iommu=amd", "--append=a b", "--append=-c", "--boot-timeout=5"],
+      ...["--qemu-arg=-device", "--qemu-arg=edu,addr=3", "--any-config"],
       ...["--mode=iommufd", "--seed=7"],
     ]),
   );

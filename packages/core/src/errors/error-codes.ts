@@ -107,7 +107,8 @@ export const ERROR_CODES = {
   },
   ERR_LAB_KERNEL_CONFIG: {
     meaning: "The kernel's configuration lacks options that the lab needs. The message names them.",
-    remedy: "Merge the lab's fragment into the configuration.",
+    remedy:
+      "Merge the lab's fragment into the configuration: `vfio-selftests lab kernel-config --missing-from` prints what it lacks.",
   },
   ERR_LAB_KERNEL_NOT_BUILT: {
     meaning: "The cache holds no kernel with what `--with` or `--source` asks for.",
@@ -127,7 +128,7 @@ export const ERROR_CODES = {
   },
   ERR_LAB_NO_IMAGE: {
     meaning: "The kernel image is not there, or is none.",
-    remedy: "Name a bzImage with `--kernel`.",
+    remedy: "Name a bzImage, or the kernel tree or build folder that has one, with `--kernel`.",
   },
   ERR_LAB_NO_KERNEL_SOURCE: {
     meaning: "The package sources offer no kernel source that the lab can build.",

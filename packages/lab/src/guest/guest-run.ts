@@ -14,10 +14,10 @@ import { type LabHost, thisHost } from "../host/host";
 import { chooseAccelerator } from "../machine/accelerator";
 import { requireDevicesServed, scratchDisksOf } from "../machine/devices";
 import { GUEST_MODULES } from "../machine/guest-programs";
-import { requireKernelImage } from "../machine/kernel-image";
+import { requireModulesOf } from "../machine/kernel/module-tree";
+import { requireKernel } from "../machine/kernel/required-kernel";
 import { describeMachine, type LabMachineOptions } from "../machine/lab-machine";
 import { type LabState, requireLabState } from "../machine/lab-state";
-import { requireModulesOf } from "../machine/module-tree";
 import type { GuestMode } from "../machine/qemu-arguments";
 import { makeRunFolder, type RunFile } from "../machine/run-folder";
 import { sharesBeside, sharesOf, withReadOnly } from "../machine/shares";
@@ -69,7 +69,7 @@ export interface GuestRun extends LabOptions {
 
 /** Another kernel in the same VM, and the command to run on it. */
 export interface NextStage {
-  /** Path of its image. Default: that of the VM's first kernel. */
+  /** Its image, or the kernel tree or build folder that has one. Default: the VM's first kernel. */
   readonly kernel?: string;
   /** Program and arguments. */
   readonly command: readonly string[];
@@ -117,11 +117,11 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     writeFileSync(folder.file(name), script, { mode: 0o600 });
   };
   const { next } = run;
-  const nextKernel = next?.kernel ?? kernel;
+  const demands = { hasModules: machine.modules !== undefined, anyConfig: run.anyConfig };
+  const nextKernel = next?.kernel === undefined ? kernel : requireKernel(next.kernel, architecture, demands);
   if (next === undefined) writeCommand("command.sh", command, {});
   else {
     requireKexec(architecture);
-    requireKernelImage(nextKernel, architecture.kernel);
     copyFileSync(nextKernel, folder.file("next-kernel"));
     writeCommand("command.sh", command, { VFIO_SELFTESTS_STAGE: "1" });
     writeCommand("next-command.sh", next.command, { VFIO_SELFTESTS_STAGE: "2" });
@@ -160,7 +160,14 @@ export async function runGuest(run: GuestRun): Promise<LabResult> {
     await Promise.race([ended, delay(POWER_OFF_MS, undefined, { ref: false })]);
   }
   const { bootMs, jumped } = session;
-  const facts = { kernel: jumped ? nextKernel : kernel, jumped, bootMs, consoleLog, messages: vm.messages };
+  const facts = {
+    kernel: jumped ? nextKernel : kernel,
+    jumped,
+    bootMs,
+    consoleLog,
+    messages: vm.messages,
+    qemuArguments: machine.qemuArguments,
+  };
   return resultOf(outcome, facts);
 }
 

@@ -29,6 +29,8 @@ export interface RunFacts {
   readonly consoleLog: string;
   /** What QEMU and virtiofsd printed. */
   readonly messages: string;
+  /** The caller's words on QEMU's command line. */
+  readonly qemuArguments: readonly string[];
 }
 
 /** The exit status that a shell gives a program whose output nobody reads. */
@@ -80,9 +82,17 @@ function guestError(outcome: Extract<Outcome, { reason: string }>, facts: RunFac
       subject: facts.kernel,
       remedy: booted
         ? "the console above has the kernel's last words; --console shows it live"
-        : "check the kernel image: the lab's is built by `lab setup`; one of your own needs the options of the lab's fragment built in. A slow machine may need more time: --boot-timeout",
+        : bootRemedy(facts, console),
     },
   );
+}
+
+/** The console of a kernel that has not said a word leaves QEMU's command line as the reason, where the caller had a part in it. */
+function bootRemedy({ qemuArguments }: RunFacts, console: string): string {
+  if (console === "" && qemuArguments.length > 0) {
+    return `correct what QEMU was given: ${qemuArguments.map((word) => `--qemu-arg=${word}`).join(" ")}`;
+  }
+  return "check the kernel image: the lab's is built by `lab setup`; one of your own needs the options of the lab's fragment built in. A slow machine may need more time: --boot-timeout";
 }
 
 function quote(title: string, text: string): string {

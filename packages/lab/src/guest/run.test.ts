@@ -151,6 +151,18 @@ test("a QEMU that ends at once is an error with what it said", async () => {
   await expect(run(host)).rejects.toEqual(failsWith("ERR_LAB_BOOT", /exit status 1[^]*\| could not load kernel/));
 });
 
+test("a QEMU that refuses the caller's words is an error with what it said, and the words", async () => {
+  using host = await makeLab({
+    guest: `console.error("-device " + process.argv.at(-1) + ": not valid"); process.exit(1);`,
+  });
+  await expect(run(host, { qemuArguments: ["-device", "rabbit"] })).rejects.toEqual(
+    failsWith(
+      "ERR_LAB_BOOT",
+      /\| -device rabbit: not valid[^]*Remedy: correct what QEMU was given: --qemu-arg=-device --qemu-arg=rabbit/,
+    ),
+  );
+});
+
 test("a guest that cannot bind the device says so", async () => {
   using host = await makeLab({ guest: `guest.send("failed the guest could not bind 0000:01:00.0 to vfio-pci");` });
   await expect(run(host)).rejects.toEqual(failsWith("ERR_LAB_BOOT", /could not bind 0000:01:00\.0/));
@@ -230,7 +242,7 @@ describe("what is refused before anything starts", () => {
     for (const [kernel, what] of [
       [join(host.folder, "none"), /does not exist/],
       [join(host.folder, "text"), /is not a Linux kernel image/],
-      [host.folder, /is not a file/],
+      [host.folder, /neither a kernel tree nor a build folder/],
     ] as const) {
       await expect(run(host, { kernel })).rejects.toEqual(failsWith("ERR_LAB_NO_IMAGE", what));
     }

@@ -32,7 +32,7 @@ export interface LabRunOptions extends LabOptions {
  * Runs a command in the lab's VM, as root, in the same file tree. Its output comes live. SIGINT, SIGTERM and SIGHUP go
  * to the command, and a second one ends the VM.
  *
- * @throws VfioError `ERR_LAB_NOT_SET_UP`, `ERR_LAB_NO_IMAGE`, `ERR_LAB_BOOT`, `ERR_LAB_GUEST_LOST`, `ERR_LAB_QEMU_TOO_OLD`,
+ * @throws VfioError `ERR_LAB_NOT_SET_UP`, `ERR_LAB_NO_IMAGE`, `ERR_LAB_KERNEL_CONFIG`, `ERR_LAB_BOOT`, `ERR_LAB_GUEST_LOST`, `ERR_LAB_QEMU_TOO_OLD`,
  * `ERR_INVALID_ARGUMENT`
  */
 export async function runInLab(options: LabRunOptions): Promise<LabResult> {

@@ -15,6 +15,7 @@ test("every part has a default", () => {
     cpus: 2,
     hugePages: { gib1: 1, mib2: 64 },
     kernelParameters: [],
+    qemuArguments: [],
     writable: [],
     bootTimeoutMs: 60_000,
     slowdown: 1,
@@ -38,6 +39,7 @@ test.each<[LabMachineOptions, RegExp]>([
   [{ kernelParameters: ["a\nb"] }, /on one line/],
   [{ kernelParameters: [""] }, /kernel parameters/],
   [{ kernelParameters: ["x=".padEnd(1201, "y")] }, /1200 bytes/],
+  [{ qemuArguments: ["-device", ""] }, /qemu-arg is "".*--qemu-arg=-device/],
   [{ writable: ["/nowhere"] }, /a folder that exists/],
 ])("%j is refused with what is allowed", (options, message) => {
   expect(() => describeMachine(options)).toThrow(

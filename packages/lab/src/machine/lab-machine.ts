@@ -3,8 +3,8 @@ import { DEFAULT_ARCHITECTURE, parseArchitecture } from "../architecture/archite
 import type { LabArchitecture } from "../architecture/lab-architecture";
 import { parseDevices, type PlacedDevice, requireDevicesWork } from "./devices";
 import { type LabIommu, parseIommu } from "./iommus";
-import { requireKernelImage } from "./kernel-image";
-import { moduleTree, requireModulesOf } from "./module-tree";
+import { moduleTree, requireModulesOf } from "./kernel/module-tree";
+import { requireKernel } from "./kernel/required-kernel";
 import { writableFolders } from "./shares";
 
 /** Huge pages that the guest reserves at boot. */
@@ -21,8 +21,10 @@ export interface LabMachineOptions {
   readonly devices?: readonly string[];
   /** A name from the architecture's `iommus`. Default: the first, `intel` on x86_64. */
   readonly iommu?: string;
-  /** Kernel image instead of the one that the set-up chose. */
+  /** Kernel instead of the one that the set-up chose: an image, or the kernel tree or build folder that has one. */
   readonly kernel?: string;
+  /** Boots `kernel` even if its configuration is known to lack what the lab needs. Default: it is refused. */
+  readonly anyConfig?: boolean;
   /**
    * The folder of `make modules_install INSTALL_MOD_PATH=FOLDER`. The guest has its `lib/modules` as `/lib/modules`, and loads what
    * the lab and its devices need. Default: no modules.
@@ -36,6 +38,8 @@ export interface LabMachineOptions {
   readonly hugePages?: HugePages;
   /** More kernel parameters. */
   readonly kernelParameters?: readonly string[];
+  /** More words for QEMU's command line, after the lab's own: `-device`, `pci-testdev`. */
+  readonly qemuArguments?: readonly string[];
   /** Folders of the host that the guest may write to, beside the one that the command starts in. */
   readonly writable?: readonly string[];
   /** Milliseconds from power-on to the command's start. Default 60,000. */
@@ -49,7 +53,7 @@ export interface LabMachine {
   readonly architecture: LabArchitecture;
   readonly devices: readonly PlacedDevice[];
   readonly iommu: LabIommu;
-  /** Undefined: the set-up's. */
+  /** The path of the image. Undefined: the set-up's. */
   readonly kernel: string | undefined;
   /** The guest's `/lib/modules`, a real path of the host. Undefined: it has none. */
   readonly modules: string | undefined;
@@ -57,6 +61,7 @@ export interface LabMachine {
   readonly cpus: number;
   readonly hugePages: HugePages;
   readonly kernelParameters: readonly string[];
+  readonly qemuArguments: readonly string[];
   readonly writable: readonly string[];
   readonly bootTimeoutMs: number;
   readonly slowdown: number;
@@ -90,19 +95,21 @@ const PARAMETER_BYTES = 1200;
 /**
  * Checks all that can be checked before anything is prepared or started.
  *
- * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`
+ * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`, `ERR_LAB_KERNEL_CONFIG`
  */
 export function describeMachine(options: LabMachineOptions): LabMachine {
-  const { kernel, kernelParameters = [], hugePages = LAB_DEFAULTS.hugePages } = options;
+  const { kernelParameters = [], qemuArguments = [], hugePages = LAB_DEFAULTS.hugePages } = options;
   const devices = parseDevices(options.devices ?? LAB_DEFAULTS.devices);
   const architecture = options.arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(options.arch);
   const [defaultIommu] = architecture.iommus;
   const iommu = parseIommu(options.iommu ?? defaultIommu.name, architecture.iommus);
   requireDevicesWork(devices, iommu, architecture.iommus);
-  if (kernel !== undefined) requireKernelImage(kernel, architecture.kernel);
   const modules = options.modules === undefined ? undefined : moduleTree(options.modules);
+  const demands = { hasModules: modules !== undefined, anyConfig: options.anyConfig };
+  const kernel = options.kernel === undefined ? undefined : requireKernel(options.kernel, architecture, demands);
   if (kernel !== undefined && modules !== undefined) requireModulesOf(kernel, modules);
   requireParameters(kernelParameters);
+  requireQemuArguments(qemuArguments);
   return {
     architecture,
     devices,
@@ -116,6 +123,7 @@ export function describeMachine(options: LabMachineOptions): LabMachine {
       mib2: inRange("huge pages of 2 MiB", hugePages.mib2, LAB_LIMITS.hugePages),
     },
     kernelParameters,
+    qemuArguments,
     writable: writableFolders(options.writable ?? []),
     bootTimeoutMs: inRange(
       "boot time-out (ms)",
@@ -142,4 +150,11 @@ function requireParameters(parameters: readonly string[]): void {
   if (bytes > PARAMETER_BYTES) {
     throw argumentError("lab run", "append", `${bytes} bytes`, `${PARAMETER_BYTES} bytes of kernel parameters at most`);
   }
+}
+
+/** What a word means is for QEMU to say. An empty one is a shell variable without a value. */
+function requireQemuArguments(words: readonly string[]): void {
+  const wrong = words.find((word) => word === "" || word.includes("\0"));
+  if (wrong === undefined) return;
+  throw argumentError("lab run", "qemu-arg", wrong, "a word of QEMU's command line, such as --qemu-arg=-device");
 }

@@ -3,7 +3,7 @@ import { VfioError } from "@vfio-selftests/core";
 import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
 import type { LabArchitecture } from "../architecture/lab-architecture";
 import { type LabCache, readJson } from "../cache/cache";
-import { requireKernelImage } from "./kernel-image";
+import { findKernelImage } from "./kernel/kernel-image";
 import type { Qemu } from "./qemu";
 
 /** What the last successful set-up chose and booted. */
@@ -48,7 +48,5 @@ export function requireLabState(cache: LabCache, architecture: LabArchitecture, 
       remedy: `run \`vfio-selftests lab setup${arch}\` first`,
     });
   }
-  const image = kernel ?? state.kernel;
-  requireKernelImage(image, architecture.kernel);
-  return { ...state, kernel: image };
+  return { ...state, kernel: findKernelImage(kernel ?? state.kernel, architecture.kernel) };
 }

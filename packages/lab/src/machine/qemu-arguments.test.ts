@@ -98,6 +98,11 @@ test("added kernel parameters come before what is for init", () => {
   expect(commandLine(build({ kernelParameters: ["loglevel=7"] }))).toMatch(/loglevel=7 LAB_RUN=/);
 });
 
+test("the caller's words for QEMU come after the lab's, as they are", () => {
+  const words = ["-device", "pci-testdev,addr=0x1f", "-device", "edu"];
+  expect(build({ qemuArguments: words })).toEqual([...build(), ...words]);
+});
+
 test.each(["tcg", "kvm"] as const)(
   "the kernel clears pages where %s could keep code of their former use",
   (accelerator) => {

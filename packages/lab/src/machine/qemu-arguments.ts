@@ -65,6 +65,7 @@ export function qemuArguments(machine: LabMachine, boot: Boot): string[] {
     ]),
     ...scratchDisksOf(machine.devices).flatMap(({ drive }) => ["-drive", drive]),
     ...machine.devices.flatMap((placed) => device(...placed.device.devices(placed.slot, placed.argument))),
+    ...machine.qemuArguments,
   ];
 }
 

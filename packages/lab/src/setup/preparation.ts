@@ -56,6 +56,13 @@ export interface PreparationOptions {
   readonly architecture?: LabArchitecture;
 }
 
+/** What the first boot needs beside the lab. */
+interface FirstBoot {
+  readonly built?: Pick<KeptBuild, "parameters" | "slowdown">;
+  /** The folder of the kernel's modules. */
+  readonly modules?: string | undefined;
+}
+
 /** The tree that is built. A build may apply its patch again. */
 interface BuildSource {
   readonly tree: string;
@@ -273,7 +280,7 @@ export class Preparation {
   }
 
   /** Proves the set-up: the VM boots, binds a device to vfio-pci and runs a command. */
-  async bootOnce(lab: LabState, built?: Pick<KeptBuild, "parameters" | "slowdown">): Promise<void> {
+  async bootOnce(lab: LabState, { built, modules }: FirstBoot = {}): Promise<void> {
     this.#progress.step("first boot");
     let output = "";
     const collect = new Writable({
@@ -292,6 +299,7 @@ export class Preparation {
       stderr: collect,
       timeoutMs: 60_000 * (built?.slowdown ?? 1),
       ...machineOf(built),
+      ...(modules === undefined ? {} : { modules }),
     });
     this.#signal.throwIfAborted();
     if (result.exitCode !== 0) {

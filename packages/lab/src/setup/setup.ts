@@ -9,7 +9,7 @@ import { takeCacheLock } from "../cache/cache-lock";
 import { type LabHost, thisHost } from "../host/host";
 import { onInterrupt } from "../host/interruption";
 import { type Progress, silentProgress } from "../host/progress";
-import { requireKernelImage } from "../machine/kernel-image";
+import { requireKernel } from "../machine/kernel/required-kernel";
 import { type LabState, readLabState } from "../machine/lab-state";
 import type { DebianSuites } from "./debian/debian-mirror";
 import { guestRootRecipe, isGuestRoot } from "./guest/guest-root";
@@ -33,8 +33,12 @@ export interface LabSetupOptions {
    * 10.1 or newer, else a Debian root.
    */
   qemu?: QemuChoice;
-  /** A kernel image to use instead of building one. */
+  /** A kernel to use instead of building one: an image, or the kernel tree or build folder that has one. */
   kernel?: string;
+  /** Takes `kernel` even if its configuration is known to lack what the lab needs. Default: it is refused. */
+  anyConfig?: boolean;
+  /** The folder of `kernel`'s modules for the first boot, as for `LabMachineOptions`. */
+  modules?: string;
   /**
    * Decides whether to install missing packages, which takes root. Default: no, and the error has the command to type.
    */
@@ -65,8 +69,9 @@ export async function setupLab(
   const host = options.host ?? thisHost();
   const architecture = options.arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(options.arch);
   const cache = labCache(host, architecture);
-  const kernel = options.kernel === undefined ? undefined : resolve(options.kernel);
-  if (kernel !== undefined) requireKernelImage(kernel, architecture.kernel);
+  const demands = { hasModules: options.modules !== undefined, anyConfig: options.anyConfig };
+  const kernel =
+    options.kernel === undefined ? undefined : resolve(requireKernel(options.kernel, architecture, demands));
   requireArchitecture(host);
   const choice = options.qemu ?? "auto";
   const ready = options.force === true ? undefined : readyLab(host, cache, architecture, choice, kernel);
@@ -78,7 +83,7 @@ export async function setupLab(
     if (made !== undefined) return { ...made, changed: false };
     const preparation = new Preparation(host, cache, progress, signal, { ...options, architecture });
     const lab = await preparation.prepare(choice, kernel);
-    await preparation.bootOnce(lab);
+    await preparation.bootOnce(lab, { modules: options.modules });
     writeJson(cache.state, lab);
     preparation.prune(lab);
     return { ...lab, changed: true };
@@ -86,7 +91,8 @@ export async function setupLab(
 }
 
 /** Which kernel to build. */
-export interface LabBuildOptions extends Omit<LabSetupOptions, "kernel" | "arch">, KernelChoice {
+export interface LabBuildOptions
+  extends Omit<LabSetupOptions, "kernel" | "modules" | "anyConfig" | "arch">, KernelChoice {
   /** A change of the source, which each build makes first. */
   patch?: SourcePatch;
 }
@@ -116,7 +122,7 @@ export async function buildLabKernel(
     const qemu = state?.qemu ?? (await preparation.prepareQemu(options.qemu ?? "auto"));
     const built = await preparation.buildChosen(options);
     const lab = { qemu, kernel: built.image, fragment: built.key };
-    await preparation.bootOnce(lab, built);
+    await preparation.bootOnce(lab, { built });
     // Later runs find QEMU by the state. The key is not the lab's own kernel's, which a run without a choice will
     // build.
     if (state === undefined) writeJson(cache.state, lab);

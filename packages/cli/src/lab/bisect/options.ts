@@ -4,7 +4,10 @@ import type { RunOptions } from "../../run/run-options";
 import { MACHINE_OPTIONS, type MachineOptions } from "../options";
 
 /** The description of the VM. The bisection chooses its kernels, of which none has modules. */
-export type BisectMachineOptions = Omit<MachineOptions, "arch" | "kernel" | "modules" | "source" | "with">;
+export type BisectMachineOptions = Omit<
+  MachineOptions,
+  "anyConfig" | "arch" | "kernel" | "modules" | "source" | "with"
+>;
 
 export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "mode" | "driver" | "full"> {
   readonly test: string;
@@ -17,6 +20,7 @@ export interface BisectOptions extends BisectMachineOptions, Pick<RunOptions, "m
 }
 
 const {
+  anyConfig: _anyConfig,
   arch: _arch,
   kernel: _kernel,
   modules: _modules,

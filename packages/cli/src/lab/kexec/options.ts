@@ -18,8 +18,14 @@ const { arch: _arch, kernel: _kernel, with: variants, source, ...machine } = MAC
 const { mode, test, seed, verbose, testTimeoutMs } = SUITE_OPTIONS;
 
 export const KEXEC_OPTIONS: OptionTable<KexecOptions> = {
-  kernel: text("--kernel <image>", "jump into this kernel image (default: the kernel that runs first)"),
-  from: text("--from <image>", "boot this kernel image first (default: the lab's own)"),
+  kernel: text(
+    "--kernel <image>",
+    "jump into this kernel image, or that of this built kernel tree (default: the kernel that runs first)",
+  ),
+  from: text(
+    "--from <image>",
+    "boot this kernel image, or that of this built kernel tree, first (default: the lab's own)",
+  ),
   with: { ...variants, summary: "boot the kernel that `lab setup --with` built of these first" },
   source: { ...source, summary: "boot the kernel that `lab setup --source` built of this tree first" },
   ...machine,

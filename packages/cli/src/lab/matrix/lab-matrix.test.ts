@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core/errors";
@@ -112,6 +112,23 @@ test("kernels are images and the lab's own", async () => {
   expect(await labMatrix({ kernels: ["lab", image], output: folder })).toBe(0);
   expect(asked.map(({ kernel }) => kernel)).toEqual([undefined, image]);
   expect(told).toContain("igb+intel+next-bzImage");
+});
+
+test("a kernel tree that was built in place is its image; the configuration of each kernel is told first", async () => {
+  runOnMachine = (options) => write(options, "passed");
+  const tree = join(folder, "linux");
+  mkdirSync(join(tree, "arch/x86/boot"), { recursive: true });
+  writeFileSync(join(tree, "Kconfig"), "");
+  await expect(labMatrix({ kernels: [tree], output: folder })).rejects.toThrow(/was not built yet.*--source/s);
+  const header = Buffer.alloc(4096);
+  header.write("HdrS", 0x202);
+  writeFileSync(join(tree, "arch/x86/boot/bzImage"), header);
+  writeFileSync(join(tree, ".config"), "# Linux/x86 6.12.3 Kernel Configuration\n");
+  await expect(labMatrix({ kernels: ["lab", tree], output: folder })).rejects.toThrow(/lacks options.*CONFIG_VFIO=y/s);
+  expect(asked).toEqual([]);
+  expect(await labMatrix({ kernels: [tree], anyConfig: true, output: folder })).toBe(0);
+  expect(asked).toMatchObject([{ kernel: tree, anyConfig: true }]);
+  expect(told).toContain("igb+intel+linux");
 });
 
 test("tells in what the machines differ; a failure on one fails the matrix", async () => {

@@ -1,7 +1,13 @@
-import { statSync } from "node:fs";
-import { basename } from "node:path";
+import { existsSync } from "node:fs";
+import { basename, join, resolve } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
-import { DEFAULT_ARCHITECTURE, describeMachine, LAB_ARCHITECTURES, LAB_DEFAULTS } from "@vfio-selftests/lab";
+import {
+  DEFAULT_ARCHITECTURE,
+  describeMachine,
+  hasBuiltImage,
+  LAB_ARCHITECTURES,
+  LAB_DEFAULTS,
+} from "@vfio-selftests/lab";
 import { chosenBuild, type KernelOptions } from "../kernel-choice";
 import { machineName } from "../machine-name";
 import type { MachineOptions } from "../options";
@@ -21,13 +27,13 @@ const MODEL = /^model:/;
 /**
  * Every device with every IOMMU on every kernel. Equal kernels stand together, then equal devices.
  *
- * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`: a word that fits no machine at all. What a machine takes
+ * @throws VfioError `ERR_INVALID_ARGUMENT`, `ERR_LAB_NO_IMAGE`, `ERR_LAB_KERNEL_CONFIG`: a word that fits no machine at all. What a machine takes
  *   only alone shows when it runs.
  */
-export function matrixMachines({ devices, iommus, kernels }: MatrixOptions): readonly MatrixMachine[] {
+export function matrixMachines({ devices, iommus, kernels, anyConfig }: MatrixOptions): readonly MatrixMachine[] {
   const deviceLists = (devices ?? [LAB_DEFAULTS.devices.join(",")]).map(requireDevices);
   const platforms = (iommus ?? [DEFAULT_ARCHITECTURE.iommus[0].name]).map(platformOf);
-  const kernelChoices = (kernels ?? [LAB_KERNEL]).map(requireKernel);
+  const kernelChoices = (kernels ?? [LAB_KERNEL]).map((word) => requireKernel(word, anyConfig === true));
   const machines = kernelChoices.flatMap(({ label, options }) =>
     deviceLists.flatMap((own) =>
       platforms.map((platform): MatrixMachine => {
@@ -63,13 +69,17 @@ interface KernelChoice {
   readonly options: KernelOptions;
 }
 
-function requireKernel(word: string): KernelChoice {
+function requireKernel(word: string, anyConfig: boolean): KernelChoice {
   if (word === LAB_KERNEL) return { label: [], options: {} };
-  const isTree = statSync(word, { throwIfNoEntry: false })?.isDirectory() === true;
-  const options = isTree ? { source: word } : { kernel: word };
-  if (isTree) chosenBuild(options);
-  else describeMachine(options);
-  return { label: [basename(word)], options };
+  const options = isUnbuiltTree(word) ? { source: word } : { kernel: word };
+  if (options.source === undefined) describeMachine({ ...options, anyConfig });
+  else chosenBuild(options);
+  return { label: [basename(resolve(word))], options };
+}
+
+/** A kernel tree without an image of its own: the lab builds elsewhere. */
+function isUnbuiltTree(word: string): boolean {
+  return existsSync(join(word, "Kconfig")) && !hasBuiltImage(word, DEFAULT_ARCHITECTURE.kernel);
 }
 
 /** Two machines of one name would write one report. */

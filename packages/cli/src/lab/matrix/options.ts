@@ -5,7 +5,15 @@ import { LAB_RUN_OPTIONS, type LabRunOptions, MACHINE_OPTIONS, type MachineOptio
 
 type Machine = Pick<
   MachineOptions,
-  "memoryMiB" | "cpus" | "writable" | "kernelParameters" | "bootTimeoutMs" | "console" | "yes"
+  | "anyConfig"
+  | "memoryMiB"
+  | "cpus"
+  | "writable"
+  | "kernelParameters"
+  | "qemuArguments"
+  | "bootTimeoutMs"
+  | "console"
+  | "yes"
 >;
 type Suites = Pick<SuiteOptions, "mode" | "driver" | "test" | "run" | "upstream" | "full" | "seed" | "testTimeoutMs">;
 
@@ -19,7 +27,8 @@ export interface MatrixOptions extends Machine, Suites, Pick<LabRunOptions, "job
   readonly output: string;
 }
 
-const { memoryMiB, cpus, writable, kernelParameters, bootTimeoutMs, console, yes } = MACHINE_OPTIONS;
+const { anyConfig, memoryMiB, cpus, writable, kernelParameters, qemuArguments, bootTimeoutMs, console, yes } =
+  MACHINE_OPTIONS;
 const { mode, driver, test, run, upstream, full, seed, testTimeoutMs } = SUITE_OPTIONS;
 const { jobs, timeoutMs } = LAB_RUN_OPTIONS;
 
@@ -34,8 +43,9 @@ export const MATRIX_OPTIONS: OptionTable<MatrixOptions> = {
   ),
   kernels: words(
     "--kernel <kernel...>",
-    "each of these kernels: an image, a tree that `lab setup --source` built, or `lab`, the lab's own (default: lab)",
+    "each of these kernels: an image, a tree that was built, in place or by `lab setup --source`, or `lab`, the lab's own (default: lab)",
   ),
+  anyConfig,
   output: text("-o, --output <folder>", "write a report of each machine, and a page of all, there", {
     default: "vfio-matrix",
   }),
@@ -53,6 +63,7 @@ export const MATRIX_OPTIONS: OptionTable<MatrixOptions> = {
   cpus,
   writable,
   kernelParameters,
+  qemuArguments,
   bootTimeoutMs,
   console,
   yes,

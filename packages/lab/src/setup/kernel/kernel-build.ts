@@ -5,9 +5,10 @@ import { DEFAULT_ARCHITECTURE } from "../../architecture/architecture";
 import { execute } from "../../host/execute";
 import { findProgram } from "../../host/find-program";
 import type { LabHost } from "../../host/host";
-import { configVersion, type LostOption, lostOptions } from "./kernel-config";
-import { fragmentText, isOfVersion, type KernelFragment } from "./kernel-fragment";
+import { type LostOption, lostOptions } from "./kernel-config";
+import { fragmentText, type KernelFragment } from "./kernel-fragment";
 import type { KernelRecipe } from "./kernel-recipe";
+import { lackingOptions } from "./lacking-options";
 import { linkedTree } from "./linked-tree";
 
 /** Bytes of disk space for the source tree and the build, without debug information. */
@@ -108,10 +109,7 @@ function describeFailure(error: unknown, tree: string): unknown {
 }
 
 function checkRequired(fragment: KernelFragment, config: string, tree: string): void {
-  const version = configVersion(config);
-  const lost = lostOptions(fragment.required, config).filter(
-    (option) => version === undefined || isOfVersion(option, version),
-  );
+  const { required: lost } = lackingOptions(fragment, config);
   if (lost.length === 0) return;
   const list = lost.map(({ name, value, actual }) => `${name}=${value} (is ${actual})`).join(", ");
   throw new VfioError(`the configuration of the kernel in ${tree} does not take what is needed: ${list}`, {

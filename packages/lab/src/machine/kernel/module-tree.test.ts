@@ -1,8 +1,8 @@
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { describeMachine } from "../lab-machine";
 import { kernelRelease } from "./kernel-release";
-import { describeMachine } from "./lab-machine";
 import { moduleTree, requireModulesOf } from "./module-tree";
 
 let folder = "";

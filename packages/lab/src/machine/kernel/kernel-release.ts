@@ -22,6 +22,8 @@ function releaseInHeader(file: number): string | undefined {
   const { at, signatureAt, signature, versionAt } = HEADER;
   const head = readAt(file, 0, versionAt + 2);
   if (head.toString("latin1", signatureAt, signatureAt + signature.length) !== signature) return undefined;
+  // A file that ends here is no whole image, which is for others to tell.
+  if (head.length < versionAt + 2) return undefined;
   const pointer = head.readUInt16LE(versionAt);
   if (pointer === 0) return undefined;
   const [release = ""] = readAt(file, at + pointer, LONGEST)
