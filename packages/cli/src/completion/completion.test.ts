@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { COMMANDS } from "../commands";
@@ -148,6 +148,44 @@ describe("zsh", () => {
     const { status, stderr } = spawnSync("zsh", ["-n", path], { encoding: "utf8" });
     expect({ status, stderr }).toEqual({ status: 0, stderr: "" });
   });
+
+  withProgram(
+    has("script") ? "zsh" : "script",
+    "completes commands, options, values and addresses at the prompt",
+    () => {
+      const script = write("completion.zsh", zshCompletion(commands));
+      const typed = join(folder, "typed-in-zsh");
+      write(
+        ".zshrc",
+        `PS1=
+autoload -Uz compinit
+compinit -u -D
+source ${script}
+_vfio_selftests_devices() { local -a found=(${DEVICES.join(" ")}); compset -P '*,'; compadd -a found }
+vfio-selftests() { printf '<%s>' "$@" >>${typed}; echo >>${typed} }
+`,
+      );
+      const keys = [
+        "vfio-selftests exe\t-d 0001\t-- true\n",
+        "vfio-selftests run --device=0001\t--repo\tju\t\n",
+        "vfio-selftests lab run --iommu a\t\n",
+        "exit\n",
+      ];
+      const { status } = spawnSync("script", ["-qec", "zsh -i", "/dev/null"], {
+        input: keys.join(""),
+        cwd: folder,
+        env: { ...process.env, TERM: "dumb", ZDOTDIR: folder },
+        timeout: 30_000,
+      });
+      expect(status).toBe(0);
+      expect(readFileSync(typed, "utf8").split("\n")).toEqual([
+        "<exec><-d><0001:02:00.0><--><true>",
+        "<run><--device=0001:02:00.0><--reporter=junit>",
+        "<lab><run><--iommu><amd>",
+        "",
+      ]);
+    },
+  );
 });
 
 describe("fish", () => {

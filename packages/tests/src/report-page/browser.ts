@@ -79,6 +79,11 @@ export class Browser implements AsyncDisposable {
     throw new Error(`${expression}: ${exceptionDetails.exception?.description ?? "failed"}`);
   }
 
+  /** What the screen shows, as a PNG in base64. */
+  async screenshot(): Promise<string> {
+    return (await this.#ask<{ data: string }>("Page.captureScreenshot")).data;
+  }
+
   /** Presses and lets go a key, as a person does. */
   async press(key: string): Promise<void> {
     const isText = key.length === 1;

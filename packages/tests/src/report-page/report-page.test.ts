@@ -66,11 +66,20 @@ describe("report_page", () => {
     expect(await visible("#failures .command pre")).toContain("-r vfio_failing_example.wrong_on_purpose");
     // WCAG 2, contrast of at least 4.5 to 1, of every text that shows.
     expect(await browser.evaluate(`{${FAINT_TEXTS}}`)).toEqual([]);
-    const [red] = await browser.evaluate<number[]>(
-      "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)",
-    );
-    if (dark) expect(red).toBeLessThan(64);
-    else expect(red).toBeGreaterThan(192);
+    const picture = await browser.screenshot();
+    // The page itself loads no picture.
+    await browser.show("about:blank", { ...size, dark });
+    const seen = await browser.evaluate<Seen>(`{${seenIn(picture)}}`);
+    expect(seen).toMatchObject(size);
+    for (const value of seen.background) {
+      if (dark) expect(value).toBeLessThan(64);
+      else expect(value).toBeGreaterThan(192);
+    }
+    // Something is drawn in each quarter, from top to bottom, and it does not hide what it is drawn on.
+    for (const share of seen.drawn) {
+      expect(share).toBeGreaterThan(0.01);
+      expect(share).toBeLessThan(0.6);
+    }
   });
 
   it("the_keyboard_filters_and_goes_from_failure_to_failure", async () => {
@@ -133,6 +142,42 @@ interface Drawn {
   readonly plot: Box;
   readonly columns: readonly Box[];
   readonly labels: readonly Box[];
+}
+
+/** What a person sees of a picture. */
+interface Seen {
+  readonly width: number;
+  readonly height: number;
+  /** The colour of most pixels: red, green, blue. */
+  readonly background: readonly number[];
+  /** The share of other pixels in each quarter, from top to bottom. */
+  readonly drawn: readonly number[];
+}
+
+/** A script for an empty page, where the browser itself decodes the picture. */
+function seenIn(png: string): string {
+  return `
+  new Promise((resolve, reject) => {
+    const image = new Image();
+    image.onerror = () => reject(new Error("no picture"));
+    image.onload = () => {
+      const { width, height } = image;
+      const context = new OffscreenCanvas(width, height).getContext("2d");
+      context.drawImage(image, 0, 0);
+      const pixels = new Uint32Array(context.getImageData(0, 0, width, height).data.buffer);
+      const counts = new Map();
+      for (const pixel of pixels) counts.set(pixel, (counts.get(pixel) ?? 0) + 1);
+      const [most] = [...counts].sort(([, a], [, b]) => b - a)[0];
+      const quarter = Math.floor(pixels.length / 4);
+      const drawn = [0, 1, 2, 3].map((index) => {
+        const part = pixels.subarray(index * quarter, (index + 1) * quarter);
+        return part.filter((pixel) => pixel !== most).length / quarter;
+      });
+      resolve({ width, height, background: [0, 8, 16].map((shift) => (most >> shift) & 255), drawn });
+    };
+    image.src = "data:image/png;base64,${png}";
+  });
+`;
 }
 
 /** A script for the page: where a histogram and its parts are. */
