@@ -5,7 +5,7 @@ export { eventLine, parseEvent, type ReportEvent } from "./formats/event-format"
 export { REPORT_FORMATS, type ReportFormatName } from "./formats/formats";
 export { openReports, type Report, type Reports } from "./formats/open-reports";
 export type { ReportFormat, ReportFormatFactory, ReportSink, RunPlan } from "./formats/report-format";
-export { fileSink } from "./formats/report-sink";
+export { fileSink, TERMINAL_COLUMNS } from "./formats/report-sink";
 export { type RunListener, RunReport } from "./formats/run-report";
 export { collectTests } from "./jest/collect-tests";
 export type { HarnessEnvironmentOptions } from "./jest/jest-environment";
@@ -26,6 +26,7 @@ export { machineSettled } from "./machine-state/machine-settled";
 export { restoreLeftovers, type RestoredValue } from "./machine-state/restore-leftovers";
 export { dealTests, expectedDurations, type Durations } from "./outcome/deal";
 export { note, notChecked } from "./outcome/note";
+export { Pace, timeLeftText } from "./outcome/pace";
 export { EXIT_CODES, exitCodeOf, totalsLine, totalsOf, type RunOutcome, type Totals } from "./outcome/run-outcome";
 export { SkipError, skip, type SkipReason } from "./outcome/skip";
 export type { Shard } from "./outcome/shard";

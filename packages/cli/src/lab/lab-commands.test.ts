@@ -147,3 +147,20 @@ describe("what the suites would refuse is refused before anything boots", () => 
     await expect(labRun([], SUITES)).rejects.toThrow("type9");
   });
 });
+
+test("a terminal's width and the kept durations go into the one VM, where the run draws its live line", async () => {
+  const { isTTY, columns } = process.stdout;
+  try {
+    Object.assign(process.stdout, { isTTY: true, columns: 72 });
+    await labRun([], SUITES);
+    Object.assign(process.stdout, { isTTY: false });
+    await labRun([], SUITES);
+  } finally {
+    Object.assign(process.stdout, { isTTY, columns });
+  }
+  expect(runs[0]?.env).toEqual({
+    VFIO_SELFTESTS_TERMINAL_COLUMNS: "72",
+    VFIO_SELFTESTS_DURATIONS_FILE: expect.stringMatching(/\/durations\/igb\+intel\.json$/) as string,
+  });
+  expect(runs[1]?.env).toEqual({});
+});

@@ -2,6 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { argumentError } from "@vfio-selftests/core/errors";
+import { TERMINAL_COLUMNS } from "@vfio-selftests/harness";
 import { findMode } from "@vfio-selftests/iommu-modes";
 import {
   availableMiB,
@@ -19,6 +20,8 @@ import {
   thisHost,
 } from "@vfio-selftests/lab";
 import { countingKernel, withCounters } from "../coverage/counting-kernel";
+import type { KeptDurations } from "../durations/kept-durations";
+import { DURATIONS_FILE } from "../durations/run-durations";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
 import { chooseFilter, failedAmong } from "../run/choose-filter";
@@ -33,7 +36,7 @@ import { requireGuestAddon } from "./guest-addon";
 import { describeConsoleReport, readConsole, tellReports } from "./guest-console";
 import { inLab, prepareLab, withMachine } from "./in-lab";
 import { chooseJobs } from "./jobs/choose-jobs";
-import { KeptDurations } from "./jobs/kept-durations";
+import { labDurations } from "./jobs/lab-durations";
 import { LineWriter } from "./jobs/line-writer";
 import { choosesBuild, chosenBuild, findVmlinux, requireBuildableArchitecture } from "./kernel-choice";
 import { machineName } from "./machine-name";
@@ -122,9 +125,9 @@ async function runMachine(command: readonly string[], options: LabRunOptions): P
   // The VM writes the report there: a folder of its own memory would lose it.
   const folder = options.output === undefined ? undefined : requireWritable(options.output, "lab run");
   if (options.list === true) return runInOne(options, folder);
-  const durations = new KeptDurations(labCache(thisHost()), options);
+  const durations = labDurations(labCache(thisHost()), options);
   const jobs = await jobsFor(options, durations);
-  return jobs === 1 ? runInOne(options, folder) : runInSeveral(options, jobs, durations, folder);
+  return jobs === 1 ? runInOne(options, folder, shownFor(durations)) : runInSeveral(options, jobs, durations, folder);
 }
 
 async function runCommand(command: readonly string[], options: LabRunOptions): Promise<number> {
@@ -139,15 +142,25 @@ async function runCommand(command: readonly string[], options: LabRunOptions): P
 }
 
 /** Runs the suites in one VM, where `run` writes the report into the folder. */
-function runInOne(options: LabRunOptions, folder: string | undefined): Promise<number> {
+function runInOne(
+  options: LabRunOptions,
+  folder: string | undefined,
+  env: Readonly<Record<string, string>> = {},
+): Promise<number> {
   const command = [nodeIn(options), RUN_PROGRAM, "run", ...asArguments<SuiteOptions>(SUITE_OPTIONS, forGuest(options))];
   return inLab(machineOf(options, folder), async (lab) => {
-    const result = await runInLab({ ...lab, ...limitOf(options), command });
+    const result = await runInLab({ ...lab, ...limitOf(options), env, command });
     const console = readConsole(result.consoleLog);
     if (console === undefined) return result.exitCode;
     keepFailed(saveFailed(console.failed));
     return tellReports(console.reports, result.exitCode);
   });
+}
+
+/** What the run in the VM needs for a live line on this process's terminal: the width, and the durations for the time left. */
+function shownFor({ path }: KeptDurations): Readonly<Record<string, string>> {
+  const { isTTY, columns } = process.stdout;
+  return isTTY ? { [TERMINAL_COLUMNS]: String(columns > 0 ? columns : 80), [DURATIONS_FILE]: path } : {};
 }
 
 /** The VM, which may write to the report's folder. The number of VMs does not change which folders are refused. */

@@ -7,6 +7,7 @@ import {
   fullId,
   type Report,
   type RunOutcome,
+  type TargetOptions,
   type TestFilter,
   type TestIdentity,
   type TestPart,
@@ -14,6 +15,7 @@ import {
   totalsOf,
 } from "@vfio-selftests/harness";
 import { LentDevices } from "../binding/lent-devices";
+import { runDurations } from "../durations/run-durations";
 import { ExitCode } from "../exit-codes";
 import { restoreFirst } from "../restore/restore-first";
 import { findDrivers } from "../target/find-drivers";
@@ -41,6 +43,7 @@ export async function runSuites(options: RunOptions): Promise<number> {
   const run = await runOnDevices(options);
   if (run.tests.length === 0 && run.errors.length === 0) return noneOf(options);
   keepFailed(run, namedTarget(options).lab);
+  keepDurations(run, namedTarget(options));
   tellTotals(options, run);
   // The parent sees that the signal ended this process, as if it did not catch the signal.
   if (run.interrupted !== undefined) process.kill(process.pid, run.interrupted);
@@ -83,6 +86,7 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
       ...(target.entry === "kernel" && { kernel: release() }),
       ...(options.shard !== undefined && { shard: options.shard }),
       ...(options.verbose !== undefined && { verbose: options.verbose }),
+      durations: runDurations(namedTarget(options))?.values,
       command: options.called ?? repeatingRun(namedTarget(options), options),
       ...(others.length === 0 && device !== undefined ? { device } : {}),
     },
@@ -102,6 +106,16 @@ export async function runPart(options: RunOptions, reports: readonly Report[], p
 function keepFailed(run: RunOutcome, lab: boolean): void {
   const problem = lab ? undefined : saveLastRun(run);
   if (problem !== undefined) process.stderr.write(`vfio-selftests: ${problem}\n`);
+}
+
+/** Keeps how long the tests took. Where that fails, `keepFailed` has told of the folder, and no estimate is worth a message. */
+function keepDurations(run: RunOutcome, target: TargetOptions): void {
+  if (target.lab) return;
+  try {
+    runDurations(target)?.keep(run.tests);
+  } catch {
+    // The next run shows a time left after some seconds all the same.
+  }
 }
 
 function seedLine(seed: number | undefined): string[] {

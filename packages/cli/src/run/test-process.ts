@@ -29,7 +29,9 @@ export class TestProcess {
     });
     const program = [process.execPath, ...process.execArgv, require.resolve("./jest-process.js")];
     const [command = "", ...args] = diesWithUs(program);
-    this.#child = spawn(command, args, { stdio: ["inherit", "inherit", "inherit", "pipe"] });
+    // The reports add the colour. jest writes some to a terminal even where NO_COLOR forbids it.
+    const env = { ...process.env, FORCE_COLOR: "0" };
+    this.#child = spawn(command, args, { stdio: ["inherit", "inherit", "inherit", "pipe"], env });
     const channel = this.#child.stdio[CHANNEL] as Duplex;
     // A process that has ended reads nothing. "close" says how it ended.
     channel.on("error", () => undefined);

@@ -34,9 +34,16 @@ const PLAN: RunPlan = {
   device: "0000:01:00.0",
 };
 
-function report(name: ReportFormatName, run = RUN, plan = PLAN, interactive = false, columns?: number): string {
+function report(
+  name: ReportFormatName,
+  run = RUN,
+  plan = PLAN,
+  interactive = false,
+  columns?: number,
+  colour = false,
+): string {
   let text = "";
-  const format = REPORT_FORMATS[name]({ write: (part) => (text += part), interactive, columns }, plan);
+  const format = REPORT_FORMATS[name]({ write: (part) => (text += part), interactive, columns, colour }, plan);
   for (const test of run.tests) {
     format.started?.(test);
     format.finished?.(test);
@@ -176,11 +183,37 @@ Took`);
     expect(text).toContain("  3 tests (fixture.a, …): no free 1 GiB huge page\n    remedy: reserve one\n");
   });
 
-  it("on a terminal leaves no line of a passed test behind", () => {
-    const tests = [outcome(["fixture", "good"])];
+  it("on a terminal leaves no line of a passed or skipped test behind", () => {
+    const tests = [
+      outcome(["fixture", "good"]),
+      outcome(["fixture", "other"], { status: "skipped", skip: NO_HUGE_PAGES }),
+    ];
     const text = report("default", { ...RUN, tests }, PLAN, true);
-    expect(text).toContain("1/4 fixture.good\r\u001b[K");
-    expect(text).not.toContain("ok   fixture.good (");
+    expect(text).toContain("1/4: fixture.good\r\u001b[K");
+    expect(text).not.toMatch(/ok +fixture.good \(|skip +fixture.other \(/);
+  });
+
+  it("in colour has the same columns, and each word in its status's colour", () => {
+    const verbose = { ...PLAN, verbose: true };
+    const text = report("default", RUN, verbose, false, undefined, true);
+
+    expect(text.replace(/\u001b\[\d+m/g, "")).toBe(report("default", RUN, verbose));
+    const sgr = (code: number) => (part: string) => `\u001b[${code}m${part}\u001b[39m`;
+    const [red, green, yellow] = [sgr(31), sgr(32), sgr(33)];
+    expect(text).toContain(`${red("FAIL")} vfio_cdev.bind (12 ms)\n`);
+    expect(text).toContain(`${green("ok  ")} vfio_dma_mapping_test.`);
+    expect(text).toContain(`${yellow("skip")} vfio_dma_mapping_test.`);
+    expect(text).toContain(`vfio_cdev.bind                                             -     ${red("FAIL")}\n`);
+    expect(text).toContain(`-  ${red("     1")}        -  12 ms  -${red("F")}\n`);
+    expect(text).toContain("\u001b[1mSkipped\u001b[22m\n");
+    const totals = [green("2 passed"), red("1 failed"), yellow("1 skipped")].join(", ");
+    expect(text.endsWith(`\n${totals}\n`)).toBe(true);
+    // What did not happen has no colour.
+    expect(text).toContain(`${green("1 passed")}, 0 failed, 0 skipped\n`);
+  });
+
+  it.each(["tap", "ktap", "json", "junit"] as const)("%s is for programs, and has no colour", (format) => {
+    expect(report(format, RUN, PLAN, false, undefined, true)).not.toContain("\u001b[");
   });
 });
 
@@ -285,9 +318,9 @@ describe("exit code", () => {
 
 test("a line that is overwritten does not wrap", () => {
   const lines = report("default", RUN, PLAN, true, 40).split("\r\u001b[K");
-  expect(lines).toContain("1/4 vfio_dma_mapping_test.vfio_type1_io");
+  expect(lines).toContain("1/4: vfio_dma_mapping_test.vfio_type1_i");
   expect(report("default", RUN, PLAN, true).split("\r\u001b[K")).toContain(
-    "1/4 vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
+    "1/4: vfio_dma_mapping_test.vfio_type1_iommu_anonymous.dma_map_unmap",
   );
 });
 

@@ -1,3 +1,4 @@
+import type { Durations } from "../outcome/deal";
 import type { RunOutcome } from "../outcome/run-outcome";
 import type { Shard } from "../outcome/shard";
 import type { TestIdentity } from "../outcome/test-identity";
@@ -30,6 +31,8 @@ export interface RunPlan {
   readonly shard?: Shard | undefined;
   /** Whether the report for people shows every test, id and note, and not only sums. */
   readonly verbose?: boolean | undefined;
+  /** How long tests took earlier, by which a terminal shows the time left. */
+  readonly durations?: Durations | undefined;
 }
 
 /** Where a format writes. */
@@ -39,6 +42,8 @@ export interface ReportSink {
   readonly interactive: boolean;
   /** The terminal's columns, when it is one. */
   readonly columns?: number | undefined;
+  /** Whether it shows colour. */
+  readonly colour?: boolean | undefined;
 }
 
 /** One way to report a run. It receives the events in order. */

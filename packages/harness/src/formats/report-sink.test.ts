@@ -24,9 +24,27 @@ describe("fileSink", () => {
   });
 });
 
+it("a file has no colour, whatever the environment asks for", () => {
+  const sink = fileSink("/dev/null");
+  expect(sink.colour).not.toBe(true);
+  sink.close();
+});
+
 describe("standardOutput", () => {
   const { columns } = process.stdout;
-  afterEach(() => (process.stdout.columns = columns));
+  const environment = { ...process.env };
+  afterEach(() => {
+    process.stdout.columns = columns;
+    process.env = environment;
+  });
+
+  it("in the lab's VM is what the host says of its terminal", () => {
+    process.env = { VFIO_SELFTESTS_TERMINAL_COLUMNS: "72" };
+    process.stdout.columns = 0;
+    expect(standardOutput()).toMatchObject({ interactive: true, columns: 72, colour: true });
+    process.env["CI"] = "true";
+    expect(standardOutput()).toMatchObject({ interactive: false, colour: false });
+  });
 
   it("has the terminal's width of the moment, and none where the terminal does not know it", () => {
     const sink = standardOutput();

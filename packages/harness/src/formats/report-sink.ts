@@ -1,5 +1,6 @@
 import { closeSync, openSync, writeFileSync } from "node:fs";
 import { errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
+import { showsColour } from "./paint";
 import type { ReportSink } from "./report-format";
 
 /** A report's file, which is emptied first. A failed write throws, so that no report ends in the middle unseen. */
@@ -13,15 +14,25 @@ export function fileSink(path: string): ReportSink & { close(): void } {
   };
 }
 
+/**
+ * Gives a process the width of the terminal that shows its output, where it has none itself: the lab does so for the run in
+ * its VM.
+ */
+export const TERMINAL_COLUMNS = "VFIO_SELFTESTS_TERMINAL_COLUMNS";
+
 export function standardOutput(): ReportSink {
   const { stdout } = process;
+  const told = Number(process.env[TERMINAL_COLUMNS] ?? 0);
+  const isTTY = stdout.isTTY || told > 0;
   return {
     write: (text) => void stdout.write(text),
-    interactive: stdout.isTTY && process.env["CI"] === undefined,
+    interactive: isTTY && process.env["CI"] === undefined,
     // A terminal may change its width, and one that does not know it says 0.
     get columns() {
-      return stdout.columns > 0 ? stdout.columns : undefined;
+      const columns = stdout.columns > 0 ? stdout.columns : told;
+      return columns > 0 ? columns : undefined;
     },
+    colour: showsColour({ isTTY }),
   };
 }
 

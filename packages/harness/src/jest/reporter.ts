@@ -1,4 +1,4 @@
-import { CLEAR_LINE } from "../formats/default-format";
+import { CLEAR_LINE } from "../formats/live-line";
 import type { Report } from "../formats/open-reports";
 import type { RunPlan } from "../formats/report-format";
 import { type RunListener, RunReport } from "../formats/run-report";

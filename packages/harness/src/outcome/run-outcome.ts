@@ -21,8 +21,12 @@ export function totalsOf(tests: readonly Pick<TestOutcome, "status">[]): Totals 
 }
 
 /** The last line of the report for people, which is easy to parse, too. */
-export function totalsLine({ passed, failed, skipped }: Totals): string {
-  return `${passed} passed, ${failed} failed, ${skipped} skipped`;
+export function totalsLine(totals: Totals, paint = (_: TestStatus, text: string): string => text): string {
+  const part = (status: TestStatus): string => {
+    const text = `${totals[status]} ${status}`;
+    return totals[status] === 0 ? text : paint(status, text);
+  };
+  return [part("passed"), part("failed"), part("skipped")].join(", ");
 }
 
 /** The exit codes of a run's process, as the kernel's selftests use them. */

@@ -42,15 +42,35 @@ export function runProgram(
   whereabouts: Whereabouts = {},
   timeoutMs = TIMEOUT_MS,
 ): CommandResult {
-  // Remedies name the command as a script has called it. These tests call it themselves.
-  const inherited = Object.entries(process.env).filter(
-    ([name]) => !name.startsWith("VFIO_SELFTESTS_") && name !== "npm_lifecycle_event",
-  );
   const { status, stdout, stderr } = spawnSync(process.execPath, [program, ...args], {
     encoding: "utf8",
     timeout: timeoutMs,
     ...whereabouts,
-    env: { ...Object.fromEntries(inherited), ...environment },
+    env: { ...ownEnvironment(), ...environment },
   });
   return { code: status, out: stdout, err: stderr };
+}
+
+/** Runs `vfio-selftests` on a pseudo terminal, and returns all that it writes to it. */
+export function runOnTerminal(
+  args: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+  columns = 80,
+): string {
+  // The words are a shell's.
+  const command = [process.execPath, PROGRAM, ...args].map((word) => `'${word}'`).join(" ");
+  const { stdout } = spawnSync("script", ["-qec", `stty cols ${columns}; ${command}`, "/dev/null"], {
+    encoding: "utf8",
+    timeout: TIMEOUT_MS,
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...ownEnvironment(), TERM: "xterm", ...environment },
+  });
+  return stdout;
+}
+
+/** Whoever runs jest may have asked for colour, or for none. Remedies name the command as a script has called it. */
+const NOT_INHERITED = /^(?:VFIO_SELFTESTS_.*|npm_lifecycle_event|CI|NO_COLOR|FORCE_COLOR)$/;
+
+function ownEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(Object.entries(process.env).filter(([name]) => !NOT_INHERITED.test(name)));
 }

@@ -1,14 +1,15 @@
 import {
   dealTests,
   type Durations,
-  expectedDurations,
   fullId,
+  Pace,
   type ReportEvent,
   type Reports,
   type RunOutcome,
   type RunPlan,
   type TestIdentity,
   type TestOutcome,
+  timeLeftText,
 } from "@vfio-selftests/harness";
 
 /** Merges the events of several VMs, each with the VM's index, into one report of all their tests. */
@@ -25,7 +26,7 @@ export class MergedRun implements Disposable {
   /** All tests in their order. Their full ids differ. */
   #tests: readonly TestIdentity[] | undefined;
   #shares: readonly (readonly TestIdentity[])[] = [];
-  #expected: ReadonlyMap<string, number> = new Map();
+  #pace = new Pace([], {});
   #reports: Reports | undefined;
 
   constructor(jobs: number, durations: Durations, open: (plan: RunPlan) => Reports) {
@@ -102,7 +103,7 @@ export class MergedRun implements Disposable {
     if (tests === undefined) return;
     this.#tests = tests;
     this.#shares = dealTests(tests, this.#jobs, this.#durations);
-    this.#expected = new Map([...expectedDurations(tests, this.#durations)].map(([test, ms]) => [fullId(test), ms]));
+    this.#pace = new Pace(tests, this.#durations);
     if (tests.length === 0) return;
     const cases = new Set(tests.map(({ device, fixture, variant }) => [device, fixture, variant].join("\0")));
     this.#reports = this.#openReports({
@@ -121,6 +122,7 @@ export class MergedRun implements Disposable {
   #finish(vm: number, test: TestOutcome): void {
     this.#running.delete(vm);
     this.#outcomes.set(fullId(test), test);
+    this.#pace.finished(test);
     for (const format of this.#reports?.formats ?? []) {
       format.started?.(test);
       format.finished?.(test);
@@ -136,33 +138,18 @@ export class MergedRun implements Disposable {
 
   #tellProgress(): void {
     const running = [...this.#running.values()].map(({ test }) => fullId(test));
-    const text = `${this.#outcomes.size}/${this.#tests?.length ?? 0}, ${timeText(this.#timeLeft())} left: ${running.join(" | ")}`;
+    const text = `${this.#outcomes.size}/${this.#tests?.length ?? 0}, ${timeLeftText(this.#timeLeft())}: ${running.join(" | ")}`;
     for (const format of this.#reports?.formats ?? []) format.underWay?.(text);
   }
 
   /** Milliseconds until the VM with the most work left is done, if the tests go on as fast as until now. */
   #timeLeft(): number {
-    let expected = 0;
-    let taken = 0;
-    for (const [id, { durationMs }] of this.#outcomes) {
-      expected += this.#expected.get(id) ?? 0;
-      taken += durationMs;
-    }
-    const slowness = expected < MEASURED_MS ? 1 : taken / expected;
     const now = performance.now();
     const each = this.#shares.map((_, vm) => {
-      const left = this.rest(vm).reduce((sum, test) => sum + (this.#expected.get(fullId(test)) ?? 0), 0) * slowness;
+      const left = this.#pace.timeOf(this.rest(vm));
       const running = this.#running.get(vm);
       return running === undefined ? left : left - Math.min(now - running.since, left);
     });
     return Math.max(0, ...each);
   }
-}
-
-/** Milliseconds of finished tests from which the speed of the others is estimated. */
-const MEASURED_MS = 10_000;
-
-function timeText(milliseconds: number): string {
-  const seconds = Math.ceil(milliseconds / 1000);
-  return seconds < 100 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
 }

@@ -1,0 +1,56 @@
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { environmentOptions, identify, type TestOutcome } from "@vfio-selftests/harness";
+import { labDurations } from "../lab/jobs/lab-durations";
+import { DURATIONS_FILE, runDurations } from "./run-durations";
+
+const cache = { runs: "" };
+beforeEach(() => {
+  cache.runs = mkdtempSync(join(tmpdir(), "durations-"));
+});
+afterEach(() => {
+  rmSync(cache.runs, { recursive: true });
+});
+
+function took(id: string, durationMs: number): TestOutcome {
+  return { ...identify(id.split(".")), status: "passed", durationMs, skip: undefined, failures: [], notes: [] };
+}
+
+test("the last durations are kept for each set of devices and IOMMU", () => {
+  labDurations(cache, {}).keep([took("f.a", 10.4), took("f.b", 20)]);
+  labDurations(cache, { devices: ["igb"], iommu: "intel" }).keep([took("f.a", 30)]);
+  labDurations(cache, { iommu: "amd" }).keep([took("f.a", 99)]);
+  expect(labDurations(cache, {}).values).toEqual({ "f.a": 30, "f.b": 20 });
+  expect(labDurations(cache, { devices: ["igb*2"] }).values).toEqual({});
+});
+
+test("a damaged file is one without durations", () => {
+  const kept = labDurations(cache, {});
+  kept.keep([]);
+  const path = join(cache.runs, "durations", "igb+intel.json");
+  for (const content of ["{", "[]", "null", '{"f.a": "long", "f.b": -1}']) {
+    writeFileSync(path, content);
+    expect(labDurations(cache, {}).values).toEqual({});
+  }
+});
+
+test("a plain run's durations are kept for each set of devices and for the models; the lab's VM has the host's", () => {
+  const before = { ...process.env };
+  process.env["XDG_STATE_HOME"] = cache.runs;
+  try {
+    const models = { ...environmentOptions(), devices: [], full: false, lab: false };
+    const device = { ...models, devices: ["0000:6a:01.0"] };
+    const repeated = { ...took("f.a", 30), repetition: 2 };
+    runDurations(models)?.keep([took("f.a", 10), repeated]);
+    expect(runDurations(models)?.values).toEqual({ "f.a": 30 });
+    expect(runDurations({ ...models, full: true })?.values).toEqual({});
+    runDurations(device)?.keep([took("f.b", 5)]);
+    expect(runDurations(device)?.values).toEqual({ "f.b": 5 });
+    expect(runDurations({ ...device, lab: true })).toBeUndefined();
+    process.env[DURATIONS_FILE] = runDurations(models)?.path ?? "";
+    expect(runDurations({ ...device, lab: true })?.values).toEqual({ "f.a": 30 });
+  } finally {
+    process.env = before;
+  }
+});
