@@ -2,15 +2,15 @@ import { accessSync, constants, statSync } from "node:fs";
 import { isAbsolute, join } from "node:path";
 import { type LabHost, systemPath } from "./host";
 
-/** Where administrators' programs are on systems whose ordinary users do not have them in `PATH`. */
-const ADMINISTRATORS_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
+/** Where programs are that `PATH` may lack: administrators' on most systems, the system's own on NixOS. */
+const FURTHER_FOLDERS = ["/usr/local/sbin", "/usr/sbin", "/sbin", "/run/current-system/sw/bin"];
 
-/** The path of an executable: `name` itself when absolute, else the first in `PATH` and the administrators' folders. */
+/** The path of an executable: `name` itself when absolute, else the first in `PATH` and those folders. */
 export function findProgram(host: LabHost, name: string): string | undefined {
   if (isAbsolute(name)) return [systemPath(host, name)].find(isExecutable);
   const folders = (host.env["PATH"] ?? "").split(":").filter((folder) => folder !== "");
-  const administrators = ADMINISTRATORS_FOLDERS.map((folder) => systemPath(host, folder));
-  return [...folders, ...administrators].map((folder) => join(folder, name)).find(isExecutable);
+  const further = FURTHER_FOLDERS.map((folder) => systemPath(host, folder));
+  return [...folders, ...further].map((folder) => join(folder, name)).find(isExecutable);
 }
 
 function isExecutable(path: string): boolean {

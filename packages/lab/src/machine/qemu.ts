@@ -3,6 +3,7 @@ import { VfioError } from "@vfio-selftests/core";
 import type { OwnErrorCode } from "@vfio-selftests/core/errors";
 import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
 import type { LabArchitecture } from "../architecture/lab-architecture";
+import { howToInstall, usesApt } from "../distribution/distribution";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import type { LabHost } from "../host/host";
@@ -24,8 +25,18 @@ export const COMPLETE_QEMU: Version = [10, 1];
 const OLDEST_VIRTIOFSD_UNPRIVILEGED: Version = [1, 13];
 const OLDEST_VIRTIOFSD: Version = [1, 5];
 
-/** Where distributions put virtiofsd, which is not in `PATH`. */
+/** Where virtiofsd is: in `PATH` (NixOS), or where Debian and Fedora, Arch, and Ubuntu before 22.10 put it. */
 const VIRTIOFSD_PLACES = ["virtiofsd", "/usr/libexec/virtiofsd", "/usr/lib/virtiofsd", "/usr/lib/qemu/virtiofsd"];
+
+/** All virtiofsd of the system. */
+export function findVirtiofsd(host: LabHost): string[] {
+  return VIRTIOFSD_PLACES.flatMap((place) => findProgram(host, place) ?? []);
+}
+
+/** Debian's names of the packages with QEMU and virtiofsd. */
+export function qemuPackages(architecture: LabArchitecture = DEFAULT_ARCHITECTURE): string[] {
+  return [architecture.qemu.package, "virtiofsd"];
+}
 
 /** Options that keep the guest from writing to the host's tree. */
 const NEEDED_VIRTIOFSD_OPTIONS = ["--readonly", "--no-announce-submounts"];
@@ -41,9 +52,9 @@ export async function systemQemu(
 ): Promise<Qemu> {
   const { program } = architecture.qemu;
   const qemu = findProgram(host, program);
-  if (qemu === undefined) throw notServing(`${program} is not installed`, "ERR_LAB_NO_QEMU");
-  const virtiofsds = VIRTIOFSD_PLACES.flatMap((place) => findProgram(host, place) ?? []);
-  if (virtiofsds.length === 0) throw notServing("virtiofsd is not installed", "ERR_LAB_NO_QEMU");
+  if (qemu === undefined) throw notServing(host, architecture, `${program} is not installed`, "ERR_LAB_NO_QEMU");
+  const virtiofsds = findVirtiofsd(host);
+  if (virtiofsds.length === 0) throw notServing(host, architecture, "virtiofsd is not installed", "ERR_LAB_NO_QEMU");
   let failure: unknown;
   for (const virtiofsd of virtiofsds) {
     try {
@@ -96,9 +107,12 @@ async function checkQemu(
     ask([...found.qemu, "-device", "help"]),
   ]);
   const version = parseVersion(qemuText, "QEMU emulator version");
-  if (version === undefined) throw notServing(`${found.qemu[0] ?? ""} does not print its version`, "ERR_LAB_NO_QEMU");
+  if (version === undefined)
+    throw notServing(host, architecture, `${found.qemu[0] ?? ""} does not print its version`, "ERR_LAB_NO_QEMU");
   if (!atLeast(version, least)) {
     throw notServing(
+      host,
+      architecture,
       `QEMU ${versionText(version)} is too old: ${versionText(least)} or newer is needed`,
       "ERR_LAB_QEMU_TOO_OLD",
     );
@@ -107,20 +121,29 @@ async function checkQemu(
   const virtiofsd = parseVersion(virtiofsdText, "virtiofsd ");
   const oldest = host.uid === 0 ? OLDEST_VIRTIOFSD : OLDEST_VIRTIOFSD_UNPRIVILEGED;
   if (virtiofsd === undefined || virtiofsdText.includes("virtiofsd version") || !atLeast(virtiofsd, oldest)) {
-    throw notServing(`virtiofsd is too old: ${versionText(oldest)} or newer is needed`, "ERR_LAB_QEMU_TOO_OLD");
+    throw notServing(
+      host,
+      architecture,
+      `virtiofsd is too old: ${versionText(oldest)} or newer is needed`,
+      "ERR_LAB_QEMU_TOO_OLD",
+    );
   }
   const lacks = NEEDED_VIRTIOFSD_OPTIONS.filter((option) => !virtiofsdHelp.includes(option));
-  if (lacks.length > 0) throw notServing(`virtiofsd is too old: it lacks ${lacks.join(", ")}`, "ERR_LAB_QEMU_TOO_OLD");
+  if (lacks.length > 0)
+    throw notServing(host, architecture, `virtiofsd is too old: it lacks ${lacks.join(", ")}`, "ERR_LAB_QEMU_TOO_OLD");
   const missing = [...NEEDED_MODELS, ...architecture.qemu.models].filter((model) => !devices.includes(`"${model}"`));
-  if (missing.length > 0) throw notServing(`QEMU lacks ${missing.join(", ")}`, "ERR_LAB_NO_QEMU");
+  if (missing.length > 0) throw notServing(host, architecture, `QEMU lacks ${missing.join(", ")}`, "ERR_LAB_NO_QEMU");
   return { ...found, version };
 }
 
-function notServing(message: string, code: OwnErrorCode): VfioError {
+function notServing(host: LabHost, architecture: LabArchitecture, message: string, code: OwnErrorCode): VfioError {
+  const install = howToInstall(host, qemuPackages(architecture));
   return new VfioError(message, {
     code,
     operation: "lab setup",
     subject: "qemu",
-    remedy: `install QEMU ${versionText(COMPLETE_QEMU)} or newer and virtiofsd, or let \`lab setup\` make a Debian root (--qemu root)`,
+    remedy: usesApt(host)
+      ? `install QEMU ${versionText(COMPLETE_QEMU)} or newer and virtiofsd, or let \`lab setup\` make a Debian root (--qemu root)`
+      : `install QEMU ${versionText(OLDEST_QEMU)} or newer (all tests run with ${versionText(COMPLETE_QEMU)}) and virtiofsd: ${install}`,
   });
 }

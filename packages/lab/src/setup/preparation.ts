@@ -5,17 +5,21 @@ import { VfioError } from "@vfio-selftests/core";
 import { DEFAULT_ARCHITECTURE } from "../architecture/architecture";
 import type { LabArchitecture } from "../architecture/lab-architecture";
 import type { LabCache } from "../cache/cache";
+import { usesApt } from "../distribution/distribution";
 import { runInLab } from "../guest/run";
 import { requireDiskSpace } from "../host/disk-space";
 import type { LabHost } from "../host/host";
 import type { Progress } from "../host/progress";
-import { versionText } from "../host/version";
+import { atLeast, versionText } from "../host/version";
 import { LAB_DEFAULTS, type LabMachineOptions } from "../machine/lab-machine";
 import type { LabState } from "../machine/lab-state";
 import { COMPLETE_QEMU, debianRootQemu, OLDEST_QEMU, type Qemu, systemQemu } from "../machine/qemu";
+import { aptArchive } from "./debian/apt-archive";
 import { type AptWorkspace, openAptWorkspace } from "./debian/apt-workspace";
-import { type DebianSuites, DEFAULT_SUITES, requireMirrors } from "./debian/debian-mirror";
+import type { DebianArchive } from "./debian/debian-archive";
+import { chosenMirrors, type DebianSuites, DEFAULT_SUITES } from "./debian/debian-mirror";
 import { DEBIAN_ROOT_BYTES, makeDebianRoot } from "./debian/debian-root";
+import { SignedArchive } from "./debian/signed-archive";
 import {
   GUEST_ROOT_BYTES,
   type GuestRootRecipe,
@@ -34,10 +38,12 @@ import { requireKernelTree } from "./kernel/kernel-tree";
 import { labPatch } from "./kernel/lab-patches";
 import { patchedSource, type SourcePatch } from "./kernel/patched-source";
 import {
+  archiveRequirements,
   GUEST_ROOT_REQUIREMENTS,
   kernelBuildRequirements,
   type MayInstall,
   QEMU_ROOT_REQUIREMENTS,
+  requireApt,
   requirePackages,
 } from "./required-packages";
 
@@ -159,17 +165,17 @@ export class Preparation {
 
   async #findQemu(choice: QemuChoice): Promise<Qemu | undefined> {
     this.#progress.step("QEMU");
+    // Without apt there can be no Debian root. There an older QEMU of the system's is better than none.
+    const canMakeRoot = usesApt(this.#host);
+    const mustServe = choice === "system" || (choice === "auto" && !canMakeRoot);
     if (choice !== "root") {
       try {
-        const found = await systemQemu(
-          this.#host,
-          choice === "system" ? OLDEST_QEMU : COMPLETE_QEMU,
-          this.#architecture,
-        );
-        this.#progress.done(`the system's ${versionText(found.version)}`);
+        const found = await systemQemu(this.#host, mustServe ? OLDEST_QEMU : COMPLETE_QEMU, this.#architecture);
+        const lacks = atLeast(found.version, COMPLETE_QEMU) ? "" : ", which lacks vfio-user-pci";
+        this.#progress.done(`the system's ${versionText(found.version)}${lacks}`);
         return found;
       } catch (error) {
-        if (choice === "system") throw error;
+        if (mustServe) throw error;
       }
     }
     if (!this.#force && existsSync(this.#cache.qemuRoot)) {
@@ -192,7 +198,7 @@ export class Preparation {
     return kept;
   }
 
-  /** Checks what the set-up needs of the machine: mirrors, disk space, programs. */
+  /** Checks what the set-up needs of the machine: disk space, programs. */
   async #requireMeans(makes: { qemu?: boolean; kernel?: boolean; guest?: boolean }, fetches = true): Promise<void> {
     const kernelRequirements = kernelBuildRequirements(this.#architecture);
     const wanted = [
@@ -207,10 +213,12 @@ export class Preparation {
     ].filter(({ isWanted }) => isWanted === true);
     if (wanted.length === 0) return;
     const purpose = `making ${wanted.map(({ what }) => what).join(" and ")}`;
-    if (fetches) requireMirrors(this.#host, purpose);
+    const mirrors = fetches ? chosenMirrors(this.#host) : [];
+    if (makes.qemu === true || makes.guest === true) requireApt(this.#host, purpose, this.#architecture);
     const bytes = wanted.reduce((sum, part) => sum + part.bytes, 0);
     requireDiskSpace(this.#host, this.#cache.folder, bytes, purpose);
-    const requirements = wanted.flatMap((part) => part.requirements);
+    const fetching = fetches ? archiveRequirements(this.#host, mirrors) : [];
+    const requirements = [...wanted.flatMap((part) => part.requirements), ...fetching];
     await requirePackages(this.#host, requirements, purpose, { ...this.#following(), mayInstall: this.#mayInstall });
   }
 
@@ -272,9 +280,9 @@ export class Preparation {
 
   async #fetchSource(folder: string): Promise<KernelSource> {
     this.#progress.step("kernel source");
-    const apt = await this.#openApt();
-    const newest = await newestKernelSource(this.#host, apt, this.#following());
-    const source = await fetchKernelSource(this.#host, apt, newest, folder, this.#following());
+    const archive = await this.#openArchive();
+    const newest = await newestKernelSource(archive);
+    const source = await fetchKernelSource(this.#host, archive, newest, folder, this.#following());
     this.#progress.done(`the newest, ${newest.package} ${newest.version}`);
     return source;
   }
@@ -326,11 +334,17 @@ export class Preparation {
     removeUnusedSources(this.#cache);
   }
 
+  async #openArchive(): Promise<DebianArchive> {
+    if (usesApt(this.#host)) return aptArchive(this.#host, await this.#openApt(), this.#following());
+    const [mirror] = chosenMirrors(this.#host);
+    return new SignedArchive(this.#host, mirror, this.#suites, join(this.#cache.work, "lists"), this.#following());
+  }
+
   async #openApt(): Promise<AptWorkspace> {
     this.#apt ??= await openAptWorkspace(
       this.#host,
       join(this.#cache.work, "apt"),
-      requireMirrors(this.#host, "the packages of the lab"),
+      chosenMirrors(this.#host),
       this.#suites,
       this.#following(),
     );

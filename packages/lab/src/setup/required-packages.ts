@@ -1,14 +1,20 @@
 import { existsSync } from "node:fs";
+import { isAbsolute, join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import type { LabArchitecture } from "../architecture/lab-architecture";
+import { howToInstall, readDistribution, usesApt } from "../distribution/distribution";
 import { execute } from "../host/execute";
 import { findProgram } from "../host/find-program";
 import { type LabHost, systemPath } from "../host/host";
+import { qemuPackages } from "../machine/qemu";
+import type { DebianMirror } from "./debian/debian-mirror";
 
-/** Something a set-up step needs from the system: a program in `PATH`, or a C header. */
+/** Something a set-up step needs from the system: a program in `PATH`, a C header, or a file. */
 export interface Requirement {
   readonly program?: string;
+  /** As C code includes it. */
   readonly header?: string;
+  readonly file?: string;
   /** The Debian package that has it. */
   readonly package: string;
 }
@@ -25,8 +31,8 @@ export const GUEST_ROOT_REQUIREMENTS: readonly Requirement[] = [
 ];
 
 const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
-  { program: "apt-get", package: "apt" },
-  { program: "dpkg-deb", package: "dpkg" },
+  // It reads Debian's packages, too.
+  { program: "ar", package: "binutils" },
   { program: "tar", package: "tar" },
   { program: "xz", package: "xz-utils" },
   { program: "make", package: "make" },
@@ -35,8 +41,35 @@ const KERNEL_BUILD_REQUIREMENTS: readonly Requirement[] = [
   { program: "bc", package: "bc" },
   { program: "perl", package: "perl" },
   // objtool needs it, which every x86_64 kernel build runs over its objects.
-  { header: "/usr/include/gelf.h", package: "libelf-dev" },
+  { header: "gelf.h", package: "libelf-dev" },
 ];
+
+/** What fetches packages and checks their signatures where no apt does. */
+const ARCHIVE_REQUIREMENTS: readonly Requirement[] = [
+  { program: "curl", package: "curl" },
+  { program: "gpgv", package: "gpgv" },
+];
+
+/** Without it, apt reaches no mirror by https. */
+const CERTIFICATES: Requirement = { file: "/etc/ssl/certs/ca-certificates.crt", package: "ca-certificates" };
+
+export function archiveRequirements(host: LabHost, mirrors: readonly DebianMirror[]): readonly Requirement[] {
+  if (!usesApt(host)) return ARCHIVE_REQUIREMENTS;
+  const isSecure = mirrors.every(({ uri }) => uri.startsWith("https:"));
+  return [{ program: "apt-get", package: "apt" }, ...(isSecure ? [CERTIFICATES] : [])];
+}
+
+/** Throws ERR_LAB_TOOLS_MISSING on a system without apt, which alone can make the trees of Debian packages. */
+export function requireApt(host: LabHost, purpose: string, architecture: LabArchitecture): void {
+  if (usesApt(host)) return;
+  const { name } = readDistribution(host);
+  throw new VfioError(`${purpose} takes apt and mmdebstrap, which ${name === "" ? "this system" : name} does not use`, {
+    code: "ERR_LAB_TOOLS_MISSING",
+    operation: "lab setup",
+    subject: architecture.qemu.program,
+    remedy: `use the system's own QEMU: ${howToInstall(host, qemuPackages(architecture))}; a lab for another CPU takes Debian or Ubuntu`,
+  });
+}
 
 export function kernelBuildRequirements({ kernel }: LabArchitecture): Requirement[] {
   return [...KERNEL_BUILD_REQUIREMENTS, ...kernel.tools];
@@ -44,11 +77,19 @@ export function kernelBuildRequirements({ kernel }: LabArchitecture): Requiremen
 
 export function missingPackages(host: LabHost, requirements: readonly Requirement[]): string[] {
   const missing = requirements.filter(
-    ({ program, header }) =>
+    ({ program, header, file }) =>
       (program !== undefined && findProgram(host, program) === undefined) ||
-      (header !== undefined && !existsSync(systemPath(host, header))),
+      (header !== undefined && !headerFolders(host).some((folder) => existsSync(join(folder, header)))) ||
+      (file !== undefined && !existsSync(systemPath(host, file))),
   );
   return [...new Set(missing.map((requirement) => requirement.package))];
+}
+
+/** Where a C compiler finds headers. NixOS has no `/usr/include`: `nix-shell` names the folders. */
+function headerFolders(host: LabHost): string[] {
+  const fromNix = (host.env["NIX_CFLAGS_COMPILE"] ?? "").split(/\s+/).filter((word) => isAbsolute(word));
+  const fromPath = (host.env["CPATH"] ?? "").split(":").filter((folder) => folder !== "");
+  return [systemPath(host, "/usr/include"), ...fromPath, ...fromNix];
 }
 
 /** Decides whether this command, run as root, may install the packages. The signal ends a question. */
@@ -76,7 +117,7 @@ export async function requirePackages(
 ): Promise<void> {
   const missing = missingPackages(host, requirements);
   if (missing.length === 0) return;
-  const apt = findProgram(host, "apt-get");
+  const apt = readDistribution(host).manager?.program === "apt-get" ? findProgram(host, "apt-get") : undefined;
   const list = missing.join(" ");
   const command = `apt-get install --no-install-recommends ${list}`;
   const root = host.uid === 0;
@@ -87,12 +128,7 @@ export async function requirePackages(
       code: "ERR_LAB_TOOLS_MISSING",
       operation: "lab setup",
       subject: list,
-      remedy:
-        apt === undefined
-          ? `install the equivalents of these Debian packages: ${list}`
-          : root
-            ? `${command}, or give --yes to have it done`
-            : `sudo ${command}`,
+      remedy: root && apt !== undefined ? `${command}, or give --yes to have it done` : howToInstall(host, missing),
     });
   }
   const env = { DEBIAN_FRONTEND: "noninteractive" };

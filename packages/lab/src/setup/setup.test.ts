@@ -6,6 +6,7 @@ import { takeCacheLock } from "../cache/cache-lock";
 import { silentProgress } from "../host/progress";
 import { addFakeQemu, type FakeQemu } from "../testing/fake-qemu";
 import { KERNEL_IMAGE, makeTestHost, type TestHost } from "../testing/test-host";
+import { DEBIAN_KEY_RING } from "./debian/key-ring";
 import { builtKernel } from "./kernel/built-kernels";
 import { requireKeptBuild } from "./kernel/kept-builds";
 import { fragmentText, labKernelFragment, makeKernelFragment } from "./kernel/kernel-fragment";
@@ -85,7 +86,7 @@ test("a changed option fragment makes the lab not ready", async () => {
   using host = makeHost({ guest: BOOTS });
   await setupLab({ host, kernel: host.kernel });
   writeJson(labCache(host).state, { ...(readJson(labCache(host).state) as object), fragment: "0123456789ab" });
-  await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_NO_MIRROR", /names no mirror/));
+  await expect(setupLab({ host })).rejects.toEqual(failsWith("ERR_LAB_TOOLS_MISSING", /making a kernel needs/));
 });
 
 test("a lab with another CPU is set up beside the host's, with a tree for its guest", async () => {
@@ -119,13 +120,16 @@ test("a QEMU that is too old is refused where a Debian root is not wanted", asyn
   );
 });
 
-test("a Debian root needs a mirror", async () => {
+test("a Debian root comes from Debian's own mirror where the system names none, and no advice touches its sources", async () => {
   using host = makeHost({ version: "7.2.17" });
   host.addProgram("mmdebstrap", "#!/bin/sh\nexit 1\n");
   host.addProgram("apt-get", "#!/bin/sh\nexit 1\n");
+  host.addFile("/etc/ssl/certs/ca-certificates.crt", "");
   await expect(setupLab({ host, kernel: host.kernel })).rejects.toEqual(
-    failsWith("ERR_LAB_NO_MIRROR", /names no mirror of the Debian archive/),
+    failsWith("ERR_LAB_NO_MIRROR", /tried https:\/\/deb\.debian\.org\/debian\)(?![^]*sources)/),
   );
+  const sources = readFileSync(join(labCache(host).work, "apt/sources.d/lab.sources"), "utf8");
+  expect(sources).toContain(`Signed-By: ${DEBIAN_KEY_RING}\n`);
 });
 
 /** A machine with all that building a kernel takes; `aptGet` is the script that apt-get is. */

@@ -6,6 +6,10 @@ export interface FakeQemu {
   /** Default: qemu-system-x86_64. */
   program?: string;
   version?: string;
+  /** What QEMU says behind its version. */
+  vendor?: string;
+  /** Where the system has both. Default: in `PATH`. */
+  places?: { readonly qemu: string; readonly virtiofsd: string };
   virtiofsdVersion?: string;
   virtiofsdOptions?: readonly string[];
   models?: readonly string[];
@@ -32,11 +36,16 @@ export function addFakeQemu(host: TestHost, fake: FakeQemu = {}): void {
   const models = (fake.models ?? ALL_MODELS).map((model) => `name "${model}", bus PCI`).join("\n");
   const script = join(host.folder, "guest.cjs");
   writeFileSync(script, GUEST_RUNTIME.replace("/* guest */", fake.guest ?? ""));
-  host.addProgram(
+  const add = (name: string, place: string | undefined, text: string): void => {
+    if (place === undefined) host.addProgram(name, text);
+    else host.addSystemProgram(place, text);
+  };
+  add(
     fake.program ?? "qemu-system-x86_64",
+    fake.places?.qemu,
     `#!/bin/sh
 case "$1" in
-  --version) echo "QEMU emulator version ${fake.version ?? "11.1.3"} (Debian)" ;;
+  --version) echo "QEMU emulator version ${fake.version ?? "11.1.3"}${fake.vendor ?? " (Debian)"}" ;;
   -device) echo '${models}' ;;
   *) exec '${process.execPath}' '${script}' "$@" ;;
 esac
@@ -44,8 +53,9 @@ esac
   );
   const virtiofsd = join(host.folder, "virtiofsd.cjs");
   writeFileSync(virtiofsd, VIRTIOFSD_RUNTIME);
-  host.addProgram(
+  add(
     "virtiofsd",
+    fake.places?.virtiofsd,
     `#!/bin/sh
 case "$1" in
   --version) echo "virtiofsd ${fake.virtiofsdVersion ?? "1.13.2"}" ;;

@@ -8,6 +8,8 @@ export interface TestHost extends LabHost, Disposable {
   readonly folder: string;
   /** Writes a system file, such as `/etc/apt/sources.list`. */
   addFile(path: string, content: string): void;
+  /** Puts an executable script at a system path, such as `/usr/libexec/virtiofsd`. */
+  addSystemProgram(path: string, script: string): void;
   /** Puts an executable script at the head of `PATH`. Returns its path. */
   addProgram(name: string, script: string): string;
 }
@@ -42,6 +44,10 @@ export function makeTestHost(
     root: join(folder, "root"),
     freeBytes: () => options.freeBytes ?? 100 * GIB,
     addFile,
+    addSystemProgram: (path, script) => {
+      addFile(path, script);
+      chmodSync(join(folder, "root", path), 0o755);
+    },
     addProgram: (name, script) => {
       const path = join(bin, name);
       writeFileSync(path, script);

@@ -3,7 +3,13 @@ import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";
-import { backportsPreferences, type DebianMirror, type DebianSuites, mirrorSources } from "./debian-mirror";
+import {
+  backportsPreferences,
+  type DebianMirror,
+  type DebianSuites,
+  MIRROR_REMEDY,
+  mirrorSources,
+} from "./debian-mirror";
 
 /**
  * A private apt, with the lab's suites, and its package lists and downloads in a folder of the cache. It installs
@@ -52,14 +58,13 @@ export async function openAptWorkspace(
     }
   }
   throw new VfioError(
-    `no configured mirror serves ${suites.stable} and ${suites.backports} (tried ${mirrors.map(({ uri }) => uri).join(", ")})` +
+    `no mirror serves ${suites.stable} and ${suites.backports} (tried ${mirrors.map(({ uri }) => uri).join(", ")})` +
       (failure instanceof Error ? `\n${failure.message}` : ""),
     {
       code: "ERR_LAB_NO_MIRROR",
       operation: "apt-get update",
       subject: mirrors[0]?.uri ?? "",
-      remedy:
-        "check the network and the proxy settings of apt; where a key is missing: apt-get install --only-upgrade debian-archive-keyring",
+      remedy: MIRROR_REMEDY,
       cause: failure,
     },
   );

@@ -1,6 +1,8 @@
+import { statSync } from "node:fs";
 import { makeTestHost } from "../../testing/test-host";
 import { parseDeb822Sources, parseOneLineSources } from "./apt-sources";
-import { backportsPreferences, debianMirrors, DEFAULT_SUITES, mirrorSources, requireMirrors } from "./debian-mirror";
+import { backportsPreferences, chosenMirrors, debianMirrors, DEFAULT_SUITES, mirrorSources } from "./debian-mirror";
+import { DEBIAN_KEY_RING } from "./key-ring";
 
 /** An address as mirrors of the Debian archive have it. */
 const archive = (host: string, scheme = "http"): string => `${scheme}://${host}/debian`;
@@ -61,13 +63,29 @@ test("backports win for QEMU and the kernel source", () => {
   );
 });
 
-test("no mirror is an error that says what to add, or how to do without", () => {
-  using host = makeTestHost();
-  host.addFile("/etc/apt/sources.list", `deb ${A} noble main\n`);
-  expect(() => requireMirrors(host, "QEMU")).toThrow(
-    expect.objectContaining({
-      code: "ERR_LAB_NO_MIRROR",
-      message: expect.stringMatching(/sources\.list\.d[^]*--kernel/) as string,
-    }) as Error,
-  );
+describe("the mirrors that the set-up tries", () => {
+  const ours = { "Signed-By": DEBIAN_KEY_RING };
+  const UBUNTU = `deb ${archive("ubuntu")} noble main\n`;
+
+  test("are those of the system's configuration, with its keys", () => {
+    using host = makeTestHost();
+    host.addFile("/etc/apt/sources.list", `${UBUNTU}deb [signed-by=/k.gpg] ${A} bookworm main\n`);
+    expect(chosenMirrors(host)).toEqual([{ uri: A, options: { "Signed-By": "/k.gpg" } }]);
+  });
+
+  test("are Debian's public one, with the lab's own keys, where the configuration names none", () => {
+    using host = makeTestHost();
+    host.addFile("/etc/apt/sources.list", UBUNTU);
+    expect(chosenMirrors(host)).toEqual([{ uri: "https://deb.debian.org/debian", options: ours }]);
+    expect(statSync(DEBIAN_KEY_RING).size).toBeGreaterThan(10_000);
+  });
+
+  test("are the one that the user names, with the lab's own keys", () => {
+    using host = makeTestHost();
+    host.addFile("/etc/apt/sources.list", `deb ${A} bookworm main\n`);
+    host.env["VFIO_SELFTESTS_DEBIAN_MIRROR"] = B;
+    expect(chosenMirrors(host)).toEqual([{ uri: B, options: ours }]);
+    host.env["VFIO_SELFTESTS_DEBIAN_MIRROR"] = "somewhere";
+    expect(() => chosenMirrors(host)).toThrow(/VFIO_SELFTESTS_DEBIAN_MIRROR[^]*https:\/\/deb\.debian\.org/);
+  });
 });

@@ -1,6 +1,7 @@
-import { VfioError } from "@vfio-selftests/core";
+import { argumentError } from "@vfio-selftests/core/errors";
 import type { LabHost } from "../../host/host";
 import { type AptSource, readAptSources } from "./apt-sources";
+import { DEBIAN_KEY_RING } from "./key-ring";
 
 /** A mirror of the Debian archive, and the fields (`Signed-By`, …) that the system's configuration gives for it. */
 export interface DebianMirror {
@@ -60,17 +61,30 @@ export function debianMirrors(sources: readonly AptSource[]): DebianMirror[] {
   return [...mirrors.values()].sort((a, b) => rank(a) - rank(b));
 }
 
-export function requireMirrors(host: LabHost, purpose: string): DebianMirror[] {
-  const mirrors = debianMirrors(readAptSources(host));
-  if (mirrors.length > 0) return mirrors;
-  throw new VfioError(`cannot fetch ${purpose}: the system's apt configuration names no mirror of the Debian archive`, {
-    code: "ERR_LAB_NO_MIRROR",
-    operation: "lab setup",
-    subject: "/etc/apt/sources.list, /etc/apt/sources.list.d",
-    remedy:
-      "add a line such as `deb <address of a Debian mirror> trixie main` to a file in /etc/apt/sources.list.d; " +
-      "or install QEMU 10.1 or newer and virtiofsd yourself, and give a kernel image with --kernel",
-  });
+/** Debian's own address, which serves every country from nearby. */
+export const PUBLIC_MIRROR = "https://deb.debian.org/debian";
+/** The environment variable that names another mirror. */
+export const MIRROR_VARIABLE = "VFIO_SELFTESTS_DEBIAN_MIRROR";
+export const MIRROR_REMEDY =
+  `check the network and the proxy settings; or name a mirror of Debian, which the lab's own keys check: ` +
+  `${MIRROR_VARIABLE}=${PUBLIC_MIRROR}`;
+
+/**
+ * The mirrors that the set-up tries: the one that the user names, else those of the system's configuration, else
+ * Debian's public one. The lab's key ring vouches for a mirror that the system does not know. It throws
+ * ERR_INVALID_ARGUMENT for a name that is no address.
+ */
+export function chosenMirrors(host: LabHost): readonly [DebianMirror, ...DebianMirror[]] {
+  const ours = { "Signed-By": DEBIAN_KEY_RING };
+  const named = host.env[MIRROR_VARIABLE] ?? "";
+  if (named !== "") {
+    if (!/^(https?|file):\/\/?\S+$/.test(named)) {
+      throw argumentError("lab setup", MIRROR_VARIABLE, named, `an address such as ${PUBLIC_MIRROR}`);
+    }
+    return [{ uri: named, options: ours }];
+  }
+  const [first, ...others] = debianMirrors(readAptSources(host));
+  return first === undefined ? [{ uri: PUBLIC_MIRROR, options: ours }] : [first, ...others];
 }
 
 /** A deb822 sources file that offers both suites at a mirror. */

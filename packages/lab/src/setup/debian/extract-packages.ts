@@ -21,6 +21,8 @@ export async function extractPackages(
 ): Promise<void> {
   const aptOptions = [
     'APT::Install-Recommends "false";',
+    // As in the workspace. The user _apt might not read the lab's key ring, in a folder of root's.
+    'APT::Sandbox::User "root";',
     `Dir::Etc::Preferences "${apt.preferences}";`,
     ...(await acquireSettings(host)),
     // The credentials of mirrors that ask for them.

@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { VfioError } from "@vfio-selftests/core";
 import { execute } from "../../host/execute";
 import type { LabHost } from "../../host/host";
-import type { AptWorkspace } from "../debian/apt-workspace";
+import type { DebianArchive } from "../debian/debian-archive";
 
 export interface KernelSource {
   /** The Debian package version, such as `7.2.12-1~bpo13+1`. */
@@ -17,19 +17,14 @@ interface StepOptions {
   onLine?: (line: string) => void;
 }
 
-/** The newest kernel source of the suites, on which the metapackage `linux-source` depends. */
-export async function newestKernelSource(
-  host: LabHost,
-  apt: AptWorkspace,
-  options: StepOptions,
-): Promise<{ package: string; version: string }> {
-  const depends = await execute(host, ["apt-cache", "depends", "linux-source"], { env: apt.env, ...options });
-  const name = /Depends: (linux-source-\S+)/.exec(depends)?.[1];
+/** The newest kernel source of the archive, on which the metapackage `linux-source` depends. */
+export async function newestKernelSource(archive: DebianArchive): Promise<{ package: string; version: string }> {
+  const { depends = [] } = (await archive.newest("linux-source")) ?? {};
+  const name = depends.find((other) => other.startsWith("linux-source-"));
   if (name === undefined) throw noSource("the package linux-source depends on no linux-source-X.Y");
-  const policy = await execute(host, ["apt-cache", "policy", name], { env: apt.env, ...options });
-  const version = /Candidate: (\S+)/.exec(policy)?.[1];
-  if (version === undefined || version === "(none)") throw noSource(`the package ${name} is not in the archive`);
-  return { package: name, version };
+  const newest = await archive.newest(name);
+  if (newest === undefined) throw noSource(`the package ${name} is not in the archive`);
+  return { package: name, version: newest.version };
 }
 
 /** The newest source that an earlier set-up has left unpacked below `folder`. */
@@ -44,7 +39,7 @@ export function keptKernelSource(folder: string): KernelSource | undefined {
 /** Fetches and unpacks a source below `folder`. It uses what an earlier try has finished. */
 export async function fetchKernelSource(
   host: LabHost,
-  apt: AptWorkspace,
+  archive: DebianArchive,
   source: { package: string; version: string },
   folder: string,
   options: StepOptions,
@@ -52,29 +47,28 @@ export async function fetchKernelSource(
   const tree = join(folder, `${source.package}_${source.version}`);
   if (existsSync(tree)) return { version: source.version, folder: tree };
   mkdirSync(folder, { recursive: true });
-  const isPackage = (name: string): boolean => name.startsWith(`${source.package}_`) && name.endsWith(".deb");
-  // apt goes on with a partial download and checks the digest.
-  await execute(host, ["apt-get", "download", `${source.package}=${source.version}`], {
-    cwd: folder,
-    env: apt.env,
-    ...options,
-  });
-  const deb = readdirSync(folder).find(isPackage);
-  if (deb === undefined) throw noSource(`apt-get did not download ${source.package}`);
+  const deb = await archive.download(source.package, source.version, folder);
   const unfinished = `${tree}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished);
   try {
-    const unpack =
-      'dpkg-deb --fsys-tarfile "$0" | tar -xOf - --wildcards "./usr/src/linux-source-*.tar.xz" | xz -dc -T0 | tar -xf - --strip-components=1 -C "$1"';
-    await execute(host, ["bash", "-o", "pipefail", "-c", unpack, join(folder, deb), unfinished], options);
+    await execute(host, ["bash", "-o", "pipefail", "-c", UNPACK, deb, unfinished], options);
     renameSync(unfinished, tree);
   } finally {
     rmSync(unfinished, { recursive: true, force: true });
   }
-  rmSync(join(folder, deb));
+  rmSync(deb);
   return { version: source.version, folder: tree };
 }
+
+/** Unpacks the tree in the package `$0` into the folder `$1`. A package is an ar archive (deb(5)), which no dpkg need read. */
+const UNPACK = `
+data=$(ar t "$0" | grep '^data\\.tar')
+case $data in *.xz) decompress=xz ;; *.gz) decompress=gzip ;; *.zst) decompress=zstd ;; *) decompress=cat ;; esac
+[ $decompress = cat ] || decompress="$decompress -dc"
+ar p "$0" "$data" | $decompress | tar -xOf - --wildcards './usr/src/linux-source-*.tar.xz' |
+  xz -dc -T0 | tar -xf - --strip-components=1 -C "$1"
+`;
 
 function noSource(message: string): VfioError {
   return new VfioError(`cannot find a kernel source: ${message}`, {
