@@ -34,6 +34,7 @@ export type { KernelChoice, KernelRecipe } from "./setup/kernel/kernel-recipe";
 export { COVERED_SOURCES, KERNEL_VARIANTS, kernelVariants, type KernelVariant } from "./setup/kernel/kernel-variants";
 export { requireKeptBuild, type KeptBuild } from "./setup/kernel/kept-builds";
 export type { SourcePatch } from "./setup/kernel/patched-source";
+export { setupNeeds, type SetupNeeds } from "./setup/setup-needs";
 export {
   buildLabKernel,
   setupLab,

@@ -34,6 +34,8 @@ const cmdline = (machine: FakeMachine, ...parameters: readonly string[]) =>
   machine.file("proc/cmdline", `ro ${parameters.join(" ")}\n`);
 const noIommu = (machine: FakeMachine) => remove(machine, "sys/kernel/iommu_groups", "sys/class/iommu");
 
+const distribution = (machine: FakeMachine, release: string) => machine.file("etc/os-release", `${release}\n`);
+
 const CASES: readonly Case[] = [
   {
     report: "the group is not viable",
@@ -334,8 +336,59 @@ const CASES: readonly Case[] = [
     break: (machine) => remove(machine, "usr/bin"),
     id: "lab",
     severity: "blocks",
-    text: "qemu-system-x86_64 and virtiofsd not found, and no apt-get to fetch QEMU with",
+    text: /^qemu-system-x86_64 and virtiofsd not found\. The lab takes the system's own, QEMU 8\.0 or newer/,
     commands: ["vfio-selftests lab setup"],
+  },
+  {
+    report: "nothing for the lab on Ubuntu, whose apt fetches QEMU",
+    break: (machine) => {
+      remove(machine, "usr/bin", "usr/include");
+      distribution(machine, "ID=ubuntu\nID_LIKE=debian");
+      machine.program("usr/bin/apt-get");
+    },
+    id: "lab",
+    severity: "note",
+    text: /^QEMU and a kernel are not prepared yet/,
+    commands: [
+      "sudo apt-get install --no-install-recommends mmdebstrap binutils tar xz-utils make flex bison bc perl libelf-dev gcc",
+      "vfio-selftests lab setup",
+    ],
+  },
+  {
+    report: "nothing for the lab on Fedora",
+    break: (machine) => {
+      remove(machine, "usr/bin", "usr/include");
+      distribution(machine, "ID=fedora");
+    },
+    id: "lab",
+    severity: "blocks",
+    text: /^qemu-system-x86_64 and virtiofsd not found/,
+    commands: [
+      "sudo dnf install qemu-system-x86-core virtiofsd binutils tar xz make flex bison bc perl elfutils-libelf-devel gcc curl /usr/bin/gpgv",
+      "vfio-selftests lab setup",
+    ],
+  },
+  {
+    report: "QEMU but no compiler on Arch",
+    break: (machine) => {
+      remove(machine, "usr/bin/gcc", "usr/bin/apt-get", "usr/include");
+      distribution(machine, "ID=arch");
+    },
+    id: "lab",
+    severity: "note",
+    text: /^QEMU and a kernel are not prepared yet/,
+    commands: ["sudo pacman -S --needed libelf gcc curl gnupg", "vfio-selftests lab setup"],
+  },
+  {
+    report: "QEMU without virtiofsd on NixOS",
+    break: (machine) => {
+      remove(machine, "usr/bin/virtiofsd", "usr/bin/apt-get");
+      distribution(machine, 'ID="nixos"');
+    },
+    id: "lab",
+    severity: "blocks",
+    text: /^virtiofsd not found/,
+    commands: ["nix-shell -p virtiofsd curl gnupg", "vfio-selftests lab setup"],
   },
   {
     report: "little memory for the VM",

@@ -27,12 +27,16 @@ export function usesApt(host: LabHost): boolean {
   return findProgram(host, "apt-get") !== undefined || readDistribution(host).manager?.program === "apt-get";
 }
 
-/** How this user installs packages here, which it takes by Debian's names: a command, or what to look for. */
-export function howToInstall(host: LabHost, packages: readonly string[]): string {
+/** The command by which this user installs packages here, which it takes by Debian's names. Undefined: unknown. */
+export function installCommandHere(host: LabHost, packages: readonly string[]): string | undefined {
   const { manager } = readDistribution(host);
-  return manager === undefined
-    ? `install the equivalents of these Debian packages: ${packages.join(" ")}`
-    : installCommand(manager, packages, host.uid === 0);
+  return manager === undefined ? undefined : installCommand(manager, packages, host.uid === 0);
+}
+
+/** The same as a remedy, which says what to look for where there is no command. */
+export function howToInstall(host: LabHost, packages: readonly string[]): string {
+  const words = `install the equivalents of these Debian packages: ${packages.join(" ")}`;
+  return installCommandHere(host, packages) ?? words;
 }
 
 function readOsRelease(host: LabHost): Map<string, string> {

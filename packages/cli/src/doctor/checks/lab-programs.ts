@@ -8,7 +8,7 @@ export const labPrograms: Check = {
   id: "lab",
   subject: "lab",
   title: "QEMU and kernel",
-  examine: ({ lab: { architecture, ready, programs } }) => {
+  examine: ({ lab: { architecture, ready, needs } }) => {
     if (architecture !== "x64") {
       return [
         {
@@ -20,22 +20,25 @@ export const labPrograms: Check = {
       ];
     }
     if (ready) return [];
-    if (programs.apt || (programs.qemu && programs.virtiofsd)) {
+    const commands = [...(needs.install === undefined ? [] : [needs.install]), "vfio-selftests lab setup"];
+    // Words where the system's command is unknown.
+    const words = needs.install === undefined ? needs.howToInstall : undefined;
+    if (needs.qemu.length > 0 && !needs.makesQemu) {
       return [
         {
-          severity: "note",
-          text: "QEMU and a kernel are not prepared yet; the first lab run does that, in ten minutes or so",
-          commands: ["vfio-selftests lab setup"],
+          severity: "blocks",
+          text: `${needs.qemu.join(" and ")} not found. The lab takes the system's own, QEMU 8.0 or newer; some tests need 10.1`,
+          ...(words === undefined ? {} : { advice: words }),
+          commands,
         },
       ];
     }
-    const missing = [...(programs.qemu ? [] : ["qemu-system-x86_64"]), ...(programs.virtiofsd ? [] : ["virtiofsd"])];
     return [
       {
-        severity: "blocks",
-        text: `${missing.join(" and ")} not found, and no apt-get to fetch QEMU with`,
-        advice: "install QEMU 10.1 or newer and virtiofsd with this system's package manager, then:",
-        commands: ["vfio-selftests lab setup"],
+        severity: "note",
+        text: "QEMU and a kernel are not prepared yet; the first lab run does that, in ten minutes or so",
+        ...(words === undefined ? {} : { advice: words }),
+        commands,
       },
     ];
   },

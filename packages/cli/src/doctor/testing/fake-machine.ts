@@ -14,6 +14,12 @@ const ALL_MODULES = ["vfio-pci", "vfio-iommu-type1", "iommufd"]
   .map((name) => `kernel/drivers/${name}.ko.zst:`)
   .join("\n");
 
+/** Programs that the lab's set-up runs. */
+const LAB_PROGRAMS = [
+  ...["qemu-system-x86_64", "virtiofsd"],
+  ...["ar", "bc", "bison", "flex", "gcc", "ld", "make", "perl", "tar", "xz"],
+];
+
 /** A server on which everything is in order, for a test to change one thing. */
 export class FakeMachine extends FakeSystem {
   readonly host: LabHost;
@@ -24,6 +30,7 @@ export class FakeMachine extends FakeSystem {
     this.host = {
       ...thisHost(),
       root: this.root,
+      uid: 1000,
       architecture: "x64",
       env: { PATH: join(this.root, "usr/bin"), HOME: join(this.root, "home") },
     };
@@ -50,13 +57,15 @@ export class FakeMachine extends FakeSystem {
       "dev/vfio/1": "",
       "dev/iommu": "",
       "dev/kvm": "",
+      "usr/include/gelf.h": "",
+      "etc/ssl/certs/ca-certificates.crt": "",
     };
     for (const [path, text] of Object.entries(texts)) this.file(path, text);
     this.link("proc/self/ns/pid", "proc/pid:[4026531836]");
     this.directory("sys/kernel/iommu_groups/1/devices");
     this.driver("vfio-pci");
     for (const size of [2048, 1048576]) this.hugePages(size, 4);
-    for (const name of ["qemu-system-x86_64", "virtiofsd", "apt-get"]) this.program(`usr/bin/${name}`);
+    for (const name of [...LAB_PROGRAMS, "apt-get"]) this.program(`usr/bin/${name}`);
   }
 
   program(path: string): void {
