@@ -17,7 +17,8 @@
 # say "jump" and let the kernel jump there (kexec). That kernel starts init anew, with LAB_STAGE=2 in its environment, and
 # the same ports go on.
 
-export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# The last folder is NixOS's, by a path that does not lead through /run, which is the guest's own.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/nix/var/nix/profiles/system/sw/bin
 
 control_reader=
 alive=

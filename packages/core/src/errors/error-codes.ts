@@ -135,8 +135,9 @@ export const ERROR_CODES = {
     remedy: "Name a kernel image with `--kernel`.",
   },
   ERR_LAB_NO_MIRROR: {
-    meaning: "No mirror of Debian's packages could be found or reached.",
-    remedy: "Check the network and the package configuration. With QEMU and a kernel of your own, no mirror is needed.",
+    meaning: "No mirror of Debian's packages could be reached, or what it serves is not what Debian has signed.",
+    remedy:
+      "Check the network and the proxy settings, or name a mirror in `VFIO_SELFTESTS_DEBIAN_MIRROR`. With QEMU and a kernel of your own, no mirror is needed.",
   },
   ERR_LAB_NO_QEMU: {
     meaning: "This machine's QEMU cannot serve, and another was not wanted or could not be had.",
