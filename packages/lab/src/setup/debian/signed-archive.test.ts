@@ -45,7 +45,7 @@ class FakeMirror {
 
   /** A suite with these packages. */
   suite(name: string, packages: string, signers = "debian"): void {
-    const list = execFileSync("xz", ["--stdout"], { input: packages });
+    const list = execFileSync("sh", ["-c", "xz --stdout"], { input: packages });
     const digest = sha256(list);
     const lines = [
       `Codename: ${name}`,
