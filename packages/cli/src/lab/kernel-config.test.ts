@@ -48,7 +48,9 @@ test("where nothing is missing it says so, and prints nothing", async () => {
 test("a line before the boot counts what the tests want, and has the command that shows it", async () => {
   await makeTree("CONFIG_KVM=m\n# CONFIG_IO_URING is not set\n");
   const command = `vfio-selftests lab kernel-config --missing-from ${join(folder, ".config")}`;
-  expect(describeLackingOptions({ kernel: folder })).toMatch(/^the kernel lacks 2 of the options that tests want.* shows them$/);
+  expect(describeLackingOptions({ kernel: folder })).toMatch(
+    /^the kernel lacks 2 of the options that tests want.* shows them$/,
+  );
   expect(describeLackingOptions({ kernel: folder })).toContain(command);
   expect(describeLackingOptions({ kernel: folder, modules: "/modules" })).toContain("lacks 1 of");
   await makeTree("");
