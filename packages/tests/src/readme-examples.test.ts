@@ -37,7 +37,11 @@ test("harness/README.md, the project", () => {
     }
     symlinkSync(join(__dirname, "../node_modules"), join(project, "node_modules"));
     const jest = require.resolve("jest/bin/jest");
-    const { stdout } = spawnSync(process.execPath, [jest, "--watchman=false"], { cwd: project, encoding: "utf8" });
+    const { stdout } = spawnSync(process.execPath, [jest, "--watchman=false"], {
+      cwd: project,
+      encoding: "utf8",
+      env: { ...process.env, NO_COLOR: "1" },
+    });
     // A longer time widens its column, so the spaces before it and before the column's heading vary, too.
     const withoutTimes = (text = "") => text.replace(/ *\d+(?:\.\d+)? m?s\b/g, " N").replace(/ +time\b/g, " time");
     expect(withoutTimes(stdout)).toBe(withoutTimes(blocks.find(({ kind }) => kind === "")?.text));
@@ -57,7 +61,7 @@ test("suites/README.md, the vendor's project", () => {
     const jest = require.resolve("jest/bin/jest");
     const args = [jest, "--watchman=false", "-t", "vfio_pci_device_test.*reset"];
     const inherited = Object.entries(process.env).filter(([name]) => !name.startsWith("VFIO_SELFTESTS_"));
-    const env = Object.fromEntries(inherited);
+    const env = { ...Object.fromEntries(inherited), NO_COLOR: "1" };
     const { stdout } = spawnSync(process.execPath, args, { cwd: project, encoding: "utf8", env });
     expect(stdout).toMatch(/^skip vfio_pci_device_test\.reset \(/m);
   } finally {
