@@ -20,7 +20,8 @@ export function loadBinding(from: string): NativeBinding {
   const require = createRequire(from);
   const { platform, arch, version } = process;
   const named = process.env[FILE_VARIABLE] || undefined;
-  const candidates = named === undefined ? byCLibrary().map((library) => addonPackage(arch, library)) : [resolve(named)];
+  const candidates =
+    named === undefined ? byCLibrary().map((library) => addonPackage(arch, library)) : [resolve(named)];
   const errors: Error[] = [];
   for (const candidate of candidates) {
     try {
@@ -30,7 +31,9 @@ export function loadBinding(from: string): NativeBinding {
     }
   }
   // Below the first line Node lists the modules that asked.
-  const reasons = errors.map(({ message }, at) => `${String(candidates[at])} (${String(message.trim().split("\n")[0])})`);
+  const reasons = errors.map(
+    ({ message }, at) => `${String(candidates[at])} (${String(message.trim().split("\n")[0])})`,
+  );
   throw new AggregateError(
     errors,
     `@vfio-selftests/native has no addon that loads on ${platform}-${arch}, Node ${version}.\n` +

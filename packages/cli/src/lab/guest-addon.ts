@@ -3,21 +3,21 @@ import { VfioError } from "@vfio-selftests/core/errors";
 import { DEFAULT_ARCHITECTURE, parseArchitecture } from "@vfio-selftests/lab";
 import { addonPackage } from "@vfio-selftests/native";
 
-/** What loads the addon. npm places the addons' packages where this module sees them. */
-const LOADER = require.resolve("@vfio-selftests/native");
+/** Finds packages as the module does that loads the addon: npm places the addons' where it sees them. */
+const findAsLoader = createRequire(require.resolve("@vfio-selftests/native")).resolve;
 
 /** Throws where the suites could not load the addon in a VM with this CPU. The host's own is loaded already. */
 export function requireGuestAddon(
   { arch }: { readonly arch?: string },
-  loader = LOADER,
   host: string = process.arch,
+  find: (name: string) => string = findAsLoader,
 ): void {
   const { name, node } = arch === undefined ? DEFAULT_ARCHITECTURE : parseArchitecture(arch);
   if (node === host) return;
   const addon = addonPackage(node);
   const { version } = createRequire(__filename)("@vfio-selftests/native/package.json") as { version: string };
   try {
-    createRequire(loader).resolve(addon);
+    find(addon);
   } catch (cause) {
     throw new VfioError(`there is no addon for ${name}: ${addon} is not installed, or not built`, {
       code: "ENOENT",
