@@ -10,8 +10,6 @@ const SCRIPT = join(ROOT, "scripts/check-addons.cjs");
 const PLATFORMS = join(ROOT, "packages/native/platforms");
 const MACHINES = { x64: 62, arm64: 183 } as const;
 const LIBRARIES = { glibc: "libc.so.6", musl: "libc.so" } as const;
-type Arch = keyof typeof MACHINES;
-type Libc = keyof typeof LIBRARIES;
 const ALL = (["x64", "arm64"] as const).flatMap((arch) => (["glibc", "musl"] as const).map((libc) => ({ arch, libc })));
 
 interface Addon {
