@@ -40,7 +40,12 @@ export function describeBuilt(
   { image }: KernelArchitecture = DEFAULT_ARCHITECTURE.kernel,
 ): BuiltKernel {
   const config = readFileSync(join(folder, "config"), "utf8");
-  return { name, key: fragment.key, image: join(folder, image), lost: lostOptions([...fragment.required, ...fragment.wanted], config) };
+  return {
+    name,
+    key: fragment.key,
+    image: join(folder, image),
+    lost: lostOptions([...fragment.required, ...fragment.wanted], config),
+  };
 }
 
 /** Marks a folder as used now, and keeps only the `count` folders that were used last. */
