@@ -4,6 +4,7 @@ import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests
 import { autoMode, createAutoMode, type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { CopyRig } from "../rigs/dma/copy-rig";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { requireIommufd } from "../rigs/kernel/require-iommufd";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { codeOfError } from "../rigs/raw/code-of-error";
 import type { SuiteTarget } from "../suite-target";
@@ -54,6 +55,7 @@ export function iommuBackendsSuite(target: SuiteTarget): void {
     });
 
     it("one_backend_at_a_time", () => {
+      requireIommufd();
       for (const mode of containers.filter(isAvailable)) {
         using container = new Iommu(mode.open());
         using other = new Iommu(required(iommufd).open());
