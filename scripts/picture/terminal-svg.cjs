@@ -40,13 +40,16 @@ function spansOf(line) {
   return spans;
 }
 
+/** Browsers fold spaces in SVG text, whatever xml:space and the style of what is around it say. They do not fold no-break spaces. */
+const columnsOf = (text) => escaped(text).replaceAll(" ", "\u00a0");
+
 function lineSvg(line, row) {
   const spans = spansOf(line);
   const columns = spans.reduce((sum, { text }) => sum + text.length, 0);
   if (columns === 0) return "";
   const parts = spans.map(({ text, fill, bold }) => {
     const attributes = [fill && ` fill="${fill}"`, bold && ` font-weight="bold"`].filter(Boolean).join("");
-    return attributes === "" ? escaped(text) : `<tspan${attributes}>${escaped(text)}</tspan>`;
+    return attributes === "" ? columnsOf(text) : `<tspan${attributes}>${columnsOf(text)}</tspan>`;
   });
   const y = MARGIN + FONT + row * ROW;
   return `<text x="${MARGIN}" y="${y}" textLength="${round(columns * COLUMN)}">${parts.join("")}</text>\n`;
@@ -62,7 +65,7 @@ function terminalSvg(written, { columns, rows, title }) {
   return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" role="img">
 <title>${escaped(title)}</title>
 <rect width="100%" height="100%" rx="8" fill="#0d1117"/>
-<g fill="#e6edf3" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT}" xml:space="preserve">
+<g fill="#e6edf3" font-family="ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace" font-size="${FONT}">
 ${lines.map(lineSvg).join("")}</g>
 </svg>
 `;
