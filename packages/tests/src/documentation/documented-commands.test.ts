@@ -1,7 +1,8 @@
 import { spawnSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { notInLab } from "../not-in-lab";
+import { pagesBelow } from "./pages-below";
 
 const ROOT = join(__dirname, "../../../..");
 const FOLDER = ".ci/documented-commands";
@@ -42,8 +43,8 @@ const PAGES = [
 ].filter((page) => page !== "docs/commands.md");
 
 function pagesIn(folder: string): readonly string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md") && !/(^|[/])(node_modules|dist|etc|templates|[.]vitepress)[/]/.test(name))
+  return pagesBelow(join(ROOT, folder))
+    .filter((name) => !/(^|[/])(dist|etc|templates|[.]vitepress)[/]/.test(name))
     .map((name) => `${folder}/${name}`);
 }
 

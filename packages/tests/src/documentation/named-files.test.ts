@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
+import { pagesBelow } from "./pages-below";
 
 const ROOT = join(__dirname, "../../../..");
 const PACKAGES = join(ROOT, "packages");
@@ -7,9 +8,7 @@ const PACKAGES = join(ROOT, "packages");
 const pages = [
   "README.md",
   "CONTRIBUTING.md",
-  ...readdirSync(join(ROOT, "docs"), { recursive: true, encoding: "utf8" })
-    .filter((name) => name.endsWith(".md"))
-    .map((name) => `docs/${name}`),
+  ...pagesBelow(join(ROOT, "docs")).map((name) => `docs/${name}`),
   ...readdirSync(PACKAGES).map((name) => `packages/${name}/README.md`),
 ].filter((page) => existsSync(join(ROOT, page)));
 

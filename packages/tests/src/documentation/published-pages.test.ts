@@ -1,5 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix } from "node:path";
+import { pagesBelow } from "./pages-below";
 
 const ROOT = join(__dirname, "../../../..");
 /** Where a page on npm finds the repository's files. */
@@ -28,9 +29,7 @@ const packages = readdirSync(join(ROOT, "packages"))
 
 /** Templates are pages of the packages that are made of them. */
 function pagesIn(folder: string, packed: readonly string[]): readonly string[] {
-  return readdirSync(join(ROOT, folder), { recursive: true, encoding: "utf8" }).filter(
-    (path) => path.endsWith(".md") && !/^(?:templates|.*node_modules)\//.test(path) && isBelow(path, packed),
-  );
+  return pagesBelow(join(ROOT, folder)).filter((path) => !path.startsWith("templates/") && isBelow(path, packed));
 }
 
 function isBelow(path: string, packed: readonly string[]): boolean {
