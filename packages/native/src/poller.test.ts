@@ -110,6 +110,17 @@ describe("a poller", () => {
     expect(new Set(results)).toEqual(new Set([linux.POLLIN]));
   });
 
+  it("can wait for other events in the callback", async () => {
+    const second = new Promise<number>((resolve) => {
+      poller.start(linux.POLLIN, 1000, true, () => {
+        native.read(fd, new Uint8Array(8));
+        expect(poller.start(linux.POLLOUT, 1000, true, resolve)).toBe(0);
+      });
+    });
+    native.write(fd, one);
+    expect(await second).toBe(linux.POLLOUT);
+  });
+
   it("stop without a wait does nothing", () => {
     expect(poller.stop()).toBe(0);
   });

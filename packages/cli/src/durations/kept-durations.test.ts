@@ -25,6 +25,43 @@ test("the last durations are kept for each set of devices and IOMMU", () => {
   expect(labDurations(cache, { devices: ["igb*2"] }).values).toEqual({});
 });
 
+describe("the time that a selection is expected to take", () => {
+  const everything = { filter: {}, modes: [] };
+  const small = { filter: { pattern: "^f\\.a" }, modes: [] };
+  const kept = (): ReturnType<typeof labDurations> => labDurations(cache, {});
+
+  test("is unknown where another selection has run: its tests may be a small part", () => {
+    kept().keep([took("f.a", 40)], small);
+    expect(kept().expected(everything)).toBeUndefined();
+    expect(kept().expected({ filter: { pattern: "^f" }, modes: [] })).toBeUndefined();
+    expect(kept().expected({ ...small, modes: ["iommufd"] })).toBeUndefined();
+    expect(kept().expected(small)).toBe(40);
+    expect(kept().values).toEqual({ "f.a": 40 });
+  });
+
+  test("is unknown where a run did not take all of its tests", () => {
+    kept().keep([took("f.a", 40)]);
+    expect(kept().expected(everything)).toBeUndefined();
+  });
+
+  test("is the sum of the selected tests after a run of everything", () => {
+    const tests = [took("f.iommufd.a", 40), { ...took("f.vfio_type1_iommu.b", 20), device: "0000:01:00.0" }, took("g.c", 9)];
+    kept().keep(tests, everything);
+    expect(kept().expected(everything)).toBe(69);
+    expect(kept().expected({ filter: { pattern: "^f\\." }, modes: [] })).toBe(60);
+    expect(kept().expected({ filter: {}, modes: ["iommufd"] })).toBe(49);
+    expect(kept().expected({ filter: { ids: ["g.c"] }, modes: [] })).toBe(9);
+    expect(kept().expected({ filter: { pattern: "new" }, modes: [] })).toBe(0);
+  });
+
+  test("is kept for selections of a bounded length", () => {
+    const ids = { filter: { ids: Array.from({ length: 100 }, (_, index) => `f.test_${index}`) }, modes: [] };
+    kept().keep([took("f.a", 40)], ids);
+    expect(kept().expected(ids)).toBeUndefined();
+    expect(kept().values).toEqual({ "f.a": 40 });
+  });
+});
+
 test("a damaged file is one without durations", () => {
   const kept = labDurations(cache, {});
   kept.keep([]);

@@ -20,7 +20,7 @@ import {
   thisHost,
 } from "@vfio-selftests/lab";
 import { countingKernel, withCounters } from "../coverage/counting-kernel";
-import type { KeptDurations } from "../durations/kept-durations";
+import type { KeptDurations, Selection } from "../durations/kept-durations";
 import { DURATIONS_FILE } from "../durations/run-durations";
 import { ExitCode } from "../exit-codes";
 import { asArguments, optionsOf } from "../options/option";
@@ -126,8 +126,10 @@ async function runMachine(command: readonly string[], options: LabRunOptions): P
   const folder = options.output === undefined ? undefined : requireWritable(options.output, "lab run");
   if (options.list === true) return runInOne(options, folder);
   const durations = labDurations(labCache(thisHost()), options);
-  const jobs = await jobsFor(options, durations);
-  return jobs === 1 ? runInOne(options, folder, shownFor(durations)) : runInSeveral(options, jobs, durations, folder);
+  const selection = { filter: await chooseFilter(options), modes: namedTarget(options).modes };
+  const jobs = jobsFor(options, durations.expected(selection));
+  if (jobs === 1) return runInOne(options, folder, shownFor(durations));
+  return runInSeveral(options, jobs, folder, durations, selection);
 }
 
 async function runCommand(command: readonly string[], options: LabRunOptions): Promise<number> {
@@ -173,8 +175,9 @@ function machineOf(options: LabRunOptions, folder: string | undefined): MachineO
 async function runInSeveral(
   options: LabRunOptions,
   jobs: number,
-  durations: KeptDurations,
   folder: string | undefined,
+  durations: KeptDurations,
+  selection: Selection,
 ): Promise<number> {
   const { runDealt } = await import("./jobs/dealt-run.js");
   const machine = machineOf(options, folder);
@@ -186,8 +189,8 @@ async function runInSeveral(
     jobs,
     options: { ...optionsOf<SuiteOptions>(SUITE_OPTIONS, forGuest(options)), reporter: options.reporter },
     durations: durations.values,
-    keep: (run, measured) => {
-      durations.keep(measured);
+    keep: (run, measured, whole) => {
+      durations.keep(measured, whole ? selection : undefined);
       keepFailed(saveLastRun(run));
     },
     tell: tellPerson,
@@ -229,7 +232,7 @@ function limitOf({ timeoutMs }: LabRunOptions): { timeoutMs?: number } {
   return timeoutMs === undefined ? {} : { timeoutMs };
 }
 
-async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promise<number> {
+function jobsFor(options: LabRunOptions, expectedMs: number | undefined): number {
   const { repeat, untilFail, bail, jobs } = options;
   if (repeat !== undefined || untilFail === true || bail === true) {
     // These options run one test after the other, and all of them again: several VMs have no such order.
@@ -241,9 +244,7 @@ async function jobsFor(options: LabRunOptions, durations: KeptDurations): Promis
   const host = thisHost();
   return chooseJobs({
     ...options,
-    filter: await chooseFilter(options),
-    modes: namedTarget(options).modes,
-    durations: durations.values,
+    expectedMs,
     cpus: host.cpus,
     availableMiB: availableMiB(host),
   });

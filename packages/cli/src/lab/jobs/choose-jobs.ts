@@ -1,5 +1,4 @@
 import { argumentError } from "@vfio-selftests/core/errors";
-import { type Durations, identify, selectTests, type TestFilter } from "@vfio-selftests/harness";
 import { LAB_DEFAULTS, LAB_LIMITS } from "@vfio-selftests/lab";
 
 /** What the number of VMs depends on. */
@@ -9,10 +8,8 @@ export interface JobsQuestion {
   /** The devices and the memory of each VM. */
   readonly devices?: readonly string[] | undefined;
   readonly memoryMiB?: number | undefined;
-  readonly filter: TestFilter;
-  /** The named modes. Empty means all. */
-  readonly modes: readonly string[];
-  readonly durations: Durations;
+  /** Milliseconds that the tests take one after the other, if an earlier run tells. */
+  readonly expectedMs?: number | undefined;
   /** The host's CPUs and memory. */
   readonly cpus: number;
   readonly availableMiB: number;
@@ -41,7 +38,7 @@ const CPUS_WITH_MODELS = 2;
  * for less than half a minute of tests.
  */
 export function chooseJobs(question: JobsQuestion): number {
-  const { jobs, devices = [], cpus, availableMiB, memoryMiB = LAB_DEFAULTS.memoryMiB } = question;
+  const { jobs, devices = [], cpus, availableMiB, expectedMs, memoryMiB = LAB_DEFAULTS.memoryMiB } = question;
   const served = devices.find((device) => device.startsWith("vfio-user:"));
   if (served !== undefined) {
     if (jobs !== undefined && jobs > 1) {
@@ -50,24 +47,9 @@ export function chooseJobs(question: JobsQuestion): number {
     return 1;
   }
   if (jobs !== undefined) return jobs;
-  const expected = expectedWork(question);
-  const byWork = expected === undefined ? Infinity : Math.round(expected / WORTH_A_VM_MS);
+  const byWork = expectedMs === undefined ? Infinity : Math.round(expectedMs / WORTH_A_VM_MS);
   const byMemory = Math.floor((availableMiB * MEMORY_SHARE) / memoryMiB);
   const withModels = devices.some((device) => device.startsWith("model:"));
   const byCpus = Math.floor(withModels ? cpus / CPUS_WITH_MODELS : cpus * VMS_FOR_A_CPU);
   return Math.max(1, Math.min(byCpus, byMemory, byWork, LAB_LIMITS.jobs.most));
-}
-
-/** Milliseconds that the tests took last time. Undefined when none of them has been run. */
-function expectedWork({ filter, modes, durations }: JobsQuestion): number | undefined {
-  const known = Object.keys(durations).map((key) => ({ ...identify(titlesOf(key)), key }));
-  if (known.length === 0) return undefined;
-  const inModes = known.filter(({ mode }) => mode === undefined || modes.length === 0 || modes.includes(mode));
-  return selectTests(inModes, filter).reduce((sum, { key }) => sum + (durations[key] ?? 0), 0);
-}
-
-/** Splits a full id into the device, if it names one, and the parts of the id. */
-function titlesOf(key: string): string[] {
-  const [, device, id = key] = /^(\S+) (.*)$/.exec(key) ?? [];
-  return [...(device === undefined ? [] : [device]), ...id.split(".")];
 }

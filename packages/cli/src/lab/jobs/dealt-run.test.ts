@@ -81,6 +81,8 @@ interface Told {
   code: number;
   lines: string[];
   kept: string[];
+  /** Whether the kept durations were told to be those of all tests. */
+  whole: boolean | undefined;
   report: { tests: { id: string; status: string; failures?: string[] }[]; errors: string[]; exitCode: number };
 }
 
@@ -88,6 +90,7 @@ async function run(startWorker: StartWorker, options: Partial<DealtRunOptions> =
   const output = join(folder, "report.json");
   const lines: string[] = [];
   const kept: TestOutcome[] = [];
+  let whole: boolean | undefined;
   const stdout = jest.spyOn(process.stdout, "write").mockReturnValue(true);
   try {
     const code = await runDealt({
@@ -95,12 +98,15 @@ async function run(startWorker: StartWorker, options: Partial<DealtRunOptions> =
       options: { reporter: "json", output },
       durations: DURATIONS,
       tell: (line) => lines.push(line),
-      keep: (_run, measured) => kept.push(...measured),
+      keep: (_run, measured, all) => {
+        kept.push(...measured);
+        whole = all;
+      },
       startWorker,
       ...options,
     });
     const report = JSON.parse(readFileSync(output, "utf8")) as Told["report"];
-    return { code, lines, kept: kept.map(fullId).sort(), report };
+    return { code, lines, kept: kept.map(fullId).sort(), whole, report };
   } finally {
     stdout.mockRestore();
   }
@@ -113,7 +119,7 @@ const lost = (): VfioError =>
   });
 
 test("the report is that of one run: every test once, in the list's order, and what went wrong outside them", async () => {
-  const { code, report, lines, kept } = await run(async (_vm, streams) => {
+  const { code, report, lines, kept, whole } = await run(async (_vm, streams) => {
     const worker = await FakeWorker.start(streams);
     worker.plan();
     // The second half of the list ends first. The report must still have the list's order.
@@ -124,6 +130,7 @@ test("the report is that of one run: every test once, in the list's order, and w
   expect(report.errors).toEqual(["a hook failed", "a hook failed"]);
   expect({ code, lines }).toEqual({ code: 1, lines: [] });
   expect(kept).toEqual(TESTS.map(fullId));
+  expect(whole).toBe(true);
 });
 
 test("the report of a shard tells the kernel, the command and the tests of all shards, so that it can be merged", async () => {
@@ -222,7 +229,7 @@ test("what the run in the VM refuses is told once, with its exit code", async ()
 
 test("an interrupt keeps and reports what was measured, and says how much is missing", async () => {
   let running = 0;
-  const { code, report, kept } = await run(async (_vm, streams) => {
+  const { code, report, kept, whole } = await run(async (_vm, streams) => {
     const worker = await FakeWorker.start(streams);
     const interrupted = once(process, "SIGINT");
     worker.plan();
@@ -236,7 +243,7 @@ test("an interrupt keeps and reports what was measured, and says how much is mis
   });
   expect(report.tests.map(({ status }) => status)).toEqual(["passed", "passed"]);
   expect(report.errors).toEqual(["SIGINT ended the run: 4 of 6 tests have no result"]);
-  expect({ code, kept: kept.length }).toEqual({ code: 130, kept: 2 });
+  expect({ code, kept: kept.length, whole }).toEqual({ code: 130, kept: 2, whole: false });
 });
 
 test("a time-out ends the run as an interrupt does, without a VM for what is left", async () => {

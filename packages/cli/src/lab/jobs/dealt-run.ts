@@ -40,8 +40,11 @@ export interface DealtRunOptions {
   readonly durations: Durations;
   /** Takes a line for people. */
   readonly tell: (line: string) => void;
-  /** Keeps the run for the next one. Also gets the tests that ran to their end, whose durations are real. */
-  readonly keep: (run: RunOutcome, measured: readonly TestOutcome[]) => void;
+  /**
+   * Keeps the run for the next one. Also gets the tests that ran to their end, whose durations are real, and whether
+   * these are all.
+   */
+  readonly keep: (run: RunOutcome, measured: readonly TestOutcome[], whole: boolean) => void;
   readonly startWorker: StartWorker;
 }
 
@@ -175,7 +178,8 @@ class DealtRun implements Disposable {
     if (this.#refused !== undefined) this.#merged.fail(this.#refused.message.trimEnd());
     const run = this.#merged.end();
     if (tests.length === 0) return noneOf(options);
-    keep(run, this.#merged.measured);
+    const { measured } = this.#merged;
+    keep(run, measured, measured.length === tests.length);
     tellTotals(options, run);
     return this.#signal === undefined ? exitCodeOf(run) : INTERRUPT_STATUS[this.#signal];
   }

@@ -79,6 +79,8 @@ class Poller : public std::enable_shared_from_this<Poller> {
   // Called in its place with the count that the wait took from an eventfd. Null: the wait takes nothing.
   napi_ref taken_ = nullptr;
   short events_ = 0;
+  // What the handle was last started for.
+  short watched_ = 0;
   bool eventfd_ = false;
   bool nonBlocking_ = false;
   bool canceled_ = false;
@@ -122,7 +124,10 @@ int Poller::open(napi_env env, int fd) {
   return -ECANCELED;
 }
 
+// A handle that watches for these events already is left alone. To start it again would cost two system calls.
 int Poller::watch() {
+  if (uv_is_active(reinterpret_cast<uv_handle_t*>(&poll_)) != 0 && watched_ == events_) return 0;
+  watched_ = events_;
   const auto onEvent = [](uv_poll_t* handle, int status, int events) { of(handle).onEvent(status, events); };
   return uv_poll_start(&poll_, uvEvents(events_), onEvent);
 }
