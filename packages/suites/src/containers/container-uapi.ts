@@ -27,6 +27,7 @@ import {
 import { eachMode, fixture, GuardedValue, notChecked } from "@vfio-selftests/harness";
 import { ECAP, intelExtendedCapabilities, intelSuperPages } from "../rigs/iommu/intel-capabilities";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { inModesOf } from "../rigs/iommu/modes-of";
 import { usableIovas } from "../rigs/iommu/reserved-regions";
 import { isOlderThan } from "../rigs/kernel/brought-by-linux";
 import { requireHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
@@ -58,7 +59,7 @@ const EXTENSIONS = 32;
 
 /** The ioctls of a container's file in each state (drivers/vfio/container.c, vfio_iommu_type1.c, vfio_compat.c). */
 export function containerUapiSuite(target: SuiteTarget): void {
-  const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
+  const containers = inModesOf(target, "container");
   fixture("vfio_container_uapi", target, (address) => {
     eachMode(containers, (mode) => {
       it("tells_the_version_of_the_interface", () => {

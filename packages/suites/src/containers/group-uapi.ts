@@ -23,6 +23,7 @@ import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
+import { inModesOf } from "../rigs/iommu/modes-of";
 import { isOlderThan } from "../rigs/kernel/brought-by-linux";
 import { requireIommufd } from "../rigs/kernel/require-iommufd";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
@@ -37,7 +38,7 @@ const IOVA = 0x4000_0000n;
 
 /** The ioctls of a group's file, in each state (drivers/vfio/group.c). */
 export function groupUapiSuite(target: SuiteTarget): void {
-  const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
+  const containers = inModesOf(target, "container");
   fixture("vfio_group_uapi", target, (address) => {
     eachMode(containers, (mode) => {
       it("status_says_whether_a_container_is_set", () => {

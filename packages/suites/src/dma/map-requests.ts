@@ -18,6 +18,7 @@ import { eachMode, fixture, knownKernelDefect, skip } from "@vfio-selftests/harn
 import { type KernelFileAccess, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { native, type NativeIo } from "@vfio-selftests/native";
 import { ScatteredMemory } from "../rigs/dma/scattered-memory";
+import { inModesOf } from "../rigs/iommu/modes-of";
 import { wrappingRange } from "../rigs/kernel/wrapping-range";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
@@ -59,7 +60,7 @@ interface UnmapRequest {
  * vfio_iommu_type1.c and iommufd's vfio_compat.c; their errnos differ in places.
  */
 export function mapRequestsSuite(target: SuiteTarget): void {
-  const containers = { ...target, modes: target.modes.filter(({ traits }) => traits.api === "container") };
+  const containers = inModesOf(target, "container");
   fixture("vfio_map_requests", target, (address) => {
     eachMode(containers, (mode) => {
       it("bad_maps_are_refused", () => {

@@ -8,6 +8,7 @@ import { native } from "@vfio-selftests/native";
 import type { BareVm } from "../rigs/interrupts/kvm-irq/kvm";
 import { FILE_ADD, FILE_DEL, VFIO_FILE, VfioBridge } from "../rigs/interrupts/kvm-irq/vfio-bridge";
 import { withBareVm } from "../rigs/interrupts/kvm-irq/with-bare-vm";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
 import type { SuiteTarget } from "../suite-target";
@@ -121,7 +122,7 @@ export function kvmVfioSuite(target: SuiteTarget): void {
       });
     });
 
-    const own = target.modes.find(({ traits }) => traits.api === "iommufd");
+    const [own] = modesOf(target, "iommufd");
     if (own !== undefined) {
       describe("files", () => {
         requireMode(own);

@@ -19,6 +19,7 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireDeviceFileToken, requirePasids } from "../rigs/kernel/require-device-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -31,7 +32,7 @@ import { cdevAttachTests } from "./cdev-attach";
 
 /** A device's own file and its tie to an iommufd (drivers/vfio/device_cdev.c, drivers/iommu/iommufd/device.c). */
 export function cdevUapiSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
   fixture("vfio_cdev_uapi", target, (address) => {
     requireMode(mode);

@@ -16,6 +16,7 @@ import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness"
 import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { extendedCapabilities } from "../rigs/config-space/physical-capabilities";
 import { PhysicalConfig } from "../rigs/config-space/physical-config";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireBrought } from "../rigs/kernel/brought-by-linux";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -60,7 +61,7 @@ const FILL = 0xa5;
 
 /** Devices in an iommufd: their page tables, with and without PASID, and the information about their IOMMU. */
 export function deviceAttachSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_device_attach", () => {

@@ -10,6 +10,7 @@ import {
   u32,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import { dirty, IOMMU_TEST_OP_DIRTY } from "../rigs/mock-iommu/test-command";
@@ -28,7 +29,7 @@ const RESERVED = struct(iommu_hwpt_get_dirty_bitmap.size, {
 
 /** The bitmap in which IOMMU_HWPT_GET_DIRTY_BITMAP tells written pages (iova_bitmap.c): which bit, where in the user's memory. */
 export function dirtyBitmapSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_dirty_bitmap", () => {

@@ -15,6 +15,7 @@ import {
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
   IOMMU_TEST_OP_MOCK_DOMAIN_REPLACE,
@@ -39,7 +40,7 @@ const PASID = 7;
 
 /** The file of a fault queue, read and written by hand. Fixture iommufd_fault_queue tests the faults themselves. */
 export function faultQueueFileSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_fault_queue_file", () => {

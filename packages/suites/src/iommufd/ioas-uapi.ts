@@ -12,6 +12,7 @@ import {
   IOMMU_OPTION_HUGE_PAGES,
 } from "@vfio-selftests/core/uapi";
 import { fixture, requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { usableIovas } from "../rigs/iommu/reserved-regions";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -28,7 +29,7 @@ const IOVA = 0x4000_0000n;
 
 /** The requests of an iommufd's address spaces (drivers/iommu/iommufd/ioas.c, io_pagetable.c, main.c). */
 export function ioasUapiSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
   fixture("iommufd_ioas_uapi", target, (address) => {
     requireMode(mode);

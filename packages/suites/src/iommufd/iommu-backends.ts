@@ -4,6 +4,7 @@ import { errorWithCode, fixture, note, requireMode, skip } from "@vfio-selftests
 import { autoMode, createAutoMode, type IoAddressSpace, iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { CopyRig } from "../rigs/dma/copy-rig";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireIommufd } from "../rigs/kernel/require-iommufd";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { codeOfError } from "../rigs/raw/code-of-error";
@@ -18,8 +19,8 @@ const DESTINATION_IOVA = 0x0800_0000n;
 
 /** VFIO's containers and iommufd side by side: what a program that can use either (QEMU, for one) relies on. */
 export function iommuBackendsSuite(target: SuiteTarget): void {
-  const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
-  const containers = target.modes.filter(({ traits }) => traits.api === "container");
+  const [iommufd] = modesOf(target, "iommufd");
+  const containers = modesOf(target, "container");
 
   fixture("vfio_iommu_backends", target, (address) => {
     it("device_moves_between_backends", () => {

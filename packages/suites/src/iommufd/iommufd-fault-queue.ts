@@ -10,6 +10,7 @@ import {
 } from "@vfio-selftests/iommu-modes";
 import { iommufd } from "@vfio-selftests/iommu-modes/requests";
 import { PseudoRandom } from "../rigs/dma/pseudo-random";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
 import type { SuiteTarget } from "../suite-target";
@@ -28,7 +29,7 @@ const PERMISSIONS = {
  * the kernel's mock, because no device and IOMMU of QEMU make page requests.
  */
 export function iommufdFaultQueueSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_fault_queue", () => {

@@ -10,6 +10,7 @@ import { fixture, notChecked, requireMode } from "@vfio-selftests/harness";
 import { EDU_IOVA_LIMIT } from "../devices/edu/edu-registers";
 import { AttachedRig } from "../rigs/dma/attached-rig";
 import { usesFirstStage } from "../rigs/iommu/intel-capabilities";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { askKernel } from "../rigs/raw/ask-kernel";
@@ -20,7 +21,7 @@ const BASE = EDU_IOVA_LIMIT / 2n;
 
 /** The device's own accesses prove what attaching, copying and page tables do: which memory its IOVAs lead to. */
 export function iommufdReachSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
   fixture("iommufd_device_reach", target, (address) => {
     requireMode(mode);

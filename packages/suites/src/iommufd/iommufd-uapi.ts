@@ -28,6 +28,7 @@ import {
 import { fixture, requireMode } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { ioPageTableEntry } from "../rigs/iommu/io-page-table";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { requireHugeSharedMemory } from "../rigs/memory/huge-shared-memory";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
@@ -45,7 +46,7 @@ const IOVA = 0x4000_0000n;
 
 /** The requests of an iommufd beyond maps and unmaps (drivers/iommu/iommufd/ioas.c, vfio_compat.c, device.c, main.c). */
 export function iommufdUapiSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
   fixture("iommufd_uapi", target, (address) => {
     requireMode(mode);

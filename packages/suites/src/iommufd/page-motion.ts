@@ -4,6 +4,7 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { TruncatedFile } from "../rigs/memory/truncated-file";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
@@ -35,7 +36,7 @@ const LIMITS = { at_once: WHOLE_LIMIT, a_few_at_a_time: 3 * 12 } as const;
  * table, from what is pinned already (drivers/iommu/iommufd/pages.c). On the kernel's mock IOMMU, which tells of each page.
  */
 export function pageMotionSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_page_motion", () => {

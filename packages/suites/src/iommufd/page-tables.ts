@@ -6,6 +6,7 @@ import {
   IOMMU_HWPT_FAULT_ID_VALID as FAULT,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockIds, MockRig, type WithMockRig, words } from "../rigs/mock-iommu/mock-rig";
 import { CACHED, nest, parentOf } from "../rigs/mock-iommu/nested-table";
@@ -27,7 +28,7 @@ const LENGTH = 4 * PAGE_SIZE;
 
 /** HWPTs of the kernel's mock IOMMU: what they hold, who may use them, nested ones, their caches, dirty tracking. */
 export function pageTablesSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_page_tables", () => {

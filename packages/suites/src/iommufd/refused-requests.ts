@@ -21,6 +21,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { expectAnswers } from "../rigs/raw/answer-table";
@@ -40,7 +41,7 @@ const words = (...values: readonly number[]): Uint8Array => new Uint8Array(Uint3
 
 /** Requests of an iommufd that no device has to be there for, and that the kernel must refuse without a trace. */
 export function refusedRequestsSuite(target: SuiteTarget): void {
-  if (!target.modes.some(({ traits }) => traits.api === "iommufd")) return;
+  if (modesOf(target, "iommufd").length === 0) return;
 
   fixture("iommufd_refused", { ...target, devices: target.devices.slice(0, 1) }, () => {
     it("reserved_fields", () => {

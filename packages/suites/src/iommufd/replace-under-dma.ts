@@ -5,6 +5,7 @@ import { fixture, note, requireMode, skip } from "@vfio-selftests/harness";
 import { EDU, EDU_DMA_COMMAND, EDU_REGISTERS } from "../devices/edu/edu-registers";
 import { AttachedRig } from "../rigs/dma/attached-rig";
 import { type Side, type TableKind, TwoSpaces } from "../rigs/dma/two-spaces";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { Racer } from "../rigs/race/racer";
 import type { SuiteTarget } from "../suite-target";
@@ -29,7 +30,7 @@ const STOPPING = [
 
 /** The run's first device copies to an IOVA while its attachment is replaced by one in which the IOVA leads to other memory. */
 export function replaceUnderDmaSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
   const timeoutMs = extentOf(target).longestMs + MORE_MS;
 

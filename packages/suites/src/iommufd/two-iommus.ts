@@ -10,6 +10,7 @@ import { fixture, requireMode, skip } from "@vfio-selftests/harness";
 import { iommufdDeviceOf } from "@vfio-selftests/iommu-modes";
 import { DeviceCopier } from "../rigs/dma/copy-rig";
 import { Reach } from "../rigs/dma/reach";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { type MockIds, MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -43,7 +44,7 @@ interface Both {
 
 /** One address space of two IOMMUs of different drivers: what is in it is in both, and it can be only what both can. */
 export function twoIommusSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   fixture("iommufd_two_iommus", target, (address) => {

@@ -16,6 +16,7 @@ import {
   type StructLayout,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -70,7 +71,7 @@ const ALLOCATIONS: Readonly<Record<string, (virtual: VirtualRig, viommu: number)
 
 /** Objects that iommufd makes, and whose number it cannot tell: nothing may be left of them. On the kernel's mock IOMMU. */
 export function unwritableAnswersSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_unwritable_answers", () => {

@@ -10,6 +10,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { fixture, notChecked, requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireMapFile } from "../rigs/kernel/require-map-file";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockDevice } from "../rigs/mock-iommu/mock-device";
@@ -33,7 +34,7 @@ const F_UNLCK = 2;
 
 /** Whom the pages of an iommufd count for: by a file or an address, attached late, in either mode, for a process or its heir. */
 export function userAccountingSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   fixture("iommufd_user_accounting", target, (address) => {

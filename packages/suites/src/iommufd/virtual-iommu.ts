@@ -7,6 +7,7 @@ import {
 import { requireMode } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { MockRig, words } from "../rigs/mock-iommu/mock-rig";
 import {
@@ -29,7 +30,7 @@ const MOST_EVENTS = 1 << 19;
 
 /** vIOMMUs of the kernel's mock IOMMU, with virtual devices, event queues, hardware queues and shared pages. */
 export function virtualIommuSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("iommufd_virtual_iommu", () => {

@@ -5,6 +5,7 @@ import { KVM_OPERATIONS } from "../faults/kvm-operations";
 import type { Operation } from "../faults/operation";
 import { OPERATIONS } from "../faults/operations";
 import { withBareVm } from "../rigs/interrupts/kvm-irq/with-bare-vm";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { expectNothingKept } from "../rigs/memory/kernel-memory";
 import type { SuiteTarget } from "../suite-target";
 import { CONTAINER_CYCLES } from "./container-cycles";
@@ -75,7 +76,7 @@ export function kernelMemorySuite(target: SuiteTarget): void {
       for (const cycle of [...OF_A_DEVICE, ...DEVICE_CYCLES]) test(mode, cycle);
     });
 
-    const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
+    const [iommufd] = modesOf(target, "iommufd");
     if (iommufd !== undefined) {
       describe("iommufd", () => {
         requireMode(iommufd);

@@ -9,6 +9,7 @@ import {
 import { eachMode, fixture, skip } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
 import { reservedRegions, usableIovas } from "../rigs/iommu/reserved-regions";
 import { BASE, MappedPinRig, PAGES, type PinRig } from "../rigs/mediated/pin-rig";
@@ -32,9 +33,7 @@ const EVERYTHING = { iova: 0n, length: (1n << 64n) - 1n };
 
 /** Pins of a mediated device and what else there is in an address space: a PCI device, dirty bitmaps, another address space. */
 export function mdevPinningSpacesSuite(target: SuiteTarget): void {
-  const own = target.modes
-    .filter(({ traits }) => traits.api === "iommufd" && traits.container === undefined)
-    .slice(0, 1);
+  const own = modesOf(target, "iommufd").slice(0, 1);
   const containers = target.modes.filter(({ traits }) => traits.container?.type === 2);
 
   describe("vfio_mdev_pinning_iommufd", () => {

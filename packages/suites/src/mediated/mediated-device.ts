@@ -13,6 +13,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import type { KernelFile } from "@vfio-selftests/iommu-modes";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireType1, vfioContainerModes } from "../rigs/iommu/require-type1";
 import { isOlderThan } from "../rigs/kernel/brought-by-linux";
 import { CardFile } from "../rigs/mediated/card-file";
@@ -34,7 +35,7 @@ const UNKNOWN = 0x7fff_fff0;
 /** Devices that the kernel makes up and no IOMMU isolates: VFIO's emulated side, on the kernel's sample of a mediated device. */
 export function mediatedDeviceSuite(target: SuiteTarget): void {
   const containers = target.modes.filter(({ traits }) => traits.container !== undefined);
-  const own = target.modes.find(({ traits }) => traits.api === "iommufd" && traits.container === undefined);
+  const [own] = modesOf(target, "iommufd");
 
   describe("vfio_mediated_device", () => {
     it("is_counted_while_it_is_there", () => {

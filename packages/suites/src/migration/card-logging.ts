@@ -12,6 +12,7 @@ import {
   VFIO_DEVICE_FEATURE_SET as SET,
 } from "@vfio-selftests/core/uapi";
 import { requireMode } from "@vfio-selftests/harness";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { MigrationRig } from "../rigs/mediated/migration-rig";
 import { askPlainly, bytesOf, NO_ADDRESS } from "../rigs/raw/ask-kernel";
 import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
@@ -23,7 +24,7 @@ const PAGE = 4096n;
 
 /** What a device tells of the pages that it wrote. On the kernel's sample device, which makes no DMA. */
 export function dmaLoggingSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd" && traits.container === undefined);
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("vfio_dma_logging", () => {

@@ -27,6 +27,7 @@ import {
 } from "@vfio-selftests/core/uapi";
 import { requireMode, skip } from "@vfio-selftests/harness";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireBrought } from "../rigs/kernel/brought-by-linux";
 import { MigrationRig, readAll, untouchedState } from "../rigs/mediated/migration-rig";
 import { DATA, FIFO_CONTROL, FIFO_ON, IDLE, LINE_STATUS, SCRATCH, type SerialCard } from "../rigs/mediated/serial-card";
@@ -40,7 +41,7 @@ const HEADER = 24;
 
 /** What a device does to move to another machine: states, and the files between them. On the kernel's sample device. */
 export function deviceMigrationSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd" && traits.container === undefined);
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   describe("vfio_migration", () => {

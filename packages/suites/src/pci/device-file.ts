@@ -11,6 +11,7 @@ import {
 import { eachMode, fixture, requireMode } from "@vfio-selftests/harness";
 import { deviceFileOf } from "@vfio-selftests/iommu-modes";
 import { openForBlock } from "../rigs/device/open-device";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { requireBrought } from "../rigs/kernel/brought-by-linux";
 import { requirePasids } from "../rigs/kernel/require-device-file";
 import { askKernel } from "../rigs/raw/ask-kernel";
@@ -36,7 +37,7 @@ export function deviceFileSuite(target: SuiteTarget): void {
       });
     });
 
-    const own = target.modes.find(({ traits }) => traits.api === "iommufd");
+    const [own] = modesOf(target, "iommufd");
     if (own !== undefined) {
       describe("pasid", () => {
         requireMode(own);

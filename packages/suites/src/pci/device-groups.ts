@@ -9,6 +9,7 @@ import { native } from "@vfio-selftests/native";
 import { devicesOfOneGroup } from "../devices/group-members";
 import { HostDriver } from "../rigs/device/host-driver";
 import { CopyRig } from "../rigs/dma/copy-rig";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { codeOf } from "../rigs/raw/ask-kernel";
 import { GroupFiles } from "../rigs/raw/group-files";
 import { DeviceFile, IommufdFile } from "../rigs/raw/iommufd-files";
@@ -62,7 +63,7 @@ export function deviceGroupsSuite(target: SuiteTarget): void {
       });
     });
 
-    const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
+    const [iommufd] = modesOf(target, "iommufd");
     if (iommufd === undefined) return;
     describe("iommufd", () => {
       requireMode(iommufd);

@@ -7,6 +7,7 @@ import { iommufdDeviceOf, iommufdOf } from "@vfio-selftests/iommu-modes";
 import { closesOnExec } from "../rigs/device/close-on-exec";
 import { DmaBufRig, type ExportRequest, IOVA, O_CLOEXEC, PAGES } from "../rigs/dma/dma-buf/dma-buf-rig";
 import { D3_HOT, powerStateOf, REVOCATIONS } from "../rigs/dma/dma-buf/revocations";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { KernelAccess } from "../rigs/mock-iommu/kernel-access";
 import { MockRig } from "../rigs/mock-iommu/mock-rig";
@@ -15,7 +16,7 @@ import type { SuiteTarget } from "../suite-target";
 
 /** A BAR as a dma-buf: what the kernel exports, what iommufd maps of it, and when the kernel revokes it. */
 export function dmaBufSuite(target: SuiteTarget): void {
-  const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+  const [mode] = modesOf(target, "iommufd");
   if (mode === undefined) return;
 
   fixture("vfio_pci_dma_buf", target, (address) => {

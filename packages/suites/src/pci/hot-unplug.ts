@@ -7,6 +7,7 @@ import { PendingWrite } from "../rigs/bus/pending-write";
 import { Removal } from "../rigs/bus/removal";
 import { CopyRig, DeviceCopier } from "../rigs/dma/copy-rig";
 import { Reach } from "../rigs/dma/reach";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { pinnedPages } from "../rigs/memory/pinned-pages";
 import { askKernel, codeOf } from "../rigs/raw/ask-kernel";
@@ -26,8 +27,8 @@ const IOVA = 0x0400_0000n;
 /** A device that the kernel removes while a user has it open, and finds again. */
 export function hotUnplugSuite(target: SuiteTarget): void {
   const mode = defaultMode(target);
-  const iommufd = target.modes.find(({ traits }) => traits.api === "iommufd");
-  const container = target.modes.find(({ traits }) => traits.api === "container");
+  const [iommufd] = modesOf(target, "iommufd");
+  const [container] = modesOf(target, "container");
 
   fixture("vfio_hot_unplug", target, (address) => {
     /** The kernel has forgotten the device's own file: it waits for users now. */

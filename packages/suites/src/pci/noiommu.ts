@@ -6,6 +6,7 @@ import { fixture, skip } from "@vfio-selftests/harness";
 import { KernelDevice, KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { container as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { native } from "@vfio-selftests/native";
+import { modesOf } from "../rigs/iommu/modes-of";
 import { PAGE_SIZE } from "../rigs/memory/page-size";
 import { opens, opensWithoutRawIo } from "../rigs/ordinary-user/without-raw-io";
 import type { SuiteTarget } from "../suite-target";
@@ -94,7 +95,7 @@ export function noiommuSuite(target: SuiteTarget): void {
         });
       });
     }
-    const mode = target.modes.find(({ traits }) => traits.api === "iommufd");
+    const [mode] = modesOf(target, "iommufd");
     if (mode !== undefined) {
       describe("iommufd", () => noiommuDeviceFile(target, mode, address));
     }
