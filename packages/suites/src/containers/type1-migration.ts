@@ -31,6 +31,7 @@ import {
   words,
 } from "../rigs/raw/dirty-pages";
 import { GroupFiles } from "../rigs/raw/group-files";
+import { enableVfs, vfAddress } from "../rigs/sriov/virtual-functions";
 import type { SuiteTarget } from "../suite-target";
 
 const PAGE = BigInt(PAGE_SIZE);
@@ -253,6 +254,22 @@ export function type1MigrationSuite(target: SuiteTarget): void {
           "ok",
           "ok",
         ]);
+      });
+
+      it("a_group_that_memory_without_an_address_keeps_out_stays_free_and_may_come_later", () => {
+        using _vfs = enableVfs(address, 1);
+        using space = new Type1Space(mode, address);
+        using vf = new GroupFiles(mode, vfAddress(address));
+        const shared = space.files.container.descriptor("VFIO_GROUP_SET_CONTAINER");
+        expect(space.map(BASE, 1)).toBe("ok");
+        expect(space.unmap({ flags: INVALIDATE | ALL, iova: 0n, size: 0n }).code).toBe("ok");
+        // vfio_iommu_type1_attach_group could have to pin pages whose address nobody knows.
+        expect(vf.setContainer(shared)).toBe("EBUSY");
+        // vfio_container_attach_group has given the group's DMA ownership back.
+        expect([vf.setContainer(), vf.setIommu(), vf.unsetContainer()]).toEqual(["ok", "ok", "ok"]);
+        expect(space.unmap({ flags: ALL, iova: 0n, size: 0n }).code).toBe("ok");
+        // vfio_remove_dma no longer counts it.
+        expect([vf.setContainer(shared), vf.unsetContainer()]).toEqual(["ok", "ok"]);
       });
     });
   });

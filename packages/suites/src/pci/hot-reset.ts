@@ -11,6 +11,7 @@ import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
 import { CopyRig } from "../rigs/dma/copy-rig";
+import { MediatedDevice } from "../rigs/mediated/mediated-device";
 import { RawDevice } from "../rigs/raw/raw-device";
 import type { SuiteTarget } from "../suite-target";
 
@@ -151,6 +152,19 @@ export function hotResetSuite(target: SuiteTarget): void {
         using other = PciDevice.open(iommu, stranger);
         expect(() => device.hotReset([other])).toThrow(errorWithCode("EINVAL"));
       });
+
+      if (mode.traits.container !== undefined) {
+        it("group_of_a_mediated_device_is_no_proof", () => {
+          // A stranger that needs no second device: the kernel makes it up.
+          using card = new MediatedDevice();
+          using iommu = new Iommu(mode.open());
+          using device = PciDevice.open(iommu, address);
+          infoOf(device);
+          using files = card.group(mode);
+          // vfio_dev_in_groups
+          expect(resetWith(device, [files.group.descriptor("VFIO_DEVICE_PCI_HOT_RESET")])).toBe(-Errno.EINVAL);
+        });
+      }
     });
   });
 }
