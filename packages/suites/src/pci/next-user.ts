@@ -105,6 +105,9 @@ export function nextUserSuite(target: SuiteTarget): void {
           const source = requireIntxSource(device);
           expect(device.config.interruptDisable).toBe(false);
           intx.enable();
+          // The driver writes the command register, which alone would end what is left (vfio_basic_config_write).
+          intx.trigger(0);
+          expect(intx.vector(0).tryRead()).toBe(1n);
           source.prepare();
           source.raise();
           expect(intx.vector(0).waitSync()).toBe(1n);
