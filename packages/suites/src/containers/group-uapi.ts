@@ -1,3 +1,6 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { setTimeout } from "node:timers/promises";
 import { DmaMemory, Iommu, type IommuMode } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { iommuGroupOf, readAttribute, systemPaths, vfioCdevPath } from "@vfio-selftests/core/sysfs";
@@ -19,7 +22,7 @@ import {
   VFIO_IOMMU_MAP_DMA,
   vfio_iommu_type1_dma_map,
 } from "@vfio-selftests/core/uapi";
-import { eachMode, fixture, skip } from "@vfio-selftests/harness";
+import { eachMode, fixture, GuardedDriver, skip } from "@vfio-selftests/harness";
 import { KernelFile, realKernel } from "@vfio-selftests/iommu-modes";
 import { native } from "@vfio-selftests/native";
 import { closesOnExec } from "../rigs/device/close-on-exec";
@@ -35,6 +38,9 @@ import { ReadOnlyArgument } from "../rigs/raw/read-only-argument";
 import type { SuiteTarget } from "../suite-target";
 
 const IOVA = 0x4000_0000n;
+/** In which a device that nobody has open leaves its driver, on a busy machine. */
+const UNBIND_MS = 3000;
+const WAITS = "it waits";
 
 /** The ioctls of a group's file, in each state (drivers/vfio/group.c). */
 export function groupUapiSuite(target: SuiteTarget): void {
@@ -137,6 +143,26 @@ export function groupUapiSuite(target: SuiteTarget): void {
         );
         using device = files.openDevice();
         expect(deviceInfo(device)).toBe("ok");
+      });
+
+      it("refused_open_holds_up_no_unbind", async () => {
+        if (target.kind !== "lab") {
+          skip({ reason: "the test unbinds the device", remedy: "run it in the lab: vfio-selftests lab run" });
+        }
+        {
+          using files = new GroupFiles(mode, address);
+          expect(codeOf(files.deviceDescriptor())).toBe("EINVAL");
+        }
+        const guarded = new GuardedDriver(address);
+        const driver = guarded.original ?? "vfio-pci";
+        // A process of its own writes: vfio_unregister_group_dev waits for ever for a registration that nobody gives back.
+        const command = `echo ${address} > /sys/bus/pci/drivers/${driver}/unbind`;
+        const ended = once(spawn("sh", ["-c", command], { stdio: "ignore" }), "exit");
+        const [status] = (await Promise.race([ended, setTimeout(UNBIND_MS, [WAITS], { ref: false })])) as unknown[];
+        const left = guarded.current;
+        // Whoever waits holds the device's lock. Binding would wait, too, and the test would not end.
+        if (status !== WAITS) guarded[Symbol.dispose]();
+        expect([status, left]).toEqual([0, undefined]);
       });
 
       it("gives_a_device_more_than_once", () => {
