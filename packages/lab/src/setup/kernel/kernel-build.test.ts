@@ -20,14 +20,16 @@ function addFakeMake(
     "make",
     `#!/bin/sh
 variables=
+others=
 for word in "$@"; do
   case $word in
     O=*) build=\${word#O=} ;;
+    scripts_*) others="$others $word" ;;
     *=*) variables="$variables $word" ;;
     *) target=$word ;;
   esac
 done
-echo "$target$variables" >>'${log}'
+echo "$target$variables$others" >>'${log}'
 case $target in
   tinyconfig) echo 'CONFIG_TINY=y' >"$build/.config" ;;
   olddefconfig) ${options.olddefconfig ?? ":"} ;;
@@ -64,6 +66,13 @@ test("a kernel is configured from tinyconfig and the fragment, and kept with its
   expect(withoutCcache(calls())).toEqual(["tinyconfig", "olddefconfig", "bzImage GCOV_PROFILE=y"]);
   expect(readFileSync(join(places.kernel, "bzImage"), "utf8")).toBe("image\n");
   expect(readFileSync(join(places.kernel, "config"), "utf8")).toBe("CONFIG_TINY=y\n\nCONFIG_VFIO=y\nCONFIG_KVM=y\n");
+});
+
+test("what a variant needs beside the image is built with it", async () => {
+  using host = makeTestHost();
+  const calls = addFakeMake(host);
+  await prepare(host).build({ makeTargets: ["scripts_gdb"] });
+  expect(withoutCcache(calls()).at(-1)).toBe("bzImage GCOV_PROFILE=y scripts_gdb");
 });
 
 test("ccache compiles where it is installed", async () => {
@@ -117,6 +126,14 @@ test("a build that broke off goes on where it was, and its error has the compile
   const bzImage = "bzImage GCOV_PROFILE=y";
   // The tree may have changed meanwhile, and with it the options that it has.
   expect(withoutCcache(calls())).toEqual(["tinyconfig", "olddefconfig", bzImage, "olddefconfig", bzImage]);
+});
+
+test("the first line of a failed build names make and the first error", async () => {
+  using host = makeTestHost();
+  addFakeMake(host, { failures: 1, complaint: "../drivers/a.c:7:2: error: #error broken" });
+  await expect(prepare(host).build()).rejects.toThrow(
+    /^make failed: exit status 2: \.\.\/drivers\/a\.c:7:2: error: #error broken\n/,
+  );
 });
 
 test("other options are configured anew in the kept build folder, and the kernel from before is replaced", async () => {

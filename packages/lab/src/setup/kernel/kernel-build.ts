@@ -40,7 +40,7 @@ export async function buildKernel(
   places: BuildPlaces,
   options: BuildOptions = {},
 ): Promise<LostOption[]> {
-  const { fragment, architecture = DEFAULT_ARCHITECTURE.kernel } = recipe;
+  const { fragment, architecture = DEFAULT_ARCHITECTURE.kernel, makeTargets = [] } = recipe;
   const tree = recipe.isShared === true ? linkedTree(recipe.tree, places.build) : recipe.tree;
   const build = recipe.isShared === true ? join(tree, "build") : places.build;
   mkdirSync(build, { recursive: true });
@@ -76,7 +76,7 @@ export async function buildKernel(
   await make("olddefconfig");
   checkRequired(fragment, readFileSync(config, "utf8"), recipe.tree);
   writeFileSync(configured, fragment.key);
-  await make(`-j${host.cpus}`, ...recipe.makeVariables, architecture.image);
+  await make(`-j${host.cpus}`, ...recipe.makeVariables, ...makeTargets, architecture.image);
   const unfinished = `${places.kernel}.tmp`;
   rmSync(unfinished, { recursive: true, force: true });
   mkdirSync(unfinished, { recursive: true });
@@ -100,12 +100,23 @@ function describeFailure(error: unknown, tree: string): unknown {
         "free some space, or set XDG_CACHE_HOME to a folder on a larger disk, and run it again: the build goes on",
     });
   }
-  return new VfioError(message, {
+  return new VfioError(tellMake(message), {
     code: error.code,
     operation: "make",
     subject: tree,
     remedy: "correct what make complains about, and run it again: the build goes on where it stopped",
   });
+}
+
+/** What make's output calls the first fault: a compiler's line, or make's own about a target. */
+const FAULT = /^ {2}\| (.*(?:\berror: |\*\*\* ).*)$/m;
+
+/** Names make, not the lock that it was started under, and puts the first fault into the message's first line. */
+function tellMake(message: string): string {
+  const [first = "", ...others] = message.split("\n");
+  const [, fault] = FAULT.exec(message) ?? [];
+  const told = first.replace(/^\S+ failed: /, "make failed: ");
+  return [fault === undefined ? told : `${told}: ${fault.trim()}`, ...others].join("\n");
 }
 
 function checkRequired(fragment: KernelFragment, config: string, tree: string): void {

@@ -80,8 +80,8 @@ export function extendFragment(
 
 /** The options as a text for `merge_config.sh`, with the comments of their files. */
 export function publishedFragment(variants: readonly KernelVariant[]): string {
-  const make = variants.flatMap(({ name, makeVariables = [] }) =>
-    makeVariables.map((variable) => `# For ${name}, make needs on its command line: '${variable}'\n`),
+  const make = variants.flatMap(({ name, makeVariables = [], makeTargets = [] }) =>
+    [...makeVariables, ...makeTargets].map((word) => `# For ${name}, make needs on its command line: '${word}'\n`),
   );
   const parts = [labConfig("required"), labConfig("wanted"), ...make, ...variants.map(variantFragment)];
   return parts.join("\n");

@@ -15,6 +15,8 @@ export interface KernelRecipe {
   readonly fragment: KernelFragment;
   /** Variables on make's command line. */
   readonly makeVariables: readonly string[];
+  /** What make builds beside the image. */
+  readonly makeTargets?: readonly string[];
   /** What the kernel is for. Default: x86_64. */
   readonly architecture?: KernelArchitecture;
   /** It is compiled with the same commands as others of these options, so that ccache knows what they have in common. */
@@ -46,6 +48,7 @@ export function chosenRecipe(choice: KernelChoice, source: { tree: string; versi
     tree: source.tree,
     fragment,
     makeVariables: kernelVariants(choice.variants).flatMap(({ makeVariables = [] }) => makeVariables),
+    makeTargets: kernelVariants(choice.variants).flatMap(({ makeTargets = [] }) => makeTargets),
     isShared: choice.patch !== undefined,
   };
 }

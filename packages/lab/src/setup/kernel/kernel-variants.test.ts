@@ -2,6 +2,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { parseKernelConfig } from "./kernel-config";
 import { extendFragment, labKernelFragment, makeKernelFragment, publishedFragment } from "./kernel-fragment";
+import { chosenRecipe } from "./kernel-recipe";
 import { KERNEL_VARIANTS, kernelVariants, variantFragment } from "./kernel-variants";
 
 const FOLDER = join(__dirname, "../../../kernel/with");
@@ -42,6 +43,12 @@ test("the key tells variants, make's variables and sources apart", () => {
   expect(new Set(keys).size).toBe(keys.length);
 });
 
+test("a recipe has what make needs for its variants", () => {
+  const recipe = chosenRecipe({ variants: ["debug-info", "gcov"] }, { tree: "/linux", version: "7.3.4" });
+  expect(recipe.makeTargets).toEqual(["scripts_gdb"]);
+  expect(recipe.makeVariables).toEqual([expect.stringMatching(/^GCOV_PROFILE=/)]);
+});
+
 test("the published fragment has every option, the last one of a name as the lab's own build has it", () => {
   const variants = kernelVariants(KERNEL_VARIANTS.map(({ name }) => name));
   const published = new Map(parseKernelConfig(publishedFragment(variants)).map(({ name, value }) => [name, value]));
@@ -51,6 +58,7 @@ test("the published fragment has every option, the last one of a name as the lab
     if (name !== "CONFIG_DEBUG_INFO") expect([name, published.get(name)]).toEqual([name, value]);
   }
   expect(publishedFragment(variants)).toContain("GCOV_PROFILE=$(if");
+  expect(publishedFragment(variants)).toContain("# For debug-info, make needs on its command line: 'scripts_gdb'\n");
 });
 
 test.each(KERNEL_VARIANTS.map((variant) => [variant.name, variant] as const))(

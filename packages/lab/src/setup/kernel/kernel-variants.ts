@@ -15,6 +15,8 @@ export interface KernelVariant {
   readonly parameters?: readonly string[];
   /** What make needs on its command line, beside the options. */
   readonly makeVariables?: readonly string[];
+  /** What make builds for it beside the image. */
+  readonly makeTargets?: readonly string[];
   /** How many times longer a boot and a test may take. Default 1. */
   readonly slowdown?: number;
 }
@@ -120,6 +122,8 @@ export const KERNEL_VARIANTS: readonly KernelVariant[] = [
     finds: "for `lab gdb`: lines, types and variables",
     costs: "3 GB of disk",
     parameters: ["nokaslr"],
+    // gdb's lx-dmesg, lx-ps, …: vmlinux-gdb.py beside vmlinux, which belongs to the kernel's `make all` but not to its image.
+    makeTargets: ["scripts_gdb"],
   },
 ];
 
