@@ -1,8 +1,9 @@
 // Runs the documented commands of a class of commands.json, each in a temporary folder, and checks how they end and what they print.
 //
-//   node .ci/documented-commands/run.cjs here|guest|lab [pattern]
+//   node .ci/documented-commands/run.cjs here|guest|lab|source [pattern]
 //
 // `here` needs no device; two run at once. `guest` runs in a VM with igb and nvme, and `lab` starts VMs: .ci/nightly runs both.
+// `source` builds kernels of a tree in ~/linux, which .ci/source-commands makes.
 // In a session's script $ROOT is the repository, and in the VM $DEVICE and $DISK are the devices' addresses. A session without a
 // script runs its commands as they are documented, apart from what `replace` puts in the place of the reader's own names.
 "use strict";
@@ -15,9 +16,9 @@ const classes = require("./commands.json");
 const { packageManager } = require("../../package.json");
 
 const ROOT = join(__dirname, "../..");
-const AT_ONCE = { here: 2, guest: 1, lab: 1 };
-/** Software emulation alone takes minutes for some of them. */
-const TIMEOUT_MS = { here: 180_000, guest: 900_000, lab: 1_800_000 };
+const AT_ONCE = { here: 2, guest: 1, lab: 1, source: 1 };
+/** Software emulation alone takes minutes for some of them, and a bisection builds a kernel for each step. */
+const TIMEOUT_MS = { here: 180_000, guest: 900_000, lab: 1_800_000, source: 3 * 3_600_000 };
 const PROGRAMS = {
   "vfio-selftests": `exec "${process.execPath}" "${ROOT}/packages/cli/dist/main.js" "$@"`,
   pnpm: `exec npx -y ${packageManager.split("+", 1)[0]} "$@"`,
@@ -25,7 +26,9 @@ const PROGRAMS = {
 
 /** What a shell gets for a session. */
 function scriptOf({ commands, script }, replace) {
-  const replaced = (text) => Object.entries(replace).reduce((result, [from, to]) => result.replaceAll(from, to), text);
+  // A function, because a `$` in a string has a meaning for replaceAll.
+  const replaced = (text) =>
+    Object.entries(replace).reduce((result, [from, to]) => result.replaceAll(from, () => to), text);
   const typed = commands.map(replaced);
   if (script === undefined) return typed.join("\n");
   const text = script.map(replaced).join("\n");
@@ -88,8 +91,12 @@ function endGroup(pid) {
 
 async function main([kind, pattern = ""]) {
   if (!(kind in AT_ONCE)) {
-    console.error("usage: run.cjs here|guest|lab [pattern]");
+    console.error("usage: run.cjs here|guest|lab|source [pattern]");
     process.exit(2);
+  }
+  // A wrong session of any class is told here, not hours later by night.
+  for (const { replace, sessions } of Object.keys(AT_ONCE).map((name) => classes[name])) {
+    for (const session of sessions) scriptOf(session, { ...session.replace, ...replace });
   }
   const chosen = classes[kind].sessions.filter(({ commands }) => new RegExp(pattern).test(commands.join("\n")));
   const waiting = [...chosen];

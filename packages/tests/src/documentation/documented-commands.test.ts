@@ -20,6 +20,8 @@ interface Classes {
   /** Run by `.ci/nightly`: inside of a VM, and on the host, where they start VMs. */
   readonly guest: Sessions;
   readonly lab: Sessions;
+  /** Run by `.ci/source-commands`, which makes the kernel tree that they take. */
+  readonly source: Sessions;
   /** Run by another script or test. `as` is how it has the command, where that is not as documented. */
   readonly scripts: readonly { readonly by: string; readonly as?: string; readonly commands: readonly string[] }[];
   /** Run by nobody. */
@@ -28,7 +30,7 @@ interface Classes {
 
 const classes = JSON.parse(readFileSync(join(ROOT, FOLDER, "commands.json"), "utf8")) as Classes;
 const classified = [
-  ...[classes.here, classes.guest, classes.lab].flatMap(({ sessions }) => sessions),
+  ...[classes.here, classes.guest, classes.lab, classes.source].flatMap(({ sessions }) => sessions),
   ...classes.scripts,
   ...classes.elsewhere,
 ].flatMap(({ commands }) => commands);
@@ -113,6 +115,8 @@ describe("documented_commands", () => {
     const nightly = scriptText(".ci/nightly");
     expect(nightly).toContain(`-- node ${FOLDER}/run.cjs guest`);
     expect(nightly).toContain(`node ${FOLDER}/run.cjs lab`);
+    expect(nightly).toContain("bash .ci/source-commands");
+    expect(scriptText(".ci/source-commands")).toContain(`node ${FOLDER}/run.cjs source`);
   });
 
   it(
