@@ -179,6 +179,15 @@ test("a range that cannot be tested is named as such", async () => {
   expect(text).not.toContain("regzbot");
 });
 
+test("an end that could not be tested is asked anew by the same command", async () => {
+  const cache = mkdtempSync(join(folder, "cache-"));
+  const noBoot = new VfioError("the guest did not boot", { code: "ERR_LAB_BOOT", operation: "lab run" });
+  await expect(run({ cache, breaks: () => noBoot })).rejects.toThrow("cannot be tested: the guest did not boot");
+  const { code, built } = await run({ cache });
+  expect(code).toBe(0);
+  expect(built[0]).toBe(16);
+});
+
 test("a flaky verdict is run again, and told", async () => {
   const { code, text, lines } = await run({
     // On a bad kernel one run of three passes.

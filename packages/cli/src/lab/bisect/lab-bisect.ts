@@ -102,7 +102,12 @@ export async function bisectWith(
     verdicts.forget();
     return result.position.kind === "found" ? ExitCode.ok : ExitCode.failed;
   } catch (error) {
-    if (interrupt === undefined) throw error;
+    if (interrupt === undefined) {
+      // An end that does not fit the question. Its verdict must not answer the same command again: what kept the kernel from booting
+      // may be mended by then.
+      if (error instanceof VfioError && error.code === "ERR_INVALID_ARGUMENT") verdicts.forget();
+      throw error;
+    }
     tell(
       `${interrupt}: ${verdicts.size} verdicts are kept; the same command goes on from there (${short(good)} … ${short(bad)})`,
     );
