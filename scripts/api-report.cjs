@@ -2,7 +2,7 @@
 // A change of the interface then shows in review. API Extractor makes the reports.
 //
 //   node scripts/api-report.cjs           writes them
-//   node scripts/api-report.cjs --check   fails where one is not that of the built types, or a public name has no comment
+//   node scripts/api-report.cjs --check   fails where one is not that of the built types, or a public name or member has no comment
 "use strict";
 
 const { Extractor, ExtractorConfig } = require("@microsoft/api-extractor");
@@ -10,6 +10,7 @@ const { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, w
 const { tmpdir } = require("node:os");
 const { basename, join } = require("node:path");
 const { publishedPackages } = require("./published-packages.cjs");
+const { undocumentedNames } = require("./undocumented-names.cjs");
 
 const ROOT = join(__dirname, "..");
 const QUIET = { default: { logLevel: "none" } };
@@ -67,22 +68,18 @@ function reportOf(folder, types, name, temporary) {
   return readFileSync(join(temporary, name), "utf8");
 }
 
-/** Names of the kernel's own headers, which document them. */
-const KERNEL_NAME = /^(?:(?:vfio|iommu|liveupdate)_\w+|(?:F|IOMMU|IOMMUFD|LIVEUPDATE|MADV|MAP|MFD|O|PROT|VFIO)_\w+)$/;
-
-/** Public names without a comment. Members that say what they are (`read32(offset)`) need none. */
-function undocumentedNames(report) {
-  const found = report.matchAll(/^\/\/ @public \(undocumented\)\nexport (?:abstract )?[a-z]+ (\w+)/gm);
-  return [...found].map(([, name]) => name).filter((name) => !KERNEL_NAME.test(name));
-}
-
 function main() {
   const check = process.argv.includes("--check");
+  const packages = publishedPackages();
+  const undocumented = undocumentedNames(
+    packages.flatMap(({ folder, manifest }) => typedEntries(manifest).map(([, types]) => join(folder, types))),
+    COMPILER,
+  );
   const temporary = mkdtempSync(join(tmpdir(), "api-report-"));
   const problems = [];
   let count = 0;
   try {
-    for (const { folder, manifest } of publishedPackages()) {
+    for (const { folder, manifest } of packages) {
       const etc = join(folder, "etc");
       const expected = new Set();
       for (const [entry, types] of typedEntries(manifest)) {
@@ -90,8 +87,8 @@ function main() {
         expected.add(name);
         count += 1;
         const report = reportOf(folder, types, name, temporary);
-        const undocumented = undocumentedNames(report);
-        if (undocumented.length > 0) problems.push(`${manifest.name} ${entry}: no comment: ${undocumented.join(", ")}`);
+        const names = undocumented.get(join(folder, types));
+        if (names.length > 0) problems.push(`${manifest.name} ${entry}: no comment: ${names.join(", ")}`);
         const file = join(etc, name);
         const kept = existsSync(file) ? readFileSync(file, "utf8") : undefined;
         if (kept === report) continue;

@@ -6,6 +6,7 @@ export type ReachedLines = Readonly<Record<string, Readonly<Record<string, strin
 
 /** Which test reached which lines of one kernel: plain data, kept as JSON. */
 export interface CoverageDatabase {
+  /** The version of this layout. */
   readonly format: 2;
   /** All lines with code, by file. */
   readonly lines: Readonly<Record<string, string>>;

@@ -2,8 +2,11 @@ import type { Coverage, FileCoverage } from "./file-coverage";
 
 /** How many lines of something ran. */
 export interface Share {
+  /** What it is a share of: a file, a folder or a function. */
   readonly name: string;
+  /** Lines with code. */
   readonly lines: number;
+  /** How many of them ran. */
   readonly reached: number;
 }
 
@@ -50,7 +53,9 @@ export function percent({ lines, reached }: Pick<Share, "lines" | "reached">): s
 
 /** What one kind of run reached of the same files or functions. */
 export interface ShareColumn {
+  /** The kind of run, as the table's heading. */
   readonly title: string;
+  /** A share for each file or function. */
   readonly shares: readonly Share[];
 }
 

@@ -4,6 +4,7 @@ export interface FunctionCoverage {
   readonly line: number;
   /** Where it ends. */
   readonly lastLine: number;
+  /** How often it was entered. */
   readonly count: number;
 }
 
@@ -11,6 +12,7 @@ export interface FunctionCoverage {
 export interface FileCoverage {
   /** How often each line with code ran; 0 for one that never ran. */
   readonly lines: ReadonlyMap<number, number>;
+  /** By name. */
   readonly functions: ReadonlyMap<string, FunctionCoverage>;
 }
 

@@ -2,6 +2,7 @@
 export interface GcovArchive {
   /** The test's id. */
   readonly test: string;
+  /** The `.gcda` files, by path. */
   readonly files: readonly { readonly path: string; readonly data: Uint8Array }[];
 }
 

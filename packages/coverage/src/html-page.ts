@@ -3,6 +3,7 @@ import type { Coverage, FileCoverage } from "./file-coverage";
 
 /** What the page tells beside the lines. */
 export interface PageOptions {
+  /** The page's heading. */
   readonly title: string;
   /** What was measured, a line each. */
   readonly facts: readonly string[];

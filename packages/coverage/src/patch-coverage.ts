@@ -3,13 +3,16 @@ import { type FilePatch, formerLines, type Hunk, touchedLines } from "./patch";
 
 /** A line of a patch, and who reaches it. */
 export interface PatchLine {
+  /** The file's path in the kernel tree. */
   readonly path: string;
+  /** The line's number after the patch, from 1. */
   readonly line: number;
   /**
    * `reached` or `missed` for a line that the measured kernel had. `new` for one that it did not have: `tests` are then
    * those that reach the lines in its place.
    */
   readonly state: "reached" | "missed" | "new";
+  /** Ids of the tests that reach it. */
   readonly tests: readonly string[];
 }
 

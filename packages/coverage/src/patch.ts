@@ -1,6 +1,8 @@
 /** One place where two versions of a file differ. Line numbers begin at 1; a side without lines has `count` 0. */
 export interface Hunk {
+  /** The lines that the hunk replaces. */
   readonly before: LineSpan;
+  /** The lines that it puts in their place. */
   readonly after: LineSpan;
 }
 
@@ -14,6 +16,7 @@ export interface LineSpan {
 export interface FilePatch {
   /** The path after the patch; undefined for a file that it removes. */
   readonly path: string | undefined;
+  /** In the order of the file. */
   readonly hunks: readonly Hunk[];
 }
 

@@ -22,6 +22,7 @@ export class BareVm implements Disposable {
   readonly #vm = new VirtualMachine(MEMORY_SIZE);
   readonly #vcpu: OwnedDescriptor;
 
+  /** function Object() { [native code] } */
   constructor() {
     try {
       this.#vcpu = this.#vm.createVcpu(0);
@@ -68,6 +69,7 @@ export class BareVm implements Disposable {
     }
   }
 
+  /** Ends the vCPU and frees everything. Idempotent. */
   close(): void {
     this.#vcpu.close();
     this.#vm.close();

@@ -29,8 +29,11 @@ const MSI_ADDRESS_BASE = 0xfee00000;
 
 /** The guest's vCPUs, and how they take the interrupt. */
 export interface InterruptGuestOptions {
+  /** How many vCPUs. */
   readonly vcpus: number;
+  /** The vector that they take: `FIRST_VECTOR` to `LAST_VECTOR`. */
   readonly vector: number;
+  /** How the guest programs its interrupt controller. */
   readonly apic: ApicMode;
   /** `spin` needs a CPU for each vCPU; `halt` does with less. */
   readonly idle: IdleMode;
@@ -38,7 +41,9 @@ export interface InterruptGuestOptions {
 
 /** What one vCPU has taken so far. */
 export interface InterruptCounts {
+  /** Interrupts with the guest's vector. */
   readonly irqs: number;
+  /** Non-maskable interrupts. */
   readonly nmis: number;
   /** Exceptions, and vectors that nobody should have sent. */
   readonly unexpected: number;
@@ -46,7 +51,9 @@ export interface InterruptCounts {
 
 /** A VM whose vCPUs only take interrupts and count them. */
 export class InterruptGuest implements AsyncDisposable {
+  /** The VM, for its routes and eventfds. */
   readonly vm: VirtualMachine;
+  /** By their ids. */
   readonly vcpus: readonly Vcpu[];
   readonly #options: InterruptGuestOptions;
   readonly #words: Int32Array;
@@ -92,6 +99,7 @@ export class InterruptGuest implements AsyncDisposable {
     return msiMessage(vcpu, delivery === "nmi" ? 2 | NMI_DELIVERY_MODE : this.#options.vector);
   }
 
+  /** What the vCPU has taken so far. */
   counts(vcpu: number): InterruptCounts {
     return {
       irqs: this.irqs(vcpu),
@@ -105,6 +113,7 @@ export class InterruptGuest implements AsyncDisposable {
     return this.#load(vcpu, Slot.irqs);
   }
 
+  /** NMIs that the vCPU has taken. */
   nmis(vcpu: number): number {
     return this.#load(vcpu, Slot.nmis);
   }
@@ -136,6 +145,7 @@ export class InterruptGuest implements AsyncDisposable {
     }
   }
 
+  /** Calls {@link stop}. */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.vcpus.map((vcpu) => vcpu.close()));
     this.vm.close();

@@ -17,12 +17,15 @@ const THREAD_TIMEOUT_MS = 10_000;
 
 /** Why a vCPU stopped running: the I/O port by which the guest left, or what happened instead. */
 export interface VcpuExit {
+  /** The I/O port that the guest wrote to. Absent if it left otherwise. */
   readonly port?: number;
+  /** What happened, for people. */
   readonly reason: string;
 }
 
 /** One virtual CPU on a thread of its own. */
 export class Vcpu {
+  /** Its APIC id. */
   readonly id: number;
   /** Kernel thread id, for pinning. */
   readonly tid: number;

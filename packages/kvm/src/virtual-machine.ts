@@ -15,8 +15,11 @@ const KVM_REMEDY =
 
 /** An MSI that the interrupt controller delivers: the data that a device would write, and the address. */
 export interface MsiMessage {
+  /** Bits 0 to 31 of the address. */
   readonly addressLow: number;
+  /** Bits 32 to 63 of the address. */
   readonly addressHigh: number;
+  /** 32 bits. */
   readonly data: number;
 }
 
@@ -51,6 +54,7 @@ export class VirtualMachine implements Disposable {
   readonly #system: OwnedDescriptor;
   readonly #vm: OwnedDescriptor;
 
+  /** `memorySize` in bytes, a multiple of the page size. Throws VfioError where /dev/kvm cannot be used. */
   constructor(memorySize: number) {
     this.#system = new OwnedDescriptor(
       checked(native.open(KVM_DEVICE, O_RDWR), "open", KVM_DEVICE, KVM_REMEDY),
@@ -133,6 +137,7 @@ export class VirtualMachine implements Disposable {
     this.#irqfd(eventfd, gsi, 0);
   }
 
+  /** Ends what {@link attachIrqfd} began. */
   detachIrqfd(eventfd: number, gsi: number): void {
     this.#irqfd(eventfd, gsi, uapi.IRQFD_FLAG_DEASSIGN);
   }

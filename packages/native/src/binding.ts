@@ -24,16 +24,25 @@ export type Bytes = Uint8Array;
  * Call them on the object: they are methods.
  */
 export interface NativeIo {
+  /** Virtual address of the first byte. */
   readonly address: bigint;
+  /** Bytes. */
   readonly length: number;
+  /** 0 to 0xff, or `-errno`. */
   read8(offset: number): number;
+  /** 0 to 0xffff, or `-errno`. */
   read16(offset: number): number;
+  /** 0 to 0xffff_ffff, or `-errno`. */
   read32(offset: number): number;
   /** A number only when it is a (negative) errno. */
   read64(offset: number): bigint | number;
+  /** 0, or `-errno`. `value` is at most 0xff. */
   write8(offset: number, value: number): number;
+  /** 0, or `-errno`. `value` is at most 0xffff. */
   write16(offset: number, value: number): number;
+  /** 0, or `-errno`. `value` is at most 0xffff_ffff. */
   write32(offset: number, value: number): number;
+  /** 0, or `-errno`. */
   write64(offset: number, value: bigint): number;
   /**
    * Stores 64 bytes of `source` (from `sourceOffset`) at `offset`, which must be a multiple of 64. The store is one
@@ -50,8 +59,11 @@ export interface NativeIo {
  * zeros.
  */
 export interface NativeMemory {
+  /** Virtual address of the first byte. */
   readonly address: bigint;
+  /** Bytes. */
   readonly length: number;
+  /** The memory, for typed arrays. */
   readonly buffer: ArrayBuffer;
   /**
    * Gives the pages back: of huge pages, of a file, or pages in memory. The buffer and its views then show private
@@ -78,6 +90,7 @@ export interface MapOptions {
    * A power of two ≥ page size, or 0 for any address. The address satisfies `address % alignment === alignmentOffset`.
    */
   alignment?: number;
+  /** Below `alignment`. Default 0. */
   alignmentOffset?: number;
   /** madvise(2) advice after mapping, 0 to 99. Its result is ignored. */
   advice?: number;
@@ -127,6 +140,7 @@ export interface NativePoller {
   readonly waiting: () => boolean;
   /** Ends a wait under way: its callback gets `-ECANCELED` (asynchronously). */
   readonly stop: () => number;
+  /** Ends a wait under way as `stop` does. 0, or `-EBADF` when already closed. The descriptor stays open. */
   readonly close: () => number;
 }
 
@@ -170,17 +184,25 @@ export interface CpuFeatures {
  */
 export interface NativeBinding {
   // --- file descriptors (Linux open(2), close(2), pread(2), …; the addon always adds O_CLOEXEC) ---
+  /** open(2) with O_CLOEXEC. A descriptor, or `-errno`. */
   readonly open: (path: string, flags: number, mode?: number) => number;
+  /** close(2). 0, or `-errno`. */
   readonly close: (fd: number) => number;
+  /** A further descriptor of the same open file, with FD_CLOEXEC; or `-errno`. */
   readonly dup: (fd: number) => number;
   /** A short count is possible. `offset` in bytes, < 2^63. */
   readonly pread: (fd: number, into: Bytes, offset: bigint | number) => number;
+  /** As `pread`: pwrite(2). The count of written bytes, or `-errno`. */
   readonly pwrite: (fd: number, from: Bytes, offset: bigint | number) => number;
+  /** read(2) at the file's position. The count of read bytes, or `-errno`. */
   readonly read: (fd: number, into: Bytes) => number;
+  /** write(2) at the file's position. The count of written bytes, or `-errno`. */
   readonly write: (fd: number, from: Bytes) => number;
+  /** ftruncate(2): makes the file `size` bytes long. 0, or `-errno`. */
   readonly ftruncate: (fd: number, size: number) => number;
   /** fcntl with an integer argument (F_GETFL, F_SETFL, F_ADD_SEALS, …). It refuses commands that take an address. */
   readonly fcntl: (fd: number, command: number, argument?: number) => number;
+  /** memfd_create(2). A descriptor, or `-errno`. */
   readonly memfdCreate: (name: string, flags: number) => number;
 
   /**
@@ -214,20 +236,26 @@ export interface NativeBinding {
   readonly mapMemory: (options: MapOptions) => NativeMemory | number;
   /** Memory that only the accessors reach. `-errno` on failure. */
   readonly mapIo: (options: MapOptions) => NativeIo | number;
+  /** Bytes of an ordinary page of this machine. */
   readonly pageSize: () => number;
+  /** What the CPU has, as far as this addon uses it. */
   readonly cpuFeatures: () => CpuFeatures;
 
   // --- waiting ---
+  /** eventfd(2) with EFD_CLOEXEC. A descriptor, or `-errno`. */
   readonly eventfd: (initialValue: number, flags: number) => number;
   /**
    * poll(2) of one descriptor. Blocks the thread for at most `timeoutMs` (0..60_000). Events > 0, 0 on time-out,
    * -errno.
    */
   readonly pollBlocking: (fd: number, events: number, timeoutMs: number) => number;
+  /** A poller of the descriptor for the calling thread's event loop, or `-errno`. The descriptor stays the caller's. */
   readonly createPoller: (fd: number) => NativePoller | number;
 
   // --- Unix stream sockets ---
+  /** Two connected Unix stream sockets, or `-errno`. */
   readonly socketpair: () => [number, number] | number;
+  /** A listening Unix stream socket at the path, non-blocking; or `-errno` (`-EADDRINUSE` when the path exists). */
   readonly unixListen: (path: string, backlog: number) => number;
   /** Waits at most `timeoutMs` for a connection. */
   readonly unixAccept: (fd: number, timeoutMs: number) => number;
@@ -259,9 +287,11 @@ export interface NativeBinding {
   readonly bindSocket: (fd: number, output: Bytes, input: Bytes, fds: Int32Array) => NativeSocket;
 
   // --- process and threads ---
+  /** The calling thread's number in the kernel. */
   readonly gettid: () => number;
   /** CPU numbers the thread (0 = calling) may run on, or -errno. */
   readonly getAffinity: (tid: number) => number[] | number;
+  /** The CPU numbers that the thread (0 = calling) may run on from now on. 0, or `-errno`. */
   readonly setAffinity: (tid: number, cpus: number[]) => number;
   /**
    * Makes a blocking system call of that thread of this process (ioctl, read, write) return EINTR, by a real-time
@@ -270,6 +300,7 @@ export interface NativeBinding {
   readonly interruptThread: (tid: number) => number;
   /** [soft, hard]; a resource number of getrlimit(2); Infinity for RLIM_INFINITY. */
   readonly getResourceLimit: (resource: number) => [number, number] | number;
+  /** setrlimit(2); Infinity for RLIM_INFINITY. 0, or `-errno` (`-EPERM` beyond the hard limit). */
   readonly setResourceLimit: (resource: number, soft: number, hard: number) => number;
   /**
    * Calls `call(...args)` while the kernel fails the n-th place of this thread's system calls that can fail: allocations,

@@ -101,6 +101,7 @@ import type { Suite, SuiteTarget } from "./suite-target";
 
 /** A suite, and where it applies. */
 export interface SuiteEntry {
+  /** Defines the suite's tests for a target. */
   readonly suite: Suite;
   /** Whether the suite tests an interface that only a kernel has, and so does not apply to models. */
   readonly kernelOnly: boolean;

@@ -7,6 +7,7 @@ import { MAP_SHARED, PROT_READ, PROT_WRITE } from "../uapi/mman";
 
 /** A region in the device's books: at least what the other end told of it. */
 export interface BookedRegion {
+  /** What the other end told of it. */
   readonly info: RegionInfo;
 }
 
@@ -29,12 +30,14 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
   readonly #mappings = new Set<IoMapping>();
   #closed = false;
 
+  /** `ask` is called once for each region and each interrupt index. */
   constructor(address: string, info: Pick<DeviceInfo, "regionCount" | "irqCount">, ask: DeviceQuestions<Region>) {
     this.#address = address;
     this.#info = info;
     this.#ask = ask;
   }
 
+  /** Whether {@link close} has been called. */
   get closed(): boolean {
     return this.#closed;
   }
@@ -44,6 +47,7 @@ export class DeviceBooks<Region extends BookedRegion = BookedRegion> {
     return this.#regions.values();
   }
 
+  /** Throws ERR_CLOSED, with the operation's name, once the device is closed. */
   requireOpen(operation: string): void {
     if (this.#closed) throw closedError(operation, this.#address);
   }

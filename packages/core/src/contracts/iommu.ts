@@ -4,7 +4,9 @@ import type { VfioDevice } from "./vfio-device";
 
 /** Usable I/O virtual addresses, both ends inclusive. */
 export interface IovaRange {
+  /** The first address. */
   readonly start: bigint;
+  /** The last address: still usable. */
   readonly last: bigint;
 }
 
@@ -26,11 +28,16 @@ export interface IommuBackend {
   readonly mode: string;
   /** Whether the caller may leave `iova` to the kernel. */
   readonly choosesIova: boolean;
+  /**
+   * Opens the device at a PCI address (`0000:6a:01.0`) or `vfio-user:PATH` into this address space. The caller closes
+   * it.
+   */
   openDevice(address: string, options: OpenDeviceOptions): VfioDevice;
   /** Maps `length` bytes of `memory` from `offset`. Returns the IOVA. `iova` undefined: the kernel chooses. */
   map(memory: MappableMemory, offset: number, length: number, iova: bigint | undefined, access: DmaAccess): bigint;
   /** Returns how many bytes the kernel says it unmapped. */
   unmap(iova: bigint, length: bigint): bigint;
+  /** Unmaps everything. Returns how many bytes the kernel says it unmapped. */
   unmapAll(): bigint;
   /** Sorted, disjoint, not empty. */
   iovaRanges(): readonly IovaRange[];
@@ -41,6 +48,7 @@ export interface IommuBackend {
    * area. Absent where a failed unmap takes nothing.
    */
   isMapped?(iova: bigint): boolean;
+  /** Gives the address space back. `Iommu` closes the devices first. */
   close(): void;
 }
 
@@ -63,13 +71,16 @@ export interface ModeTraits {
 
 /** One of the ways to an I/O address space. */
 export interface IommuMode {
+  /** Its name, in upstream's spelling: `vfio_type1v2_iommu`. */
   readonly name: string;
   /** One line for people: what it is. */
   readonly description: string;
+  /** In what it differs from the other modes. */
   readonly traits: ModeTraits;
   /** Probes at each call, without side effects. Never throws. */
   availability(): Availability;
   /** The mode that `open` opens: itself, or the choice of `auto`. Throws ERR_NO_MODE where there is none. */
   resolve(): IommuMode;
+  /** Opens a new, empty address space. Throws VfioError where the mode is not available. */
   open(): IommuBackend;
 }

@@ -8,7 +8,9 @@ import type { RegisterAccess } from "./register-access";
 export interface MappedRegisters extends RegisterAccess, MappableMemory, Disposable {
   /** Their name in error messages: `0000:01:00.0 region 0`. */
   readonly name: string;
+  /** `Iommu` calls it when a DMA mapping of these registers begins. */
   addMapping(mapping: DmaMapping): void;
+  /** `Iommu` calls it when a DMA mapping of these registers ends. */
   removeMapping(mapping: DmaMapping): void;
   /**
    * Throws ERR_STILL_MAPPED, with the IOVA, while they are mapped for DMA. An owner calls it for all before it closes

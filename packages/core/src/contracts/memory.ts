@@ -15,11 +15,13 @@ export interface MappableMemory {
   readonly closed: boolean;
   /** `Iommu` calls it when a DMA mapping of this memory begins and ends. Memory refuses to close while it is mapped. */
   addMapping?(mapping: DmaMapping): void;
+  /** `Iommu` calls it when a DMA mapping of this memory ends. */
   removeMapping?(mapping: DmaMapping): void;
 }
 
 /** Where memory is mapped for DMA. */
 export interface DmaMapping {
+  /** I/O virtual address of the first byte. */
   readonly iova: bigint;
   /** Bytes. */
   readonly length: number;

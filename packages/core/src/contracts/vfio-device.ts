@@ -2,8 +2,11 @@ import type { MappedRegisters } from "./mapped-registers";
 
 /** VFIO_DEVICE_GET_INFO. */
 export interface DeviceInfo {
+  /** VFIO_DEVICE_FLAGS_*. */
   readonly flags: number;
+  /** How many region indexes there are. Not every one is a region of the device. */
   readonly regionCount: number;
+  /** How many interrupt indexes there are. Not every one is an interrupt of the device. */
   readonly irqCount: number;
   /** VFIO_DEVICE_FLAGS_RESET: the device can be reset. */
   readonly resettable: boolean;
@@ -11,7 +14,9 @@ export interface DeviceInfo {
 
 /** Part of a region, in bytes. */
 export interface RegionArea {
+  /** Bytes from the start of the region. */
   readonly offset: number;
+  /** Bytes. */
   readonly size: number;
 }
 
@@ -19,18 +24,23 @@ export interface RegionArea {
 export interface MapRegionOptions {
   /** Default: an address that suits large pages, or the kernel's choice. */
   readonly alignment?: number;
+  /** The mapping's address modulo `alignment`. Default 0. */
   readonly alignmentOffset?: number;
 }
 
 /** VFIO_DEVICE_GET_REGION_INFO with its capability chain. */
 export interface RegionInfo {
+  /** VFIO's index of the region. */
   readonly index: number;
+  /** VFIO_REGION_INFO_FLAG_*. */
   readonly flags: number;
   /** Bytes; 0 when the region is not implemented. */
   readonly size: number;
   /** Offset of the region in the device's file. */
   readonly offset: bigint;
+  /** VFIO_REGION_INFO_FLAG_READ. */
   readonly readable: boolean;
+  /** VFIO_REGION_INFO_FLAG_WRITE. */
   readonly writable: boolean;
   /** VFIO_REGION_INFO_FLAG_MMAP. */
   readonly mappable: boolean;
@@ -44,19 +54,29 @@ export interface RegionInfo {
 
 /** VFIO_DEVICE_GET_IRQ_INFO. */
 export interface IrqInfo {
+  /** VFIO's index of the interrupt. */
   readonly index: number;
+  /** VFIO_IRQ_INFO_*. */
   readonly flags: number;
+  /** How many vectors there are; 0 if the device lacks this kind. */
   readonly count: number;
+  /** VFIO_IRQ_INFO_EVENTFD: an eventfd can receive it. */
   readonly eventfd: boolean;
+  /** VFIO_IRQ_INFO_MASKABLE: the kernel can mask it. */
   readonly maskable: boolean;
+  /** VFIO_IRQ_INFO_AUTOMASKED: the kernel masks it when it arrives, until it is unmasked. */
   readonly autoMasked: boolean;
+  /** VFIO_IRQ_INFO_NORESIZE: once vectors are enabled, no others can be added. */
   readonly noResize: boolean;
 }
 
 /** VFIO_DEVICE_SET_IRQS. */
 export interface SetIrqs {
+  /** VFIO's index of the interrupt. */
   readonly index: number;
+  /** VFIO_IRQ_SET_ACTION_MASK, _UNMASK or _TRIGGER. */
   readonly action: "mask" | "unmask" | "trigger";
+  /** The first vector. */
   readonly start: number;
   /** With data, its length is the count. `trigger` with count 0 and no data disables the index. */
   readonly count: number;
@@ -66,6 +86,7 @@ export interface SetIrqs {
 
 /** One device that a hot reset of the slot or bus would also reset. */
 export interface HotResetDevice {
+  /** PCI address, `0000:6a:01.0`. */
   readonly address: string;
   /** Modes on containers: the IOMMU group that the caller must own. */
   readonly group?: number;
@@ -75,6 +96,7 @@ export interface HotResetDevice {
 
 /** VFIO_DEVICE_GET_PCI_HOT_RESET_INFO. */
 export interface HotResetInfo {
+  /** Every device that the reset affects, this one included. */
   readonly devices: readonly HotResetDevice[];
   /** Mode `iommufd` only: this process's iommufd owns every device, so the reset is allowed. */
   readonly owned?: boolean;
@@ -105,14 +127,18 @@ export interface MigrationData extends Disposable {
 export interface VfioDevice extends Disposable {
   /** PCI address, or `vfio-user:PATH`, or `model:NAME`. */
   readonly address: string;
+  /** VFIO_DEVICE_GET_INFO, asked once. */
   readonly info: DeviceInfo;
+  /** Whether {@link close} has been called. */
   readonly closed: boolean;
 
   /** Cached after the first call. */
   regionInfo(index: number): RegionInfo;
+  /** Cached after the first call. */
   irqInfo(index: number): IrqInfo;
   /** Reads exactly `into.length` bytes. */
   readRegion(index: number, offset: number, into: Uint8Array): void;
+  /** Writes exactly `from.length` bytes. */
   writeRegion(index: number, offset: number, from: Uint8Array): void;
   /** Maps one area of a mappable region. */
   mapRegion(index: number, area: RegionArea, options?: MapRegionOptions): MappedRegisters;

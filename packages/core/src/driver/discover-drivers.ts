@@ -23,6 +23,7 @@ interface PackageJson {
 
 /** The drivers that a project's folder offers. */
 export interface DiscoveredDrivers {
+  /** The drivers that were loaded. */
   readonly drivers: readonly RegisteredDriver[];
   /** Drivers that root does not load: a line for each, with the reason and what to do. */
   readonly refused: readonly string[];
@@ -89,7 +90,9 @@ function discoveredDriver(name: string, projectDirectory: string, owner?: CodeOw
 export interface FoundDriver {
   /** The package's name, or the absolute path. */
   readonly origin: string;
+  /** The module's path. */
   readonly file: string;
+  /** Loads modules as the project's own code would. */
   readonly requireFromProject: NodeJS.Require;
 }
 

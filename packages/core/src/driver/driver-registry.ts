@@ -5,7 +5,9 @@ import { validateDriver } from "./validate-driver";
 
 /** A driver and its origin: a package's name or a path. */
 export interface RegisteredDriver {
+  /** The loaded driver. */
   readonly driver: Driver;
+  /** The package's name, or the path. */
   readonly origin: string;
 }
 
@@ -18,10 +20,12 @@ export type DriverVerdict =
 export class DriverRegistry {
   readonly #entries: RegisteredDriver[] = [];
 
+  /** `drivers` are registered in their order. */
   constructor(drivers: readonly Driver[] = []) {
     for (const driver of drivers) this.register(driver);
   }
 
+  /** The registered drivers, in the order of registration. */
   get drivers(): readonly Driver[] {
     return this.#entries.map((entry) => entry.driver);
   }

@@ -31,7 +31,9 @@ type CopyInProgress = "memcpyWait" | "memcpy";
  * a time, no interrupt during a copy, sizes, counts and alignment within the driver's limits).
  */
 export class DriverSession implements Disposable {
+  /** The driver at work. */
   readonly driver: Driver;
+  /** The device that it drives. The session does not close it. */
   readonly device: PciDevice;
   /** The driver's own DMA memory, mapped. */
   readonly region: DmaRegion;
@@ -74,6 +76,7 @@ export class DriverSession implements Disposable {
     return this.#copy !== undefined;
   }
 
+  /** What the driver at work can copy. Throws while the device is down. */
   get limits(): DriverLimits {
     return this.#running("limits").limits;
   }

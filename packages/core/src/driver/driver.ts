@@ -5,6 +5,7 @@ import type { PciDevice } from "../pci/pci-device";
 export interface DriverLimits {
   /** The most and the fewest bytes of one copy. */
   readonly maxMemcpySize: number;
+  /** See `maxMemcpySize`. */
   readonly minMemcpySize: number;
   /** The most repeats of one copy in a single start. */
   readonly maxMemcpyCount: number;
@@ -17,6 +18,7 @@ export type DmaFaultKind = "unmapped" | "read-only";
 
 /** Refused copies that the device ends as if they had worked. */
 export interface HiddenFaults {
+  /** Which refused copies these are. */
   readonly kinds: readonly DmaFaultKind[];
   /** The device's manual or erratum, for the report. */
   readonly why: string;
@@ -26,12 +28,15 @@ export interface HiddenFaults {
 export interface NamedRegister {
   /** Bytes from the start of the BAR, a multiple of `bytes`. */
   readonly offset: number;
+  /** Its width. */
   readonly bytes: 1 | 2 | 4 | 8;
 }
 
 /** Registers of one BAR by their names in the device's manual. */
 export interface NamedRegisters {
+  /** The number of the BAR, 0 to 5. */
   readonly bar: number;
+  /** The registers by their names. */
   readonly registers: Readonly<Record<string, NamedRegister>>;
 }
 
@@ -42,6 +47,7 @@ export interface NamedRegisters {
  * copies that end by interrupt.
  */
 export interface Driver {
+  /** Its name in reports and for `--driver`. No two registered drivers have the same. */
   readonly name: string;
   /** PCI ids that it serves, or `probe` for what ids cannot tell, or both. */
   readonly ids?: readonly { readonly vendor: number; readonly device: number }[];
@@ -69,6 +75,7 @@ export interface Driver {
  * none of this again.
  */
 export interface DriverInstance {
+  /** What it can copy. Fixed once the driver is created. */
   readonly limits: DriverLimits;
   /** MSI or MSI-X vector that `sendMsi` raises. Undefined if the device cannot raise one. */
   readonly msiVector?: number;

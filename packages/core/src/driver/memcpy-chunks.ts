@@ -3,7 +3,9 @@ import type { DriverLimits } from "./driver";
 
 /** One piece of a copy: bytes from `offset` of the source to the same offset of the destination. */
 export interface MemcpyChunk {
+  /** Bytes from the start of the copy. */
   readonly offset: number;
+  /** Bytes. */
   readonly size: number;
 }
 

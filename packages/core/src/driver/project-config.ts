@@ -10,7 +10,9 @@ export interface ProjectConfig {
 
 /** A configuration and its file. Without a file in the project: an empty configuration, and no file. */
 export interface LoadedProjectConfig {
+  /** The configuration's file. */
   readonly path?: string;
+  /** Its content. */
   readonly config: ProjectConfig;
 }
 

@@ -3,9 +3,11 @@ import { dirname } from "node:path";
 
 /** The user who runs the process, as far as it matters for the code that it loads. */
 export interface CodeOwner {
+  /** The process's user. */
   readonly uid: number;
   /** The user and group that root runs for: SUDO_UID and SUDO_GID. */
   readonly sudoUid?: number | undefined;
+  /** See `sudoUid`. */
   readonly sudoGid?: number | undefined;
   /** The process is root of an ordinary user's VM. It can harm nobody else, and sees other users' files as nobody's. */
   readonly confined?: boolean;

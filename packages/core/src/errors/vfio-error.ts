@@ -14,6 +14,7 @@ export interface VfioErrorOptions {
   subject?: string;
   /** What the user can do about it. */
   remedy?: string;
+  /** The error that led to this one. */
   cause?: unknown;
 }
 
@@ -31,13 +32,20 @@ export class VfioError extends Error {
     return typeof value === "object" && value !== null && BRAND in value;
   }
 
+  /** Always `VfioError`. */
   override readonly name = "VfioError";
+  /** Stable: an errno's name (`EBUSY`) or one of ours (`ERR_CLOSED`). docs/errors.md explains each. */
   readonly code: VfioErrorCode;
+  /** Positive errno, if a system call failed. */
   readonly errno: number | undefined;
+  /** What failed: the name of the ioctl, the system call or the method. */
   readonly operation: string;
+  /** What it was applied to: a device address, a path, a mode. */
   readonly subject: string | undefined;
+  /** What the user can do about it. */
   readonly remedy: string | undefined;
 
+  /** The message is one line for people. It says what failed and on what. */
   constructor(message: string, options: VfioErrorOptions) {
     super(
       options.remedy === undefined ? message : `${message}\n  Remedy: ${options.remedy}`,

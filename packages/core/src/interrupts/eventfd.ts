@@ -30,6 +30,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
     start: (poller, timeoutMs, ref, taken, ended) => poller.take(timeoutMs, ref, taken, ended),
   };
 
+  /** Makes the eventfd (EFD_NONBLOCK). Throws VfioError with the kernel's errno (`EMFILE`). */
   constructor(label = "eventfd") {
     const fd = native.eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0) {
@@ -52,6 +53,7 @@ export class Eventfd implements Disposable, AsyncIterable<bigint> {
     return this.#file.descriptor("Eventfd.fd");
   }
 
+  /** Whether {@link close} has been called. */
   get closed(): boolean {
     return this.#file.closed;
   }

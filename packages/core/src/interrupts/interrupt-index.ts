@@ -46,6 +46,7 @@ export interface InterruptSiblings {
  * host wants the device back).
  */
 export class InterruptIndex {
+  /** Which kind it is. */
   readonly kind: InterruptKind;
   /** VFIO's index. */
   readonly index: number;
@@ -55,6 +56,7 @@ export class InterruptIndex {
   readonly #vectors = new Map<number, InterruptVector | undefined>();
   #closed = false;
 
+  /** Asks the device nothing yet. */
   constructor(device: VfioDevice, kind: InterruptKind, siblings: InterruptSiblings) {
     this.kind = kind;
     this.index = interruptIndexes[kind];
@@ -93,10 +95,12 @@ export class InterruptIndex {
     return this.info.count;
   }
 
+  /** Whether only one such kind can be enabled at a time: INTx, MSI or MSI-X. */
   get exclusive(): boolean {
     return exclusiveKinds.includes(this.kind);
   }
 
+  /** Whether at least one vector is enabled. */
   get enabled(): boolean {
     return this.#vectors.size > 0;
   }

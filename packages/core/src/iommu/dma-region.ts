@@ -33,10 +33,13 @@ let state!: RegionState;
  * A region only reports it.
  */
 export class DmaRegion implements Disposable {
+  /** I/O virtual address of the first byte. */
   readonly iova: bigint;
   /** Bytes. */
   readonly length: number;
+  /** What the device may do with it. */
   readonly access: DmaAccess;
+  /** The mapped memory. */
   readonly memory: MappableMemory;
   /** First byte of the region in `memory`. */
   readonly offset: number;

@@ -46,12 +46,14 @@ const SPACE_END = 1n << 64n;
  * none of the kernel's checks, so the kernel's answers come through.
  */
 export class Iommu implements Disposable {
+  /** The operations of the mode. Calling them directly bypasses the books. */
   readonly backend: IommuBackend;
   readonly #books: MappingBooks;
   readonly #devices = new OwnedHandles<VfioDevice>();
   readonly #children = new Set<IommuChild>();
   #closed = false;
 
+  /** Owns the back end from now on. */
   constructor(backend: IommuBackend) {
     this.backend = backend;
     this.#books = new MappingBooks(this, () => backend.iovaRanges());
@@ -62,6 +64,7 @@ export class Iommu implements Disposable {
     return this.backend.mode;
   }
 
+  /** Whether {@link close} has been called. */
   get closed(): boolean {
     return this.#closed;
   }

@@ -5,6 +5,7 @@ import { PAGE_SIZE } from "./page-number";
 
 /** IOVAs kept free of automatic mappings. */
 export interface IovaReservation extends Disposable {
+  /** The first address. */
   readonly iova: bigint;
   /** Bytes. */
   readonly length: number;

@@ -29,6 +29,7 @@ const LARGEST_ALIGNMENT = 2 ** 46;
  * other threads) does no harm.
  */
 export class DmaMemory implements MappableMemory, Disposable {
+  /** What pages it is made of. */
   readonly backing: MemoryBacking;
   readonly address: bigint;
   /** Bytes: the requested length, rounded up to the backing's page size. */

@@ -8,6 +8,7 @@ import { VfioError } from "../errors/vfio-error";
 export class MappingRecord {
   readonly #mappings: DmaMapping[] = [];
 
+  /** Records a mapping that begins. */
   add(mapping: DmaMapping): void {
     this.#mappings.push(mapping);
   }

@@ -29,6 +29,7 @@ export class OwnedDescriptor implements Disposable {
     this.#calls = calls;
   }
 
+  /** Whether {@link close} has been called. */
   get closed(): boolean {
     return this.#number < 0;
   }

@@ -6,6 +6,7 @@ import { VFIO_DEVICE_FEATURE_GET, VFIO_DEVICE_FEATURE_PROBE, VFIO_DEVICE_FEATURE
 export class DeviceFeatures {
   readonly #device: VfioDevice;
 
+  /** Asks the device nothing yet. */
   constructor(device: VfioDevice) {
     this.#device = device;
   }

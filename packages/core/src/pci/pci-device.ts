@@ -26,11 +26,15 @@ const HEADER_BYTES = 64;
 export class PciDevice implements Disposable {
   /** The device in VFIO's vocabulary. This object owns it. */
   readonly vfio: VfioDevice;
+  /** Configuration space. */
   readonly config: ConfigSpace;
   /** Six, by index. Unimplemented ones have size 0. */
   readonly bars: readonly Bar[];
+  /** The expansion ROM. */
   readonly rom: ExpansionRom;
+  /** INTx, MSI, MSI-X and the events. */
   readonly interrupts: Interrupts;
+  /** VFIO_DEVICE_FEATURE. */
   readonly features: DeviceFeatures;
   /** Lets the address space forget this device. */
   #release: (() => void) | undefined;
@@ -87,10 +91,12 @@ export class PciDevice implements Disposable {
     return this.vfio.address;
   }
 
+  /** VFIO_DEVICE_GET_INFO, asked once. */
   get info(): DeviceInfo {
     return this.vfio.info;
   }
 
+  /** Whether {@link close} has been called. */
   get closed(): boolean {
     return this.#closed || this.vfio.closed;
   }

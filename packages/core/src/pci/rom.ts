@@ -7,6 +7,7 @@ export class ExpansionRom {
   readonly #device: VfioDevice;
   #size: number | undefined;
 
+  /** Asks the device nothing yet. */
   constructor(device: VfioDevice) {
     this.#device = device;
   }

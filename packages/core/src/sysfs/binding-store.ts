@@ -11,6 +11,7 @@ import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./s
 export class BindingStore {
   readonly #directory: string;
 
+  /** Keeps the files below `paths.runtime("devices")`. */
   constructor(paths: SystemPaths = systemPaths) {
     this.#directory = paths.runtime("devices");
   }
@@ -57,6 +58,7 @@ export class BindingStore {
     }
   }
 
+  /** Removes the stored state, if there is one. */
   forget(address: string): void {
     rmSync(this.#file(address), { force: true });
   }

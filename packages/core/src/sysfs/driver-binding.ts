@@ -9,9 +9,11 @@ import { describeVfioUsers } from "./vfio-users";
 
 /** The state of a device before it was bound, which {@link restoreBinding} puts back. */
 export interface BindingState {
+  /** PCI address, `0000:6a:01.0`. */
   readonly address: string;
   /** Absent if it had none. */
   readonly driver?: string;
+  /** Content of `driver_override`. Absent if it was not set. */
   readonly driverOverride?: string;
   /** How many VFs were enabled. Absent on a device without SR-IOV. */
   readonly numVfs?: number;
@@ -23,6 +25,7 @@ export interface BindOptions {
   readonly driver?: string;
   /** Take the device even if the machine uses it (mounted disk, default route, display). Default false. */
   readonly force?: boolean;
+  /** Where sysfs is. Default: the machine's. */
   readonly paths?: SystemPaths;
 }
 

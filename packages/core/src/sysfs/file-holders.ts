@@ -3,6 +3,7 @@ import { listDirectory, readAttribute, type SystemPaths, systemPaths } from "./s
 
 /** A process that has a file open. */
 export interface FileHolder {
+  /** The process's number. */
   readonly pid: number;
   /** The process's name. */
   readonly command: string;

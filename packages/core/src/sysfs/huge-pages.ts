@@ -4,6 +4,7 @@ import { readNumber, type SystemPaths, systemPaths } from "./system-paths";
 export interface HugePageCounts {
   /** nr_hugepages: reserved by the administrator. */
   readonly reserved: number;
+  /** free_hugepages: not used by anybody. */
   readonly free: number;
   /** Promised to mappings but not yet used. They are part of `free`. */
   readonly promised: number;

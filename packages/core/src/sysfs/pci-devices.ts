@@ -5,12 +5,15 @@ import { linkName, listDirectory, readAttribute, readNumber, type SystemPaths, s
 
 /** One line of a device's `resource` file: a BAR (0 to 5), the ROM (6), or an SR-IOV BAR (7 to 12). */
 export interface PciResource {
+  /** 0 to 5: a BAR; 6: the ROM; 7 to 12: an SR-IOV BAR. */
   readonly index: number;
+  /** The first bus address; 0 if not implemented. */
   readonly start: bigint;
   /** Bytes; 0 if not implemented. */
   readonly size: bigint;
   /** The kernel's IORESOURCE flags. */
   readonly flags: bigint;
+  /** What the BAR decodes; `none` if not implemented. */
   readonly kind: "io" | "memory" | "none";
 }
 
@@ -18,23 +21,31 @@ export interface PciResource {
 export interface PciDeviceEntry {
   /** `0000:6a:01.0`. */
   readonly address: string;
+  /** Vendor id, 16 bits. */
   readonly vendor: number;
+  /** Device id, 16 bits. */
   readonly device: number;
+  /** Subsystem vendor id, 16 bits. */
   readonly subsystemVendor: number;
+  /** Subsystem id, 16 bits. */
   readonly subsystemDevice: number;
   /** 24 bits: base class, sub-class, programming interface. */
   readonly class: number;
+  /** 8 bits. */
   readonly revision: number;
   /** Name of the bound driver. */
   readonly driver: string | undefined;
   /** Contents of driver_override, if one is set. */
   readonly driverOverride: string | undefined;
+  /** The IOMMU group's number; undefined for a device that is behind no IOMMU. */
   readonly iommuGroup: number | undefined;
+  /** The NUMA node; undefined where the machine does not tell one. */
   readonly numaNode: number | undefined;
   /** Set on a physical function with SR-IOV. */
   readonly sriov: { readonly total: number; readonly enabled: number } | undefined;
   /** Set on a virtual function: the address of its physical function. */
   readonly physicalFunction: string | undefined;
+  /** The lines of its `resource` file. */
   readonly resources: readonly PciResource[];
 }
 

@@ -17,21 +17,28 @@ import { systemError, systemResult } from "../errors/vfio-error";
  * tree of its own.
  */
 export class SystemPaths {
+  /** Where the paths start: `/`, or a test's folder. */
+  readonly root: string;
   /** The root with a slash at its end. */
   readonly #base: string;
 
-  constructor(readonly root = "/") {
+  /** `root` exists. */
+  constructor(root = "/") {
+    this.root = root;
     this.#base = root.endsWith("/") ? root : `${root}/`;
   }
 
+  /** A path below `/sys`. */
   sys(...parts: string[]): string {
     return this.#below("sys", parts);
   }
 
+  /** A path below `/dev`. */
   dev(...parts: string[]): string {
     return this.#below("dev", parts);
   }
 
+  /** A path below `/proc`. */
   proc(...parts: string[]): string {
     return this.#below("proc", parts);
   }

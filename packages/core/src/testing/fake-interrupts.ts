@@ -30,11 +30,13 @@ export class FakeInterrupts {
   readonly #masked = new Set<number>();
   readonly #pendingWhileMasked = new Set<number>();
 
+  /** By interrupt index. `subject` is the device's address, for errors. */
   constructor(subject: string, irqs: Readonly<Record<number, Partial<Omit<IrqInfo, "index">>>>) {
     this.#subject = subject;
     this.#infos = Array.from({ length: VFIO_PCI_NUM_IRQS }, (_, index) => fakeIrqInfo(index, irqs[index] ?? {}));
   }
 
+  /** As VfioDevice.irqInfo. */
   info(index: number): IrqInfo {
     const info = this.#infos[index];
     if (info === undefined)
@@ -42,6 +44,7 @@ export class FakeInterrupts {
     return info;
   }
 
+  /** As VfioDevice.setIrqs, with the kernel's errors. */
   set(request: SetIrqs): void {
     const { index, action, start, count, data } = request;
     const given = data === undefined ? count : "eventfds" in data ? data.eventfds.length : data.bools.length;
@@ -88,6 +91,7 @@ export class FakeInterrupts {
     return [...(this.#eventfds.get(index)?.keys() ?? [])].sort((a, b) => a - b);
   }
 
+  /** Forgets every eventfd, as closing the device does. */
   close(): void {
     for (const index of [...this.#eventfds.keys()]) this.#disable(index);
   }

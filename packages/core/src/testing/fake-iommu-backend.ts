@@ -6,10 +6,15 @@ import { closedError, systemError } from "../errors/vfio-error";
 
 /** One mapping of a {@link FakeIommuBackend}. */
 export interface FakeMapping {
+  /** I/O virtual address of the first byte. */
   readonly iova: bigint;
+  /** Bytes. */
   readonly length: number;
+  /** The mapped memory. */
   readonly memory: MappableMemory;
+  /** First byte of the mapping in `memory`. */
   readonly offset: number;
+  /** What the device may do with it. */
   readonly access: DmaAccess;
 }
 
@@ -17,6 +22,7 @@ export interface FakeMapping {
 export class FakeIommuBackend implements IommuBackend {
   readonly mode = "fake";
   readonly choosesIova = false;
+  /** The present mappings. */
   readonly mappings: FakeMapping[] = [];
   readonly #open: (address: string) => VfioDevice;
   #closed = false;

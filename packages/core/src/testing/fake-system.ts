@@ -5,13 +5,17 @@ import { FakeDriverCore, type FakeTree } from "./fake-driver-core";
 
 /** A PCI function to put into a {@link FakeSystem}. */
 export interface FakePciDevice {
+  /** PCI address, `0000:6a:01.0`. */
   readonly address: string;
+  /** Vendor id, 16 bits. */
   readonly vendor?: number;
+  /** Device id, 16 bits. */
   readonly device?: number;
   /** Default: a class of its own (0xff0000). */
   readonly class?: number;
   /** The bound driver, which the kernel also knows as the device's own. */
   readonly driver?: string;
+  /** The IOMMU group's number. Absent: the device is behind no IOMMU. */
   readonly group?: number;
   /** Name of the VFIO device file. */
   readonly cdev?: string;
@@ -23,10 +27,13 @@ export interface FakePciDevice {
  * A tree of files in place of `/sys`, `/dev`, `/proc` and `/run`, for tests. Writes through `paths` bind and unbind.
  */
 export class FakeSystem implements Disposable, FakeTree {
+  /** The tree's folder, which disposal removes. */
   readonly root = mkdtempSync(join(tmpdir(), "vfio-fake-system-"));
+  /** Paths into the tree. Writing them acts as the kernel does. */
   readonly paths = new FakeDriverCore(this.root, this);
   readonly #native = new Map<string, string>();
 
+  /** function Object() { [native code] } */
   constructor() {
     this.file("sys/bus/pci/drivers_probe");
   }
@@ -38,6 +45,7 @@ export class FakeSystem implements Disposable, FakeTree {
     writeFileSync(full, text);
   }
 
+  /** Makes a directory, with those above it. `path` starts below the root. */
   directory(path: string): void {
     mkdirSync(join(this.root, path), { recursive: true });
   }
@@ -58,10 +66,12 @@ export class FakeSystem implements Disposable, FakeTree {
     symlinkSync(join(this.root, target), full);
   }
 
+  /** The text of a file. `path` starts below the root. */
   read(path: string): string {
     return readFileSync(join(this.root, path), "utf8");
   }
 
+  /** Adds a PCI driver that has no device. */
   driver(name: string): void {
     this.file(`sys/bus/pci/drivers/${name}/bind`);
     this.file(`sys/bus/pci/drivers/${name}/unbind`);
@@ -101,6 +111,7 @@ export class FakeSystem implements Disposable, FakeTree {
     return this.#native.get(address);
   }
 
+  /** Whether the tree has this PCI driver. */
   hasDriver(driver: string): boolean {
     return existsSync(join(this.root, "sys/bus/pci/drivers", driver));
   }

@@ -24,8 +24,11 @@ import { FakeInterrupts } from "./fake-interrupts";
 
 /** One region of a fake device. Missing fields are those of an ordinary memory BAR. */
 export interface FakeRegion {
+  /** Bytes. */
   readonly size: number;
+  /** Default true. */
   readonly readable?: boolean;
+  /** Default true. */
   readonly writable?: boolean;
   /** Default: the whole region. Empty: nothing can be mapped. */
   readonly mappableAreas?: readonly RegionArea[];
@@ -33,6 +36,7 @@ export interface FakeRegion {
 
 /** What the fake device has. Every part has a default. */
 export interface FakeVfioDeviceOptions {
+  /** PCI address. Default `0000:00:00.0`. */
   readonly address?: string;
   /** By region index. Missing ones have size 0. */
   readonly regions?: Readonly<Record<number, FakeRegion>>;
@@ -57,11 +61,13 @@ export interface FakeVfioDeviceOptions {
 export class FakeVfioDevice implements VfioDevice {
   readonly address: string;
   readonly info: DeviceInfo;
+  /** Its interrupts, to raise them and to see what was asked of them. */
   readonly interrupts: FakeInterrupts;
   readonly #options: FakeVfioDeviceOptions;
   readonly #regions: readonly FakeRegionFile[];
   readonly #books: DeviceBooks<FakeRegionFile>;
 
+  /** Allocates the regions' memory. */
   constructor(options: FakeVfioDeviceOptions = {}) {
     this.#options = options;
     this.address = options.address ?? "0000:00:00.0";

@@ -3,8 +3,11 @@ import { vfio_info_cap_header } from "./vfio-structs";
 
 /** One link of an info capability chain. `offset` is that of its header in the info structure. */
 export interface InfoCapability {
+  /** VFIO_REGION_INFO_CAP_*, VFIO_IOMMU_TYPE1_INFO_CAP_*, …. */
   readonly id: number;
+  /** The version of its layout. */
   readonly version: number;
+  /** Bytes from the start of the info structure to the capability's header. */
   readonly offset: number;
 }
 

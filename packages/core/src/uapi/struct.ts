@@ -19,7 +19,9 @@ import { VfioError } from "../errors/vfio-error";
 export class StructView {
   /** Exactly the structure (and the requested bytes behind it), for an ioctl. */
   readonly bytes: Uint8Array;
+  /** By 32 bits, unsigned. */
   readonly u32: Uint32Array;
+  /** By 64 bits, unsigned. */
   readonly u64: BigUint64Array;
   readonly #storage: ArrayBuffer;
   readonly #start: number;
@@ -39,14 +41,17 @@ export class StructView {
     this.#start = start;
   }
 
+  /** By bytes, unsigned. */
   get u8(): Uint8Array {
     return (this.#u8 ??= new Uint8Array(this.#storage, this.#start));
   }
 
+  /** By 16 bits, unsigned. */
   get u16(): Uint16Array {
     return (this.#u16 ??= new Uint16Array(this.#storage, this.#start));
   }
 
+  /** By 32 bits, signed. */
   get s32(): Int32Array {
     return (this.#s32 ??= new Int32Array(this.#storage, this.#start));
   }
@@ -54,11 +59,15 @@ export class StructView {
 
 /** A field of at most 32 bits. */
 export interface NumberField {
+  /** Bytes from the start of the structure. */
   readonly offset: number;
   /** Bytes. */
   readonly width: 1 | 2 | 4;
+  /** Whether its values can be negative. */
   readonly signed: boolean;
+  /** The field's value in `view`. */
   get(view: StructView): number;
+  /** Sets the field in `view`. Higher bits of `value` are lost. */
   set(view: StructView, value: number): void;
 }
 
@@ -66,6 +75,7 @@ export interface NumberField {
 export class U8Field implements NumberField {
   readonly width = 1;
   readonly signed = false;
+  /** `offset` in bytes. */
   constructor(readonly offset: number) {}
   get(view: StructView): number {
     return view.u8[this.offset] as number;
@@ -79,6 +89,7 @@ export class U8Field implements NumberField {
 export class U16Field implements NumberField {
   readonly width = 2;
   readonly signed = false;
+  /** `offset` in bytes, a multiple of 2. */
   constructor(readonly offset: number) {
     requireAligned(offset, 2);
   }
@@ -94,6 +105,7 @@ export class U16Field implements NumberField {
 export class U32Field implements NumberField {
   readonly width = 4;
   readonly signed = false;
+  /** `offset` in bytes, a multiple of 4. */
   constructor(readonly offset: number) {
     requireAligned(offset, 4);
   }
@@ -109,6 +121,7 @@ export class U32Field implements NumberField {
 export class S32Field implements NumberField {
   readonly width = 4;
   readonly signed = true;
+  /** `offset` in bytes, a multiple of 4. */
   constructor(readonly offset: number) {
     requireAligned(offset, 4);
   }
@@ -122,14 +135,22 @@ export class S32Field implements NumberField {
 
 /** A 64-bit field: as bigint, or as number if the value is known to stay below 2^53 (sizes). */
 export class U64Field {
+  /** Bytes from the start of the structure. */
+  readonly offset: number;
+  /** Bytes. */
   readonly width = 8;
+  /** Whether its values can be negative. */
   readonly signed = false;
-  constructor(readonly offset: number) {
+  /** `offset` in bytes, a multiple of 8. */
+  constructor(offset: number) {
+    this.offset = offset;
     requireAligned(offset, 8);
   }
+  /** The field's value in `view`. */
   get(view: StructView): bigint {
     return view.u64[this.offset >>> 3] as bigint;
   }
+  /** Sets the field in `view`. Higher bits of `value` are lost. */
   set(view: StructView, value: bigint): void {
     view.u64[this.offset >>> 3] = value;
   }
@@ -162,7 +183,9 @@ export const u64 = (offset: number): U64Field => new U64Field(offset);
 
 /** One kernel structure. `size` is C's sizeof, without a flexible array at the end. */
 export interface StructLayout<Fields extends Readonly<Record<string, Field>> = Readonly<Record<string, Field>>> {
+  /** Bytes. */
   readonly size: number;
+  /** The fields by their names in the kernel. */
   readonly fields: Fields;
   /** Zeroed storage, with `extraBytes` behind the structure (flexible arrays, capability chains). */
   allocate(extraBytes?: number): StructView;

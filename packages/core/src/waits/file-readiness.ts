@@ -12,6 +12,7 @@ export interface FileReadinessOptions {
   readonly label: string;
   /** The error of a wait that took `timeoutMs` in vain. */
   readonly timeOut: (operation: string, timeoutMs: number) => VfioError;
+  /** For tests. Default: the addon's. */
   readonly createPoller?: NativeBinding["createPoller"];
 }
 

@@ -36,6 +36,7 @@ export class BoundedWait {
   readonly #spinMs: number;
   readonly #maxPauseMs: number;
 
+  /** Makes what a wait needs, once. Waits for nothing yet. */
   constructor(condition: () => boolean, options: BoundedWaitOptions) {
     this.#condition = condition;
     this.#options = options;

@@ -4,6 +4,7 @@ import type { RegisterDeclarations } from "../registers/index";
 export interface Capability<D extends RegisterDeclarations = RegisterDeclarations> {
   /** Prefix of its registers' names; `configSpace` adds `<name>_HEADER`. */
   readonly name: string;
+  /** Its id in the list: 8 bits, or 16 in an extended one. */
   readonly id: number;
   /** Version of an extended capability; ignored for a standard one. */
   readonly version?: number;

@@ -2,24 +2,33 @@ import type { RegisterDeclarations } from "../registers/index";
 
 /** A memory BAR. A 64-bit one takes the next index as well, so do not declare that one. */
 export interface BarDeclaration {
+  /** Its number. */
   readonly index: 0 | 1 | 2 | 3 | 4 | 5;
   /** Bytes; a power of two of at least 16 (PCI Local Bus 3.0, section 6.2.5.1). */
   readonly bytes: number;
+  /** Bits of its address. */
   readonly width: 32 | 64;
+  /** Default false. */
   readonly prefetchable?: boolean;
 }
 
 /** A device's identity: the fixed part of a type 0 header (PCI Local Bus 3.0, section 6.1). */
 export interface HeaderDeclaration {
+  /** Vendor id, 16 bits. */
   readonly vendor: number;
+  /** Device id, 16 bits. */
   readonly device: number;
+  /** 8 bits. Default 0. */
   readonly revision?: number;
   /** Base class, subclass and programming interface, as in 0x088000. */
   readonly classCode: number;
+  /** 16 bits. Default 0. */
   readonly subsystemVendor?: number;
+  /** 16 bits. Default 0. */
   readonly subsystem?: number;
   /** 1 for INTA. Default 0, no INTx. */
   readonly interruptPin?: number;
+  /** The memory BARs. Others are not implemented. */
   readonly bars: readonly BarDeclaration[];
 }
 

@@ -34,6 +34,7 @@ export interface MsixDeclaration {
   readonly vectors: number;
   /** Where table and pending bits lie: BAR index and offset (a multiple of 8). */
   readonly table: { readonly bar: number; readonly offset: number };
+  /** See `table`. */
   readonly pendingBits: { readonly bar: number; readonly offset: number };
 }
 

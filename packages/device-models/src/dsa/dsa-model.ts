@@ -37,6 +37,7 @@ export class DsaModel implements DeviceModel {
   readonly name = "dsa";
   /** The registers' state, for tests that set up what software cannot. */
   readonly bar0: RegisterFile<DsaRegisters>;
+  /** Configuration space, for tests. */
   readonly config: RegisterFile<DsaConfigRegisters>;
   /** BAR2. `enqueue` is ENQCMD, which vfio-user cannot carry. */
   readonly portals: Portals;
@@ -52,6 +53,7 @@ export class DsaModel implements DeviceModel {
   readonly #now: () => number;
   #host: DeviceHost | undefined;
 
+  /** The device as it is after a reset. */
   constructor(options: DsaOptions = {}) {
     this.#now = options.now ?? (() => performance.now());
     this.bar0 = new RegisterFile(dsaRegisterMap(options), this.#registerHooks());

@@ -30,6 +30,7 @@ export class IoatModel implements DeviceModel {
   readonly name = "ioat";
   /** The registers' state, for tests that set up what software cannot. */
   readonly bar0: Bar0;
+  /** Configuration space, for tests. */
   readonly config: Config;
   readonly regions: ReadonlyMap<number, ModelRegion>;
   readonly irqs: ReadonlyMap<number, ModelIrq> = new Map([
@@ -57,6 +58,7 @@ export class IoatModel implements DeviceModel {
   readonly #interrupts: Interrupts;
   #host: DeviceHost | undefined;
 
+  /** The device as it is after a reset. */
   constructor({ now = () => performance.now() }: IoatModelOptions = {}) {
     this.bar0 = new RegisterFile(IOAT_BAR0, {
       INTRCTRL: {

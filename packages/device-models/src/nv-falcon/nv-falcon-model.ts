@@ -32,6 +32,7 @@ export const nvFalconGenerations: readonly string[] = GENERATIONS.map(({ name })
  */
 export class NvFalconModel implements DeviceModel {
   readonly name = "nv-falcon";
+  /** Configuration space, for tests. */
   readonly config: Config;
   /** For tests: the falcon's registers and memories. */
   readonly falcon: Falcon;
@@ -43,6 +44,7 @@ export class NvFalconModel implements DeviceModel {
   readonly #resetRegisters: () => void;
   #host: DeviceHost | undefined;
 
+  /** The GPU as it is after its boot. */
   constructor({ generation: name = DEFAULT_GENERATION, now = () => performance.now() }: NvFalconModelOptions = {}) {
     const generation = generationByName(name);
     const blocks = bar0Of(generation);

@@ -11,6 +11,7 @@ export type RegisterWidth = 1 | 2 | 4 | 8;
 export interface RegisterDeclaration {
   /** Bytes from the start of the map, a multiple of `bytes`. */
   readonly offset: number;
+  /** Its width. */
   readonly bytes: RegisterWidth;
   /** Value after a reset; default 0. */
   readonly reset?: Bits;

@@ -37,7 +37,9 @@ export type HooksOf<D extends RegisterDeclarations> = {
  * has the shape of a `ModelRegion`, so it can serve as a region.
  */
 export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations> {
+  /** The registers by their names, for the device's own code: no access rule applies to it. */
   readonly registers: RegistersOf<D>;
+  /** Bytes of the map's range. */
   readonly size: number;
 
   readonly #cells: RegisterCell[] = [];
@@ -48,6 +50,9 @@ export class RegisterFile<D extends RegisterDeclarations = RegisterDeclarations>
   #low = 0;
   #high = 0;
 
+  /**
+   * Every register has its declared value. `hooks` run before and after software's accesses, by the register's name.
+   */
   constructor(map: RegisterMap<D>, hooks: HooksOf<D> = {}) {
     this.size = map.size;
     this.#owner = new Uint16Array(map.size);

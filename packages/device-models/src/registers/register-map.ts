@@ -3,9 +3,11 @@ import { checkDeclarations } from "./declaration-checks";
 
 /** A checked set of declarations for a device's address range. State lives in a `RegisterFile`. */
 export interface RegisterMap<D extends RegisterDeclarations = RegisterDeclarations> {
+  /** The range's name in errors: `plx-dma BAR 0`. */
   readonly name: string;
   /** Bytes of the range. */
   readonly size: number;
+  /** The registers by their names. */
   readonly declarations: D;
 }
 

@@ -4,6 +4,7 @@ import type { ModelRegion } from "@vfio-selftests/vfio-user";
 export interface RegisterWindow {
   /** Bytes from the start of the region, a multiple of 8. */
   readonly at: number;
+  /** The block, as a region of its own. */
   readonly registers: Pick<ModelRegion, "size" | "read" | "write">;
   /**
    * What every 32 bits read while the block does not answer at `offset` (bytes from the window's start). Writes are lost

@@ -3,6 +3,7 @@ export const BENCH_VERSION = 1;
 
 /** What `pnpm bench --json FILE` writes. */
 export interface BenchReport {
+  /** The version of this layout. */
   readonly version: number;
   /** When it was measured: `2026-11-22T03:00:00.000Z`. */
   readonly date: string;
@@ -12,40 +13,53 @@ export interface BenchReport {
   readonly cpu: string;
   /** How often each measurement was repeated. */
   readonly rounds: number;
+  /** Measurements that have one figure. */
   readonly results: readonly BenchResult[];
+  /** Measurements of many single events. */
   readonly distributions: readonly Distribution[];
 }
 
 /** What is measured. */
 export interface Measurement {
+  /** Whether the machine itself was measured, or the lab's VM. */
   readonly where: "host" | "lab";
+  /** What was measured: `map 4 KiB`. */
   readonly name: string;
   /** IOMMU mode, model, …; empty without one. */
   readonly variant: string;
+  /** The unit of all its figures: `ns`, `µs`, `ms`, `s`. */
   readonly unit: string;
 }
 
 /** TypeScript beside C, measured in turns in the same run. */
 export interface BenchResult extends Measurement {
+  /** The toolkit's figure. */
   readonly typescript: Spread;
   /** Absent where a C counterpart makes no sense. */
   readonly c?: Spread;
+  /** What the figure must reach. Absent: it is only shown. */
   readonly goal?: Goal;
 }
 
 /** The figures of several runs of one measurement, in the measurement's own unit. */
 export interface Spread {
+  /** The smallest. */
   readonly min: number;
+  /** The middle one. */
   readonly median: number;
+  /** The largest. */
   readonly max: number;
+  /** How many runs there were. */
   readonly runs: number;
 }
 
 /** How to compare the figure with its goal. */
 export interface Goal {
+  /** `ratio` and `difference` compare with C's figure; `value` is the figure itself. */
   readonly kind: "ratio" | "difference" | "value";
   /** Upper bound, except for `atLeast`. */
   readonly limit: number;
+  /** Whether `limit` is a lower bound. Default false. */
   readonly atLeast?: boolean;
 }
 
@@ -53,6 +67,7 @@ export interface Goal {
 export interface Distribution extends Measurement {
   /** Number of events. */
   readonly count: number;
+  /** Its percentiles. */
   readonly percentiles: Percentiles;
   /** Neighbours, ascending. */
   readonly buckets: readonly Bucket[];
@@ -60,16 +75,23 @@ export interface Distribution extends Measurement {
 
 /** Nearest-rank percentiles, in the measurement's own unit. */
 export interface Percentiles {
+  /** Half of the events took at most this. */
   readonly p50: number;
+  /** 90 of 100. */
   readonly p90: number;
+  /** 99 of 100. */
   readonly p99: number;
+  /** The longest. */
   readonly max: number;
 }
 
 /** The events above `from`, up to `to` inclusive. Both are above 0, because the scale is logarithmic. */
 export interface Bucket {
+  /** Lower bound, exclusive. */
   readonly from: number;
+  /** Upper bound, inclusive. */
   readonly to: number;
+  /** How many events. */
   readonly count: number;
 }
 

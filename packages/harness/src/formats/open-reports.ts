@@ -8,12 +8,15 @@ const FORMATS = { ...REPORT_FORMATS, events: eventFormat };
 
 /** A format and the file it goes to. Default: standard output. */
 export interface Report {
+  /** The format's name. */
   readonly format: keyof typeof FORMATS;
+  /** Its path. */
   readonly file?: string;
 }
 
 /** The reports of one run. Disposal closes their files. */
 export interface Reports extends Disposable {
+  /** The opened formats, to be told of the events. */
   readonly formats: readonly ReportFormat[];
 }
 

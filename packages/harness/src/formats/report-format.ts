@@ -28,6 +28,7 @@ export interface RunPlan {
   readonly kernel?: string | undefined;
   /** The words of the command that repeats the run, after the program's name, without its choice of tests. */
   readonly command?: readonly string[] | undefined;
+  /** Which part of the tests this run is. Undefined: all. */
   readonly shard?: Shard | undefined;
   /** Whether the report for people shows every test, id and note, and not only sums. */
   readonly verbose?: boolean | undefined;
@@ -37,6 +38,7 @@ export interface RunPlan {
 
 /** Where a format writes. */
 export interface ReportSink {
+  /** Appends text to the report. */
   write(text: string): void;
   /** Whether a person watches: lines may be overwritten. */
   readonly interactive: boolean;
@@ -48,10 +50,13 @@ export interface ReportSink {
 
 /** One way to report a run. It receives the events in order. */
 export interface ReportFormat {
+  /** A test begins. */
   started?(test: TestIdentity): void;
+  /** A test has ended. */
   finished?(test: TestOutcome): void;
   /** Shows what is being done to a person who watches a run of several machines. */
   underWay?(text: string): void;
+  /** The run has ended: the format writes what it has left. */
   end(run: RunOutcome): void;
 }
 

@@ -8,10 +8,13 @@ import type { ReportFormat, RunPlan } from "./report-format";
 export interface RunListener {
   /** How many tests there are; undefined when nobody counted. Comes before the first test. */
   counted(size: RunPlan["size"]): void;
+  /** A test begins. */
   started(test: TestIdentity): void;
+  /** A test has ended. */
   finished(test: TestOutcome): void;
   /** Something went wrong outside any test. */
   failed(error: string): void;
+  /** The run has ended. Nothing follows. */
   ended(): void;
 }
 
@@ -26,15 +29,18 @@ export class RunReport implements RunListener {
   #size: RunPlan["size"];
   #opened: Reports | undefined;
 
+  /** `plan` is what is known before the first test. Writes nothing yet. */
   constructor(reports: readonly Report[], plan: Partial<RunPlan> = {}) {
     this.#reports = reports;
     this.#plan = plan;
   }
 
+  /** The finished tests, in the order in which they ended. */
   get tests(): readonly TestOutcome[] {
     return this.#tests;
   }
 
+  /** The run as it is now. */
   get outcome(): RunOutcome {
     const durationMs = performance.now() - this.#started;
     return { tests: this.#tests, errors: this.#errors, notes: this.#notes, durationMs };

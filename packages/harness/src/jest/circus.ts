@@ -1,27 +1,40 @@
 /** What we use of jest-circus' records (its `Circus.DescribeBlock`, `Circus.TestEntry` and `Circus.Event`). */
 export interface CircusBlock {
+  /** Distinguishes it from a test. */
   readonly type: "describeBlock";
+  /** The title. */
   readonly name: string;
+  /** The enclosing block; absent for the root. */
   readonly parent?: CircusBlock;
+  /** Blocks and tests, in the order of the file. */
   readonly children: (CircusBlock | CircusTest)[];
+  /** `skip`, `only`, …; null or absent: it runs. */
   mode?: string | null;
 }
 
 /** A test, as jest-circus hands it to environments. */
 export interface CircusTest {
+  /** Distinguishes it from a block. */
   readonly type: "test";
+  /** The title. */
   readonly name: string;
+  /** The enclosing block. */
   readonly parent?: CircusBlock;
   /** Milliseconds; undefined: the file's limit. */
   timeout?: number | undefined;
+  /** `skip`, `only`, `todo`, …; null or absent: it runs. */
   mode?: string | null;
+  /** What was thrown until now. */
   errors: unknown[];
+  /** `done`, `skip` or `todo`, once it has ended. */
   status?: string | null;
 }
 
 /** An event of jest-circus. Only the fields that the environment reads are here. */
 export interface CircusEvent {
+  /** The event's name: `test_start`. */
   readonly name: string;
+  /** The test that it is about, if any. */
   readonly test?: CircusTest;
   /** What a test or hook threw. */
   readonly error?: unknown;
@@ -31,6 +44,7 @@ export interface CircusEvent {
 
 /** The state of jest-circus. Only the fields that the environment reads are here. */
 export interface CircusState {
+  /** The block that holds all others. */
   readonly rootDescribeBlock: CircusBlock;
   /** Milliseconds of a test that has no limit of its own. */
   readonly testTimeout: number;

@@ -28,9 +28,11 @@ type EnvironmentParameters = ConstructorParameters<typeof TestEnvironment>;
 
 /** jest's `testEnvironmentOptions`: plain data. */
 export interface HarnessEnvironmentOptions {
+  /** Which tests run. Default: all. */
   readonly filter?: TestFilter;
   /** The part of the filtered tests that this process runs. Default: all. */
   readonly part?: TestPart;
+  /** What the tests run against. */
   readonly target?: Partial<TargetOptions>;
   /** Watches the kernel's log, whose reports fail tests. Default: nobody watches it. */
   readonly kernelLog?: KernelWatchOptions;
@@ -74,6 +76,7 @@ export class HarnessEnvironment extends TestEnvironment {
   #previous: string | undefined;
   #startedAt = 0;
 
+  /** jest calls it, once for each test file. */
   constructor(config: EnvironmentParameters[0], context: EnvironmentParameters[1]) {
     super(config, context);
     this.#options = config.projectConfig.testEnvironmentOptions;
@@ -84,6 +87,7 @@ export class HarnessEnvironment extends TestEnvironment {
     });
   }
 
+  /** jest-circus calls it with every event. */
   async handleTestEvent(event: CircusEvent, state: CircusState): Promise<void> {
     const { name, test, error } = event;
     showSuppressed(error);
@@ -100,6 +104,7 @@ export class HarnessEnvironment extends TestEnvironment {
     }
   }
 
+  /** jest calls it after the file's last test. */
   override async teardown(): Promise<void> {
     this.#kernel?.[Symbol.dispose]();
     await super.teardown();

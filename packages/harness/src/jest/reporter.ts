@@ -12,6 +12,7 @@ import { type JestTestResult, outcomeOf } from "./test-result";
 export interface HarnessReporterOptions {
   /** The formats to write, and where. Default: the one for people, on standard output. */
   readonly reports?: readonly Report[];
+  /** What is known of the run before its first test. */
   readonly plan?: Partial<RunPlan>;
   /** A descriptor that gets each event instead of reports, for a process that watches this one. */
   readonly channel?: number;

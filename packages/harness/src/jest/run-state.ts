@@ -4,6 +4,7 @@ import type { TestIdentity } from "../outcome/test-identity";
 
 /** What the environment knows of a test that it is about to start. */
 export interface TestStart {
+  /** The test that begins. */
   readonly test: TestIdentity;
   /** Its place among the chosen tests, counted through all repetitions; from 0. */
   readonly index: number;

@@ -12,11 +12,13 @@ export interface JsonReport extends RunFacts {
   readonly version?: number;
   /** Of a merged report: the runs whose results it holds, in the order of their shards and times. */
   readonly runs?: readonly RunFacts[];
+  /** How many tests passed, failed and skipped. */
   readonly totals: Totals;
   /** The exit code of the run's process. */
   readonly exitCode: number;
   /** All tests of the run in their order, where it is one of several shards or did not run them all. */
   readonly planned?: readonly PlannedTest[];
+  /** The results, in the order in which the tests ended. */
   readonly tests: readonly JsonTest[];
 }
 
@@ -32,32 +34,45 @@ export interface RunFacts {
   readonly command?: readonly string[];
   /** When the run began: `2026-11-22T03:00:00.000Z`. */
   readonly started?: string;
+  /** Which part of the tests the run was. Absent: all. */
   readonly shard?: Shard;
+  /** Milliseconds from the run's begin to its end. */
   readonly durationMs: number;
   /** What went wrong outside any test. */
   readonly errors: readonly string[];
+  /** Lines that belong to the run as a whole and fail nothing. */
   readonly notes?: readonly string[];
 }
 
 /** A test of the run, whether it ran or not. */
 export interface PlannedTest {
+  /** `fixture.variant.test`. */
   readonly id: string;
   /** Absent where the titles name none. */
   readonly device?: string;
+  /** The IOMMU mode. */
   readonly mode: string;
 }
 
 /** One test's result. */
 export interface JsonTest {
+  /** `fixture.variant.test`. */
   readonly id: string;
+  /** The device that the title names. Absent where the run has one device. */
   readonly device?: string;
+  /** The IOMMU mode. */
   readonly mode: string;
+  /** The verdict. */
   readonly status: TestStatus;
   /** From 1, in a run that repeats its tests. */
   readonly repetition?: number;
+  /** Milliseconds, hooks included. */
   readonly durationMs: number;
+  /** With status `skipped`: why, and what to do. */
   readonly skip?: SkipReason;
+  /** With status `failed`: one text per error. */
   readonly failures?: readonly string[];
+  /** What the test said with `note` and `notChecked`. */
   readonly notes?: readonly string[];
   /** In a merged report: the index in `runs` of the run that gave this result. Absent where no run gave one (MISS). */
   readonly run?: number;

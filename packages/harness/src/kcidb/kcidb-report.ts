@@ -5,7 +5,9 @@ import { fullId } from "../outcome/test-identity";
 
 /** What KernelCI's database takes: KCIDB 5.3 (github.com/kernelci/kcidb-io, kcidb_io/schema/v05_03.py). */
 export interface KcidbReport {
+  /** The version of KCIDB's schema. */
   readonly version: { readonly major: 5; readonly minor: 3 };
+  /** A test for each result, and one for each error outside any test. */
   readonly tests: readonly KcidbTest[];
 }
 
@@ -14,18 +16,27 @@ export type KcidbStatus = "FAIL" | "ERROR" | "MISS" | "PASS" | "SKIP";
 
 /** A test, as KCIDB takes it (schema 5.3, `tests`). */
 export interface KcidbTest {
+  /** `ORIGIN:HASH`: the same for the same result. */
   readonly id: string;
+  /** The CI system that submits. */
   readonly origin: string;
+  /** The tested kernel's build. */
   readonly build_id: string;
   /** Steps with dots between them. */
   readonly path: string;
+  /** The verdict. */
   readonly status: KcidbStatus;
+  /** The test's full id, for people. */
   readonly comment: string;
+  /** Failures, or why the test skipped. */
   readonly log_excerpt?: string;
+  /** When the run began: `2026-11-22T03:00:00.000Z`. */
   readonly start_time?: string;
   /** Seconds. */
   readonly duration?: number;
+  /** Target, mode, device and kernel. */
   readonly environment?: { readonly comment: string; readonly misc: Readonly<Record<string, string>> };
+  /** The repetition, notes, and the command that repeats the run. */
   readonly misc?: Readonly<Record<string, unknown>>;
 }
 

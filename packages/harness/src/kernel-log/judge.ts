@@ -6,6 +6,7 @@ import type { SplatReport } from "./splat-reports";
 export interface KernelVerdict {
   /** Texts of failures. */
   readonly failures: readonly string[];
+  /** Lines for the test's notes. */
   readonly notes: readonly string[];
 }
 

@@ -17,6 +17,7 @@ export interface KernelWatchOptions {
 
 /** What the kernel printed since the last look. */
 export interface KernelFindings {
+  /** The kernel's reports of itself. */
   readonly reports: readonly SplatReport[];
   /** Lines in which IOMMU drivers report a refused access. */
   readonly faults: readonly string[];

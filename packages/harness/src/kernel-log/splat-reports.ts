@@ -2,9 +2,11 @@ import { CUT_HERE, FRAME, type Splat, SPLATS } from "./splats";
 
 /** One report of the kernel, whole. */
 export interface SplatReport {
+  /** The kind's name: `panic`. */
   readonly name: string;
   /** What in the kernel prints it; undefined for a report of a kind that the table does not have. */
   readonly source: string | undefined;
+  /** The report's lines, without their time stamps. */
   readonly lines: readonly string[];
   /** Whether its end is missing: the kernel may still be printing. */
   readonly open: boolean;

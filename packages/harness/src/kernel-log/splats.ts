@@ -1,5 +1,6 @@
 /** A kind of report in which the kernel says that something is wrong with itself. */
 export interface Splat {
+  /** Its name in failures: `panic`. */
   readonly name: string;
   /** The line that identifies the kind, without its time stamp. */
   readonly pattern: RegExp;

@@ -8,6 +8,7 @@ import { MachineChanges } from "./machine-changes";
  * by then, because the kernel makes one removal or search for devices at a time.
  */
 export class GuardedDevice implements Disposable {
+  /** PCI address, `0000:6a:01.0`. */
   readonly address: string;
   readonly #restore: () => void;
 

@@ -10,6 +10,7 @@ export const NO_OVERRIDE = "(null)";
  * process is killed first (Documentation/ABI/testing/sysfs-bus-pci).
  */
 export class GuardedDriver implements Disposable {
+  /** PCI address, `0000:6a:01.0`. */
   readonly address: string;
   /** The driver that the function had and will have again; undefined when it had none. */
   readonly original: string | undefined;
@@ -33,6 +34,7 @@ export class GuardedDriver implements Disposable {
     ]);
   }
 
+  /** The driver that the function has now; undefined when it has none. */
   get current(): string | undefined {
     return linkName(this.#paths.pciDevice(this.address, "driver"));
   }

@@ -7,6 +7,7 @@ import { MachineChanges } from "./machine-changes";
  * back to what it was at disposal, and also when the process is killed first.
  */
 export class GuardedValue implements Disposable {
+  /** The file's path. */
   readonly path: string;
   /** The value that was there and will be there again. */
   readonly original: string;
@@ -19,6 +20,7 @@ export class GuardedValue implements Disposable {
     this.#restore = MachineChanges.on(paths).record([{ path, value: this.original }]);
   }
 
+  /** Writes the value. Throws VfioError with the kernel's errno. */
   set(value: string | number): void {
     writeFileSync(this.path, String(value));
   }

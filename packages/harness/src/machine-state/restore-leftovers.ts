@@ -7,7 +7,9 @@ import { applyUndo, parseUndoLine } from "./undo-write";
 
 /** A step that was taken late, because the process that made the change died, and its guardian, too. */
 export interface RestoredValue {
+  /** The file that was written. */
   readonly path: string;
+  /** The value that was put back. */
   readonly value: string;
   /** Why the value could not be put back. The journal then stays. */
   readonly error?: string;

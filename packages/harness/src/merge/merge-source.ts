@@ -5,7 +5,9 @@ import { fullId } from "../outcome/test-identity";
 
 /** A report to merge, with the name that errors tell. */
 export interface NamedReport {
+  /** The report's name: its file's. */
   readonly name: string;
+  /** Its content. */
   readonly report: JsonReport;
 }
 

@@ -13,6 +13,7 @@ export class Pace {
   #expectedMs = 0;
   #takenMs = 0;
 
+  /** `tests` are those of the run, `durations` those of an earlier one. */
   constructor(tests: readonly TestIdentity[], durations: Durations) {
     this.#expected = new Map([...expectedDurations(tests, durations)].map(([test, ms]) => [keyOf(test), ms]));
     this.#hasDurations = tests.some((test) => durations[keyOf(test)] !== undefined);
@@ -23,6 +24,7 @@ export class Pace {
     return this.#hasDurations || this.#takenMs >= MEASURED_MS;
   }
 
+  /** Learns from a finished test how fast this run is. */
   finished(test: TestOutcome): void {
     this.#expectedMs += this.#expected.get(keyOf(test)) ?? 0;
     this.#takenMs += test.durationMs;

@@ -2,11 +2,13 @@ import type { TestOutcome, TestStatus } from "./test-outcome";
 
 /** A finished run. */
 export interface RunOutcome {
+  /** The finished tests, in the order in which they ended. */
   readonly tests: readonly TestOutcome[];
   /** What went wrong outside any test: a file that did not load, say. */
   readonly errors: readonly string[];
   /** What belongs to the run as a whole and fails nothing. */
   readonly notes?: readonly string[];
+  /** Milliseconds from the run's begin to its end. */
   readonly durationMs: number;
 }
 

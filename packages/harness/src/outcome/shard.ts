@@ -5,6 +5,7 @@ import { fullId, type NamedTest } from "./test-identity";
 export interface Shard {
   /** From 1 to `count`. */
   readonly index: number;
+  /** How many parts there are. */
   readonly count: number;
 }
 

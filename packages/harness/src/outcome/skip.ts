@@ -2,7 +2,9 @@ import { asCalled } from "@vfio-selftests/core/errors";
 
 /** Why a test did not run here, and what the user can do so that it does. */
 export interface SkipReason {
+  /** Why it did not run. */
   readonly reason: string;
+  /** What to do so that it runs. */
   readonly remedy: string;
 }
 
@@ -18,9 +20,12 @@ export const SKIP = Symbol.for("vfio-selftests.skip");
  * count as a pass.
  */
 export class SkipError extends Error {
+  /** Always `SkipError`. */
   override readonly name = "SkipError";
+  /** The reason, by which every copy of this package recognises the error. */
   readonly [SKIP]: SkipReason;
 
+  /** The message holds reason and remedy. */
   constructor(reason: SkipReason) {
     super(
       `${skipText(reason)}\n` +

@@ -12,7 +12,9 @@ export interface TestIdentity {
   readonly id: string;
   /** Empty for a test outside any describe. */
   readonly fixture: string;
+  /** The id's second part; undefined where the fixture has no variants. */
   readonly variant: string | undefined;
+  /** The id's last part. */
   readonly test: string;
   /** The address of the device, when the run has several. */
   readonly device: string | undefined;

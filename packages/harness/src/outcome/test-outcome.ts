@@ -6,7 +6,9 @@ export type TestStatus = "passed" | "failed" | "skipped";
 
 /** A finished test. */
 export interface TestOutcome extends TestIdentity {
+  /** The verdict. */
   readonly status: TestStatus;
+  /** Milliseconds, hooks included. */
   readonly durationMs: number;
   /** The number of this repetition, from 1, in a run that repeats its tests. */
   readonly repetition?: number;

@@ -4,8 +4,11 @@ import { breakable, folded } from "./text";
 
 /** How much of something ran, of one kind of run. */
 export interface PageShare {
+  /** The kind of run. */
   readonly title: string;
+  /** Lines with code. */
   readonly lines: number;
+  /** How many of them ran. */
   readonly reached: number;
 }
 
@@ -17,6 +20,7 @@ export interface PageCoverage {
   readonly facts: readonly string[];
   /** A row for each folder, with a share for each kind of run. All rows have the same kinds. */
   readonly folders: readonly CoverageRow[];
+  /** The same for each file. */
   readonly files: readonly CoverageRow[];
 }
 

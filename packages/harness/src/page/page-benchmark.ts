@@ -4,5 +4,6 @@ import type { BenchReport } from "../benchmark/bench-report";
 export interface PageBenchmark {
   /** Distinguishes it on the page: its file's name. */
   readonly name: string;
+  /** The file's content. */
   readonly report: BenchReport;
 }

@@ -5,6 +5,7 @@ import { identify } from "../outcome/test-identity";
 export interface PageRun {
   /** Distinguishes it on the page: its file's name. */
   readonly name: string;
+  /** The file's content. */
   readonly report: JsonReport;
 }
 

@@ -34,8 +34,11 @@ interface Section {
 
 /** What a page shows. */
 export interface PageContent {
+  /** Reports of runs, in any order. */
   readonly runs?: readonly PageRun[];
+  /** Reports of `pnpm bench --json`. */
   readonly benchmarks?: readonly PageBenchmark[];
+  /** Coverage, a table each. */
   readonly coverages?: readonly PageCoverage[];
 }
 

@@ -9,6 +9,7 @@ export interface Target {
   readonly modes: readonly IommuMode[];
   /** Addresses. Empty: every test skips and says how to get a device. */
   readonly devices: readonly string[];
+  /** The drivers that may serve the devices. */
   readonly drivers: DriverRegistry;
 }
 

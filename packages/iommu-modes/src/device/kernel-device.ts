@@ -38,7 +38,9 @@ export interface KernelDeviceOptions {
 export class KernelDevice implements VfioDevice {
   readonly address: string;
   readonly info: DeviceInfo;
+  /** The device's file, for ioctls that nothing here makes. */
   readonly file: KernelFile;
+  /** The device's group, in modes on containers: it proves ownership in a hot reset. */
   readonly group: KernelFile | undefined;
   readonly #options: KernelDeviceOptions;
   readonly #books: DeviceBooks;

@@ -27,11 +27,15 @@ export interface PageRequest {
   readonly pasid: number | undefined;
   /** The device's number for requests that get one common answer. */
   readonly group: number;
+  /** Whether it is the last request of its group. */
   readonly lastOfGroup: boolean;
   /** What the device wants to do at the address. */
   readonly read: boolean;
+  /** See `read`. */
   readonly write: boolean;
+  /** See `read`. */
   readonly execute: boolean;
+  /** Whether the access has supervisor rights. */
   readonly privileged: boolean;
   /** I/O virtual address. */
   readonly address: bigint;

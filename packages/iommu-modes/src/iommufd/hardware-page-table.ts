@@ -16,6 +16,7 @@ export interface HardwarePageTableOptions {
 
 /** A page table of the IOMMU (HWPT) as an object of its own. Devices attach to it. Detach them before `close`. */
 export class HardwarePageTable extends IommufdObject {
+  /** IOMMU_HWPT_ALLOC for the device and the address space. Throws VfioError with the kernel's errno. */
   static allocate(iommufd: KernelFile, { device, ioas, faultQueue }: HardwarePageTableOptions): HardwarePageTable {
     const subject = `device ${device.id}, ${ioas.name}`;
     const objects = [ioas.idIn(iommufd), faultQueue?.idIn(iommufd)] as const;

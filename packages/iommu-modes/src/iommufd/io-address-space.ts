@@ -20,6 +20,7 @@ export interface CopyMappingOptions {
 
 /** Memory that is contiguous for the CPU's bus, and for a device without an IOMMU. */
 export interface PhysicalRange {
+  /** Physical address of the first byte. */
   readonly address: bigint;
   /** Bytes. */
   readonly length: bigint;
@@ -30,6 +31,7 @@ export interface PhysicalRange {
  * stay pinned only once.
  */
 export class IoAddressSpace extends IommufdObject {
+  /** IOMMU_IOAS_ALLOC: a new, empty one. */
   static allocate(iommufd: KernelFile): IoAddressSpace {
     return new IoAddressSpace(iommufd, iommufd.ask(ioasAlloc, iommufd.name));
   }

@@ -52,6 +52,7 @@ export class IommufdDevice {
     return this.#file.ask(attachPageTable, `${this.#address}, ${pageTable.name}`, pageTable.idIn(this.#iommufd));
   }
 
+  /** Detaches the device from its page table. Its DMA is blocked then. */
   detach(): void {
     this.#file.ask(detachPageTable, this.#address);
   }

@@ -16,6 +16,7 @@ export class Iommufd {
   readonly #file: KernelFile;
   readonly #devices = new OwnedHandles<VfioDevice>();
 
+  /** Allocates the address space. The file stays the caller's. */
   constructor(file: KernelFile) {
     this.#file = file;
     this.ioas = IoAddressSpace.allocate(file);
@@ -51,10 +52,12 @@ export class Iommufd {
     return IoAddressSpace.allocate(this.#file);
   }
 
+  /** Makes a queue that receives the page requests of page tables made with it. */
   newFaultQueue(): FaultQueue {
     return FaultQueue.allocate(this.#file);
   }
 
+  /** Makes a page table of the IOMMU as an object of its own. */
   newPageTable(options: HardwarePageTableOptions): HardwarePageTable {
     return HardwarePageTable.allocate(this.#file, options);
   }

@@ -4,6 +4,7 @@ import type { StructLayout, StructView } from "@vfio-selftests/core/uapi";
 export interface EncodedIoctl {
   /** The kernel's name for it, for errors. */
   readonly name: string;
+  /** The ioctl's number. */
   readonly request: number;
   /** Bytes are passed by address, a number by value. */
   readonly argument?: Uint8Array | number;
@@ -14,6 +15,7 @@ export interface EncodedIoctl {
 /** An encoded ioctl whose argument the kernel changes. {@link StructIoctl.answer} reads it afterwards. */
 export interface EncodedStruct extends EncodedIoctl {
   readonly argument: Uint8Array;
+  /** The argument's fields. */
   readonly view: StructView;
 }
 
@@ -22,15 +24,19 @@ export interface EncodedStruct extends EncodedIoctl {
  * files in `requests/` declare each ioctl once, for the back ends and for other callers.
  */
 export interface StructIoctl<Parameters extends readonly unknown[], Answer> {
+  /** The kernel's name for it, for errors. */
   readonly name: string;
+  /** The ioctl's number. */
   readonly request: number;
   /** Begins with its size in 32 bits (`argsz`, `size`), which `write` leaves alone. */
   readonly layout: StructLayout;
   /** Sets every field but the size. The view may hold an earlier request. */
   readonly write: (view: StructView, ...parameters: Parameters) => void;
+  /** What of the structure is the kernel's answer. */
   readonly answer: (view: StructView) => Answer;
   /** How many bytes follow the structure. Default 0. */
   readonly extraBytes?: (...parameters: Parameters) => number;
+  /** Bytes that pointers of the structure lead to. Default: none. */
   readonly links?: (...parameters: Parameters) => readonly (number | Uint8Array)[];
 }
 

@@ -22,7 +22,9 @@ export type KernelCalls = Pick<
 
 /** What the modes reach outside the process: system calls and paths. A test passes its own. */
 export interface KernelEnvironment {
+  /** The system calls. */
   readonly calls: KernelCalls;
+  /** Where `/dev` and `/sys` are. */
   readonly paths: SystemPaths;
 }
 

@@ -26,6 +26,7 @@ export type KernelFileAccess = Pick<
 
 /** An open file of the kernel's VFIO or IOMMUFD, and the ioctls on it. */
 export class KernelFile extends OwnedDescriptor {
+  /** The system calls by which it works. */
   readonly kernel: KernelEnvironment;
 
   /** Opens a file for reading and writing. `remedy` gives the remedy of a failure, or leaves it to the errno. */

@@ -2,6 +2,7 @@ import { type Availability, type IommuBackend, type IommuMode, type ModeTraits, 
 
 /** The mode that `auto` took, and why. */
 export interface AutoChoice {
+  /** The mode that it took. */
   readonly mode: IommuMode;
   /** One line for people. */
   readonly reason: string;
@@ -9,6 +10,7 @@ export interface AutoChoice {
 
 /** Mode `auto`: the first of its candidates that is available. */
 export class AutoMode implements IommuMode {
+  /** Always `auto`. */
   readonly name = "auto";
   readonly description: string;
   readonly #candidates: readonly IommuMode[];

@@ -25,6 +25,7 @@ export function lendSpace(iommu: Pick<Iommu, "backend"> | IommuBackend): SpaceLo
 
 /** A borrowed address space. It opens devices into it, and does no more. They close with it, if not before. */
 export interface BorrowedSpace extends Disposable {
+  /** Opens the device at a PCI address into the space. */
   openDevice(address: string, options?: OpenDeviceOptions): VfioDevice;
 }
 

@@ -2,11 +2,13 @@ import type { LabIommu } from "../machine/iommus";
 
 /** What of a VM, its kernel and its programs depends on the CPU that the VM has. */
 export interface LabArchitecture {
+  /** Its name for `--arch`. */
   readonly name: "x86_64" | "arm64";
   /** Node's name of it (`process.arch`), which npm's packages have in their names, too. */
   readonly node: "x64" | "arm64";
   /** Debian's name of it. */
   readonly debian: "amd64" | "arm64";
+  /** What QEMU needs for it. */
   readonly qemu: {
     readonly program: string;
     /** The Debian package that has it. */
@@ -27,6 +29,7 @@ export interface LabArchitecture {
   readonly kernelParameters: readonly string[];
   /** The IOMMUs that the VM can have. The first is the default. */
   readonly iommus: readonly [LabIommu, ...LabIommu[]];
+  /** How the kernel for it is made. */
   readonly kernel: KernelArchitecture;
 }
 

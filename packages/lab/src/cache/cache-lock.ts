@@ -8,6 +8,7 @@ import type { LabHost } from "../host/host";
 
 /** How to wait for the lock. */
 export interface CacheLockOptions {
+  /** Ends the wait with the signal's reason. */
   readonly signal: AbortSignal;
   /** Called once when another process holds the lock, with what that process wrote about itself. */
   onWait(holder: string): void;

@@ -9,6 +9,7 @@ import type { LabHost } from "../host/host";
 
 /** Where the lab keeps what it prepared. Every entry appears by a rename, so it is complete when it is there. */
 export interface LabCache {
+  /** The folder that holds all of it: `~/.cache/vfio-selftests`. */
   readonly folder: string;
   /** Held while a set-up runs. */
   readonly lock: string;

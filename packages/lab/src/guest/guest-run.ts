@@ -47,6 +47,7 @@ export interface LabOptions extends LabMachineOptions {
   readonly lab?: LabState;
   /** Lets gdb attach to the VM, at the socket that `onSocket` gets before the boot. */
   readonly debugger?: { readonly waits: boolean; onSocket(path: string): void };
+  /** The machine. Default: this one. */
   readonly host?: LabHost;
 }
 

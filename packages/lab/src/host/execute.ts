@@ -9,8 +9,11 @@ const QUOTED_LINES = 20;
 
 /** How to run a program. */
 export interface ExecuteOptions {
+  /** The folder to start in. Default: this process's. */
   cwd?: string;
+  /** Variables beside the host's own. */
   env?: NodeJS.ProcessEnv;
+  /** Kills the program. */
   signal?: AbortSignal | undefined;
   /** Called with each line of output, standard error included. */
   onLine?: (line: string) => void;
@@ -18,6 +21,7 @@ export interface ExecuteOptions {
   logFile?: string;
   /** Milliseconds after which the program is killed. Default: no limit. */
   timeoutMs?: number;
+  /** What the user can do when it fails, for the error. */
   remedy?: string;
 }
 

@@ -4,9 +4,13 @@ import { join } from "node:path";
 
 /** Everything of the machine that the lab depends on, so that a test can replace it. */
 export interface LabHost {
+  /** The environment's variables. */
   readonly env: NodeJS.ProcessEnv;
+  /** The process's user. */
   readonly uid: number;
+  /** The process's group. */
   readonly gid: number;
+  /** How many CPUs may be used. */
   readonly cpus: number;
   /** As `process.arch` has it. */
   readonly architecture: string;

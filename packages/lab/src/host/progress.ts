@@ -33,6 +33,7 @@ export class TextProgress implements Progress, Disposable {
   #started = 0;
   #timer: NodeJS.Timeout | undefined;
 
+  /** `live` says whether a line may be overwritten. Default: on a terminal, outside of CI. */
   constructor(output: TextOutput = process.stderr, options: { live?: boolean } = {}) {
     this.#output = output;
     this.#live = options.live ?? (output.isTTY === true && process.env["CI"] === undefined);

@@ -29,10 +29,13 @@ export interface ScratchDisk {
 
 /** A kind of device the lab can put into the VM. */
 export interface LabDevice {
+  /** Its name for `--device`. */
   readonly name: string;
+  /** One line for people: what it is. */
   readonly summary: string;
   /** QEMU's name of the model. */
   readonly model: string;
+  /** The first QEMU that has it. */
   readonly since: Version;
   /** Arguments of `-device`. */
   devices(slot: Slot, argument: string): string[];

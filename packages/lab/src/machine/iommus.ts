@@ -2,7 +2,9 @@ import { argumentError } from "@vfio-selftests/core/errors";
 
 /** An IOMMU the VM can have. */
 export interface LabIommu {
+  /** Its name for `--iommu`. */
   readonly name: string;
+  /** One line for people: what it is. */
   readonly summary: string;
   /** Arguments of `-device`, which come before every other device. */
   readonly devices: readonly string[];

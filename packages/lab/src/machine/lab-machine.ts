@@ -9,7 +9,9 @@ import { writableFolders } from "./shares";
 
 /** Huge pages that the guest reserves at boot. */
 export interface HugePages {
+  /** How many of 1 GiB. */
   readonly gib1: number;
+  /** How many of 2 MiB. */
   readonly mib2: number;
 }
 
@@ -50,20 +52,31 @@ export interface LabMachineOptions {
 
 /** The complete, checked description of a VM, which makes QEMU's command line and the guest's plan. */
 export interface LabMachine {
+  /** The CPU's architecture. */
   readonly architecture: LabArchitecture;
+  /** The devices, each with its slot. */
   readonly devices: readonly PlacedDevice[];
+  /** The IOMMU. */
   readonly iommu: LabIommu;
   /** The path of the image. Undefined: the set-up's. */
   readonly kernel: string | undefined;
   /** The guest's `/lib/modules`, a real path of the host. Undefined: it has none. */
   readonly modules: string | undefined;
+  /** Guest memory in MiB. */
   readonly memoryMiB: number;
+  /** Guest CPUs. */
   readonly cpus: number;
+  /** Huge pages reserved at boot. */
   readonly hugePages: HugePages;
+  /** Parameters beside the lab's own. */
   readonly kernelParameters: readonly string[];
+  /** Words for QEMU's command line after the lab's own. */
   readonly qemuArguments: readonly string[];
+  /** Real paths of the host's folders that the guest may write to, beside the current one. */
   readonly writable: readonly string[];
+  /** Milliseconds from power-on to the command's start. */
   readonly bootTimeoutMs: number;
+  /** How many times longer the kernel takes than the lab's own. */
   readonly slowdown: number;
 }
 

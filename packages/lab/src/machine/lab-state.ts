@@ -8,6 +8,7 @@ import type { Qemu } from "./qemu";
 
 /** What the last successful set-up chose and booted. */
 export interface LabState {
+  /** The QEMU that booted it. */
   readonly qemu: Qemu;
   /** Path of the kernel image. */
   readonly kernel: string;

@@ -45,6 +45,7 @@ export interface LabSetupOptions {
   mayInstall?: MayInstall;
   /** Debian suites that QEMU and the kernel source come from. */
   suites?: DebianSuites;
+  /** The machine. Default: this one. */
   host?: LabHost;
 }
 

@@ -15,14 +15,17 @@ import { tryInVm, type VmOptions } from "./vm";
 
 /** Which mutants to try, on what, and with which tests. */
 export interface MeasureOptions extends VmOptions {
+  /** Which test reaches which mutant. */
   readonly recording: Recording;
   /** How many VMs share the recording run. Default 1. */
   readonly jobs?: number | undefined;
   /** How many mutants in lines that the tests reach. */
   readonly sample: number;
+  /** The seed of the sample. The same seed draws the same mutants. */
   readonly seed: number;
   /** Only these operators, or only these mutants. */
   readonly operators?: readonly string[] | undefined;
+  /** See `operators`. */
   readonly numbers?: readonly number[] | undefined;
   /** The most tests for a mutant. Default: all in which it makes a difference. */
   readonly mostTests?: number | undefined;
@@ -30,12 +33,15 @@ export interface MeasureOptions extends VmOptions {
   readonly mostMs?: number | undefined;
   /** Records anew which test reaches what, and tries those mutants again that no test noticed. */
   readonly again?: boolean | undefined;
+  /** Called when a step begins, with a line for people. */
   readonly onStep?: (text: string) => void;
+  /** Called with each mutant that was tried, how many are done, and of how many. */
   readonly onResult?: (tried: TriedMutant, done: number, of: number) => void;
 }
 
 /** What became of the mutants that were tried. */
 export interface Measurement {
+  /** The mutants that were tried, with what became of each. */
   readonly tried: readonly TriedMutant[];
   /** The tests in which a mutant makes a difference. */
   readonly noticers: (number: number) => readonly string[];

@@ -18,7 +18,9 @@ export type MutantStatus =
 
 /** What became of one mutant. */
 export interface MutantResult {
+  /** The mutant's number in its kernel. */
   readonly number: number;
+  /** What became of it. */
   readonly status: MutantStatus;
   /** The test that failed, or at which the kernel crashed. */
   readonly by?: string;
@@ -28,12 +30,15 @@ export interface MutantResult {
   readonly skipped?: readonly string[];
   /** How many tests ran with it, of how many in which it makes a difference. */
   readonly ran?: number;
+  /** See `ran`. */
   readonly of?: number;
 }
 
 /** A mutant and what became of it. */
 export interface TriedMutant {
+  /** The mutant. */
   readonly mutant: Mutant;
+  /** What became of it. */
   readonly result: MutantResult;
 }
 

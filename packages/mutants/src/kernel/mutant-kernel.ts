@@ -16,11 +16,13 @@ export interface MutantKernel {
   readonly key: string;
   /** Its variants, as in `kasan-lockdep`; `plain` for none. */
   readonly variant: string;
+  /** The image's path. */
   readonly image: string;
   /** What the kernel needs on its command line. */
   readonly parameters: readonly string[];
   /** How many times longer a boot and a test may take. */
   readonly slowdown: number;
+  /** The mutants that it holds. */
   readonly mutants: readonly Mutant[];
   /** How many candidates did not compile, or are in files that this kernel leaves out. */
   readonly notBuilt: number;
@@ -36,7 +38,9 @@ export interface MutantKernelOptions {
   readonly rebuild?: boolean;
   /** Fail when there is none, instead of building it. */
   readonly onlyBuilt?: boolean;
+  /** Decides whether to install missing packages. Default: no. */
   readonly mayInstall?: Parameters<typeof buildLabKernel>[0]["mayInstall"];
+  /** The machine. Default: this one. */
   readonly host?: LabHost;
 }
 

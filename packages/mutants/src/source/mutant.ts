@@ -27,9 +27,13 @@ export interface Mutant {
   readonly file: string;
   /** Line and column of the first character that the fault replaces, from 1. */
   readonly line: number;
+  /** See `line`. */
   readonly column: number;
+  /** Line of the last character that the fault replaces, from 1. */
   readonly endLine: number;
+  /** The function that holds it. */
   readonly function: string;
+  /** The name of the kind of fault. */
   readonly operator: string;
   /** The lines that the fault changes, before and after. */
   readonly diff: string;

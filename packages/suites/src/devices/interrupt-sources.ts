@@ -3,10 +3,13 @@ import { EDU, EDU_REGISTERS } from "./edu/edu-registers";
 
 /** A way to make a device raise one interrupt, by its registers. */
 export interface InterruptSource {
+  /** The kind of interrupt that it raises. */
   readonly kind: InterruptKind;
+  /** The vector that it raises, from 0. */
   readonly vector: number;
   /** Makes the device ready, after the vector is enabled and after a reset. */
   prepare(): void;
+  /** Makes the device raise the interrupt, once. */
   raise(): void;
   /** Clears the cause, so that the next `raise` is a new interrupt. */
   acknowledge(): void;

@@ -54,6 +54,7 @@ export class VfioUserBackend implements IommuBackend {
   readonly #devices = new Set<VfioUserDevice>();
   #closed = false;
 
+  /** An empty address space. No server is asked yet. */
   constructor(options: VfioUserOptions = {}) {
     this.#options = options;
   }

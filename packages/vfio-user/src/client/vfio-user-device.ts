@@ -28,7 +28,9 @@ const MAX_FEATURE_DATA = 64 * 1024;
 
 /** One write of {@link VfioUserDevice.postWrites}. */
 export interface PostedWrite {
+  /** VFIO's index of the region. */
   readonly region: number;
+  /** Bytes from the start of the region. */
   readonly offset: number;
   /** 1 to 8 bytes. */
   readonly data: Uint8Array;

@@ -16,6 +16,7 @@ export class VfioUserMode implements IommuMode {
   readonly traits: ModeTraits = { api: "user", mapsRegisters: false, splitsMappings: false, choosesIova: false };
   readonly #options: VfioUserOptions;
 
+  /** `options` are for the address spaces that it opens. */
   constructor(options: VfioUserOptions = {}) {
     this.#options = options;
   }

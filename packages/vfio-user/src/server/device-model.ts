@@ -87,9 +87,11 @@ export interface ModelRegion {
   readonly access?: "read" | "write" | "read-write";
   /** `offset` is a multiple of `width`. */
   read(offset: number, width: 1 | 2 | 4): number;
+  /** `offset` is a multiple of `width`. `value` is unsigned, and fits `width`. */
   write(offset: number, width: 1 | 2 | 4, value: number): void;
   /** 8 bytes at a multiple of 8. Without it: two accesses of 4 bytes, the low half first. */
   read64?(offset: number): bigint;
+  /** 8 bytes at a multiple of 8. Without it: two accesses of 4 bytes, the low half first. */
   write64?(offset: number, value: bigint): void;
   /**
    * One store of 64 bytes at a multiple of 64 (MOVDIR64B, ENQCMD). Without it: eight stores of 8 bytes. `data` is the
@@ -125,6 +127,7 @@ export interface ModelIrq {
 
 /** What the server offers to a model. */
 export interface DeviceHost {
+  /** The client's memory. */
   readonly dma: DmaSpace;
   /**
    * Raises an interrupt. `raised`: the client got it. `pending`: the vector is masked, and the client gets it after the
@@ -145,6 +148,7 @@ export interface DmaFault {
    * seconds, or its file gave an error.
    */
   readonly reason: "unmapped" | "protection" | "aborted" | "failed";
+  /** What the device wanted to do. */
   readonly access: "read" | "write";
 }
 
@@ -156,6 +160,7 @@ export interface DmaFault {
 export interface DmaSpace {
   /** Fills `into` from memory. */
   read(iova: bigint, into: Uint8Array): DmaFault | undefined;
+  /** Writes all of `from` to memory. */
   write(iova: bigint, from: Uint8Array): DmaFault | undefined;
   /**
    * As `write`, but stores the first 8 bytes last and at once: a completion record with its status among them appears

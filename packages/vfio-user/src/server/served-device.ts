@@ -21,9 +21,13 @@ export interface ServedDeviceOptions {
 
 /** A model with what a server keeps for it: the client's maps and interrupts. It outlives clients. */
 export class ServedDevice implements DeviceHost {
+  /** The device itself. */
   readonly model: DeviceModel;
+  /** The client's memory maps. */
   readonly maps: DmaMaps;
+  /** The client's eventfds, and what is masked. */
   readonly irqs: IrqTable;
+  /** The client's memory, as the device sees it. */
   readonly dma: ClientDmaSpace;
   /** Undefined: the device cannot move. */
   readonly migration: MigrationMachine | undefined;
@@ -31,6 +35,7 @@ export class ServedDevice implements DeviceHost {
   resets = 0;
   readonly #onModelError: (error: unknown, during: string) => void;
 
+  /** Owns the model from now on. `options` say who hears of its errors. */
   constructor(model: DeviceModel, options: ServedDeviceOptions = {}) {
     this.model = model;
     this.maps = new DmaMaps(options.trustClients ?? false);
@@ -89,6 +94,7 @@ export class ServedDevice implements DeviceHost {
     }
   }
 
+  /** VFIO's reset: the model's, and pending interrupts are dropped. False if the model threw. */
   reset(): boolean {
     this.resets += 1;
     this.irqs.forgetPending();
@@ -110,6 +116,7 @@ export class ServedDevice implements DeviceHost {
     this.guard("clientGone", () => this.model.clientGone?.());
   }
 
+  /** Closes the model. An error of the model's is reported, not thrown. */
   close(): void {
     this.guard("close", () => this.model.close?.());
   }

@@ -8,7 +8,9 @@ export const BAR_COUNT = 6;
 export interface BarType {
   /** `none`: not implemented, or the upper half of a 64-bit BAR. */
   readonly kind: "memory" | "io" | "none";
+  /** Whether the next BAR holds the upper half of the address. */
   readonly is64Bit: boolean;
+  /** Whether reads have no side effects, so that a bridge may read ahead. */
   readonly prefetchable: boolean;
 }
 

@@ -13,16 +13,19 @@ import { RegionAccess } from "./region-access";
  * area by itself. The rest goes through the device's file. So opening a device costs nothing for BARs that nobody uses.
  */
 export class Bar implements BarType, RegisterAccess {
+  /** Its number, 0 to 5. */
   readonly index: number;
   readonly kind: "memory" | "io" | "none";
   readonly is64Bit: boolean;
   readonly prefetchable: boolean;
+  /** What VFIO tells of its region. */
   readonly region: RegionInfo;
   readonly #device: VfioDevice;
   #access: RegisterAccess | undefined;
   #mappings: readonly MappedRegisters[] = [];
   #closed = false;
 
+  /** Maps nothing yet. */
   constructor(device: VfioDevice, index: number, type: BarType) {
     this.#device = device;
     this.index = index;

@@ -2,6 +2,7 @@ import { pciCapabilityNames, PciConfig, pciExtendedCapabilityNames, PciStatus } 
 
 /** One entry of a device's capability list. */
 export interface PciCapability {
+  /** See `PciCapabilityId`, and `PciExtendedCapabilityId` for an extended one. */
   readonly id: number;
   /** For people. `Unknown 0x1c` if the table has none. */
   readonly name: string;
@@ -13,6 +14,7 @@ export interface PciCapability {
 
 /** The result of a walk, and why it ended early if the list is broken. */
 export interface CapabilityWalk {
+  /** In the order of the list. */
   readonly capabilities: readonly PciCapability[];
   /** What is wrong with the list; undefined if it ended as it should. The capabilities before the problem are good. */
   readonly problem?: string;
@@ -20,9 +22,13 @@ export interface CapabilityWalk {
 
 /** The input of a walk: `size` bytes of configuration space. */
 export interface ConfigReader {
+  /** Bytes: 256, or 4096 for PCI Express. */
   readonly size: number;
+  /** Reads 8 bits. */
   read8(offset: number): number;
+  /** Reads 16 bits, unsigned. */
   read16(offset: number): number;
+  /** Reads 32 bits, unsigned. */
   read32(offset: number): number;
 }
 

@@ -25,6 +25,7 @@ export class ConfigSpace implements ConfigReader {
     4: new Uint8Array(this.#view.buffer),
   };
 
+  /** Reads nothing yet. */
   constructor(device: VfioDevice) {
     this.#device = device;
     this.size = device.regionInfo(VFIO_PCI_CONFIG_REGION_INDEX).size;
@@ -45,14 +46,17 @@ export class ConfigSpace implements ConfigReader {
     return this.#view.getUint32(0, true);
   }
 
+  /** Writes the low 8 bits of `value`. */
   write8(offset: number, value: number): void {
     this.#write(offset, value, 1);
   }
 
+  /** Writes the low 16 bits of `value`. */
   write16(offset: number, value: number): void {
     this.#write(offset, value, 2);
   }
 
+  /** Writes the low 32 bits of `value`. */
   write32(offset: number, value: number): void {
     this.#write(offset, value, 4);
   }
@@ -65,14 +69,17 @@ export class ConfigSpace implements ConfigReader {
     return into;
   }
 
+  /** 16 bits, at 0x00. */
   get vendorId(): number {
     return this.read16(PciConfig.vendorId);
   }
 
+  /** 16 bits, at 0x02. */
   get deviceId(): number {
     return this.read16(PciConfig.deviceId);
   }
 
+  /** 8 bits, at 0x08. */
   get revision(): number {
     return this.read8(PciConfig.revision);
   }
@@ -82,10 +89,12 @@ export class ConfigSpace implements ConfigReader {
     return this.read32(PciConfig.revision) >>> 8;
   }
 
+  /** 16 bits, at 0x2c. */
   get subsystemVendorId(): number {
     return this.read16(PciConfig.subsystemVendorId);
   }
 
+  /** 16 bits, at 0x2e. */
   get subsystemId(): number {
     return this.read16(PciConfig.subsystemId);
   }
@@ -95,6 +104,7 @@ export class ConfigSpace implements ConfigReader {
     return this.read8(PciConfig.interruptPin);
   }
 
+  /** The status register: 16 bits, at 0x06. */
   get status(): number {
     return this.read16(PciConfig.status);
   }

@@ -19,6 +19,7 @@ import { vfio_device_feature_mig_state, vfio_device_feature_migration } from "..
 export interface MigrationFeatures {
   /** The states RUNNING_P2P and, with `preCopy`, PRE_COPY_P2P. */
   readonly p2p: boolean;
+  /** The states PRE_COPY and, with `p2p`, PRE_COPY_P2P. */
   readonly preCopy: boolean;
 }
 

@@ -11,6 +11,7 @@ export interface BackendUnderTest extends Disposable {
   readonly backend: IommuBackend;
   /** The address of a device that it opens. */
   readonly address: string;
+  /** What its mode says of itself. */
   readonly traits: Pick<ModeTraits, "api" | "splitsMappings" | "choosesIova">;
 }
 

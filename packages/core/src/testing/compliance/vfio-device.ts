@@ -15,6 +15,7 @@ import { thrownBy } from "../thrown-by";
 
 /** An open PCI device that a test may change at will. */
 export interface DeviceUnderTest extends Disposable {
+  /** The open device. */
   readonly device: VfioDevice;
   /** Ends a test that needs something which the device lacks. Default: the test fails. */
   readonly lacks?: (what: string) => never;

@@ -16,6 +16,7 @@ export interface KeptBuild extends BuiltKernel {
   readonly tree: string;
   /** make's output folder, with `vmlinux`. */
   readonly build: string;
+  /** The names of its variants. */
   readonly variants: readonly string[];
   /** Kernel parameters that its variants need. */
   readonly parameters: readonly string[];

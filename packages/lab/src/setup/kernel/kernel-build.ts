@@ -28,7 +28,9 @@ export interface BuildPlaces {
 
 /** What ends a build, and who sees its output. */
 export interface BuildOptions {
+  /** Ends the build with the signal's reason. */
   readonly signal?: AbortSignal | undefined;
+  /** Called with each line of make's output. */
   readonly onLine?: (line: string) => void;
 }
 

@@ -12,6 +12,7 @@ export interface KernelRecipe {
   readonly name: string;
   /** The source tree. The build does not write to it. */
   readonly tree: string;
+  /** The options that the kernel must have. */
   readonly fragment: KernelFragment;
   /** Variables on make's command line. */
   readonly makeVariables: readonly string[];

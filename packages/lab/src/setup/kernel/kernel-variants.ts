@@ -4,12 +4,15 @@ import { argumentError } from "@vfio-selftests/core/errors";
 
 /** A way to build the kernel that finds a kind of bug. A kernel may combine several. */
 export interface KernelVariant {
+  /** Its name for `--with`. */
   readonly name: string;
   /** The fragment's file in `kernel/with`, fit for the kernel's `merge_config.sh`. */
   readonly fragment: string;
   /** The option without which the kernel is not what the name says. */
   readonly option: `CONFIG_${string}`;
+  /** What kind of bug it finds, for people. */
   readonly finds: string;
+  /** What it costs, for people. */
   readonly costs: string;
   /** What the kernel needs on its command line for this variant. */
   readonly parameters?: readonly string[];

@@ -5,6 +5,7 @@ import { type ClientRecord, commandsOf, type Entry } from "./client-record";
 
 /** One demand of the specification on a client: what its conversation with a server in this scenario must look like. */
 export interface ClientCheck extends CheckName {
+  /** The name of the scenario that the client must meet. */
   readonly scenario: string;
   /** Throws a Departure or NotApplicable. */
   judge(record: ClientRecord): void;

@@ -25,7 +25,9 @@ export type Ending =
 
 /** What a client said, and what it was told. */
 export interface ClientRecord {
+  /** The messages of both sides, in their order. */
   readonly entries: readonly Entry[];
+  /** How the conversation ended. */
   readonly ending: Ending;
   /** How the client's process ended, where somebody started it and it ended by itself. */
   readonly process?: { readonly code: number | null; readonly signal: string | null };

@@ -7,6 +7,7 @@ import type { Entry } from "./client-record";
 
 /** What one client meets: a server as it should be, one that asks for memory, or one with a fault. */
 export interface Scenario {
+  /** Its name in results. */
   readonly name: string;
   /** Changes a reply. `close`: nothing follows it. */
   reply?(bytes: Buffer, request: Entry): { readonly bytes: Buffer; readonly close?: boolean } | undefined;

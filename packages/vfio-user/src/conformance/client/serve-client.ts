@@ -9,7 +9,9 @@ import { TappedSocket } from "./tapped-socket";
 
 /** What to serve a client under test, and for how long. */
 export interface ServeClientOptions {
+  /** The device that is served. */
   readonly model: DeviceModel;
+  /** What the client meets. */
   readonly scenario: Scenario;
   /** How long the client may say nothing, in milliseconds. */
   readonly patienceMs: number;

@@ -3,6 +3,7 @@ import type { ServerUnderTest } from "./server-under-test";
 
 /** One demand of the specification on a server. `run` throws a Departure or NotApplicable. */
 export interface ServerCheck extends CheckName {
+  /** Talks to the server. Returns if it did what the specification demands. */
   run(server: ServerUnderTest): void;
 }
 

@@ -6,6 +6,7 @@ import { ServerUnderTest } from "./server-under-test";
 
 /** What one check has shown of a server. */
 export interface ServerCheckResult {
+  /** The verdict. */
   readonly result: CheckResult;
   /** No client is served any more, so the checks that follow would say nothing. */
   readonly gone: boolean;

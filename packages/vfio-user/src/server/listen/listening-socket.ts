@@ -11,6 +11,7 @@ const MAX_PATH_BYTES = 107;
 
 /** A Unix socket in the file system that clients connect to. */
 export class ListeningSocket implements Disposable {
+  /** The socket file's path. */
   readonly path: string;
   /** For a thread that accepts. This object keeps owning it. */
   readonly fd: number;

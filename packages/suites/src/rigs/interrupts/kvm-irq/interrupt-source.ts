@@ -11,6 +11,7 @@ export interface InterruptSource extends Disposable {
   readonly eventfd: Eventfd;
   /** Number of the interrupt on the host; undefined when none is involved. */
   readonly hostIrq: number | undefined;
+  /** Makes the device raise the interrupt, once. */
   raise(): void;
 }
 

@@ -3,8 +3,11 @@ import type { ApicMode, IdleMode } from "./kvm";
 
 /** One run of the KVM interrupt test; docs/kvm-interrupts.md maps them to upstream's options. */
 export interface IrqTestOptions {
+  /** How many interrupts, one after the other. */
   readonly irqs: number;
+  /** How many vCPUs the guest has. */
   readonly vcpus: number;
+  /** How the guest programs its interrupt controller. */
   readonly apic: ApicMode;
   /** What the guest does between interrupts. Default: spin if every vCPU can have a CPU of its own, else halt. */
   readonly idle?: IdleMode;

@@ -9,9 +9,11 @@ export type Delivery = "vector" | "nmi";
 
 /** What the KVM interrupt test needs to make guests. `kvm` of @vfio-selftests/kvm is one. */
 export interface Kvm {
+  /** Whether guests can be made on this machine. Probes at each call. */
   availability(): Availability;
   /** The first and last vector that a guest can take. */
   readonly firstVector: number;
+  /** See `firstVector`. */
   readonly lastVector: number;
   /** Starts a guest. Resolves when each vCPU is ready to take interrupts. */
   startGuest(options: GuestOptions): Promise<Guest>;
