@@ -1,6 +1,6 @@
 import { asCalled } from "@vfio-selftests/core/errors";
 import { runCommandLine } from "./command-line";
-import { COMMANDS } from "./commands";
+import { COMMAND_GROUPS, COMMANDS } from "./commands";
 
 /** Runs the program in this process and gives its exit code and what it wrote. */
 async function run(...args: string[]): Promise<{ code: number; out: string; err: string }> {
@@ -28,9 +28,12 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
     [["run", "--mode", "iommufd"], "needs a device of the kernel"],
     [
       ["run", "-r", "vfio_pci_device_test.reset", "-r", "no_such.test"],
-      'test is "no_such.test"; allowed: an id that --list shows',
+      'no test has the id "no_such.test"\n  Remedy: give an id that --list shows',
     ],
     [["bind"], "missing required argument"],
+    [["completion"], "missing required argument 'bash|zsh|fish'"],
+    [["conformance"], "server is missing; allowed: one of --server SOCKET and --client"],
+    [["run", "--bind"], "device is missing; allowed: with --bind, devices of the kernel"],
     [["info"], "missing required argument"],
     [["info", "model:ioat"], "DDDD:BB:DD.F"],
     [["doctor", "--memory", "0"], "whole number"],
@@ -44,7 +47,7 @@ describe("wrong usage ends with 2 and says what is allowed", () => {
       ["model", "serve", "./nowhere.js", "--socket", "/tmp/x"],
       "nv-falcon-hopper, capabilities, capabilities-pcix1, capabilities-pcix2, the path of a module",
     ],
-    [["model", "serve", "ioat"], 'socket is "missing"; allowed: one of --socket, --socket-path and --fd'],
+    [["model", "serve", "ioat"], "socket is missing; allowed: one of --socket, --socket-path and --fd"],
     [["model", "serve", "ioat", "--socket", "/tmp/x", "--fd", "3"], '/tmp/x and 3"; allowed: one of'],
     [["model", "serve", "ioat", "--fd", "three"], "A whole number from 0"],
     [["model", "serve", "ioat", "--fd", "99999"], "a Unix stream socket, listening or connected"],
@@ -81,7 +84,7 @@ describe("the lab checks what it is asked for before it prepares or boots anythi
     [["-t", "("], "regular expression"],
     [["--mode", "type3"], "vfio_type1_iommu"],
     [["--kvm-irq", "-z"], "-z"],
-    [["-r", "vfio_pci_device_test.reset", "no_such.test"], 'test is "no_such.test"; allowed: an id that --list shows'],
+    [["-r", "vfio_pci_device_test.reset", "no_such.test"], 'no test has the id "no_such.test"'],
     [["--output", "/report"], "a folder below /"],
     [["-t", "memcpy", "--", "dmesg"], "no option of the suites beside a command"],
   ])("lab run %j", async (args, expected) => {
@@ -130,9 +133,9 @@ describe("help and version", () => {
 
   it("keep to 80 columns", async () => {
     const long: string[] = [];
-    for (const { name } of COMMANDS) {
-      const { out } = await run(...name.split(" "), "--help");
-      long.push(...out.split("\n").filter((line) => line.length > 80 && !line.startsWith("Usage: ")));
+    for (const name of ["", ...Object.keys(COMMAND_GROUPS), ...COMMANDS.map((command) => command.name)]) {
+      const { out } = await run(...name.split(" ").filter((word) => word !== ""), "--help");
+      long.push(...out.split("\n").filter((line) => line.length > 80));
     }
     expect(long).toEqual([]);
   });
@@ -141,13 +144,23 @@ describe("help and version", () => {
     const help = await run("--help");
     expect(help.code).toBe(0);
     expect(help.out).toContain(
-      "Exit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 3 the VM did not boot,\n4 nothing ran",
+      "Exit codes: 0 all that ran passed, 1 a failure, 2 wrong usage, 3 the VM did not\n            boot, 4 nothing ran",
     );
     expect((await run("--version")).out).toMatch(/^\d+\.\d+\.\d+\n$/);
   });
 });
 
 describe("list", () => {
+  it.each([["list"], ["list --all"]])(
+    "%s keeps to 80 columns, so that remedies can be read on a terminal",
+    async (line) => {
+      const { code, out } = await run(...line.split(" "));
+      expect(code).toBe(0);
+      expect(out).toContain("mode                    available");
+      expect(out.split("\n").filter((text) => text.length > 80)).toEqual([]);
+    },
+  );
+
   it("tells the modes, as JSON too", async () => {
     const { code, out } = await run("list", "--json");
     expect(code).toBe(0);

@@ -6,6 +6,7 @@ import { EXIT_CODE_MEANINGS, ExitCode } from "./exit-codes";
 import { addCommand } from "./options/parser";
 import { tellError } from "./report-error";
 import { usageStatus } from "./run/bisect-status";
+import { wrapText } from "./terminal/wrap-text";
 
 /** Runs the program with these arguments and returns the exit code. Never throws and never ends the process. */
 export async function runCommandLine(args: readonly string[]): Promise<number> {
@@ -28,7 +29,7 @@ async function createProgram(args: readonly string[], act: (code: Promise<number
   const program = new Command("vfio-selftests")
     .description("Tests of Linux VFIO, IOMMUFD and the IOMMU drivers under them")
     .version(version(), "-V, --version")
-    .showHelpAfterError("(--help tells the options)")
+    .showHelpAfterError("(--help tells what is allowed)")
     .enablePositionalOptions()
     .exitOverride();
   const named = args.filter((word) => !word.startsWith("-") && word !== "help")[0];
@@ -37,7 +38,7 @@ async function createProgram(args: readonly string[], act: (code: Promise<number
     addCommand(program, entry, isNamed ? await entry.load() : undefined, COMMAND_GROUPS, act);
   }
   const codes = EXIT_CODE_MEANINGS.map(([code, meaning]) => `${code} ${meaning}`);
-  program.addHelpText("after", `\nExit codes: ${codes.slice(0, -1).join(", ")},\n${codes.slice(-1).join("")}.`);
+  program.addHelpText("after", `\n${wrapText("Exit codes: ", `${codes.join(", ")}.`).join("\n")}`);
   return program;
 }
 

@@ -127,13 +127,16 @@ it("leaves a device that a process has open to the guardian, because unbinding i
   expect(machine.journals).toEqual([expect.stringContaining("igb/bind")]);
 });
 
-it("tells who may not bind, before anything is written down", () => {
+it.each([
+  ["EACCES", 13, "run as root"],
+  ["EROFS", 30, "make /sys writable"],
+])("tells who may not bind (%s), before anything is written down", (code, errno, remedy) => {
   using machine = new Machine(NIC);
   const access = jest.spyOn(fs, "accessSync");
   access.mockImplementation(() => {
-    throw Object.assign(new Error("EACCES"), { code: "EACCES", errno: -13 });
+    throw Object.assign(new Error(code), { code, errno: -errno });
   });
-  expect(() => machine.lend(NIC)).toThrow(/EACCES\n.*Remedy: run as root/);
+  expect(() => machine.lend(NIC)).toThrow(new RegExp(`${code}\\n.*Remedy: ${remedy}`));
   expect(machine.journals).toEqual([]);
   expect(machine.paths.writes).toEqual([]);
 });

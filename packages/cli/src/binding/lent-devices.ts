@@ -1,7 +1,7 @@
 import { accessSync, constants } from "node:fs";
 import { VfioError } from "@vfio-selftests/core";
 import { closeAll } from "@vfio-selftests/core/backend";
-import { systemError, systemResult } from "@vfio-selftests/core/errors";
+import { errnoName, systemError, systemResult, writeRemedy } from "@vfio-selftests/core/errors";
 import {
   bindDriver,
   describeVfioUsers,
@@ -81,7 +81,8 @@ export class LentDevices implements Disposable {
     try {
       accessSync(path, constants.W_OK);
     } catch (error) {
-      throw systemError(systemResult(error), "bind", { subject: path, remedy: "run as root" });
+      const result = systemResult(error);
+      throw systemError(result, "bind", { subject: path, remedy: writeRemedy(errnoName(-result)) });
     }
   }
 

@@ -5,7 +5,7 @@ const SHELLS = ["bash", "zsh", "fish"] as const;
 /** The command that completes these commands. It is one of them, so they come as an argument. */
 export const completionOf = (commands: readonly CommandEntry[]): AnyCommand =>
   defineCommand({
-    argument: { usage: "<shell>", summary: "the shell", choices: SHELLS },
+    argument: { usage: `<${SHELLS.join("|")}>`, summary: "the shell", choices: SHELLS },
     options: {},
     notes: [
       "In the shell's start-up file, or once in the shell:\n\n" +

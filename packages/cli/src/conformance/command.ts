@@ -32,7 +32,7 @@ export const conformanceCommand = defineCommand<ConformanceOptions>({
     reporter: choice("--reporter <name>", "how to report", REPORTERS, { default: "default" }),
     output: text("--output <file>", "write the report there"),
   },
-  usage: "[options] --server <socket> | --client [-- command...]",
+  usage: "--server SOCKET | --client [-- command...]",
   notes: [
     "One of --server and --client is required. The specification is QEMU's docs/interop/vfio-user.rst, and a check's section is a " +
       "title there.",

@@ -11,7 +11,7 @@ import type { ConformanceOptions } from "./options";
 export async function conformance(command: readonly string[], options: ConformanceOptions): Promise<number> {
   const { server, client = false, test, list = false, output } = options;
   if ((server === undefined) === !client) {
-    throw argumentError("conformance", "server", server ?? "missing", "one of --server SOCKET and --client");
+    throw argumentError("conformance", "server", server, "one of --server SOCKET and --client");
   }
   if (server !== undefined) refuseClientOptions(options);
   if (output !== undefined) requireWritable(output, "conformance");

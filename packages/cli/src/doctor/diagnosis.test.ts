@@ -1,5 +1,6 @@
 import { rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { asCalled } from "@vfio-selftests/core/errors";
 import type { FakePciDevice } from "@vfio-selftests/core/testing";
 import type { Finding, Severity } from "./check";
 import { CHECKS } from "./checks/table";
@@ -347,8 +348,8 @@ const CASES: readonly Case[] = [
       machine.program("usr/bin/apt-get");
     },
     id: "lab",
-    severity: "note",
-    text: /^QEMU and a kernel are not prepared yet/,
+    severity: "blocks",
+    text: /^QEMU and a kernel are not prepared yet, .* packages that are missing/,
     commands: [
       "sudo apt-get install --no-install-recommends mmdebstrap binutils tar xz-utils make flex bison bc perl libelf-dev gcc",
       "vfio-selftests lab setup",
@@ -375,8 +376,8 @@ const CASES: readonly Case[] = [
       distribution(machine, "ID=arch");
     },
     id: "lab",
-    severity: "note",
-    text: /^QEMU and a kernel are not prepared yet/,
+    severity: "blocks",
+    text: /^QEMU and a kernel are not prepared yet, .* packages that are missing/,
     commands: ["sudo pacman -S --needed libelf gcc curl gnupg", "vfio-selftests lab setup"],
   },
   {
@@ -514,7 +515,9 @@ it("prints findings in 80 columns, and every command whole", () => {
     harm(broken);
     const read = broken.describe(named, memoryMiB);
     const lines = diagnosisLines(diagnose(read), read);
-    const told = diagnose(read).findings.flatMap((finding) => finding.commands);
+    const told = diagnose(read)
+      .findings.flatMap((finding) => finding.commands)
+      .map((command) => asCalled(command));
     expect(lines).toEqual(expect.arrayContaining(told.map((command) => `      ${command}`)));
     const wide = lines.filter((line) => line.length > 80 && !told.includes(line.trim()));
     expect(wide).toEqual([]);

@@ -3,6 +3,7 @@ import { isBridge, listPciDevices, type PciDeviceEntry } from "@vfio-selftests/c
 import { autoMode, iommuModes } from "@vfio-selftests/iommu-modes";
 import { ExitCode } from "../exit-codes";
 import { driversToShow } from "../target/choose-drivers";
+import { wrapText } from "../terminal/wrap-text";
 import { assessDevice, type ListedDevice } from "./assess-device";
 import { textTable } from "./text-table";
 
@@ -23,7 +24,7 @@ export function listMachine({ json = false, all = false }: { json?: boolean; all
     return { name: mode.name, description: mode.description, ...mode.availability() };
   });
   if (json) console.log(JSON.stringify({ devices, modes }, undefined, 2));
-  else for (const line of [...deviceLines(devices, all), "", ...modeLines(modes)]) console.log(asCalled(line));
+  else for (const line of [...deviceLines(devices, all), "", ...modeLines(modes)]) console.log(line);
   return ExitCode.ok;
 }
 
@@ -35,8 +36,10 @@ function deviceLines(devices: readonly ListedDevice[], all: boolean): string[] {
   if (devices.length === 0) {
     return [
       all ? "No PCI device." : "No PCI device is behind an IOMMU (--all shows every device).",
-      "  Remedy: switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on,",
-      "  or use a VM that has one: vfio-selftests lab run",
+      ...remedyLines(
+        "switch the IOMMU on in the firmware and boot with intel_iommu=on or amd_iommu=on, or use a VM that has one: " +
+          "vfio-selftests lab run; vfio-selftests doctor tells more",
+      ),
     ];
   }
   const rows = devices.map(({ address, ids, group, driver, selftestDriver, usable }) => [
@@ -49,7 +52,7 @@ function deviceLines(devices: readonly ListedDevice[], all: boolean): string[] {
   ]);
   const lines = textTable(["device", "ids", "group", "driver", "selftest driver", "usable"], rows);
   const reasons = devices.flatMap(({ address, reason, remedy }) =>
-    reason === undefined ? [] : [`${address}: ${reason}`, ...(remedy === undefined ? [] : [`  remedy: ${remedy}`])],
+    reason === undefined ? [] : [...wrapText("", `${address}: ${reason}`), ...remedyLines(remedy)],
   );
   return reasons.length === 0 ? lines : [...lines, "", ...reasons];
 }
@@ -59,11 +62,16 @@ function modeLines(modes: readonly ListedMode[]): string[] {
     ["mode", "available"],
     modes.map(({ name, available }) => [name, available ? "yes" : "no"]),
   );
-  const reasons = new Map<string, string[]>();
-  for (const { name, reason, remedy } of modes) {
-    if (reason === undefined || name === autoMode.name) continue;
-    const text = `${reason}\n  remedy: ${remedy ?? ""}`;
-    reasons.set(text, [...(reasons.get(text) ?? []), name]);
-  }
-  return [...lines, ...[...reasons].flatMap(([text, names]) => ["", `${names.join(", ")}: ${text}`])];
+  const unavailable = modes.filter(({ name, available }) => !available && name !== autoMode.name);
+  // Modes that lack the same are told together.
+  const reasons = [...new Set(unavailable.map(({ reason }) => reason))].flatMap((reason) => {
+    const alike = unavailable.filter((mode) => mode.reason === reason);
+    const names = alike.map(({ name }) => name).join(", ");
+    return ["", ...wrapText("", `${names}: ${reason ?? ""}`), ...remedyLines(alike[0]?.remedy)];
+  });
+  return [...lines, ...reasons];
+}
+
+function remedyLines(remedy: string | undefined): string[] {
+  return remedy === undefined ? [] : wrapText("  Remedy: ", asCalled(remedy));
 }

@@ -31,12 +31,8 @@ export const modelServeCommand = defineCommand<ModelServeOptions>({
   run: async ([name = ""], { socket, socketPath, fd, trust = false }) => {
     const given = [socket, socketPath, fd].filter((value) => value !== undefined);
     if (given.length !== 1) {
-      throw argumentError(
-        "model serve",
-        "socket",
-        given.join(" and ") || "missing",
-        "one of --socket, --socket-path and --fd",
-      );
+      const several = given.length === 0 ? undefined : given.join(" and ");
+      throw argumentError("model serve", "socket", several, "one of --socket, --socket-path and --fd");
     }
     const { serveModel } = await import("./serve-model.js");
     return serveModel(name, { socketPath: socket ?? socketPath, fd, trust });

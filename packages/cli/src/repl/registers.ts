@@ -9,6 +9,10 @@ interface PlacedRegister extends NamedRegister {
   readonly bar: number;
 }
 
+/** What stands in the place of registers that have no name. */
+export const NO_REGISTERS =
+  "no driver that is installed names registers of this device: install its driver's package, or give --driver";
+
 /** The registers as properties: reading one reads the device, and writing one writes it. 8 bytes are a bigint. */
 export function registersOf(
   maps: readonly NamedRegisters[],
@@ -26,7 +30,8 @@ export function registersOf(
     });
   }
   // What shows the object must not read the device, because a read may have an effect.
-  Object.defineProperty(registers, inspect.custom, { value: () => list.map(registerLine).join("\n") });
+  const lines = list.length === 0 ? [NO_REGISTERS] : list.map(registerLine);
+  Object.defineProperty(registers, inspect.custom, { value: () => lines.join("\n") });
   return { registers: withoutOtherNames(registers, list), list };
 }
 
@@ -36,8 +41,8 @@ const ASKED_BY_LANGUAGE = ["then", "toJSON"];
 /** A misspelled register must not read as undefined, and a write to it must not vanish. */
 function withoutOtherNames(registers: object, list: readonly PlacedRegister[]): object {
   const refuse = (name: string): never => {
-    const names = list.length === 0 ? "none: no driver names registers of this device" : list.map((one) => one.name);
-    throw argumentError("repl", "register", name, String(names).replaceAll(",", ", "));
+    const names = list.length === 0 ? `none: ${NO_REGISTERS}` : list.map((one) => one.name).join(", ");
+    throw argumentError("repl", "register", name, names);
   };
   return new Proxy(registers, {
     get: (target, name, receiver): unknown => {

@@ -113,6 +113,13 @@ test("a driver that knows its devices by a look at them names their registers, t
   expect(other.code).toBe(1);
 });
 
+test("where no register has a name, regs says so, and what would give it one", async () => {
+  const { lines } = await type(["model:capabilities"], "regs", "regs.ANY", ".regs");
+  expect(lines).toHaveLength(3);
+  for (const line of lines) expect(line).toContain("no driver that is installed names registers of this device");
+  for (const line of lines) expect(line).toContain("install its driver's package, or give --driver");
+});
+
 test("a device that goes away is told, keeps what was there, and can be opened again", async () => {
   const socket = join(directory, "model.sock");
   const serve = async (): Promise<ChildProcess> => {

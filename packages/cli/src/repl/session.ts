@@ -1,7 +1,7 @@
 import { DmaMemory, type DmaRegion, type PciDevice } from "@vfio-selftests/core";
 import type { Driver, NamedRegisters } from "@vfio-selftests/core/driver";
 import type { OpenDevice } from "./open-device";
-import { readRegister, registerLine, registersOf } from "./registers";
+import { NO_REGISTERS, readRegister, registerLine, registersOf } from "./registers";
 import { valueText } from "./value-text";
 
 /** A name that lines of the session may use, and what `.help` says of it. */
@@ -52,7 +52,7 @@ export class Session {
   /** A line for each register, with its value. */
   registerLines(): string[] {
     const { list } = registersOf(this.#maps, (index) => this.#open.device.bar(index));
-    if (list.length === 0) return ["no driver that is installed names registers of this device"];
+    if (list.length === 0) return [NO_REGISTERS];
     return list.map((register) => {
       const value = readRegister(this.#open.device.bar(register.bar), register);
       return `${registerLine(register).padEnd(40)} ${valueText(value)}`;

@@ -1,4 +1,5 @@
 import { readFileSync } from "node:fs";
+import { VfioError } from "@vfio-selftests/core";
 import { argumentError, errnoName, systemError, systemResult } from "@vfio-selftests/core/errors";
 import type { TestFilter, TestIdentity } from "@vfio-selftests/harness";
 import { lastFailed } from "./last-run";
@@ -61,7 +62,11 @@ export function failedAmong(named: readonly string[] | undefined): readonly stri
 export function noTestMatches({ test, run = [], upstream, lastFailed: onlyFailed }: FilterOptions): Error {
   const flags = [upstream === true ? "--upstream" : undefined, onlyFailed === true ? "--last-failed" : undefined];
   const given = [test, ...run, ...flags].filter((part) => part !== undefined);
-  return argumentError("run", "test", given.join(" "), "a pattern or id that --list without it shows");
+  return unknownTest(`no test matches "${given.join(" ")}"`, "give a pattern or an id of what --list alone shows");
+}
+
+function unknownTest(message: string, remedy: string): Error {
+  return new VfioError(message, { code: "ERR_INVALID_ARGUMENT", operation: "run", subject: "test", remedy });
 }
 
 /**
@@ -72,5 +77,6 @@ export function requireNamed({ run = [], upstream, lastFailed }: FilterOptions, 
   if (upstream === true || lastFailed === true) return;
   const known = new Set(tests.map(({ id }) => id));
   const unknown = run.filter((id) => !known.has(id));
-  if (unknown.length > 0) throw argumentError("run", "test", unknown.join(" "), "an id that --list shows");
+  if (unknown.length > 0)
+    throw unknownTest(`no test has the id "${unknown.join(" ")}"`, "give an id that --list shows");
 }

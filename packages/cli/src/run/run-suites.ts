@@ -60,7 +60,7 @@ function lendDevices(options: RunOptions): LentDevices | undefined {
   if (options.bind !== true) return undefined;
   const { devices } = namedTarget(options);
   if (devices.length === 0)
-    throw argumentError("run", "device", "missing", "with --bind, devices of the kernel: -d 0000:6a:01.0");
+    throw argumentError("run", "device", undefined, "with --bind, devices of the kernel: -d 0000:6a:01.0");
   // First, because what it puts back may be these devices' drivers.
   restoreFirst();
   return new LentDevices(devicesNamed(devices));

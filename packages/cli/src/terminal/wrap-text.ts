@@ -2,7 +2,7 @@
 const COLUMNS = 80;
 
 /** What stays on one line: a command of ours, to its end, so that it can be copied; else a word. */
-const PIECE = /(?:\(?sudo )?vfio-selftests [^,;]+|[^ ]+/g;
+const PIECE = /(?:\(?sudo )?(?:npx |pnpm )?vfio-selftests [^,;]+|[^ ]+/g;
 
 /**
  * A text under a heading, in lines of 80 columns: `heading` and the first words, then lines indented to the heading's

@@ -14,6 +14,12 @@ test.each([
   expect(asCalled(TEXT, environment)).toBe(expected);
 });
 
+test("root needs no sudo, which a container may not have", () => {
+  const remedy = "load it (sudo modprobe vfio-pci): echo 1 | sudo tee FILE; sudoers are others";
+  expect(asCalled(remedy, {}, 1000)).toBe(remedy);
+  expect(asCalled(remedy, {}, 0)).toBe("load it (modprobe vfio-pci): echo 1 | tee FILE; sudoers are others");
+});
+
 test("a word that only begins like a command is left alone", () => {
   expect(asCalled("vfio-selftests runs in a VM", { npm_lifecycle_event: "vfio" })).toBe("vfio-selftests runs in a VM");
 });

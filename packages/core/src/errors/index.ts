@@ -2,5 +2,5 @@
 export { asCalled } from "./as-called";
 export * from "./errno";
 export { ERROR_CODES, type OwnErrorCode } from "./error-codes";
-export { remedyFor } from "./remedies";
+export { remedyFor, writeRemedy } from "./remedies";
 export * from "./vfio-error";

@@ -98,6 +98,14 @@ const REMEDIES: Readonly<Record<string, ByErrno>> = {
   },
 };
 
+/** What lets this process write to a file of `/sys` or `/proc`, by the errno that the write gave. */
+export function writeRemedy(code: string): string | undefined {
+  if (code === "EACCES" || code === "EPERM") return "run as root";
+  return code === "EROFS"
+    ? "make /sys writable (mount -o remount,rw /sys); a container needs the right to that"
+    : undefined;
+}
+
 /** The remedy for `errno` (its name) of `operation` on `subject`, if one is known. */
 export function remedyFor(operation: string, code: string, subject?: string): string | undefined {
   return REMEDIES[`${operation} ${subject ?? ""}`]?.[code] ?? REMEDIES[operation]?.[code];

@@ -92,9 +92,10 @@ export function closedError(operation: string, subject: string): VfioError {
   return new VfioError(`${operation}: ${subject} is closed`, { code: "ERR_CLOSED", operation, subject });
 }
 
-/** The error of an invalid argument. The message names the value and what is allowed. */
+/** The error of an invalid argument. The message names the value, or tells that it is missing (undefined), and what is allowed. */
 export function argumentError(operation: string, name: string, value: unknown, allowed: string): VfioError {
-  return new VfioError(`${operation}: ${name} is ${describe(value)}; allowed: ${allowed}`, {
+  const given = value === undefined ? "missing" : describe(value);
+  return new VfioError(`${operation}: ${name} is ${given}; allowed: ${allowed}`, {
     code: "ERR_INVALID_ARGUMENT",
     operation,
     subject: name,

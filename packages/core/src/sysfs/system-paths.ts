@@ -10,6 +10,7 @@ import {
 } from "node:fs";
 import { basename, join } from "node:path";
 import { errnoName } from "../errors/errno";
+import { writeRemedy } from "../errors/remedies";
 import { systemError, systemResult } from "../errors/vfio-error";
 
 /**
@@ -87,7 +88,7 @@ export class SystemPaths {
     } catch (cause) {
       const errno = systemResult(cause);
       const code = errnoName(-errno);
-      const remedy = remedies[code] ?? (code === "EACCES" || code === "EPERM" ? "run as root" : undefined);
+      const remedy = remedies[code] ?? writeRemedy(code);
       throw systemError(errno, "write", { subject: path, cause, remedy });
     }
   }

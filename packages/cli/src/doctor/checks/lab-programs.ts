@@ -33,10 +33,13 @@ export const labPrograms: Check = {
         },
       ];
     }
+    const isComplete = needs.install === undefined && words === undefined;
     return [
       {
-        severity: "note",
-        text: "QEMU and a kernel are not prepared yet; the first lab run does that, in ten minutes or so",
+        severity: isComplete ? "note" : "blocks",
+        text: isComplete
+          ? "QEMU and a kernel are not prepared yet; the first lab run does that, in ten minutes or so"
+          : "QEMU and a kernel are not prepared yet, which takes ten minutes or so, and packages that are missing",
         ...(words === undefined ? {} : { advice: words }),
         commands,
       },
