@@ -26,8 +26,13 @@ export function tellError(error: unknown): number {
   return reportError(error, (text) => process.stderr.write(text));
 }
 
+/** `@vfio-selftests/native` stands below core, and knows no VfioError. */
+function hasNoAddon(error: unknown): error is Error {
+  return error instanceof Error && "code" in error && error.code === "ERR_NO_ADDON";
+}
+
 function messageOf(error: unknown): string {
-  if (error instanceof VfioError) return error.message;
+  if (error instanceof VfioError || hasNoAddon(error)) return error.message;
   const message = error instanceof Error ? error.message : String(error);
   return `${message}\n  (not an error this program foresees; ${DEBUG_VARIABLE}=1 shows where it comes from)`;
 }

@@ -15,7 +15,7 @@ export function addonPackage(arch: string, library: "glibc" | "musl" = "glibc"):
   return `@vfio-selftests/native-linux-${arch}-${library}`;
 }
 
-/** Loads the prebuilt addon, as seen from the module `from`. The error for a missing addon says what to do. */
+/** Loads the prebuilt addon, as seen from the module `from`. The error for a missing addon (`ERR_NO_ADDON`) says what to do. */
 export function loadBinding(from: string): NativeBinding {
   const require = createRequire(from);
   const { platform, arch, version } = process;
@@ -34,12 +34,13 @@ export function loadBinding(from: string): NativeBinding {
   const reasons = errors.map(
     ({ message }, at) => `${String(candidates[at])} (${String(message.trim().split("\n")[0])})`,
   );
-  throw new AggregateError(
+  const error = new AggregateError(
     errors,
     `@vfio-selftests/native has no addon that loads on ${platform}-${arch}, Node ${version}.\n` +
       `Tried: ${reasons.join(", ")}\n` +
       (named === undefined ? remedy(platform, arch) : `Remedy: unset ${FILE_VARIABLE}, or let it name an addon.`),
   );
+  throw Object.assign(error, { code: "ERR_NO_ADDON" });
 }
 
 /** The process's own C library first. Yarn 1 installs the addons of both. */
@@ -56,7 +57,7 @@ function remedy(platform: string, arch: string): string {
   // The lab's guest of another CPU has no compiler, and its addon is built on the host.
   const cross = arch === "arm64" ? ", or `build:arm64` there on an x86-64 host (needs g++-aarch64-linux-gnu)" : "";
   return (
-    `Remedy: in a checkout run \`pnpm --filter @vfio-selftests/native build:addon\` (needs g++, make and Python 3)${cross}; ` +
-    "in a project reinstall the package, with optional dependencies."
+    "Remedy: in a project install the packages again, with optional dependencies (npm install --include=optional); " +
+    `in a checkout run \`pnpm --filter @vfio-selftests/native build:addon\` (needs g++, make and Python 3)${cross}.`
   );
 }
