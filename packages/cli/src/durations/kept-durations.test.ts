@@ -45,7 +45,11 @@ describe("the time that a selection is expected to take", () => {
   });
 
   test("is the sum of the selected tests after a run of everything", () => {
-    const tests = [took("f.iommufd.a", 40), { ...took("f.vfio_type1_iommu.b", 20), device: "0000:01:00.0" }, took("g.c", 9)];
+    const tests = [
+      took("f.iommufd.a", 40),
+      { ...took("f.vfio_type1_iommu.b", 20), device: "0000:01:00.0" },
+      took("g.c", 9),
+    ];
     kept().keep(tests, everything);
     expect(kept().expected(everything)).toBe(69);
     expect(kept().expected({ filter: { pattern: "^f\\." }, modes: [] })).toBe(60);

@@ -2,7 +2,14 @@ import { randomBytes } from "node:crypto";
 import { readFileSync, renameSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { makeFolder } from "@vfio-selftests/core/sysfs";
-import { type Durations, fullId, identify, selectTests, type TestFilter, type TestOutcome } from "@vfio-selftests/harness";
+import {
+  type Durations,
+  fullId,
+  identify,
+  selectTests,
+  type TestFilter,
+  type TestOutcome,
+} from "@vfio-selftests/harness";
 
 /** Which of a machine's tests a run takes. */
 export interface Selection {
