@@ -36,14 +36,22 @@ export function askDirtyPages(
   return askPlainly(container, { VFIO_IOMMU_DIRTY_PAGES }, argument, links);
 }
 
-/** VFIO_IOMMU_UNMAP_DMA that asks for the bitmap of the pages that were written. `bytes`: what the kernel unmapped. */
+/**
+ * VFIO_IOMMU_UNMAP_DMA that asks for the bitmap of the pages that were written, with these flags beside that. `bytes`: what the kernel
+ * unmapped.
+ */
 export function unmapDirtyPages(
   container: KernelFileAccess,
-  { iova, size, pageSize = BigInt(PAGE_SIZE) }: Pick<DirtyRequest, "iova" | "size" | "pageSize">,
+  {
+    flags = 0,
+    iova,
+    size,
+    pageSize = BigInt(PAGE_SIZE),
+  }: Pick<DirtyRequest, "iova" | "size" | "pageSize"> & { readonly flags?: number },
   bitmap: Bitmap,
 ): { code: string; bytes: bigint } {
   const { bytes, address, links } = pointerTo(bitmap);
-  const head = (BigInt(VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP) << 32n) | 48n;
+  const head = (BigInt(VFIO_DMA_UNMAP_FLAG_GET_DIRTY_BITMAP | flags) << 32n) | 48n;
   const argument = words([head, iova, size, pageSize, bytes, address]);
   const code = askPlainly(container, { VFIO_IOMMU_UNMAP_DMA }, argument, links);
   return { code, bytes: new BigUint64Array(argument.buffer)[2] ?? 0n };
