@@ -14,6 +14,8 @@ export type SpaceStep =
   | { readonly do: "unmap"; readonly ioas: number; readonly pages: number; readonly iova: number }
   /** Copies the mapping at `from`. */
   | { readonly do: "copy"; readonly ioas: number; readonly pages: number; readonly iova: number; readonly from: number }
+  /** Lets pages count for the process (IOMMU_OPTION_RLIMIT_MODE). */
+  | { readonly do: "count_for_process" }
   /** IOMMU_IOAS_CHANGE_PROCESS */
   | { readonly do: "take_over" }
   /** Attaches a mock device to the space (CONFIG_IOMMUFD_TEST). */

@@ -13,6 +13,10 @@ import {
   IOMMU_IOAS_MAP_WRITEABLE as WRITE,
   IOMMU_IOAS_UNMAP,
   iommu_ioas_unmap,
+  IOMMU_OPTION,
+  iommu_option,
+  IOMMU_OPTION_OP_SET,
+  IOMMU_OPTION_RLIMIT_MODE,
 } from "@vfio-selftests/core/uapi";
 import { native } from "@vfio-selftests/native";
 import { IOMMU_TEST_CMD, IOMMU_TEST_OP_MOCK_DOMAIN, mock_domain } from "../mock-iommu/test-command";
@@ -57,6 +61,10 @@ function take(step: Exclude<SpaceStep, { do: "other" }>): number {
       const spaces = { src_ioas_id: ioas, src_iova: from, dst_ioas_id: ioas, dst_iova: iova };
       const values = { size: iommu_ioas_copy.size, flags: FIXED | READ | WRITE, ...spaces, length: pages * page };
       return ask(IOMMU_IOAS_COPY, bytesOf(iommu_ioas_copy, values));
+    }
+    case "count_for_process": {
+      const option = { option_id: IOMMU_OPTION_RLIMIT_MODE, op: IOMMU_OPTION_OP_SET, val64: 1 };
+      return ask(IOMMU_OPTION, bytesOf(iommu_option, { size: iommu_option.size, ...option }));
     }
     case "take_over":
       return ask(IOMMU_IOAS_CHANGE_PROCESS, new Uint8Array(Uint32Array.of(8, 0).buffer));
