@@ -36,7 +36,10 @@ describe("the time that a selection is expected to take", () => {
     expect(kept().expected({ filter: { pattern: "^f" }, modes: [] })).toBeUndefined();
     expect(kept().expected({ ...small, modes: ["iommufd"] })).toBeUndefined();
     expect(kept().expected(small)).toBe(40);
-    expect(kept().values).toEqual({ "f.a": 40 });
+    // The newest durations count.
+    kept().keep([took("f.a", 50)]);
+    expect(kept().expected(small)).toBe(50);
+    expect(kept().values).toEqual({ "f.a": 50 });
   });
 
   test("is unknown where a run did not take all of its tests", () => {
@@ -70,9 +73,10 @@ test("a damaged file is one without durations", () => {
   const kept = labDurations(cache, {});
   kept.keep([]);
   const path = join(cache.runs, "durations", "igb+intel.json");
-  for (const content of ["{", "[]", "null", '{"f.a": "long", "f.b": -1}']) {
+  for (const content of ["{", "[]", "null", "1", '{"f.a": 1}', '{"tests": {"f.a": "long", "f.b": -1}, "whole": [1]}']) {
     writeFileSync(path, content);
     expect(labDurations(cache, {}).values).toEqual({});
+    expect(labDurations(cache, {}).expected({ filter: {}, modes: [] })).toBeUndefined();
   }
 });
 

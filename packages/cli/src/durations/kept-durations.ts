@@ -22,12 +22,18 @@ const EVERYTHING: Selection = { filter: {}, modes: [] };
 /** A longer key, that of a list of ids, would hardly come a second time. */
 const LONGEST_KEY = 400;
 
+interface Content {
+  /** Milliseconds, by a test's full id. */
+  readonly tests: Durations;
+  /** The keys of the selections of which every test has run. */
+  readonly whole: readonly string[];
+}
+
 /** Keeps in a file how long each test took last. The id has the mode. */
 export class KeptDurations {
   readonly path: string;
   readonly values: Durations;
-  /** Milliseconds that all tests of a selection took together, by the selection's key. */
-  readonly #totals: Durations;
+  readonly #whole: readonly string[];
 
   /** Those of one of several machines, each with a file in the folder. */
   static of(machine: string, folder: string): KeptDurations {
@@ -36,9 +42,9 @@ export class KeptDurations {
 
   constructor(path: string) {
     this.path = path;
-    const entries = Object.entries(readDurations(path));
-    this.#totals = Object.fromEntries(entries.filter(([key]) => isTotal(key)));
-    this.values = Object.fromEntries(entries.filter(([key]) => !isTotal(key)));
+    const { tests, whole } = readContent(path);
+    this.values = tests;
+    this.#whole = whole;
   }
 
   /**
@@ -46,9 +52,7 @@ export class KeptDurations {
    * everything: the tests that other runs have kept may be a small part.
    */
   expected(selection: Selection): number | undefined {
-    const total = this.#totals[keyOf(selection)];
-    if (total !== undefined) return total;
-    if (this.#totals[keyOf(EVERYTHING)] === undefined) return undefined;
+    if (![selection, EVERYTHING].some((one) => this.#whole.includes(keyOf(one)))) return undefined;
     const { filter, modes } = selection;
     const known = Object.keys(this.values).map((key) => ({ ...identify(titlesOf(key)), key }));
     const inModes = known.filter(({ mode }) => mode === undefined || modes.length === 0 || modes.includes(mode));
@@ -56,36 +60,27 @@ export class KeptDurations {
   }
 
   /**
-   * Keeps the durations of these tests, and their sum where they are all tests of a selection. The duration of a test
+   * Keeps the durations of these tests, and where they are all tests of a selection, that they are. The duration of a test
    * without a result would say nothing.
    */
   keep(tests: readonly TestOutcome[], selection?: Selection): void {
+    const kept = readContent(this.path);
     const taken = tests.map(({ id, device, durationMs }) => [fullId({ id, device }), Math.round(durationMs)] as const);
-    const sum = taken.reduce((total, [, durationMs]) => total + durationMs, 0);
-    const key = selection === undefined ? "" : keyOf(selection);
-    const total = isTotal(key) && key.length <= LONGEST_KEY ? { [key]: sum } : {};
-    const content = JSON.stringify(
-      { ...readDurations(this.path), ...Object.fromEntries(taken), ...total },
-      undefined,
-      2,
-    );
+    const keys = selection === undefined ? [] : [keyOf(selection)].filter(({ length }) => length <= LONGEST_KEY);
+    const content: Content = {
+      tests: { ...kept.tests, ...Object.fromEntries(taken) },
+      whole: [...new Set([...kept.whole, ...keys])],
+    };
     makeFolder(dirname(this.path));
     // Another run may read the file meanwhile.
     const temporary = `${this.path}.${randomBytes(6).toString("hex")}.tmp`;
-    writeFileSync(temporary, `${content}\n`);
+    writeFileSync(temporary, `${JSON.stringify(content, undefined, 2)}\n`);
     renameSync(temporary, this.path);
   }
 }
 
-const TOTAL = "run ";
-
-/** Marks a sum among the tests' ids. A device's id begins with its address, and no other id has a space. */
 function keyOf({ filter, modes }: Selection): string {
-  return `${TOTAL}${JSON.stringify({ ...filter, modes: [...modes].sort() })}`;
-}
-
-function isTotal(key: string): boolean {
-  return key.startsWith(TOTAL);
+  return JSON.stringify({ ...filter, modes: [...modes].sort() });
 }
 
 /** Splits a full id into the device, if it names one, and the parts of the id. */
@@ -94,13 +89,18 @@ function titlesOf(key: string): string[] {
   return [...(device === undefined ? [] : [device]), ...id.split(".")];
 }
 
-/** Reads a file, which may be missing, of another version or damaged. Values that are not durations are left out. */
-function readDurations(path: string): Durations {
+/** Reads a file, which may be missing, of another version or damaged. What is no duration or no key is left out. */
+function readContent(path: string): Content {
+  let content: unknown;
   try {
-    const content: unknown = JSON.parse(readFileSync(path, "utf8"));
-    if (typeof content !== "object" || content === null) return {};
-    return Object.fromEntries(Object.entries(content).filter(([, value]) => typeof value === "number" && value >= 0));
+    content = JSON.parse(readFileSync(path, "utf8"));
   } catch {
-    return {};
+    // The run goes on without.
   }
+  const { tests, whole } = (content ?? {}) as Partial<Record<keyof Content, unknown>>;
+  const entries = typeof tests === "object" && tests !== null ? Object.entries(tests) : [];
+  return {
+    tests: Object.fromEntries(entries.filter(([, value]) => typeof value === "number" && value >= 0)),
+    whole: Array.isArray(whole) ? whole.filter((key) => typeof key === "string") : [],
+  };
 }

@@ -187,6 +187,11 @@ export const ERROR_CODES = {
     meaning: "The device, the driver or the mode cannot do this. The message says which and why.",
     remedy: "Ask for the capability first.",
   },
+  ERR_NO_ADDON: {
+    meaning:
+      "No addon of @vfio-selftests/native loads on this machine. That package stands below VfioError: the error is an AggregateError with this code, and has the reasons.",
+    remedy: "Install the packages again, with optional dependencies (`npm install --include=optional`).",
+  },
   ERR_NO_BASELINE: {
     meaning: "The C program of a benchmark could not be built or run.",
     remedy: "Install a C compiler.",

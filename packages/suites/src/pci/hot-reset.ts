@@ -1,4 +1,4 @@
-import { type HotResetInfo, Iommu, PciDevice, VfioError } from "@vfio-selftests/core";
+import { Iommu, PciDevice } from "@vfio-selftests/core";
 import { Errno } from "@vfio-selftests/core/errors";
 import { iommuGroupOf, listDirectory, systemPaths } from "@vfio-selftests/core/sysfs";
 import {
@@ -10,6 +10,7 @@ import {
 import { eachMode, errorWithCode, fixture, notChecked, note, skip } from "@vfio-selftests/harness";
 import { deviceFileOf, iommufdDeviceOf, rawSpaceOf } from "@vfio-selftests/iommu-modes";
 import { device as requests, encodeIoctl } from "@vfio-selftests/iommu-modes/requests";
+import { busResetInfo, resetBus } from "../rigs/bus/bus-reset";
 import { CopyRig } from "../rigs/dma/copy-rig";
 import { MediatedDevice } from "../rigs/mediated/mediated-device";
 import { RawDevice } from "../rigs/raw/raw-device";
@@ -28,7 +29,7 @@ export function hotResetSuite(target: SuiteTarget): void {
       it("info_names_devices_and_owners", () => {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
-        const { devices, owned } = infoOf(device);
+        const { devices, owned } = busResetInfo(device);
         // Every function below the bus or slot, with its owner as the machine shows it.
         expect(devices.map((entry) => entry.address).sort()).toEqual(functionsOfBus(address));
         const itself = devices.find((entry) => entry.address === address);
@@ -51,7 +52,7 @@ export function hotResetSuite(target: SuiteTarget): void {
       it("malformed_is_refused", () => {
         using iommu = new Iommu(mode.open());
         using device = PciDevice.open(iommu, address);
-        const { devices } = infoOf(device);
+        const { devices } = busResetInfo(device);
         const raw = new RawDevice(device);
         const info = (argsz: number) => {
           const words = Uint32Array.of(argsz, 0xffff_ffff, 0, ...new Array<number>(64).fill(0));
@@ -99,7 +100,7 @@ export function hotResetSuite(target: SuiteTarget): void {
           expect(device.bar(0).read32(witness.offset)).toBe((before ^ witness.bits) >>> 0);
         }
         device.config.busMaster = true;
-        hotReset(device, owned);
+        resetBus(device, owned);
         // The kernel saves and restores configuration space around the reset.
         expect([device.config.vendorId, device.config.deviceId]).toEqual([vendorId, deviceId]);
         expect(device.config.busMaster).toBe(true);
@@ -115,7 +116,7 @@ export function hotResetSuite(target: SuiteTarget): void {
         for (let round = 0; round < 3; round++) {
           copier.copy();
           copier.session.remove();
-          hotReset(copier.device, owned);
+          resetBus(copier.device, owned);
           copier.session.create();
         }
         copier.copy();
@@ -141,7 +142,7 @@ export function hotResetSuite(target: SuiteTarget): void {
             remedy: "use a mode on a container: --mode vfio_type1v2_iommu",
           });
         }
-        const affected = infoOf(device).devices.map(({ group }) => group);
+        const affected = busResetInfo(device).devices.map(({ group }) => group);
         const stranger = target.devices.find((other) => !affected.includes(iommuGroupOf(other)));
         if (stranger === undefined) {
           skip({
@@ -159,7 +160,7 @@ export function hotResetSuite(target: SuiteTarget): void {
           using card = new MediatedDevice();
           using iommu = new Iommu(mode.open());
           using device = PciDevice.open(iommu, address);
-          infoOf(device);
+          busResetInfo(device);
           using files = card.group(mode);
           // vfio_dev_in_groups
           expect(resetWith(device, [files.group.descriptor("VFIO_DEVICE_PCI_HOT_RESET")])).toBe(-Errno.EINVAL);
@@ -177,7 +178,7 @@ function functionsOfBus(address: string): string[] {
 
 /** Opens the run's devices that a reset affects. Skips the test where the reset affects devices of others. */
 function openAffected(target: SuiteTarget, iommu: Iommu, device: PciDevice): PciDevice[] {
-  const groups = new Set(infoOf(device).devices.map((entry) => entry.group ?? iommuGroupOf(entry.address)));
+  const groups = new Set(busResetInfo(device).devices.map((entry) => entry.group ?? iommuGroupOf(entry.address)));
   const opened = [device];
   const missing = [...groups].filter((group) => group !== iommuGroupOf(device.address));
   for (const group of missing) {
@@ -193,32 +194,7 @@ function openAffected(target: SuiteTarget, iommu: Iommu, device: PciDevice): Pci
   return opened;
 }
 
-function hotReset(device: PciDevice, owned: readonly PciDevice[]): void {
-  try {
-    device.hotReset(owned);
-  } catch (error) {
-    if (!(error instanceof VfioError) || error.code !== "ENOTTY") throw error;
-    // QEMU's root port does not set "Data Link Layer Link Active" again, and Linux gives up (pcie_wait_for_link).
-    skip({
-      reason: `the kernel reset the bus of ${device.address} but did not see the link come up again`,
-      remedy: "use a device behind a conventional bridge: vfio-selftests lab run --device edu-group",
-    });
-  }
-}
-
 /** VFIO_DEVICE_PCI_HOT_RESET with any descriptors. Returns the ioctl's result or -errno. */
 function resetWith(device: PciDevice, fds: readonly number[]): number {
   return deviceFileOf(device.vfio).attempt(encodeIoctl(requests.hotReset, fds));
-}
-
-function infoOf(device: PciDevice): HotResetInfo {
-  try {
-    return device.hotResetInfo();
-  } catch (error) {
-    if (!(error instanceof VfioError) || error.code !== "ENODEV") throw error;
-    skip({
-      reason: `the bus of ${device.address} cannot be reset (it is the root bus)`,
-      remedy: "use a device behind a root port or bridge: vfio-selftests lab run --device igb",
-    });
-  }
 }

@@ -1,4 +1,4 @@
-import { type HotResetInfo, type PciDevice, VfioError } from "@vfio-selftests/core";
+import type { PciDevice } from "@vfio-selftests/core";
 import { PciCapabilityId } from "@vfio-selftests/core/pci";
 import {
   VFIO_DEVICE_FEATURE_LOW_POWER_ENTRY,
@@ -6,6 +6,7 @@ import {
   VFIO_DEVICE_FEATURE_SET,
 } from "@vfio-selftests/core/uapi";
 import { skip } from "@vfio-selftests/harness";
+import { busResetInfo, resetBus } from "../../bus/bus-reset";
 import { RawDevice } from "../../raw/raw-device";
 
 const SET = VFIO_DEVICE_FEATURE_SET;
@@ -48,16 +49,11 @@ export const REVOCATIONS: readonly Revocation[] = [
   {
     name: "its_bus_is_reset",
     revoke: (device) => {
-      const { devices, owned } = busResetOf(device);
+      const { devices, owned } = busResetInfo(device);
       if (owned !== true || devices.length > 1) {
         skip({ reason: "a reset of the bus affects other devices", remedy: "use QEMU's igb: vfio-selftests lab run" });
       }
-      try {
-        device.hotReset();
-      } catch (error) {
-        if (!(error instanceof VfioError) || error.code !== "ENOTTY") throw error;
-        skip({ reason: "the link did not come up again (pcie_wait_for_link)", remedy: "use QEMU's igb" });
-      }
+      resetBus(device, [device]);
     },
   },
   {
@@ -71,15 +67,6 @@ export const REVOCATIONS: readonly Revocation[] = [
     restore: (device) => expect(new RawDevice(device).feature(VFIO_DEVICE_FEATURE_LOW_POWER_EXIT | SET)).toBe(0),
   },
 ];
-
-function busResetOf(device: PciDevice): HotResetInfo {
-  try {
-    return device.hotResetInfo();
-  } catch (error) {
-    if (!(error instanceof VfioError) || error.code !== "ENODEV") throw error;
-    skip({ reason: "the device is on the root bus, which cannot be reset", remedy: "use QEMU's igb" });
-  }
-}
 
 /** Offset of the power state's register. Skips the test where the device has none. */
 export function powerStateOf(config: PciDevice["config"]): number {
